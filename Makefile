@@ -1,0 +1,86 @@
+# Every step is skipped when it is up to date. `make help` lists the targets.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv/bin
+# A .venv with the development packages holds everything the service needs too, and stays as it is.
+INSTALLED := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
+SYSTEM_NODE := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null && echo yes)
+NODE_PATH := $(if $(SYSTEM_NODE),,$(CURDIR)/.venv/bin:)
+PACKAGES := pro_tracker worker config migrations benchmarks tests
+JOBS ?= 2
+
+FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock.json
+BUILT := pro_tracker/web/static/build/manifest.json
+CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '*.po' 2>/dev/null))
+
+.PHONY: help install demo test sure format lint types imports bench faults assets lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## Build .venv, with .venv/bin/pro-tracker
+
+demo: $(INSTALLED) assets ## Run the whole service with synthetic patients on this machine; RESET=1 starts over
+	@exec $(VENV)/pro-tracker demo $(if $(RESET),--reset)
+
+test: .venv/.dev assets ## Every test, on real PostgreSQL, Redis, SMTP and Chromium; ARGS="-k reminder" for some
+	@requirements/system-packages.sh
+	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+sure: format lint types imports test ## Format check, lint, types, import contracts, then every test
+
+format: .venv/.dev
+	$(VENV)/ruff format --check .
+
+lint: .venv/.dev
+	$(VENV)/ruff check .
+	$(VENV)/bandit --quiet --recursive --configfile pyproject.toml pro_tracker worker config
+
+types: .venv/.dev
+	$(VENV)/mypy
+
+imports: .venv/.dev
+	$(VENV)/lint-imports --no-logo
+
+bench: .venv/.dev assets ## Measure, on PostgreSQL, and print the figures
+	@requirements/system-packages.sh
+	$(VENV)/python -m benchmarks $(ARGS)
+
+faults: .venv/.dev assets ## Kill, freeze and cut off workers, broker and database at full size
+	@requirements/system-packages.sh
+	PRO_TRACKER_FAULTS=full $(VENV)/pytest -m faults $(ARGS)
+
+assets: $(BUILT) $(CATALOGUES) ## Style sheets, scripts and message catalogues
+
+lock: .venv/.dev ## Renew the pinned, hashed locks from pyproject.toml and package.json
+	@for set in 'run --extra demo' 'dev --extra demo --extra dev'; do \
+	  set -- $$set; name=$$1; shift; \
+	  UV_PYTHON_DOWNLOADS=never $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade) pyproject.toml "$$@" -o requirements/$$name.lock || exit 1; \
+	done
+	PATH="$(NODE_PATH)$$PATH" npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+
+clean: ## Remove what was built; .venv and the demonstration's data in var/ stay
+	rm -rf node_modules pro_tracker/web/static/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find pro_tracker/translations -name '*.mo' -delete
+
+.venv/.run: requirements/run.lock requirements/uv.txt pyproject.toml
+	@requirements/install.sh run
+
+.venv/.dev: requirements/dev.lock requirements/uv.txt pyproject.toml
+	@requirements/install.sh dev
+
+node_modules/.package-lock.json: package-lock.json | $(INSTALLED)
+	@echo "  Installing the front-end packages"
+	@PATH="$(NODE_PATH)$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(BUILT): node_modules/.package-lock.json $(FRONTEND)
+	@echo "  Building style sheets and scripts"
+	@PATH="$(NODE_PATH)$$PATH" npm run --silent build
+	@touch $@
+
+%.mo: %.po | $(INSTALLED)
+	@$(VENV)/pybabel --quiet compile --input-file $< --output-file $@
