@@ -1,0 +1,210 @@
+"""What an instrument is: items, response sets, scales, score tables and the rules that belong to them.
+
+Facts only, filled from the instrument files; scoring.py and change.py apply them. No wording: that is in text packs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pro_tracker.domain.errors import InvalidInstrument, UnknownItem
+
+Direction = Literal["higher-worse", "higher-better"]
+Method = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseOption:
+    """One option: `value` is the answer code that is stored, `code` its LOINC answer code where known."""
+
+    value: int
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseSet:
+    """The options of an item in the order they are shown; `numeric` is a 0..10 style scale with labelled ends."""
+
+    code: str
+    options: tuple[ResponseOption, ...]
+    kind: Literal["choice", "numeric"] = "choice"
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        return tuple(option.value for option in self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question. The stored answer is the option's code whatever the direction; `scored_value` turns it for scoring."""
+
+    link_id: str
+    response_set: ResponseSet
+    reversed: bool = False
+    loinc: str | None = None
+    recode: Mapping[int, int] | None = field(default=None, hash=False)
+
+    def scored_value(self, answer: int) -> int:
+        """Return what the answer code counts: itself, its mirror image (6 - code for 1..5), or its recoded value."""
+        if self.recode is not None:
+            return self.recode[answer]
+        if self.reversed:
+            return min(self.response_set.values) + max(self.response_set.values) - answer
+        return answer
+
+    @property
+    def scored_range(self) -> tuple[int, int]:
+        """Least and most that one answer counts."""
+        values = [self.scored_value(value) for value in self.response_set.values]
+        return min(values), max(values)
+
+
+@dataclass(frozen=True, slots=True)
+class TScore:
+    """A T-score and its standard error, both in T points with one decimal (mean 50, SD 10 in the reference population)."""
+
+    t_score: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Raw score of a complete form -> T-score. `population` says whose mean is 50."""
+
+    rows: Mapping[int, TScore] = field(hash=False)
+    population: str
+    source: str
+
+    @property
+    def t_range(self) -> tuple[float, float]:
+        scores = [row.t_score for row in self.rows.values()]
+        return min(scores), max(scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A severity band. None is open-ended; a value on a bound belongs to the worse of the two bands."""
+
+    lower: float | None
+    upper: float | None
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCriterion:
+    """One size of change that matters: in points or in percent of baseline, for the baselines and direction it was found for.
+
+    `baseline_at_most` and `baseline_above` limit it to some baselines; `only` to improvement where the source speaks of
+    improvement alone.
+    """
+
+    points: float | None = None
+    percent: float | None = None
+    baseline_at_most: float | None = None
+    baseline_above: float | None = None
+    only: Literal["improvement", "worsening"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRule:
+    """A person's change matters when any criterion is met. `group_points` is for a difference of group means.
+
+    `detectable_change` (points, least and most reported) stands where no standard error per score is published.
+    """
+
+    any_of: tuple[ChangeCriterion, ...]
+    source: str
+    group_points: float | None = None
+    detectable_change: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderRule:
+    """For scales that already ask about change: responders score on the good side of a bound, no baseline needed."""
+
+    source: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRule:
+    """Every item is needed, unless the publisher allows pro-rating from `prorate_min_answered` items on."""
+
+    source: str
+    prorate_min_answered: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One score of an instrument. `verification` says how far its scoring was checked; staff see it as it stands."""
+
+    code: str
+    items: tuple[str, ...]
+    method: Method
+    direction: Direction
+    raw_range: tuple[float, float]
+    missing: MissingRule
+    verification: str
+    score_table: ScoreTable | None = None
+    bands: tuple[Band, ...] = ()
+    bands_source: str | None = None
+    change_rule: ChangeRule | None = None
+    responder_rule: ResponderRule | None = None
+    loinc: str | None = None
+
+    @property
+    def has_t(self) -> bool:
+        """Whether charts, change and export use the T-score; else they use the raw score."""
+        return self.score_table is not None
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Least and most that this scale can show, in T points where it has T-scores, else in raw points."""
+        return self.score_table.t_range if self.score_table else self.raw_range
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A validated measure in one version; immutable once released. `recall_period` is an ISO 8601 duration or None."""
+
+    code: str
+    version: str
+    title: str
+    recall_period: str | None
+    items: tuple[Item, ...]
+    scales: tuple[Scale, ...]
+    scoring_version: str
+    licence: str
+    source: str
+    loinc: str | None = None
+
+    def item(self, link_id: str) -> Item:
+        """Return the item, or raise UnknownItem."""
+        for item in self.items:
+            if item.link_id == link_id:
+                return item
+        raise UnknownItem(f"{self.code} has no item {link_id[:40]!r}; see its instrument file.", field=link_id)
+
+    def scale(self, code: str) -> Scale:
+        """Return the scale, or raise InvalidInstrument."""
+        for scale in self.scales:
+            if scale.code == code:
+                return scale
+        raise InvalidInstrument(f"{self.code} has no scale {code!r}; it has {', '.join(s.code for s in self.scales)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class TextPack:
+    """The wording of one instrument in one language. `options`: response set code -> value -> label (numeric: ends only)."""
+
+    instrument_code: str
+    language: str
+    version: str
+    validated: bool
+    title: str
+    instruction: str
+    items: Mapping[str, str] = field(hash=False)
+    options: Mapping[str, Mapping[int, str]] = field(hash=False)
+    scales: Mapping[str, str] = field(hash=False)
+    licence: str = ""

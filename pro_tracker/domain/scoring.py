@@ -1,0 +1,108 @@
+"""Answers to raw scores, T-scores and standard errors, by the rules in the instrument. Pure functions.
+
+A missing answer is never a zero: a scale without all its items has no score and says why.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pro_tracker.domain.errors import AnswerOutOfRange, InvalidInstrument
+from pro_tracker.domain.instrument import Instrument, Item, Scale, TScore
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleScore:
+    """The score of one scale: `raw_score` in points, `t_score` and `standard_error` in T points with one decimal."""
+
+    scale: str
+    raw_score: float | None
+    t_score: float | None
+    standard_error: float | None
+    n_answered: int
+    n_items: int
+    status: Literal["scored", "not-scored"]
+    reason: str | None = None
+    prorated: bool = False
+
+
+def validate_answers(instrument: Instrument, answers: Mapping[str, int]) -> None:
+    """Raise UnknownItem or AnswerOutOfRange for the first answer that is not an option code of an item.
+
+    True, 3.0 and "3" are not whole numbers here: a caller that sends them has mixed something up.
+    """
+    for link_id, answer in answers.items():
+        allowed = instrument.item(link_id).response_set.values
+        if type(answer) is not int or answer not in allowed:
+            # The answer itself is health data and may reach a log, so the message does not repeat it.
+            bounds = f"a whole number from {min(allowed)} to {max(allowed)}"
+            raise AnswerOutOfRange(f"The answer to {link_id} must be {bounds}.", field=link_id)
+
+
+def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool = False) -> tuple[ScaleScore, ...]:
+    """Score every scale, in the instrument's order; raises as validate_answers does.
+
+    `answers` maps link_id to the stored option code, unanswered items left out. `prorate` switches on the publisher's
+    pro-rating where the scale allows it: raw = sum * n_items / n_answered, rounded up.
+    """
+    validate_answers(instrument, answers)
+    return tuple(_score_scale(instrument, scale, answers, prorate=prorate) for scale in instrument.scales)
+
+
+def _score_scale(instrument: Instrument, scale: Scale, answers: Mapping[str, int], *, prorate: bool) -> ScaleScore:
+    answered = [instrument.item(link_id) for link_id in scale.items if link_id in answers]
+    needed = _needed(scale, prorate=prorate)
+    if len(answered) < needed:
+        return _not_scored(scale, len(answered), needed)
+    raw = _raw_score(scale, _values(answered, answers))
+    row = _table_row(scale, raw)
+    return ScaleScore(
+        scale=scale.code,
+        raw_score=raw,
+        t_score=row.t_score if row else None,
+        standard_error=row.standard_error if row else None,
+        n_answered=len(answered),
+        n_items=len(scale.items),
+        status="scored",
+        prorated=len(answered) < len(scale.items),
+    )
+
+
+def _needed(scale: Scale, *, prorate: bool) -> int:
+    least = scale.missing.prorate_min_answered
+    return least if prorate and least is not None else len(scale.items)
+
+
+def _not_scored(scale: Scale, n_answered: int, needed: int) -> ScaleScore:
+    n_items = len(scale.items)
+    rule = f"all {n_items} are needed" if needed == n_items else f"at least {needed} are needed"
+    return ScaleScore(
+        scale=scale.code,
+        raw_score=None,
+        t_score=None,
+        standard_error=None,
+        n_answered=n_answered,
+        n_items=n_items,
+        status="not-scored",
+        reason=f"{n_answered} of {n_items} items answered, {rule}",
+    )
+
+
+def _values(items: list[Item], answers: Mapping[str, int]) -> list[int]:
+    return [item.scored_value(answers[item.link_id]) for item in items]
+
+
+def _raw_score(scale: Scale, values: list[int]) -> float:
+    if scale.method == "mean":
+        return round(sum(values) / len(values), 2)
+    # Whole-number ceiling: 7 * 8 / 7 in floats may land above 8 and would be rounded up to 9.
+    return -(-sum(values) * len(scale.items) // len(values))
+
+
+def _table_row(scale: Scale, raw: float) -> TScore | None:
+    if scale.score_table is None:
+        return None
+    row = scale.score_table.rows.get(int(raw))
+    if row is None:
+        raise InvalidInstrument(f"The score table of scale {scale.code} has no row for a raw score it can reach.")
+    return row

@@ -1,0 +1,107 @@
+"""Reads YAML data files (instruments, text packs, protocols) that a clinic may have written or been sent.
+
+Safe by limits: plain values only, no aliases, no repeated keys, bounded size and depth. It does not judge the content.
+"""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from pro_tracker.domain.errors import InvalidDataFile
+
+MAX_BYTES = 256 * 1024  # the longest form of the library takes about 10 KB
+MAX_DEPTH = 12
+# The C parser is about ten times faster; PyYAML has it wherever libyaml was there at build time.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN_REASONS = {"missing": "is missing", "extra_forbidden": "is no key of this format"}
+
+
+class FileModel(BaseModel):
+    """Base of every file schema: no unknown key, no silent conversion (a version 1.10 must not become 1.1)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """The safe loader, and a repeated key is an error: YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if type(key) not in (str, int):  # "no:" and "on:" are booleans to YAML
+                raise InvalidDataFile(
+                    (f"line {key_node.start_mark.line + 1}", "a key must be a word or a whole number (quote it)")
+                )
+            if key in seen:
+                raise InvalidDataFile((f"line {key_node.start_mark.line + 1}", f"the key {key} stands twice"))
+            seen.add(key)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Return the file's top-level mapping.
+
+    Raises InvalidDataFile when the file cannot be read, is no YAML, has an alias or repeated key, or is too big or deep.
+    """
+    text = _read_text(path)
+    try:
+        _refuse_bombs(text)
+        data = yaml.load(text, Loader=_Loader)  # nosec B506: a subclass of the safe loader
+    except yaml.YAMLError as error:
+        raise InvalidDataFile(("", f"is not valid YAML: {' '.join(str(error).split())}")) from error
+    except ValueError as error:  # an impossible date such as 2026-02-30
+        raise InvalidDataFile(("", f"holds a value that cannot be: {error}")) from error
+    if not isinstance(data, dict):
+        raise InvalidDataFile(("", "the file must hold keys and values at its top level"))
+    return data
+
+
+def read_as(model: type[AnyModel], data: dict[str, Any]) -> AnyModel:
+    """Return the data in the form of this schema, or raise InvalidDataFile with all its faults."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InvalidDataFile(*(_fault(detail) for detail in error.errors(include_url=False))) from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidDataFile(("", f"cannot be read: {error.strerror}")) from error
+    if len(content) > MAX_BYTES:
+        raise InvalidDataFile(("", f"is larger than {MAX_BYTES // 1024} KB"))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDataFile(("", f"is not UTF-8 text (byte {error.start + 1})")) from error
+
+
+def _refuse_bombs(text: str) -> None:
+    """Look at the parser's events before anything is built: 236 bytes of aliases can become 28 MB of lists."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidDataFile((f"line {event.start_mark.line + 1}", "aliases (*name) are not allowed"))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise InvalidDataFile((f"line {event.start_mark.line + 1}", f"is nested deeper than {MAX_DEPTH} levels"))
+
+
+def _fault(detail: ErrorDetails) -> tuple[str, str]:
+    key = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    return key, _PLAIN_REASONS.get(detail["type"], message[:1].lower() + message[1:])
