@@ -1,0 +1,1 @@
+"""Configuration of one installation: settings from the environment, logging, the web server."""

@@ -1,0 +1,84 @@
+"""Environment -> one frozen object. Only app, cli and worker read it; nothing else knows a variable's name."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pro_tracker.domain.errors import ProTrackerError
+from pro_tracker.keyring import KeyRing
+
+PREFIX = "PRO_TRACKER_"
+DATABASE = ("database_url", "field_keys")
+SERVICE = (*DATABASE, "broker_url", "smtp_url", "base_url", "secret_key")
+
+
+class MissingSettings(ProTrackerError):
+    """One or more required environment variables are not set."""
+
+
+class Settings(BaseSettings):
+    """What one installation is told by its environment. `None` means not set; `load_settings` says what a command needs."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    smtp_url: SecretStr | None = None
+    base_url: str | None = None
+    secret_key: SecretStr | None = None
+    field_keys: SecretStr | None = None
+    mail_from: str | None = None
+    sites_file: Path = Path(__file__).with_name("sites.yaml")
+    log_level: str = "INFO"
+    # How long a claimed message belongs to its worker. After that it is taken back, or shown as uncertain when it may have left.
+    lease_seconds: int = 120
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must be at least 32 characters; make one with: openssl rand -hex 32")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must be a web address such as https://pro.clinic.example")
+        return value.rstrip("/") if value else value
+
+    def key_ring(self) -> KeyRing:
+        """The field keys, newest first. Raises InvalidKeys when one of them is not 32 bytes."""
+        return KeyRing.parse(self.text("field_keys"))
+
+    def text(self, name: str) -> str:
+        """The plain value of a setting; MissingSettings when it is not set."""
+        value = getattr(self, name)
+        if value is None:
+            raise MissingSettings(_missing_message([name]))
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+    @property
+    def sender(self) -> str:
+        """The From address: as set, else no-reply at the host people know us by."""
+        return self.mail_from or f"no-reply@{urlsplit(self.text('base_url')).hostname}"
+
+    @property
+    def https(self) -> bool:
+        return self.text("base_url").startswith("https://")
+
+
+def load_settings(*needed: str) -> Settings:
+    """Read the environment once and fail once, naming every variable of `needed` that is missing."""
+    settings = Settings()
+    missing = [name for name in needed if getattr(settings, name) is None]
+    if missing:
+        raise MissingSettings(_missing_message(missing))
+    return settings
+
+
+def _missing_message(names: list[str]) -> str:
+    listed = ", ".join(PREFIX + name.upper() for name in names)
+    return f"Not set in the environment: {listed}. See config/env.example for what each of them is."

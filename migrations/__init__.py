@@ -1,0 +1,1 @@
+"""Alembic migrations, numbered, one purpose each. Run by `pro-tracker migrate`."""

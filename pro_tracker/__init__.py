@@ -1,0 +1,1 @@
+"""PRO Tracker: asks, reminds, scores and shows what patients report."""

@@ -1,0 +1,179 @@
+"""Engine, sessions, declarative base and column types: the only module that knows the database URL.
+
+PostgreSQL is the real database. SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) is the embedded one for a demo or the smallest clinic.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, overload
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    TypeDecorator,
+    create_engine,
+    event,
+)
+
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase, MappedColumn, Session as OrmSession, mapped_column, sessionmaker
+
+from pro_tracker.keyring import KeyRing
+
+BigInt = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+Json = JSON().with_variant(JSONB, "postgresql")
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Session = sessionmaker(expire_on_commit=False)
+_key_ring: KeyRing | None = None
+
+
+class Base(DeclarativeBase):
+    """Base of every model."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC. Refuses naive ones: a moment without a zone is how reminders go out at the wrong hour."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Encrypted:
+    """A text attribute stored encrypted in a bytes column `<name>_cell`, bound to its table, column and row (`__row__`)."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name, self.cell = name, f"{name}_cell"
+
+    @overload
+    def __get__(self, row: None, owner: type) -> "Encrypted": ...
+    @overload
+    def __get__(self, row: Any, owner: type) -> str: ...
+    def __get__(self, row: Any, owner: type) -> "str | Encrypted":
+        if row is None:
+            return self
+        cell = getattr(row, self.cell)
+        return "" if cell is None else key_ring().decrypt(cell, self._place(row))
+
+    def __set__(self, row: Any, value: str) -> None:
+        setattr(row, self.cell, key_ring().encrypt(value, self._place(row)))
+
+    def _place(self, row: Any) -> str:
+        return f"{row.__tablename__}.{self.name}.{row.encryption_row()}"
+
+
+def encrypted_cell(*, optional: bool = False) -> MappedColumn[Any]:
+    """The bytes column behind an `Encrypted` attribute."""
+    return mapped_column(LargeBinary, nullable=optional)
+
+
+def key_ring() -> KeyRing:
+    """The ring given to `connect`; RuntimeError when no field keys were given."""
+    if _key_ring is None:
+        raise RuntimeError("connect() was not given the field keys")
+    return _key_ring
+
+
+def connect(url: str, keys: KeyRing | None = None) -> Engine:
+    """Make the engine for `url`, bind `Session` to it and remember the field keys; the earlier engine, if any, is let go."""
+    global _key_ring
+    engine = make_engine(url)
+    if isinstance(bound := Session.kw.get("bind"), Engine):
+        bound.dispose()
+    Session.configure(bind=engine)
+    _key_ring = keys
+    return engine
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for PostgreSQL (psycopg 3) or SQLite with the settings this service relies on."""
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    if target.drivername in ("postgresql", "postgres"):
+        target = target.set(drivername="postgresql+psycopg")
+    # Timeouts: no statement, lock wait or forgotten transaction may hold others up for ever.
+    options = (
+        "-c statement_timeout=120s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s -c timezone=UTC"
+    )
+    return create_engine(
+        target, pool_pre_ping=True, pool_size=10, connect_args={"options": options, "connect_timeout": 5}
+    )
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = (
+        None  # the driver's own BEGIN comes too late: 256 of 450 concurrent updates were lost with it
+    )
+    connection.create_function(
+        "sha256hex", 1, lambda text: hashlib.sha256(text.encode()).hexdigest(), deterministic=True
+    )
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A write lock from the start: a reader that turns writer half-way would fail as busy. Long reads ask for a plain BEGIN.
+    reading = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def reads_only(session: OrmSession) -> OrmSession:
+    """Say, before anything else, that this session's transaction only reads: an export then holds up no writer on SQLite."""
+    session.connection(execution_options={"reads_only": True})
+    return session
+
+
+def is_postgresql(session: OrmSession) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+@contextmanager
+def pipelined(session: OrmSession) -> Iterator[None]:
+    """Send the statements of this block in one round trip (psycopg pipeline mode). Their results are not to be read inside it.
+
+    On SQLite, where nothing travels, they run one by one. https://www.psycopg.org/psycopg3/docs/advanced/pipeline.html
+    """
+    if not is_postgresql(session):
+        yield
+        return
+    driver: Any = session.connection().connection.driver_connection
+    with driver.pipeline():
+        yield

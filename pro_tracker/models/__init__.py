@@ -1,0 +1,20 @@
+"""The tables, one noun a file: columns, constraints, relationships. No decisions and no commits.
+
+Importing this package registers every table on `db.Base.metadata`, which Alembic and the foreign keys need.
+"""
+
+from pro_tracker.models import (
+    account as account,
+    aggregate as aggregate,
+    audit as audit,
+    call as call,
+    course as course,
+    definition as definition,
+    heartbeat as heartbeat,
+    link as link,
+    message as message,
+    response as response,
+    site as site,
+    subject as subject,
+    visit as visit,
+)

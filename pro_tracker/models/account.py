@@ -1,0 +1,56 @@
+"""Staff accounts. Patients have none."""
+
+import enum
+from datetime import datetime
+
+from flask_security.core import UserMixin
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Table
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pro_tracker.db import Base, UtcDateTime
+from pro_tracker.models.site import Site
+
+
+class Role(enum.StrEnum):
+    """What an account may do; what exactly is written at each route."""
+
+    COORDINATOR = "coordinator"
+    CLINICIAN = "clinician"
+    RESEARCHER = "researcher"
+    ADMINISTRATOR = "administrator"
+
+
+account_site = Table(
+    "account_site",
+    Base.metadata,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("site_id", ForeignKey("site.id"), primary_key=True),
+)
+
+
+class Account(Base, UserMixin):
+    """One member of staff: one role, bound to the sites whose subjects the account may see."""
+
+    __tablename__ = "account"
+    __table_args__ = (
+        CheckConstraint("role IN ('coordinator', 'clinician', 'researcher', 'administrator')", name="role"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)  # lower case
+    display_name: Mapped[str]
+    password: Mapped[str | None]  # argon2id hash
+    role: Mapped[str]
+    active: Mapped[bool] = mapped_column(default=True)
+    fs_uniquifier: Mapped[str] = mapped_column(unique=True)  # changing it ends every session of the account
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sites: Mapped[list[Site]] = relationship(secondary=account_site, order_by=Site.code)
+
+    @property
+    def roles(self) -> list[str]:
+        """Flask-Security's view of the one role."""
+        return [self.role]
+
+    @property
+    def site_ids(self) -> list[int]:
+        return [site.id for site in self.sites]

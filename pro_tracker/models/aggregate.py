@@ -1,0 +1,40 @@
+"""Cohort figures kept ready: one row a study, site, event and scale."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Float, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pro_tracker.db import Base, BigInt, UtcDateTime
+
+
+class Aggregate(Base):
+    """Figures of one scale at one event. `value` of a score: T where the scale has one, else raw."""
+
+    __tablename__ = "aggregate"
+    __table_args__ = (
+        UniqueConstraint("protocol_code", "site_code", "event_code", "instrument_code", "scale_code"),
+        CheckConstraint(
+            "n_answered <= n_expected AND n_paired <= n_answered AND n_responders <= n_paired_or_rated", name="counts"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    protocol_code: Mapped[str]
+    site_code: Mapped[str]  # "*": all sites
+    event_code: Mapped[str]
+    visit_number: Mapped[int]
+    instrument_code: Mapped[str]
+    scale_code: Mapped[str]
+    n_expected: Mapped[int]  # visits whose window has opened and that were not voided before it
+    n_answered: Mapped[int]  # of those, with a score on this scale
+    mean: Mapped[float | None] = mapped_column(Float)
+    sd: Mapped[float | None] = mapped_column(Float)  # sample SD, n - 1
+    n_paired: Mapped[int]  # of the answered, with a baseline score in the same course
+    mean_change: Mapped[float | None] = mapped_column(Float)  # later minus baseline, over the paired
+    sd_change: Mapped[float | None] = mapped_column(Float)
+    n_paired_or_rated: Mapped[
+        int
+    ]  # denominator of responders: the paired, or the answered where the scale itself rates change
+    n_responders: Mapped[int]  # meaningful improvement after the scale's own rule
+    refreshed_at: Mapped[datetime] = mapped_column(UtcDateTime)

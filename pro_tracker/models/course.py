@@ -1,0 +1,78 @@
+"""Treatment: courses, their infusions, and adverse events."""
+
+import uuid
+from datetime import date, datetime, time
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pro_tracker.db import Base, BigInt, UtcDateTime
+
+
+class Course(Base):
+    """One series of infusions, bound to the protocol version it was planned with."""
+
+    __tablename__ = "course"
+    __table_args__ = (
+        UniqueConstraint("subject_id", "number"),
+        CheckConstraint("number >= 1", name="number"),
+        CheckConstraint("planned_infusions >= 1", name="planned_infusions"),
+        CheckConstraint("(ended_on IS NULL) = (end_reason IS NULL)", name="ended"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
+    number: Mapped[int]  # 1 for the first course of a subject
+    protocol_code: Mapped[str]
+    protocol_version: Mapped[str]
+    planned_start_on: Mapped[date | None]  # stands in for the first infusion until that is given; local to the subject
+    planned_infusions: Mapped[int]  # when this many were given the course is over; any number may be given
+    ended_on: Mapped[date | None]  # set by hand when a course stops early
+    end_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
+
+
+class Infusion(Base):
+    """One infusion as given."""
+
+    __tablename__ = "infusion"
+    __table_args__ = (
+        UniqueConstraint("course_id", "given_on", "started_at_local"),
+        CheckConstraint("dose_mg_per_kg > 0 AND dose_mg_per_kg <= 5", name="dose"),
+        CheckConstraint("weight_kg > 0 AND weight_kg < 500", name="weight"),
+        CheckConstraint("minutes > 0 AND minutes <= 1440", name="minutes"),
+        CheckConstraint("status IN ('completed', 'stopped')", name="status"),
+        CheckConstraint("(status = 'stopped') = (stop_reason IS NOT NULL)", name="stop_reason"),
+        CheckConstraint("ondansetron_mg IS NULL OR (ondansetron_mg >= 0 AND ondansetron_mg <= 32)", name="ondansetron"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    given_on: Mapped[date]  # local to the subject
+    started_at_local: Mapped[time | None]  # wall time where it was given
+    dose_mg_per_kg: Mapped[Decimal] = mapped_column(Numeric(5, 3))
+    weight_kg: Mapped[Decimal] = mapped_column(Numeric(5, 1))
+    minutes: Mapped[int]
+    status: Mapped[str]
+    stop_reason: Mapped[str | None]
+    ondansetron_mg: Mapped[Decimal | None] = mapped_column(Numeric(4, 1))  # None: not given
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    adverse_events: Mapped[list["AdverseEvent"]] = relationship()
+
+
+class AdverseEvent(Base):
+    """Something unwanted at or after an infusion. Grade after CTCAE: 1 mild to 5 death."""
+
+    __tablename__ = "adverse_event"
+    __table_args__ = (CheckConstraint("ctcae_grade BETWEEN 1 AND 5", name="ctcae_grade"),)
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    infusion_id: Mapped[int] = mapped_column(ForeignKey("infusion.id"), index=True)
+    term: Mapped[str]
+    ctcae_grade: Mapped[int]
+    emergency_response: Mapped[bool]  # somebody had to respond at once
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,23 @@
+"""Released protocols, instruments and text packs as they stood when first used: immutable."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pro_tracker.db import Base, Json, UtcDateTime
+
+
+class Definition(Base):
+    """One version of one data file. `migrate` adds new versions and refuses a changed body under a released one."""
+
+    __tablename__ = "definition"
+    __table_args__ = (CheckConstraint("kind IN ('protocol', 'instrument', 'text-pack')", name="kind"),)
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)  # a text pack's: "<instrument>.<language>"
+    version: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    released_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,73 @@
+"""The outbox: messages, each attempt to send one. The table is the truth, the queue a hint."""
+
+import uuid
+from datetime import date, datetime, time
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pro_tracker.db import Base, BigInt, UtcDateTime
+
+DUE = text("state = 'planned'")
+CLAIMED = text("state = 'claimed'")
+
+
+class Message(Base):
+    """One message to one subject on one channel. A reminder is one kind of it.
+
+    planned -> claimed -> sent | failed | uncertain; planned -> ended when it is no longer wanted; claimed -> planned to be tried again.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("visit_id", "kind", "step", "channel"),
+        Index("ix_message_due", "send_at", postgresql_where=DUE, sqlite_where=DUE),
+        Index("ix_message_claimed", "lease_until", postgresql_where=CLAIMED, sqlite_where=CLAIMED),
+        CheckConstraint("kind IN ('reminder', 'fresh-link')", name="kind"),
+        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
+        CheckConstraint("state IN ('planned', 'claimed', 'sent', 'failed', 'uncertain', 'ended')", name="state"),
+        CheckConstraint("(state = 'claimed') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent"),
+        CheckConstraint("(state = 'ended') = (end_reason IS NOT NULL)", name="ended"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    key: Mapped[uuid.UUID] = mapped_column(
+        unique=True, default=uuid.uuid4
+    )  # idempotency key; SMTP's Message-ID is made of it
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
+    kind: Mapped[str]
+    step: Mapped[int]  # a reminder's number from 0 in the protocol; a fresh link's running number
+    template: Mapped[str]
+    channel: Mapped[str]
+    local_on: Mapped[date]  # wall date and time in the subject's zone: the plan. send_at is what it resolves to.
+    local_time: Mapped[time]
+    send_at: Mapped[datetime] = mapped_column(UtcDateTime)  # moved forward when a send is to be tried again
+    state: Mapped[str] = mapped_column(default="planned")
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_reason: Mapped[str | None]  # answered, withdrawn, window-closed, superseded, no-contact, re-planned
+    failure: Mapped[str | None]  # the provider's words, without any address
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Attempt(Base):
+    """One hand-over to a provider, written and committed before the call; no outcome means it is not known."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        UniqueConstraint("message_id", "number"),
+        CheckConstraint("outcome IN ('accepted', 'try-again', 'refused', 'unknown')", name="outcome"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
+    number: Mapped[int]
+    provider: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str | None]
+    provider_id: Mapped[str | None]  # the provider's own id of the message
+    reply: Mapped[str | None]  # code and class of the answer, without any address

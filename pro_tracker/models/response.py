@@ -1,0 +1,65 @@
+"""Completed answers and their scores. Nothing here is overwritten."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Float, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pro_tracker.db import Base, BigInt, Json, UtcDateTime
+
+
+class QuestionnaireResponse(Base):
+    """The answers of one visit to one instrument, with what they were asked with."""
+
+    __tablename__ = "questionnaire_response"
+    __table_args__ = (
+        UniqueConstraint("visit_id", "instrument_code"),  # a second submit meets this, not a check before it
+        CheckConstraint(
+            "status IN ('in-progress', 'completed', 'amended', 'entered-in-error', 'stopped')", name="status"
+        ),
+        CheckConstraint("mode IN ('self-web', 'telephone', 'clinic')", name="mode"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    instrument_code: Mapped[str]
+    instrument_version: Mapped[str]
+    language: Mapped[str]  # of the text pack asked with
+    text_pack_version: Mapped[str]
+    text_pack_validated: Mapped[bool]
+    status: Mapped[str]
+    answers: Mapped[dict[str, int | None]] = mapped_column(Json)  # link_id -> code of the option chosen; None: skipped
+    mode: Mapped[str]
+    authored_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Score(Base):
+    """One scale of one response under one scoring version. A re-score adds rows; reading never computes."""
+
+    __tablename__ = "score"
+    __table_args__ = (
+        UniqueConstraint("response_id", "scale_code", "scoring_version"),
+        CheckConstraint("status IN ('scored', 'not-scored')", name="status"),
+        CheckConstraint("(status = 'scored') = (raw_score IS NOT NULL)", name="scored"),
+        CheckConstraint("(status = 'not-scored') = (reason IS NOT NULL)", name="reason"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    response_id: Mapped[int] = mapped_column(ForeignKey("questionnaire_response.id"))
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    instrument_code: Mapped[str]
+    instrument_version: Mapped[str]
+    scale_code: Mapped[str]
+    scoring_version: Mapped[str]
+    status: Mapped[str]
+    raw_score: Mapped[float | None] = mapped_column(Float)
+    t_score: Mapped[float | None] = mapped_column(Float)  # one decimal
+    standard_error: Mapped[float | None] = mapped_column(Float)  # in T points, one decimal
+    n_answered: Mapped[int]
+    n_items: Mapped[int]
+    prorated: Mapped[bool]
+    reason: Mapped[str | None]  # why there is no score
+    scored_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,104 @@
+"""Subjects, and apart from them who they are: identity and contacts are encrypted per field."""
+
+import uuid
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pro_tracker.db import Base, BigInt, Encrypted, UtcDateTime, encrypted_cell
+from pro_tracker.models.site import Site
+
+
+class Subject(Base):
+    """One enrolled person, without a word of who that is."""
+
+    __tablename__ = "subject"
+    __table_args__ = (
+        CheckConstraint("sex IN ('female', 'male', 'other', 'unknown')", name="sex"),
+        CheckConstraint("preferred_channel IN ('email', 'sms')", name="preferred_channel"),
+        CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_reason IS NULL)", name="withdrawn"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), index=True)
+    study_code: Mapped[str] = mapped_column(unique=True)  # USUBJID of exports, such as "north-0001"
+    enrolled_on: Mapped[date]
+    sex: Mapped[str]
+    age_years: Mapped[int]  # at enrolment, so that exports need no birth date
+    language: Mapped[str]  # of pages and messages: "en", "es"
+    time_zone: Mapped[str]  # IANA name; where reminders' wall times are resolved
+    preferred_channel: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    withdrawn_reason: Mapped[str | None]
+
+    site: Mapped[Site] = relationship()
+    identity: Mapped["Identity"] = relationship(back_populates="subject", uselist=False)
+    contacts: Mapped[list["Contact"]] = relationship(order_by="Contact.channel")
+
+
+class Identity(Base):
+    """Name, birth date and record number of a subject, each encrypted for this row alone."""
+
+    __tablename__ = "identity"
+
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), primary_key=True)
+    given_name_cell: Mapped[bytes] = encrypted_cell()
+    family_name_cell: Mapped[bytes] = encrypted_cell()
+    birth_date_cell: Mapped[bytes] = encrypted_cell()  # ISO date
+    record_number_cell: Mapped[bytes] = encrypted_cell()
+    record_number_hash: Mapped[bytes] = mapped_column(
+        unique=True
+    )  # keyed hash; the same number cannot be enrolled twice
+
+    subject: Mapped[Subject] = relationship(back_populates="identity")
+
+    given_name = Encrypted()
+    family_name = Encrypted()
+    birth_date = Encrypted()
+    record_number = Encrypted()
+
+    def encryption_row(self) -> uuid.UUID:
+        return self.subject_id
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.given_name} {self.family_name}"
+
+
+class Contact(Base):
+    """One address of a subject on one channel."""
+
+    __tablename__ = "contact"
+    __table_args__ = (
+        UniqueConstraint("subject_id", "channel"),
+        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
+        CheckConstraint("state IN ('active', 'bounced', 'stopped')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
+    channel: Mapped[str]
+    address_cell: Mapped[bytes] = encrypted_cell()
+    address_hash: Mapped[bytes] = mapped_column(index=True)  # to find whose address bounced
+    state: Mapped[str] = mapped_column(default="active")
+    state_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    address = Encrypted()
+
+    def encryption_row(self) -> str:
+        return f"{self.subject_id}.{self.channel}"
+
+
+class Consent(Base):
+    """That a subject agreed, to which version and when."""
+
+    __tablename__ = "consent"
+    __table_args__ = (UniqueConstraint("subject_id", "version"),)
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
+    version: Mapped[str]
+    signed_on: Mapped[date]
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)

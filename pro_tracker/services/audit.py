@@ -1,0 +1,72 @@
+"""The audit trail: append an event in the caller's transaction, verify the chain. The database links the rows (migration 0002)."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.audit import AuditEvent
+
+ActorKind = Literal["account", "patient", "service", "command"]
+Detail = Mapping[str, str | int | bool | None | list[str] | list[int]]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: an account id, a patient's link id, a service task's or a command's name."""
+
+    kind: ActorKind
+    id: str
+
+
+# Inline: no RETURNING, so it can travel in a pipeline; compiled once, no row object.
+_APPEND = insert(AuditEvent).inline()
+
+
+def record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    *,
+    now: datetime,
+    subject_id: uuid.UUID | None = None,
+    detail: Detail | None = None,
+) -> None:
+    """Append "noun.verb" by `actor`, last thing before the commit: from here on other appenders wait for this transaction.
+
+    `detail` holds ids, codes and field names; never a name, a contact or an answer.
+    """
+    session.execute(
+        _APPEND,
+        {
+            "at": now.astimezone(UTC).isoformat(timespec="microseconds"),
+            "actor_kind": actor.kind,
+            "actor_id": actor.id,
+            "action": action,
+            "subject_id": subject_id,
+            "detail": json.dumps(detail or {}, sort_keys=True, separators=(",", ":")),
+        },
+    )
+
+
+def first_broken(session: Session) -> int | None:
+    """The id of the first event whose hash or link to the one before does not hold; None when the whole chain does."""
+    previous = ""
+    for event in session.scalars(select(AuditEvent).order_by(AuditEvent.id).execution_options(yield_per=1000)):
+        if event.previous_hash != previous or event.hash != chain_hash(event, previous):
+            return event.id
+        previous = event.hash
+    return None
+
+
+def chain_hash(event: AuditEvent, previous: str) -> str:
+    """SHA-256 (hex) over the previous hash and every field of the event, joined by "|": what the database computes."""
+    subject = event.subject_id.hex if event.subject_id else ""
+    parts = (previous, event.at, event.actor_kind, event.actor_id, event.action, subject, event.detail)
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
