@@ -1,0 +1,57 @@
+// Builds every scss/*.scss, js/*.js (partials start with "_") and images/*.svg into static/build/ under a name that
+// carries a hash of its content, packed beside, and writes manifest.json from plain to hashed name. Not a dev server.
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+import * as esbuild from "esbuild";
+import * as sass from "sass";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const modules = join(here, "..", "node_modules");
+const target = join(here, "..", "pro_tracker", "web", "static", "build");
+// What the phones of the last six years run; scripts are only ever a bonus on top of the page.
+const browsers = ["chrome90", "firefox90", "safari14"];
+
+function entries(folder, extension) {
+  const wanted = (name) => name.endsWith(extension) && !name.startsWith("_");
+  return readdirSync(join(here, folder)).filter(wanted).map((name) => join(here, folder, name));
+}
+
+function styleSheet(path) {
+  const css = sass.compile(path, { loadPaths: [modules, join(here, "scss")], quietDeps: true }).css;
+  return esbuild.transformSync(css, { loader: "css", minify: true, target: browsers, legalComments: "none" }).code;
+}
+
+function script(path) {
+  const options = { entryPoints: [path], bundle: true, minify: true, format: "esm", target: "es2020", write: false };
+  return esbuild.buildSync({ ...options, nodePaths: [modules], legalComments: "none" }).outputFiles[0].text;
+}
+
+function outputName(path, text) {
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, 12);
+  const extension = extname(path) === ".scss" ? ".css" : extname(path);
+  const plain = basename(path, extname(path)) + extension;
+  return [plain, plain.replace(extension, `.${hash}${extension}`)];
+}
+
+// Old names stay out of the folder, yet a page being loaded meanwhile must find a whole build: swap folders at the end.
+const fresh = `${target}.new`;
+rmSync(fresh, { recursive: true, force: true });
+mkdirSync(fresh, { recursive: true });
+const manifest = {};
+for (const [path, text] of [
+  ...entries("scss", ".scss").map((path) => [path, styleSheet(path)]),
+  ...entries("js", ".js").map((path) => [path, script(path)]),
+  ...entries("images", ".svg").map((path) => [path, readFileSync(path, "utf8")]),
+]) {
+  const [plain, hashed] = outputName(path, text);
+  writeFileSync(join(fresh, hashed), text);
+  writeFileSync(join(fresh, `${hashed}.gz`), gzipSync(text, { level: 9 }));
+  manifest[plain] = hashed;
+}
+writeFileSync(join(fresh, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+rmSync(target, { recursive: true, force: true });
+renameSync(fresh, target);

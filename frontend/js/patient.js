@@ -1,0 +1,5 @@
+import { focusErrors, sendOnce } from "./_forms.js";
+
+document.body.classList.add("govuk-frontend-supported");
+focusErrors();
+sendOnce();
