@@ -1,0 +1,210 @@
+"""Fixtures that every test may ask for. The servers behind them start only when a test needs them.
+
+Each test has a database of its own, a copy of a migrated template, on SQLite and on PostgreSQL unless it is marked
+`dialects("postgresql")`. The test's environment is a complete installation's; nothing of the developer's own leaks in.
+"""
+
+import base64
+import importlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session as OrmSession
+from werkzeug.test import TestResponse
+
+from config.settings import PREFIX, SERVICE, Settings, load_settings
+from pro_tracker import clock as service_clock, db, migrate
+from pro_tracker.keyring import KeyRing
+from tests.servers.process import end, free_port, start
+
+if TYPE_CHECKING:  # pytest itself loads these two, as plugins
+    from tests.servers.redis import RedisServer
+    from tests.servers.smtp import SmtpServer
+
+pytest_plugins = [
+    "tests.servers.browser",
+    "tests.servers.postgresql",
+    "tests.servers.redis",
+    "tests.servers.smtp",
+    "tests.servers.web",
+]
+
+DIALECTS = ("sqlite", "postgresql")
+NOWHERE = "127.0.0.1:9"  # the discard port: a test that did not ask for a server finds none
+FIELD_KEYS = "test:" + base64.urlsafe_b64encode(bytes(range(32))).decode()
+
+
+class Clock:
+    """What the service takes for the present: it stands still until the test moves it."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.now = moment
+
+    def set(self, moment: datetime) -> None:
+        self.now = moment.astimezone(UTC)
+
+    def advance(self, **duration: float) -> None:
+        """Move on by a timedelta's arguments: `clock.advance(days=3, hours=1)`."""
+        self.now += timedelta(**duration)
+
+
+class Client(FlaskClient):
+    """Flask's test client. The test's session commits before each request and sees afterwards what it stored."""
+
+    session: OrmSession
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        self.session.commit()
+        try:
+            return super().open(*args, **options)
+        finally:
+            self.session.expire_all()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("dialects")
+        default = ("postgresql",) if metafunc.definition.get_closest_marker("browser") else DIALECTS
+        metafunc.parametrize("database", marker.args if marker else default, indirect=True)
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """Monday 2 March 2026, 15:00 UTC, until the test says otherwise."""
+    driven = Clock(datetime(2026, 3, 2, 15, 0, tzinfo=UTC))
+    earlier = service_clock.drive(lambda: driven.now)
+    yield driven
+    service_clock.drive(earlier)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the newest migration, which tests copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
+    engine = db.make_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables; parametrise it indirectly with the dialect."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/empty.sqlite3"
+    return str(request.getfixturevalue("new_postgresql_database")())
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of this test's own migrated database, to which `db.Session` is bound."""
+    url = _copy_of_template(request, tmp_path)
+    engine = db.connect(url, KeyRing.parse(FIELD_KEYS))
+    yield url
+    engine.dispose()
+
+
+def _copy_of_template(request: pytest.FixtureRequest, folder: Path) -> str:
+    if request.param == "sqlite":
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), folder / "test.sqlite3")
+        return f"sqlite:///{folder}/test.sqlite3"
+    template = request.getfixturevalue("postgresql_template")
+    return str(request.getfixturevalue("new_postgresql_database")(template))
+
+
+@pytest.fixture
+def session(database: str) -> Iterator[OrmSession]:
+    """A session on this test's database. Commit before other connections are to see its rows."""
+    with db.Session() as session:
+        yield session
+
+
+@pytest.fixture
+def base_url(request: pytest.FixtureRequest) -> str:
+    """Where people reach the service: a free port of this machine when the test starts the live server."""
+    return f"http://127.0.0.1:{free_port()}" if "live_server" in request.fixturenames else "https://pro-tracker.test"
+
+
+@pytest.fixture
+def environment(request: pytest.FixtureRequest, base_url: str) -> dict[str, str]:
+    """PRO_TRACKER_* as this installation has them; programs that the test starts get them too."""
+    wanted = request.fixturenames
+    broker: RedisServer | None = request.getfixturevalue("broker") if "broker" in wanted else None
+    smtp: SmtpServer | None = request.getfixturevalue("smtp_server") if "smtp_server" in wanted else None
+    database = request.getfixturevalue("database") if "database" in wanted else "sqlite://"
+    values = {
+        "DATABASE_URL": database,
+        "BROKER_URL": broker.url if broker else f"redis://{NOWHERE}/0",
+        "SMTP_URL": smtp.url if smtp else f"smtp://{NOWHERE}",
+        "BASE_URL": base_url,
+        "SECRET_KEY": "a secret for tests, long enough to be one",
+        "FIELD_KEYS": FIELD_KEYS,
+    }
+    return {PREFIX + name: value for name, value in values.items()}
+
+
+@pytest.fixture
+def processes(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`processes("worker", [...])` starts a program with this test's environment, its output in tmp_path/worker.log."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(name: str, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        process = start(command, log=tmp_path / f"{name}.log", env={**os.environ, **environment}, **options)
+        running.append(process)
+        return process
+
+    yield run
+    for process in reversed(running):
+        end(process)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load_settings(*SERVICE)
+
+
+@pytest.fixture
+def app(settings: Settings, database: str) -> Flask:
+    app: Flask = importlib.import_module("pro_tracker.app").create_app(settings)
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def client(app: Flask, session: OrmSession, base_url: str) -> FlaskClient:
+    return new_client(app, session, base_url)
+
+
+@pytest.fixture
+def another_client(app: Flask, session: OrmSession, base_url: str) -> Callable[[], FlaskClient]:
+    """`another_client()` is another person's browser, or the same person's other device."""
+    return lambda: new_client(app, session, base_url)
+
+
+def new_client(app: Flask, session: OrmSession, base_url: str) -> FlaskClient:
+    app.test_client_class = Client
+    client = app.test_client()
+    assert isinstance(client, Client)
+    client.session = session
+    client.environ_base["wsgi.url_scheme"] = base_url.partition(":")[0]
+    client.environ_base["HTTP_HOST"] = base_url.partition("//")[2]
+    return client

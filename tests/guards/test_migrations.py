@@ -1,0 +1,74 @@
+"""The migrations make exactly the tables that the models describe, on both databases, and can be taken back."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+
+import pro_tracker.models  # noqa: F401  registers every table
+from pro_tracker import db, migrate
+
+both = pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
+
+
+@both
+def test_migrations_make_the_tables_of_the_models(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, db.Base.metadata)
+    engine.dispose()
+
+    assert differences == []
+
+
+@both
+def test_migrations_go_up_down_and_up_again(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    made = _tables(engine)
+
+    migrate.downgrade(engine, "base")
+    left = _tables(engine)
+    migrate.upgrade(engine)
+    made_again = _tables(engine)
+    engine.dispose()
+
+    assert left == {"alembic_version": ["version_num"]}
+    assert made_again == made
+
+
+@both
+def test_each_migration_can_be_taken_back_alone(empty_database):
+    engine = db.make_engine(empty_database)
+    revisions = list(ScriptDirectory.from_config(migrate.config()).walk_revisions())
+
+    for script in reversed(revisions):
+        migrate.upgrade(engine, script.revision)
+        before = _tables(engine)
+        migrate.downgrade(engine, "-1")
+        migrate.upgrade(engine, script.revision)
+        assert _tables(engine) == before
+    engine.dispose()
+
+
+@both
+def test_a_database_knows_whether_it_is_current(empty_database):
+    engine = db.make_engine(empty_database)
+    with engine.connect() as connection:
+        assert not migrate.is_current(connection)
+
+    migrate.upgrade(engine)
+
+    with engine.connect() as connection:
+        assert migrate.is_current(connection)
+    engine.dispose()
+
+
+def _tables(engine):
+    """Table -> its columns, as the database itself tells."""
+    found = inspect(engine)
+    return {name: sorted(column["name"] for column in found.get_columns(name)) for name in found.get_table_names()}

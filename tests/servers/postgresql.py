@@ -1,0 +1,137 @@
+"""A private PostgreSQL: own data folder, Unix socket only. Each test gets a copy of one migrated template database."""
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pro_tracker import db, migrate
+from tests.servers.process import end, find_program, start, wait_until
+
+FAST = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+_numbers = itertools.count(1)
+
+
+@dataclass
+class PostgresqlServer:
+    """A server that tests may stop, kill and start again; `durable` keeps fsync on, for tests that crash it."""
+
+    folder: Path
+    durable: bool = False
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        options = [
+            "-c",
+            f"unix_socket_directories={self.folder}",
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=100",
+        ]
+        command = [program("postgres"), "-D", str(self.folder / "data"), *options, *([] if self.durable else FAST)]
+        self.process = start(command, log=self.folder / "log", cwd=self.folder, **demoted())
+        wait_until(self._accepts, what=f"PostgreSQL, see {self.folder}/log")
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """SIGQUIT ends it at once, SIGINT ends it in order, SIGKILL is the crash."""
+        if self.process is not None:
+            end(self.process, first=how)
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
+
+    def execute(self, statement: str, *names: str) -> None:
+        """Run one statement outside a transaction; each {} in it is a name to be quoted."""
+        with psycopg.connect(f"host={self.folder} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _accepts(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def program(name: str) -> str:
+    """A PostgreSQL program, from the search path or where Debian keeps the newest version."""
+    return find_program(name, folders=sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))
+
+
+def demoted() -> dict[str, object]:
+    """Options for subprocess that make root somebody else: PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return {}
+    account = _server_account()
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _server_account() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def make_server(*, durable: bool = False) -> PostgresqlServer:
+    """A new, running server in a folder of its own; the caller stops it and removes the folder."""
+    folder = Path(tempfile.mkdtemp(prefix="pro-tracker-pg-"))
+    if os.getuid() == 0:
+        account = _server_account()
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    command = [program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+    more = ["--locale=C", "--no-sync", "--no-instructions", *(["--data-checksums"] if durable else [])]
+    subprocess.run([*command, *more], check=True, capture_output=True, cwd=folder, **demoted())  # type: ignore[call-overload]
+    server = PostgresqlServer(folder, durable)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    server = make_server()
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def durable_postgresql() -> Iterator[PostgresqlServer]:
+    """A server for one test alone, with fsync on, that the test may crash."""
+    server = make_server(durable=True)
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: PostgresqlServer) -> str:
+    """The name of a database at the newest migration, which tests copy."""
+    postgresql_server.execute("CREATE DATABASE {}", "template_migrated")
+    engine = db.make_engine(postgresql_server.url("template_migrated"))
+    migrate.upgrade(engine)
+    engine.dispose()
+    return "template_migrated"
+
+
+@pytest.fixture(scope="session")
+def new_postgresql_database(postgresql_server: PostgresqlServer) -> Callable[[str], str]:
+    """`new_postgresql_database(template)` makes a database and returns its URL."""
+
+    def create(template: str = "template1") -> str:
+        name = f"test_{next(_numbers)}"
+        postgresql_server.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return postgresql_server.url(name)
+
+    return create
