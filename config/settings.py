@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     # How long a claimed message belongs to its worker. After that it is taken back, or shown as uncertain when it may have left.
     lease_seconds: int = 120
+    # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
+    trusted_proxies: int = 0
 
     @field_validator("secret_key")
     @classmethod

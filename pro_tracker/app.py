@@ -1,0 +1,64 @@
+"""create_app: wires settings, database, blueprints, headers and error pages. Nothing is decided here."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import Flask, g, request
+from flask_babel import Babel
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import logging as logs
+from config.settings import SERVICE, Settings, load_settings
+from pro_tracker import db
+from pro_tracker.web import access, assets, errors, health, navigation, security, session
+
+LANGUAGES = ("en", "es")
+BLUEPRINTS = (assets.blueprint, health.blueprint)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The web application for `settings` (by default the environment's). Raises MissingSettings once, naming all that is missing."""
+    settings = settings or load_settings(*SERVICE)
+    logs.configure(settings.log_level)
+    db.connect(settings.text("database_url"), settings.key_ring())
+    app = Flask("pro_tracker.web")
+    app.config.from_mapping(_flask_config(settings))
+    Babel(app, locale_selector=page_language, default_translation_directories="../translations")
+    CSRFProtect(app)
+    app.template_global("page_language")(page_language)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    for part in (session, access, security, errors, navigation):
+        part.init_app(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    return app
+
+
+def page_language() -> str:
+    """The language of the page: the subject's where one is known, else what the browser asks for, else English."""
+    known: str | None = g.get("language")
+    return known or request.accept_languages.best_match(LANGUAGES) or "en"
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    host = urlsplit(settings.text("base_url")).hostname
+    return {
+        "SECRET_KEY": settings.text("secret_key"),
+        "BASE_URL": settings.text("base_url"),
+        "BROKER_URL": settings.text("broker_url"),
+        # A forged Host header would otherwise reach every absolute address we build. Loopback: health checks on the same machine.
+        "TRUSTED_HOSTS": [host, "localhost", "127.0.0.1"],
+        "MAX_CONTENT_LENGTH": 1024 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 256 * 1024,
+        "SESSION_COOKIE_NAME": "__Host-session" if settings.https else "session",
+        "SESSION_COOKIE_SECURE": settings.https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a patient may rest for hours between two questions
+        "WTF_CSRF_SSL_STRICT": False,  # we send no referrer ourselves
+        "BABEL_DEFAULT_LOCALE": "en",
+    }

@@ -1,0 +1,51 @@
+"""The pro-tracker command. Each subcommand lives in its own file and is imported when it is called, so that `score` starts without a database."""
+
+import importlib
+import sys
+
+import click
+
+from pro_tracker.domain.errors import ProTrackerError
+
+COMMANDS = {
+    "account": "pro_tracker.cli.accounts:account",
+    "check": "pro_tracker.cli.check:check",
+    "demo": "pro_tracker.cli.demo:demo",
+    "export": "pro_tracker.cli.exports:export",
+    "import": "pro_tracker.cli.roster:import_roster",
+    "migrate": "pro_tracker.cli.database:migrate",
+    "score": "pro_tracker.cli.score:score",
+    "simulate": "pro_tracker.cli.simulate:simulate",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it or to show its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="pro-tracker")
+def group() -> None:
+    """Asks patients, reminds them, scores their answers and shows what changed.
+
+    Start with `pro-tracker demo`, or read `pro-tracker COMMAND --help`: each has examples.
+    """
+
+
+def main() -> None:
+    """Run the command line. An expected error is one line on standard error and exit status 1; nothing was changed then."""
+    try:
+        group()
+    except ProTrackerError as error:
+        click.echo(f"pro-tracker: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,78 @@
+"""Who may use a route: declared at the route, enforced here before it runs. A route without a declaration serves nobody."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from flask import Flask, current_app, redirect, request, url_for
+from flask_login import current_user
+
+from pro_tracker.domain.errors import NotAllowed
+from pro_tracker.models.account import Account, Role
+from pro_tracker.services.audit import Actor
+
+View = TypeVar("View", bound=Callable[..., Any])
+Sites = Literal["own", "none"]
+
+
+@dataclass(frozen=True)
+class Access:
+    """Kind of visitor, for staff the roles, and whether rows are limited to the account's own sites or the route shows none."""
+
+    kind: Literal["public", "patient", "staff"]
+    roles: frozenset[Role] = frozenset()
+    sites: Sites = "own"
+
+
+def public(view: View) -> View:
+    """Anybody, signed in or not; the route shows nothing of a person."""
+    return declare(view, Access("public", sites="none"))
+
+
+def patient(view: View) -> View:
+    """Whoever holds a personal link; the view itself asks what the link allows."""
+    return declare(view, Access("patient", sites="none"))
+
+
+def staff(*roles: str, sites: Sites = "own") -> Callable[[View], View]:
+    """Signed-in staff with one of `roles`; `sites="none"` where a route shows no subject's rows."""
+    access = Access("staff", frozenset(Role(role) for role in roles), sites)
+    return lambda view: declare(view, access)
+
+
+def declare(view: View, access: Access) -> View:
+    """Attach the declaration; used directly for views of libraries."""
+    view.access = access  # type: ignore[attr-defined]
+    return view
+
+
+def account() -> Account:
+    """The signed-in account of a staff route."""
+    user: Account = current_user._get_current_object()
+    return user
+
+
+def actor() -> Actor:
+    """The signed-in account as the audit trail names it."""
+    return Actor("account", str(account().id))
+
+
+def init_app(app: Flask) -> None:
+    declare(app.view_functions["static"], Access("public", sites="none"))
+    app.before_request(_enforce)
+
+
+def _enforce() -> Any:
+    if request.endpoint is None:
+        return None  # no such route: the 404 page
+    access: Access | None = getattr(current_app.view_functions[request.endpoint], "access", None)
+    if access is None:
+        raise NotAllowed("This page declares no access, so nobody may use it.")
+    if access.kind != "staff":
+        return None
+    if not current_user.is_authenticated:
+        target = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return redirect(url_for("security.login", next=target))
+    if account().role not in access.roles:
+        raise NotAllowed("Your account may not use this page. Ask an administrator if you need it.")
+    return None

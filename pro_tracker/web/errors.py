@@ -1,0 +1,88 @@
+"""Maps every expected error to a page, once. Views raise; they never catch."""
+
+import logging
+
+from flask import Flask, Response, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from pro_tracker.domain import errors
+
+log = logging.getLogger(__name__)
+STATUS = {
+    errors.NotFound: 404,
+    errors.NotAllowed: 403,
+    errors.InvalidInput: 422,
+    errors.WindowClosed: 410,
+    errors.AlreadyAnswered: 409,
+    errors.UnusableLink: 410,
+    errors.IdentityNotConfirmed: 403,
+}
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(errors.ProTrackerError, _expected)
+    app.register_error_handler(CSRFError, _form_expired)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(OperationalError, _unavailable)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _expected(error: errors.ProTrackerError) -> Response:
+    code = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
+    return _page(code, _title(code), str(error))
+
+
+def _form_expired(_error: CSRFError) -> Response:
+    return _page(
+        400,
+        _("This page was open too long"),
+        _("Nothing was saved by this step. Go back, reload the page and try once more."),
+    )
+
+
+def _http(error: HTTPException) -> Response:
+    code = error.code or 500
+    if code < 400:
+        return make_response(error.get_response())
+    return _page(code, _title(code), _advice(code))
+
+
+def _unavailable(error: OperationalError) -> Response:
+    log.error("database.unavailable kind=%s", type(error.orig).__name__)
+    return _page(503, _("We cannot reach our records just now"), _("Nothing was lost. Please try again in a minute."))
+
+
+def _unexpected(error: Exception) -> Response:
+    # The traceback goes to the log, the message does not reach the page. Parameters stay out of it: see config/logging.py.
+    log.exception("request.failed endpoint=%s kind=%s", request.endpoint, type(error).__name__)
+    return _page(500, _title(500), _advice(500))
+
+
+def _title(code: int) -> str:
+    titles = {
+        403: _("You cannot use this page"),
+        404: _("This page does not exist"),
+        409: _("This was done before"),
+        410: _("This can no longer be used"),
+        413: _("That was too much at once"),
+        422: _("Something needs to be corrected"),
+        429: _("Too many tries"),
+    }
+    return titles.get(code, _("Something went wrong"))
+
+
+def _advice(code: int) -> str:
+    advice = {
+        404: _("Check the address, or go back to where you came from."),
+        413: _("Nothing was saved. Send less at once."),
+        429: _("Wait a few minutes, then try again."),
+    }
+    return advice.get(code, _("Nothing was lost. Please try again; if it happens again, call the clinic."))
+
+
+def _page(code: int, title: str, text: str) -> Response:
+    template = "error_patient.html" if request.path.startswith(("/v/", "/visit")) else "error_staff.html"
+    return make_response(render_template(template, title=title, text=text, code=code), code)

@@ -1,0 +1,29 @@
+"""The staff pages' menu: one table of label, endpoint and the roles that see it."""
+
+from flask import Flask, current_app, request, url_for
+from flask_babel import lazy_gettext as _
+
+from pro_tracker.web.access import Access, account
+
+MENU = (
+    (_("Who needs me now?"), "staff.home"),
+    (_("Patients"), "staff.subjects"),
+    (_("Results"), "research.results"),
+    (_("Accounts"), "staff.accounts"),
+)
+
+
+def init_app(app: Flask) -> None:
+    app.template_global("staff_navigation")(staff_navigation)
+
+
+def staff_navigation() -> list[tuple[str, str, bool]]:
+    """(label, address, is this page) of the menu entries that the signed-in account may use: the routes' own declarations say which."""
+    return [
+        (str(label), url_for(endpoint), request.endpoint == endpoint) for label, endpoint in MENU if _may_use(endpoint)
+    ]
+
+
+def _may_use(endpoint: str) -> bool:
+    access: Access | None = getattr(current_app.view_functions.get(endpoint), "access", None)
+    return access is not None and account().role in access.roles

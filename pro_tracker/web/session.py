@@ -1,0 +1,34 @@
+"""The request's one database session. A view commits it once, last; what is not committed is rolled back when the request ends."""
+
+from flask import Flask, current_app, g
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+
+
+def db_session() -> Session:
+    """The session of this request, opened when first asked for."""
+    if "db_session" not in g:
+        g.db_session = db.Session()
+    session: Session = g.db_session
+    return session
+
+
+def commit() -> None:
+    """Commit the request's work: the last thing a view does before it answers."""
+    db_session().commit()
+
+
+def init_app(app: Flask) -> None:
+    app.teardown_appcontext(_close)
+
+
+def _close(error: BaseException | None) -> None:
+    session: Session | None = g.pop("db_session", None)
+    if session is None:
+        return
+    unsaved = bool(session.new or session.dirty or session.deleted)
+    session.close()
+    # A view that changes rows and forgets to commit would lose them without a word: make it loud where it is developed.
+    if unsaved and error is None and current_app.testing:
+        raise RuntimeError("this request left unsaved changes: commit them, or do not make them")
