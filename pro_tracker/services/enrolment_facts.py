@@ -1,0 +1,171 @@
+"""What must be true of a person's facts before they are enrolled. Rules of form only: it knows no table."""
+
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+SEXES = ("female", "male", "other", "unknown")
+LANGUAGES = ("en", "es")  # of pages, messages and demonstration text packs
+CHANNELS = ("email", "sms")
+LONGEST_TEXT = 200
+OLDEST_YEARS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrolmentFacts:
+    """What is known of a person when they are enrolled. Texts as typed, "" where nothing was given; dates are local."""
+
+    record_number: str
+    given_name: str
+    family_name: str
+    birth_date: date | None
+    sex: str
+    email: str
+    mobile: str
+    language: str
+    time_zone: str
+    site_code: str
+    enrolled_on: date | None
+    consent_version: str
+    consent_on: date | None
+    preferred_channel: str = ""  # "email", "sms" or "" for e-mail where there is an address
+    planned_start_on: date | None = None
+    planned_infusions: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a fact cannot be used: the field's name in EnrolmentFacts, and what to do. Never repeats what was typed."""
+
+    field: str
+    reason: str
+
+
+def tidy(facts: EnrolmentFacts) -> EnrolmentFacts:
+    """The same facts with every text trimmed and in Unicode's composed form (NFC), so that equal names are equal."""
+    texts = {
+        name: unicodedata.normalize("NFC", value.strip())
+        for name, value in asdict(facts).items()
+        if isinstance(value, str)
+    }
+    return replace(facts, **texts)  # type: ignore[arg-type]
+
+
+def check(facts: EnrolmentFacts, *, sites: Collection[str], now: datetime) -> list[Problem]:
+    """Everything that keeps these facts from being enrolled, in the order of the fields; [] when nothing does."""
+    facts = tidy(facts)
+    return [
+        *_text_problems(facts),
+        *_birth_problems(facts, now),
+        *_contact_problems(facts),
+        *_choice_problems(facts, sites),
+        *_consent_problems(facts, now),
+        *_plan_problems(facts),
+    ]
+
+
+def _text_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
+    if not facts.record_number:
+        yield Problem("record_number", "The record number is missing.")
+    if not facts.given_name and not facts.family_name:
+        yield Problem("given_name", "The name is missing. One of given and family name is enough.")
+    for name, value in asdict(facts).items():
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            yield Problem(name, f"This is longer than {LONGEST_TEXT} characters.")
+        if isinstance(value, str) and any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):
+            yield Problem(name, "This holds a line break or another control character. Type it again.")
+
+
+def _birth_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[Problem]:
+    today = _today(facts, now)
+    if facts.birth_date is None:
+        yield Problem("birth_date", "The birth date is missing: the patient's pages ask for it.")
+    elif facts.birth_date > today:
+        yield Problem("birth_date", "The birth date is in the future.")
+    elif facts.birth_date.year < today.year - OLDEST_YEARS:
+        yield Problem("birth_date", f"The birth date is more than {OLDEST_YEARS} years ago.")
+
+
+def _contact_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
+    if facts.email and usable_email(facts.email) is None:
+        yield Problem("email", "This is not a usable e-mail address. It looks like name@domain.example.")
+    if facts.mobile and usable_mobile(facts.mobile) is None:
+        yield Problem(
+            "mobile", "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100."
+        )
+    if facts.preferred_channel == "email" and not facts.email:
+        yield Problem("preferred_channel", "Messages by e-mail need an e-mail address.")
+    if facts.preferred_channel == "sms" and not facts.mobile:
+        yield Problem("preferred_channel", "Text messages need a mobile number.")
+
+
+def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[Problem]:
+    if facts.sex not in SEXES:
+        yield Problem("sex", f"Sex must be one of {', '.join(SEXES)}.")
+    if facts.language not in LANGUAGES:
+        yield Problem("language", f"The language must be one of {', '.join(LANGUAGES)}.")
+    if facts.time_zone not in _time_zones():
+        yield Problem("time_zone", "This is no time zone of the IANA list. It looks like America/New_York.")
+    if facts.site_code not in sites:
+        yield Problem("site_code", "There is no such site. Sites are listed in config/sites.yaml.")
+    if facts.preferred_channel not in ("", *CHANNELS):
+        yield Problem("preferred_channel", f"The channel must be one of {', '.join(CHANNELS)}.")
+
+
+def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[Problem]:
+    today = _today(facts, now)
+    if not facts.consent_version:
+        yield Problem("consent_version", "The version of the consent is missing. Nobody is enrolled without consent.")
+    for field, day, name in (
+        ("enrolled_on", facts.enrolled_on, "date of enrolment"),
+        ("consent_on", facts.consent_on, "date of consent"),
+    ):
+        if day is None:
+            yield Problem(field, f"The {name} is missing.")
+        elif day > today:
+            yield Problem(field, f"The {name} is in the future.")
+        elif facts.birth_date and day < facts.birth_date <= today:
+            yield Problem(field, f"The {name} is before the birth date.")
+
+
+def _plan_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
+    if facts.planned_infusions is not None and not 1 <= facts.planned_infusions <= 100:
+        yield Problem("planned_infusions", "The number of planned infusions must be from 1 to 100.")
+
+
+def usable_email(text: str) -> str | None:
+    """The address in its normal form, None when no mail can be sent to it by its form. Nothing is asked of the network.
+
+    The names under `.example` that samples and demonstrations use pass; `.test`, `.local` and the like do not.
+    """
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        return None
+
+
+def usable_mobile(text: str) -> str | None:
+    """The number in E.164 form (+12165550100), None when it has no country code or no network uses such numbers."""
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number) or number.extension:
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _today(facts: EnrolmentFacts, now: datetime) -> date:
+    zone = ZoneInfo(facts.time_zone) if facts.time_zone in _time_zones() else None
+    return now.astimezone(zone).date() if zone else (now + timedelta(hours=14)).date()
