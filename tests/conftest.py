@@ -5,7 +5,6 @@ Each test has a database of its own, a copy of a migrated template, on SQLite an
 """
 
 import base64
-import importlib
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from config.settings import PREFIX, SERVICE, Settings, load_settings
 from pro_tracker import clock as service_clock, db, migrate
+from pro_tracker.app import create_app
 from pro_tracker.keyring import KeyRing
 from tests.servers.process import end, free_port, start
 
@@ -184,7 +184,7 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Se
 
 @pytest.fixture
 def app(settings: Settings, database: str) -> Flask:
-    app: Flask = importlib.import_module("pro_tracker.app").create_app(settings)
+    app = create_app(settings)
     app.testing = True
     return app
 

@@ -1,0 +1,59 @@
+"""Every route says who may use it, and the application holds everybody else off."""
+
+import pytest
+
+from pro_tracker.web.access import Access
+
+ONE_DATABASE = pytest.mark.dialects("sqlite")
+
+
+@ONE_DATABASE
+def test_every_route_declares_its_access(app):
+    undeclared = {
+        rule.endpoint: str(rule)
+        for rule in app.url_map.iter_rules()
+        if not isinstance(getattr(app.view_functions[rule.endpoint], "access", None), Access)
+    }
+
+    assert undeclared == {}
+
+
+@ONE_DATABASE
+def test_staff_routes_name_at_least_one_role_and_the_others_none(app):
+    wrong = {
+        endpoint: view.access
+        for endpoint, view in app.view_functions.items()
+        if (view.access.kind == "staff") != bool(view.access.roles)
+    }
+
+    assert wrong == {}
+
+
+@ONE_DATABASE
+def test_a_route_without_a_declaration_serves_nobody(app, client):
+    app.add_url_rule("/undeclared", view_func=lambda: "a page that nobody thought about")
+
+    assert client.get("/undeclared").status_code == 403
+
+
+@ONE_DATABASE
+def test_staff_pages_send_a_stranger_to_the_sign_in_page(app, client):
+    pages = list(_pages(app, "staff"))
+
+    answers = {address: client.get(address) for address in pages}
+
+    assert pages
+    assert {a: r.status_code for a, r in answers.items() if r.status_code != 302} == {}
+    assert all("/login" in r.location for r in answers.values())
+
+
+def _pages(app, kind):
+    for rule in app.url_map.iter_rules():
+        if "GET" in (rule.methods or ()) and app.view_functions[rule.endpoint].access.kind == kind:
+            yield _address(rule)
+
+
+def _address(rule):
+    """An address that matches the rule; what it names need not exist, since access is asked first."""
+    _, address = rule.build({name: 1 if name.endswith("id") else "any" for name in rule.arguments})
+    return address
