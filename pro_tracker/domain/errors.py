@@ -64,7 +64,7 @@ class InvalidInstrument(ProTrackerError):
 class InvalidDataFile(ProTrackerError):
     """An instrument, text pack or protocol file cannot be used.
 
-    `faults` lists what is wrong as (key, reason); the key is the place in the file, dots between levels, "" for the file.
+    `faults` lists what is wrong as (key, reason); the key is the place in the file, dots between levels, or "".
     """
 
     def __init__(self, *faults: tuple[str, str]) -> None:

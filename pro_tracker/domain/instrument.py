@@ -36,7 +36,7 @@ class ResponseSet:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question. The stored answer is the option's code whatever the direction; `scored_value` turns it for scoring."""
+    """One question. The stored answer is the option's code whatever the direction; `scored_value` turns it."""
 
     link_id: str
     response_set: ResponseSet
@@ -61,7 +61,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class TScore:
-    """A T-score and its standard error, both in T points with one decimal (mean 50, SD 10 in the reference population)."""
+    """A T-score and its standard error, in T points with one decimal (mean 50, SD 10 in the reference population)."""
 
     t_score: float
     standard_error: float
@@ -92,7 +92,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class ChangeCriterion:
-    """One size of change that matters: in points or in percent of baseline, for the baselines and direction it was found for.
+    """One size of change that matters, in points or in percent of baseline, where its source found it.
 
     `baseline_at_most` and `baseline_above` limit it to some baselines; `only` to improvement where the source speaks of
     improvement alone.
@@ -196,7 +196,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class TextPack:
-    """The wording of one instrument in one language. `options`: response set code -> value -> label (numeric: ends only)."""
+    """The wording of one instrument in one language. `options`: response set -> value -> label (numeric: ends only)."""
 
     instrument_code: str
     language: str

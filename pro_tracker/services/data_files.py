@@ -37,11 +37,9 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if type(key) not in (str, int):  # "no:" and "on:" are booleans to YAML
-                raise InvalidDataFile(
-                    (f"line {key_node.start_mark.line + 1}", "a key must be a word or a whole number (quote it)")
-                )
+                raise InvalidDataFile((_line(key_node), "a key must be a word or a whole number (quote it)"))
             if key in seen:
-                raise InvalidDataFile((f"line {key_node.start_mark.line + 1}", f"the key {key} stands twice"))
+                raise InvalidDataFile((_line(key_node), f"the key {key} stands twice"))
             seen.add(key)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return mapping
@@ -50,7 +48,7 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
 def load_yaml(path: Path) -> dict[str, Any]:
     """Return the file's top-level mapping.
 
-    Raises InvalidDataFile when the file cannot be read, is no YAML, has an alias or repeated key, or is too big or deep.
+    Raises InvalidDataFile when it cannot be read, is no YAML, has an alias or repeated key, or is too big or deep.
     """
     text = _read_text(path)
     try:
@@ -92,13 +90,17 @@ def _refuse_bombs(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise InvalidDataFile((f"line {event.start_mark.line + 1}", "aliases (*name) are not allowed"))
+            raise InvalidDataFile((_line(event), "aliases (*name) are not allowed"))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise InvalidDataFile((f"line {event.start_mark.line + 1}", f"is nested deeper than {MAX_DEPTH} levels"))
+            raise InvalidDataFile((_line(event), f"is nested deeper than {MAX_DEPTH} levels"))
+
+
+def _line(place: yaml.Event | yaml.Node) -> str:
+    return f"line {place.start_mark.line + 1}" if place.start_mark else ""
 
 
 def _fault(detail: ErrorDetails) -> tuple[str, str]:

@@ -1,0 +1,128 @@
+"""Looks up instruments and their wording in the shipped data files, each file read and checked once per process.
+
+Reads files only; what a response was asked with is on the response. `problems` is what `pro-tracker check` prints.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pro_tracker
+from pro_tracker.domain.errors import InvalidDataFile, NotFound, UnknownInstrument
+from pro_tracker.domain.instrument import Instrument, TextPack
+from pro_tracker.services import instrument_checks, text_pack_file
+from pro_tracker.services.data_files import load_yaml, read_as
+from pro_tracker.services.instrument_file import InstrumentFile
+from pro_tracker.services.text_pack_file import TextPackFile
+
+PACKAGE = Path(pro_tracker.__file__).parent
+INSTRUMENTS = PACKAGE / "instruments"
+TEXT_PACKS = INSTRUMENTS / "text_packs"
+FALLBACK_LANGUAGE = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong where: `key` is the place in the file, dots between levels, "" for the file as a whole."""
+
+    file: str
+    key: str
+    reason: str
+
+
+def instrument(code: str, version: str | None = None) -> Instrument:
+    """Return this version of the instrument, or its newest; raises UnknownInstrument, InvalidDataFile."""
+    found = [read_instrument(path) for path in _files(INSTRUMENTS) if _code_of(path) == code]
+    wanted = [each for each in found if version in (None, each.version)]
+    if not wanted:
+        named = f"{code[:60]!r} version {version[:20]}" if version else repr(code[:60])
+        raise UnknownInstrument(f"There is no instrument {named}.")
+    return max(wanted, key=lambda each: _order(each.version))
+
+
+def instruments() -> tuple[Instrument, ...]:
+    """Return every instrument in its newest version, by code; raises InvalidDataFile for the first broken file."""
+    return tuple(instrument(code) for code in sorted({_code_of(path) for path in _files(INSTRUMENTS)}))
+
+
+def text_pack(instrument_code: str, language: str) -> TextPack:
+    """Return the wording in this language ("es-MX" may use "es"), else in English; raises NotFound, InvalidDataFile."""
+    packs = {path.name: path for path in _files(TEXT_PACKS)}
+    for each in (language, language.partition("-")[0], FALLBACK_LANGUAGE):
+        path = packs.get(f"{instrument_code}.{each}.yaml")
+        if path is not None:
+            return read_text_pack(path)
+    raise NotFound(f"There is no wording for {instrument_code[:60]!r}; add a text pack in {FALLBACK_LANGUAGE!r}.")
+
+
+def scale_title(instrument_code: str, scale_code: str, language: str) -> str:
+    """Return what people call this scale, from the text pack; raises as text_pack does, NotFound for the scale."""
+    titles = text_pack(instrument_code, language).scales
+    if scale_code not in titles:
+        raise NotFound(f"{instrument_code} has no scale {scale_code!r}.")
+    return titles[scale_code]
+
+
+def problems(path: Path | None = None) -> list[Problem]:
+    """Return everything that is wrong in one file, or in all files of the catalog."""
+    return [problem for each in ([path] if path else all_files()) for problem in _problems_of(each)]
+
+
+def all_files() -> tuple[Path, ...]:
+    """Return every data file of the catalog: instruments, text packs."""
+    return (*_files(INSTRUMENTS), *_files(TEXT_PACKS))
+
+
+@cache
+def read_instrument(path: Path) -> Instrument:
+    """Return the instrument in this file, or raise InvalidDataFile with every fault found."""
+    file = read_as(InstrumentFile, load_yaml(path))
+    names = (file.code, f"{file.code}@{file.version}")
+    _refuse([*instrument_checks.faults(file), *_name_faults(path, "code", names)])
+    return file.build()
+
+
+@cache
+def read_text_pack(path: Path) -> TextPack:
+    """Return the text pack in this file, matched to its instrument, or raise InvalidDataFile with every fault found."""
+    file = read_as(TextPackFile, load_yaml(path))
+    try:
+        asked = instrument(file.instrument)
+    except UnknownInstrument as error:
+        raise InvalidDataFile(("instrument", str(error))) from error
+    except InvalidDataFile as error:
+        raise InvalidDataFile(("instrument", f"the file of {file.instrument} has problems of its own")) from error
+    names = (f"{file.instrument}.{file.language}",)
+    _refuse([*text_pack_file.faults(file, asked), *_name_faults(path, "instrument", names)])
+    return file.build()
+
+
+def _problems_of(path: Path) -> Iterator[Problem]:
+    try:
+        read_text_pack(path) if path.parent.name == TEXT_PACKS.name else read_instrument(path)
+    except InvalidDataFile as error:
+        yield from (Problem(str(path), key, reason) for key, reason in error.faults)
+
+
+@cache
+def _files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("*.yaml")))
+
+
+def _code_of(path: Path) -> str:
+    """Return the instrument's code: its newest file is code.yaml, an older version's is code@version.yaml."""
+    return path.stem.partition("@")[0]
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _name_faults(path: Path, key: str, stems: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [] if path.stem in stems else [(key, f"the file {path.name} should be named {stems[0]}.yaml")]
+
+
+def _refuse(faults: list[tuple[str, str]]) -> None:
+    if faults:
+        raise InvalidDataFile(*faults)

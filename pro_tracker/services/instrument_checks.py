@@ -1,0 +1,142 @@
+"""Whether the parts of an instrument file fit together: each fault is (key, reason), the key as in InvalidDataFile.
+
+A clinic's own file passes here before anyone is asked with it, so that a slip in a table cannot become a wrong score.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from pro_tracker.domain.instrument import Item
+from pro_tracker.services.instrument_file import (
+    BandEntry,
+    ChoiceEntry,
+    CriterionEntry,
+    InstrumentFile,
+    ItemEntry,
+    NumericEntry,
+    ResponseSetEntry,
+    ScaleEntry,
+    ScoreTableEntry,
+    raw_range,
+)
+
+Fault = tuple[str, str]
+
+
+def faults(file: InstrumentFile) -> list[Fault]:
+    """Return every contradiction in the file, in the order of its keys."""
+    found = [*_response_set_faults(file), *_item_faults(file)]
+    if found:
+        return found  # scales are judged by their items' values, so these come first
+    return list(_scale_faults(file))
+
+
+def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
+    used = {item.response_set for item in file.items}
+    for code, entry in file.response_sets.items():
+        key = f"response_sets.{code}"
+        if code not in used:
+            yield key, "no item uses it"
+        if isinstance(entry, NumericEntry) and entry.minimum >= entry.maximum:
+            yield key, "minimum must be below maximum"
+        if isinstance(entry, ChoiceEntry):
+            yield from _repeated(f"{key}.options", [option.value for option in entry.options])
+
+
+def _item_faults(file: InstrumentFile) -> Iterator[Fault]:
+    yield from _repeated("items", [item.link_id for item in file.items])
+    for number, item in enumerate(file.items):
+        entry = file.response_sets.get(item.response_set)
+        if entry is None:
+            yield f"items.{number}.response_set", f"names an unknown response set {item.response_set!r}"
+        else:
+            yield from _recode_faults(f"items.{number}", item, entry)
+
+
+def _recode_faults(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterator[Fault]:
+    if item.recode is None:
+        return
+    if item.reversed:
+        yield f"{key}.recode", "an item is either reversed or recoded"
+    values = set(entry.build(item.response_set).values)
+    if set(item.recode) != values:
+        yield f"{key}.recode", f"must give a value for each of {sorted(values)} and for nothing else"
+
+
+def _scale_faults(file: InstrumentFile) -> Iterator[Fault]:
+    yield from _repeated("scales", [scale.code for scale in file.scales])
+    response_sets = {code: entry.build(code) for code, entry in file.response_sets.items()}
+    items = {entry.link_id: entry.build(response_sets) for entry in file.items}
+    for number, scale in enumerate(file.scales):
+        key = f"scales.{number}"
+        unknown = [link_id for link_id in scale.items if link_id not in items]
+        for link_id in unknown:
+            yield f"{key}.items", f"names an unknown item {link_id!r}"
+        yield from _repeated(f"{key}.items", scale.items)
+        if not unknown:
+            yield from _rule_faults(key, scale, [items[link_id] for link_id in scale.items])
+
+
+def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fault]:
+    least = scale.missing_items.prorate_min_answered
+    if least is not None and least > len(items):
+        yield f"{key}.missing_items.prorate_min_answered", f"is more than the scale's {len(items)} items"
+    if least is not None and scale.method == "mean":
+        yield f"{key}.missing_items.prorate_min_answered", "pro-rating is for sums"
+    if scale.score_table is not None and scale.method != "sum":
+        yield f"{key}.score_table", "needs the method sum"
+    elif scale.score_table is not None:
+        yield from _table_faults(f"{key}.score_table", scale.score_table, items)
+    yield from _band_faults(f"{key}.bands.steps", scale.bands.steps if scale.bands else [])
+    yield from _criteria_faults(f"{key}.change.any_of", scale.change.any_of if scale.change else [])
+    if scale.responder is not None and (scale.responder.at_most is None) == (scale.responder.at_least is None):
+        yield f"{key}.responder", "needs at_most or at_least, not both"
+
+
+def _table_faults(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterator[Fault]:
+    lowest, highest = (int(bound) for bound in raw_range("sum", items))
+    raws = [row[0] for row in table.rows]
+    yield from _repeated(f"{key}.rows", raws)
+    possible = {float(raw) for raw in range(lowest, highest + 1)}
+    for raw in sorted(possible - set(raws)):
+        yield f"{key}.rows", f"has no row for raw score {raw:g}; it must cover {lowest} to {highest}"
+    for raw in sorted(set(raws) - possible):
+        yield f"{key}.rows", f"has a row for raw score {raw:g}, which these items cannot give"
+    yield from _row_faults(key, table)
+
+
+def _row_faults(key: str, table: ScoreTableEntry) -> Iterator[Fault]:
+    for before, row in pairwise(table.rows):
+        if row[0] <= before[0]:
+            yield f"{key}.rows", f"raw score {row[0]:g} stands after {before[0]:g}; rows go upwards"
+        elif row[1] < before[1]:
+            yield f"{key}.rows", f"the T-score falls from {before[1]} to {row[1]} at raw score {row[0]:g}"
+    for number, (raw, t_score, error) in enumerate(table.rows):
+        if round(t_score, 1) != t_score or round(error, 1) != error:
+            yield f"{key}.rows.{number}", f"raw score {raw:g}: T-score and standard error have one decimal"
+        if not (0 <= t_score <= 100 and 0 < error < 20):
+            yield f"{key}.rows.{number}", f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
+
+
+def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
+    yield from _repeated(key, [step.code for step in steps])
+    for number, step in enumerate(steps):
+        if step.lower is not None and step.upper is not None and step.lower >= step.upper:
+            yield f"{key}.{number}", "lower must be below upper"
+    for number, (before, step) in enumerate(pairwise(steps), start=1):
+        if before.upper is None or before.upper != step.lower:
+            yield f"{key}.{number}", "must start where the band before it ends"
+
+
+def _criteria_faults(key: str, criteria: Sequence[CriterionEntry]) -> Iterator[Fault]:
+    for number, criterion in enumerate(criteria):
+        if (criterion.points is None) == (criterion.percent is None):
+            yield f"{key}.{number}", "needs points or percent, not both"
+
+
+def _repeated(key: str, values: Iterable[object]) -> Iterator[Fault]:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            yield key, f"{value} stands twice"
+        seen.add(value)

@@ -1,0 +1,219 @@
+"""The format of an instrument file (docs/instrument-format.md): its schema, and its turn into domain objects.
+
+The schema judges each value alone; instrument_checks.py judges whether they fit together.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from pro_tracker.domain.instrument import (
+    Band,
+    ChangeCriterion,
+    ChangeRule,
+    Direction,
+    Instrument,
+    Item,
+    Method,
+    MissingRule,
+    ResponderRule,
+    ResponseOption,
+    ResponseSet,
+    Scale,
+    ScoreTable,
+    TScore,
+)
+from pro_tracker.services.data_files import FileModel
+
+
+def _loinc(code: str) -> str:
+    """Check the check digit: mod 10, with letters counted as the LOINC Users' Guide appendix C says."""
+    body, _, digit = code.rpartition("-")
+    total = 0
+    for place, character in enumerate(reversed(body)):
+        number = ord(character) - ord("0")
+        total += 2 * number - number // 5 * 9 if place % 2 == 0 else number
+    if -total % 10 != int(digit):
+        raise ValueError("is mistyped: the LOINC check digit does not fit")
+    return code
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+LinkId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=40)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$", max_length=20)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+[DWMY]|T\d+H)$")]
+Loinc = Annotated[str, StringConstraints(pattern=r"^\d{1,7}-\d$"), AfterValidator(_loinc)]
+LoincAnswer = Annotated[str, StringConstraints(pattern=r"^LA\d{1,7}-\d$"), AfterValidator(_loinc)]
+Positive = Annotated[float, Field(gt=0)]
+OptionValue = Annotated[int, Field(ge=0, le=100)]
+
+
+class OptionEntry(FileModel):
+    value: OptionValue
+    loinc: LoincAnswer | None = None
+
+
+class ChoiceEntry(FileModel):
+    kind: Literal["choice"]
+    options: list[OptionEntry] = Field(min_length=2, max_length=20)
+
+    def build(self, code: str) -> ResponseSet:
+        options = tuple(ResponseOption(option.value, option.loinc) for option in self.options)
+        return ResponseSet(code, options, "choice")
+
+
+class NumericEntry(FileModel):
+    kind: Literal["numeric"]
+    minimum: OptionValue
+    maximum: OptionValue
+
+    def build(self, code: str) -> ResponseSet:
+        values = range(self.minimum, self.maximum + 1)
+        return ResponseSet(code, tuple(ResponseOption(value) for value in values), "numeric")
+
+
+ResponseSetEntry = Annotated[ChoiceEntry | NumericEntry, Field(discriminator="kind")]
+
+
+class ItemEntry(FileModel):
+    link_id: LinkId
+    response_set: Code
+    reversed: bool = False
+    recode: dict[int, int] | None = None
+    loinc: Loinc | None = None
+
+    def build(self, response_sets: dict[str, ResponseSet]) -> Item:
+        return Item(self.link_id, response_sets[self.response_set], self.reversed, self.loinc, self.recode)
+
+
+class ScoreTableEntry(FileModel):
+    population: Text
+    source: Text
+    rows: list[Annotated[list[float], Field(min_length=3, max_length=3)]] = Field(min_length=2)
+
+    def build(self) -> ScoreTable:
+        rows = {int(raw): TScore(float(t_score), float(error)) for raw, t_score, error in self.rows}
+        return ScoreTable(rows, self.population, self.source)
+
+
+class BandEntry(FileModel):
+    code: Code
+    lower: float | None = None
+    upper: float | None = None
+
+
+class BandsEntry(FileModel):
+    source: Text
+    steps: list[BandEntry] = Field(min_length=1)
+
+    def build(self) -> tuple[Band, ...]:
+        return tuple(Band(step.lower, step.upper, step.code) for step in self.steps)
+
+
+class CriterionEntry(FileModel):
+    points: Positive | None = None
+    percent: Positive | None = None
+    baseline_at_most: float | None = None
+    baseline_above: float | None = None
+    only: Literal["improvement", "worsening"] | None = None
+
+
+class ChangeEntry(FileModel):
+    source: Text
+    any_of: list[CriterionEntry] = Field(min_length=1)
+    group_points: Positive | None = None
+    detectable_change: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+
+    def build(self) -> ChangeRule:
+        criteria = tuple(ChangeCriterion(**dict(criterion)) for criterion in self.any_of)
+        detectable = (self.detectable_change[0], self.detectable_change[1]) if self.detectable_change else None
+        return ChangeRule(criteria, self.source, self.group_points, detectable)
+
+
+class ResponderEntry(FileModel):
+    source: Text
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def build(self) -> ResponderRule:
+        return ResponderRule(self.source, self.at_most, self.at_least)
+
+
+class MissingEntry(FileModel):
+    source: Text
+    prorate_min_answered: Annotated[int, Field(ge=1)] | None = None
+
+    def build(self) -> MissingRule:
+        return MissingRule(self.source, self.prorate_min_answered)
+
+
+class ScaleEntry(FileModel):
+    code: Code
+    items: list[LinkId] = Field(min_length=1)
+    method: Method
+    direction: Direction
+    missing_items: MissingEntry
+    verification: Text
+    score_table: ScoreTableEntry | None = None
+    bands: BandsEntry | None = None
+    change: ChangeEntry | None = None
+    responder: ResponderEntry | None = None
+    loinc: Loinc | None = None
+
+    def build(self, items: dict[str, Item]) -> Scale:
+        return Scale(
+            code=self.code,
+            items=tuple(self.items),
+            method=self.method,
+            direction=self.direction,
+            raw_range=raw_range(self.method, [items[link_id] for link_id in self.items]),
+            missing=self.missing_items.build(),
+            verification=self.verification,
+            score_table=self.score_table.build() if self.score_table else None,
+            bands=self.bands.build() if self.bands else (),
+            bands_source=self.bands.source if self.bands else None,
+            change_rule=self.change.build() if self.change else None,
+            responder_rule=self.responder.build() if self.responder else None,
+            loinc=self.loinc,
+        )
+
+
+class InstrumentFile(FileModel):
+    """One instrument file as it stands."""
+
+    code: Code
+    version: Version
+    title: Text
+    recall_period: Duration | None
+    loinc: Loinc | None = None
+    scoring_version: Version
+    licence: Text
+    source: Text
+    response_sets: dict[Code, ResponseSetEntry] = Field(min_length=1)
+    items: list[ItemEntry] = Field(min_length=1, max_length=200)
+    scales: list[ScaleEntry] = Field(min_length=1)
+
+    def build(self) -> Instrument:
+        """Return the instrument; the file must have passed instrument_checks.faults."""
+        response_sets = {code: entry.build(code) for code, entry in self.response_sets.items()}
+        items = {entry.link_id: entry.build(response_sets) for entry in self.items}
+        return Instrument(
+            code=self.code,
+            version=self.version,
+            title=self.title,
+            recall_period=self.recall_period,
+            items=tuple(items.values()),
+            scales=tuple(scale.build(items) for scale in self.scales),
+            scoring_version=self.scoring_version,
+            licence=self.licence,
+            source=self.source,
+            loinc=self.loinc,
+        )
+
+
+def raw_range(method: Method, items: list[Item]) -> tuple[float, float]:
+    """Least and most raw score that complete answers to these items can give."""
+    lowest = sum(item.scored_range[0] for item in items)
+    highest = sum(item.scored_range[1] for item in items)
+    return (lowest, highest) if method == "sum" else (lowest / len(items), highest / len(items))
