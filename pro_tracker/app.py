@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import logging as logs
 from config.settings import SERVICE, Settings, load_settings
 from pro_tracker import db
-from pro_tracker.web import access, assets, errors, health, navigation, security, session
+from pro_tracker.web import access, accounts, assets, errors, health, navigation, security, session
 
 LANGUAGES = ("en", "es")
 BLUEPRINTS = (assets.blueprint, health.blueprint)
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.template_global("page_language")(page_language)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    for part in (session, access, security, errors, navigation):
+    for part in (session, accounts, access, security, errors, navigation):
         part.init_app(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

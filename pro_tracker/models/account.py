@@ -19,6 +19,10 @@ class Role(enum.StrEnum):
     RESEARCHER = "researcher"
     ADMINISTRATOR = "administrator"
 
+    def get_permissions(self) -> set[str]:
+        """Flask-Security asks each role for these; ours has none beside itself."""
+        return set()
+
 
 account_site = Table(
     "account_site",
@@ -47,9 +51,9 @@ class Account(Base, UserMixin):
     sites: Mapped[list[Site]] = relationship(secondary=account_site, order_by=Site.code)
 
     @property
-    def roles(self) -> list[str]:
+    def roles(self) -> list[Role]:
         """Flask-Security's view of the one role."""
-        return [self.role]
+        return [Role(self.role)]
 
     @property
     def site_ids(self) -> list[int]:

@@ -1,0 +1,52 @@
+"""Which subjects an account may see: those of its own sites, for the clinical roles. Asked here and nowhere else.
+
+What lies outside does not exist for the account: NotFound, so that nobody learns from the answer that it is there.
+"""
+
+import uuid
+from typing import TypeVar
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.interfaces import ORMOption
+
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.models.account import Account, Role
+from pro_tracker.models.call import Call
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+
+CLINICAL_ROLES = frozenset({Role.COORDINATOR, Role.CLINICIAN})
+UNKNOWN_SUBJECT = "There is no such patient at your sites. Look the patient up in the list."
+UNKNOWN_CALL = "There is no such call at your sites. It may have been closed; the call list shows what is open."
+
+Rows = TypeVar("Rows", bound=Select)  # type: ignore[type-arg]
+
+
+def visible(rows: Rows, account: Account) -> Rows:
+    """`rows`, a select that has Subject in it, limited to the subjects this account may see."""
+    sites = account.site_ids if account.role in CLINICAL_ROLES else []
+    return rows.where(Subject.site_id.in_(sites))
+
+
+def subject(session: Session, account: Account, subject_id: uuid.UUID, *load: ORMOption) -> Subject:
+    """The subject, if this account may see it; `load` says what to fetch with it. Raises NotFound."""
+    rows = visible(select(Subject).where(Subject.id == subject_id).options(*load), account)
+    found = session.scalars(rows).unique().one_or_none()
+    if found is None:
+        raise NotFound(UNKNOWN_SUBJECT)
+    return found
+
+
+def call(session: Session, account: Account, call_id: int) -> Call:
+    """The row of the call list, if this account may see its subject. Raises NotFound."""
+    rows = visible(select(Call).join(Subject, Subject.id == Call.subject_id).where(Call.id == call_id), account)
+    found = session.scalar(rows)
+    if found is None:
+        raise NotFound(UNKNOWN_CALL)
+    return found
+
+
+def sites(account: Account) -> list[Site]:
+    """The sites at which this account may enrol and see subjects."""
+    return account.sites if account.role in CLINICAL_ROLES else []

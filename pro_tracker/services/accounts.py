@@ -1,0 +1,142 @@
+"""Staff accounts: create, set a password, record who signed in. The sign-in page asks whether a password is right."""
+
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, selectinload
+
+from pro_tracker.domain.errors import DuplicateRecord, InvalidInput, NotFound
+from pro_tracker.models.account import Account, Role
+from pro_tracker.models.site import Site
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+
+# NIST SP 800-63B-4, 3.1.1: fifteen characters where the password is the only factor, and no rule about their kinds.
+SHORTEST_PASSWORD = 15
+LONGEST_PASSWORD = 256
+
+_hasher = PasswordHasher()  # argon2id with RFC 9106's parameters for machines with little memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountFacts:
+    """What an administrator says of a new account."""
+
+    email: str
+    display_name: str
+    role: str
+    password: str = field(repr=False)
+    site_codes: Sequence[str] = ()
+
+
+def create(session: Session, actor: Actor, facts: AccountFacts, *, now: datetime) -> Account:
+    """Add an account. Raises InvalidInput naming the field, DuplicateRecord when the address has an account."""
+    account = Account(
+        email=tidy_email(facts.email),
+        display_name=_display_name(facts.display_name),
+        password=hash_password(facts.password),
+        role=_role(facts.role),
+        sites=_sites(session, facts.site_codes, facts.role),
+        fs_uniquifier=uuid.uuid4().hex,
+        created_at=now,
+    )
+    _add(session, account)
+    detail: audit.Detail = {"account": account.id, "role": account.role, "sites": [site.code for site in account.sites]}
+    audit.record(session, actor, "account.create", now=now, detail=detail)
+    return account
+
+
+def set_password(session: Session, actor: Actor, account: Account, password: str, *, now: datetime) -> None:
+    """Give the account a new password; whoever is signed in to it is signed out."""
+    account.password = hash_password(password)
+    account.fs_uniquifier = uuid.uuid4().hex
+    session.flush()
+    audit.record(session, actor, "account.set-password", now=now, detail={"account": account.id})
+
+
+def listed(session: Session) -> Sequence[Account]:
+    """Every account with its sites, by address."""
+    return session.scalars(select(Account).options(selectinload(Account.sites)).order_by(Account.email)).all()
+
+
+def find(session: Session, email: str) -> Account:
+    """The account with this address. Raises NotFound."""
+    account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
+    if account is None:
+        raise NotFound("There is no account with this address. `pro-tracker account list` shows all.")
+    return account
+
+
+def record_sign_in(session: Session, account_id: int, *, now: datetime) -> None:
+    audit.record(session, Actor("account", str(account_id)), "account.sign-in", now=now)
+
+
+def record_sign_out(session: Session, account_id: int, *, now: datetime) -> None:
+    audit.record(session, Actor("account", str(account_id)), "account.sign-out", now=now)
+
+
+def record_failed_sign_in(session: Session, account_id: int | None, *, now: datetime) -> None:
+    """`account_id` is None where no account has the address typed; the address itself is kept nowhere."""
+    audit.record(
+        session, Actor("service", "sign-in"), "account.sign-in-failed", now=now, detail={"account": account_id}
+    )
+
+
+def tidy_email(text: str) -> str:
+    """The address in lower case. Raises InvalidInput when it has not the form of one; a clinic's `.local` passes."""
+    try:
+        parsed = validate_email(text.strip(), check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise InvalidInput("Enter an e-mail address in the form name@clinic.example.", field="email") from error
+    return parsed.normalized.lower()
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash to store. Raises InvalidInput for a password too short or too long."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise InvalidInput(
+            f"The password needs at least {SHORTEST_PASSWORD} characters. Several words in a row make a good one.",
+            field="password",
+        )
+    if len(password) > LONGEST_PASSWORD:
+        raise InvalidInput(f"The password has more than {LONGEST_PASSWORD} characters.", field="password")
+    # One password typed on two keyboards is one password; the sign-in page uses the same form.
+    return _hasher.hash(unicodedata.normalize("NFKD", password))
+
+
+def _display_name(text: str) -> str:
+    if not (name := text.strip()):
+        raise InvalidInput("Enter the person's name.", field="display_name")
+    return name
+
+
+def _role(text: str) -> Role:
+    if text not in set(Role):
+        raise InvalidInput(f"The role must be one of {', '.join(Role)}.", field="role")
+    return Role(text)
+
+
+def _sites(session: Session, codes: Sequence[str], role: str) -> list[Site]:
+    found = list(session.scalars(select(Site).where(Site.code.in_(codes)).order_by(Site.code)))
+    if unknown := sorted(set(codes) - {site.code for site in found}):
+        raise InvalidInput(
+            f"There is no site {', '.join(unknown)}. Sites are listed in config/sites.yaml.", field="site_codes"
+        )
+    if not found and role != Role.ADMINISTRATOR:
+        raise InvalidInput("Choose at least one site: the account sees no other.", field="site_codes")
+    return found
+
+
+def _add(session: Session, account: Account) -> None:
+    try:
+        with session.begin_nested():
+            session.add(account)
+    except IntegrityError as twice:
+        raise DuplicateRecord("There is an account with this address already.", field="email") from twice

@@ -1,0 +1,147 @@
+"""Staff sign-in and sign-out: Flask-Security on our accounts, time-outs, limits. Who may use a page: access.py."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from flask import Flask, Response, current_app, flash, request, session
+from flask_babel import gettext as _
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import current_user, user_logged_out
+from flask_security import LoginForm, Security, SQLAlchemySessionUserDatastore, user_authenticated
+from flask_security.utils import logout_user
+from werkzeug.local import LocalProxy
+
+from pro_tracker import clock
+from pro_tracker.models.account import Account, Role
+from pro_tracker.services import accounts
+from pro_tracker.web import access
+from pro_tracker.web.session import commit, db_session
+
+IDLE = timedelta(minutes=30)
+AT_MOST = timedelta(hours=12)  # a working day; then sign in again, however busy
+FAILED_TRIES = {"address": "30 per 5 minutes", "account": "10 per 15 minutes"}
+
+CONFIG = {
+    "SECURITY_LOGIN_URL": "/sign-in",
+    "SECURITY_LOGOUT_URL": "/sign-out",
+    "SECURITY_POST_LOGOUT_VIEW": "/sign-in",
+    "SECURITY_LOGIN_USER_TEMPLATE": "staff/sign_in.html",
+    "SECURITY_PASSWORD_SCHEMES": ["argon2"],
+    "SECURITY_PASSWORD_SINGLE_HASH": True,  # argon2 salts by itself; services/accounts.py makes the same hashes
+    "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False, "globally_deliverable": False},
+    "SECURITY_API_ENABLED_METHODS": ["session"],
+    "SECURITY_JOIN_USER_ROLES": False,  # the one role is a column
+    "SECURITY_FRESHNESS": timedelta(minutes=-1),  # no route to prove oneself again: no page asks for it
+    "SECURITY_STATIC_FOLDER": None,
+    "SECURITY_FLASH_MESSAGES": False,
+    "SECURITY_CLI_USERS_NAME": False,
+    "SECURITY_CLI_ROLES_NAME": False,
+    "SESSION_PROTECTION": "strong",  # a session used from another browser or network address ends
+}
+
+
+class SignInForm(LoginForm):
+    """Address and password. Every failure reads the same, so that nobody learns which accounts exist."""
+
+    remember = None  # type: ignore[assignment]  # nobody stays signed in beyond the time-outs below
+
+    def validate(self, **kwargs: Any) -> bool:
+        if super().validate(**kwargs):
+            return True
+        accounts.record_failed_sign_in(db_session(), self.user.id if self.user else None, now=clock.now())
+        self.password.errors = []
+        self.email.errors = [_("The address or the password is not right. Try again, or ask an administrator.")]
+        return False
+
+
+def init_app(app: Flask) -> None:
+    """Add the sign-in pages. Comes before access.init_app: a session too old ends before anyone asks for its role."""
+    app.config.from_mapping(CONFIG)
+    role_model: Any = Role
+    request_session: Any = LocalProxy(db_session)
+    datastore = SQLAlchemySessionUserDatastore(request_session, Account, role_model)
+    security = Security(app, datastore, login_form=SignInForm)
+    security.want_json(lambda _request: False)  # pages only: JSON would hand out tokens that outlive a sign-out
+    security.login_manager.request_loader(None)
+    app.before_request(_end_old_session)
+    user_authenticated.connect(_signed_in, app)
+    user_logged_out.connect(_signed_out, app)
+    limit = _limits(_limiter(app))
+    for endpoint in [name for name in app.view_functions if name.startswith("security.")]:
+        app.view_functions[endpoint] = access.public(limit(_committed(app.view_functions[endpoint])))
+
+
+def _signed_in(_app: Flask, user: Account, **_other: Any) -> None:
+    now = clock.now()
+    session["signed_in_at"] = session["seen_at"] = now.timestamp()
+    accounts.record_sign_in(db_session(), user.id, now=now)
+
+
+def _signed_out(_app: Flask, user: Account, **_other: Any) -> None:
+    accounts.record_sign_out(db_session(), user.id, now=clock.now())
+
+
+def _end_old_session() -> None:
+    if "_user_id" not in session:
+        return
+    now = clock.now()
+    if _is_over(now):
+        if current_user.is_authenticated:
+            logout_user()
+            commit()
+        flash(_("You were signed out because the page was not used for a while. Please sign in again."))
+    else:
+        session["seen_at"] = now.timestamp()
+
+
+def _is_over(now: datetime) -> bool:
+    idle = now.timestamp() - session.get("seen_at", 0)
+    age = now.timestamp() - session.get("signed_in_at", 0)
+    return idle > IDLE.total_seconds() or age > AT_MOST.total_seconds()
+
+
+def _committed(view: Callable[..., Any]) -> Callable[..., Any]:
+    """The library's view, and our audit row committed last."""
+
+    @wraps(view)
+    def committed(**arguments: Any) -> Any:
+        response = view(**arguments)
+        commit()
+        return response
+
+    return committed
+
+
+def _limiter(app: Flask) -> Limiter:
+    broker = app.config["BROKER_URL"]
+    return Limiter(
+        get_remote_address,
+        app=app,
+        storage_uri=broker if broker.startswith(("redis://", "rediss://")) else "memory://",
+        storage_options={"socket_connect_timeout": 1, "socket_timeout": 1} if broker.startswith("redis") else {},
+        in_memory_fallback_enabled=True,  # counting in one process is better than not counting
+        strategy="moving-window",
+        key_prefix="sign-in",
+    )
+
+
+def _limits(limiter: Limiter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Limit failed tries, by network address and by the account tried."""
+    by_address = limiter.limit(FAILED_TRIES["address"], methods=["POST"], deduct_when=_failed)
+    by_account = limiter.limit(FAILED_TRIES["account"], key_func=_account_tried, methods=["POST"], deduct_when=_failed)
+    return lambda view: by_address(by_account(view))
+
+
+def _failed(response: Response) -> bool:
+    return response.status_code != 302
+
+
+def _account_tried() -> str:
+    # A keyed hash: the counter's store holds no personal data.
+    typed = request.form.get("email", "").strip().lower()
+    return hmac.new(str(current_app.secret_key).encode(), typed.encode(), hashlib.sha256).hexdigest()
