@@ -1,0 +1,126 @@
+"""`pro-tracker demo`: prepares the demonstration once, then runs the whole service until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from pro_tracker import clock
+from pro_tracker.cli.database import open_session
+from pro_tracker.demo import data, ports
+from pro_tracker.demo.installation import Installation, claim, clear
+from pro_tracker.demo.processes import supervise
+
+PORTS = {"web": 8000, "mail page": 8025, "mail": 1025}
+PROGRAM = [sys.executable, "-c", "from pro_tracker.cli import main; main()"]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pro-tracker demo
+  pro-tracker demo --reset --subjects 50
+"""
+)
+@click.option("--reset", is_flag=True, help="Forget the earlier demonstration and start over.")
+@click.option("--subjects", default=200, show_default=True, help="How many synthetic patients the first run makes.")
+@click.option("--seed", default=1, show_default=True, help="Equal seeds give equal patients.")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
+def demo(reset: bool, subjects: int, seed: int, folder: Path) -> None:
+    """Run the whole service on this machine with synthetic patients: web, worker, beat, broker and a local mail sink.
+
+    Needs no server, no root and no network. The data stay in the folder until --reset. Ctrl-C ends everything.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    with claim(folder.resolve()) as sockets:
+        if reset:
+            clear(folder)
+        installation = _installation(folder.resolve(), sockets)
+        _use(installation)
+        _prepare(installation, subjects, seed)
+        announcement = _announcement(installation)
+        status = supervise(installation, lambda: click.echo(announcement))
+    sys.exit(status)
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)  # unlike the signal itself, this ends the step that runs now too
+
+
+def _installation(folder: Path, sockets: Path) -> Installation:
+    chosen: dict[str, int] = {}
+    for name, wanted in PORTS.items():
+        chosen[name] = ports.choose(wanted, taken=chosen.values())
+        if chosen[name] != wanted:
+            click.echo(f"Port {wanted} is taken; {name} uses {chosen[name]} instead.")
+    return Installation(folder, sockets / "broker.sock", chosen["web"], chosen["mail page"], chosen["mail"])
+
+
+def _use(installation: Installation) -> None:
+    """Make this process and all it starts part of the demonstration, whatever installation the shell is set up for."""
+    for name in [name for name in os.environ if name.startswith("PRO_TRACKER_")]:
+        del os.environ[name]
+    os.environ.update(installation.environment())
+
+
+def _prepare(installation: Installation, subjects: int, seed: int) -> None:
+    if not installation.is_filled:
+        installation.remove_database()
+    with _step("Bringing the database to its newest version"):
+        _run("migrate", quiet=True)
+    if installation.is_filled:
+        return
+    with _step("Creating one account for each role"):
+        _add_accounts(installation.password)
+    with _step(f"Living through nine months with {subjects} synthetic patients"):
+        _run("simulate", "--subjects", str(subjects), "--seed", str(seed))
+    installation.mark_filled()
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    click.echo(f"{what} ...")
+    started = clock.now()
+    yield
+    click.echo(f"  done in {(clock.now() - started).total_seconds():.1f} s")
+
+
+def _run(*arguments: str, quiet: bool = False) -> None:
+    output = subprocess.DEVNULL if quiet else None
+    finished = subprocess.run([*PROGRAM, *arguments], stdout=output, check=False)
+    if finished.returncode != 0:
+        sys.exit(finished.returncode)
+
+
+def _add_accounts(password: str) -> None:
+    with open_session() as session:
+        data.add_accounts(session, password, now=clock.now())
+        session.commit()
+
+
+def _announcement(installation: Installation) -> str:
+    with open_session() as session:
+        ready = data.ready_link(session, now=clock.now())
+        session.commit()
+    signs = [(f"  {role.value}", f"{mail}  password {installation.password}") for role, mail in data.sign_ins().items()]
+    rows = [
+        ("Staff pages", installation.base_url),
+        *signs,
+        *_patient_rows(installation, ready),
+        ("Mails sent", installation.mail_page_url),
+    ]
+    lines = [f"{name:18}{value}" for name, value in rows]
+    end = "Ctrl-C ends everything and keeps the data. make demo RESET=1 starts over."
+    return "\n".join(["", "PRO Tracker is running.", "", *lines, "", end, ""])
+
+
+def _patient_rows(installation: Installation, ready: data.ReadyLink | None) -> list[tuple[str, str]]:
+    if ready is None:
+        return []
+    return [("A patient's link", f"{installation.base_url}/v/{ready.token}"), ("  birth date", ready.birth_date)]
