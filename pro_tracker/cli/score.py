@@ -66,14 +66,14 @@ def _score_line(line: bytes) -> dict[str, Any]:
 
 def _read(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
-        raise UnusableLine(f"is longer than {MAX_LINE_BYTES // 1024} KB.")
+        raise UnusableLine(f"longer than {MAX_LINE_BYTES // 1024} KB.")
     try:
         response = json.loads(line, object_pairs_hook=_without_repeats)
     # ValueError: no JSON, no UTF-8, or a number of thousands of digits; RecursionError: nested a thousand deep.
     except (ValueError, RecursionError) as error:
-        raise UnusableLine("is not valid JSON.") from error
+        raise UnusableLine("not valid JSON.") from error
     if not isinstance(response, dict):
-        raise UnusableLine('must be an object such as {"instrument": "...", "answers": {...}}.')
+        raise UnusableLine('not an object such as {"instrument": "...", "answers": {...}}.')
     return response
 
 

@@ -184,7 +184,8 @@ class Instrument:
         for item in self.items:
             if item.link_id == link_id:
                 return item
-        raise UnknownItem(f"{self.code} has no item {link_id[:40]!r}; see its instrument file.", field=link_id)
+        known = ", ".join(item.link_id for item in self.items)
+        raise UnknownItem(f"{self.code} has no item {link_id[:40]!r}; its items are {known}.", field=link_id)
 
     def scale(self, code: str) -> Scale:
         """Return the scale, or raise InvalidInstrument."""

@@ -3,7 +3,7 @@
 Reads files only; what a response was asked with is on the response. `problems` is what `pro-tracker check` prints.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,11 +33,12 @@ class Problem:
 
 def instrument(code: str, version: str | None = None) -> Instrument:
     """Return this version of the instrument, or its newest; raises UnknownInstrument, InvalidDataFile."""
-    found = [read_instrument(path) for path in _files(INSTRUMENTS) if _code_of(path) == code]
+    found = [_instrument(path) for path in _files(INSTRUMENTS) if _code_of(path) == code]
     wanted = [each for each in found if version in (None, each.version)]
     if not wanted:
         named = f"{code[:60]!r} version {version[:20]}" if version else repr(code[:60])
-        raise UnknownInstrument(f"There is no instrument {named}.")
+        known = ", ".join(sorted({_code_of(path) for path in _files(INSTRUMENTS)}))
+        raise UnknownInstrument(f"There is no instrument {named}; there are {known}.")
     return max(wanted, key=lambda each: _order(each.version))
 
 
@@ -52,7 +53,7 @@ def text_pack(instrument_code: str, language: str) -> TextPack:
     for each in (language, language.partition("-")[0], FALLBACK_LANGUAGE):
         path = packs.get(f"{instrument_code}.{each}.yaml")
         if path is not None:
-            return read_text_pack(path)
+            return _text_pack(path)
     raise NotFound(f"There is no wording for {instrument_code[:60]!r}; add a text pack in {FALLBACK_LANGUAGE!r}.")
 
 
@@ -70,11 +71,10 @@ def problems(path: Path | None = None) -> list[Problem]:
 
 
 def all_files() -> tuple[Path, ...]:
-    """Return every data file of the catalog: instruments, text packs."""
-    return (*_files(INSTRUMENTS), *_files(TEXT_PACKS))
+    """Return every data file of the catalog."""
+    return tuple(path for folder in _READERS for path in _files(folder))
 
 
-@cache
 def read_instrument(path: Path) -> Instrument:
     """Return the instrument in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(InstrumentFile, load_yaml(path))
@@ -83,7 +83,6 @@ def read_instrument(path: Path) -> Instrument:
     return file.build()
 
 
-@cache
 def read_text_pack(path: Path) -> TextPack:
     """Return the text pack in this file, matched to its instrument, or raise InvalidDataFile with every fault found."""
     file = read_as(TextPackFile, load_yaml(path))
@@ -98,11 +97,29 @@ def read_text_pack(path: Path) -> TextPack:
     return file.build()
 
 
+_instrument = cache(read_instrument)
+_text_pack = cache(read_text_pack)
+_READERS: dict[Path, Callable[[Path], object]] = {INSTRUMENTS: read_instrument, TEXT_PACKS: read_text_pack}
+_KEY_OF_ITS_KIND = {"response_sets": INSTRUMENTS, "language": TEXT_PACKS}
+
+
 def _problems_of(path: Path) -> Iterator[Problem]:
     try:
-        read_text_pack(path) if path.parent.name == TEXT_PACKS.name else read_instrument(path)
+        _reader(path)(path)
     except InvalidDataFile as error:
         yield from (Problem(str(path), key, reason) for key, reason in error.faults)
+
+
+def _reader(path: Path) -> Callable[[Path], object]:
+    """Return what reads this file: its folder tells, for a file that stands elsewhere its keys."""
+    if path.parent in _READERS:
+        return _READERS[path.parent]
+    keys = load_yaml(path).keys()
+    for key, folder in _KEY_OF_ITS_KIND.items():
+        if key in keys:
+            return _READERS[folder]
+    kinds = ", ".join(f"{folder.name} have {key}" for key, folder in _KEY_OF_ITS_KIND.items())
+    raise InvalidDataFile(("", f"cannot tell what kind of file this is: {kinds}"))
 
 
 @cache

@@ -9,11 +9,9 @@ from itertools import pairwise
 from pro_tracker.domain.instrument import Item
 from pro_tracker.services.instrument_file import (
     BandEntry,
-    ChoiceEntry,
     CriterionEntry,
     InstrumentFile,
     ItemEntry,
-    NumericEntry,
     ResponseSetEntry,
     ScaleEntry,
     ScoreTableEntry,
@@ -37,10 +35,11 @@ def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
         key = f"response_sets.{code}"
         if code not in used:
             yield key, "no item uses it"
-        if isinstance(entry, NumericEntry) and entry.minimum >= entry.maximum:
-            yield key, "minimum must be below maximum"
-        if isinstance(entry, ChoiceEntry):
-            yield from _repeated(f"{key}.options", [option.value for option in entry.options])
+        if (entry.options is None) == (entry.range is None):
+            yield key, "needs options or a range, not both"
+        if entry.range is not None and entry.range[0] >= entry.range[1]:
+            yield f"{key}.range", "must go from a smaller number to a greater one"
+        yield from _repeated(f"{key}.options", [option.value for option in entry.options or ()])
 
 
 def _item_faults(file: InstrumentFile) -> Iterator[Fault]:

@@ -54,26 +54,18 @@ class OptionEntry(FileModel):
     loinc: LoincAnswer | None = None
 
 
-class ChoiceEntry(FileModel):
-    kind: Literal["choice"]
-    options: list[OptionEntry] = Field(min_length=2, max_length=20)
+class ResponseSetEntry(FileModel):
+    """Either named options or, for a numeric scale, the range from its least to its greatest number."""
+
+    options: list[OptionEntry] | None = Field(None, min_length=2, max_length=20)
+    range: Annotated[list[OptionValue], Field(min_length=2, max_length=2)] | None = None
 
     def build(self, code: str) -> ResponseSet:
-        options = tuple(ResponseOption(option.value, option.loinc) for option in self.options)
-        return ResponseSet(code, options, "choice")
-
-
-class NumericEntry(FileModel):
-    kind: Literal["numeric"]
-    minimum: OptionValue
-    maximum: OptionValue
-
-    def build(self, code: str) -> ResponseSet:
-        values = range(self.minimum, self.maximum + 1)
-        return ResponseSet(code, tuple(ResponseOption(value) for value in values), "numeric")
-
-
-ResponseSetEntry = Annotated[ChoiceEntry | NumericEntry, Field(discriminator="kind")]
+        options = tuple(ResponseOption(option.value, option.loinc) for option in self.options or ())
+        if self.range is None:
+            return ResponseSet(code, options, "choice")
+        least, greatest = self.range
+        return ResponseSet(code, tuple(map(ResponseOption, range(least, greatest + 1))), "numeric")
 
 
 class ItemEntry(FileModel):

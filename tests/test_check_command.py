@@ -1,0 +1,97 @@
+"""`pro-tracker check` finds the shipped files sound, and says by file, key and reason what is wrong in another."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from pro_tracker.cli.check import check
+from pro_tracker.services import catalog
+from tests.domain import made_up
+
+PGIC_PACK: dict[str, Any] = yaml.safe_load((catalog.TEXT_PACKS / "pgic.en.yaml").read_text())
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(check, arguments)
+
+
+def write(folder: Path, name: str, data: dict[str, Any]) -> str:
+    path = folder / name
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return str(path)
+
+
+def test_every_shipped_file_is_sound() -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert result.output == f"{len(catalog.all_files())} files checked, 0 problems.\n"
+
+
+def test_a_sound_file_of_ones_own_passes(tmp_path: Path) -> None:
+    result = run(write(tmp_path, "made-up.yaml", made_up.FILE))
+    assert (result.exit_code, result.output) == (0, "1 file checked, 0 problems.\n")
+
+
+def test_every_problem_of_an_instrument_is_named_by_file_key_and_reason(tmp_path: Path) -> None:
+    changes = [("scales.0.items", ["A", "B", "Z"]), ("scales.1.responder", {"source": "x"})]
+    path = write(tmp_path, "other.yaml", made_up.file_with(*changes))
+    result = run(path)
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        f"{path}: scales.0.items: names an unknown item 'Z'",
+        f"{path}: scales.1.responder: needs at_most or at_least, not both",
+        f"{path}: code: the file other.yaml should be named made-up.yaml",
+        "1 file checked, 3 problems.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("items", {"PGIC": "Better?", "PGIC2": "And now?"}, "items.PGIC2: is not in the instrument"),
+        ("items", {}, "items.PGIC: is missing"),
+        ("options", {"change-7": {1: "Better", 2: "Worse"}}, "options.change-7.3: is missing"),
+        ("scales", {"total": "Change", "sum": "Sum"}, "scales.sum: is not in the instrument"),
+        ("language", "english", "language: string should match pattern"),
+        ("instrument", "nope", "instrument: There is no instrument 'nope'"),
+        ("title", "", "title: string should have at least 1 character"),
+    ],
+)
+def test_a_text_pack_must_match_its_instrument(tmp_path: Path, key: str, value: Any, line: str) -> None:
+    path = write(tmp_path, "pgic.en.yaml", deepcopy(PGIC_PACK) | {key: value})
+    result = run(path)
+    assert result.exit_code == 1
+    assert f"{path}: {line}" in result.output
+
+
+def test_a_numeric_scale_needs_wording_for_its_two_ends_only(tmp_path: Path) -> None:
+    pack = yaml.safe_load((catalog.TEXT_PACKS / "pain-intensity-nrs.en.yaml").read_text())
+    name = "pain-intensity-nrs.en.yaml"
+    assert (
+        run(write(tmp_path, name, pack | {"options": {"pain-0-10": {0: "None", 5: "Some", 10: "Most"}}})).exit_code == 0
+    )
+    result = run(write(tmp_path, name, pack | {"options": {"pain-0-10": {0: "None", 11: "Most"}}}))
+    assert "options.pain-0-10.10: is missing" in result.output
+    assert "options.pain-0-10.11: is not in the instrument" in result.output
+
+
+def test_a_file_of_no_known_kind_is_named(tmp_path: Path) -> None:
+    result = run(write(tmp_path, "list.yaml", {"milk": 2}))
+    assert result.exit_code == 1
+    assert "cannot tell what kind of file this is" in result.output
+
+
+def test_a_broken_file_is_named_and_not_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1\n")
+    result = run(str(path))
+    assert result.exit_code == 1
+    assert f"{path}: is not valid YAML" in result.output
+
+
+def test_a_file_that_is_not_there_is_a_usage_error() -> None:
+    assert run("none.yaml").exit_code == 2
