@@ -63,7 +63,7 @@ class _Printer(Printer):  # type: ignore[misc]  # honcho ships no types
 def _broker(installation: Installation) -> list[str]:
     options = ["--port", "0", "--unixsocket", str(installation.broker_socket), "--unixsocketperm", "700"]
     keep = ["--dir", str(installation.folder), "--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
-    return [_broker_program(), *options, *keep, "--loglevel", "warning"]
+    return [_broker_program(), *options, *keep, "--logfile", str(installation.folder / "broker.log")]
 
 
 def _broker_program() -> str:
