@@ -1,6 +1,6 @@
 """Looks up instruments and their wording in the shipped data files, each file read and checked once per process.
 
-Reads files only; what a response was asked with is on the response. `problems` is what `pro-tracker check` prints.
+Reads files only; what a response was asked with is on the response.
 """
 
 from collections.abc import Callable, Iterator
@@ -66,12 +66,12 @@ def scale_title(instrument_code: str, scale_code: str, language: str) -> str:
 
 
 def problems(path: Path | None = None) -> list[Problem]:
-    """Return everything that is wrong in one file, or in all files of the catalog."""
+    """Return everything that is wrong in one instrument or text pack, or in all of them."""
     return [problem for each in ([path] if path else all_files()) for problem in _problems_of(each)]
 
 
 def all_files() -> tuple[Path, ...]:
-    """Return every data file of the catalog."""
+    """Return every instrument file and text pack."""
     return tuple(path for folder in _READERS for path in _files(folder))
 
 
@@ -118,7 +118,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
     for key, folder in _KEY_OF_ITS_KIND.items():
         if key in keys:
             return _READERS[folder]
-    kinds = ", ".join(f"{folder.name} have {key}" for key, folder in _KEY_OF_ITS_KIND.items())
+    kinds = "an instrument has response_sets, a text pack has a language, a protocol has events"
     raise InvalidDataFile(("", f"cannot tell what kind of file this is: {kinds}"))
 
 
