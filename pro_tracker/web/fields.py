@@ -9,7 +9,7 @@ from wtforms.validators import ValidationError
 
 
 class DateInputField(Field):
-    """A date typed as day, month and year (`<name>-day`, `-month`, `-year`); `data` is a date, or None when all are empty.
+    """A date typed as day, month and year (`<name>-day`, `-month`, `-year`); `data` is a date, or None when empty.
 
     `autocomplete` is the HTML autofill name without its part ("bday"), "" for none.
     """

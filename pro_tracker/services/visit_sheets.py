@@ -1,0 +1,131 @@
+"""All that a request about answering needs, read in one statement: link, visit, subject, clinic, answers so far.
+
+It reads, and says whether answering is possible now; responses.py writes. Nothing here tells who the subject is.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Row, Select, Table, bindparam, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import AlreadyAnswered, NotFound, UnusableLink, WindowClosed
+from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.models.course import Course
+from pro_tracker.models.link import Link
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit, VisitDraft
+from pro_tracker.services import questionnaires
+from pro_tracker.services.questionnaires import Answers, Questionnaire
+
+# Core tables, and statements made once: their SQL is looked up, not built, and no ORM object is made of a row.
+LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE = (
+    cast(Table, model.__table__) for model in (Link, Visit, VisitDraft, Subject, Site, Course)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VisitSheet:
+    """One visit as its answering sees it. `link_id` and `revoked_at` are None when it was not reached by a link."""
+
+    visit_id: int
+    subject_id: uuid.UUID
+    event_code: str
+    opens_at: datetime
+    due_at: datetime
+    closes_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    voided_at: datetime | None
+    locked_until: datetime | None
+    language: str
+    time_zone: str
+    clinic_name: str
+    clinic_phone: str
+    protocol_code: str
+    protocol_version: str
+    answers: Answers
+    link_id: int | None = None
+    revoked_at: datetime | None = None
+
+    @property
+    def questionnaire(self) -> Questionnaire:
+        """What the visit asks, in the subject's language."""
+        return questionnaires.questionnaire(
+            self.protocol_code, self.protocol_version, self.event_code, language=self.language
+        )
+
+    def require_open(self, now: datetime) -> None:
+        """Raise AlreadyAnswered, UnusableLink or WindowClosed unless answers may be given now."""
+        status = visit_status(self, now)
+        if status is VisitStatus.COMPLETED:
+            raise AlreadyAnswered("These questions were answered before. The first answers stand.")
+        if self.revoked_at is not None:
+            raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
+        if status in (VisitStatus.VOID, VisitStatus.MISSED):
+            raise WindowClosed("The time for these questions is over.")
+        if status is VisitStatus.PLANNED:
+            raise WindowClosed("It is too early for these questions.")
+
+
+def _statement(*, by_link: bool, lock: bool) -> Select[Any]:
+    columns = [
+        VISIT.c.id.label("visit_id"),
+        *(VISIT.c[name] for name in ("subject_id", "event_code", "opens_at", "due_at", "closes_at")),
+        *(VISIT.c[name] for name in ("started_at", "completed_at", "voided_at", "locked_until")),
+        SUBJECT.c.language,
+        SUBJECT.c.time_zone,
+        SITE.c.name.label("clinic_name"),
+        SITE.c.phone.label("clinic_phone"),
+        COURSE.c.protocol_code,
+        COURSE.c.protocol_version,
+        DRAFT.c.answers,
+        *((LINK.c.id.label("link_id"), LINK.c.revoked_at) if by_link else ()),
+    ]
+    start, key = (LINK.join(VISIT, LINK.c.visit_id == VISIT.c.id), LINK.c.id) if by_link else (VISIT, VISIT.c.id)
+    rows = start.join(SUBJECT, SUBJECT.c.id == VISIT.c.subject_id).join(SITE, SITE.c.id == SUBJECT.c.site_id)
+    rows = rows.join(COURSE, COURSE.c.id == VISIT.c.course_id)
+    # An outer-joined row cannot be locked, and a row not locked is as old as the wait for the lock.
+    rows = rows.join(DRAFT, DRAFT.c.visit_id == VISIT.c.id, isouter=not lock)
+    statement = select(*columns).select_from(rows).where(key == bindparam("key"))
+    return statement.with_for_update(of=[VISIT, DRAFT]) if lock else statement
+
+
+BY_LINK, LOCK_BY_LINK = _statement(by_link=True, lock=False), _statement(by_link=True, lock=True)
+BY_VISIT, LOCK_BY_VISIT = _statement(by_link=False, lock=False), _statement(by_link=False, lock=True)
+
+
+def by_link(session: Session, link_id: int) -> VisitSheet:
+    """The sheet behind a link. Raises UnusableLink when there is no such link."""
+    row = session.execute(BY_LINK, {"key": link_id}).one_or_none()
+    if row is None:
+        raise UnusableLink("This link is not known here.")
+    return _sheet(row)
+
+
+def by_visit(session: Session, visit_id: int) -> VisitSheet:
+    """The sheet of a visit, for staff, imports and simulations. Raises NotFound."""
+    row = session.execute(BY_VISIT, {"key": visit_id}).one_or_none()
+    if row is None:
+        raise NotFound("There is no such visit.")
+    return _sheet(row)
+
+
+def lock_by_link(session: Session, link_id: int) -> VisitSheet:
+    """As `by_link`, with visit and draft locked until this transaction ends; where there is no draft, nothing is."""
+    row = session.execute(LOCK_BY_LINK, {"key": link_id}).one_or_none()
+    return by_link(session, link_id) if row is None else _sheet(row)
+
+
+def lock_by_visit(session: Session, visit_id: int) -> VisitSheet:
+    """As `by_visit`, with visit and draft locked until this transaction ends; where there is no draft, nothing is."""
+    row = session.execute(LOCK_BY_VISIT, {"key": visit_id}).one_or_none()
+    return by_visit(session, visit_id) if row is None else _sheet(row)
+
+
+def _sheet(row: Row[Any]) -> VisitSheet:
+    values = row._mapping
+    return VisitSheet(**{**values, "answers": values["answers"] or {}})

@@ -1,0 +1,23 @@
+"""The blueprint of the patient's pages, and what all their templates may use."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, g
+from flask_babel import format_date
+
+from pro_tracker.services.visit_sheets import VisitSheet
+
+blueprint = Blueprint("patient", __name__)
+
+
+@blueprint.context_processor
+def _clinic() -> dict[str, str]:
+    sheet: VisitSheet | None = g.get("sheet")
+    return {"clinic_name": sheet.clinic_name, "clinic_phone": sheet.clinic_phone} if sheet else {}
+
+
+@blueprint.app_template_filter("local_date")
+def local_date(moment: datetime, time_zone: str) -> str:
+    """A moment as a date where the subject is: "2 March 2026"."""
+    return str(format_date(moment.astimezone(ZoneInfo(time_zone)).date(), "long"))

@@ -1,0 +1,58 @@
+"""Whose visit this browser is answering: the link's id, and the birth date's confirmation, in the signed session."""
+
+from datetime import datetime, timedelta
+
+from flask import g, session as cookie
+
+from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
+from pro_tracker.services import visit_sheets
+from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.web.session import db_session
+
+CONFIRMED_FOR = timedelta(hours=4)  # a rest between questions, not a phone handed on the next day
+
+
+def remember_link(link_id: int) -> None:
+    """From now on this browser answers the link's visit. A birth date confirmed for another link counts no more."""
+    if cookie.get("link_id") != link_id:
+        cookie.pop("confirmed_until", None)
+    cookie["link_id"] = link_id
+
+
+def remember_confirmation(now: datetime) -> None:
+    """The right birth date was given for the link just now."""
+    cookie["confirmed_until"] = int((now + CONFIRMED_FOR).timestamp())
+
+
+def forget_confirmation() -> None:
+    """Answers were sent: whoever has the phone next must not see what remains in its session."""
+    cookie.pop("confirmed_until", None)
+
+
+def is_confirmed(now: datetime) -> bool:
+    """Whether the birth date was given in this browser, for this link, not too long ago."""
+    until: int = cookie.get("confirmed_until", 0)
+    return now.timestamp() < until
+
+
+def sheet(*, lock: bool = False) -> VisitSheet:
+    """The visit of this browser's link, open or not. Sets the page's language. Raises UnusableLink."""
+    link_id: int | None = cookie.get("link_id")
+    if link_id is None:
+        raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
+    load = visit_sheets.lock_by_link if lock else visit_sheets.by_link
+    found = load(db_session(), link_id)
+    g.sheet, g.language = found, found.language
+    return found
+
+
+def open_sheet(now: datetime, *, lock: bool = False) -> VisitSheet:
+    """The visit to be answered now by somebody who gave the birth date.
+
+    Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed.
+    """
+    found = sheet(lock=lock)
+    found.require_open(now)
+    if not is_confirmed(now):
+        raise IdentityNotConfirmed("Give the birth date first.")
+    return found

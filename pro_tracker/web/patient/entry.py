@@ -1,0 +1,89 @@
+"""The way in: link, birth date, fresh link."""
+
+from flask import redirect, render_template, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.services import links
+from pro_tracker.services.links import BirthDateCheck
+from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.web import access
+from pro_tracker.web.patient import current
+from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.patient.forms import BirthDateForm
+from pro_tracker.web.session import commit, db_session
+
+Page = str | tuple[str, int] | Response
+
+
+@blueprint.get("/v/<token>")
+@access.patient
+def open_link(token: str) -> Response:
+    """Changes nothing: mail scanners follow links too. The token leaves the address bar at once."""
+    current.remember_link(links.find(db_session(), token))
+    return redirect(url_for("patient.start"))
+
+
+@blueprint.get("/visit")
+@access.patient
+def start() -> Page:
+    now = clock.now()
+    sheet = current.sheet()
+    sheet.require_open(now)
+    if current.is_confirmed(now):
+        return redirect(next_page(sheet))
+    if sheet.locked_until is not None and now < sheet.locked_until:
+        return _locked()
+    return _start_page(sheet, BirthDateForm())
+
+
+@blueprint.post("/visit")
+@access.patient
+def confirm() -> Page:
+    now = clock.now()
+    sheet = current.sheet()
+    sheet.require_open(now)
+    form = BirthDateForm()
+    if not form.validate():
+        return _start_page(sheet, form), 422
+    outcome = links.check_birth_date(db_session(), sheet, form.birth_date.data, now=now)
+    commit()
+    if outcome is BirthDateCheck.LOCKED:
+        return _locked()
+    if outcome is BirthDateCheck.WRONG:
+        form.birth_date.errors = [_("This is not the date of birth we have. Check the day, the month and the year.")]
+        return _start_page(sheet, form), 422
+    current.remember_confirmation(now)
+    return redirect(next_page(sheet), 303)
+
+
+@blueprint.post("/visit/fresh-link")
+@access.patient
+def ask_fresh_link() -> Response:
+    sheet = current.sheet()
+    links.request_fresh_link(db_session(), sheet, now=clock.now())
+    commit()
+    return redirect(url_for("patient.fresh_link_asked"), 303)
+
+
+@blueprint.get("/visit/fresh-link")
+@access.patient
+def fresh_link_asked() -> Page:
+    """The same words whatever came of it: they must not tell whether a contact is on file."""
+    current.sheet()
+    return render_template("patient/fresh_link_asked.html")
+
+
+def next_page(sheet: VisitSheet) -> str:
+    """Where the person goes on: the first item left open, or the review."""
+    left = sheet.questionnaire.first_open(sheet.answers)
+    return url_for("patient.review") if left is None else url_for("patient.item", position=left.position)
+
+
+def _start_page(sheet: VisitSheet, form: BirthDateForm) -> str:
+    return render_template("patient/start.html", form=form, sheet=sheet, n_items=len(sheet.questionnaire.items))
+
+
+def _locked() -> tuple[str, int]:
+    return render_template("patient/locked.html", minutes=int(links.LOCKED_FOR.total_seconds() // 60)), 403
