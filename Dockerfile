@@ -2,10 +2,10 @@
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy VIRTUAL_ENV=/opt/pro-tracker PATH=/opt/pro-tracker/bin:$PATH
-COPY requirements/uv.txt requirements/run.lock requirements/
+COPY requirements/uv.txt requirements/build.txt requirements/run.lock requirements/
 RUN python -m venv /opt/pro-tracker \
     && pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
-    && uv pip sync --no-cache --require-hashes requirements/run.lock
+    && uv pip sync --no-cache --require-hashes --build-constraints requirements/build.txt requirements/run.lock
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY . .

@@ -66,10 +66,10 @@ clean: ## Remove what was built; .venv and the demonstration's data in var/ stay
 	rm -rf node_modules pro_tracker/web/static/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find pro_tracker/translations -name '*.mo' -delete
 
-.venv/.run: requirements/run.lock requirements/uv.txt pyproject.toml
+.venv/.run: requirements/run.lock requirements/uv.txt requirements/build.txt pyproject.toml
 	@requirements/install.sh run
 
-.venv/.dev: requirements/dev.lock requirements/uv.txt pyproject.toml
+.venv/.dev: requirements/dev.lock requirements/uv.txt requirements/build.txt pyproject.toml
 	@requirements/install.sh dev
 
 node_modules/.package-lock.json: package-lock.json | $(INSTALLED)

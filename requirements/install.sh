@@ -42,7 +42,7 @@ if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$wanted_uv" ]; 
 fi
 
 say "Installing the packages of $lock"
-.venv/bin/uv pip sync --require-hashes "$lock"
+.venv/bin/uv pip sync --require-hashes --build-constraints requirements/build.txt "$lock"
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --no-index --editable .
 rm -f .venv/.run .venv/.dev
 touch ".venv/.$1"
