@@ -4,7 +4,7 @@ What lies outside does not exist for the account: NotFound, so that nobody learn
 """
 
 import uuid
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ CLINICAL_ROLES = frozenset({Role.COORDINATOR, Role.CLINICIAN})
 UNKNOWN_SUBJECT = "There is no such patient at your sites. Look the patient up in the list."
 UNKNOWN_CALL = "There is no such call at your sites. It may have been closed; the call list shows what is open."
 
-Rows = TypeVar("Rows", bound=Select)  # type: ignore[type-arg]
+Rows = TypeVar("Rows", bound=Select[*tuple[Any, ...]])
 
 
 def visible(rows: Rows, account: Account) -> Rows:

@@ -1,0 +1,147 @@
+"""What a clinician reads: bands and changes in words. The rules are domain/change.py's; here they are only said.
+
+No word depends on a colour, and a change within measurement error is called neither better nor worse.
+"""
+
+from dataclasses import dataclass
+
+from flask_babel import format_decimal, gettext as _, lazy_gettext
+
+from pro_tracker.domain.change import Change, ScorePoint, is_responder
+from pro_tracker.domain.instrument import Scale
+from pro_tracker.services import catalog
+from pro_tracker.services.trends import Point, ScaleTrend, Series
+
+BANDS = {
+    "none": lazy_gettext("within normal limits"),
+    "minimal": lazy_gettext("minimal"),
+    "mild": lazy_gettext("mild"),
+    "moderate": lazy_gettext("moderate"),
+    "moderately-severe": lazy_gettext("moderately severe"),
+    "severe": lazy_gettext("severe"),
+    "relevant": lazy_gettext("clinically relevant"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a change comes to in words, and the kind of tag to show them in."""
+
+    text: str
+    kind: str
+
+
+def number(value: float | None) -> str:
+    """A score in the reader's notation, without needless decimals; a dash for none."""
+    return "–" if value is None else format_decimal(round(value, 1), format="#,##0.#")
+
+
+def signed(value: float) -> str:
+    """A difference with its sign: +2.0 or −7.2 with a real minus."""
+    return ("+" if value > 0 else "−" if value < 0 else "±") + number(abs(value))
+
+
+def band_name(code: str) -> str:
+    """The name of a severity band."""
+    return str(BANDS.get(code, code))
+
+
+def meaning(scale: Scale, point: Point | None) -> Meaning | None:
+    """What the point's change from baseline means, or its own rating of change; None without either."""
+    if point is None or point.score is None:
+        return None
+    if scale.responder_rule is not None:
+        return _rated(scale, point.score)
+    return None if point.change is None else _judged(point.change)
+
+
+def reading(trend: ScaleTrend) -> str:
+    """One sentence on the newest course: where the scale stands, and whether it moved."""
+    series = trend.current
+    latest = series.latest
+    if latest is None:
+        return _only_baseline(trend, series)
+    if trend.scale.responder_rule is not None:
+        return _rating_sentence(trend, latest)
+    if latest.change is None:
+        return _("%(scale)s is %(value)s at %(event)s. There is no baseline in this course to compare it with.",
+                 scale=trend.title, value=number(latest.value), event=latest.event_title)  # fmt: skip
+    return _change_sentence(trend, latest.change, latest.event_title)
+
+
+def answer_label(trend: ScaleTrend, value: float) -> str:
+    """The words of the option behind a one-item scale's value ("Much better"); the number where it has none."""
+    items = [trend.instrument.item(code) for code in trend.scale.items]
+    if len(items) != 1 or items[0].response_set.kind == "numeric":
+        return number(value)
+    pack = catalog.text_pack(trend.instrument.code, "en")
+    return pack.options[items[0].response_set.code].get(int(value), number(value))
+
+
+def _judged(change: Change) -> Meaning:
+    if change.verdict == "improved":
+        return Meaning(_("Better"), "accent")
+    if change.verdict == "worsened":
+        return Meaning(_("Worse"), "strong")
+    if change.verdict == "not-comparable":
+        return Meaning(_("No agreed size"), "quiet")
+    if change.reliable is False:
+        return Meaning(_("Within error"), "quiet")
+    return Meaning(_("Too small to matter"), "quiet")
+
+
+def _rated(scale: Scale, point: ScorePoint) -> Meaning:
+    return (
+        Meaning(_("Responder"), "accent") if is_responder(scale, None, point) else Meaning(_("No responder"), "quiet")
+    )
+
+
+def _only_baseline(trend: ScaleTrend, series: Series) -> str:
+    if series.baseline is None:
+        return _("%(scale)s: no score yet.", scale=trend.title)
+    return _("%(scale)s is %(value)s at baseline; nothing to compare it with yet.",
+             scale=trend.title, value=number(series.baseline.value))  # fmt: skip
+
+
+def _rating_sentence(trend: ScaleTrend, latest: Point) -> str:
+    assert latest.value is not None
+    return _("%(scale)s at %(event)s: “%(answer)s” (%(value)s on a scale from %(low)s to %(high)s).",
+             scale=trend.title, event=latest.event_title, answer=answer_label(trend, latest.value),
+             value=number(latest.value), low=number(trend.scale.raw_range[0]),
+             high=number(trend.scale.raw_range[1]))  # fmt: skip
+
+
+def _change_sentence(trend: ScaleTrend, change: Change, event: str) -> str:
+    if change.difference == 0:
+        moved = _("%(scale)s is the same at %(event)s as at baseline", scale=trend.title, event=event)
+    elif change.difference < 0:
+        moved = _("%(scale)s fell %(points)s points from baseline to %(event)s",
+                  scale=trend.title, points=number(-change.difference), event=event)  # fmt: skip
+    else:
+        moved = _("%(scale)s rose %(points)s points from baseline to %(event)s",
+                  scale=trend.title, points=number(change.difference), event=event)  # fmt: skip
+    return f"{moved}{_verdict(change)}"
+
+
+def _verdict(change: Change) -> str:
+    if change.verdict == "not-comparable":
+        return _("; no size of change that matters is agreed for this scale.")
+    if change.verdict == "within-error":
+        return _no_sure_change(change)
+    good = change.verdict == "improved"
+    if change.reliable is None:
+        better, worse = (
+            _(", at least the %(points)s points that matter: better.", points=number(change.threshold)),
+            _(", at least the %(points)s points that matter: worse.", points=number(change.threshold)),
+        )
+    else:
+        better, worse = _(", beyond measurement error: better."), _(", beyond measurement error: worse.")
+    return better if good else worse
+
+
+def _no_sure_change(change: Change) -> str:
+    if change.difference == 0:
+        return _(": no change.")
+    if change.reliable is False:
+        return _(", within measurement error: no sure change.")
+    return _(", less than the %(points)s points that matter: no change that matters.", points=number(change.threshold))
