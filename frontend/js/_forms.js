@@ -9,11 +9,15 @@ export function focusErrors() {
 export function sendOnce() {
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.dataset.sent) event.preventDefault();
+    if (form.dataset.sent) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     form.dataset.sent = "yes";
     // Not `disabled`: a disabled button's name and value are left out of the form, and the focus is lost.
     event.submitter?.setAttribute("aria-disabled", "true");
-  });
+  }, true);
   // Back from the browser's page cache: the form may be sent again.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
