@@ -1,0 +1,77 @@
+"""What people give us is never written to a log: the main paths are walked with the log turned up, and it is read."""
+
+import io
+import logging
+
+import pytest
+
+from tests.patients import FACTS, add_patient, answer_all, begin, give_birth_date, open_link, post
+from tests.staff import PASSWORD, add_account, sign_in
+
+pytestmark = pytest.mark.dialects("postgresql")
+
+
+@pytest.fixture
+def log(monkeypatch, request):
+    """Tells what the service wrote to its log so far, exactly as it stands there."""
+    monkeypatch.setenv("PRO_TRACKER_LOG_LEVEL", "DEBUG")
+    request.getfixturevalue("app")
+    handler = next(handler for handler in logging.getLogger().handlers if handler.name == "stderr")
+    written = io.StringIO()
+    handler.setStream(written)
+    return written.getvalue
+
+
+def test_a_visit_answered_by_its_patient_leaves_nothing_personal_in_the_log(log, client, session, clock):
+    patient = add_patient(session, clock.now)
+
+    give_birth_date(client, open_link(client, patient), clock.now.date())
+    begin(client, patient)
+    post(client, answer_all(client, patient), {})
+    client.get(f"/v/{patient.token}x")
+    logging.getLogger("pro_tracker").info("visit.walked")
+
+    written = log()
+    assert "visit.walked" in written
+    assert [secret for secret in _secrets(patient.token) if secret in written] == []
+
+
+def test_sign_ins_leave_no_address_and_no_password_in_the_log(log, client, session):
+    account = add_account(session, "coordinator")
+
+    sign_in(client, account, "not the password at all")
+    sign_in(client, "nobody@clinic.example")
+    sign_in(client, account)
+    logging.getLogger("pro_tracker").info("signed.in")
+
+    written = log()
+    assert "signed.in" in written
+    secrets = (account.email, "nobody@clinic.example", PASSWORD, "not the password at all")
+    assert [secret for secret in secrets if secret in written] == []
+
+
+def test_an_error_that_quotes_a_person_reaches_the_log_without_the_quotation(log, app, client):
+    @app.get("/fails")
+    def fails():
+        raise ValueError(f"cannot store {FACTS.given_name} at {FACTS.email}")
+
+    fails.access = app.view_functions["health.healthz"].access
+    app.testing = app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    assert client.get("/fails").status_code == 500
+    written = log()
+    assert "ValueError" in written
+    assert [secret for secret in _secrets("") if secret in written] == []
+
+
+def _secrets(token):
+    born = FACTS.birth_date
+    return [
+        FACTS.record_number,
+        FACTS.given_name,
+        FACTS.email,
+        FACTS.mobile,
+        born.isoformat(),
+        f"{born.day}.{born.month}.{born.year}",
+        *([token] if token else []),
+    ]
