@@ -1,0 +1,87 @@
+"""What a protocol says: study events with their windows and batteries, reminder steps, when a course is over.
+
+Facts only, filled from the protocol files (docs/protocol-format.md); visit_windows.py and reminder_times.py apply them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from typing import Literal
+
+from pro_tracker.domain.errors import NotFound
+
+Anchor = Literal["first-infusion", "last-infusion"]
+ChannelChoice = Literal["preferred", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEvent:
+    """One point in a course at which a battery is answered. Days count from the anchor date, local to the subject.
+
+    The window opens at the protocol's opening time and closes at the end of its last day. `titles`: language -> name.
+    """
+
+    code: str
+    number: int
+    titles: Mapping[str, str] = field(hash=False)
+    anchor: Anchor
+    opens_day: int
+    due_day: int
+    closes_day: int
+    battery: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The event's name in the first language of the protocol file."""
+        return next(iter(self.titles.values()))
+
+    def title_in(self, language: str) -> str:
+        """The event's name for people who read `language`, else as `title`."""
+        return self.titles.get(language) or self.titles.get(language.partition("-")[0]) or self.title
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderStep:
+    """One message to an unanswered visit, `day` days after opening. "other" is the channel that is not preferred."""
+
+    number: int
+    day: int
+    channel: ChannelChoice
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One released version of a study's schedule. Times are wall times in the subject's zone, durations are days.
+
+    A course is over after `planned_infusions`, or `course_idle_days` without one; an infusion more than
+    `course_gap_days` after the one before belongs to a new course. Messages leave from `quiet_until` to `quiet_from`.
+    """
+
+    code: str
+    version: str
+    study: str
+    title: str
+    default_language: str
+    events: tuple[StudyEvent, ...]
+    reminders: tuple[ReminderStep, ...]
+    planned_infusions: int
+    course_gap_days: int
+    course_idle_days: int
+    open_time: time
+    reminder_time: time
+    quiet_from: time
+    quiet_until: time
+    prorate: bool = False
+
+    def event(self, code: str) -> StudyEvent:
+        """The event with this code, or NotFound."""
+        for event in self.events:
+            if event.code == code:
+                return event
+        raise NotFound(f"Protocol {self.code} has no study event {code[:60]!r}.")
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """The codes of all instruments that are asked for, each once, in the order of the events."""
+        return tuple(dict.fromkeys(code for event in self.events for code in event.battery))

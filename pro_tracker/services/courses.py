@@ -1,0 +1,159 @@
+"""Treatment courses: start one, record its infusions, end it. Every change plans the visits anew."""
+
+from datetime import date, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.visit_windows import belongs_to_course
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.course import AdverseEvent, Course, Infusion
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import audit, infusion_facts, protocols, visits
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.infusion_facts import AdverseEventFacts, InfusionFacts
+
+__all__ = [
+    "AdverseEventFacts",
+    "InfusionFacts",
+    "current_course",
+    "end_course",
+    "record_infusion",
+    "start_course",
+]
+
+BY_ITSELF = Actor("service", "courses.start")
+
+
+def start_course(
+    session: Session,
+    subject: Subject,
+    protocol: Protocol,
+    *,
+    planned_start_on: date | None,
+    now: datetime,
+    actor: Actor = BY_ITSELF,
+) -> Course:
+    """Open the subject's next course and plan its visits; the follow-ups of an earlier course end with it.
+
+    `planned_start_on` (local) stands in for the first infusion until that is given; another number of planned infusions
+    comes as `replace(protocol, planned_infusions=...)`. Raises InvalidInput when the subject has withdrawn.
+    """
+    _lock(session, subject)
+    _refuse_withdrawn(subject)
+    last = session.scalar(select(func.max(Course.number)).where(Course.subject_id == subject.id)) or 0
+    course = Course(
+        subject_id=subject.id,
+        number=last + 1,
+        protocol_code=protocol.code,
+        protocol_version=protocol.version,
+        planned_start_on=planned_start_on,
+        planned_infusions=protocol.planned_infusions,
+        ended_on=None,
+        end_reason=None,
+        created_at=now,
+    )
+    session.add(course)
+    visits.replan(session, subject.id, now=now)
+    audit.record(session, actor, "course.start", now=now, subject_id=subject.id, detail={"course": course.id})
+    return course
+
+
+def record_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
+    """Store one infusion with its adverse events and plan the visits that hang on it.
+
+    Raises InvalidInput (with its field) for facts that cannot be right, a second infusion at the same date and start,
+    a date that belongs to another course, a course that was ended by hand and a withdrawn subject.
+    """
+    subject = session.get_one(Subject, course.subject_id)
+    _lock(session, subject)
+    _refuse_withdrawn(subject)
+    infusion_facts.check(facts, zone=subject.time_zone, now=now)
+    _refuse_misplaced(session, course, facts)
+    infusion = _infusion(course, facts, now)
+    session.add(infusion)
+    session.expire(course, ["infusions"])
+    visits.plan(session, course, now=now)
+    audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=_detail(course, infusion))
+    return infusion
+
+
+def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date, reason: str, now: datetime) -> None:
+    """Say that no further infusion comes, which anchors the follow-ups. Raises InvalidInput."""
+    subject = session.get_one(Subject, course.subject_id)
+    _lock(session, subject)
+    if course.ended_on is not None:
+        raise InvalidInput("This course was ended before.")
+    if ended_on > local_date(now, subject.time_zone):
+        raise InvalidInput("The end of the course lies in the future. End it on the day it ends.", field="ended_on")
+    if ended_on < max(visits.dates_of(session, course).given_on, default=ended_on):
+        raise InvalidInput("An infusion was recorded after this date. Check the date.", field="ended_on")
+    if not reason.strip():
+        raise InvalidInput("Say why the course ended.", field="reason")
+    course.ended_on, course.end_reason = ended_on, reason.strip()
+    visits.plan(session, course, now=now)
+    audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail={"course": course.id})
+
+
+def current_course(session: Session, subject: Subject) -> Course | None:
+    """The subject's newest course, or None before the first."""
+    rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
+    return session.scalar(rows.limit(1))
+
+
+def _lock(session: Session, subject: Subject) -> None:
+    """Changes to one subject's treatment take turns: course numbers and anchors depend on each other."""
+    session.flush()
+    session.refresh(subject, with_for_update=True)
+
+
+def _refuse_withdrawn(subject: Subject) -> None:
+    if subject.withdrawn_at is not None:
+        raise InvalidInput("This subject has withdrawn, so nothing more is recorded.")
+
+
+def _refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
+    dates = visits.dates_of(session, course)
+    if course.ended_on is not None and facts.given_on > course.ended_on:
+        raise InvalidInput("The course had ended by this date. Start a new course first.", field="given_on")
+    protocol = protocols.protocol(course.protocol_code, course.protocol_version)
+    if not belongs_to_course(dates, protocol, facts.given_on):
+        gap = f"more than {protocol.course_gap_days} days from the other infusions of this course"
+        raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
+    same_start = select(Infusion.id).where(
+        Infusion.course_id == course.id,
+        Infusion.given_on == facts.given_on,
+        Infusion.started_at_local.is_not_distinct_from(facts.started_at_local),
+    )
+    if session.scalar(same_start) is not None:
+        raise InvalidInput("An infusion with this date and start is recorded already.", field="given_on")
+
+
+def _infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
+    return Infusion(
+        course_id=course.id,
+        given_on=facts.given_on,
+        started_at_local=facts.started_at_local,
+        dose_mg_per_kg=facts.dose_mg_per_kg,
+        weight_kg=facts.weight_kg,
+        minutes=facts.minutes,
+        status=facts.status,
+        stop_reason=(facts.stop_reason or "").strip() or None,
+        ondansetron_mg=facts.ondansetron_mg,
+        recorded_at=now,
+        adverse_events=[
+            AdverseEvent(
+                term=event.term.strip(),
+                ctcae_grade=event.ctcae_grade,
+                emergency_response=event.emergency_response,
+                recorded_at=now,
+            )
+            for event in facts.adverse_events
+        ],
+    )
+
+
+def _detail(course: Course, infusion: Infusion) -> audit.Detail:
+    return {"course": course.id, "infusion": infusion.id, "adverse_events": len(infusion.adverse_events)}

@@ -1,0 +1,80 @@
+"""What is recorded of one infusion, and whether it can be right. Reads nothing and writes nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Literal
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.wall_time import local_date
+
+EARLIEST_YEAR = 2000  # a two-digit year typed by mistake becomes the year 25, not a wrong window
+
+
+@dataclass(frozen=True, slots=True)
+class AdverseEventFacts:
+    """Something unwanted at or after the infusion; `ctcae_grade` 1 (mild) to 5 (death)."""
+
+    term: str
+    ctcae_grade: int
+    emergency_response: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InfusionFacts:
+    """One infusion as given. Dates and times are the subject's wall time; `ondansetron_mg` None: not given."""
+
+    given_on: date
+    started_at_local: time | None
+    dose_mg_per_kg: Decimal
+    weight_kg: Decimal
+    minutes: int
+    status: Literal["completed", "stopped"] = "completed"
+    stop_reason: str | None = None
+    ondansetron_mg: Decimal | None = None
+    adverse_events: tuple[AdverseEventFacts, ...] = ()
+
+
+def check(facts: InfusionFacts, *, zone: str, now: datetime) -> None:
+    """Raise InvalidInput for the first fact that cannot be right, naming its field."""
+    for field, reason in _problems(facts, local_date(now, zone)):
+        raise InvalidInput(reason, field=field)
+
+
+def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
+    if facts.given_on > today:
+        yield "given_on", "The infusion date lies in the future. Record an infusion once it was given."
+    if facts.given_on.year < EARLIEST_YEAR:
+        yield "given_on", f"The infusion date lies before {EARLIEST_YEAR}. Check the year."
+    if not 0 < facts.dose_mg_per_kg <= 5:
+        yield "dose_mg_per_kg", "The dose must be above 0 and at most 5 mg/kg."
+    if not 0 < facts.weight_kg < 500:
+        yield "weight_kg", "The weight must be above 0 and below 500 kg."
+    if not 0 < facts.minutes <= 24 * 60:
+        yield "minutes", "The duration must be 1 to 1440 minutes."
+    if facts.ondansetron_mg is not None and not 0 <= facts.ondansetron_mg <= 32:
+        yield "ondansetron_mg", "Ondansetron must be 0 to 32 mg, or left empty when none was given."
+    yield from _status_problems(facts)
+    yield from _adverse_event_problems(facts)
+
+
+def _status_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
+    reason = (facts.stop_reason or "").strip()
+    if facts.status not in ("completed", "stopped"):
+        yield "status", "The infusion was either completed or stopped."
+    if facts.status == "stopped" and not reason:
+        yield "stop_reason", "Say why the infusion was stopped."
+    if facts.status == "completed" and reason:
+        yield (
+            "stop_reason",
+            "A completed infusion has no reason for stopping. Clear it, or mark the infusion as stopped.",
+        )
+
+
+def _adverse_event_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
+    for event in facts.adverse_events:
+        if not event.term.strip():
+            yield "adverse_events", "Say what the adverse event was."
+        if not 1 <= event.ctcae_grade <= 5:
+            yield "adverse_events", "The CTCAE grade must be 1 to 5."

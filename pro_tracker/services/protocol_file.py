@@ -1,0 +1,149 @@
+"""The format of a protocol file (docs/protocol-format.md): schema, contradictions, and the turn into a Protocol."""
+
+from collections.abc import Iterator, Sequence
+from datetime import time
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from pro_tracker.domain.protocol import Anchor, ChannelChoice, Protocol, ReminderStep, StudyEvent
+from pro_tracker.services.data_files import FileModel
+from pro_tracker.services.instrument_checks import Fault
+from pro_tracker.services.instrument_file import Code, Text, Version
+from pro_tracker.services.text_pack_file import Language
+
+
+def _wall_time(value: Any) -> Any:
+    """Read "09:00"; the quotes matter, since to YAML a bare 09:00 may be a number in base 60."""
+    if not isinstance(value, str) or len(value) != 5:
+        raise ValueError('must be a time of day in quotes, such as "09:00"')
+    return time.fromisoformat(value)
+
+
+WallTime = Annotated[time, BeforeValidator(_wall_time)]
+Day = Annotated[int, Field(ge=-3660, le=3660)]
+Days = Annotated[int, Field(ge=1, le=366)]
+
+
+class WindowEntry(FileModel):
+    opens: Day
+    due: Day
+    closes: Day
+
+
+class EventEntry(FileModel):
+    code: Code
+    titles: dict[Language, Text] = Field(min_length=1)
+    anchor: Anchor
+    window: WindowEntry
+    battery: list[Code] = Field(min_length=1, max_length=40)
+
+    def build(self, number: int) -> StudyEvent:
+        return StudyEvent(
+            code=self.code,
+            number=number,
+            titles=self.titles,
+            anchor=self.anchor,
+            opens_day=self.window.opens,
+            due_day=self.window.due,
+            closes_day=self.window.closes,
+            battery=tuple(self.battery),
+        )
+
+
+class StepEntry(FileModel):
+    day: Annotated[int, Field(ge=0, le=366)]
+    channel: ChannelChoice
+    template: Code
+
+
+class CourseEntry(FileModel):
+    planned_infusions: Annotated[int, Field(ge=1, le=100)]
+    idle_days: Days
+    gap_days: Days
+
+
+class QuietEntry(FileModel):
+    start: WallTime
+    end: WallTime
+
+
+class MessagesEntry(FileModel):
+    send_at: WallTime
+    quiet: QuietEntry
+    steps: list[StepEntry] = Field(min_length=1, max_length=20)
+
+
+class ScoringEntry(FileModel):
+    prorate: bool
+
+
+class ProtocolFile(FileModel):
+    """One protocol file as it stands."""
+
+    code: Code
+    version: Version
+    study: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]*$", max_length=40)]
+    title: Text
+    default_language: Language
+    course: CourseEntry
+    visits_open_at: WallTime
+    events: list[EventEntry] = Field(min_length=1, max_length=40)
+    messages: MessagesEntry
+    scoring: ScoringEntry
+
+    def build(self) -> Protocol:
+        """Return the protocol; the file must have passed `faults`."""
+        return Protocol(
+            code=self.code,
+            version=self.version,
+            study=self.study,
+            title=self.title,
+            default_language=self.default_language,
+            events=tuple(event.build(number) for number, event in enumerate(self.events, start=1)),
+            reminders=tuple(ReminderStep(number, **dict(step)) for number, step in enumerate(self.messages.steps)),
+            planned_infusions=self.course.planned_infusions,
+            course_gap_days=self.course.gap_days,
+            course_idle_days=self.course.idle_days,
+            open_time=self.visits_open_at,
+            reminder_time=self.messages.send_at,
+            quiet_from=self.messages.quiet.start,
+            quiet_until=self.messages.quiet.end,
+            prorate=self.scoring.prorate,
+        )
+
+
+def faults(file: ProtocolFile, templates: Sequence[str]) -> list[Fault]:
+    """Return every contradiction in the file, in the order of its keys. `templates`: the messages there are."""
+    return [*_course_faults(file), *_event_faults(file), *_message_faults(file.messages, templates)]
+
+
+def _course_faults(file: ProtocolFile) -> Iterator[Fault]:
+    if file.course.idle_days > file.course.gap_days:
+        yield "course.gap_days", "must not be less than idle_days"
+
+
+def _event_faults(file: ProtocolFile) -> Iterator[Fault]:
+    codes = [event.code for event in file.events]
+    for number, event in enumerate(file.events):
+        key = f"events.{number}"
+        if event.code in codes[:number]:
+            yield f"{key}.code", f"{event.code} stands twice"
+        if not event.window.opens <= event.window.due <= event.window.closes:
+            yield f"{key}.window", "opens, due and closes must follow one another"
+        if len(set(event.battery)) < len(event.battery):
+            yield f"{key}.battery", "names an instrument twice"
+        if file.default_language not in event.titles:
+            yield f"{key}.titles", f"lacks the default language {file.default_language!r}"
+
+
+def _message_faults(messages: MessagesEntry, templates: Sequence[str]) -> Iterator[Fault]:
+    quiet = messages.quiet
+    if not quiet.end <= messages.send_at < quiet.start:
+        yield "messages.send_at", "must lie outside the quiet hours, which run over midnight from start to end"
+    days = [step.day for step in messages.steps]
+    if sorted(set(days)) != days:
+        yield "messages.steps", "the days must rise from step to step"
+    for number, step in enumerate(messages.steps):
+        if step.template not in templates:
+            yield f"messages.steps.{number}.template", f"names no message; there are {', '.join(templates)}"

@@ -1,0 +1,223 @@
+"""Plans the visits of a course, ends those no longer wanted, derives status in SQL. Their messages: messages.py."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.visit_windows import CourseDates, VisitStatus, Window, anchor_date, window
+from pro_tracker.domain.wall_time import local_date, moment
+from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import messages, protocols
+from pro_tracker.services.upsert import insert_into
+
+OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
+NEW_COURSE = "new-course"
+
+
+def status_expression(now: datetime) -> ColumnElement[str]:
+    """The rule of domain.visit_windows.visit_status as an SQL CASE over Visit."""
+    return case(
+        (Visit.completed_at.is_not(None), VisitStatus.COMPLETED.value),
+        (Visit.voided_at.is_not(None), VisitStatus.VOID.value),
+        (Visit.opens_at > now, VisitStatus.PLANNED.value),
+        (Visit.due_at > now, VisitStatus.DUE.value),
+        (Visit.closes_at > now, VisitStatus.OVERDUE.value),
+        else_=VisitStatus.MISSED.value,
+    )
+
+
+def plan(session: Session, course: Course, *, now: datetime) -> None:
+    """Write the visits and messages that follow from the course's dates. Safe to repeat.
+
+    Changed anchors move visits that the subject was not told of yet, with their unsent messages; nothing else.
+    A newer course ends what an earlier one still wanted; a withdrawn subject gets nothing.
+    """
+    session.flush()
+    session.execute(select(Course.id).where(Course.id == course.id).with_for_update())  # planners take turns
+    subject = session.get_one(Subject, course.subject_id)
+    if subject.withdrawn_at is not None:
+        return
+    protocol = protocols.protocol(course.protocol_code, course.protocol_version)
+    dates = dates_of(session, course)
+    _void_earlier(session, course, _begins_at(dates, subject.time_zone, now), now=now)
+    _write_windows(session, course, _windows(protocol, dates, subject.time_zone, now), now=now)
+    planned = _visits_of(session, course)
+    messages.plan(session, subject, protocol, planned, now=now)
+
+
+def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
+    """Plan every course of a subject anew: after a change of contacts, preferred channel or time zone."""
+    for course in session.scalars(select(Course).where(Course.subject_id == subject_id).order_by(Course.number)):
+        plan(session, course, now=now)
+
+
+def plan_idle(session: Session, *, now: datetime) -> None:
+    """Plan the courses that are over because time passed without an infusion. Meant to run every hour."""
+    for course in session.scalars(select(Course).where(Course.id.in_(_idle_course_ids(session, now)))).all():
+        plan(session, course, now=now)
+
+
+def void_all(session: Session, subject_id: uuid.UUID, reason: str, now: datetime) -> None:
+    """End every visit of the subject that is neither answered nor over, with its messages: on withdrawal."""
+    _void(session, and_(Visit.subject_id == subject_id, Visit.closes_at > now), reason, voided_at=now)
+
+
+def dates_of(session: Session, course: Course) -> CourseDates:
+    """The course's dates as the domain wants them."""
+    given = select(Infusion.given_on).where(Infusion.course_id == course.id).order_by(Infusion.given_on)
+    newer = select(Course.id).where(Course.subject_id == course.subject_id, Course.number > course.number)
+    return CourseDates(
+        planned_start_on=course.planned_start_on,
+        given_on=session.scalars(given).all(),
+        planned_infusions=course.planned_infusions,
+        ended_on=course.ended_on,
+        superseded=session.scalar(newer.limit(1)) is not None,
+    )
+
+
+def _windows(
+    protocol: Protocol, dates: CourseDates, zone: str, now: datetime
+) -> dict[tuple[str, int], tuple[date, Window]]:
+    """(event code, number) -> (anchor date, window) for each event that has an anchor now."""
+    today = local_date(now, zone)
+    anchors = {event: anchor_date(event.anchor, dates, protocol, today) for event in protocol.events}
+    return {
+        (event.code, event.number): (anchor_on, window(event, anchor_on, zone, protocol))
+        for event, anchor_on in anchors.items()
+        if anchor_on is not None
+    }
+
+
+def _write_windows(
+    session: Session,
+    course: Course,
+    windows: Mapping[tuple[str, int], tuple[date, Window]],
+    *,
+    now: datetime,
+) -> None:
+    """Insert each visit; where it exists, move it if the subject was not told of it and its window changed."""
+    end = _newer_course_begins_at(session, course, now)
+    rows = [
+        _row(course, key, anchor_on, planned, now)
+        for key, (anchor_on, planned) in windows.items()
+        if end is None or planned.closes_at <= end
+    ]
+    if not rows:
+        return
+    insert = insert_into(session, Visit, rows)
+    moved = {name: insert.excluded[name] for name in ("anchor_on", "opens_at", "due_at", "closes_at", "planned_at")}
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["course_id", "event_code"], set_=moved, where=and_(_movable(course, now), _differs(insert))
+        )
+    )
+
+
+def _row(course: Course, key: tuple[str, int], anchor_on: date, planned: Window, now: datetime) -> dict[str, Any]:
+    event_code, number = key
+    return {
+        "course_id": course.id,
+        "subject_id": course.subject_id,
+        "event_code": event_code,
+        "visit_number": number,
+        "anchor_on": anchor_on,
+        "opens_at": planned.opens_at,
+        "due_at": planned.due_at,
+        "closes_at": planned.closes_at,
+        "planned_at": now,
+        "failed_checks": 0,
+    }
+
+
+def _movable(course: Course, now: datetime) -> ColumnElement[bool]:
+    """Not opened yet, or opened without a word to the subject: infusions may be recorded days late and one by one."""
+    told = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
+    untold = Visit.id.not_in(told.where(Message.subject_id == course.subject_id))
+    return and_(OPEN, Visit.started_at.is_(None), or_(Visit.opens_at > now, untold))
+
+
+def _differs(insert: Any) -> ColumnElement[bool]:
+    """`planned_at` stays when nothing changed, since reminders count from it."""
+    excluded = insert.excluded
+    return or_(
+        Visit.opens_at != excluded.opens_at, Visit.due_at != excluded.due_at, Visit.closes_at != excluded.closes_at
+    )
+
+
+def _visits_of(session: Session, course: Course) -> Sequence[Visit]:
+    rows = select(Visit).where(Visit.course_id == course.id).order_by(Visit.visit_number)
+    return session.scalars(rows, execution_options={"populate_existing": True}).all()
+
+
+def _begins_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
+    """When a course takes over from the one before: the start of its first day, or now when it has no date yet."""
+    first_on = dates.given_on[0] if dates.given_on else dates.planned_start_on
+    return now if first_on is None else moment(first_on, time.min, zone)
+
+
+def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> datetime | None:
+    rows = select(Course).where(Course.subject_id == course.subject_id, Course.number > course.number)
+    newer = session.scalar(rows.order_by(Course.number).limit(1))
+    if newer is None:
+        return None
+    zone = session.get_one(Subject, course.subject_id).time_zone
+    return _begins_at(dates_of(session, newer), zone, now)
+
+
+def _void_earlier(session: Session, course: Course, begins_at: datetime, *, now: datetime) -> None:
+    """End what earlier courses still want after this one begins; what had closed by then stays missed."""
+    if course.number == 1:
+        return
+    earlier = select(Course.id).where(Course.subject_id == course.subject_id, Course.number < course.number)
+    _void(
+        session,
+        and_(Visit.course_id.in_(earlier), Visit.closes_at > begins_at),
+        NEW_COURSE,
+        voided_at=min(begins_at, now),
+    )
+
+
+def _void(session: Session, which: ColumnElement[bool], reason: str, *, voided_at: datetime) -> None:
+    session.flush()
+    ended = update(Visit).where(OPEN, which).values(voided_at=voided_at, void_reason=reason).returning(Visit.id)
+    ids = session.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()
+    messages.end_all(session, ids, reason)
+
+
+def _idle_course_ids(session: Session, now: datetime) -> Any:
+    """The newest course of each subject where it has infusions, is idle long enough and lacks its follow-ups."""
+    rules = [
+        and_(
+            Course.protocol_code == each.code,
+            Course.protocol_version == each.version,
+            func.max(Infusion.given_on) <= (now - timedelta(days=each.course_idle_days - 1)).date(),
+            ~exists().where(
+                Visit.course_id == Course.id,
+                Visit.event_code.in_([event.code for event in each.events if event.anchor == "last-infusion"]),
+            ),
+        )
+        for each in _protocols_in_use(session)
+    ]
+    newer = aliased(Course)
+    return (
+        select(Course.id)
+        .join(Infusion, Infusion.course_id == Course.id)
+        .join(Subject, Subject.id == Course.subject_id)
+        .where(Subject.withdrawn_at.is_(None))
+        .where(~exists().where(newer.subject_id == Course.subject_id, newer.number > Course.number))
+        .group_by(Course.id)
+        .having(or_(false(), *rules))
+    )
+
+
+def _protocols_in_use(session: Session) -> list[Protocol]:
+    rows = session.execute(select(Course.protocol_code, Course.protocol_version).distinct())
+    return [protocols.protocol(code, version) for code, version in rows]

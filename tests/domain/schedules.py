@@ -1,0 +1,48 @@
+"""A made-up protocol for the tests of windows and reminders, and the zones they are tried in."""
+
+from datetime import time
+from zoneinfo import available_timezones
+
+from hypothesis import strategies as st
+
+from pro_tracker.domain.protocol import Protocol, ReminderStep, StudyEvent
+
+ZONES = st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"}))
+
+
+def event(
+    code: str = "month-1", *, anchor: str = "last-infusion", days: tuple[int, int, int] = (20, 30, 45)
+) -> StudyEvent:
+    opens, due, closes = days
+    return StudyEvent(
+        code=code,
+        number=1,
+        titles={"en": "A month later", "es": "Un mes después"},
+        anchor=anchor,  # type: ignore[arg-type]
+        opens_day=opens,
+        due_day=due,
+        closes_day=closes,
+        battery=("mood",),
+    )
+
+
+PROTOCOL = Protocol(
+    code="made-up",
+    version="1",
+    study="MADEUP",
+    title="A made-up study",
+    default_language="en",
+    events=(event("start", anchor="first-infusion", days=(-14, -1, 0)), event()),
+    reminders=(
+        ReminderStep(0, 0, "preferred", "invitation"),
+        ReminderStep(1, 3, "preferred", "reminder"),
+        ReminderStep(2, 7, "other", "reminder"),
+    ),
+    planned_infusions=3,
+    course_gap_days=20,
+    course_idle_days=7,
+    open_time=time(8, 0),
+    reminder_time=time(9, 0),
+    quiet_from=time(21, 0),
+    quiet_until=time(8, 0),
+)
