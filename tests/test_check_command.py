@@ -1,5 +1,6 @@
 """`pro-tracker check` finds the shipped files sound, and says by file, key and reason what is wrong in another."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from pro_tracker.cli.check import check
-from pro_tracker.services import catalog
+from pro_tracker.services import catalog, protocols, text_pack_file
+from pro_tracker.services.data_files import read_as
+from pro_tracker.services.text_pack_file import TextPackFile
 from tests.domain import made_up
 
 PGIC_PACK: dict[str, Any] = yaml.safe_load((catalog.TEXT_PACKS / "pgic.en.yaml").read_text())
@@ -28,7 +31,8 @@ def write(folder: Path, name: str, data: dict[str, Any]) -> str:
 def test_every_shipped_file_is_sound() -> None:
     result = run()
     assert result.exit_code == 0
-    assert result.output == f"{len(catalog.all_files())} files checked, 0 problems.\n"
+    checked = len(catalog.all_files()) + len(protocols.all_files())
+    assert result.output == f"{checked} files checked, 0 problems.\n"
 
 
 def test_a_sound_file_of_ones_own_passes(tmp_path: Path) -> None:
@@ -77,6 +81,26 @@ def test_a_numeric_scale_needs_wording_for_its_two_ends_only(tmp_path: Path) -> 
     result = run(write(tmp_path, name, pack | {"options": {"pain-0-10": {0: "None", 11: "Most"}}}))
     assert "options.pain-0-10.10: is missing" in result.output
     assert "options.pain-0-10.11: is not in the instrument" in result.output
+
+
+def test_a_protocol_that_asks_for_an_unknown_instrument_is_named(tmp_path: Path) -> None:
+    shipped = protocols.all_files()[0]
+    protocol = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    protocol["events"][0]["battery"] = ["nope"]
+    path = write(tmp_path, shipped.name, protocol)
+    result = run(path)
+    assert result.exit_code == 1
+    assert f"{path}: events.0.battery: There is no instrument 'nope'" in result.output
+
+
+def test_the_example_in_the_documentation_is_sound(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "instrument-format.md").read_text(encoding="utf-8")
+    instrument, *_, pack = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "sleep-worry-3.yaml"
+    path.write_text(instrument, encoding="utf-8")
+    assert run(str(path)).output == "1 file checked, 0 problems.\n"
+    wording = read_as(TextPackFile, yaml.safe_load(pack))
+    assert text_pack_file.faults(wording, catalog.read_instrument(path)) == []
 
 
 def test_a_file_of_no_known_kind_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import click
 
-from pro_tracker.services import catalog
+from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.services import catalog, protocols
+from pro_tracker.services.catalog import Problem
+from pro_tracker.services.data_files import load_yaml
 
 
 @click.command()
@@ -20,13 +23,26 @@ def check(file: Path | None) -> None:
       pro-tracker check
       pro-tracker check my-instrument.yaml
     """
-    problems = catalog.problems(file)
+    problems = _problems(file)
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file
         click.echo(f"{place}: {problem.reason}")
-    checked = 1 if file else len(catalog.all_files())
+    checked = 1 if file else len(catalog.all_files()) + len(protocols.all_files())
     click.echo(f"{_count(checked, 'file')} checked, {_count(len(problems), 'problem')}.")
     sys.exit(1 if problems else 0)
+
+
+def _problems(file: Path | None) -> list[Problem]:
+    if file is None:
+        return [*catalog.problems(), *protocols.problems()]
+    return protocols.problems(file) if _is_protocol(file) else catalog.problems(file)
+
+
+def _is_protocol(file: Path) -> bool:
+    try:
+        return "events" in load_yaml(file)
+    except InvalidDataFile:
+        return False  # catalog.problems says what is wrong with it
 
 
 def _count(number: int, noun: str) -> str:
