@@ -9,9 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import enrolment, links
+from pro_tracker.services import courses, enrolment, links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import EnrolmentFacts
 from tests.staff import TOKEN, add_site
@@ -46,17 +45,8 @@ class Patient:
 def add_patient(session: Session, now: datetime, *, event_code: str = "baseline", **facts: Any) -> Patient:
     add_site(session)
     subject = enrolment.enrol(session, Actor("command", "test"), replace(FACTS, **facts), now=now)
-    course = Course(
-        subject_id=subject.id,
-        number=1,
-        protocol_code="ketamine-5day",
-        protocol_version="1",
-        planned_start_on=now.date(),
-        planned_infusions=5,
-        created_at=now,
-    )
-    session.add(course)
-    session.flush()
+    course = courses.current_course(session, subject)
+    assert course
     visit = Visit(
         course_id=course.id,
         subject_id=subject.id,

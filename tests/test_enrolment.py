@@ -10,8 +10,12 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
 from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.call import Call
+from pro_tracker.models.course import Course
+from pro_tracker.models.message import Message
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Consent, Contact, Subject
+from pro_tracker.models.visit import Visit
 from pro_tracker.services import enrolment
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import EnrolmentFacts
@@ -175,3 +179,45 @@ def test_enrolment_leaves_an_audit_row_without_identity(session: Session) -> Non
     event = session.scalars(select(AuditEvent).where(AuditEvent.action == "subject.enrol")).one()
     assert (event.actor_kind, event.actor_id, event.subject_id) == ("account", "1", subject.id)
     assert "Demo" not in event.detail
+
+
+def test_enrolment_starts_a_course_and_plans_the_baseline(session: Session) -> None:
+    facts = replace(FACTS, planned_start_on=date(2026, 3, 9), planned_infusions=7)
+    subject = enrolment.enrol(session, COORDINATOR, facts, now=NOW)
+    session.commit()
+    course = session.scalars(select(Course)).one()
+    assert (course.subject_id, course.number, course.planned_infusions) == (subject.id, 1, 7)
+    visit = session.scalars(select(Visit)).one()
+    assert (visit.event_code, visit.anchor_on) == ("baseline", date(2026, 3, 9))
+    assert session.scalars(select(Message)).all()
+
+
+def test_without_a_start_date_nothing_is_planned_yet(session: Session) -> None:
+    enrolment.enrol(session, COORDINATOR, FACTS, now=NOW)
+    assert session.scalars(select(Course.planned_infusions)).all() == [5]
+    assert session.scalars(select(Visit)).all() == []
+
+
+def test_after_withdrawal_nothing_is_wanted_any_more(session: Session) -> None:
+    subject = enrolment.enrol(session, COORDINATOR, replace(FACTS, planned_start_on=date(2026, 3, 9)), now=NOW)
+    visit = session.scalars(select(Visit)).one()
+    session.add(Call(subject_id=subject.id, visit_id=visit.id, reason="no-contact", opened_at=NOW))
+    enrolment.withdraw(session, COORDINATOR, subject, " moved away ", now=NOW)
+    session.commit()
+    session.expire_all()
+
+    assert (subject.withdrawn_at, subject.withdrawn_reason) == (NOW, "moved away")
+    assert (visit.voided_at, visit.void_reason) == (NOW, "withdrawn")
+    assert set(session.scalars(select(Message.state))) == {"ended"}
+    assert session.scalars(select(Call.outcome)).all() == ["no-longer-wanted"]
+    assert session.scalars(select(AuditEvent.action)).all()[-1] == "subject.withdraw"
+
+
+def test_withdrawal_needs_a_reason_and_happens_once(session: Session) -> None:
+    subject = enrolment.enrol(session, COORDINATOR, FACTS, now=NOW)
+    with pytest.raises(InvalidInput) as refused:
+        enrolment.withdraw(session, COORDINATOR, subject, " ", now=NOW)
+    assert refused.value.field == "reason"
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    with pytest.raises(InvalidInput):
+        enrolment.withdraw(session, COORDINATOR, subject, "again", now=NOW)

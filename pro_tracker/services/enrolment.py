@@ -2,6 +2,7 @@
 
 import unicodedata
 import uuid
+from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import select, update
@@ -10,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import key_ring
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.models.call import Call
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Consent, Contact, Identity, Subject
-from pro_tracker.services import audit
+from pro_tracker.services import audit, courses, protocols, visits
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment_facts import (
     EnrolmentFacts,
@@ -23,14 +26,15 @@ from pro_tracker.services.enrolment_facts import (
     usable_mobile,
 )
 
-__all__ = ["EnrolmentFacts", "Problem", "age_on", "check", "contact_hash", "enrol", "find_by_record_number"]
+__all__ = ["EnrolmentFacts", "Problem", "age_on", "check", "contact_hash", "enrol", "find_by_record_number", "withdraw"]
 
 RECORD_NUMBER = "record-number"  # kinds of keyed look-up hashes; a contact's kind is its channel
+WITHDRAWN = "withdrawn"  # why a visit is void; the person's own words stay with the subject
 DUPLICATE = "This record number is enrolled already. Look the subject up, or correct the number."
 
 
 def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetime) -> Subject:
-    """Add the subject with identity, contacts and consent.
+    """Add the subject with identity, contacts, consent and a first course, whose visits are planned.
 
     Raises InvalidInput for the first fact that cannot be used, DuplicateRecord when the record number exists.
     """
@@ -40,7 +44,36 @@ def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetim
     subject = _add_subject(session, facts, now=now)
     session.add_all([*_contacts(subject, facts, now), _consent(subject, facts, now)])
     audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail={"site": facts.site_code})
+    protocol = _protocol_for(facts)
+    courses.start_course(session, subject, protocol, planned_start_on=facts.planned_start_on, now=now, actor=actor)
     return subject
+
+
+def withdraw(session: Session, actor: Actor, subject: Subject, reason: str, *, now: datetime) -> None:
+    """End everything that is still wanted of the subject: visits, messages, calls. What was answered stays.
+
+    Raises InvalidInput without a reason, and for one who has withdrawn before.
+    """
+    if not reason.strip():
+        raise InvalidInput("Say why the subject withdraws.", field="reason")
+    session.refresh(subject, with_for_update=True)
+    if subject.withdrawn_at is not None:
+        raise InvalidInput("This subject has withdrawn before.")
+    subject.withdrawn_at, subject.withdrawn_reason = now, reason.strip()
+    visits.void_all(session, subject.id, WITHDRAWN, now)
+    wanted = (Call.subject_id == subject.id, Call.closed_at.is_(None))
+    session.execute(update(Call).where(*wanted).values(closed_at=now, outcome="no-longer-wanted"))
+    audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id)
+
+
+def default_protocol() -> Protocol:
+    """What new subjects are enrolled in: the first of the protocol files by name, in its newest version."""
+    return protocols.protocols()[0]
+
+
+def _protocol_for(facts: EnrolmentFacts) -> Protocol:
+    protocol = default_protocol()
+    return replace(protocol, planned_infusions=facts.planned_infusions or protocol.planned_infusions)
 
 
 def find_by_record_number(session: Session, record_number: str) -> Subject | None:
