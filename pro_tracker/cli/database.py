@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from config.settings import DATABASE, Settings, load_settings
 from pro_tracker import clock, db
 from pro_tracker.migrate import upgrade
-from pro_tracker.services import sites
+from pro_tracker.services import definitions, sites
 
 
 @contextmanager
@@ -39,7 +39,9 @@ def migrate() -> None:
     listed = sites.read(settings.sites_file)
     upgrade(connect(settings))
     with db.Session() as session:
-        created = sites.sync(session, listed, now=clock.now())
+        now = clock.now()
+        created = sites.sync(session, listed, now=now)
+        definitions.release(session, now=now)
         session.commit()
     click.echo(
         f"The database is at its newest version; sites: {', '.join(site.code for site in listed)} ({created} new)."

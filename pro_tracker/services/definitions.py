@@ -1,0 +1,72 @@
+"""Releases data files: every version of a protocol, instrument or text pack is kept as it first came into use."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.models.definition import Definition
+from pro_tracker.services import audit, catalog, protocols
+from pro_tracker.services.data_files import load_yaml
+
+
+class Key(NamedTuple):
+    """What a released body is known by; a text pack's code is "<instrument>.<language>"."""
+
+    kind: str
+    code: str
+    version: str
+
+
+def release(session: Session, *, now: datetime) -> int:
+    """Keep every version that is not kept yet; returns how many.
+
+    Raises InvalidDataFile for a file whose content changed under a version in use: earlier answers would change their
+    meaning.
+    """
+    known = {Key(each.kind, each.code, each.version): each.sha256 for each in session.scalars(select(Definition))}
+    new = []
+    for path, key, body in _bodies():
+        digest = _sha256(body)
+        if known.get(key, digest) != digest:
+            raise InvalidDataFile(
+                (path.name, f"changed under version {key.version}, which is in use. Undo it, or raise `version`.")
+            )
+        if key not in known:
+            new.append(Definition(**key._asdict(), sha256=digest, body=json.loads(_text(body)), released_at=now))
+    session.add_all(new)
+    if new:
+        session.flush()
+        released = [f"{each.kind}:{each.code}@{each.version}" for each in new]
+        audit.record(
+            session, audit.Actor("command", "migrate"), "definitions.release", now=now, detail={"released": released}
+        )
+    return len(new)
+
+
+def _bodies() -> Iterator[tuple[Path, Key, dict[str, Any]]]:
+    for path in (*catalog.all_files(), *protocols.all_files()):
+        body = load_yaml(path)
+        yield path, _key(path, body), body
+
+
+def _key(path: Path, body: dict[str, Any]) -> Key:
+    if path.parent == catalog.TEXT_PACKS:
+        return Key("text-pack", f"{body['instrument']}.{body['language']}", body["version"])
+    kind = "instrument" if path.parent == catalog.INSTRUMENTS else "protocol"
+    return Key(kind, body["code"], body["version"])
+
+
+def _sha256(body: dict[str, Any]) -> str:
+    return hashlib.sha256(_text(body).encode()).hexdigest()
+
+
+def _text(body: dict[str, Any]) -> str:
+    """The content without its layout: comments and order of keys may change."""
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, default=str)

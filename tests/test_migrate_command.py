@@ -1,0 +1,40 @@
+"""`pro-tracker migrate`: tables, sites and released data files."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.models.definition import Definition
+from pro_tracker.models.site import Site
+from pro_tracker.services import catalog, definitions, protocols, sites
+from tests.staff import add_site
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+def test_every_data_file_is_released_once(session: Session) -> None:
+    first = definitions.release(session, now=NOW)
+    assert first == len(catalog.all_files()) + len(protocols.all_files())
+    assert definitions.release(session, now=NOW) == 0
+
+
+def test_a_file_changed_under_a_version_in_use_is_refused(session: Session) -> None:
+    definitions.release(session, now=NOW)
+    released = session.scalars(select(Definition).where(Definition.code == "pcs")).one()
+    released.sha256 = "0" * 64  # as if the file had been another one then
+    session.flush()
+    with pytest.raises(InvalidDataFile, match=r"changed under version 1.0"):
+        definitions.release(session, now=NOW)
+
+
+def test_a_site_is_updated_and_never_deleted(session: Session) -> None:
+    add_site(session)
+    facts = sites.SiteFacts(code="west", name="West", time_zone="Europe/Madrid", phone="+34 600 000 000")
+    assert sites.sync(session, [facts], now=NOW) == 1
+    assert sites.sync(session, [facts.model_copy(update={"name": "West Clinic"})], now=NOW) == 0
+    named = session.scalar(select(Site.name).where(Site.code == "west"))
+    assert named == "West Clinic"
+    assert session.scalar(select(Site.code).where(Site.code == "north")) == "north"
