@@ -1,11 +1,10 @@
 # Every step is skipped when it is up to date. `make help` lists the targets.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 VENV := .venv/bin
-# A .venv with the development packages holds everything the service needs too, and stays as it is.
-INSTALLED := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
 SYSTEM_NODE := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null && echo yes)
 NODE_PATH := $(if $(SYSTEM_NODE),,$(CURDIR)/.venv/bin:)
 PACKAGES := pro_tracker worker config migrations benchmarks tests
@@ -20,9 +19,9 @@ CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-install: $(INSTALLED) ## Build .venv, with .venv/bin/pro-tracker
+install: .venv/.run ## Build .venv, with .venv/bin/pro-tracker
 
-demo: $(INSTALLED) assets ## Run the whole service with synthetic patients on this machine; RESET=1 starts over
+demo: .venv/.run assets ## Run the whole service with synthetic patients on this machine; RESET=1 starts over
 	@exec $(VENV)/pro-tracker demo $(if $(RESET),--reset)
 
 test: .venv/.dev assets ## Every test, on real PostgreSQL, Redis, SMTP and Chromium; ARGS="-k reminder" for some
@@ -66,13 +65,14 @@ clean: ## Remove what was built; .venv and the demonstration's data in var/ stay
 	rm -rf node_modules pro_tracker/web/static/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find pro_tracker/translations -name '*.mo' -delete
 
+# Each stamp is touched by requirements/install.sh; .dev holds everything of .run too.
 .venv/.run: requirements/run.lock requirements/uv.txt requirements/build.txt pyproject.toml
 	@requirements/install.sh run
 
 .venv/.dev: requirements/dev.lock requirements/uv.txt requirements/build.txt pyproject.toml
 	@requirements/install.sh dev
 
-node_modules/.package-lock.json: package-lock.json | $(INSTALLED)
+node_modules/.package-lock.json: package-lock.json | .venv/.run
 	@echo "  Installing the front-end packages"
 	@PATH="$(NODE_PATH)$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
@@ -82,5 +82,5 @@ $(BUILT): node_modules/.package-lock.json $(FRONTEND)
 	@PATH="$(NODE_PATH)$$PATH" npm run --silent build
 	@touch $@
 
-%.mo: %.po | $(INSTALLED)
+%.mo: %.po | .venv/.run
 	@$(VENV)/pybabel --quiet compile --input-file $< --output-file $@

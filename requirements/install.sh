@@ -2,7 +2,9 @@
 # Build or renew .venv from a pinned, hashed lock: requirements/install.sh run|dev. Needs Python 3.11 or newer with venv, and a package index.
 set -eu
 cd "$(dirname "$0")/.."
-lock="requirements/$1.lock"
+set="$1"
+[ ! -e .venv/.dev ] || set=dev # a .venv for development holds everything the service needs too, and stays one
+lock="requirements/$set.lock"
 new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
 
 find_python() {
@@ -44,5 +46,5 @@ fi
 say "Installing the packages of $lock"
 .venv/bin/uv pip sync --require-hashes --build-constraints requirements/build.txt "$lock"
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --no-index --editable .
-rm -f .venv/.run .venv/.dev
-touch ".venv/.$1"
+touch .venv/.run
+[ "$set" != dev ] || touch .venv/.dev
