@@ -1,0 +1,235 @@
+"""A patient on a phone: the whole visit with and without script, by keyboard, on a bad line, in a real browser."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, Response, Route, expect
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.models.visit import VisitDraft
+from tests.conftest import Clock
+from tests.patients import BIRTH_DATE, N_ITEMS, Patient, add_patient
+from tests.servers.browser import PHONE
+
+pytestmark = pytest.mark.browser
+
+OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
+
+
+@pytest.fixture
+def patient(session: Session, clock: Clock) -> Patient:
+    return add_patient(session, clock.now)
+
+
+def begin(page: Page, patient: Patient) -> None:
+    page.goto(f"/v/{patient.token}")
+    for name, value in (("Day", BIRTH_DATE.day), ("Month", BIRTH_DATE.month), ("Year", BIRTH_DATE.year)):
+        page.get_by_label(name, exact=True).fill(str(value))
+    page.get_by_role("button", name="Continue").tap()
+    page.wait_for_url("**/visit/item/*")
+
+
+def answer_to_the_end(page: Page) -> None:
+    for number in range(1, N_ITEMS + 1):
+        expect(page).to_have_title(f"Question {number} of {N_ITEMS}: {page.get_by_role('heading').inner_text()}")
+        page.get_by_role("radio").nth(2).check()
+        page.get_by_role("button", name="Save and continue").tap()
+        page.wait_for_url("**/visit/review" if number == N_ITEMS else f"**/visit/item/{number + 1}")
+
+
+def sent_responses(session: Session) -> int:
+    session.rollback()
+    return session.scalar(select(func.count()).select_from(QuestionnaireResponse)) or 0
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_a_whole_visit_on_a_phone(
+    new_page: Callable[..., Page], session: Session, patient: Patient, script: bool
+) -> None:
+    page = new_page(**PHONE, java_script_enabled=script)
+    begin(page, patient)
+    assert patient.token not in page.url
+    answer_to_the_end(page)
+    page.get_by_role("button", name="Send my answers").first.tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("We have your answers")
+    assert sent_responses(session) == 5
+
+
+def test_every_page_passes_axe(phone: Page, patient: Patient) -> None:
+    for _name in pages_of_a_visit(phone, patient):
+        found = Axe().run(phone)
+        assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (180, 370)], ids=["320 px", "360 px at 200 %"])
+def test_no_page_scrolls_sideways(new_page: Callable[..., Page], patient: Patient, width: int, height: int) -> None:
+    page = new_page(**{**PHONE, "viewport": {"width": width, "height": height}})
+    for name in pages_of_a_visit(page, patient):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+def test_every_target_is_44_pixels_high(phone: Page, patient: Patient) -> None:
+    for name in pages_of_a_visit(phone, patient):
+        for target in phone.locator("button, .govuk-radios__item, .review a, .govuk-back-link, input[type=text]").all():
+            box = target.bounding_box()
+            assert box is not None
+            assert box["height"] >= 44, (name, target.inner_text())
+
+
+def pages_of_a_visit(page: Page, patient: Patient) -> Iterator[str]:
+    """Every kind of page in turn, by its name."""
+    page.goto(f"/v/{patient.token}")
+    yield "start"
+    page.get_by_role("button", name="Continue").tap()
+    page.get_by_role("alert").wait_for()
+    yield "start with an error"
+    begin(page, patient)
+    yield "item"
+    page.get_by_role("button", name="Save and continue").tap()
+    page.get_by_role("alert").wait_for()
+    yield "item with an error"
+    page.get_by_role("button", name="I would rather not answer this").tap()
+    page.wait_for_url("**/item/2")
+    page.goto(f"/visit/item/{N_ITEMS}")
+    yield "numeric item"
+    page.goto("/visit/review")
+    yield "review"
+    page.get_by_role("button", name="Send my answers").first.tap()
+    page.wait_for_url("**/sent")
+    yield "thank-you"
+    page.goto("/visit")
+    yield "already answered"
+    page.goto("/v/unknown")
+    yield "unknown link"
+
+
+def test_a_question_reads_as_a_group_of_radio_buttons_under_its_heading(phone: Page, patient: Patient) -> None:
+    begin(phone, patient)
+    expect(phone.get_by_role("main")).to_match_aria_snapshot("""
+    - main:
+      - paragraph: Question 1 of 34
+      - group /Please think about the past 7 days\\. .+/:
+        - heading [level=1]
+        - radio "Not at all"
+        - text: Not at all
+        - radio "A little bit"
+        - text: A little bit
+        - radio "Somewhat"
+        - text: Somewhat
+        - radio "Quite a bit"
+        - text: Quite a bit
+        - radio "Very much"
+        - text: Very much
+      - button "Save and continue"
+      - button "I would rather not answer this"
+    """)
+
+
+def test_a_numeric_question_names_both_ends(phone: Page, patient: Patient) -> None:
+    begin(phone, patient)
+    phone.goto(f"/visit/item/{N_ITEMS}")
+    group = phone.get_by_role("group")
+    expect(group).to_have_accessible_description("0 No pain 10 The strongest pain you can imagine")
+    expect(group.get_by_role("radio")).to_have_count(11)
+
+
+def test_an_error_takes_the_focus_and_leads_to_the_first_option(phone: Page, patient: Patient) -> None:
+    begin(phone, patient)
+    phone.get_by_role("button", name="Save and continue").tap()
+    phone.get_by_role("alert").wait_for()
+    assert phone.evaluate("document.activeElement.dataset.module") == "govuk-error-summary"
+    phone.get_by_role("alert").get_by_role("link").tap()
+    expect(phone.get_by_role("radio").first).to_be_focused()
+    expect(phone.get_by_role("group")).to_have_accessible_description(
+        "Error: Choose an answer, or say that you would rather not answer."
+    )
+
+
+def test_the_path_works_by_keyboard_and_never_goes_on_by_itself(phone: Page, patient: Patient) -> None:
+    begin(phone, patient)
+    phone.get_by_role("radio").first.focus()
+    phone.keyboard.press("ArrowDown")
+    phone.keyboard.press("ArrowDown")
+    expect(phone.get_by_role("radio", name=OPTIONS[2])).to_be_checked()
+    assert phone.url.endswith("/visit/item/1")
+    phone.keyboard.press("Tab")
+    expect(phone.get_by_role("button", name="Save and continue")).to_be_focused()
+    phone.keyboard.press("Enter")
+    phone.wait_for_url("**/item/2")
+
+
+def test_an_answer_given_without_a_connection_is_sent_when_it_is_back(
+    phone: Page, session: Session, patient: Patient
+) -> None:
+    begin(phone, patient)
+    phone.clock.install()
+    phone.route("**/visit/item/1", lambda route: route.abort("internetdisconnected"))
+    phone.get_by_role("radio", name=OPTIONS[3]).check()
+    phone.get_by_role("button", name="Save and continue").tap()
+    phone.clock.run_for(1000)
+    expect(phone.get_by_role("status")).to_contain_text("No connection. Your answer is kept on this phone")
+    phone.unroute("**/visit/item/1")
+    phone.clock.run_for(10_000)
+    phone.wait_for_url("**/item/2")
+    draft = session.get_one(VisitDraft, patient.visit.id, populate_existing=True)
+    assert list(draft.answers["promis-pain-interference-8a"].values()) == [4]
+
+
+def test_an_answer_chosen_but_not_sent_is_there_after_a_reload(phone: Page, patient: Patient) -> None:
+    begin(phone, patient)
+    phone.route("**/visit/item/1", refuse_to_send)
+    phone.get_by_role("radio", name=OPTIONS[1]).check()
+    phone.get_by_role("button", name="Save and continue").tap()
+    phone.get_by_role("status").wait_for()
+    phone.reload()
+    expect(phone.get_by_role("radio", name=OPTIONS[1])).to_be_checked()
+
+
+def refuse_to_send(route: Route) -> None:
+    route.abort("internetdisconnected") if route.request.method == "POST" else route.continue_()
+
+
+def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Session, patient: Patient) -> None:
+    begin(phone, patient)
+    phone.get_by_role("radio").first.check()
+    phone.get_by_role("button", name="Save and continue").dblclick()
+    phone.wait_for_url("**/item/2")
+    phone.goto("/visit/review")
+    phone.get_by_role("button", name="Send my answers").first.dblclick()
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Thank you")
+    assert sent_responses(session) == 5
+
+
+def test_the_first_page_weighs_at_most_60_kb_and_later_ones_15(phone: Page, patient: Patient) -> None:
+    weight = Scales(phone.context)
+    begin_at = f"/v/{patient.token}"
+    phone.goto(begin_at, wait_until="networkidle")
+    assert weight.taken() <= 60_000
+    begin(phone, patient)
+    weight.taken()
+    for path in ("/visit/item/2", f"/visit/item/{N_ITEMS}"):
+        phone.goto(path, wait_until="networkidle")
+        assert weight.taken() <= 15_000, path
+    phone.get_by_role("radio").first.check()
+    phone.get_by_role("button", name="Save and continue").tap()
+    phone.wait_for_url("**/review", wait_until="networkidle")
+    assert weight.taken() <= 15_000
+
+
+class Scales:
+    """Adds up what comes over the wire, headers included."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.responses: list[Response] = []
+        context.on("response", lambda response: self.responses.append(response))  # noqa: PLW0108  a built-in cannot be a handler
+
+    def taken(self) -> int:
+        """Bytes received since the last call."""
+        sizes = [response.request.sizes() for response in self.responses]
+        self.responses.clear()
+        return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
