@@ -106,7 +106,7 @@ def current_course(session: Session, subject: Subject) -> Course | None:
 def _lock(session: Session, subject: Subject) -> None:
     """Changes to one subject's treatment take turns: course numbers and anchors depend on each other."""
     session.flush()
-    session.refresh(subject, with_for_update=True)
+    session.refresh(subject, with_for_update={"of": Subject})  # not what was joined when it was loaded
 
 
 def _refuse_withdrawn(subject: Subject) -> None:

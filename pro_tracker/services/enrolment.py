@@ -56,7 +56,7 @@ def withdraw(session: Session, actor: Actor, subject: Subject, reason: str, *, n
     """
     if not reason.strip():
         raise InvalidInput("Say why the subject withdraws.", field="reason")
-    session.refresh(subject, with_for_update=True)
+    session.refresh(subject, with_for_update={"of": Subject})  # what was joined when it was loaded is not locked
     if subject.withdrawn_at is not None:
         raise InvalidInput("This subject has withdrawn before.")
     subject.withdrawn_at, subject.withdrawn_reason = now, reason.strip()
