@@ -1,0 +1,101 @@
+"""`pro-tracker import`: a roster file into the database, all of it or nothing, or all but the bad rows."""
+
+import csv
+import sys
+from pathlib import Path
+
+import click
+
+from pro_tracker import clock
+from pro_tracker.cli.database import open_session
+from pro_tracker.cli.progress import progress
+from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.roster_file import REJECT_COLUMNS
+from pro_tracker.services import roster
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.exports import harmless
+from pro_tracker.services.roster import Outcome
+
+COMMAND = Actor("command", "import")
+
+
+@click.command(
+    name="import",
+    epilog="""\b
+Examples:
+  pro-tracker import roster.csv
+  pro-tracker import roster.csv --skip-bad-rows
+  pro-tracker import roster.csv --skip-bad-rows --rejects to-mend.csv
+  pro-tracker import to-mend.csv
+""",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--skip-bad-rows", is_flag=True, help="Load the good rows and write the others to the file of rejects.")
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where rejected rows go.  [default: FILE.rejects.csv]",
+)
+def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None) -> None:
+    """Enrol the subjects and record the infusions of a roster FILE (CSV, UTF-8, one row per infusion).
+
+    Every bad row is named by its line in the file, the column and the reason. With one bad row nothing is loaded and
+    the exit status is 1; with --skip-bad-rows the others are loaded and the exit status is 0. What is recorded
+    already is never overwritten, so a file can be imported again after it grew.
+
+    Rejected rows are written as they stand in the file, with their line and the reasons in two more columns. Mend them
+    there and import that file as it is. It names patients: keep it as safe as the roster.
+    """
+    rejects = rejects or file.with_name(f"{file.name}.rejects.csv")
+    if rejects.resolve() == file.resolve():
+        raise InvalidInput("The rejects would overwrite the roster itself. Give --rejects another name.")
+    contents = roster.read_file(file)
+    with open_session() as session:
+        with progress("Importing") as show:
+            outcome = roster.load(session, COMMAND, contents, now=clock.now(), on_person=show)
+        loaded = skip_bad_rows or not outcome.rejected
+        _report(outcome)
+        if outcome.rejected and skip_bad_rows:
+            _write_rejects(outcome, rejects)
+        if loaded:
+            session.commit()
+    click.echo(_summary(outcome, loaded=loaded, rejects=rejects))
+    sys.exit(0 if loaded else 1)
+
+
+def _report(outcome: Outcome) -> None:
+    for finding in sorted(outcome.findings.all):
+        click.echo(str(finding))
+
+
+def _summary(outcome: Outcome, *, loaded: bool, rejects: Path) -> str:
+    bad = _count(len(outcome.rejected), "row")
+    if not loaded:
+        return f"Nothing was loaded: {bad} rejected. Mend them, or load the others with --skip-bad-rows."
+    added = f"{_count(outcome.new_subjects, 'subject')} and {_count(outcome.new_infusions, 'infusion')}"
+    known = f"{_count(outcome.known_subjects, 'subject')} and {_count(outcome.known_infusions, 'infusion')}"
+    told = f"Loaded {added}." if outcome.changed_anything else "Nothing new: nothing was changed."
+    told += f" Recorded before: {known}." if outcome.known_subjects else ""
+    return told + (f" {bad} rejected, see {rejects}." if outcome.rejected else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _write_rejects(outcome: Outcome, path: Path) -> None:
+    """The rejected rows under the roster's own header."""
+    reasons: dict[int, list[str]] = {line: [] for line in outcome.rejected}
+    for finding in sorted(outcome.findings.all):
+        if not finding.is_warning:
+            reasons[finding.line].append(f"{finding.column}: {finding.reason}" if finding.column else finding.reason)
+    kept = [number for number, name in enumerate(outcome.file.header) if name not in REJECT_COLUMNS]
+    # With a byte-order mark, by which spreadsheets know UTF-8.
+    with whole_file(path, encoding="utf-8-sig") as out:
+        writer = csv.writer(out)
+        writer.writerow([*(outcome.file.header[number] for number in kept), *REJECT_COLUMNS])
+        for row in outcome.file.rows:
+            if row.line in reasons:
+                typed = [harmless(row.typed[number]) for number in kept]
+                writer.writerow([*typed, row.line, " ".join(reasons[row.line])])
