@@ -34,7 +34,7 @@ def _database_parts(session: Session, now: datetime) -> list[Part]:
     try:
         session.execute(text("SELECT 1"))
         current = is_current(session.connection())
-        seen = dict(session.execute(select(Heartbeat.part, Heartbeat.seen_at)).tuples().all()) if current else {}
+        seen = dict(session.execute(select(Heartbeat.part, Heartbeat.seen_at)).all()) if current else {}
     except SQLAlchemyError as error:
         session.rollback()
         return [

@@ -1,0 +1,97 @@
+"""Reads a cohort's figures (<protocol>.yaml beside this file) into typed objects. Judges nothing but their form."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pro_tracker.services.data_files import FileModel, load_yaml, read_as
+
+
+class Normal(FileModel):
+    """Mean and standard deviation."""
+
+    mean: float
+    sd: float
+
+
+class Days(FileModel):
+    """Both ends are possible."""
+
+    least: int
+    most: int
+
+
+class LogNormal(FileModel):
+    """Median, and sigma of the logarithm."""
+
+    median: float
+    sigma: float
+
+
+class People(FileModel):
+    female: float
+    age: Normal
+    spanish: float
+    email_only: float
+    mobile_only: float
+    neither: float
+    withdraw: float
+    given_names: list[str]
+    family_names: list[str]
+
+
+class CourseFigures(FileModel):
+    planned: int
+    five_or_more: float
+    more_than_five: float
+    stopped_infusion: float
+    second_course: float
+    lead_days: Days
+    dose_mg_per_kg: float
+    minutes: int
+    weight_kg: Normal
+    stop_reasons: list[str]
+    end_reasons: list[str]
+
+
+class AdverseEventFigures(FileModel):
+    per_infusion: float
+    terms: list[str]
+    grade_2: float
+
+
+class Answering(FileModel):
+    share: dict[str, float]
+    after_message: list[float]
+    at_once: list[str]
+    hours_to_answer: LogNormal
+    reached_by_call: float
+    days_to_call: Days
+    skips_an_item: float
+
+
+class InstrumentFigures(FileModel):
+    """Of the scale `total`, in T where the instrument has a score table, else in raw points."""
+
+    baseline: Normal
+    change: dict[str, float]
+    change_sd: float
+
+
+class Figures(FileModel):
+    """The whole file."""
+
+    protocol: str
+    consent_version: str
+    days: int = Field(gt=0)
+    people: People
+    course: CourseFigures
+    adverse_events: AdverseEventFigures
+    answering: Answering
+    shared_improvement: float = Field(ge=0, le=1)
+    instruments: dict[str, InstrumentFigures]
+
+
+def read(protocol: str) -> Figures:
+    """The figures for a protocol. Raises InvalidDataFile naming what is wrong."""
+    return read_as(Figures, load_yaml(Path(__file__).with_name(f"{protocol}.yaml")))

@@ -1,0 +1,117 @@
+"""What made-up patients do with their mail: open the link, give the birth date, answer, or not. An edge: it commits."""
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
+from pro_tracker.models.call import Call
+from pro_tracker.models.message import Message
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import calls, links, responses, visit_sheets
+from pro_tracker.services.audit import Actor
+from pro_tracker.simulation.answers import answer
+from pro_tracker.simulation.calendar import Calendar
+from pro_tracker.simulation.figures import Figures
+from pro_tracker.simulation.life import Life, intends, time_to_answer
+from pro_tracker.simulation.postbox import Postbox
+
+STAFF = Actor("command", "simulate")
+LINK = re.compile(r"/v/([\w-]+)")
+
+
+@dataclass
+class Patients:
+    """Everybody enrolled so far, and how to hand them their mail."""
+
+    session: Session
+    figures: Figures
+    calendar: Calendar
+    postbox: Postbox
+    deliver: Callable[[int], object]  # the outbox's delivery of one claimed message
+    counts: Counter[str]
+    lives: dict[uuid.UUID, Life] = field(default_factory=dict)
+    called: set[int] = field(default_factory=set)  # calls somebody has put on the calendar
+
+    def enrolled(self, subject_id: uuid.UUID, life: Life) -> None:
+        """From now on this life is the subject's."""
+        self.lives[subject_id] = life
+
+    def receive(self, message_id: int, *, now: datetime) -> None:
+        """Deliver one message; when it arrives and the person means to answer, they will."""
+        self.deliver(message_id)
+        text = self.postbox.take()
+        if text is None:
+            return
+        self.counts["messages"] += 1
+        message = self.session.get_one(Message, message_id)
+        life, visit = self.lives.get(message.subject_id), self.session.get_one(Visit, message.visit_id)
+        if life is None:
+            return  # somebody enrolled before the simulation began
+        received = life.messages[visit.id] = life.messages.get(visit.id, 0) + 1
+        link = LINK.search(text)
+        if link is not None and intends(life, visit.id, visit.event_code, self.figures) == received:
+            self.calendar.add(now + time_to_answer(life, self.figures), partial(self._answer_by_link, life, link[1]))
+
+    def expect_calls(self, *, now: datetime) -> None:
+        """Put every new entry of the call list on a day in the near future."""
+        days, figures = self.figures.answering.days_to_call, self.figures
+        new = (
+            select(Call.id, Call.subject_id)
+            .where(Call.closed_at.is_(None), Call.id.not_in(self.called))
+            .order_by(Call.id)
+        )
+        for call_id, subject_id in self.session.execute(new):
+            life = self.lives.get(subject_id)
+            if life is not None:
+                self.called.add(call_id)
+                wait = timedelta(days=life.random.randint(days.least, days.most), hours=life.random.randint(7, 15))
+                reached = life.random.random() < figures.answering.reached_by_call
+                self.calendar.add(now + wait, partial(self._call, call_id, life, reached))
+
+    def _call(self, call_id: int, life: Life, reached: bool) -> None:
+        call = self.session.get_one(Call, call_id)
+        if call.closed_at is not None:
+            return  # answered meanwhile
+        now, visit_id = self.calendar.now, call.visit_id
+        calls.close(self.session, STAFF, call_id, "reached" if reached else "no-answer", now=now)
+        self.counts["calls"] += 1
+        if reached:
+            self.calendar.add(now + timedelta(minutes=20), partial(self._answer_on_the_phone, life, visit_id))
+
+    def _answer_by_link(self, life: Life, token: str) -> None:
+        link_id = links.find(self.session, token)
+        sheet = visit_sheets.by_link(self.session, link_id)
+        links.check_birth_date(self.session, sheet, _given(life.facts.birth_date), now=self.calendar.now)
+        self._answer(life, sheet.visit_id, Actor("patient", str(link_id)), "self-web")
+
+    def _answer_on_the_phone(self, life: Life, visit_id: int) -> None:
+        self._answer(life, visit_id, STAFF, "telephone")
+
+    def _answer(self, life: Life, visit_id: int, actor: Actor, mode: responses.Mode) -> None:
+        """Give every answer of the visit and send them. Too late or sent before: nothing, as on the page."""
+        now, sheet = self.calendar.now, visit_sheets.by_visit(self.session, visit_id)
+        try:
+            sheet.require_open(now)
+        except (AlreadyAnswered, WindowClosed) as late:
+            self.counts["too late" if isinstance(late, WindowClosed) else "answered before"] += 1
+            return
+        for instrument, _pack in sheet.questionnaire.parts:
+            given = answer(instrument, sheet.event_code, life.traits, self.figures, life.random)
+            responses.save_answers(self.session, sheet, instrument.code, given, now=now)
+        locked = visit_sheets.lock_by_visit(self.session, visit_id)
+        responses.complete(self.session, locked, actor=actor, now=now, mode=mode)
+        self.counts["answered"] += 1
+
+
+def _given(day: date | None) -> date:
+    if day is None:
+        raise ValueError("a made-up person without a birth date")
+    return day

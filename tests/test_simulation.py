@@ -1,0 +1,71 @@
+"""`pro-tracker simulate`: made-up people who live through the real services."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Row, func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker import clock, db
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.course import Infusion
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.response import Score
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import audit
+from pro_tracker.simulation.run import run
+from tests.patients import add_patient
+from tests.staff import add_site
+
+UNTIL = datetime(2026, 11, 1, 12, tzinfo=UTC)
+SUBJECTS = 8
+
+pytestmark = [pytest.mark.slow, pytest.mark.dialects("sqlite")]
+
+
+def _simulate(session: Session, seed: int) -> None:
+    add_site(session, "north")
+    add_site(session, "south", time_zone="America/Chicago")
+    session.commit()
+    run(session, "ketamine-5day", subjects=SUBJECTS, seed=seed, until=UNTIL, progress=lambda _share, _now: None)
+
+
+def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, datetime]]]:
+    columns = (Subject.study_code, Visit.event_code, Score.scale_code, Score.raw_score, Visit.completed_at)
+    rows = select(*columns).join(Visit, Visit.subject_id == Subject.id).join(Score, Score.visit_id == Visit.id)
+    return list(session.execute(rows.order_by(Subject.study_code, Score.id)).all())  # type: ignore[arg-type]
+
+
+def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: Session) -> None:
+    _simulate(session, seed=3)
+    assert session.scalar(select(func.count()).select_from(Subject)) == SUBJECTS
+    assert (session.scalar(select(func.count()).select_from(Infusion)) or 0) > 2 * SUBJECTS
+    assert len(_scores(session)) > SUBJECTS
+    sent = session.scalar(select(func.count()).where(Message.state == "sent"))
+    assert sent == session.scalar(select(func.count()).where(Attempt.outcome == "accepted"))
+    too_late = select(func.count()).where(Message.sent_at > Visit.completed_at, Message.visit_id == Visit.id)
+    assert session.scalar(too_late) == 0
+    assert audit.first_broken(session) is None
+    assert clock.now() > UNTIL  # the real clock tells the time again
+
+
+def test_equal_seeds_give_equal_data_and_others_do_not(
+    session: Session, _migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    _simulate(session, seed=3)
+    first = _scores(session)
+    for seed, equal in ((3, True), (4, False)):
+        copy = tmp_path / f"again-{seed}.sqlite3"
+        copy.write_bytes(_migrated_sqlite.read_bytes())
+        db.connect(f"sqlite:///{copy}", db.key_ring())
+        with db.Session() as again:
+            _simulate(again, seed)
+            assert (_scores(again) == first) is equal
+
+
+def test_nobody_is_simulated_beside_real_people(session: Session) -> None:
+    add_patient(session, UNTIL)
+    with pytest.raises(InvalidInput, match="empty database"):
+        _simulate(session, seed=3)
