@@ -1,0 +1,208 @@
+"""Mail by SMTP (RFC 5321), over one connection for many messages. Knows exactly from when on a mail may have left.
+
+smtp://host, smtps://host (TLS from the start) or smtp+starttls://host, each with user:password@ and :port where needed.
+"""
+
+import re
+import smtplib
+import socket
+import ssl
+import time
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pro_tracker.domain.errors import ProTrackerError
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
+
+PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+CONNECT_SECONDS = 10
+REPLY_SECONDS = 20
+REST_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
+ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
+TROUBLE = (smtplib.SMTPException, OSError)
+
+
+class InvalidSmtpUrl(ProTrackerError):
+    """PRO_TRACKER_SMTP_URL cannot be used."""
+
+
+class _Answered(Exception):
+    """The server said something else than yes."""
+
+    def __init__(self, code: int, text: bytes, *, about_us: bool = False) -> None:
+        self.code, self.text, self.about_us = code, text, about_us
+
+
+class SmtpProvider:
+    """Sends mail from one address through one server."""
+
+    name = "smtp"
+
+    def __init__(self, url: str, sender: str) -> None:
+        self._server = _checked(url)
+        self._sender = sender
+        self._connection: smtplib.SMTP | None = None
+        self._resting_until = 0.0
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        """Hand one mail over.
+
+        Up to the line with the final dot every failure is certain, since a server must not deliver without it (RFC 5321
+        4.1.1.4, 6.1). From then on silence means that nobody knows.
+        """
+        try:
+            content = _as_lines(self._mail(message))
+            connection = self._begin(message.to)
+        except ValueError as error:  # an address or header that SMTP cannot carry
+            self._reset()
+            return Receipt(Outcome.REFUSED, type(error).__name__)
+        except _Answered as refusal:
+            return self._refused(refusal)
+        except TROUBLE as error:
+            self.close()
+            return Receipt(Outcome.TRY_AGAIN, _reply_of(error))
+        return self._finish(connection, content)
+
+    def close(self) -> None:
+        """End the connection in order, if the server still listens."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.quit()
+            except TROUBLE:
+                connection.close()
+
+    def _begin(self, to: str) -> smtplib.SMTP:
+        """Everything before the content; a kept connection may have been closed at the other end, so twice."""
+        if self._connection is not None:
+            try:
+                return self._envelope(self._connection, to)
+            except (smtplib.SMTPServerDisconnected, ConnectionError):
+                self._drop()
+        self._connection = self._connect()
+        return self._envelope(self._connection, to)
+
+    def _envelope(self, connection: smtplib.SMTP, to: str) -> smtplib.SMTP:
+        _expect(250, *connection.mail(self._sender), about_us=True)
+        _expect(250, *connection.rcpt(to))
+        _expect(354, *connection.docmd("DATA"))
+        return connection
+
+    def _finish(self, connection: smtplib.SMTP, content: bytes) -> Receipt:
+        try:
+            connection.send(content)
+        except TROUBLE as error:
+            self._drop()
+            return Receipt(Outcome.TRY_AGAIN, _reply_of(error))
+        try:
+            connection.send(b".\r\n")
+            code, text = connection.getreply()
+        except TROUBLE as error:
+            self._drop()
+            return Receipt(Outcome.UNKNOWN, _reply_of(error))
+        if code == 250:
+            return Receipt(Outcome.ACCEPTED, _reply(code, text))
+        if 400 <= code < 600:
+            return self._refused(_Answered(code, text))
+        self._drop()
+        return Receipt(Outcome.UNKNOWN, _reply(code, text))  # no SMTP: whatever answers there may have kept the mail
+
+    def _connect(self) -> smtplib.SMTP:
+        if time.monotonic() < self._resting_until:
+            raise smtplib.SMTPServerDisconnected("the server did not answer a moment ago")
+        self._resting_until = time.monotonic() + REST_SECONDS
+        connection = _open(self._server, self._sender.rpartition("@")[2])
+        self._resting_until = 0.0
+        return connection
+
+    def _refused(self, refusal: _Answered) -> Receipt:
+        """5xx is final, unless it is about our own address or password, which an operator can mend; 4xx is not."""
+        final = refusal.code >= 500 and not refusal.about_us
+        self._reset()
+        return Receipt(Outcome.REFUSED if final else Outcome.TRY_AGAIN, _reply(refusal.code, refusal.text))
+
+    def _reset(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.rset()
+        except TROUBLE:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close without a word: the server may not be listening."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _mail(self, message: OutgoingMessage) -> EmailMessage:
+        mail = EmailMessage(policy=SMTP_POLICY)
+        mail["From"] = self._sender
+        mail["To"] = message.to
+        mail["Subject"] = message.subject
+        mail["Date"] = format_datetime(message.written_at)
+        # The same in every attempt: whoever sees both copies of a repeated mail can tell.
+        mail["Message-ID"] = f"<{message.key}@{self._sender.rpartition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply, please
+        mail.set_content(message.text)
+        mail.add_alternative(message.html, subtype="html")
+        mail["Content-Language"] = message.language  # last: making parts moves Content- headers into the first of them
+        return mail
+
+
+def _checked(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise InvalidSmtpUrl(
+            "PRO_TRACKER_SMTP_URL must look like smtp://host:25, smtps://user:password@host or smtp+starttls://..."
+        )
+    return parts
+
+
+def _open(server: SplitResult, our_name: str) -> smtplib.SMTP:
+    """A connection that is ready for MAIL; raises smtplib's errors and OSError."""
+    host, port = server.hostname or "", server.port or PORTS[server.scheme]
+    # Our name is given, since smtplib would look it up and name servers may be slow.
+    if server.scheme == "smtps":
+        tls = ssl.create_default_context()
+        connection: smtplib.SMTP = smtplib.SMTP_SSL(host, port, our_name, timeout=CONNECT_SECONDS, context=tls)
+    else:
+        connection = smtplib.SMTP(host, port, our_name, timeout=CONNECT_SECONDS)
+    if connection.sock is not None:
+        connection.sock.settimeout(REPLY_SECONDS)
+        connection.sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # the final dot goes in a packet of its own
+    if server.scheme == "smtp+starttls":
+        connection.starttls(context=ssl.create_default_context())
+    if server.username:
+        connection.login(unquote(server.username), unquote(server.password or ""))
+    connection.ehlo_or_helo_if_needed()
+    return connection
+
+
+def _as_lines(mail: EmailMessage) -> bytes:
+    """The mail as DATA wants it: lines end in CRLF, a leading dot is doubled (RFC 5321 4.5.2)."""
+    content = re.sub(rb"(?m)^\.", b"..", mail.as_bytes())
+    return content if content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def _expect(wanted: int, code: int, text: bytes, *, about_us: bool = False) -> None:
+    if code == 251 and wanted == 250:  # "user not local; will forward" is a yes
+        return
+    if code == 421:  # the server goes away
+        raise smtplib.SMTPServerDisconnected(f"{code}")
+    if code != wanted:
+        raise _Answered(code, text, about_us=about_us)
+
+
+def _reply_of(error: Exception) -> str:
+    code = getattr(error, "smtp_code", None)
+    return str(code) if code else type(error).__name__
+
+
+def _reply(code: int, text: bytes) -> str:
+    """The code and the enhanced code: the words after them may repeat the address."""
+    enhanced = ENHANCED_CODE.match(text.decode(errors="replace"))
+    return f"{code} {enhanced[0]}" if enhanced else str(code)

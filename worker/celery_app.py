@@ -1,0 +1,79 @@
+"""Celery's settings and beat's schedule, each with its reason. What is to be done stands in the database."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_process_init
+
+from config import logging as logs
+from config.settings import SERVICE, load_settings
+from pro_tracker import db
+
+TASK_SECONDS = 600  # a batch of the slowest mails takes less; whatever hangs longer is killed and its lease runs out
+
+BROKER_OPTIONS = {
+    "socket_timeout": 5,  # publishing to a frozen Redis hung for 45 s without it
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,  # finds connections that a firewall dropped in silence
+    "visibility_timeout": 900,  # a dead worker's unfinished tasks come back after this; more than any task may take
+    "unacked_restore_interval": 5,  # how often they are looked for ...
+    "unacked_restore_throttle": 1,  # ... and at each of these times; by default at every tenth
+}
+
+# `expires` a little short of the interval: after an outage of the worker one task of each kind waits, not hundreds.
+BEAT: dict[str, dict[str, Any]] = {
+    "sweep": {"task": "outbox.sweep", "schedule": 60, "options": {"expires": 55}},
+    "take back": {"task": "outbox.take_back", "schedule": 30, "options": {"expires": 25}},
+    "heartbeat": {"task": "heartbeat.beat", "schedule": 60, "options": {"expires": 55}},
+    "calls": {"task": "calls.open_due", "schedule": 300, "options": {"expires": 290}},
+    "idle courses": {"task": "visits.plan_idle", "schedule": 3600, "options": {"expires": 3500}},
+}
+AT_START = ("heartbeat", "sweep")  # beat itself would wait for a whole interval first
+
+
+def _settings() -> dict[str, Any]:
+    """Celery's settings, read from the environment when first needed: importing this module needs no environment."""
+    return {
+        "broker_url": load_settings(*SERVICE).text("broker_url"),
+        "broker_transport_options": BROKER_OPTIONS,
+        "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker
+        "beat_schedule": BEAT,
+        "timezone": "UTC",
+        "accept_content": ["json"],  # pickle would run what it is sent
+        "task_ignore_result": True,  # what came of it stands in the database
+        # A task that loses its process goes back to the queue at once. It cannot loop: a message that kills its sender
+        # has an open attempt by then and is not touched again.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # A connection that broke must not kill a sender between the final dot and the note about it.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "task_time_limit": TASK_SECONDS,
+        "task_publish_retry": False,  # the next sweep publishes again
+        "worker_prefetch_multiplier": 1,  # a batch waits in Redis for a free worker, not behind a busy one
+    }
+
+
+app = Celery("pro_tracker", include=["worker.tasks"])
+app.add_defaults(_settings)
+
+
+def _connect(**_: object) -> None:
+    """Each process has connections of its own: one shared over a fork breaks both."""
+    settings = load_settings(*SERVICE)
+    db.connect(settings.text("database_url"), settings.key_ring())
+
+
+def _log(**_: object) -> None:
+    """Our own format; Celery's would be set up otherwise."""
+    logs.configure(load_settings().log_level)
+
+
+def _begin(**_: object) -> None:
+    for name in AT_START:
+        app.send_task(BEAT[name]["task"], **BEAT[name]["options"])
+
+
+worker_process_init.connect(_connect)
+setup_logging.connect(_log)
+beat_init.connect(_begin)

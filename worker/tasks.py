@@ -1,0 +1,83 @@
+"""Tasks: open a session, call one service, commit. Arguments are ids; what came of it stands in the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from config.settings import SERVICE, Settings, load_settings
+from pro_tracker import clock
+from pro_tracker.db import Session
+from pro_tracker.providers.base import Provider
+from pro_tracker.providers.console import ConsoleProvider
+from pro_tracker.providers.smtp import SmtpProvider
+from pro_tracker.services import calls, heartbeats, outbox, visits
+from worker.celery_app import app
+
+
+@contextmanager
+def open_providers(settings: Settings) -> Iterator[dict[str, Provider]]:
+    """The ways out of this installation by channel, with their connections kept for the block."""
+    providers: dict[str, Provider] = {
+        "email": SmtpProvider(settings.text("smtp_url"), settings.sender),
+        "sms": ConsoleProvider(),
+    }
+    try:
+        yield providers
+    finally:
+        for provider in providers.values():
+            provider.close()
+
+
+@app.task(name="outbox.sweep")
+def sweep() -> None:
+    """Claim what is due, and queue it once the claims are committed."""
+    lease, now = timedelta(seconds=load_settings().lease_seconds), clock.now()
+    with Session() as session:
+        batches = outbox.claim_batches(session, now=now, lease=lease)
+        heartbeats.beat(session, "sweep", now=now)
+        session.commit()
+    for batch in batches:
+        deliver.delay(batch)
+
+
+@app.task(name="outbox.deliver")
+def deliver(message_ids: list[int]) -> None:
+    """Send claimed messages; with more waiting, sweep again without waiting for beat."""
+    settings = load_settings(*SERVICE)
+    with Session() as session, open_providers(settings) as providers:
+        base_url = settings.text("base_url")
+        outbox.deliver_all(session, message_ids, providers=providers, base_url=base_url, clock=clock.now)
+        if outbox.is_due(session, now=clock.now()):
+            sweep.delay()
+
+
+@app.task(name="outbox.take_back")
+def take_back() -> None:
+    """Free what a dead worker held."""
+    with Session() as session:
+        outbox.take_back(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="calls.open_due")
+def open_calls() -> None:
+    """Put on the call list what needs a person."""
+    with Session() as session:
+        calls.open_due(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="visits.plan_idle")
+def plan_idle() -> None:
+    """Plan the follow-ups of courses that ended without anybody saying so."""
+    with Session() as session:
+        visits.plan_idle(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="heartbeat.beat")
+def beat() -> None:
+    """Beat queued this and a worker ran it."""
+    with Session() as session:
+        heartbeats.beat(session, "beat", "worker", now=clock.now())
+        session.commit()
