@@ -1,6 +1,6 @@
 """Fixtures that every test may ask for. The servers behind them start only when a test needs them.
 
-Each test has a database of its own, a copy of a migrated template, on SQLite and on PostgreSQL unless it is marked
+Each test has a migrated, empty database of its own, on SQLite and on PostgreSQL unless it is marked
 `dialects("postgresql")`. The test's environment is a complete installation's; nothing of the developer's own leaks in.
 """
 
@@ -86,8 +86,7 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file at the newest migration, which tests copy."""
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
     engine = db.make_engine(f"sqlite:///{path}")
     migrate.upgrade(engine)
@@ -99,28 +98,26 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def sqlite_database(_migrated_sqlite: Path, tmp_path: Path) -> str:
+    """The URL of a database at the newest migration without a row in it."""
+    return f"sqlite:///{shutil.copyfile(_migrated_sqlite, tmp_path / 'test.sqlite3')}"
+
+
+@pytest.fixture
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without tables; parametrise it indirectly with the dialect."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/empty.sqlite3"
-    return str(request.getfixturevalue("new_postgresql_database")())
+    return str(request.getfixturevalue("postgresql_server").new_database())
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of this test's own migrated database, to which `db.Session` is bound."""
-    url = _copy_of_template(request, tmp_path)
+    url = request.getfixturevalue("sqlite_database" if request.param == "sqlite" else "postgresql_database")
     engine = db.connect(url, KeyRing.parse(FIELD_KEYS))
     yield url
     engine.dispose()
-
-
-def _copy_of_template(request: pytest.FixtureRequest, folder: Path) -> str:
-    if request.param == "sqlite":
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), folder / "test.sqlite3")
-        return f"sqlite:///{folder}/test.sqlite3"
-    template = request.getfixturevalue("postgresql_template")
-    return str(request.getfixturevalue("new_postgresql_database")(template))
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A private PostgreSQL: own data folder, Unix socket only. Each test gets a copy of one migrated template database."""
+"""A private PostgreSQL: own data folder, Unix socket only. Each test gets its one migrated database, emptied.
+
+Emptying takes a few milliseconds; copying a template for each test took a quarter of a second.
+"""
 
 import itertools
 import os
@@ -7,17 +10,30 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 
 from pro_tracker import db, migrate
 from tests.servers.process import end, find_program, start, wait_until
 
+# As a replica, the session passes by foreign keys and by the triggers that keep the audit trail append-only.
+EMPTY = """
+DO $$ DECLARE item record; BEGIN
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  SET LOCAL session_replication_role = replica;
+  FOR item IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+    EXECUTE format('DELETE FROM %I', item.tablename);
+  END LOOP;
+  PERFORM setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences WHERE schemaname = 'public';
+END $$
+"""
 FAST = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
 _numbers = itertools.count(1)
 
@@ -51,10 +67,16 @@ class PostgresqlServer:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
-    def execute(self, statement: str, *names: str) -> None:
-        """Run one statement outside a transaction; each {} in it is a name to be quoted."""
-        with psycopg.connect(f"host={self.folder} user=postgres dbname=postgres", autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    def execute(self, statement: str, *, database: str = "postgres") -> None:
+        """Run one statement outside a transaction."""
+        with psycopg.connect(f"host={self.folder} user=postgres dbname={database}", autocommit=True) as connection:
+            connection.execute(sql.SQL(statement))
+
+    def new_database(self) -> str:
+        """Make an empty database and return its URL."""
+        name = f"test_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
 
     def _accepts(self) -> bool:
         try:
@@ -116,22 +138,16 @@ def durable_postgresql() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: PostgresqlServer) -> str:
-    """The name of a database at the newest migration, which tests copy."""
-    postgresql_server.execute("CREATE DATABASE {}", "template_migrated")
-    engine = db.make_engine(postgresql_server.url("template_migrated"))
+def _migrated_postgresql(postgresql_server: PostgresqlServer) -> str:
+    url = postgresql_server.new_database()
+    engine = db.make_engine(url)
     migrate.upgrade(engine)
     engine.dispose()
-    return "template_migrated"
+    return url
 
 
-@pytest.fixture(scope="session")
-def new_postgresql_database(postgresql_server: PostgresqlServer) -> Callable[[str], str]:
-    """`new_postgresql_database(template)` makes a database and returns its URL."""
-
-    def create(template: str = "template1") -> str:
-        name = f"test_{next(_numbers)}"
-        postgresql_server.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
-        return postgresql_server.url(name)
-
-    return create
+@pytest.fixture
+def postgresql_database(_migrated_postgresql: str, postgresql_server: PostgresqlServer) -> str:
+    """The URL of a database at the newest migration without a row in it."""
+    postgresql_server.execute(EMPTY, database=str(make_url(_migrated_postgresql).database))
+    return _migrated_postgresql
