@@ -1,0 +1,51 @@
+"""What beat queues exists, takes no arguments, and never piles up while no worker is there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from worker.celery_app import AT_START, BEAT
+
+# In a process of its own: Celery reads the environment once, for good.
+TELL = """
+import inspect, json
+import worker.tasks
+from worker.celery_app import app
+ours = {name: task.run for name, task in app.tasks.items() if not name.startswith("celery.")}
+about = {name: [inspect.getdoc(run) or "", list(inspect.signature(run).parameters)] for name, run in ours.items()}
+print(json.dumps(about))
+"""
+
+
+@pytest.fixture
+def tasks(environment):
+    """Task name -> its docstring and the names of its parameters."""
+    environment = {**os.environ, **environment}
+    told = subprocess.run([sys.executable, "-c", TELL], env=environment, check=True, capture_output=True, text=True)
+    return json.loads(told.stdout)
+
+
+def test_every_beat_entry_names_a_task_that_needs_no_argument(tasks):
+    queued = {entry["task"] for entry in BEAT.values()}
+
+    assert queued - set(tasks) == set()
+    assert {name: tasks[name][1] for name in queued if tasks[name][1]} == {}
+
+
+def test_tasks_are_named_noun_dot_verb_and_say_what_they_are_for(tasks):
+    assert [name for name in tasks if name.count(".") != 1] == []
+    assert [name for name, (about, _) in tasks.items() if not about] == []
+
+
+def test_every_beat_entry_expires_before_the_next_one_is_queued():
+    seconds = {name: entry["schedule"] for name, entry in BEAT.items() if isinstance(entry["schedule"], int)}
+
+    assert [name for name, entry in BEAT.items() if "expires" not in entry["options"]] == []
+    assert [name for name, every in seconds.items() if not 0 < BEAT[name]["options"]["expires"] < every] == []
+
+
+def test_what_is_queued_at_the_start_is_in_the_schedule():
+    assert set(AT_START) <= set(BEAT)
