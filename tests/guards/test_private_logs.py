@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from tests.patients import FACTS, add_patient, answer_all, begin, give_birth_date, open_link, post
+from tests.patients import BIRTH_DATE, FACTS, add_patient, answer_all, begin, give_birth_date, open_link, post
 from tests.staff import PASSWORD, add_account, sign_in
 
 pytestmark = pytest.mark.dialects("postgresql")
@@ -17,6 +17,7 @@ def log(monkeypatch, request):
     monkeypatch.setenv("PRO_TRACKER_LOG_LEVEL", "DEBUG")
     request.getfixturevalue("app")
     handler = next(handler for handler in logging.getLogger().handlers if handler.name == "stderr")
+    assert isinstance(handler, logging.StreamHandler)
     written = io.StringIO()
     handler.setStream(written)
     return written.getvalue
@@ -65,13 +66,5 @@ def test_an_error_that_quotes_a_person_reaches_the_log_without_the_quotation(log
 
 
 def _secrets(token):
-    born = FACTS.birth_date
-    return [
-        FACTS.record_number,
-        FACTS.given_name,
-        FACTS.email,
-        FACTS.mobile,
-        born.isoformat(),
-        f"{born.day}.{born.month}.{born.year}",
-        *([token] if token else []),
-    ]
+    born = (BIRTH_DATE.isoformat(), f"{BIRTH_DATE.day}.{BIRTH_DATE.month}.{BIRTH_DATE.year}")
+    return [FACTS.record_number, FACTS.given_name, FACTS.email, FACTS.mobile, *born, *([token] if token else [])]
