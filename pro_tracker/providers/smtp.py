@@ -55,14 +55,14 @@ class SmtpProvider:
         try:
             content = _as_lines(self._mail(message))
             connection = self._begin(message.to)
+        except _Answered as refusal:
+            return self._refused(refusal)
+        except TROUBLE as error:  # before ValueError, which a certificate that cannot be verified is too
+            self._drop()
+            return Receipt(Outcome.TRY_AGAIN, _reply_of(error))
         except ValueError as error:  # an address or header that SMTP cannot carry
             self._reset()
             return Receipt(Outcome.REFUSED, type(error).__name__)
-        except _Answered as refusal:
-            return self._refused(refusal)
-        except TROUBLE as error:
-            self.close()
-            return Receipt(Outcome.TRY_AGAIN, _reply_of(error))
         return self._finish(connection, content)
 
     def close(self) -> None:
@@ -169,17 +169,23 @@ def _open(server: SplitResult, our_name: str) -> smtplib.SMTP:
         connection: smtplib.SMTP = smtplib.SMTP_SSL(host, port, our_name, timeout=CONNECT_SECONDS, context=tls)
     else:
         connection = smtplib.SMTP(host, port, our_name, timeout=CONNECT_SECONDS)
+    try:
+        _make_ready(connection, server)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_ready(connection: smtplib.SMTP, server: SplitResult) -> None:
     if connection.sock is not None:
         connection.sock.settimeout(REPLY_SECONDS)
-        connection.sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # the final dot goes in a packet of its own
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the final dot goes in its own packet
     if server.scheme == "smtp+starttls":
         connection.starttls(context=ssl.create_default_context())
     if server.username:
         connection.login(unquote(server.username), unquote(server.password or ""))
     connection.ehlo_or_helo_if_needed()
-    return connection
 
 
 def _as_lines(mail: EmailMessage) -> bytes:
