@@ -1,5 +1,6 @@
 """The list of an account's subjects: pages of it, an exact look-up, and what each is asked for now."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access
+from pro_tracker.services import access, protocols
 from pro_tracker.services.enrolment import RECORD_NUMBER
 from pro_tracker.services.visits import OPEN
 
@@ -22,11 +23,10 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True, slots=True)
 class OpenVisit:
-    """A visit that can be answered now, and the protocol that names its event."""
+    """A visit that can be answered now, and what its protocol calls it."""
 
     visit: Visit
-    protocol_code: str
-    protocol_version: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def page(session: Session, account: Account, *, search: str = "", number: int = 
 
 def _matching(search: str) -> Select[Subject]:
     rows = select(Subject)
-    if not (text := search.strip()):
+    if not (text := unicodedata.normalize("NFC", search.strip())):
         return rows
     hashes = key_ring().lookup_hashes(text, RECORD_NUMBER)
     numbered = select(Identity.subject_id).where(Identity.record_number_hash.in_(hashes))
@@ -80,5 +80,6 @@ def _open_visits(session: Session, subjects: Sequence[Subject], now: datetime) -
     )
     found: dict[object, list[OpenVisit]] = defaultdict(list)
     for visit, code, version in session.execute(rows):
-        found[visit.subject_id].append(OpenVisit(visit, code, version))
+        title = protocols.protocol(code, version).event(visit.event_code).title
+        found[visit.subject_id].append(OpenVisit(visit, title))
     return found

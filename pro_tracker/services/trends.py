@@ -93,6 +93,11 @@ class ScaleTrend:
         """Whether every answer behind it was given to validated wording."""
         return all(point.validated for series in self.series for point in series.points)
 
+    @property
+    def prorated(self) -> bool:
+        """Whether any score stands for a form with items missing."""
+        return any(point.prorated for series in self.series for point in series.points)
+
 
 @dataclass(frozen=True, slots=True)
 class InfusionMark:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, case, exists, func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
@@ -78,9 +78,14 @@ def _undated() -> Joined:
 
 
 def _messages(waiting: Any) -> Joined:
+    """The last message of a visit, where it went wrong: one that came through later makes it good."""
     rows = select(Message, Visit, Subject, Course).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Subject, Subject.id == Message.subject_id).join(Course, Course.id == Visit.course_id)
-    return rows.where(Message.state.in_(WENT_WRONG), waiting)
+    newer = aliased(Message)
+    made_good = exists().where(
+        newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, newer.state.in_(("sent", *WENT_WRONG))
+    )
+    return rows.where(Message.state.in_(WENT_WRONG), waiting, ~made_good)
 
 
 def _section(session: Session, account: Account, rows: Joined, order: Any) -> Section:

@@ -20,10 +20,11 @@ def init_app(app: Flask) -> None:
 def staff_navigation() -> list[tuple[str, str, bool]]:
     """(label, address, is this page) of the menu entries that the signed-in account may use: the routes' own declarations say which."""
     return [
-        (str(label), url_for(endpoint), request.endpoint == endpoint) for label, endpoint in MENU if _may_use(endpoint)
+        (str(label), url_for(endpoint), request.endpoint == endpoint) for label, endpoint in MENU if may_use(endpoint)
     ]
 
 
-def _may_use(endpoint: str) -> bool:
+def may_use(endpoint: str) -> bool:
+    """Whether the signed-in account may use this page: asked where a link to it is drawn."""
     access: Access | None = getattr(current_app.view_functions.get(endpoint), "access", None)
     return access is not None and account().role in access.roles

@@ -4,11 +4,11 @@ No word depends on a colour, and a change within measurement error is called nei
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from flask_babel import format_decimal, gettext as _, lazy_gettext
 
 from pro_tracker.domain.change import Change, ScorePoint, is_responder
-from pro_tracker.domain.instrument import Scale
 from pro_tracker.services import catalog
 from pro_tracker.services.trends import Point, ScaleTrend, Series
 
@@ -36,6 +36,16 @@ def number(value: float | None) -> str:
     return "–" if value is None else format_decimal(round(value, 1), format="#,##0.#")
 
 
+def whole(value: int) -> str:
+    """A study day or another whole number, with a real minus."""
+    return str(value).replace("-", "−")
+
+
+def dose(value: Decimal | None) -> str:
+    """A measured amount as recorded, without trailing zeros; a dash for none."""
+    return "–" if value is None else str(format_decimal(value.normalize(), format="#,##0.###"))
+
+
 def signed(value: float) -> str:
     """A difference with its sign: +2.0 or −7.2 with a real minus."""
     return ("+" if value > 0 else "−" if value < 0 else "±") + number(abs(value))
@@ -46,12 +56,12 @@ def band_name(code: str) -> str:
     return str(BANDS.get(code, code))
 
 
-def meaning(scale: Scale, point: Point | None) -> Meaning | None:
+def meaning(trend: ScaleTrend, point: Point | None) -> Meaning | None:
     """What the point's change from baseline means, or its own rating of change; None without either."""
     if point is None or point.score is None:
         return None
-    if scale.responder_rule is not None:
-        return _rated(scale, point.score)
+    if trend.scale.responder_rule is not None:
+        return _rated(trend, point.score)
     return None if point.change is None else _judged(point.change)
 
 
@@ -64,9 +74,9 @@ def reading(trend: ScaleTrend) -> str:
     if trend.scale.responder_rule is not None:
         return _rating_sentence(trend, latest)
     if latest.change is None:
-        return _("%(scale)s is %(value)s at %(event)s. There is no baseline in this course to compare it with.",
+        return _("%(event)s: %(scale)s is %(value)s; this course has no baseline to compare it with.",
                  scale=trend.title, value=number(latest.value), event=latest.event_title)  # fmt: skip
-    return _change_sentence(trend, latest.change, latest.event_title)
+    return f"{latest.event_title}: {_moved(trend, latest.change)}{_verdict(latest.change)}"
 
 
 def answer_label(trend: ScaleTrend, value: float) -> str:
@@ -87,13 +97,11 @@ def _judged(change: Change) -> Meaning:
         return Meaning(_("No agreed size"), "quiet")
     if change.reliable is False:
         return Meaning(_("Within error"), "quiet")
-    return Meaning(_("Too small to matter"), "quiet")
+    return Meaning(_("Too small"), "quiet")
 
 
-def _rated(scale: Scale, point: ScorePoint) -> Meaning:
-    return (
-        Meaning(_("Responder"), "accent") if is_responder(scale, None, point) else Meaning(_("No responder"), "quiet")
-    )
+def _rated(trend: ScaleTrend, point: ScorePoint) -> Meaning:
+    return Meaning(answer_label(trend, point.value), "accent" if is_responder(trend.scale, None, point) else "quiet")
 
 
 def _only_baseline(trend: ScaleTrend, series: Series) -> str:
@@ -105,22 +113,19 @@ def _only_baseline(trend: ScaleTrend, series: Series) -> str:
 
 def _rating_sentence(trend: ScaleTrend, latest: Point) -> str:
     assert latest.value is not None
-    return _("%(scale)s at %(event)s: “%(answer)s” (%(value)s on a scale from %(low)s to %(high)s).",
-             scale=trend.title, event=latest.event_title, answer=answer_label(trend, latest.value),
-             value=number(latest.value), low=number(trend.scale.raw_range[0]),
-             high=number(trend.scale.raw_range[1]))  # fmt: skip
+    low, high = trend.scale.raw_range
+    return _("%(event)s: the patient's own rating is “%(answer)s” (%(value)s on a scale from %(low)s to %(high)s).",
+             event=latest.event_title, answer=answer_label(trend, latest.value),
+             value=number(latest.value), low=number(low), high=number(high))  # fmt: skip
 
 
-def _change_sentence(trend: ScaleTrend, change: Change, event: str) -> str:
+def _moved(trend: ScaleTrend, change: Change) -> str:
+    points = number(abs(change.difference))
     if change.difference == 0:
-        moved = _("%(scale)s is the same at %(event)s as at baseline", scale=trend.title, event=event)
-    elif change.difference < 0:
-        moved = _("%(scale)s fell %(points)s points from baseline to %(event)s",
-                  scale=trend.title, points=number(-change.difference), event=event)  # fmt: skip
-    else:
-        moved = _("%(scale)s rose %(points)s points from baseline to %(event)s",
-                  scale=trend.title, points=number(change.difference), event=event)  # fmt: skip
-    return f"{moved}{_verdict(change)}"
+        return _("%(scale)s is the same as at baseline", scale=trend.title)
+    if change.difference < 0:
+        return _("%(scale)s fell %(points)s points since baseline", scale=trend.title, points=points)
+    return _("%(scale)s rose %(points)s points since baseline", scale=trend.title, points=points)
 
 
 def _verdict(change: Change) -> str:

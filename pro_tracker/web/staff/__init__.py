@@ -1,0 +1,6 @@
+"""The staff's pages: who needs me now, patients, treatment, trends, calls, accounts."""
+
+from pro_tracker.web.staff import accounts, calls, course, enrolment, home, infusions, subjects, visits
+from pro_tracker.web.staff.blueprint import blueprint
+
+__all__ = ["accounts", "blueprint", "calls", "course", "enrolment", "home", "infusions", "subjects", "visits"]

@@ -1,0 +1,126 @@
+"""One page for a subject's current course: its plan, its end, and the start of the next one."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from flask import flash, redirect, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.course import Course
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import course_plans, courses, enrolment, subject_records
+from pro_tracker.web import access
+from pro_tracker.web.session import db_session
+from pro_tracker.web.staff import current
+from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.small_forms import CourseEndForm, PlanForm
+
+PLAN, END, NEW = "plan", "end", "new"  # prefixes: three forms stand on one page
+
+
+@blueprint.get("/subjects/<uuid:subject_id>/course")
+@access.staff("coordinator")
+def course(subject_id: uuid.UUID) -> Page:
+    return _page(subject_id)
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/course/plan")
+@access.staff("coordinator")
+def change_plan(subject_id: uuid.UUID) -> Page | Response:
+    form = PlanForm(prefix=PLAN)
+    return _done(
+        subject_id, PLAN, form, _("The plan is changed."), lambda subject, now: _change_plan(subject, form, now)
+    )
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/course/end")
+@access.staff("coordinator")
+def end_course(subject_id: uuid.UUID) -> Page | Response:
+    form = CourseEndForm(prefix=END)
+    return _done(subject_id, END, form, _("The course has ended."), lambda subject, now: _end(subject, form, now))
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/course/new")
+@access.staff("coordinator")
+def start_course(subject_id: uuid.UUID) -> Page | Response:
+    form = PlanForm(prefix=NEW)
+    return _done(
+        subject_id, NEW, form, _("The new course is started."), lambda subject, now: _start(subject, form, now)
+    )
+
+
+def _done(
+    subject_id: uuid.UUID, which: str, form: Any, told: str, action: Callable[[Subject, datetime], None]
+) -> Page | Response:
+    """Do what a form asks for and go back to the subject, or show the form again with what is wrong."""
+    subject = current.subject(subject_id)
+    if form.validate() and current.attempt(form, lambda: action(subject, clock.now())):
+        flash(told)
+        return redirect(url_for("staff.subject", subject_id=subject_id), 303)
+    return _page(subject_id, **{which: form})
+
+
+def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
+    course_plans.change_plan(
+        db_session(),
+        access.actor(),
+        _current(subject),
+        planned_start_on=form.planned_start_on.data,
+        planned_infusions=form.planned_infusions.data,
+        now=now,
+    )
+
+
+def _end(subject: Subject, form: CourseEndForm, now: datetime) -> None:
+    courses.end_course(
+        db_session(),
+        access.actor(),
+        _current(subject),
+        ended_on=form.ended_on.data,
+        reason=form.reason.data,
+        now=now,
+    )
+
+
+def _start(subject: Subject, form: PlanForm, now: datetime) -> None:
+    course_plans.check_number(form.planned_infusions.data)
+    protocol = replace(enrolment.default_protocol(), planned_infusions=form.planned_infusions.data)
+    courses.start_course(
+        db_session(),
+        subject,
+        protocol,
+        planned_start_on=form.planned_start_on.data,
+        now=now,
+        actor=access.actor(),
+    )
+
+
+def _current(subject: Subject) -> Course:
+    found = courses.current_course(db_session(), subject)
+    if found is None:
+        raise InvalidInput(_("This patient has no course yet. Start one first."))
+    return found
+
+
+def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
+    """The page; `failed` holds the form that was sent, the others are fresh."""
+    subject = current.subject(subject_id)
+    listed = subject_records.courses_of(db_session(), subject_id)
+    newest = listed[-1] if listed else None
+    today = local_date(clock.now(), subject.time_zone)
+    planned = newest.planned_infusions if newest else enrolment.default_protocol().planned_infusions
+    plan = {"planned_start_on": newest.planned_start_on if newest else None, "planned_infusions": planned}
+    forms = {
+        PLAN: failed.get(PLAN) or PlanForm(formdata=None, prefix=PLAN, data=plan),
+        END: failed.get(END) or CourseEndForm(formdata=None, prefix=END, data={"ended_on": today}),
+        NEW: failed.get(NEW) or PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": planned}),
+    }
+    return current.show("staff/course.html", subject, course=newest, **forms)

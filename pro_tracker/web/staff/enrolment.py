@@ -1,0 +1,90 @@
+"""Enrolling a patient, and recording that one withdraws."""
+
+import uuid
+
+from flask import flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.account import Account
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import access as visibility, enrolment
+from pro_tracker.web import access
+from pro_tracker.web.session import db_session
+from pro_tracker.web.staff import current
+from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.enrolment_form import EnrolmentForm
+from pro_tracker.web.staff.small_forms import WithdrawalForm
+
+
+@blueprint.get("/subjects/new")
+@access.staff("coordinator")
+def new_subject() -> Page:
+    return _page(EnrolmentForm(visibility.sites(access.account()), data=_defaults(access.account())))
+
+
+@blueprint.post("/subjects/new")
+@access.staff("coordinator")
+def enrol() -> Page | Response:
+    form = EnrolmentForm(visibility.sites(access.account()))
+    subject = current.attempt(form, lambda: _enrol(form)) if _is_valid(form) else None
+    if subject is None:
+        return _page(form)
+    flash(_("%(code)s is enrolled.", code=subject.study_code))
+    return redirect(url_for("staff.subject", subject_id=subject.id), 303)
+
+
+@blueprint.get("/subjects/<uuid:subject_id>/withdraw")
+@access.staff("coordinator")
+def withdrawal(subject_id: uuid.UUID) -> Page:
+    return current.show("staff/withdraw.html", current.subject(subject_id), form=WithdrawalForm())
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/withdraw")
+@access.staff("coordinator")
+def withdraw(subject_id: uuid.UUID) -> Page | Response:
+    form = WithdrawalForm()
+    subject = current.subject(subject_id)
+    if form.validate() and current.attempt(form, lambda: _withdraw(subject, form)):
+        flash(_("The withdrawal is recorded. No more messages go out."))
+        return redirect(url_for("staff.subject", subject_id=subject_id), 303)
+    return current.show("staff/withdraw.html", current.subject(subject_id), form=form)
+
+
+def _enrol(form: EnrolmentForm) -> Subject:
+    return enrolment.enrol(db_session(), access.actor(), form.facts(), now=clock.now())
+
+
+def _withdraw(subject: Subject, form: WithdrawalForm) -> None:
+    enrolment.withdraw(db_session(), access.actor(), subject, form.reason.data, now=clock.now())
+
+
+def _is_valid(form: EnrolmentForm) -> bool:
+    """Whether every field can be used; all that cannot are named at once."""
+    valid = form.validate()
+    sites = [site.code for site in visibility.sites(access.account())]
+    for problem in enrolment.check(form.facts(), sites=sites, now=clock.now()):
+        if not form[problem.field].errors:
+            current.refuse(form, problem.field, problem.reason)
+            valid = False
+    return valid
+
+
+def _page(form: EnrolmentForm) -> Page:
+    return render_template("staff/enrol.html", form=form), 422 if form.errors else 200
+
+
+def _defaults(account: Account) -> dict[str, object]:
+    sites = visibility.sites(account)
+    site = sites[0] if len(sites) == 1 else None
+    zone = site.time_zone if site else (sites[0].time_zone if sites else "UTC")
+    return {
+        "site_code": site.code if site else None,
+        "preferred_channel": "",
+        "language": "en",
+        "time_zone": zone,
+        "enrolled_on": local_date(clock.now(), zone),
+    }

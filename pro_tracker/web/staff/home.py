@@ -1,0 +1,40 @@
+"""The first page of each role, and the clinic's: who needs me now?"""
+
+from flask import redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.models.account import Role
+from pro_tracker.services import audit
+from pro_tracker.services.worklist import Worklist, worklist
+from pro_tracker.web import access
+from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.staff.blueprint import blueprint
+
+FIRST_PAGES = {
+    Role.COORDINATOR: "staff.home",
+    Role.CLINICIAN: "staff.home",
+    Role.RESEARCHER: "research.results",
+    Role.ADMINISTRATOR: "staff.accounts",
+}
+
+
+@blueprint.get("/")
+@access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
+def start() -> Response:
+    return redirect(url_for(FIRST_PAGES[Role(access.account().role)]))
+
+
+@blueprint.get("/worklist")
+@access.staff("coordinator", "clinician")
+def home() -> str:
+    now = clock.now()
+    work = worklist(db_session(), access.account(), now=now)
+    audit.record(db_session(), access.actor(), "worklist.view", now=now, detail={"subjects": _shown(work)})
+    commit()
+    return render_template("staff/home.html", work=work, now=now)
+
+
+def _shown(work: Worklist) -> int:
+    sections = (work.calls, work.visits, work.undated, work.messages)
+    return len({row.Subject.id for section in sections for row in section.rows})

@@ -1,0 +1,33 @@
+"""Handing a visit over on the clinic's own tablet: a fresh personal link, shown once."""
+
+import uuid
+
+from flask import current_app, url_for
+
+from pro_tracker import clock
+from pro_tracker.domain.errors import NotFound, WindowClosed
+from pro_tracker.domain.visit_windows import is_open
+from pro_tracker.models.course import Course
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import audit, links
+from pro_tracker.web import access
+from pro_tracker.web.session import db_session
+from pro_tracker.web.staff import current
+from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.current import Page
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/link")
+@access.staff("coordinator")
+def hand_over_link(subject_id: uuid.UUID, visit_id: int) -> Page:
+    session, now, subject = db_session(), clock.now(), current.subject(subject_id)
+    visit = session.get(Visit, visit_id)
+    if visit is None or visit.subject_id != subject.id:
+        raise NotFound("This patient has no such visit.")
+    if not is_open(visit, now):
+        raise WindowClosed("These questions cannot be answered now: they were answered, or their time is over.")
+    token = links.issue(session, visit.id, now=now)
+    audit.record(session, access.actor(), "link.hand-over", now=now, subject_id=subject.id, detail={"visit": visit.id})
+    address = current_app.config["BASE_URL"] + url_for("patient.open_link", token=token)
+    course = session.get_one(Course, visit.course_id)
+    return current.show("staff/link.html", subject, visit=visit, course=course, address=address)

@@ -1,0 +1,87 @@
+"""Codes of tables in the words that staff read, and the kind of tag that goes with a state."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import phonenumbers
+from flask_babel import lazy_gettext as _
+
+from pro_tracker.domain.visit_windows import VisitStatus, is_open, visit_status
+from pro_tracker.models.message import Message
+from pro_tracker.models.visit import Visit
+
+SEXES = {"female": _("Female"), "male": _("Male"), "other": _("Other"), "unknown": _("Not known")}
+LANGUAGES = {"en": _("English"), "es": _("Spanish")}
+CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
+CONTACT_STATES = {"bounced": _("messages come back"), "stopped": _("asked us to stop")}
+INFUSION_STATES = {"completed": _("Completed"), "stopped": _("Stopped")}
+ROLES = {
+    "coordinator": _("Coordinator"),
+    "clinician": _("Clinician"),
+    "researcher": _("Researcher"),
+    "administrator": _("Administrator"),
+}
+GRADES = {
+    1: _("1 – mild"),
+    2: _("2 – moderate"),
+    3: _("3 – severe"),
+    4: _("4 – life-threatening"),
+    5: _("5 – death"),
+}
+CALL_REASONS = {
+    "no-contact": _("No e-mail or mobile number"),
+    "all-reminders-sent": _("All reminders sent, no answer"),
+    "send-failed": _("Message could not be sent"),
+    "send-uncertain": _("Message may not have arrived"),
+}
+CALL_OUTCOMES = {
+    "reached": _("Reached, will answer"),
+    "voicemail": _("Left a voicemail"),
+    "no-answer": _("No answer"),
+    "wrong-number": _("Wrong number"),
+    "refused": _("Does not want to answer"),
+    "too-ill": _("Too ill to answer"),
+}
+MESSAGE_STATES = {
+    "planned": (_("Planned"), "quiet"),
+    "claimed": (_("Being sent"), "accent"),
+    "sent": (_("Sent"), ""),
+    "failed": (_("Failed"), "strong"),
+    "uncertain": (_("May not have arrived"), "strong"),
+    "ended": (_("No longer needed"), "quiet"),
+}
+VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
+    VisitStatus.PLANNED: (_("Planned"), "quiet"),
+    VisitStatus.DUE: (_("Due"), "accent"),
+    VisitStatus.OVERDUE: (_("Overdue"), "strong"),
+    VisitStatus.COMPLETED: (_("Answered"), ""),
+    VisitStatus.MISSED: (_("Missed"), "quiet"),
+    VisitStatus.VOID: (_("No longer asked"), "quiet"),
+}
+
+
+def phone_number(address: str) -> str:
+    """A stored number as people read it: +1 216-555-0123."""
+    number = phonenumbers.parse(address)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def told(messages: Sequence[Message]) -> list[Message]:
+    """What was sent or tried, and the next message to go out; the rest of the plan and what was dropped is noise."""
+    planned = [message for message in messages if message.state == "planned"]
+    return [message for message in messages if message.state not in ("planned", "ended")] + planned[:1]
+
+
+def visit_state(visit: Visit, now: datetime) -> tuple[str, str]:
+    """A visit's status in words, and the kind of tag to show it in."""
+    return VISIT_STATES[visit_status(visit, now)]
+
+
+def can_answer(visit: Visit, now: datetime) -> bool:
+    """Whether the visit can be answered now."""
+    return is_open(visit, now)
+
+
+def days_left(visit: Visit, now: datetime) -> int:
+    """Whole days until the visit's window closes."""
+    return max((visit.closes_at - now).days, 0)
