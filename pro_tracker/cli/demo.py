@@ -112,15 +112,10 @@ def _announcement(installation: Installation) -> str:
     rows = [
         ("Staff pages", installation.base_url),
         *signs,
-        *_patient_rows(installation, ready),
+        ("A patient's link", f"{installation.base_url}/v/{ready.token}"),
+        ("  birth date", ready.birth_date),
         ("Mails sent", installation.mail_page_url),
     ]
     lines = [f"{name:18}{value}" for name, value in rows]
     end = "Ctrl-C ends everything and keeps the data. make demo RESET=1 starts over."
     return "\n".join(["", "PRO Tracker is running.", "", *lines, "", end, ""])
-
-
-def _patient_rows(installation: Installation, ready: data.ReadyLink | None) -> list[tuple[str, str]]:
-    if ready is None:
-        return []
-    return [("A patient's link", f"{installation.base_url}/v/{ready.token}"), ("  birth date", ready.birth_date)]

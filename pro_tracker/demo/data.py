@@ -1,18 +1,20 @@
 """What the demonstration needs beside the synthetic patients: one account per role, and a link to open."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.account import Role
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import accounts, links
+from pro_tracker.services import accounts, enrolment, links
 from pro_tracker.services.accounts import AccountFacts
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment_facts import EnrolmentFacts
 
 ACTOR = Actor("command", "demo")
 NAMES = {
@@ -46,13 +48,38 @@ def add_accounts(session: Session, password: str, *, now: datetime) -> None:
         accounts.create(session, ACTOR, facts, now=now)
 
 
-def ready_link(session: Session, *, now: datetime) -> ReadyLink | None:
-    """A fresh link to a visit that nobody has begun, the one that stays open longest; None when no visit is open."""
-    visit = session.scalar(_open_visits(now).order_by(Visit.closes_at.desc(), Visit.id).limit(1))
+def ready_link(session: Session, *, now: datetime) -> ReadyLink:
+    """A fresh link to a visit that nobody has begun: the one that stays open longest, else a new patient's first."""
+    newest = _open_visits(now).order_by(Visit.closes_at.desc(), Visit.id).limit(1)
+    visit = session.scalar(newest)
     if visit is None:
-        return None
+        add_patient(session, now=now)
+        visit = session.scalars(newest).one()
     birth_date = session.get_one(Identity, visit.subject_id).birth_date
     return ReadyLink(links.issue(session, visit.id, now=now), birth_date)
+
+
+def add_patient(session: Session, *, now: datetime) -> None:
+    """Enrol one more made-up patient, a week before the first infusion: the first visit is open, its mail due."""
+    site = session.scalars(select(Site).order_by(Site.code).limit(1)).one()
+    today = local_date(now, site.time_zone)
+    facts = EnrolmentFacts(
+        record_number=f"DEMO-{now:%Y%m%d-%H%M%S}",
+        given_name="Dana",
+        family_name="Demo",
+        birth_date=date(1975, 3, 27),
+        sex="female",
+        email="dana.demo@patients.example",
+        mobile="",
+        language="en",
+        time_zone=site.time_zone,
+        site_code=site.code,
+        enrolled_on=today,
+        consent_version="demonstration",
+        consent_on=today,
+        planned_start_on=today + timedelta(days=7),
+    )
+    enrolment.enrol(session, ACTOR, facts, now=now)
 
 
 def _open_visits(now: datetime) -> Select[Visit]:

