@@ -58,12 +58,13 @@ class Installation:
             path.unlink()
 
     def environment(self) -> dict[str, str]:
-        """The six variables that every process of the service reads."""
+        """The variables that every process of the service reads."""
         return {
             "PRO_TRACKER_DATABASE_URL": f"sqlite:///{self.folder / 'pro-tracker.sqlite3'}",
             "PRO_TRACKER_BROKER_URL": f"redis+socket://{self.broker_socket}",
             "PRO_TRACKER_SMTP_URL": f"smtp://127.0.0.1:{self.smtp_port}",
             "PRO_TRACKER_BASE_URL": self.base_url,
+            "PRO_TRACKER_MAIL_FROM": "no-reply@clinic.example",
             "PRO_TRACKER_SECRET_KEY": self._secrets["PRO_TRACKER_SECRET_KEY"],
             "PRO_TRACKER_FIELD_KEYS": self._secrets["PRO_TRACKER_FIELD_KEYS"],
         }
