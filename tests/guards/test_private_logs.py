@@ -2,11 +2,13 @@
 
 import io
 import logging
+from dataclasses import asdict
+from datetime import date
 
 import pytest
 
 from tests.patients import BIRTH_DATE, FACTS, add_patient, answer_all, begin, give_birth_date, open_link, post
-from tests.staff import PASSWORD, add_account, sign_in
+from tests.staff import PASSWORD, add_account, sign_in, submit
 
 pytestmark = pytest.mark.dialects("postgresql")
 
@@ -51,6 +53,21 @@ def test_sign_ins_leave_no_address_and_no_password_in_the_log(log, client, sessi
     assert [secret for secret in secrets if secret in written] == []
 
 
+def test_staff_who_enrol_search_and_read_leave_nothing_personal_in_the_log(log, client, session, clock):
+    sign_in(client, add_account(session, "coordinator"))
+
+    assert submit(client, "/subjects/new", {**_form(), "birth_date-year": "19750"}).status_code == 422
+    assert submit(client, "/subjects/new", _form()).status_code in (302, 303)
+    assert submit(client, "/subjects/new", _form()).status_code == 422  # enrolled already
+    found = submit(client, "/subjects", {"search": FACTS.record_number}, follow_redirects=True)
+    assert FACTS.given_name in found.text
+    logging.getLogger("pro_tracker").info("patient.read")
+
+    written = log()
+    assert "patient.read" in written
+    assert [secret for secret in _secrets("") if secret in written] == []
+
+
 def test_an_error_that_quotes_a_person_reaches_the_log_without_the_quotation(log, app, client):
     @app.get("/fails")
     def fails():
@@ -63,6 +80,18 @@ def test_an_error_that_quotes_a_person_reaches_the_log_without_the_quotation(log
     written = log()
     assert "ValueError" in written
     assert [secret for secret in _secrets("") if secret in written] == []
+
+
+def _form():
+    """The enrolment form as a coordinator fills it in."""
+    texts = {name: value for name, value in asdict(FACTS).items() if isinstance(value, str)}
+    dates = {
+        f"{name}-{part}": str(getattr(value, part))
+        for name, value in asdict(FACTS).items()
+        if isinstance(value, date)
+        for part in ("day", "month", "year")
+    }
+    return {**texts, **dates}
 
 
 def _secrets(token):
