@@ -86,7 +86,8 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.fixture(scope="session")
-def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the newest migration, to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
     engine = db.make_engine(f"sqlite:///{path}")
     migrate.upgrade(engine)
@@ -98,9 +99,9 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sqlite_database(_migrated_sqlite: Path, tmp_path: Path) -> str:
+def sqlite_database(migrated_sqlite: Path, tmp_path: Path) -> str:
     """The URL of a database at the newest migration without a row in it."""
-    return f"sqlite:///{shutil.copyfile(_migrated_sqlite, tmp_path / 'test.sqlite3')}"
+    return f"sqlite:///{shutil.copyfile(migrated_sqlite, tmp_path / 'test.sqlite3')}"
 
 
 @pytest.fixture

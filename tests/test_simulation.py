@@ -52,13 +52,13 @@ def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: 
 
 
 def test_equal_seeds_give_equal_data_and_others_do_not(
-    session: Session, _migrated_sqlite: Path, tmp_path: Path
+    session: Session, migrated_sqlite: Path, tmp_path: Path
 ) -> None:
     _simulate(session, seed=3)
     first = _scores(session)
     for seed, equal in ((3, True), (4, False)):
         copy = tmp_path / f"again-{seed}.sqlite3"
-        copy.write_bytes(_migrated_sqlite.read_bytes())
+        copy.write_bytes(migrated_sqlite.read_bytes())
         db.connect(f"sqlite:///{copy}", db.key_ring())
         with db.Session() as again:
             _simulate(again, seed)
