@@ -1,0 +1,67 @@
+"""Due messages through Celery, Redis and SMTP while workers are killed. Run: python -m benchmarks.sending
+
+PostgreSQL with durable commits; the truth is what the mail server accepted.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import machine
+from pro_tracker import db, migrate
+from tests.conftest import FIELD_KEYS
+from tests.faults.sending import Outcome, kill_workers, post
+from tests.servers.postgresql import make_server
+from tests.servers.process import free_port
+from tests.servers.redis import RedisServer
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1, help="draws the moments of the kills")
+    options = parser.parse_args()
+    show(run(options.messages, options.kills, options.seed))
+
+
+def run(messages: int, kills: int, seed: int) -> Outcome:
+    """Send on servers of its own, which are ended afterwards."""
+    database = make_server(durable=True)
+    broker = RedisServer(Path(tempfile.mkdtemp(prefix="pro-tracker-redis-")), free_port())
+    broker.start()
+    try:
+        database.execute("CREATE DATABASE sending")
+        migrate.upgrade(db.make_engine(database.url("sending")))
+        with post(database.url("sending"), broker.url, FIELD_KEYS) as running:
+            return kill_workers(running, messages, kills, seed=seed)
+    finally:
+        broker.stop()
+        database.stop()
+        for folder in (broker.folder, database.folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def show(found: Outcome) -> None:
+    """The table, and what the figures mean."""
+    print(f"Sending while workers are killed (SIGKILL, with their children)\n  {machine()}")
+    rows = {
+        "due messages": found.messages,
+        "workers killed": found.kills,
+        "accepted by the mail server": found.accepted,
+        "accepted twice": found.accepted_twice,
+        "lost without a trace": found.lost,
+        "accepted and to be sent again": found.hidden,
+        "uncertain, shown to staff": found.uncertain,
+        "  of these accepted": found.uncertain_accepted,
+        "attempts": found.attempts,
+        "seconds, restarts included": round(found.seconds),
+    }
+    for name, value in rows.items():
+        print(f"  {name:<58} {value:8}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Loaded into a worker by a test: writing a message for the clinic named POISON kills the process that does it."""
+
+import os
+import signal
+from datetime import datetime
+
+from pro_tracker.providers.base import OutgoingMessage
+from pro_tracker.services import handover
+
+POISON = "Poison Clinic"
+_compose = handover.compose
+
+
+def _die(sheet: handover.Sheet, url: str, now: datetime) -> OutgoingMessage:
+    if sheet.site.name == POISON:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _compose(sheet, url, now)
+
+
+handover.compose = _die
