@@ -1,0 +1,93 @@
+"""A protocol file is read as it is meant, and each mistake in one is named by its place."""
+
+from datetime import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pro_tracker.domain.errors import InvalidDataFile, NotFound
+from pro_tracker.services import protocols
+
+SHIPPED = protocols.PROTOCOLS / "ketamine-5day.yaml"
+FOLLOW_UPS = ("last-infusion", "3-months", "6-months")
+
+
+def written(folder: Path, change: Any, name: str = "ketamine-5day.yaml") -> Path:
+    """The shipped protocol with one change, as a file."""
+    data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    change(data)
+    path = folder / name
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return path
+
+
+def test_the_shipped_protocol_is_the_study() -> None:
+    protocol = protocols.protocol("ketamine-5day", "1")
+    windows = {each.code: (each.anchor, each.opens_day, each.closes_day) for each in protocol.events}
+    assert windows == {
+        "baseline": ("first-infusion", -14, 0),
+        "last-infusion": ("last-infusion", 1, 3),
+        "3-months": ("last-infusion", 90 - 14, 90 + 30),
+        "6-months": ("last-infusion", 180 - 14, 180 + 42),
+    }
+    assert [(step.day, step.channel) for step in protocol.reminders] == [
+        (0, "preferred"),
+        (3, "preferred"),
+        (7, "other"),
+        (12, "other"),
+    ]
+    assert protocol.instruments[-1] == "pgic"
+    assert [each.code for each in protocol.events if "pgic" in each.battery] == list(FOLLOW_UPS)
+    assert (protocol.reminder_time, protocol.quiet_from, protocol.quiet_until) == (time(9), time(21), time(8))
+
+
+def test_a_protocol_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(NotFound, match=r"no protocol 'ketamine-9day' .*ketamine-5day"):
+        protocols.protocol("ketamine-9day")
+    with pytest.raises(NotFound, match="no protocol 'ketamine-5day' 99"):
+        protocols.protocol("ketamine-5day", "99")
+
+
+def test_the_newest_version_is_used_and_an_older_one_stays_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "PROTOCOLS", tmp_path)
+    written(tmp_path, lambda data: data.update(version="9", title="Older"), "ketamine-5day@9.yaml")
+    written(tmp_path, lambda data: data.update(version="10", title="Newer"))
+    protocols.protocol.cache_clear()
+    found = [protocols.protocol("ketamine-5day", version).title for version in (None, "9", "10")]
+    protocols.protocol.cache_clear()
+    assert found == ["Newer", "Older", "Newer"]
+
+
+MISTAKES = {
+    "visits_open_at": lambda data: data.update(visits_open_at=900),
+    "messages.send_at": lambda data: data["messages"].update(send_at="22:00"),
+    "messages.quiet.start": lambda data: data["messages"]["quiet"].update(start="9 pm"),
+    "messages.steps": lambda data: data["messages"]["steps"].reverse(),
+    "messages.steps.1.template": lambda data: data["messages"]["steps"][1].update(template="greeting"),
+    "messages.steps.0.channel": lambda data: data["messages"]["steps"][0].update(channel="fax"),
+    "events.1.window": lambda data: data["events"][1]["window"].update(due=4),
+    "events.1.code": lambda data: data["events"][1].update(code="baseline"),
+    "events.0.titles": lambda data: data["events"][0].update(titles={"es": "Inicio"}),
+    "events.0.anchor": lambda data: data["events"][0].update(anchor="birthday"),
+    "events.2.battery": lambda data: data["events"][2]["battery"].append("horoscope"),
+    "events.3.battery": lambda data: data["events"][3]["battery"].append("pcs"),
+    "course.gap_days": lambda data: data["course"].update(gap_days=3),
+    "course.pauses": lambda data: data["course"].update(pauses=3),
+    "version": lambda data: data.update(version=1.1),
+    "code": lambda data: data.update(code="other"),
+    "scoring": lambda data: data.pop("scoring"),
+}
+
+
+@pytest.mark.parametrize("place", MISTAKES)
+def test_each_mistake_is_named_by_its_place(tmp_path: Path, place: str) -> None:
+    path = written(tmp_path, MISTAKES[place])
+    problems = protocols.problems(path)
+    assert [problem.key for problem in problems] == [place]
+    assert problems[0].reason
+    with pytest.raises(InvalidDataFile):
+        protocols.read_protocol(path)
