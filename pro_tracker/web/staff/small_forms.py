@@ -5,7 +5,7 @@ from typing import Any
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectMultipleField
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import DataRequired, InputRequired, Optional
 
 from pro_tracker.models.site import Site
 from pro_tracker.web.fields import DateInputField
@@ -13,7 +13,7 @@ from pro_tracker.web.staff import fields, words
 
 
 class WithdrawalForm(FlaskForm):  # type: ignore[misc]
-    reason = fields.line(_("Why does the patient withdraw?"), InputRequired(_("Say why the patient withdraws.")))
+    reason = fields.line(_("Why does the patient withdraw?"), DataRequired(_("Say why the patient withdraws.")))
 
 
 class PlanForm(FlaskForm):  # type: ignore[misc]
@@ -31,7 +31,7 @@ class PlanForm(FlaskForm):  # type: ignore[misc]
 
 class CourseEndForm(FlaskForm):  # type: ignore[misc]
     ended_on = DateInputField(_("Last day of the course"), [InputRequired(_("Enter the last day of the course."))])
-    reason = fields.line(_("Why does it end here?"), InputRequired(_("Say why the course ends.")))
+    reason = fields.line(_("Why does it end here?"), DataRequired(_("Say why the course ends.")))
 
 
 class CallForm(FlaskForm):  # type: ignore[misc]
