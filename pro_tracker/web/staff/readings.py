@@ -6,7 +6,7 @@ No word depends on a colour, and a change within measurement error is called nei
 from dataclasses import dataclass
 from decimal import Decimal
 
-from flask_babel import format_decimal, gettext as _, lazy_gettext
+from flask_babel import format_decimal, gettext as _, lazy_gettext, ngettext
 
 from pro_tracker.domain.change import Change, ScorePoint, is_responder
 from pro_tracker.services import catalog
@@ -120,12 +120,16 @@ def _rating_sentence(trend: ScaleTrend, latest: Point) -> str:
 
 
 def _moved(trend: ScaleTrend, change: Change) -> str:
-    points = number(abs(change.difference))
     if change.difference == 0:
         return _("%(scale)s is the same as at baseline", scale=trend.title)
+    size = abs(change.difference)
+    told = {"scale": trend.title, "points": number(size)}
+    count = 1 if size == 1 else 2
     if change.difference < 0:
-        return _("%(scale)s fell %(points)s points since baseline", scale=trend.title, points=points)
-    return _("%(scale)s rose %(points)s points since baseline", scale=trend.title, points=points)
+        return ngettext("%(scale)s fell %(points)s point since baseline",
+                        "%(scale)s fell %(points)s points since baseline", count, **told)  # fmt: skip
+    return ngettext("%(scale)s rose %(points)s point since baseline",
+                    "%(scale)s rose %(points)s points since baseline", count, **told)  # fmt: skip
 
 
 def _verdict(change: Change) -> str:
