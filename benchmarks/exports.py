@@ -1,0 +1,103 @@
+"""What an export costs: time at 1,000 subjects, peak memory at 1,000 and at 4,000. Run: python -m benchmarks.exports
+
+On a real PostgreSQL, through the command itself (start of Python included) and through the service alone.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import machine
+from benchmarks.seeded_cohort import NOW, seed
+from pro_tracker import db, migrate
+from pro_tracker.services import exports
+from pro_tracker.services.exports import KINDS, Extent, Kind
+from tests.servers.postgresql import make_server
+
+SMALL, LARGE = 1000, 4000
+ROUNDS = 5
+KEYS = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+# `pro-tracker export KIND --out FILE`, with a last line that tells this process's peak memory in KB.
+COMMAND = """
+import sys
+from pro_tracker.cli import group
+group(["export", sys.argv[1], "--out", sys.argv[2]], standalone_mode=False)
+"""
+REPORT_PEAK = "import resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+
+
+def main() -> None:
+    server = make_server()
+    folder = Path(tempfile.mkdtemp(prefix="pro-tracker-exports-"))
+    try:
+        url = server.url("postgres")
+        migrate.upgrade(db.connect(url))
+        print(machine())
+        _grow(0, SMALL)
+        small = {kind: _measured(kind, url, folder) for kind in KINDS}
+        _grow(SMALL, LARGE)
+        large = {kind: _peak_mb(kind, url, folder) for kind in KINDS}
+        _print(small, large)
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+        shutil.rmtree(server.folder)
+
+
+def _grow(have: int, wanted: int) -> None:
+    with db.Session() as session:
+        seed(session, wanted - have, first=have)
+
+
+def _measured(kind: Kind, url: str, folder: Path) -> tuple[list[float], list[float], float]:
+    """Seconds of the service alone, seconds of the command, and the command's peak memory in MB."""
+    _service_seconds(kind, folder)  # warm-up
+    alone = [_service_seconds(kind, folder) for _ in range(ROUNDS)]
+    commands = [_timed_command(kind, url, folder) for _ in range(ROUNDS)]
+    return alone, commands, _peak_mb(kind, url, folder)
+
+
+def _service_seconds(kind: Kind, folder: Path) -> float:
+    began = time.perf_counter()
+    with db.Session() as session, (folder / f"{kind}.csv").open("w", newline="", encoding="utf-8") as out:
+        exports.write(session, kind, out, Extent(NOW))
+    return time.perf_counter() - began
+
+
+def _timed_command(kind: Kind, url: str, folder: Path) -> float:
+    began = time.perf_counter()
+    _run([sys.executable, "-c", COMMAND, kind, str(folder / "out.csv")], url)
+    return time.perf_counter() - began
+
+
+def _peak_mb(kind: Kind, url: str, folder: Path) -> float:
+    return float(_run([sys.executable, "-c", COMMAND + REPORT_PEAK, kind, str(folder / "out.csv")], url)) / 1024
+
+
+def _run(command: list[str], url: str) -> str:
+    settings = {"PRO_TRACKER_DATABASE_URL": url, "PRO_TRACKER_FIELD_KEYS": KEYS}
+    environment = {**os.environ, **settings}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed service has its byte code
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+def _print(small: dict[Kind, tuple[list[float], list[float], float]], large: dict[Kind, float]) -> None:
+    print(f"\nExport of {SMALL} subjects, seconds: median (fastest to slowest of {ROUNDS})")
+    print(f"{'':10}{'service alone':>24}{'whole command':>24}{f'peak MB at {SMALL}':>20}{f'at {LARGE}':>12}")
+    for kind, (alone, commands, peak) in small.items():
+        print(f"{kind:10}{_spread(alone):>24}{_spread(commands):>24}{peak:>20.0f}{large[kind]:>12.0f}")
+
+
+def _spread(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`pro-tracker export`: cohort files without identity."""
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from config.settings import DATABASE, load_settings
+from pro_tracker import clock, db
+from pro_tracker.cli.database import connect
+from pro_tracker.cli.progress import progress
+from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.services import export_rows, exports
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.exports import KINDS, Extent, Kind
+
+COMMAND = Actor("command", "export")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pro-tracker export long --out cohort-long.csv
+  pro-tracker export wide --out - | gzip > cohort-wide.csv.gz
+  pro-tracker export codebook --out codebook.csv
+""",
+)
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="File to write, - for standard output.",
+)
+def export(kind: Kind, out: Path) -> None:
+    """Write the cohort as CSV, without identity: study codes and study days, no names, contacts, dates or time zones.
+
+    KIND is long (one row for each item and score, SDTM QS names), wide (one row for each visit, a group of columns for
+    each scale) or codebook (what the columns and tests of both are). The file appears when it is complete: an export
+    that fails leaves what was there before. docs/exports.md explains the columns.
+    """
+    connect(load_settings(*DATABASE))
+    extent = Extent(clock.now())
+    with db.Session() as session:
+        exports.note(session, COMMAND, kind, extent)
+        total = export_rows.count_subjects(session)
+        session.commit()
+    if str(out) == "-":
+        _write(kind, click.open_file("-", "w", encoding="utf-8"), extent, total)
+        return
+    with whole_file(out) as stream:
+        rows = _write(kind, stream, extent, total)
+    click.echo(f"Wrote {rows} rows to {out}.")
+
+
+def _write(kind: Kind, stream: IO[str], extent: Extent, total: int) -> int:
+    done = 0
+
+    def count(subjects: int) -> None:
+        nonlocal done
+        done += subjects
+        show(done, total)
+
+    with db.Session() as session, progress("Exporting") as show:
+        return exports.write(session, kind, stream, extent, on_subjects=count)

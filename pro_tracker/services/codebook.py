@@ -1,0 +1,149 @@
+"""The codebook of the export files: what each column and test holds, how far its scoring and wording are checked.
+
+Item wording stands in the text packs and not here: a licensed text may not travel with the data.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.services import catalog
+from pro_tracker.services.enrolment_facts import LANGUAGES
+from pro_tracker.services.export_columns import LONG, T_SCORE, Column, Group, named_tests, wide
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the codebook: a column of a file, or one test of the long file (QSCAT and QSTESTCD say which)."""
+
+    file: str
+    column: str
+    label: str
+    unit: str = ""
+    instrument: str = ""
+    test: str = ""
+    values: str = ""
+    rules: str = ""
+    verification: str = ""
+    text_validated: str = ""
+
+
+CODEBOOK: tuple[Column[Entry], ...] = (
+    Column("FILE", lambda e: e.file, "File that holds the column", "long, wide, codebook"),
+    Column("COLUMN", lambda e: e.column, "Column"),
+    Column("QSCAT", lambda e: e.instrument, "Instrument, for tests of the long file"),
+    Column("QSTESTCD", lambda e: e.test, "Test, for tests of the long file"),
+    Column("LABEL", lambda e: e.label, "What it holds"),
+    Column("UNIT", lambda e: e.unit, "Unit or possible values"),
+    Column("VALUES", lambda e: e.values, "Range, or code = option"),
+    Column("RULES", lambda e: e.rules, "Direction, missing items, change that matters, with sources"),
+    Column("VERIFICATION", lambda e: e.verification, "How far the scoring was checked"),
+    Column("TEXTVALID", lambda e: e.text_validated, "Whether the wording in force is validated", "Y, N"),
+)
+
+LAYOUT: tuple[Group[Entry], ...] = (Group(CODEBOOK),)
+
+
+def entries(instruments: Iterable[Instrument]) -> Iterator[Entry]:
+    """Every column of every file, then every test of these instruments."""
+    instruments = tuple(instruments)
+    for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
+        columns = (column for group in layout for column in group.columns)
+        yield from (Entry(file, column.name, column.label, column.unit) for column in columns)
+    for instrument in instruments:
+        yield from _tests(instrument)
+
+
+def asked_in(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
+    """The instruments of these protocols, each once and in its newest version, in the order they are asked."""
+    codes = dict.fromkeys(code for protocol in protocols for code in protocol.instruments)
+    return tuple(catalog.instrument(code) for code in codes)
+
+
+def wording_is_validated(instrument: Instrument) -> bool:
+    """Whether every text pack in force for this instrument is validated; its English one stands for those missing."""
+    packs = (catalog.text_pack(instrument.code, language) for language in LANGUAGES)
+    return all(pack.validated for pack in packs)
+
+
+def _tests(instrument: Instrument) -> Iterator[Entry]:
+    pack = catalog.text_pack(instrument.code, catalog.FALLBACK_LANGUAGE)
+    validated = "Y" if wording_is_validated(instrument) else "N"
+    for test in named_tests(instrument.code, instrument.version).items:
+        item = instrument.item(test.code)
+        yield Entry(
+            "long",
+            "QSTESTCD",
+            test.label,
+            unit="option code",
+            instrument=instrument.code,
+            test=test.code,
+            values=_options(item, pack),
+            rules=_item_rules(instrument, item),
+            text_validated=validated,
+        )
+    yield from _score_entries(instrument, validated)
+
+
+def _score_entries(instrument: Instrument, validated: str) -> Iterator[Entry]:
+    for test in named_tests(instrument.code, instrument.version).scores:
+        scale, is_t = instrument.scale(test.scale), test.stored_as == T_SCORE
+        low, high = scale.value_range if is_t else scale.raw_range
+        yield Entry(
+            "long",
+            "QSTESTCD",
+            test.label,
+            unit="T points" if is_t else "points",
+            instrument=instrument.code,
+            test=test.code,
+            values=f"{low:g} to {high:g}",
+            rules=_scale_rules(scale, used_for_change=is_t == scale.has_t),
+            verification=scale.verification,
+            text_validated=validated,
+        )
+
+
+def _options(item: Item, pack: TextPack) -> str:
+    labels = pack.options.get(item.response_set.code, {})
+    values = item.response_set.values
+    if item.response_set.kind == "numeric":
+        ends = "; ".join(f"{value} = {label}" for value, label in sorted(labels.items()))
+        return f"{min(values)} to {max(values)}" + (f" ({ends})" if ends else "")
+    return "; ".join(f"{value} = {labels.get(value, '')}" for value in values)
+
+
+def _item_rules(instrument: Instrument, item: Item) -> str:
+    scales = [scale.code for scale in instrument.scales if item.link_id in scale.items]
+    counted = f"Counts in: {', '.join(scales)}." if scales else "Counts in no scale."
+    turned = " Reversed when scored." if item.reversed else " Recoded when scored." if item.recode else ""
+    return counted + turned
+
+
+def _scale_rules(scale: Scale, *, used_for_change: bool) -> str:
+    parts = [
+        "Higher is worse." if scale.direction == "higher-worse" else "Higher is better.",
+        f"Missing items: {scale.missing.source}",
+    ]
+    if scale.score_table:
+        parts.append(f"T-scores: mean 50, SD 10 in {scale.score_table.population} ({scale.score_table.source})")
+    if used_for_change and scale.change_rule:
+        parts.append(_change_words(scale.change_rule))
+    if scale.responder_rule:
+        parts.append(f"Responder: {scale.responder_rule.source}")
+    return " ".join(parts)
+
+
+def _change_words(rule: ChangeRule) -> str:
+    sizes = " or ".join(map(_criterion_words, rule.any_of))
+    return f"Change that matters: {sizes} ({rule.source})"
+
+
+def _criterion_words(criterion: ChangeCriterion) -> str:
+    size = f"{criterion.points:g} points" if criterion.points is not None else f"{criterion.percent:g} % of baseline"
+    only = f", {criterion.only} only" if criterion.only else ""
+    if criterion.baseline_at_most is not None:
+        return f"{size}{only} from a baseline up to {criterion.baseline_at_most:g}"
+    if criterion.baseline_above is not None:
+        return f"{size}{only} from a baseline above {criterion.baseline_above:g}"
+    return size + only

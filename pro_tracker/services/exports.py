@@ -1,0 +1,112 @@
+"""Cohort files without identity: long, wide and their codebook, written as they are read (docs/exports.md).
+
+No identity, calendar date or time zone gets into them. Knows text streams, neither files nor pages.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from itertools import chain
+from typing import IO, Any, Literal, TypeVar
+
+from sqlalchemy.orm import Session
+
+from pro_tracker.db import is_postgresql, reads_only
+from pro_tracker.services import audit, codebook, export_rows
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.export_columns import LONG, Cell, Column, Group, findings, wide
+
+Kind = Literal["long", "wide", "codebook"]
+KINDS: tuple[Kind, ...] = ("long", "wide", "codebook")
+# What spreadsheets take for the start of a formula, the full-width signs that some of them take for it, and NUL, which
+# some readers drop and so uncover what follows.
+FORMULA_STARTS = frozenset("=+-@\t\r\n\0＝＋－＠")
+NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?")
+SHARED_AT_A_TIME = 256  # more than the tests of a battery
+Record = TypeVar("Record")
+OnSubjects = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What of the cohort goes into a file: `site_ids` None is every site. `now` decides which windows have closed."""
+
+    now: datetime
+    site_ids: Collection[int] | None = None
+
+
+def note(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
+    """The audit row of an export, to be committed before the first row leaves."""
+    sites = None if extent.site_ids is None else sorted(extent.site_ids)
+    audit.record(session, actor, "cohort.export", now=extent.now, detail={"kind": kind, "sites": sites})
+
+
+def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subjects: OnSubjects | None = None) -> int:
+    """Write the file to `out` (opened with newline="") and return the number of its rows without the header.
+
+    The session must be fresh: one reading transaction shows one state of the cohort. `on_subjects` hears of progress.
+    """
+    _hold_snapshot(session)
+    instruments = codebook.asked_in(export_rows.used_protocols(session))
+    if kind == "codebook":
+        return _write(out, codebook.LAYOUT, codebook.entries(instruments))
+    visits = export_rows.records(session, now=extent.now, site_ids=extent.site_ids, on_subjects=on_subjects)
+    if kind == "wide":
+        return _write(out, wide(instruments), visits)
+    return _write(out, LONG, chain.from_iterable(map(findings, visits)))
+
+
+def _hold_snapshot(session: Session) -> None:
+    """Nothing that others commit from now on is seen, and on SQLite no writer waits for us."""
+    if is_postgresql(session):
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    else:
+        reads_only(session)
+
+
+def _write(out: IO[str], layout: Iterable[Group[Record]], rows: Iterable[Record]) -> int:
+    groups = tuple(layout)
+    writer = csv.writer(out)
+    writer.writerow([column.name for group in groups for column in group.columns])
+    own = _cells_of([column for group in groups if group.part is None for column in group.columns])
+    shared = [(group.part, _text_of(group.columns)) for group in groups if group.part is not None]
+    written = 0
+    for row in rows:
+        for part, text in shared:
+            out.write(text(part(row)))
+        writer.writerow(own(row))
+        written += 1
+    return written
+
+
+def _cells_of(columns: Iterable[Column[Any]]) -> Callable[[Any], list[Cell]]:
+    getters = [column.get for column in columns]
+    return lambda row: [harmless(get(row)) for get in getters]
+
+
+def _text_of(columns: Iterable[Column[Any]]) -> Callable[[Any], str]:
+    """Shared cells as the text that begins their rows: two thirds of the long file need not be made again and again."""
+    cells = _cells_of(columns)
+
+    @lru_cache(SHARED_AT_A_TIME)
+    def text(part: Any) -> str:
+        line = io.StringIO()
+        csv.writer(line, lineterminator=",").writerow(cells(part))
+        return line.getvalue()
+
+    return text
+
+
+def harmless(cell: Cell) -> Cell:
+    """The cell as a spreadsheet may see it: text that would run as a formula gets an apostrophe, numbers stay."""
+    if type(cell) is str and cell and cell[0] in FORMULA_STARTS and not _is_number(cell):
+        return f"'{cell}"
+    return cell
+
+
+def _is_number(text: str) -> bool:
+    return NUMBER.fullmatch(text) is not None
