@@ -43,19 +43,7 @@ def start_course(
     """
     _lock(session, subject)
     _refuse_withdrawn(subject)
-    last = session.scalar(select(func.max(Course.number)).where(Course.subject_id == subject.id)) or 0
-    course = Course(
-        subject_id=subject.id,
-        number=last + 1,
-        protocol_code=protocol.code,
-        protocol_version=protocol.version,
-        planned_start_on=planned_start_on,
-        planned_infusions=protocol.planned_infusions,
-        ended_on=None,
-        end_reason=None,
-        created_at=now,
-    )
-    session.add(course)
+    course = _next_course(session, subject, protocol, planned_start_on, now)
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.start", now=now, subject_id=subject.id, detail={"course": course.id})
     return course
@@ -101,6 +89,26 @@ def current_course(session: Session, subject: Subject) -> Course | None:
     """The subject's newest course, or None before the first."""
     rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
     return session.scalar(rows.limit(1))
+
+
+def _next_course(
+    session: Session, subject: Subject, protocol: Protocol, planned_start_on: date | None, now: datetime
+) -> Course:
+    last = session.scalar(select(func.max(Course.number)).where(Course.subject_id == subject.id)) or 0
+    course = Course(
+        subject_id=subject.id,
+        number=last + 1,
+        protocol_code=protocol.code,
+        protocol_version=protocol.version,
+        planned_start_on=planned_start_on,
+        planned_infusions=protocol.planned_infusions,
+        ended_on=None,
+        end_reason=None,
+        created_at=now,
+    )
+    session.add(course)
+    session.flush()
+    return course
 
 
 def _lock(session: Session, subject: Subject) -> None:
