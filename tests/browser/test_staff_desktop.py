@@ -1,0 +1,211 @@
+"""A coordinator and a clinician at a desk: enrol, treat, read the trend, close a call, in a real browser."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import calls
+from tests.conftest import Clock
+from tests.histories import FATIGUE, PCS, PI, answer_visit, course_of, visit_of
+from tests.schedule import add_subject, give
+from tests.servers.browser import DESKTOP
+from tests.staff import PASSWORD, add_account
+
+pytestmark = pytest.mark.browser
+
+FIRST_ON = date(2026, 2, 2)
+
+
+@pytest.fixture
+def history(session: Session, clock: Clock) -> Subject:
+    """Baseline answered, five infusions given, better after the last; an account for each of the four roles."""
+    for role in ("coordinator", "clinician", "researcher", "administrator"):
+        add_account(session, role)
+    enrolled_at = datetime(2026, 1, 26, 17, tzinfo=UTC)
+    subject = add_subject(
+        session, enrolled_at, planned_start_on=FIRST_ON, enrolled_on=date(2026, 1, 26), consent_on=date(2026, 1, 26)
+    )
+    answer_visit(session, visit_of(session, subject, "baseline"), enrolled_at, {PI: 4, FATIGUE: 3, PCS: 2})
+    given_at = datetime(2026, 2, 6, 20, tzinfo=UTC)
+    give(session, course_of(session, subject), given_at, *(FIRST_ON + timedelta(days=day) for day in range(5)))
+    after = datetime(2026, 2, 7, 20, tzinfo=UTC)
+    answer_visit(session, visit_of(session, subject, "last-infusion"), after, {PI: 2, FATIGUE: 3, PCS: 1})
+    waiting = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), email="", mobile="")
+    calls.open_due(session, now=clock.now)
+    assert waiting.contacts == []
+    session.commit()
+    return subject
+
+
+def sign_in(page: Page, role: str) -> None:
+    page.goto("/")
+    page.get_by_label("Email Address").fill(f"{role}@clinic.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def fill_date(page: Page, legend: str, on: date) -> None:
+    group = page.get_by_role("group", name=legend)
+    for part, value in (("Day", on.day), ("Month", on.month), ("Year", on.year)):
+        group.get_by_label(part).fill(str(value))
+
+
+def enrol(page: Page) -> None:
+    page.get_by_role("link", name="Patients").click()
+    page.get_by_role("link", name="Enrol a patient").click()
+    page.get_by_label("Record number").fill("MRN-500")
+    page.get_by_label("Given name").fill("Wren")
+    page.get_by_label("Family name").fill("Trial")
+    fill_date(page, "Date of birth", date(1980, 5, 17))
+    page.get_by_label("Female").check()
+    page.get_by_label("E-mail address").fill("wren@patients.example")
+    page.get_by_label("Version of the consent form").fill("2026-01")
+    fill_date(page, "Date of consent", date(2026, 3, 1))
+    fill_date(page, "Planned date of the first infusion", date(2026, 3, 2))
+    page.get_by_role("button", name="Enrol").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Wren Trial")
+
+
+def test_a_coordinator_enrols_a_patient_and_records_the_first_infusion(desktop: Page, history: Subject) -> None:
+    sign_in(desktop, "coordinator")
+    enrol(desktop)
+    desktop.get_by_role("link", name="Record an infusion").click()
+    desktop.get_by_label("Dose in mg per kg").fill("0,5")
+    desktop.get_by_label("Weight in kg").fill("70")
+    desktop.get_by_label("Duration in minutes").fill("40")
+    desktop.get_by_label("What happened").first.fill("nausea")
+    desktop.get_by_label("CTCAE grade").first.select_option("1")
+    desktop.get_by_role("button", name="Record the infusion").click()
+    summary = desktop.get_by_role("alert")
+    expect(summary).to_contain_text("Enter a number, with a point if needed")
+    summary.get_by_role("link").first.click()
+    dose = desktop.get_by_label("Dose in mg per kg")
+    expect(dose).to_be_focused()
+    expect(dose).to_have_value("0,5")
+    expect(dose).to_have_accessible_description("Error: Enter a number, with a point if needed: 0.5.")
+    dose.fill("0.5")
+    desktop.get_by_role("button", name="Record the infusion").click()
+    expect(desktop.get_by_role("status")).to_contain_text("The infusion is recorded.")
+    expect(desktop.get_by_role("cell", name="nausea, grade 1")).to_be_visible()
+
+
+def test_a_clinician_reads_the_trend_from_the_worklist_in_two_clicks(desktop: Page, history: Subject) -> None:
+    sign_in(desktop, "clinician")
+    expect(desktop.get_by_role("heading", level=1)).to_have_text("Who needs me now?")
+    desktop.get_by_role("link", name="Patients").click()
+    desktop.get_by_role("link", name="Zoë Demo").first.click()
+    row = desktop.get_by_role("row", name="Pain interference T-score")
+    expect(row).to_contain_text("Better")
+    row.get_by_role("link").click()
+    drawing = desktop.get_by_role("img", name="Pain interference")
+    expect(drawing).to_be_in_viewport()
+    sentence = "Last infusion: Pain interference fell 11.1 points since baseline, beyond measurement error: better."
+    expect(drawing).to_have_accessible_description(f"{sentence} The table below holds the numbers.")
+    expect(desktop.get_by_text(sentence, exact=True)).to_be_visible()
+    expect(desktop.get_by_role("link", name="Record an infusion")).to_have_count(0)
+
+
+def test_a_call_is_closed_by_keyboard_alone(desktop: Page, history: Subject) -> None:
+    sign_in(desktop, "coordinator")
+    link = desktop.get_by_role("link", name="Close the call")
+    link.focus()
+    desktop.keyboard.press("Enter")
+    desktop.wait_for_url("**/close")
+    desktop.get_by_role("radio").first.focus()
+    desktop.keyboard.press("ArrowDown")
+    desktop.keyboard.press("ArrowDown")
+    expect(desktop.get_by_label("No answer")).to_be_checked()
+    desktop.keyboard.press("Tab")
+    expect(desktop.get_by_role("button", name="Close the call")).to_be_focused()
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("status")).to_have_text("The call is closed.")
+
+
+def test_every_page_passes_axe(desktop: Page, history: Subject) -> None:
+    for path in pages_of_all_roles(desktop, history):
+        found = Axe().run(desktop)
+        assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
+
+
+def test_every_page_passes_axe_in_the_dark(new_page: Callable[..., Page], history: Subject) -> None:
+    page = new_page(**DESKTOP, color_scheme="dark")
+    for path in pages_of_all_roles(page, history):
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
+
+
+def test_no_page_scrolls_sideways_at_320_pixels(new_page: Callable[..., Page], history: Subject) -> None:
+    page = new_page(viewport={"width": 320, "height": 640})
+    for path in pages_of_all_roles(page, history):
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+
+
+def test_the_pages_work_without_script(new_page: Callable[..., Page], history: Subject) -> None:
+    page = new_page(**DESKTOP, java_script_enabled=False)
+    sign_in(page, "coordinator")
+    enrol(page)
+
+
+def pages_of_all_roles(page: Page, subject: Subject) -> Iterator[str]:
+    """Open each page in turn, each role's in its own session."""
+    page.goto("/sign-in")
+    yield "/sign-in"
+    for account, paths in pages(subject).items():
+        sign_in(page, account)
+        for path in paths:
+            page.goto(path)
+            yield path
+        page.get_by_role("button", name="Sign out").click()
+
+
+def pages(subject: Subject) -> dict[str, list[str]]:
+    own = f"/subjects/{subject.id}"
+    return {
+        "coordinator": [
+            "/worklist",
+            "/subjects",
+            "/subjects/new",
+            own,
+            f"{own}/infusions/new",
+            f"{own}/course",
+            f"{own}/withdraw",
+            "/calls/1/close",
+            "/no-such-page",
+        ],
+        "administrator": ["/accounts", "/accounts/new"],
+    }
+
+
+def test_a_wrong_password_keeps_the_address_and_says_what_to_do(desktop: Page, history: Subject) -> None:
+    desktop.goto("/sign-in")
+    desktop.get_by_label("Email Address").fill("coordinator@clinic.example")
+    desktop.get_by_label("Password").fill("something else entirely")
+    desktop.get_by_role("button", name="Sign in").click()
+    expect(desktop.get_by_role("alert")).to_contain_text("The address or the password is not right.")
+    expect(desktop.get_by_label("Email Address")).to_have_value("coordinator@clinic.example")
+    expect(desktop.get_by_label("Password")).to_have_value("")
+
+
+def test_an_administrator_makes_an_account_that_can_sign_in(desktop: Page, history: Subject) -> None:
+    sign_in(desktop, "administrator")
+    desktop.get_by_role("link", name="New account").click()
+    desktop.get_by_label("E-mail address").fill("new@clinic.example")
+    desktop.get_by_label("Name", exact=True).fill("New Person")
+    desktop.get_by_label("Clinician").check()
+    desktop.get_by_label("North Clinic").check()
+    desktop.get_by_label("Password").fill("short")
+    desktop.get_by_role("button", name="Create the account").click()
+    expect(desktop.get_by_role("alert")).to_contain_text("at least 15 characters")
+    expect(desktop.get_by_label("Clinician")).to_be_checked()
+    desktop.get_by_label("Password").fill(PASSWORD)
+    desktop.get_by_role("button", name="Create the account").click()
+    expect(desktop.get_by_role("cell", name="new@clinic.example")).to_be_visible()
+    desktop.get_by_role("button", name="Sign out").click()
+    sign_in(desktop, "new")
+    expect(desktop.get_by_role("heading", level=1)).to_have_text("Who needs me now?")
