@@ -36,10 +36,11 @@ FACTS = EnrolmentFacts(
 
 @dataclass
 class Patient:
-    """A visit of protocol ketamine-5day, opened a day ago and open for nine more, and the token of a link to it."""
+    """A visit of protocol ketamine-5day, opened a day ago and open for nine more, and a link to it."""
 
     visit: Visit
     token: str
+    link_id: int
 
 
 def add_patient(session: Session, now: datetime, *, event_code: str = "baseline", **facts: Any) -> Patient:
@@ -62,7 +63,7 @@ def add_patient(session: Session, now: datetime, *, event_code: str = "baseline"
     session.flush()
     token = links.issue(session, visit.id, now=now)
     session.commit()
-    return Patient(visit, token)
+    return Patient(visit, token, links.find(session, token))
 
 
 def open_link(client: FlaskClient, patient: Patient) -> TestResponse:

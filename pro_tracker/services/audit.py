@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, cast
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.audit import AuditEvent
@@ -25,8 +25,8 @@ class Actor:
     id: str
 
 
-# Inline: no RETURNING, so it can travel in a pipeline; compiled once, no row object.
-_APPEND = insert(AuditEvent).inline()
+# On the table, inline: no RETURNING, so it can travel in a pipeline; compiled once, and no row object.
+_APPEND = insert(cast(Table, AuditEvent.__table__)).inline()
 
 
 def record(
@@ -42,17 +42,27 @@ def record(
 
     `detail` holds ids, codes and field names; never a name, a contact or an answer.
     """
-    session.execute(
-        _APPEND,
-        {
-            "at": now.astimezone(UTC).isoformat(timespec="microseconds"),
-            "actor_kind": actor.kind,
-            "actor_id": actor.id,
-            "action": action,
-            "subject_id": subject_id,
-            "detail": json.dumps(detail or {}, sort_keys=True, separators=(",", ":")),
-        },
-    )
+    append(session, event(actor, action, now=now, subject_id=subject_id, detail=detail))
+
+
+def event(
+    actor: Actor, action: str, *, now: datetime, subject_id: uuid.UUID | None, detail: Detail | None = None
+) -> dict[str, Any]:
+    """The columns of one row and their values, for a statement that appends it together with other work."""
+    return {
+        "at": now.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "action": action,
+        "subject_id": subject_id,
+        "detail": json.dumps(detail or {}, sort_keys=True, separators=(",", ":")),
+    }
+
+
+def append(session: Session, values: Mapping[str, Any]) -> None:
+    """Append the row with the values that `event` returned."""
+    session.flush()  # what is still pending goes before the row that makes others wait
+    session.execute(_APPEND, dict(values))
 
 
 def first_broken(session: Session) -> int | None:

@@ -1,14 +1,21 @@
 """The blueprint of the patient's pages, and what all their templates may use."""
 
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, g
+from flask import Blueprint, current_app, g
 from flask_babel import format_date
 
 from pro_tracker.services.visit_sheets import VisitSheet
 
 blueprint = Blueprint("patient", __name__)
+
+
+@blueprint.url_value_preprocessor
+def _nobody_is_signed_in(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Patients have no account, so none is looked for; else every answer would also set a cookie about it."""
+    current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
 @blueprint.context_processor

@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from flask import g, session as cookie
+from flask import g, request, session as cookie
 
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
 from pro_tracker.services import visit_sheets
 from pro_tracker.services.visit_sheets import VisitSheet
-from pro_tracker.web.session import db_session
+from pro_tracker.web.session import commit, db_session
 
 CONFIRMED_FOR = timedelta(hours=4)  # a rest between questions, not a phone handed on the next day
 
@@ -24,11 +24,6 @@ def remember_confirmation(now: datetime) -> None:
     cookie["confirmed_until"] = int((now + CONFIRMED_FOR).timestamp())
 
 
-def forget_confirmation() -> None:
-    """Answers were sent: whoever has the phone next must not see what remains in its session."""
-    cookie.pop("confirmed_until", None)
-
-
 def is_confirmed(now: datetime) -> bool:
     """Whether the birth date was given in this browser, for this link, not too long ago."""
     until: int = cookie.get("confirmed_until", 0)
@@ -42,6 +37,10 @@ def sheet(*, lock: bool = False) -> VisitSheet:
         raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
     load = visit_sheets.lock_by_link if lock else visit_sheets.by_link
     found = load(db_session(), link_id)
+    if request.method == "GET":
+        # The page is drawn without a transaction. And a rollback, which would else end this request, makes psycopg
+        # forget its prepared statements: planning this one costs five times its run.
+        commit()
     g.sheet, g.language = found, found.language
     return found
 

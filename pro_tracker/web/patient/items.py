@@ -60,7 +60,6 @@ def send() -> Page:
     sheet = current.open_sheet(now, lock=True)
     responses.complete(db_session(), sheet, actor=Actor("patient", str(sheet.link_id)), now=now)
     commit()
-    current.forget_confirmation()
     return _go_on(url_for("patient.sent"))
 
 

@@ -1,0 +1,74 @@
+"""Applications behind gunicorn, and a browser whose own work is not counted: one connection, cookies, forms."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from urllib.parse import urlencode
+
+from tests.servers.process import answers, end, free_port, start, wait_until
+
+FORM = "application/x-www-form-urlencoded"
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+@dataclass
+class Served:
+    """An application behind gunicorn, and one connection to it that is kept open."""
+
+    pid: int
+    connection: HTTPConnection
+
+    def call(self, address: str, body: bytes = b"", *, cookie: str = "", kind: str = FORM) -> tuple[HTTPResponse, str]:
+        """One request, `address` as "POST /path": the answer and its body. Raises when it is not answered well."""
+        method, path = address.split(" ")
+        self.connection.request(method, path, body, {"Cookie": cookie, "Content-Type": kind})
+        response = self.connection.getresponse()
+        text = response.read().decode()
+        if response.status >= 400:
+            raise RuntimeError(f"{method} was answered with {response.status}")
+        return response, text
+
+
+@dataclass
+class Browser:
+    """One person's browser without script."""
+
+    served: Served
+    cookie: str = ""
+    path: str = ""
+    page: str = ""
+
+    def open(self, path: str) -> None:
+        """Go to a page and follow where it leads."""
+        self._request(f"GET {path}")
+
+    def submit(self, data: dict[str, str]) -> None:
+        """Send the page's first form with its token, and follow where it leads."""
+        token = TOKEN.search(self.page)
+        body = urlencode({"csrf_token": token[1] if token else "", **data})
+        self._request(f"POST {self.path}", body.encode())
+
+    def _request(self, address: str, body: bytes = b"") -> None:
+        response, self.page = self.served.call(address, body, cookie=self.cookie)
+        self.cookie = (response.headers["Set-Cookie"] or self.cookie).partition(";")[0]
+        self.path = address.partition(" ")[2]
+        if response.status in (302, 303):
+            self.open(response.headers["Location"])
+
+
+@contextmanager
+def served(name: str, folder: Path) -> Iterator[Served]:
+    """The application `name` of benchmarks/apps.py behind one gunicorn process, as config/gunicorn.py sets it up."""
+    port = free_port()
+    options = ["--config", "python:config.gunicorn", "--bind", f"127.0.0.1:{port}"]
+    log = folder / f"{name}.log"
+    process = start([sys.executable, "-m", "gunicorn", *options, f"benchmarks.apps:{name}()"], log=log)
+    try:
+        wait_until(lambda: answers(port), what=f"gunicorn, see {log}")
+        yield Served(process.pid, HTTPConnection("127.0.0.1", port))
+    finally:
+        end(process)

@@ -1,0 +1,60 @@
+"""CPU time of server processes in rounds whose kinds take turns, and the table of it; not the client's own."""
+
+import os
+import platform
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROUNDS, PER_ROUND, WARM_UP = 15, 20, 2
+Steps = Iterator[None]  # the first step of a round prepares and is not measured; each step after it is one request
+
+
+def machine() -> str:
+    """The machine in one line."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} x {model}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
+
+
+def compare(servers: Sequence[int], first: Steps, second: Steps) -> tuple[list[float], list[float]]:
+    """Milliseconds of CPU per request of two kinds, in turns, so that a busy moment of the machine meets both."""
+    pairs = [(_round(servers, first, PER_ROUND), _round(servers, second, PER_ROUND)) for _ in range(WARM_UP + ROUNDS)]
+    return [one for one, _ in pairs[WARM_UP:]], [other for _, other in pairs[WARM_UP:]]
+
+
+def measure(servers: Sequence[int], steps: Steps, *, per_round: int = PER_ROUND) -> list[float]:
+    """Milliseconds of CPU per request, one value a round."""
+    return [_round(servers, steps, per_round) for _ in range(WARM_UP + ROUNDS)][WARM_UP:]
+
+
+def show(name: str, values: list[float], unit: str = "ms") -> None:
+    """One line of the table: the median and the middle half of the rounds."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    print(f"  {name:<58} {middle:8.2f} {unit:<2}  ({low:.2f} to {high:.2f})")
+
+
+def _round(servers: Sequence[int], steps: Steps, per_round: int) -> float:
+    next(steps)
+    before = _cpu_seconds(servers)
+    for _ in range(per_round):
+        next(steps)
+    return (_cpu_seconds(servers) - before) / per_round * 1000
+
+
+def _cpu_seconds(servers: Sequence[int]) -> float:
+    """CPU used so far by these processes and their children, all threads."""
+    return sum(_cpu_of(pid) for root in servers for pid in [root, *_children(root)])
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def _cpu_of(pid: int) -> float:
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        nanoseconds = [int((thread / "schedstat").read_text(encoding="ascii").split()[0]) for thread in threads]
+    except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
+        return 0.0
+    return sum(nanoseconds) / 1e9
