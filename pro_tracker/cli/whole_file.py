@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from pro_tracker.domain.errors import InvalidInput
 
 
 @contextmanager
-def whole_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
+def whole_file(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
     """A text stream for CSV (newline="") that becomes `path` at the end; after an error `path` is what it was before.
 
     Only its owner may read it. Raises InvalidInput where nothing can be written.
