@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 from click.testing import CliRunner
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from pro_tracker.app import create_app
 from pro_tracker.cli.accounts import account as account_command
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
 from pro_tracker.models.account import Account
@@ -17,7 +21,8 @@ from pro_tracker.models.audit import AuditEvent
 from pro_tracker.services import accounts
 from pro_tracker.services.accounts import AccountFacts
 from pro_tracker.services.audit import Actor
-from tests.conftest import Clock
+from tests.conftest import Clock, new_client
+from tests.servers.redis import RedisServer
 from tests.staff import PASSWORD, add_account, add_site, sign_in, submit
 
 ADMIN = Actor("command", "test")
@@ -120,6 +125,32 @@ def test_too_many_failed_tries_on_one_account_are_refused_and_right_ones_do_not_
     refused = sign_in(client, account)
     assert refused.status_code == 429
     assert "Wait a few minutes" in refused.text
+
+
+@pytest.mark.dialects("sqlite")
+def test_failed_tries_are_counted_over_all_web_processes_and_name_nobody(
+    broker: RedisServer, app: Flask, client: FlaskClient, settings: Settings, session: Session, base_url: str
+) -> None:
+    account = add_account(session, "coordinator")
+    for _ in range(10):
+        sign_in(client, account, "not the right password")
+    another_process = new_client(create_app(settings), session, base_url)
+    assert sign_in(another_process, account).status_code == 429
+    with redis.Redis(port=broker.port) as store:
+        kept = b" ".join(store.keys("*"))
+    assert b"sign-in" in kept
+    assert b"coordinator" not in kept
+
+
+@pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example"])
+@pytest.mark.dialects("sqlite")
+def test_signing_in_leads_nowhere_else(client: FlaskClient, session: Session, target: str) -> None:
+    account = add_account(session, "coordinator")
+    data = {"email": account.email, "password": PASSWORD, "next": target}
+    answer = submit(client, f"/sign-in?next={target}", data)
+    assert answer.status_code == 302
+    assert urlsplit(answer.location).netloc == ""
+    assert client.get("/subjects").status_code == 200
 
 
 def test_signing_out_ends_the_session_and_a_link_to_it_does_not(client: FlaskClient, session: Session) -> None:

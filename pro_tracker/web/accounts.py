@@ -13,7 +13,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import current_user, user_logged_out
 from flask_security import LoginForm, Security, SQLAlchemySessionUserDatastore, user_authenticated
-from flask_security.utils import logout_user
+from flask_security.utils import logout_user, validate_redirect_url
 from werkzeug.local import LocalProxy
 
 from pro_tracker import clock
@@ -50,7 +50,13 @@ class SignInForm(LoginForm):
 
     remember = None  # type: ignore[assignment]  # nobody stays signed in beyond the time-outs below
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.email.label.text, self.password.label.text = _("E-mail address"), _("Password")
+
     def validate(self, **kwargs: Any) -> bool:
+        if not validate_redirect_url(self.next.data or "/"):
+            self.next.data = ""  # a link that would lead elsewhere signs in all the same, and leads home
         if super().validate(**kwargs):
             return True
         accounts.record_failed_sign_in(db_session(), self.user.id if self.user else None, now=clock.now())

@@ -44,7 +44,7 @@ def history(session: Session, clock: Clock) -> Subject:
 
 def sign_in(page: Page, role: str) -> None:
     page.goto("/")
-    page.get_by_label("Email Address").fill(f"{role}@clinic.example")
+    page.get_by_label("E-mail address").fill(f"{role}@clinic.example")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
@@ -184,11 +184,11 @@ def pages(subject: Subject) -> dict[str, list[str]]:
 
 def test_a_wrong_password_keeps_the_address_and_says_what_to_do(desktop: Page, history: Subject) -> None:
     desktop.goto("/sign-in")
-    desktop.get_by_label("Email Address").fill("coordinator@clinic.example")
+    desktop.get_by_label("E-mail address").fill("coordinator@clinic.example")
     desktop.get_by_label("Password").fill("something else entirely")
     desktop.get_by_role("button", name="Sign in").click()
     expect(desktop.get_by_role("alert")).to_contain_text("The address or the password is not right.")
-    expect(desktop.get_by_label("Email Address")).to_have_value("coordinator@clinic.example")
+    expect(desktop.get_by_label("E-mail address")).to_have_value("coordinator@clinic.example")
     expect(desktop.get_by_label("Password")).to_have_value("")
 
 
