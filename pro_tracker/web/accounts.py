@@ -32,7 +32,8 @@ CONFIG = {
     "SECURITY_POST_LOGOUT_VIEW": "/sign-in",
     "SECURITY_LOGIN_USER_TEMPLATE": "staff/sign_in.html",
     "SECURITY_PASSWORD_SCHEMES": ["argon2"],
-    "SECURITY_PASSWORD_SINGLE_HASH": True,  # argon2 salts by itself; services/accounts.py makes the same hashes
+    # argon2 salts by itself; services/accounts.py makes the same hashes.
+    "SECURITY_PASSWORD_SINGLE_HASH": True,  # nosec B105: a switch
     "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False, "globally_deliverable": False},
     "SECURITY_API_ENABLED_METHODS": ["session"],
     "SECURITY_JOIN_USER_ROLES": False,  # the one role is a column
