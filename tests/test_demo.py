@@ -1,0 +1,134 @@
+"""`pro-tracker demo`: one command starts the whole service, and one signal ends all of it."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import sys
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pro_tracker.demo import ports
+from pro_tracker.demo.installation import AlreadyRunning, Installation, claim, clear
+from tests.servers.process import end, start, wait_until
+
+RUNNING = "PRO Tracker is running."
+
+
+def test_a_taken_port_is_passed_over():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+
+        assert ports.choose(taken) != taken
+        assert not ports.is_free(taken)
+
+
+def test_two_servers_of_one_demonstration_never_share_a_port():
+    first = ports.choose(20_000)
+
+    assert ports.choose(20_000, taken=[first]) > first
+
+
+def test_secrets_are_made_once_are_private_and_differ_between_machines(tmp_path):
+    one, same, other = (_installation(tmp_path / name) for name in ("one", "one", "other"))
+
+    assert one.environment() == same.environment()
+    assert one.password == same.password
+    assert one.environment()["PRO_TRACKER_SECRET_KEY"] != other.environment()["PRO_TRACKER_SECRET_KEY"]
+    assert one.password != other.password
+    assert stat.S_IMODE((one.folder / "secrets.env").stat().st_mode) == 0o600
+
+
+def test_one_folder_runs_one_demonstration_at_a_time(tmp_path):
+    with claim(tmp_path), pytest.raises(AlreadyRunning), claim(tmp_path):
+        pass
+
+
+def test_starting_over_forgets_everything_but_the_lock(tmp_path):
+    installation = _installation(tmp_path / "demo")
+    installation.mark_filled()
+    (installation.folder / "mail").mkdir()
+    with claim(installation.folder):
+        clear(installation.folder)
+
+        assert [path.name for path in installation.folder.iterdir()] == ["lock"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for left-over processes in /proc")
+def test_one_command_starts_everything_and_one_signal_ends_it(tmp_path):
+    with _demo(tmp_path / "demo", tmp_path / "first.log", "--subjects", "4") as (process, output):
+        addresses = dict(re.findall(r"^(Staff pages|A patient's link|Mails sent) +(http\S+)$", output(), re.MULTILINE))
+        pages = {name: _get(address) for name, address in addresses.items()}
+        assert {name: status for name, (status, _) in pages.items()} == dict.fromkeys(
+            ["Staff pages", "A patient's link", "Mails sent"], 200
+        )
+        assert "birth date" in output()
+        assert len(_processes(tmp_path)) >= 5
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
+        assert _processes(tmp_path) == {}
+
+    with _demo(tmp_path / "demo", tmp_path / "second.log") as (process, output):
+        assert "Living through nine months" not in output()
+
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(20) == 0
+        assert _processes(tmp_path) == {}
+
+
+@contextmanager
+def _demo(folder: Path, log: Path, *options: str):
+    command = [
+        sys.executable,
+        "-c",
+        "from pro_tracker.cli import main; main()",
+        "demo",
+        "--folder",
+        str(folder),
+        *options,
+    ]
+    process = start(command, log=log)
+    try:
+        wait_until(
+            lambda: RUNNING in log.read_text() or process.poll() is not None,
+            what=f"the demonstration, see {log}",
+            seconds=120,
+        )
+        assert process.poll() is None, log.read_text()
+        yield process, log.read_text
+    finally:
+        end(process)
+
+
+def _installation(folder: Path) -> Installation:
+    folder.mkdir(exist_ok=True)
+    return Installation(folder, folder / "broker.sock", 8000, 8025, 1025)
+
+
+def _get(address: str) -> tuple[int, str]:
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(address, timeout=10) as answer:
+        return answer.status, answer.read().decode()
+
+
+def _processes(folder: Path) -> dict[int, str]:
+    """Every process whose environment or command line names the folder: the demonstration's own, and nobody else's."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            about = path.joinpath("environ").read_bytes() + path.joinpath("cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in about and int(path.name) != os.getpid():
+            found[int(path.name)] = path.joinpath("cmdline").read_bytes().decode(errors="replace")
+    return found
