@@ -16,6 +16,8 @@ from tests.servers.postgresql import make_server
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 
+LEASE_SECONDS = 15  # what a killed worker had claimed waits so long
+
 
 def main() -> None:
     """Print the table."""
@@ -35,7 +37,7 @@ def run(messages: int, kills: int, seed: int) -> Outcome:
     try:
         database.execute("CREATE DATABASE sending")
         migrate.upgrade(db.make_engine(database.url("sending")))
-        with post(database.url("sending"), broker.url, FIELD_KEYS) as running:
+        with post(database.url("sending"), broker.url, FIELD_KEYS, lease_seconds=LEASE_SECONDS) as running:
             return kill_workers(running, messages, kills, seed=seed)
     finally:
         broker.stop()

@@ -3,7 +3,9 @@
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import beat_init, setup_logging, worker_process_init
+from kombu import Queue
 
 from config import logging as logs
 from config.settings import SERVICE, load_settings
@@ -21,12 +23,21 @@ BROKER_OPTIONS = {
     "unacked_restore_throttle": 1,  # ... and at each of these times; by default at every tenth
 }
 
+# A worker takes from both in turn: a thousand mails that wait must not hold up the heartbeat or what frees dead claims.
+HOUSEKEEPING, SENDING = "housekeeping", "sending"
+
 # `expires` a little short of the interval: after an outage of the worker one task of each kind waits, not hundreds.
 BEAT: dict[str, dict[str, Any]] = {
     "sweep": {"task": "outbox.sweep", "schedule": 60, "options": {"expires": 55}},
     "take back": {"task": "outbox.take_back", "schedule": 30, "options": {"expires": 25}},
     "heartbeat": {"task": "heartbeat.beat", "schedule": 60, "options": {"expires": 55}},
     "calls": {"task": "calls.open_due", "schedule": 300, "options": {"expires": 290}},
+    "aggregates": {"task": "aggregates.refresh", "schedule": 15, "options": {"expires": 14}},
+    "all aggregates": {
+        "task": "aggregates.rebuild",
+        "schedule": crontab(hour=3, minute=10),  # UTC; heals whatever a refresh could not see
+        "options": {"expires": 6 * 3600},
+    },
     "idle courses": {"task": "visits.plan_idle", "schedule": 3600, "options": {"expires": 3500}},
 }
 AT_START = ("heartbeat", "sweep")  # beat itself would wait for a whole interval first
@@ -40,6 +51,9 @@ def _settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker
         "beat_schedule": BEAT,
         "timezone": "UTC",
+        "task_queues": [Queue(name, routing_key=name) for name in (HOUSEKEEPING, SENDING)],
+        "task_default_queue": HOUSEKEEPING,
+        "task_routes": {"outbox.deliver": {"queue": SENDING}},
         "accept_content": ["json"],  # pickle would run what it is sent
         "task_ignore_result": True,  # what came of it stands in the database
         # A task that loses its process goes back to the queue at once. It cannot loop: a message that kills its sender

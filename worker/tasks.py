@@ -10,7 +10,7 @@ from pro_tracker.db import Session
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.smtp import SmtpProvider
-from pro_tracker.services import calls, heartbeats, outbox, visits
+from pro_tracker.services import calls, cohort, heartbeats, outbox, visits
 from worker.celery_app import app
 
 
@@ -72,6 +72,22 @@ def plan_idle() -> None:
     """Plan the follow-ups of courses that ended without anybody saying so."""
     with Session() as session:
         visits.plan_idle(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="aggregates.refresh")
+def refresh_aggregates() -> None:
+    """Bring the cohort's figures up to what happened since the last time."""
+    with Session() as session:
+        cohort.refresh(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="aggregates.rebuild")
+def rebuild_aggregates() -> None:
+    """Work out all figures of the cohort anew."""
+    with Session() as session:
+        cohort.rebuild(session, now=clock.now())
         session.commit()
 
 

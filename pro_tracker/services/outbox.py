@@ -20,7 +20,7 @@ from pro_tracker.services import handover, links
 from pro_tracker.services.handover import Sheet
 
 HAND_OVER = timedelta(minutes=5)  # longer than the slowest conversation that a provider allows itself
-IN_FLIGHT = 1000  # claimed at a time, so that leases do not run out in a long queue
+IN_FLIGHT = 500  # claimed at a time, so that leases do not run out in a long queue
 BATCH = 25
 NOT_CLAIMED = "not-claimed"
 WORKER_DIED = "the sender stopped in the middle"

@@ -33,9 +33,9 @@ from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import outbox, protocols
 from tests.servers.process import end, free_port, start
+from worker.celery_app import HOUSEKEEPING
 
 MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([0-9a-f-]{36})@", re.MULTILINE | re.IGNORECASE)
-LEASE_SECONDS = 5
 CELERY = [sys.executable, "-m", "celery", "--app", "worker.celery_app:app", "--quiet", "worker"]
 QUIET = ["--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"]
 
@@ -95,7 +95,7 @@ class Post:
     def knock(self) -> None:
         """What beat queues each minute."""
         for name in ("outbox.sweep", "outbox.take_back"):
-            self.queue.send_task(name, expires=10)
+            self.queue.send_task(name, queue=HOUSEKEEPING, expires=10)
 
     def run(self, disturb: Callable[[], None], *, limit_seconds: float) -> None:
         """Let the worker send until nothing is left to be sent; `disturb` is called between looks at the database."""
@@ -111,8 +111,10 @@ class Post:
 
 
 @contextlib.contextmanager
-def post(database_url: str, broker_url: str, field_keys: str, *modules: str) -> Iterator[Post]:
-    """An installation around a migrated database and a broker; its workers are ended afterwards."""
+def post(
+    database_url: str, broker_url: str, field_keys: str, *, lease_seconds: int = 4, modules: tuple[str, ...] = ()
+) -> Iterator[Post]:
+    """An installation around a migrated database and a broker; its workers, which load `modules`, end with it."""
     server = MailServer()
     controller = Controller(server, hostname="127.0.0.1", port=free_port())
     controller.start()
@@ -123,7 +125,7 @@ def post(database_url: str, broker_url: str, field_keys: str, *modules: str) -> 
         "PRO_TRACKER_BASE_URL": "https://pro-tracker.test",
         "PRO_TRACKER_SECRET_KEY": "a secret for tests, long enough to be one",
         "PRO_TRACKER_FIELD_KEYS": field_keys,
-        "PRO_TRACKER_LEASE_SECONDS": str(LEASE_SECONDS),
+        "PRO_TRACKER_LEASE_SECONDS": str(lease_seconds),
     }
     db.connect(database_url, KeyRing.parse(field_keys))
     with tempfile.TemporaryDirectory(prefix="pro-tracker-faults-") as folder, Celery(broker=broker_url) as queue:

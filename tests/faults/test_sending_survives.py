@@ -13,13 +13,13 @@ from tests.faults.sending import add_due_messages, kill_workers, outcome, post
 from tests.servers.redis import RedisServer
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
-MESSAGES, KILLS = (10_000, 50) if FULL else (300, 5)
+MESSAGES, KILLS, LEASE_SECONDS = (10_000, 50, 15) if FULL else (300, 5, 4)
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects("postgresql")]
 
 
 def test_killed_workers_send_nothing_twice_and_lose_nothing_in_silence(database: str, broker: RedisServer) -> None:
-    with post(database, broker.url, FIELD_KEYS) as running:
+    with post(database, broker.url, FIELD_KEYS, lease_seconds=LEASE_SECONDS) as running:
         found = kill_workers(running, MESSAGES, KILLS, seed=1)
     assert (found.accepted_twice, found.lost, found.hidden) == (0, 0, 0)
     assert found.kills == KILLS
@@ -45,7 +45,7 @@ def test_an_emptied_queue_costs_time_and_no_message(database: str, broker: Redis
 
 
 def test_a_message_that_kills_its_worker_does_so_once_and_the_others_go(database: str, broker: RedisServer) -> None:
-    with post(database, broker.url, FIELD_KEYS, "tests.faults.poison") as running:
+    with post(database, broker.url, FIELD_KEYS, modules=("tests.faults.poison",)) as running:
         add_due_messages(1, clinic=POISON)
         add_due_messages(30)
         running.start_worker()

@@ -1,0 +1,30 @@
+"""A real worker on a real broker: every task that beat queues runs, and a message that becomes due arrives by mail."""
+
+import pytest
+import redis
+from sqlalchemy import select
+
+from pro_tracker import db
+from pro_tracker.models.heartbeat import Heartbeat
+from tests.conftest import FIELD_KEYS
+from tests.faults.sending import add_due_messages, post
+from tests.servers.process import wait_until
+from tests.servers.redis import RedisServer
+from worker.celery_app import BEAT, HOUSEKEEPING, SENDING
+
+
+@pytest.mark.slow
+@pytest.mark.dialects("postgresql")
+def test_a_worker_runs_every_scheduled_task_and_sends_what_is_due(database: str, broker: RedisServer) -> None:
+    with post(database, broker.url, FIELD_KEYS) as running, redis.Redis.from_url(broker.url) as queue:
+        add_due_messages(3)
+        for entry in BEAT.values():
+            running.queue.send_task(entry["task"], queue=HOUSEKEEPING)
+        running.start_worker()
+        wait_until(lambda: running.server.accepted.total() == 3, what="three mails", seconds=60)
+        waiting = (HOUSEKEEPING, SENDING)
+        wait_until(lambda: not queue.hlen("unacked") + sum(map(queue.llen, waiting)), what="an empty queue", seconds=60)
+        log = (running.folder / "worker.log").read_text()
+    assert [line for line in log.splitlines() if "ERROR" in line or "Traceback" in line] == []
+    with db.Session() as session:
+        assert set(session.scalars(select(Heartbeat.part))) == {"beat", "worker", "sweep"}
