@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -10,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from pro_tracker import db
 from pro_tracker.domain.errors import AlreadyAnswered, AnswerOutOfRange, InvalidInput, UnknownItem
@@ -401,3 +404,36 @@ def test_the_service_refuses_what_no_form_would_send(session: Session, patient: 
         responses.save_answers(session, sheet, PAIN, {"PAININ9": 6}, now=clock.now)
     with pytest.raises(InvalidInput, match="no answer to send"):
         responses.complete(session, sheet, actor=Actor("account", "1"), now=clock.now)
+
+
+@pytest.mark.dialects("postgresql")
+def test_sending_34_items_waits_for_the_database_five_times(
+    client: FlaskClient, patient: Patient, tmp_path: Path
+) -> None:
+    review = answer_all(client, patient)
+    waits = round_trips(tmp_path / "trace", lambda: post(client, review, {}, follow_redirects=False))
+    assert waits <= 6
+
+
+@pytest.mark.dialects("postgresql")
+def test_saving_an_answer_waits_for_the_database_five_times(
+    client: FlaskClient, patient: Patient, tmp_path: Path
+) -> None:
+    page = answer(client, begin(client, patient), 1)
+    waits = round_trips(tmp_path / "trace", lambda: post(client, page, {"answer": "1"}, follow_redirects=False))
+    assert waits <= 5
+
+
+def round_trips(path: Path, request: Callable[[], TestResponse]) -> int:
+    """How often the request waits for PostgreSQL, from libpq's own trace of the only connection in the pool."""
+    engine = db.Session.kw["bind"]
+    engine.dispose()
+    with path.open("w+") as trace:
+        pooled = engine.raw_connection()
+        pooled.driver_connection.pgconn.trace(trace.fileno())
+        pooled.close()
+        assert request().status_code == 303
+        engine.dispose()
+        trace.seek(0)
+        sides = [side for line in trace for side in line.split("\t") if side in ("F", "B")]
+    return sum(1 for pair in pairwise(sides) if pair == ("F", "B"))
