@@ -11,10 +11,22 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import logging as logs
 from config.settings import SERVICE, Settings, load_settings
 from pro_tracker import db
-from pro_tracker.web import access, accounts, assets, errors, health, navigation, patient, security, session, staff
+from pro_tracker.web import (
+    access,
+    accounts,
+    assets,
+    errors,
+    health,
+    navigation,
+    patient,
+    research,
+    security,
+    session,
+    staff,
+)
 
 LANGUAGES = ("en", "es")
-BLUEPRINTS = (assets.blueprint, health.blueprint, patient.blueprint, staff.blueprint)
+BLUEPRINTS = (assets.blueprint, health.blueprint, patient.blueprint, research.blueprint, staff.blueprint)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -1,0 +1,40 @@
+"""Cohort files for researchers, limited to the account's sites."""
+
+import io
+import tempfile
+from contextlib import ExitStack
+from typing import IO
+
+from flask import Response, send_file
+
+from pro_tracker import clock, db
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.services import exports
+from pro_tracker.services.exports import KINDS, Extent, Kind
+from pro_tracker.web import access
+from pro_tracker.web.research.blueprint import blueprint
+from pro_tracker.web.session import commit, db_session
+
+
+@blueprint.get("/results/<kind>.csv")
+@access.staff("researcher")
+def download(kind: str) -> Response:
+    """One file, written to disk first: a slow reader holds no transaction, and a failure is a page, not half a file."""
+    if kind not in KINDS:
+        raise NotFound("There is no such file. The results page lists the files there are.")
+    extent = Extent(clock.now(), frozenset(access.account().site_ids))
+    exports.note(db_session(), access.actor(), kind, extent)
+    commit()
+    with ExitStack() as unless_sent:
+        spool = unless_sent.enter_context(tempfile.TemporaryFile())
+        _write(kind, spool, extent)
+        unless_sent.pop_all()  # from here on the response closes it
+    return send_file(spool, mimetype="text/csv; charset=utf-8", as_attachment=True, download_name=f"cohort-{kind}.csv")
+
+
+def _write(kind: Kind, spool: IO[bytes], extent: Extent) -> None:
+    text = io.TextIOWrapper(spool, encoding="utf-8", newline="")
+    with db.Session() as reader:
+        exports.write(reader, kind, text, extent)
+    text.detach()
+    spool.seek(0)

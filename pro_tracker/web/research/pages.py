@@ -1,0 +1,21 @@
+"""The results page."""
+
+from flask import render_template, request
+
+from pro_tracker import clock
+from pro_tracker.domain.disclosure import LEAST_SHOWN
+from pro_tracker.services import audit
+from pro_tracker.services.results import results as cohort_results
+from pro_tracker.web import access, navigation
+from pro_tracker.web.research.blueprint import blueprint
+from pro_tracker.web.session import commit, db_session
+
+
+@blueprint.get("/results")
+@access.staff("researcher", "clinician")
+def results() -> str:
+    shown = cohort_results(db_session(), access.account(), request.args.get("site", ""))
+    audit.record(db_session(), access.actor(), "results.view", now=clock.now(), detail={"site": shown.chosen})
+    commit()
+    may_download = navigation.may_use("research.download")
+    return render_template("research/results.html", results=shown, least=LEAST_SHOWN, may_download=may_download)
