@@ -62,8 +62,9 @@ def add_patient(session: Session, now: datetime, *, event_code: str = "baseline"
     session.add(visit)
     session.flush()
     token = links.issue(session, visit.id, now=now)
+    link_id = links.find(session, token)
     session.commit()
-    return Patient(visit, token, links.find(session, token))
+    return Patient(visit, token, link_id)
 
 
 def open_link(client: FlaskClient, patient: Patient) -> TestResponse:
