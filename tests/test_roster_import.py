@@ -240,6 +240,8 @@ def test_mended_rejects_can_be_imported_as_they_are(session: Session, tmp_path: 
         ({"status": "done"}, "status"),
         ({"status": "stopped"}, "stop_reason"),
         ({"stop_reason": "tired"}, "stop_reason"),
+        ({"status": "stopped", "stop_reason": "a\0b"}, "stop_reason"),
+        ({"adverse_event": "x" * 201, "ctcae_grade": "1"}, "adverse_event"),
         ({"ondansetron_mg": "400"}, "ondansetron_mg"),
         ({"adverse_event": "nausea"}, "ctcae_grade"),
         ({"adverse_event": "nausea", "ctcae_grade": "6"}, "ctcae_grade"),

@@ -1,6 +1,7 @@
 """What the cells of a roster row mean: dates, times, numbers, one infusion. Knows no other row and no table."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
@@ -8,6 +9,7 @@ from typing import Any
 
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.services import infusion_facts
+from pro_tracker.services.enrolment_facts import LONGEST_TEXT
 from pro_tracker.services.infusion_facts import AdverseEventFacts, InfusionFacts
 
 Problems = dict[str, str]  # column -> reason
@@ -74,6 +76,15 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def read_words(text: str) -> str:
+    """A few words; lines may be broken, other control characters (PostgreSQL refuses NUL) are not words."""
+    if len(text) > LONGEST_TEXT:
+        raise Unreadable(f"This is longer than {LONGEST_TEXT} characters.")
+    if any(unicodedata.category(sign) == "Cc" and sign not in "\r\n\t" for sign in text):
+        raise Unreadable("This holds a control character. Type it again.")
+    return text
+
+
 # Bounds as the infusion table has them.
 READERS: dict[str, Callable[[str], Any]] = {
     "infusion_on": read_date,
@@ -82,9 +93,9 @@ READERS: dict[str, Callable[[str], Any]] = {
     "weight_kg": number("0.1", "499.9", "0.1"),
     "minutes": whole(1, 1440),
     "status": one_of("completed", "stopped"),
-    "stop_reason": str,
+    "stop_reason": read_words,
     "ondansetron_mg": number("0", "32", "0.1"),
-    "adverse_event": str,
+    "adverse_event": read_words,
     "ctcae_grade": whole(1, 5),
     "emergency_response": one_of("yes", "no"),
 }
