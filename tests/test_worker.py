@@ -10,7 +10,7 @@ from tests.conftest import FIELD_KEYS
 from tests.faults.sending import add_due_messages, post
 from tests.servers.process import wait_until
 from tests.servers.redis import RedisServer
-from worker.celery_app import BEAT, HOUSEKEEPING, SENDING
+from worker.celery_app import BEAT, HOUSEKEEPING, QUEUES
 
 
 @pytest.mark.slow
@@ -22,9 +22,12 @@ def test_a_worker_runs_every_scheduled_task_and_sends_what_is_due(database: str,
             running.queue.send_task(entry["task"], queue=HOUSEKEEPING)
         running.start_worker()
         wait_until(lambda: running.server.accepted.total() == 3, what="three mails", seconds=60)
-        waiting = (HOUSEKEEPING, SENDING)
-        wait_until(lambda: not queue.hlen("unacked") + sum(map(queue.llen, waiting)), what="an empty queue", seconds=60)
+        wait_until(lambda: not queue.hlen("unacked") + sum(map(queue.llen, QUEUES)), what="an empty queue", seconds=60)
         log = (running.folder / "worker.log").read_text()
     assert [line for line in log.splitlines() if "ERROR" in line or "Traceback" in line] == []
     with db.Session() as session:
         assert set(session.scalars(select(Heartbeat.part))) == {"beat", "worker", "sweep"}
+
+
+def test_housekeeping_comes_before_sending() -> None:
+    assert sorted(QUEUES) == list(QUEUES)

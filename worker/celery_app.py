@@ -21,10 +21,12 @@ BROKER_OPTIONS = {
     "visibility_timeout": 900,  # a dead worker's unfinished tasks come back after this; more than any task may take
     "unacked_restore_interval": 5,  # how often they are looked for ...
     "unacked_restore_throttle": 1,  # ... and at each of these times; by default at every tenth
+    "queue_order_strategy": "sorted",  # by name, which is the order of QUEUES
 }
 
-# A worker takes from both in turn: a thousand mails that wait must not hold up the heartbeat or what frees dead claims.
-HOUSEKEEPING, SENDING = "housekeeping", "sending"
+# Mails that wait must not hold up the heartbeat, or what frees a dead worker's claims, so a worker takes from the first
+# queue while there is anything in it. Taking turns let it grow without limit: two short tasks came for each one taken.
+QUEUES = HOUSEKEEPING, SENDING = "housekeeping", "sending"
 
 # `expires` a little short of the interval: after an outage of the worker one task of each kind waits, not hundreds.
 BEAT: dict[str, dict[str, Any]] = {
@@ -51,7 +53,7 @@ def _settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker
         "beat_schedule": BEAT,
         "timezone": "UTC",
-        "task_queues": [Queue(name, routing_key=name) for name in (HOUSEKEEPING, SENDING)],
+        "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
         "task_default_queue": HOUSEKEEPING,
         "task_routes": {"outbox.deliver": {"queue": SENDING}},
         "accept_content": ["json"],  # pickle would run what it is sent
