@@ -1,5 +1,6 @@
 """A coordinator records infusions, plans and ends courses, starts the next, and hands over the clinic's tablet."""
 
+import re
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
@@ -123,6 +124,14 @@ def test_what_cannot_be_used_is_said_at_its_field_and_nothing_typed_is_lost(
 
 
 @pytest.mark.dialects("sqlite")
+def test_the_next_infusion_starts_from_the_dose_and_weight_before(client: FlaskClient, subject: Subject) -> None:
+    record(client, subject, weight_kg="110")
+    page = client.get(f"/subjects/{subject.id}/infusions/new").text
+    assert re.search(r'name="dose_mg_per_kg"[^>]*value="0.5"', page)
+    assert re.search(r'name="weight_kg"[^>]*value="110"', page)
+    assert "Check each of them." in page
+
+
 def test_the_same_infusion_is_recorded_once(client: FlaskClient, session: Session, subject: Subject) -> None:
     record(client, subject)
     again = record(client, subject)

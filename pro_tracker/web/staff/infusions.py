@@ -1,6 +1,7 @@
 """Recording an infusion, with its adverse events and the end of the course where it ends."""
 
 import uuid
+from decimal import Decimal
 
 from flask import flash, redirect, request, url_for
 from flask_babel import gettext as _
@@ -24,8 +25,10 @@ from pro_tracker.web.staff.infusion_form import FEWEST_ROWS, MOST_ROWS, Infusion
 @access.staff("coordinator")
 def new_infusion(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
-    form = with_rows(FEWEST_ROWS)(data={"given_on": local_date(clock.now(), subject.time_zone), "status": "completed"})
-    return _page(subject, form)
+    today = local_date(clock.now(), subject.time_zone)
+    return _page(
+        subject, with_rows(FEWEST_ROWS)(data={"given_on": today, "status": "completed", **_as_before(subject)})
+    )
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/new")
@@ -39,6 +42,21 @@ def record_infusion(subject_id: uuid.UUID) -> Page | Response:
         flash(_("The infusion is recorded."))
         return redirect(url_for("staff.subject", subject_id=subject_id), 303)
     return _page(current.subject(subject_id), form)
+
+
+def _as_before(subject: Subject) -> dict[str, object]:
+    """What the infusion before was given with: five days in a row hardly differ, and the page asks to check it."""
+    course = courses.current_course(db_session(), subject)
+    if course is None or not course.infusions:
+        return {}
+    before = course.infusions[-1]
+    given = {name: getattr(before, name) for name in ("dose_mg_per_kg", "weight_kg", "ondansetron_mg")}
+    return {name: value if value is None else _short(value) for name, value in given.items()}
+
+
+def _short(value: Decimal) -> Decimal:
+    """Without the zeros that the column's scale adds: 0.5, not 0.500."""
+    return Decimal(f"{value.normalize():f}")
 
 
 def _rows_sent() -> int:
