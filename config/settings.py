@@ -19,7 +19,7 @@ class MissingSettings(ProTrackerError):
 
 
 class Settings(BaseSettings):
-    """What one installation is told by its environment. `None` means not set; `load_settings` says what a command needs."""
+    """What one installation is told by its environment. None: not set; `load_settings` says what a command needs."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     mail_from: str | None = None
     sites_file: Path = Path(__file__).with_name("sites.yaml")
     log_level: str = "INFO"
-    # How long a claimed message belongs to its worker. After that it is taken back, or shown as uncertain when it may have left.
+    # How long a claimed message belongs to its worker. Then it is taken back, or uncertain if it may have left.
     lease_seconds: int = 120
     # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
     trusted_proxies: int = 0

@@ -30,7 +30,7 @@ BLUEPRINTS = (assets.blueprint, health.blueprint, patient.blueprint, research.bl
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The web application for `settings` (by default the environment's). Raises MissingSettings once, naming all that is missing."""
+    """The web application for `settings` (by default the environment's). Raises MissingSettings naming all missing."""
     settings = settings or load_settings(*SERVICE)
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
@@ -61,7 +61,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SECRET_KEY": settings.text("secret_key"),
         "BASE_URL": settings.text("base_url"),
         "BROKER_URL": settings.text("broker_url"),
-        # A forged Host header would otherwise reach every absolute address we build. Loopback: health checks on the same machine.
+        # A forged Host header would otherwise reach every absolute address we build. Loopback: health checks beside us.
         "TRUSTED_HOSTS": [host, "localhost", "127.0.0.1"],
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "MAX_FORM_MEMORY_SIZE": 256 * 1024,

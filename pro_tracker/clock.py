@@ -1,4 +1,4 @@
-"""The one clock. Views, tasks and commands ask it; everything below the edge gets `now` as an argument. A simulation may drive it."""
+"""The one clock. Views, tasks and commands ask it; below the edge `now` is an argument. A simulation drives it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,6 +1,7 @@
 """Engine, sessions, declarative base and column types: the only module that knows the database URL.
 
-PostgreSQL is the real database. SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) is the embedded one for a demo or the smallest clinic.
+PostgreSQL is the real database. SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) is the embedded one, for a demo or the
+smallest clinic.
 """
 
 import hashlib
@@ -23,7 +24,6 @@ from sqlalchemy import (
     create_engine,
     event,
 )
-
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, Session as OrmSession, mapped_column, sessionmaker
@@ -70,7 +70,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Encrypted:
-    """A text attribute stored encrypted in a bytes column `<name>_cell`, bound to its table, column and row (`__row__`)."""
+    """A text attribute stored encrypted in a bytes column `<name>_cell`, bound to its table, column and row."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.cell = name, f"{name}_cell"
@@ -105,7 +105,7 @@ def key_ring() -> KeyRing:
 
 
 def connect(url: str, keys: KeyRing | None = None) -> Engine:
-    """Make the engine for `url`, bind `Session` to it and remember the field keys; the earlier engine, if any, is let go."""
+    """Make the engine for `url`, bind `Session` to it, remember the field keys, and let go of the earlier engine."""
     global _key_ring
     engine = make_engine(url)
     if isinstance(bound := Session.kw.get("bind"), Engine):
@@ -150,13 +150,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    # A write lock from the start: a reader that turns writer half-way would fail as busy. Long reads ask for a plain BEGIN.
+    # A write lock from the start: a reader that turns writer half-way fails as busy. Long reads ask for a plain BEGIN.
     reading = connection.get_execution_options().get("reads_only", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def reads_only(session: OrmSession) -> OrmSession:
-    """Say, before anything else, that this session's transaction only reads: an export then holds up no writer on SQLite."""
+    """Say, first thing, that this session's transaction only reads: an export then holds up no writer on SQLite."""
     session.connection(execution_options={"reads_only": True})
     return session
 
@@ -167,7 +167,7 @@ def is_postgresql(session: OrmSession) -> bool:
 
 @contextmanager
 def pipelined(session: OrmSession) -> Iterator[None]:
-    """Send the statements of this block in one round trip (psycopg pipeline mode). Their results are not to be read inside it.
+    """Send the statements of this block in one round trip (psycopg pipeline mode); their results cannot be read inside.
 
     On SQLite, where nothing travels, they run one by one. https://www.psycopg.org/psycopg3/docs/advanced/pipeline.html
     """

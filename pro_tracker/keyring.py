@@ -1,7 +1,7 @@
 """Field encryption and keyed look-up hashes. Knows keys and bytes, not tables: `db.Encrypted` binds it to columns.
 
-AES-256-GCM (NIST SP 800-38D) with a 96-bit random nonce; a cell holds key id, nonce and ciphertext. The associated data names table,
-column and row, so a value copied to another row or column does not decrypt.
+AES-256-GCM (NIST SP 800-38D) with a 96-bit random nonce; a cell holds key id, nonce and ciphertext. The associated data
+names table, column and row, so a value copied to another row or column does not decrypt.
 """
 
 import base64
@@ -60,7 +60,7 @@ class KeyRing:
         return key.id + nonce + key.cipher.encrypt(nonce, value.encode(), place.encode())
 
     def decrypt(self, cell: bytes, place: str) -> str:
-        """The text of a cell. Raises InvalidKeys when its key is not in the ring or the cell belongs to another place."""
+        """The text of a cell. Raises InvalidKeys when its key is not in the ring or it belongs to another place."""
         key = self._by_id.get(cell[:ID_BYTES])
         if key is None:
             raise InvalidKeys(

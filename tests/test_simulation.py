@@ -51,9 +51,7 @@ def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: 
     assert clock.now() > UNTIL  # the real clock tells the time again
 
 
-def test_equal_seeds_give_equal_data_and_others_do_not(
-    session: Session, migrated_sqlite: Path, tmp_path: Path
-) -> None:
+def test_equal_seeds_give_equal_data_and_others_do_not(session: Session, migrated_sqlite: Path, tmp_path: Path) -> None:
     _simulate(session, seed=3)
     first = _scores(session)
     for seed, equal in ((3, True), (4, False)):

@@ -282,7 +282,8 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("account_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'answered', 'no-longer-wanted')",
+            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'answered', "
+            "'no-longer-wanted')",
             name=op.f("ck_call_outcome"),
         ),
         sa.CheckConstraint(

@@ -1,4 +1,4 @@
-"""The pro-tracker command. Each subcommand lives in its own file and is imported when it is called, so that `score` starts without a database."""
+"""The pro-tracker command. A subcommand is imported when it is called, so that `score` starts without a database."""
 
 import importlib
 import sys
@@ -43,7 +43,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line. An expected error is one line on standard error and exit status 1; nothing was changed then."""
+    """Run the command line. An expected error is one line on standard error and exit status 1, and nothing changed."""
     try:
         group()
     except ProTrackerError as error:

@@ -1,7 +1,6 @@
-"""The audit trail: append-only, each row chained to the one before by the database itself (triggers of migration 0002)."""
+"""The audit trail: append-only, each row chained to the one before by the database (triggers of migration 0002)."""
 
 import uuid
-from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,7 +9,10 @@ from pro_tracker.db import Base, BigInt
 
 
 class AuditEvent(Base):
-    """Who did or saw what, when. Holds ids, never a name, contact or answer; foreign keys are left out so that it outlives what it tells of."""
+    """Who did or saw what, when. Holds ids, never a name, contact or answer.
+
+    Foreign keys are left out, so that it outlives what it tells of.
+    """
 
     __tablename__ = "audit_event"
     __table_args__ = (

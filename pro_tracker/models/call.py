@@ -19,7 +19,8 @@ class Call(Base):
             "reason IN ('no-contact', 'all-reminders-sent', 'send-failed', 'send-uncertain')", name="reason"
         ),
         CheckConstraint(
-            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'answered', 'no-longer-wanted')",
+            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'answered', "
+            "'no-longer-wanted')",
             name="outcome",
         ),
         CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", name="closed"),

@@ -15,7 +15,8 @@ CLAIMED = text("state = 'claimed'")
 class Message(Base):
     """One message to one subject on one channel. A reminder is one kind of it.
 
-    planned -> claimed -> sent | failed | uncertain; planned -> ended when it is no longer wanted; claimed -> planned to be tried again.
+    planned -> claimed -> sent | failed | uncertain; planned -> ended when it is no longer wanted; claimed -> planned
+    to be tried again.
     """
 
     __tablename__ = "message"

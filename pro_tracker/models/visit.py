@@ -1,4 +1,4 @@
-"""Visits: what a subject should answer and when. Stores moments; due, overdue and missed are derived from them and from now."""
+"""Visits: what a subject should answer and when. Stores moments: due, overdue and missed are derived from them."""
 
 import uuid
 from datetime import date, datetime

@@ -1,1 +1,1 @@
-"""Verbs: load rows, call the rules in domain/, change rows. They may flush, never commit; they know no Flask and no Celery."""
+"""Verbs: load rows, call the rules in domain/, change rows. They flush, never commit, and know no Flask or Celery."""

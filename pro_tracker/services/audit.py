@@ -1,4 +1,4 @@
-"""The audit trail: append an event in the caller's transaction, verify the chain. The database links the rows (migration 0002)."""
+"""The audit trail: append in the caller's transaction, verify the chain. The database links rows (migration 0002)."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.audit import AuditEvent
 
 ActorKind = Literal["account", "patient", "service", "command"]
-Detail = Mapping[str, str | int | bool | None | list[str] | list[int]]
+Detail = Mapping[str, str | int | bool | list[str] | list[int] | None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def record(
     subject_id: uuid.UUID | None = None,
     detail: Detail | None = None,
 ) -> None:
-    """Append "noun.verb" by `actor`, last thing before the commit: from here on other appenders wait for this transaction.
+    """Append "noun.verb" by `actor`, last thing before the commit: from here on other appenders wait for it.
 
     `detail` holds ids, codes and field names; never a name, a contact or an answer.
     """

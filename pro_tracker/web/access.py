@@ -1,4 +1,4 @@
-"""Who may use a route: declared at the route, enforced here before it runs. A route without a declaration serves nobody."""
+"""Who may use a route: declared at the route, enforced here before it runs. A route without one serves nobody."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Sites = Literal["own", "none"]
 
 @dataclass(frozen=True)
 class Access:
-    """Kind of visitor, for staff the roles, and whether rows are limited to the account's own sites or the route shows none."""
+    """Kind of visitor, for staff the roles, and whether rows are those of the account's own sites or there are none."""
 
     kind: Literal["public", "patient", "staff"]
     roles: frozenset[Role] = frozenset()

@@ -56,7 +56,7 @@ def _unavailable(error: OperationalError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    # The traceback goes to the log, the message does not reach the page. Parameters stay out of it: see config/logging.py.
+    # The traceback goes to the log without its message (config/logging.py), and nothing of it to the page.
     log.exception("request.failed endpoint=%s kind=%s", request.endpoint, type(error).__name__)
     return _page(500, _title(500), _advice(500))
 

@@ -18,7 +18,7 @@ def init_app(app: Flask) -> None:
 
 
 def staff_navigation() -> list[tuple[str, str, bool]]:
-    """(label, address, is this page) of the menu entries that the signed-in account may use: the routes' own declarations say which."""
+    """(label, address, is this page) of the entries that the account may use, as the routes' own declarations say."""
     return [
         (str(label), url_for(endpoint), request.endpoint == endpoint) for label, endpoint in MENU if may_use(endpoint)
     ]

@@ -1,4 +1,4 @@
-"""The request's one database session. A view commits it once, last; what is not committed is rolled back when the request ends."""
+"""The request's one database session. A view commits it once, last; what is not committed ends with the request."""
 
 from flask import Flask, current_app, g
 from sqlalchemy.orm import Session
