@@ -189,7 +189,7 @@ def download(client: FlaskClient, kind: str) -> list[dict[str, str]]:
         assert response.status_code == 200
         assert response.headers["Content-Type"].startswith("text/csv")
         assert f"cohort-{kind}.csv" in response.headers["Content-Disposition"]
-        return list(csv.DictReader(io.StringIO(response.text, newline="")))
+        return list(csv.DictReader(io.StringIO(response.get_data(as_text=True), newline="")))
 
 
 def add_patients(session: Session, clock: Clock) -> dict[str, Subject]:

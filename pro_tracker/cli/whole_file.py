@@ -21,7 +21,7 @@ def whole_file(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
         ) as stream:
             unfinished = Path(stream.name)
             try:
-                yield stream  # type: ignore[misc]
+                yield stream
             except BaseException:
                 unfinished.unlink()
                 raise

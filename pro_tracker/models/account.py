@@ -51,7 +51,7 @@ class Account(Base, UserMixin):
     sites: Mapped[list[Site]] = relationship(secondary=account_site, order_by=Site.code)
 
     @property
-    def roles(self) -> list[Role]:
+    def roles(self) -> list[Role]:  # type: ignore[override]  # the library expects a writable list
         """Flask-Security's view of the one role."""
         return [Role(self.role)]
 

@@ -105,7 +105,10 @@ RESULT_COLUMNS: tuple[Column[Finding], ...] = (
     Column("QSORRES", lambda f: f.value, "Result as collected", "items: code of the option, before any reversal"),
     Column("QSSTRESN", lambda f: f.value, "Result as a number", "items: option code; scores: raw points or T points"),
     Column(
-        "QSSE", lambda f: f.score.standard_error if f.test.stored_as == T_SCORE else None, "Its standard error", "T"
+        "QSSE",
+        lambda f: f.score.standard_error if f.score and f.test.stored_as == T_SCORE else None,
+        "Its standard error",
+        "T",
     ),
     Column("QSSTAT", lambda f: NOT_DONE if f.value is None else "", "Whether there is a result", "NOT DONE or empty"),
     Column("QSREASND", lambda f: f.reason, "Why there is no result"),
