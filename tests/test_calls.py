@@ -77,6 +77,21 @@ def test_after_a_talk_nobody_calls_again_and_after_voicemail_somebody_does(
     assert [tuple(call) for call in open_calls] == [(baseline(session, missed).id, "all-reminders-sent")]
 
 
+def test_who_was_not_reached_is_called_again_after_two_days(session: Session, clock: Clock) -> None:
+    add_baseline(session, clock, email="", mobile="")
+    calls.open_due(session, now=at(3, 6, 9))
+    call_id = session.scalars(select(Call.id)).one()
+    calls.close(session, COORDINATOR, call_id, "no-answer", now=at(3, 6, 10))
+    still_open = select(Call.id).where(Call.closed_at.is_(None))
+    calls.open_due(session, now=at(3, 8, 9))
+    assert session.scalars(still_open).all() == []
+    calls.open_due(session, now=at(3, 8, 11))
+    assert session.scalars(still_open).all() == [call_id]
+    calls.close(session, COORDINATOR, call_id, "refused", now=at(3, 8, 12))
+    calls.open_due(session, now=at(3, 12, 12))
+    assert session.scalars(still_open).all() == []
+
+
 def test_a_call_is_closed_once_with_an_outcome_that_exists(session: Session, clock: Clock) -> None:
     add_baseline(session, clock, email="", mobile="")
     calls.open_due(session, now=clock.now)

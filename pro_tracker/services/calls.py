@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.models.call import Call
@@ -17,15 +17,19 @@ from pro_tracker.services.visits import OPEN
 
 OUTCOMES = ("reached", "voicemail", "no-answer", "wrong-number", "refused", "too-ill")  # what a caller may say
 FINAL_OUTCOMES = ("reached", "refused", "too-ill")  # after these nobody calls again about the same visit
+MISSED_OUTCOMES = ("voicemail", "no-answer")  # after these somebody tries again
 TIME_TO_ANSWER = timedelta(days=1)  # after the last message, before somebody calls
+CALL_AGAIN_AFTER = timedelta(days=2)
 
 
 def open_due(session: Session, *, now: datetime) -> None:
     """Open a call for each visit that is open and unanswered and needs a person; close those that need none any more.
 
-    A failed or uncertain message needs one at once. With nothing left to send, a day after the last message.
+    A failed or uncertain message needs one at once. With nothing left to send, a day after the last message. Whoever
+    was not reached is called again after two days.
     """
     _close_settled(session, now)
+    _reopen_missed(session, now)
     due = _due(now)
     insert = insert_into(session, Call).from_select(["subject_id", "visit_id", "reason", "opened_at"], due)
     session.execute(insert.on_conflict_do_nothing(index_elements=["visit_id", "reason"]))
@@ -42,6 +46,20 @@ def close(session: Session, actor: Actor, call_id: int, outcome: str, *, now: da
     call.account_id = int(actor.id) if actor.kind == "account" else None
     detail: audit.Detail = {"call": call.id, "visit": call.visit_id, "outcome": outcome}
     audit.record(session, actor, "call.close", now=now, subject_id=call.subject_id, detail=detail)
+
+
+def _reopen_missed(session: Session, now: datetime) -> None:
+    """What came of the earlier tries stands in the audit trail."""
+    waiting = exists().where(Visit.id == Call.visit_id, OPEN, Visit.closes_at > now)
+    newer = aliased(Call)
+    superseded = exists().where(newer.visit_id == Call.visit_id, newer.id > Call.id)
+    missed = and_(Call.outcome.in_(MISSED_OUTCOMES), Call.closed_at <= now - CALL_AGAIN_AFTER)
+    session.execute(
+        update(Call)
+        .where(missed, waiting, ~superseded)
+        .values(closed_at=None, outcome=None, account_id=None, opened_at=now),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _due(now: datetime) -> Select[tuple[object, ...]]:
