@@ -69,8 +69,8 @@ _STORE_POSTGRESQL = text(
     )
     INSERT INTO audit_event (at, actor_kind, actor_id, action, subject_id, detail)
     VALUES (:at, :actor_kind, :actor_id, :action, CAST(:subject_id AS uuid), :detail)
-""".replace("::", r"\:\:")
-).bindparams(NOW)  # nosec B608  column names of our own tables
+""".replace("::", r"\:\:")  # nosec B608  only column names of our own tables are put in
+).bindparams(NOW)
 
 
 def save_answers(
