@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pro_tracker.domain.errors import ProTrackerError
@@ -18,10 +18,17 @@ class MissingSettings(ProTrackerError):
     """One or more required environment variables are not set."""
 
 
+class InvalidSettings(ProTrackerError):
+    """One or more environment variables hold something that cannot be used."""
+
+
 class Settings(BaseSettings):
     """What one installation is told by its environment. None: not set; `load_settings` says what a command needs."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    # A variable set to nothing is missing; what is wrong with a value is said without the value, which may be a secret.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = None
     broker_url: SecretStr | None = None
@@ -73,8 +80,15 @@ class Settings(BaseSettings):
 
 
 def load_settings(*needed: str) -> Settings:
-    """Read the environment once and fail once, naming every variable of `needed` that is missing."""
-    settings = Settings()
+    """Read the environment once and fail once, naming every variable of `needed` that is missing.
+
+    Raises MissingSettings, or InvalidSettings naming every variable that cannot be used and why.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = (f"{_variable(str(fault['loc'][0]))} {_reason(fault['msg'])}" for fault in error.errors())
+        raise InvalidSettings(f"{'; '.join(faults)}. See config/env.example.") from None
     missing = [name for name in needed if getattr(settings, name) is None]
     if missing:
         raise MissingSettings(_missing_message(missing))
@@ -82,5 +96,14 @@ def load_settings(*needed: str) -> Settings:
 
 
 def _missing_message(names: list[str]) -> str:
-    listed = ", ".join(PREFIX + name.upper() for name in names)
+    listed = ", ".join(_variable(name) for name in names)
     return f"Not set in the environment: {listed}. See config/env.example for what each of them is."
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _reason(message: str) -> str:
+    plain = message.removeprefix("Value error, ")
+    return plain if plain.startswith("must") else f"is unusable: {plain[:1].lower()}{plain[1:]}"

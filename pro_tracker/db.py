@@ -26,8 +26,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, Session as OrmSession, mapped_column, sessionmaker
 
+from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.keyring import KeyRing
 
 BigInt = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -42,6 +44,10 @@ NAMING = {
 
 Session = sessionmaker(expire_on_commit=False)
 _key_ring: KeyRing | None = None
+
+
+class InvalidDatabaseUrl(ProTrackerError):
+    """The database's address cannot be read."""
 
 
 class Base(DeclarativeBase):
@@ -117,7 +123,12 @@ def connect(url: str, keys: KeyRing | None = None) -> Engine:
 
 def make_engine(url: str) -> Engine:
     """An engine for PostgreSQL (psycopg 3) or SQLite with the settings this service relies on."""
-    target = make_url(url)
+    try:
+        target = make_url(url)
+    except ArgumentError:
+        raise InvalidDatabaseUrl(
+            "PRO_TRACKER_DATABASE_URL must look like postgresql://user:password@host/name or sqlite:////path/file.sqlite3"
+        ) from None
     if target.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
     if target.drivername in ("postgresql", "postgres"):

@@ -14,6 +14,7 @@ COMMANDS = {
     "export": "pro_tracker.cli.exports:export",
     "import": "pro_tracker.cli.roster:import_roster",
     "migrate": "pro_tracker.cli.database:migrate",
+    "ready": "pro_tracker.cli.ready:ready",
     "score": "pro_tracker.cli.score:score",
     "simulate": "pro_tracker.cli.simulate:simulate",
 }
@@ -47,5 +48,26 @@ def main() -> None:
     try:
         group()
     except ProTrackerError as error:
-        click.echo(f"pro-tracker: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except Exception as error:
+        advice = _database_advice(error)
+        if advice is None:
+            raise
+        _fail(advice)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"pro-tracker: {message}", err=True)
+    sys.exit(1)
+
+
+def _database_advice(error: Exception) -> str | None:
+    """What to do about a database that cannot be used; None for any other error. Loads no driver."""
+    library = sys.modules.get("sqlalchemy.exc")
+    if library is None or not isinstance(error, (library.OperationalError, library.ProgrammingError)):
+        return None
+    if "no such table" in str(error.orig) or "UndefinedTable" in type(error.orig).__name__:
+        return "The database holds no tables yet. Run: pro-tracker migrate"
+    if isinstance(error, library.OperationalError):
+        return "The database cannot be used. Check that it runs and PRO_TRACKER_DATABASE_URL. Nothing was changed."
+    return None

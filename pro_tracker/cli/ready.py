@@ -1,4 +1,4 @@
-"""`python -m pro_tracker.cli.ready`: what /readyz says, for container health checks, without asking the web server."""
+"""`pro-tracker ready`: what /readyz says, for container health checks, without asking the web server."""
 
 import sys
 
@@ -15,8 +15,8 @@ PARTS = ("database", "migrations", "worker", "beat", "broker")
 @click.command(
     epilog="""\b
 Examples:
-  python -m pro_tracker.cli.ready
-  python -m pro_tracker.cli.ready worker
+  pro-tracker ready
+  pro-tracker ready worker
 """
 )
 @click.argument("names", nargs=-1, type=click.Choice(PARTS), metavar="[PART]...")
@@ -33,7 +33,3 @@ def ready(names: tuple[str, ...]) -> None:
     for part in asked:
         click.echo(f"{part.name}: {'ready' if part.ok else part.note or 'not ready'}")
     sys.exit(0 if all(part.ok for part in asked) else 1)
-
-
-if __name__ == "__main__":
-    ready()

@@ -1,0 +1,55 @@
+"""The environment: what is missing or unusable is said once, in one line, without the value."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config.settings import DATABASE, SERVICE, InvalidSettings, MissingSettings, load_settings
+
+
+def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SERVICE:
+        monkeypatch.delenv(f"PRO_TRACKER_{name.upper()}", raising=False)
+    with pytest.raises(MissingSettings) as refused:
+        load_settings(*SERVICE)
+    assert all(f"PRO_TRACKER_{name.upper()}" in str(refused.value) for name in SERVICE)
+
+
+def test_a_variable_set_to_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRO_TRACKER_DATABASE_URL", "")
+    with pytest.raises(MissingSettings, match="PRO_TRACKER_DATABASE_URL"):
+        load_settings(*DATABASE)
+
+
+def test_what_is_wrong_is_said_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRO_TRACKER_SECRET_KEY", "hush")
+    monkeypatch.setenv("PRO_TRACKER_BASE_URL", "clinic")
+    monkeypatch.setenv("PRO_TRACKER_LEASE_SECONDS", "soon")
+    with pytest.raises(InvalidSettings) as refused:
+        load_settings()
+    message = str(refused.value)
+    assert "PRO_TRACKER_SECRET_KEY must be at least 32 characters" in message
+    assert "PRO_TRACKER_BASE_URL must be a web address" in message
+    assert "PRO_TRACKER_LEASE_SECONDS is unusable" in message
+    assert not any(value in message for value in ("hush", "soon"))
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("nonsense", "must look like postgresql://"),
+        ("postgresql://nobody@127.0.0.1:1/nothing", "Check that it runs"),
+        ("sqlite://", "Run: pro-tracker migrate"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_line_that_says_what_to_do(url: str, advice: str) -> None:
+    environment = {**os.environ, "PRO_TRACKER_DATABASE_URL": url, "PRO_TRACKER_FIELD_KEYS": "A" * 43 + "="}
+    command = [sys.executable, "-c", "import sys; from pro_tracker.cli import main; sys.argv[0] = 'x'; main()"]
+    ended = subprocess.run(
+        [*command, "export", "long", "--out", "-"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert advice in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
