@@ -272,7 +272,8 @@ def test_answers_entered_in_error_are_not_shown(session: Session, subject: Subje
 def test_before_any_answer_the_page_says_so(client: FlaskClient, session: Session, clock: Clock) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 10))
     page = open_page(client, session, subject)
-    assert "Pain interference: no score yet." in page
+    assert "No answers yet." in page
+    assert "<svg" not in page
 
 
 @pytest.mark.dialects("sqlite")

@@ -79,6 +79,10 @@ class ScaleTrend:
     series: tuple[Series, ...]
 
     @property
+    def has_scores(self) -> bool:
+        return any(each.scored for each in self.series)
+
+    @property
     def is_main(self) -> bool:
         """Whether it stands for itself: a part of a total does not."""
         return self.scale.code == "total" or all(each.code != "total" for each in self.instrument.scales)
