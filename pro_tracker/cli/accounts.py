@@ -5,7 +5,7 @@ from typing import TextIO
 import click
 
 from pro_tracker import clock
-from pro_tracker.cli.database import open_session
+from pro_tracker.cli.connection import open_session
 from pro_tracker.models.account import Role
 from pro_tracker.services import accounts
 from pro_tracker.services.accounts import AccountFacts

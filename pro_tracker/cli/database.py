@@ -1,29 +1,12 @@
-"""`pro-tracker migrate`, and how every command opens the database."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""`pro-tracker migrate`: the newest tables, and the sites that the clinic lists."""
 
 import click
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from config.settings import DATABASE, Settings, load_settings
+from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
+from pro_tracker.cli.connection import connect
 from pro_tracker.migrate import upgrade
 from pro_tracker.services import definitions, sites
-
-
-@contextmanager
-def open_session() -> Iterator[Session]:
-    """A session on the configured database. The command commits; without a commit nothing is changed."""
-    connect(load_settings(*DATABASE))
-    with db.Session() as session:
-        yield session
-
-
-def connect(settings: Settings) -> Engine:
-    """Bind `db.Session` to the database and the field keys of `settings`."""
-    return db.connect(settings.text("database_url"), settings.key_ring())
 
 
 @click.command(

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from pro_tracker import clock
-from pro_tracker.cli.database import open_session
+from pro_tracker.cli.connection import open_session
 from pro_tracker.demo import data, ports
 from pro_tracker.demo.installation import Installation, claim, clear
 from pro_tracker.demo.processes import supervise

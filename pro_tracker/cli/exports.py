@@ -7,7 +7,7 @@ import click
 
 from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
-from pro_tracker.cli.database import connect
+from pro_tracker.cli.connection import connect
 from pro_tracker.cli.progress import progress
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.services import export_rows, exports

@@ -6,7 +6,7 @@ import click
 
 from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
-from pro_tracker.cli.database import connect
+from pro_tracker.cli.connection import connect
 from pro_tracker.services import readiness
 
 PARTS = ("database", "migrations", "worker", "beat", "broker")

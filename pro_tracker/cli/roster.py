@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pro_tracker import clock
-from pro_tracker.cli.database import open_session
+from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.errors import InvalidInput

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
-from pro_tracker.cli.database import connect
+from pro_tracker.cli.connection import connect
 from pro_tracker.simulation.run import run
 
 EPILOG = """\b

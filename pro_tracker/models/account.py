@@ -3,7 +3,6 @@
 import enum
 from datetime import datetime
 
-from flask_security.core import UserMixin
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -19,10 +18,6 @@ class Role(enum.StrEnum):
     RESEARCHER = "researcher"
     ADMINISTRATOR = "administrator"
 
-    def get_permissions(self) -> set[str]:
-        """Flask-Security asks each role for these; ours has none beside itself."""
-        return set()
-
 
 account_site = Table(
     "account_site",
@@ -32,7 +27,7 @@ account_site = Table(
 )
 
 
-class Account(Base, UserMixin):
+class Account(Base):
     """One member of staff: one role, bound to the sites whose subjects the account may see."""
 
     __tablename__ = "account"
@@ -49,11 +44,6 @@ class Account(Base, UserMixin):
     fs_uniquifier: Mapped[str] = mapped_column(unique=True)  # changing it ends every session of the account
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sites: Mapped[list[Site]] = relationship(secondary=account_site, order_by=Site.code)
-
-    @property
-    def roles(self) -> list[Role]:  # type: ignore[override]  # the library expects a writable list
-        """Flask-Security's view of the one role."""
-        return [Role(self.role)]
 
     @property
     def site_ids(self) -> list[int]:

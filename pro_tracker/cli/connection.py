@@ -1,0 +1,23 @@
+"""How every command opens the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from config.settings import DATABASE, Settings, load_settings
+from pro_tracker import db
+
+
+@contextmanager
+def open_session() -> Iterator[Session]:
+    """A session on the configured database. The command commits; without a commit nothing is changed."""
+    connect(load_settings(*DATABASE))
+    with db.Session() as session:
+        yield session
+
+
+def connect(settings: Settings) -> Engine:
+    """Bind `db.Session` to the database and the field keys of `settings`."""
+    return db.connect(settings.text("database_url"), settings.key_ring())
