@@ -97,7 +97,7 @@ def test_the_table_at_the_top_says_where_each_scale_stands(
     assert row_of(page, "Pain interference") == [
         "Pain interference T-score", "Better", "−5.4", "66.9", "61.5 moderate", "3 months",
     ]  # fmt: skip
-    assert row_of(page, "Fatigue")[1:3] == ["Within error", "±0"]
+    assert row_of(page, "Fatigue")[1:3] == ["Within error", "±0.0"]
     assert row_of(page, "Pain catastrophizing")[1:] == ["Better", "−13", "26", "13", "3 months"]
     assert row_of(page, "Pain intensity")[1:3] == ["Too small", "−1"]
     assert row_of(page, "Impression of change")[1:] == ["Much better", "–", "–", "2", "3 months"]
@@ -227,7 +227,7 @@ def test_a_second_course_is_judged_from_its_own_baseline(
     assert row_of(page, "Pain interference")[1:] == [
         "Better",
         "−10.1",
-        "77",
+        "77.0",
         "66.9 moderate",
         "Last infusion, course 2",
     ]

@@ -15,7 +15,7 @@ from pro_tracker.domain.study_days import date_of, study_day
 from pro_tracker.services.trends import Point, ScaleTrend, Series, Trend
 
 WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 40, 628, 24, 244
+LEFT, RIGHT, TOP, BOTTOM = 40, 505, 24, 244  # the names of the bands stand to the right, where no point can be
 SHORTEST_SPAN = 28  # days; a single point would otherwise fill the axis
 DAY_STEPS = (7, 14, 30, 60, 90, 180, 365, 730)
 VALUE_STEPS = (1, 2, 5, 10, 20)

@@ -31,9 +31,9 @@ class Meaning:
     kind: str
 
 
-def number(value: float | None) -> str:
-    """A score in the reader's notation, without needless decimals; a dash for none."""
-    return "–" if value is None else format_decimal(round(value, 1), format="#,##0.#")
+def number(value: float | None, *, t: bool = False) -> str:
+    """A score in the reader's notation; T-scores and their errors always with one decimal. A dash for none."""
+    return "–" if value is None else format_decimal(round(value, 1), format="#,##0.0" if t else "#,##0.#")
 
 
 def whole(value: int) -> str:
@@ -46,9 +46,9 @@ def dose(value: Decimal | None) -> str:
     return "–" if value is None else str(format_decimal(value.normalize(), format="#,##0.###"))
 
 
-def signed(value: float) -> str:
-    """A difference with its sign: +2.0 or −7.2 with a real minus."""
-    return ("+" if value > 0 else "−" if value < 0 else "±") + number(abs(value))
+def signed(value: float, *, t: bool = False) -> str:
+    """A difference with its sign: +2 or, in T points, −7.0, with a real minus."""
+    return ("+" if value > 0 else "−" if value < 0 else "±") + number(abs(value), t=t)
 
 
 def band_name(code: str) -> str:
@@ -74,8 +74,9 @@ def reading(trend: ScaleTrend) -> str:
     if trend.scale.responder_rule is not None:
         return _rating_sentence(trend, latest)
     if latest.change is None:
+        value = number(latest.value, t=trend.scale.has_t)
         return _("%(event)s: %(scale)s is %(value)s; this course has no baseline to compare it with.",
-                 scale=trend.title, value=number(latest.value), event=latest.event_title)  # fmt: skip
+                 scale=trend.title, value=value, event=latest.event_title)  # fmt: skip
     return f"{latest.event_title}: {_moved(trend, latest.change)}{_verdict(latest.change)}"
 
 
@@ -108,7 +109,7 @@ def _only_baseline(trend: ScaleTrend, series: Series) -> str:
     if series.baseline is None:
         return _("%(scale)s: no score yet.", scale=trend.title)
     return _("%(scale)s is %(value)s at baseline; nothing to compare it with yet.",
-             scale=trend.title, value=number(series.baseline.value))  # fmt: skip
+             scale=trend.title, value=number(series.baseline.value, t=trend.scale.has_t))  # fmt: skip
 
 
 def _rating_sentence(trend: ScaleTrend, latest: Point) -> str:
@@ -123,7 +124,7 @@ def _moved(trend: ScaleTrend, change: Change) -> str:
     if change.difference == 0:
         return _("%(scale)s is the same as at baseline", scale=trend.title)
     size = abs(change.difference)
-    told = {"scale": trend.title, "points": number(size)}
+    told = {"scale": trend.title, "points": number(size, t=trend.scale.has_t)}
     count = 1 if size == 1 else 2
     if change.difference < 0:
         return ngettext("%(scale)s fell %(points)s point since baseline",
