@@ -6,8 +6,6 @@ smallest clinic.
 
 import hashlib
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, overload
 
@@ -190,17 +188,3 @@ def reads_only(session: OrmSession) -> OrmSession:
 
 def is_postgresql(session: OrmSession) -> bool:
     return session.get_bind().dialect.name == "postgresql"
-
-
-@contextmanager
-def pipelined(session: OrmSession) -> Iterator[None]:
-    """Send the statements of this block in one round trip (psycopg pipeline mode); their results cannot be read inside.
-
-    On SQLite, where nothing travels, they run one by one. https://www.psycopg.org/psycopg3/docs/advanced/pipeline.html
-    """
-    if not is_postgresql(session):
-        yield
-        return
-    driver: Any = session.connection().connection.driver_connection
-    with driver.pipeline():
-        yield

@@ -9,6 +9,7 @@ from pro_tracker.domain.errors import ProTrackerError
 
 COMMANDS = {
     "account": "pro_tracker.cli.accounts:account",
+    "audit": "pro_tracker.cli.audit:audit",
     "check": "pro_tracker.cli.check:check",
     "demo": "pro_tracker.cli.demo:demo",
     "export": "pro_tracker.cli.exports:export",

@@ -67,11 +67,12 @@ def append(session: Session, values: Mapping[str, Any]) -> None:
 
 def first_broken(session: Session) -> int | None:
     """The id of the first event whose hash or link to the one before does not hold; None when the whole chain does."""
-    previous = ""
-    for event in session.scalars(select(AuditEvent).order_by(AuditEvent.id).execution_options(yield_per=1000)):
-        if event.previous_hash != previous or event.hash != chain_hash(event, previous):
-            return event.id
-        previous = event.hash
+    previous, rows = "", select(AuditEvent).order_by(AuditEvent.id).execution_options(yield_per=1000)
+    with session.scalars(rows) as events:
+        for event in events:
+            if event.previous_hash != previous or event.hash != chain_hash(event, previous):
+                return event.id
+            previous = event.hash
     return None
 
 

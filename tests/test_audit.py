@@ -1,0 +1,65 @@
+"""The audit trail: chained by the database, closed to changes, and checked by a command."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from pro_tracker.cli.audit import audit as command
+from pro_tracker.db import is_postgresql
+from pro_tracker.models.audit import AuditEvent
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from tests.conftest import FIELD_KEYS
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def trail(session: Session) -> Session:
+    for number in range(4):
+        audit.record(
+            session, Actor("command", "test"), "thing.do", now=NOW, subject_id=uuid.uuid4(), detail={"number": number}
+        )
+    session.commit()
+    return session
+
+
+def test_each_event_carries_the_hash_of_the_one_before(trail: Session) -> None:
+    events = trail.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
+    assert [event.previous_hash for event in events] == ["", *(event.hash for event in events[:-1])]
+    assert audit.first_broken(trail) is None
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit_event SET action = 'thing.hide'", "DELETE FROM audit_event"])
+def test_the_database_refuses_to_change_or_remove_an_event(trail: Session, change: str) -> None:
+    with pytest.raises(DBAPIError, match="append-only"):
+        trail.execute(text(change))
+
+
+def test_a_change_behind_the_triggers_is_found_by_the_command(
+    trail: Session, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRO_TRACKER_DATABASE_URL", database)
+    monkeypatch.setenv("PRO_TRACKER_FIELD_KEYS", FIELD_KEYS)
+    whole = CliRunner().invoke(command)
+    assert (whole.exit_code, whole.output) == (0, "The audit trail is whole.\n")
+    third = trail.scalars(select(AuditEvent.id).order_by(AuditEvent.id)).all()[2]
+    _without_triggers(trail)
+    trail.execute(text("UPDATE audit_event SET detail = '{}' WHERE id = :id"), {"id": third})
+    trail.commit()
+    broken = CliRunner().invoke(command)
+    assert broken.exit_code == 1
+    assert f"breaks at event {third}" in broken.output
+
+
+def _without_triggers(session: Session) -> None:
+    """What somebody with the owner's rights could do."""
+    if is_postgresql(session):
+        session.execute(text("ALTER TABLE audit_event DISABLE TRIGGER ALL"))
+    else:
+        session.execute(text("DROP TRIGGER audit_event_refuse_update"))
