@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from tests.servers.process import answers, end, free_port, start, wait_until
 
 FORM = "application/x-www-form-urlencoded"
-TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 
 @dataclass
@@ -35,12 +35,13 @@ class Served:
 
 @dataclass
 class Browser:
-    """One person's browser without script."""
+    """One person's browser without script. `received` counts the bytes of its pages, headers and redirects included."""
 
     served: Served
     cookie: str = ""
     path: str = ""
     page: str = ""
+    received: int = 0
 
     def open(self, path: str) -> None:
         """Go to a page and follow where it leads."""
@@ -54,7 +55,10 @@ class Browser:
 
     def _request(self, address: str, body: bytes = b"") -> None:
         response, self.page = self.served.call(address, body, cookie=self.cookie)
-        self.cookie = (response.headers["Set-Cookie"] or self.cookie).partition(";")[0]
+        self.received += len(self.page.encode()) + len(bytes(response.headers))
+        for cookie in response.headers.get_all("Set-Cookie", ()):
+            if cookie.startswith("session="):
+                self.cookie = cookie.partition(";")[0]
         self.path = address.partition(" ")[2]
         if response.status in (302, 303):
             self.open(response.headers["Location"])

@@ -1,4 +1,4 @@
-"""What an export costs: time at 1,000 subjects, peak memory at 1,000 and at 4,000. Run: python -m benchmarks.exports
+"""What an export costs: time at 1,000 subjects, peak memory at 1,000 and at 4,000. Run: python -m benchmarks exports
 
 On a real PostgreSQL, through the command itself (start of Python included) and through the service alone.
 """
@@ -39,7 +39,6 @@ def main() -> None:
     try:
         url = server.url("postgres")
         migrate.upgrade(db.connect(url))
-        print(machine())
         _grow(0, SMALL)
         small = {kind: _measured(kind, url, folder) for kind in KINDS}
         _grow(SMALL, LARGE)
@@ -100,7 +99,9 @@ def _run(command: list[str], url: str) -> str:
 
 
 def _print(small: dict[Kind, Measured], large: dict[Kind, float]) -> None:
-    print(f"\nExport of {SMALL} subjects, seconds: median (fastest to slowest of {ROUNDS}); aim: under 2 s")
+    print(
+        f"Export of {SMALL} subjects, seconds: median (fastest to slowest of {ROUNDS}); aim: under 2 s\n  {machine()}"
+    )
     titles = ("service alone", "its CPU", "whole command")
     print(" " * 10 + "".join(f"{title:>24}" for title in titles) + f"{f'peak MB at {SMALL}':>18}{f'at {LARGE}':>10}")
     for kind, each in small.items():
@@ -110,7 +111,3 @@ def _print(small: dict[Kind, Measured], large: dict[Kind, float]) -> None:
 
 def _spread(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,8 @@
-"""Due messages through Celery, Redis and SMTP while workers are killed. Run: python -m benchmarks.sending
+"""Due messages through Celery, Redis and SMTP while workers are killed. Run: python -m benchmarks sending
 
 PostgreSQL with durable commits; the truth is what the mail server accepted.
 """
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,14 +18,9 @@ from tests.servers.redis import RedisServer
 LEASE_SECONDS = 15  # what a killed worker had claimed waits so long
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1, help="draws the moments of the kills")
-    options = parser.parse_args()
-    show(run(options.messages, options.kills, options.seed))
+def main(messages: int = 10_000, kills: int = 50, seed: int = 1) -> None:
+    """Print the table; `seed` draws the moments of the kills."""
+    show(run(messages, kills, seed))
 
 
 def run(messages: int, kills: int, seed: int) -> Outcome:
@@ -63,7 +57,3 @@ def show(found: Outcome) -> None:
     }
     for name, value in rows.items():
         print(f"  {name:<58} {value:8}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What answering costs: a complete submit against the barest view that stores something, one answer, a whole visit.
 
-CPU of gunicorn and of a real PostgreSQL with durable commits, over HTTP. Run: python -m benchmarks.submit
+CPU of gunicorn and of a real PostgreSQL with durable commits, over HTTP. Run: python -m benchmarks submit
 """
 
 import json
@@ -36,13 +36,23 @@ _record_numbers = count(1)
 
 def main() -> None:
     """Print the table."""
+    with service() as (app, server, full), served("bare", server.folder) as bare:
+        table(app, [pid_of(server), full.pid, bare.pid], full, bare)
+
+
+@contextmanager
+def service() -> Iterator[tuple[Flask, PostgresqlServer, Served]]:
+    """The service in this process and behind gunicorn, on a database of its own."""
     with ExitStack() as stack:
         server = stack.enter_context(durable_server())
         os.environ.update(environment(server, stack.enter_context(protocol_folder())))
         app = prepare(server)
-        full, bare = (stack.enter_context(served(name, server.folder)) for name in ("full", "bare"))
-        assert server.process is not None  # nosec B101  it was just started
-        table(app, [server.process.pid, full.pid, bare.pid], full, bare)
+        yield app, server, stack.enter_context(served("full", server.folder))
+
+
+def pid_of(server: PostgresqlServer) -> int:
+    assert server.process is not None  # it was just started
+    return server.process.pid
 
 
 def table(app: Flask, servers: list[int], full: Served, bare: Served) -> None:
@@ -96,12 +106,16 @@ def whole_visits(full: Served) -> Steps:
 
 def walk(browser: Browser, patient: Patient) -> None:
     browser.open(f"/v/{patient.token}")
-    browser.submit({f"birth_date-{part}": str(getattr(BIRTH_DATE, part)) for part in ("day", "month", "year")})
+    give_birth_date(browser)
     for _ in range(N_ITEMS):
         browser.submit({"answer": "2"})
     browser.submit({})
     if browser.path != "/visit/sent":
         raise RuntimeError(f"the visit ended at {browser.path}")
+
+
+def give_birth_date(browser: Browser) -> None:
+    browser.submit({f"birth_date-{part}": str(getattr(BIRTH_DATE, part)) for part in ("day", "month", "year")})
 
 
 def round_trips(app: Flask) -> int:
@@ -171,7 +185,7 @@ def environment(server: PostgresqlServer, folder: Path) -> dict[str, str]:
     """What this process and gunicorn's read."""
     settings = {
         "DATABASE_URL": server.url("benchmark"),
-        "BROKER_URL": "redis://127.0.0.1:9/0",
+        "BROKER_URL": "memory://",  # answering needs none
         "SMTP_URL": "smtp://127.0.0.1:9",
         "BASE_URL": "http://localhost",
         "SECRET_KEY": "a secret for benchmarks and for nothing else",
@@ -203,7 +217,3 @@ def durable_server() -> Iterator[PostgresqlServer]:
     finally:
         server.stop()
         shutil.rmtree(server.folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()

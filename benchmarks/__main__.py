@@ -1,0 +1,38 @@
+"""`make bench`: every benchmark, or the ones that are named."""
+
+import argparse
+from collections.abc import Callable
+
+from benchmarks import exports, pages, sending, submit
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "submit": lambda _options: submit.main(),
+    "pages": lambda _options: pages.main(),
+    "exports": lambda _options: exports.main(),
+    "sending": lambda options: sending.main(options.messages, options.kills),
+}
+EXAMPLES = """examples:
+  python -m benchmarks
+  python -m benchmarks submit pages
+  python -m benchmarks sending --messages 10000 --kills 50
+  make bench ARGS="exports"
+"""
+
+
+def main() -> None:
+    """Run them one after the other."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("benchmarks", description=__doc__, epilog=EXAMPLES, formatter_class=formatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; by default all")
+    parser.add_argument("--messages", type=int, default=1_000, help="to send (default: %(default)s; full size: 10000)")
+    parser.add_argument("--kills", type=int, default=5, help="of workers while they send (default: %(default)s)")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
+    for name in options.names or BENCHMARKS:
+        BENCHMARKS[name](options)
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    main()
