@@ -35,7 +35,7 @@ class Column(Generic[Record]):
 
 @dataclass(frozen=True, slots=True)
 class Group(Generic[Record]):
-    """Columns that follow each other. With `part` they tell of a part that many rows share; such groups come first."""
+    """Columns that follow each other. With `part` they tell of a part of the record, which many rows may share."""
 
     columns: tuple[Column[Any], ...]
     part: Callable[[Record], Hashable] | None = None
@@ -56,20 +56,24 @@ class Test:
     stored_as: str = ""  # column of the score row
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What came of a test, or why nothing did; `score` for a T-score or a raw score."""
+
+    value: float | int | None = None
+    reason: str = ""
+    text_valid: bool | None = None
+    score: Row[Any] | None = None
+    is_t: bool = False
+
+
 @dataclass(slots=True)
 class Finding:
-    """One row of the long file: the result of one test at one visit, or why there is none."""
+    """One row of the long file: the result of one test at one visit."""
 
     visit: VisitRecord
     test: Test
-    value: float | int | None = None
-    reason: str = ""
-    response: Row[Any] | None = None
-    score: Row[Any] | None = None
-
-
-def _text_valid(finding: Finding) -> str:
-    return _yes_no(finding.response.text_pack_validated) if finding.response else ""
+    result: Result
 
 
 def _yes_no(value: bool | None) -> str:
@@ -101,28 +105,25 @@ TEST_COLUMNS: tuple[Column[Test], ...] = (
     Column("QSEVLINT", lambda t: t.instrument.recall_period, "Recall period", "ISO 8601 duration before the answers"),
 )
 
-RESULT_COLUMNS: tuple[Column[Finding], ...] = (
-    Column("QSORRES", lambda f: f.value, "Result as collected", "items: code of the option, before any reversal"),
-    Column("QSSTRESN", lambda f: f.value, "Result as a number", "items: option code; scores: raw points or T points"),
+RESULT_COLUMNS: tuple[Column[Result], ...] = (
+    Column("QSORRES", lambda r: r.value, "Result as collected", "items: code of the option, before any reversal"),
+    Column("QSSTRESN", lambda r: r.value, "Result as a number", "items: option code; scores: raw points or T points"),
+    Column("QSSE", lambda r: r.score.standard_error if r.score and r.is_t else None, "Its standard error", "T"),
+    Column("QSSTAT", lambda r: NOT_DONE if r.value is None else "", "Whether there is a result", "NOT DONE or empty"),
+    Column("QSREASND", lambda r: r.reason, "Why there is no result"),
+    Column("NANSWERED", lambda r: r.score.n_answered if r.score else None, "Items answered of the scale", "count"),
+    Column("NITEMS", lambda r: r.score.n_items if r.score else None, "Items of the scale", "count"),
+    Column("PRORATED", lambda r: _yes_no(r.score.prorated) if r.score else "", "Pro-rated for missing items", "Y, N"),
+    Column("SCOREVER", lambda r: r.score.scoring_version if r.score else "", "Version of the scoring rules"),
     Column(
-        "QSSE",
-        lambda f: f.score.standard_error if f.score and f.test.stored_as == T_SCORE else None,
-        "Its standard error",
-        "T",
+        "TEXTVALID", lambda r: _yes_no(r.text_valid), "Wording asked with is validated", "Y, N: demonstration wording"
     ),
-    Column("QSSTAT", lambda f: NOT_DONE if f.value is None else "", "Whether there is a result", "NOT DONE or empty"),
-    Column("QSREASND", lambda f: f.reason, "Why there is no result"),
-    Column("NANSWERED", lambda f: f.score.n_answered if f.score else None, "Items answered of the scale", "count"),
-    Column("NITEMS", lambda f: f.score.n_items if f.score else None, "Items of the scale", "count"),
-    Column("PRORATED", lambda f: _yes_no(f.score.prorated) if f.score else "", "Pro-rated for missing items", "Y, N"),
-    Column("SCOREVER", lambda f: f.score.scoring_version if f.score else "", "Version of the scoring rules"),
-    Column("TEXTVALID", _text_valid, "Wording asked with is validated", "Y, N: demonstration wording"),
 )
 
 LONG: tuple[Group[Finding], ...] = (
     Group(VISIT_COLUMNS, lambda f: f.visit),
     Group(TEST_COLUMNS, lambda f: f.test),
-    Group(RESULT_COLUMNS),
+    Group(RESULT_COLUMNS, lambda f: f.result),
 )
 
 
@@ -161,20 +162,26 @@ def findings(record: VisitRecord) -> Iterator[Finding]:
     for code in record.protocol.event(record.event_code).battery:
         response = record.responses.get(code)
         if response is None:
-            yield Finding(record, named_tests(code).not_done, reason=record.reason or "not-asked")
+            yield Finding(record, named_tests(code).not_done, Result(reason=record.reason or "not-asked"))
         else:
             yield from _answered(record, named_tests(code, response.instrument_version), response)
 
 
 def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator[Finding]:
-    answers = response.answers
+    answers, text_valid = response.answers, response.text_pack_validated
     for test in tests.items:
-        value = answers.get(test.code)
-        yield Finding(record, test, value, SKIPPED if value is None else "", response)
+        yield Finding(record, test, _item_result(answers.get(test.code), text_valid))
     for test in tests.scores:
         score = record.scores.get((test.instrument.code, test.scale))
         if score is not None:
-            yield Finding(record, test, getattr(score, test.stored_as), score.reason or "", response, score)
+            value, is_t = getattr(score, test.stored_as), test.stored_as == T_SCORE
+            yield Finding(record, test, Result(value, score.reason or "", text_valid, score, is_t))
+
+
+@cache
+def _item_result(value: int | None, text_valid: bool) -> Result:
+    """One for all equal answers: two thirds of the long file's rows end in one of a dozen results."""
+    return Result(value, SKIPPED if value is None else "", text_valid)
 
 
 TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (

@@ -70,32 +70,27 @@ def _hold_snapshot(session: Session) -> None:
 
 def _write(out: IO[str], layout: Iterable[Group[Record]], rows: Iterable[Record]) -> int:
     groups = tuple(layout)
-    writer = csv.writer(out)
-    writer.writerow([column.name for group in groups for column in group.columns])
-    own = _cells_of([column for group in groups if group.part is None for column in group.columns])
-    shared = [(group.part, _text_of(group.columns)) for group in groups if group.part is not None]
+    csv.writer(out).writerow([column.name for group in groups for column in group.columns])
+    parts = [(group.part or _whole, _text_of(group.columns)) for group in groups]
     written = 0
     for row in rows:
-        for part, text in shared:
-            out.write(text(part(row)))
-        writer.writerow(own(row))
+        out.write(",".join([text(part(row)) for part, text in parts]) + "\r\n")
         written += 1
     return written
 
 
-def _cells_of(columns: Iterable[Column[Any]]) -> Callable[[Any], list[Cell]]:
-    getters = [column.get for column in columns]
-    return lambda row: [harmless(get(row)) for get in getters]
+def _whole(record: Record) -> Record:
+    return record
 
 
 def _text_of(columns: Iterable[Column[Any]]) -> Callable[[Any], str]:
-    """Shared cells as the text that begins their rows: two thirds of the long file need not be made again and again."""
-    cells = _cells_of(columns)
+    """These cells of a part as CSV text, made once for rows that share the part: most of the long file's text."""
+    getters = [column.get for column in columns]
 
     @lru_cache(SHARED_AT_A_TIME)
     def text(part: Any) -> str:
         line = io.StringIO()
-        csv.writer(line, lineterminator=",").writerow(cells(part))
+        csv.writer(line, lineterminator="").writerow([harmless(get(part)) for get in getters])
         return line.getvalue()
 
     return text
