@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROUNDS, PER_ROUND, WARM_UP = 15, 20, 2
+ROUNDS, PER_ROUND, WARM_UP = 25, 20, 2
 Steps = Iterator[None]  # the first step of a round prepares and is not measured; each step after it is one request
 
 
