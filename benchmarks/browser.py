@@ -68,7 +68,8 @@ class Browser:
 def served(name: str, folder: Path) -> Iterator[Served]:
     """The application `name` of benchmarks/apps.py behind one gunicorn process, as config/gunicorn.py sets it up."""
     port = free_port()
-    options = ["--config", "python:config.gunicorn", "--bind", f"127.0.0.1:{port}"]
+    # Only the connection stays open longer than in production: making the visits to be measured takes a while.
+    options = ["--config", "python:config.gunicorn", "--bind", f"127.0.0.1:{port}", "--keep-alive", "600"]
     log = folder / f"{name}.log"
     process = start([sys.executable, "-m", "gunicorn", *options, f"benchmarks.apps:{name}()"], log=log)
     try:
