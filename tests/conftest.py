@@ -35,6 +35,7 @@ pytest_plugins = [
     "tests.servers.redis",
     "tests.servers.smtp",
     "tests.servers.web",
+    "tests.outgoing",  # after the servers that it uses
 ]
 
 DIALECTS = ("sqlite", "postgresql")

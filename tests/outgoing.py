@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.course import Course
@@ -99,3 +100,16 @@ class Dying:
         raise KeyboardInterrupt
 
     def close(self) -> None: ...
+
+
+@pytest.fixture
+def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
+    """The sending side of the test's installation."""
+    with sending(session, clock, smtp_server) as post:
+        yield post
+
+
+@pytest.fixture
+def course(session: Session, clock: Clock) -> Course:
+    """A course whose baseline is due now."""
+    return add_baseline(session, clock)

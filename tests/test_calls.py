@@ -1,6 +1,5 @@
 """The call list: what messages cannot do comes to people, once, and goes again when nobody is needed."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,20 +13,8 @@ from pro_tracker.models.message import Message
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.services import calls
 from tests.conftest import Clock
-from tests.outgoing import Post, add_baseline, at, baseline, sending
+from tests.outgoing import Post, add_baseline, at, baseline
 from tests.schedule import COORDINATOR
-from tests.servers.smtp import SmtpServer
-
-
-@pytest.fixture
-def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
-    with sending(session, clock, smtp_server) as post:
-        yield post
-
-
-@pytest.fixture
-def course(session: Session, clock: Clock) -> Course:
-    return add_baseline(session, clock)
 
 
 def test_a_subject_nobody_can_write_to_is_called_from_the_opening_on(session: Session, clock: Clock) -> None:

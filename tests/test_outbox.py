@@ -1,7 +1,6 @@
 """Claims, leases and attempts: each message has one sender at a time, and what may have left is not sent again."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import select
@@ -15,20 +14,8 @@ from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.services import calls, outbox
 from tests.conftest import Clock
-from tests.outgoing import LEASE, Answering, Dying, Post, add_baseline, baseline, sending
+from tests.outgoing import LEASE, Answering, Dying, Post, add_baseline, baseline
 from tests.schedule import messages_of
-from tests.servers.smtp import SmtpServer
-
-
-@pytest.fixture
-def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
-    with sending(session, clock, smtp_server) as post:
-        yield post
-
-
-@pytest.fixture
-def course(session: Session, clock: Clock) -> Course:
-    return add_baseline(session, clock)
 
 
 def test_two_claims_at_once_share_the_rows_between_them(session: Session, clock: Clock) -> None:

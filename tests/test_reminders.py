@@ -1,7 +1,7 @@
 """From a due message to an accepted mail: still wanted, in the right words, sent once, tried again when it failed."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -18,20 +18,8 @@ from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services import calls, handover, links, outbox, visits
 from tests.conftest import Clock
-from tests.outgoing import BASE_URL, DUE, SENDER, Post, add_baseline, at, baseline, sending
+from tests.outgoing import BASE_URL, DUE, SENDER, Post, add_baseline, at, baseline
 from tests.schedule import messages_of
-from tests.servers.smtp import SmtpServer
-
-
-@pytest.fixture
-def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
-    with sending(session, clock, smtp_server) as post:
-        yield post
-
-
-@pytest.fixture
-def course(session: Session, clock: Clock) -> Course:
-    return add_baseline(session, clock)
 
 
 def test_a_due_message_is_mailed_once_with_a_link_that_opens_the_visit(

@@ -150,6 +150,7 @@ def test_the_pages_work_without_script(new_page: Callable[..., Page], history: S
     page = new_page(**DESKTOP, java_script_enabled=False)
     sign_in(page, "coordinator")
     enrol(page)
+    expect(page.get_by_text("is enrolled.")).to_be_visible()
 
 
 def pages_of_all_roles(page: Page, subject: Subject) -> Iterator[str]:
