@@ -84,7 +84,9 @@ def scored(session: Session) -> dict[tuple[str, str, str, str], dict[int, float]
     """The same keys -> course -> value, straight from the tables and for every site and for all of them."""
     rows = session.execute(
         select(Site.code, Visit.event_code, Visit.course_id, Score)
-        .join(Visit, Visit.id == Score.visit_id)
+        .select_from(Score)
+        .join(QuestionnaireResponse)
+        .join(Visit)
         .join(Subject, Subject.id == Visit.subject_id)
         .join(Site, Site.id == Subject.site_id)
         .where(Score.status == "scored")
@@ -220,7 +222,7 @@ def test_answers_entered_in_error_count_nowhere(session: Session) -> None:
 def test_of_a_rescored_answer_the_newest_score_counts(session: Session) -> None:
     add(session, "north", {NRS: 8}, None)
     old = session.scalars(select(Score).where(Score.instrument_code == NRS)).one()
-    kept = ("response_id", "visit_id", "subject_id", "instrument_code", "instrument_version", "scale_code", "status")
+    kept = ("response_id", "instrument_code", "instrument_version", "scale_code", "status")
     values = {name: getattr(old, name) for name in (*kept, "n_answered", "n_items", "prorated")}
     session.add(Score(**values, scoring_version="2.0", raw_score=7.0, scored_at=NOW))
     session.commit()

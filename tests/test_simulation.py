@@ -11,7 +11,7 @@ from pro_tracker import clock, db
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
-from pro_tracker.models.response import Score
+from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
@@ -33,8 +33,9 @@ def _simulate(session: Session, seed: int) -> None:
 
 
 def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, datetime]]]:
+    of_visit = QuestionnaireResponse.visit_id == Visit.id
     columns = (Subject.study_code, Visit.event_code, Score.scale_code, Score.raw_score, Visit.completed_at)
-    rows = select(*columns).join(Visit, Visit.subject_id == Subject.id).join(Score, Score.visit_id == Visit.id)
+    rows = select(*columns).select_from(Subject).join(Visit).join(QuestionnaireResponse, of_visit).join(Score)
     return list(session.execute(rows.order_by(Subject.study_code, Score.id)).all())  # type: ignore[arg-type]
 
 

@@ -253,7 +253,8 @@ def test_a_form_with_an_item_missing_says_why_it_has_no_score(
 
 def test_a_rescored_response_counts_with_its_newest_score(session: Session, subject: Subject) -> None:
     visit = visit_of(session, subject, "3-months")
-    old = session.query(Score).filter_by(visit_id=visit.id, instrument_code=PI).one()
+    of_visit = session.query(Score).join(QuestionnaireResponse).filter_by(visit_id=visit.id)
+    old = of_visit.filter(Score.instrument_code == PI).one()
     columns = {column.key: getattr(old, column.key) for column in Score.__table__.columns if column.key != "id"}
     session.add(Score(**{**columns, "scoring_version": "9.9", "t_score": 50.0}))
     session.flush()

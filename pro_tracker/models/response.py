@@ -48,8 +48,6 @@ class Score(Base):
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     response_id: Mapped[int] = mapped_column(ForeignKey("questionnaire_response.id"))
-    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
-    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     instrument_code: Mapped[str]
     instrument_version: Mapped[str]
     scale_code: Mapped[str]

@@ -170,7 +170,8 @@ def _in_group(rows: Any, group: Group, now: datetime) -> Any:
 
 def _scores(group: Group, now: datetime) -> Any:
     """The newest score of each scale at each visit of the group, beside that of the same course's baseline."""
-    first_visit, first = aliased(Visit), aliased(Score)
+    response, first_response, first = QuestionnaireResponse, aliased(QuestionnaireResponse), aliased(Score)
+    first_visit = aliased(Visit)
     columns = (
         *(Score.instrument_code, Score.scale_code, Score.raw_score, Score.t_score, Score.standard_error),
         *(
@@ -179,27 +180,26 @@ def _scores(group: Group, now: datetime) -> Any:
             first.standard_error.label("first_error"),
         ),
     )
-    rows = _in_group(select(*columns), group, now).join(Score, Score.visit_id == Visit.id).where(_counts(Score))
+    rows = _in_group(select(*columns), group, now).join(response, response.visit_id == Visit.id)
+    rows = rows.join(Score, Score.response_id == response.id).where(_counts(response, Score))
     same_course = and_(first_visit.course_id == Visit.course_id, first_visit.visit_number == 1, Visit.visit_number > 1)
-    same_scale = and_(
-        first.visit_id == first_visit.id,
-        first.instrument_code == Score.instrument_code,
-        first.scale_code == Score.scale_code,
-        _counts(first),
+    same_instrument = and_(
+        first_response.visit_id == first_visit.id, first_response.instrument_code == response.instrument_code
     )
-    return rows.outerjoin(first_visit, same_course).outerjoin(first, same_scale)
+    same_scale = and_(
+        first.response_id == first_response.id, first.scale_code == Score.scale_code, _counts(first_response, first)
+    )
+    rows = rows.outerjoin(first_visit, same_course).outerjoin(first_response, same_instrument)
+    return rows.outerjoin(first, same_scale)
 
 
-def _counts(score: Any) -> ColumnElement[bool]:
+def _counts(response: Any, score: Any) -> ColumnElement[bool]:
     """Of a response that stands, and the newest scoring of it."""
     newer = aliased(Score)
     superseded = select(newer.id).where(
         newer.response_id == score.response_id, newer.scale_code == score.scale_code, newer.id > score.id
     )
-    stands = select(QuestionnaireResponse.id).where(
-        QuestionnaireResponse.id == score.response_id, QuestionnaireResponse.status.in_(VALID)
-    )
-    return and_(stands.exists(), ~superseded.exists())
+    return and_(response.status.in_(VALID), ~superseded.exists())
 
 
 def _point(scale: Scale, raw: float | None, t_score: float | None, error: float | None) -> ScorePoint | None:

@@ -270,12 +270,12 @@ def _responses(subjects: list[uuid.UUID]) -> AnySelect:
 
 def _scores(subjects: list[uuid.UUID]) -> AnySelect:
     """In the order they were made: of a re-scored response the newest row is what a reader by key is left with."""
+    response = QuestionnaireResponse
     columns = (
-        *(Score.visit_id, Score.instrument_code, Score.scale_code, Score.scoring_version, Score.raw_score),
+        *(response.visit_id, Score.instrument_code, Score.scale_code, Score.scoring_version, Score.raw_score),
         *(Score.t_score, Score.standard_error, Score.n_answered, Score.n_items, Score.prorated, Score.reason),
     )
-    response = QuestionnaireResponse
-    mine = (Score.subject_id.in_(subjects), response.status.in_(VALID))
+    mine = (response.subject_id.in_(subjects), response.status.in_(VALID))
     joined = select(*columns).join(response, response.id == Score.response_id)
     return joined.where(*mine).order_by(Score.scored_at, Score.id)
 

@@ -132,8 +132,6 @@ def _score_rows(sheet: VisitSheet, now: datetime) -> Iterator[Row]:
         given = {link_id: value for link_id, value in _all_answers(sheet, instrument).items() if value is not None}
         for score in scoring.score(instrument, given, prorate=sheet.questionnaire.prorate):
             yield {
-                "visit_id": sheet.visit_id,
-                "subject_id": sheet.subject_id,
                 "instrument_code": instrument.code,
                 "instrument_version": instrument.version,
                 "scale_code": score.scale,

@@ -197,7 +197,7 @@ def _score_rows(session: Session, subject_id: uuid.UUID) -> Iterable[Any]:
     response = QuestionnaireResponse
     rows = (
         select(
-            Score.visit_id,
+            response.visit_id,
             Score.instrument_code,
             Score.scale_code,
             Score.raw_score,
@@ -209,7 +209,7 @@ def _score_rows(session: Session, subject_id: uuid.UUID) -> Iterable[Any]:
             response.text_pack_validated,
         )
         .join(response, response.id == Score.response_id)
-        .where(Score.subject_id == subject_id, response.status.in_(("completed", "amended")))
+        .where(response.subject_id == subject_id, response.status.in_(("completed", "amended")))
         .order_by(Score.id)
     )
     return session.execute(rows)
