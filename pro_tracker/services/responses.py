@@ -1,6 +1,6 @@
 """Answers: kept as a draft while they are given, then completed with their scores in one transaction.
 
-The busiest writes of the service: few compiled statements sent together, without ORM objects. The caller commits.
+The busiest writes of the service: on PostgreSQL one statement each, without ORM objects. The caller commits.
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import BindParameter, Table, bindparam, insert, select, text
+from sqlalchemy import BindParameter, CursorResult, Table, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import UtcDateTime, is_postgresql
@@ -17,7 +17,7 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
-from pro_tracker.services import audit, catalog
+from pro_tracker.services import audit, catalog, visit_sheets
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.visit_sheets import VisitSheet
 
@@ -27,6 +27,7 @@ Rows = list[Row]
 
 RESPONSE, SCORE = cast(Table, QuestionnaireResponse.__table__), cast(Table, Score.__table__)
 NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime)
+SAVED_AT: BindParameter[datetime | None] = bindparam("saved_at", type_=UtcDateTime)
 
 _START = text("UPDATE visit SET started_at = :now WHERE id = :this_visit AND started_at IS NULL").bindparams(NOW)
 # Two devices may save at once: the stored draft is merged, never replaced. FOR SHARE waits for a completion under way
@@ -47,30 +48,38 @@ def _columns(table: Table, *, but: set[str]) -> str:
 
 _RESPONSE_COLUMNS = _columns(RESPONSE, but={"id"})
 _SCORE_COLUMNS = _columns(SCORE, but={"id", "response_id"})
+# What was read is still so: nobody sent, gave up or answered more of this visit meanwhile.
+_TAKE_DRAFT = "DELETE FROM visit_draft WHERE visit_id = :this_visit AND saved_at = :saved_at"
 _COMPLETE = (
     "UPDATE visit SET completed_at = :now WHERE id = :this_visit",
-    "DELETE FROM visit_draft WHERE visit_id = :this_visit",
     "UPDATE message SET state = 'ended', end_reason = 'answered' WHERE visit_id = :this_visit AND state = 'planned'",
     "UPDATE call SET closed_at = :now, outcome = 'answered' WHERE visit_id = :this_visit AND closed_at IS NULL",
 )
-# All of it in one statement: eight cost twice as much. The rows travel as JSON and are read by their column names.
+_TAKEN = "EXISTS (SELECT FROM taken)"
+# All of it in one statement: eight cost twice as much, and a lock held between two waits for the database holds up
+# others. Visit before draft, as saving does. The rows travel as JSON and are read by their column names.
 _STORE_POSTGRESQL = text(
     f"""
-    WITH response AS (
+    WITH open_visit AS (
+        SELECT id FROM visit WHERE id = :this_visit AND completed_at IS NULL AND voided_at IS NULL FOR NO KEY UPDATE
+    ), taken AS (
+        {_TAKE_DRAFT} AND EXISTS (SELECT FROM open_visit) RETURNING visit_id
+    ), visit_done AS ({_COMPLETE[0]} AND {_TAKEN}), messages_done AS ({_COMPLETE[1]} AND {_TAKEN}),
+    calls_done AS ({_COMPLETE[2]} AND {_TAKEN}), response AS (
         INSERT INTO questionnaire_response ({_RESPONSE_COLUMNS})
         SELECT {_RESPONSE_COLUMNS}
-        FROM jsonb_populate_recordset(NULL::questionnaire_response, CAST(:responses AS jsonb))
+        FROM jsonb_populate_recordset(NULL::questionnaire_response, CAST(:responses AS jsonb)) WHERE {_TAKEN}
         RETURNING id AS new_id, instrument_code
-    ), visit_done AS ({_COMPLETE[0]}), draft_done AS ({_COMPLETE[1]}), messages_done AS ({_COMPLETE[2]}),
-    calls_done AS ({_COMPLETE[3]}), scored AS (
+    ), scored AS (
         INSERT INTO score (response_id, {_SCORE_COLUMNS})
         SELECT new_id, {_SCORE_COLUMNS} FROM response
         JOIN jsonb_populate_recordset(NULL::score, CAST(:scores AS jsonb)) USING (instrument_code)
     )
     INSERT INTO audit_event (at, actor_kind, actor_id, action, subject_id, detail)
-    VALUES (:at, :actor_kind, :actor_id, :action, CAST(:subject_id AS uuid), :detail)
+    SELECT CAST(:at AS text), CAST(:actor_kind AS text), CAST(:actor_id AS text), CAST(:action AS text),
+        CAST(:subject_id AS uuid), CAST(:detail AS text) WHERE {_TAKEN}
 """.replace("::", r"\:\:")  # nosec B608  only column names of our own tables are put in
-).bindparams(NOW)
+).bindparams(NOW, SAVED_AT)
 
 
 def save_answers(
@@ -92,17 +101,23 @@ def save_answers(
 def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime, mode: Mode = "self-web") -> None:
     """Turn the draft into completed responses with their scores, end what still wanted them, write the audit row.
 
-    `sheet` comes from visit_sheets.lock_by_link or lock_by_visit: a second submit waits, then meets the first.
+    When another device saved or sent since `sheet` was read, all of it is done on what is there by then.
     Raises AlreadyAnswered, UnusableLink, WindowClosed, InvalidInput when there is no answer at all.
     """
-    sheet.require_open(now)
-    if not sheet.answers:
-        raise InvalidInput("There is no answer to send yet. Answer the first question.")
     detail = {"visit": sheet.visit_id, "mode": mode}
     event = audit.event(actor, "visit.complete", now=now, subject_id=sheet.subject_id, detail=detail)
     store = _store_on_postgresql if is_postgresql(session) else _store_on_sqlite
-    completion = {"this_visit": sheet.visit_id, "now": now}
-    store(session, completion, list(_response_rows(sheet, mode, now)), list(_score_rows(sheet, now)), event)
+    stored = False
+    while not stored:
+        sheet.require_open(now)
+        if not sheet.answers:
+            raise InvalidInput("There is no answer to send yet. Answer the first question.")
+        completion = {"this_visit": sheet.visit_id, "saved_at": sheet.saved_at, "now": now}
+        stored = store(
+            session, completion, list(_response_rows(sheet, mode, now)), list(_score_rows(sheet, now)), event
+        )
+        if not stored:
+            sheet = visit_sheets.again(session, sheet)
 
 
 def _response_rows(sheet: VisitSheet, mode: Mode, now: datetime) -> Iterator[Row]:
@@ -148,19 +163,30 @@ def _score_rows(sheet: VisitSheet, now: datetime) -> Iterator[Row]:
             }
 
 
-def _store_on_postgresql(session: Session, completion: Row, responses: Rows, scores: Rows, event: Row) -> None:
+def _store_on_postgresql(session: Session, completion: Row, responses: Rows, scores: Rows, event: Row) -> bool:
+    """Whether it was stored; False when visit or draft are no longer as they were read."""
     rows = {"responses": json.dumps(responses, default=str), "scores": json.dumps(scores, default=str)}
-    session.execute(_STORE_POSTGRESQL, {**completion, **rows, **event})
+    result = session.execute(_STORE_POSTGRESQL, {**completion, **rows, **event})
+    return cast(CursorResult[Any], result).rowcount > 0
 
 
-def _store_on_sqlite(session: Session, completion: Row, responses: Rows, scores: Rows, event: Row) -> None:
+def _store_on_sqlite(session: Session, completion: Row, responses: Rows, scores: Rows, event: Row) -> bool:
+    """As on PostgreSQL; between the reading and this SQLite lets nobody else write."""
+    if not _execute(session, _TAKE_DRAFT, completion).rowcount:
+        return False
     session.execute(insert(RESPONSE), responses)
     ids = select(RESPONSE.c.instrument_code, RESPONSE.c.id).where(RESPONSE.c.visit_id == completion["this_visit"])
     response_ids = {row.instrument_code: row.id for row in session.execute(ids)}
     session.execute(insert(SCORE), [{**row, "response_id": response_ids[row["instrument_code"]]} for row in scores])
     for statement in _COMPLETE:
-        session.execute(text(statement).bindparams(*([NOW] if ":now" in statement else [])), completion)
+        _execute(session, statement, completion)
     audit.append(session, event)
+    return True
+
+
+def _execute(session: Session, statement: str, completion: Row) -> CursorResult[Any]:
+    moments = [moment for moment in (NOW, SAVED_AT) if f":{moment.key}" in statement]
+    return cast(CursorResult[Any], session.execute(text(statement).bindparams(*moments), completion))
 
 
 def _merge_on_postgresql(

@@ -48,6 +48,7 @@ class VisitSheet:
     protocol_code: str
     protocol_version: str
     answers: Answers
+    saved_at: datetime | None  # when the newest of `answers` came; None without any
     link_id: int | None = None
     revoked_at: datetime | None = None
 
@@ -71,7 +72,7 @@ class VisitSheet:
             raise WindowClosed("It is too early for these questions.")
 
 
-def _statement(*, by_link: bool, lock: bool) -> Select[Any]:
+def _statement(*, by_link: bool) -> Select[Any]:
     columns = [
         VISIT.c.id.label("visit_id"),
         *(VISIT.c[name] for name in ("subject_id", "event_code", "opens_at", "due_at", "closes_at")),
@@ -83,19 +84,17 @@ def _statement(*, by_link: bool, lock: bool) -> Select[Any]:
         COURSE.c.protocol_code,
         COURSE.c.protocol_version,
         DRAFT.c.answers,
+        DRAFT.c.saved_at,
         *((LINK.c.id.label("link_id"), LINK.c.revoked_at) if by_link else ()),
     ]
     start, key = (LINK.join(VISIT, LINK.c.visit_id == VISIT.c.id), LINK.c.id) if by_link else (VISIT, VISIT.c.id)
     rows = start.join(SUBJECT, SUBJECT.c.id == VISIT.c.subject_id).join(SITE, SITE.c.id == SUBJECT.c.site_id)
     rows = rows.join(COURSE, COURSE.c.id == VISIT.c.course_id)
-    # An outer-joined row cannot be locked, and a row not locked is as old as the wait for the lock.
-    rows = rows.join(DRAFT, DRAFT.c.visit_id == VISIT.c.id, isouter=not lock)
-    statement = select(*columns).select_from(rows).where(key == bindparam("key"))
-    return statement.with_for_update(of=[VISIT, DRAFT]) if lock else statement
+    rows = rows.outerjoin(DRAFT, DRAFT.c.visit_id == VISIT.c.id)
+    return select(*columns).select_from(rows).where(key == bindparam("key"))
 
 
-BY_LINK, LOCK_BY_LINK = _statement(by_link=True, lock=False), _statement(by_link=True, lock=True)
-BY_VISIT, LOCK_BY_VISIT = _statement(by_link=False, lock=False), _statement(by_link=False, lock=True)
+BY_LINK, BY_VISIT = _statement(by_link=True), _statement(by_link=False)
 
 
 def by_link(session: Session, link_id: int) -> VisitSheet:
@@ -114,16 +113,9 @@ def by_visit(session: Session, visit_id: int) -> VisitSheet:
     return _sheet(row)
 
 
-def lock_by_link(session: Session, link_id: int) -> VisitSheet:
-    """As `by_link`, with visit and draft locked until this transaction ends; where there is no draft, nothing is."""
-    row = session.execute(LOCK_BY_LINK, {"key": link_id}).one_or_none()
-    return by_link(session, link_id) if row is None else _sheet(row)
-
-
-def lock_by_visit(session: Session, visit_id: int) -> VisitSheet:
-    """As `by_visit`, with visit and draft locked until this transaction ends; where there is no draft, nothing is."""
-    row = session.execute(LOCK_BY_VISIT, {"key": visit_id}).one_or_none()
-    return by_visit(session, visit_id) if row is None else _sheet(row)
+def again(session: Session, sheet: VisitSheet) -> VisitSheet:
+    """The sheet as it is by now."""
+    return by_visit(session, sheet.visit_id) if sheet.link_id is None else by_link(session, sheet.link_id)
 
 
 def _sheet(row: Row[Any]) -> VisitSheet:

@@ -106,8 +106,8 @@ class Patients:
         for instrument, _pack in sheet.questionnaire.parts:
             given = answer(instrument, sheet.event_code, life.traits, self.figures, life.random)
             responses.save_answers(self.session, sheet, instrument.code, given, now=now)
-        locked = visit_sheets.lock_by_visit(self.session, visit_id)
-        responses.complete(self.session, locked, actor=actor, now=now, mode=mode)
+        filled = visit_sheets.by_visit(self.session, visit_id)
+        responses.complete(self.session, filled, actor=actor, now=now, mode=mode)
         self.counts["answered"] += 1
 
 

@@ -7,7 +7,7 @@ from flask import g, request, session as cookie
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
 from pro_tracker.services import visit_sheets
 from pro_tracker.services.visit_sheets import VisitSheet
-from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.session import commit_each_statement, db_session
 
 CONFIRMED_FOR = timedelta(hours=4)  # a rest between questions, not a phone handed on the next day
 
@@ -30,27 +30,29 @@ def is_confirmed(now: datetime) -> bool:
     return now.timestamp() < until
 
 
-def sheet(*, lock: bool = False) -> VisitSheet:
+def sheet() -> VisitSheet:
     """The visit of this browser's link, open or not. Sets the page's language. Raises UnusableLink."""
+    if request.method == "GET":
+        commit_each_statement()
+    return _read()
+
+
+def _read() -> VisitSheet:
     link_id: int | None = cookie.get("link_id")
     if link_id is None:
         raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
-    load = visit_sheets.lock_by_link if lock else visit_sheets.by_link
-    found = load(db_session(), link_id)
-    if request.method == "GET":
-        # The page is drawn without a transaction. And a rollback, which would else end this request, makes psycopg
-        # forget its prepared statements: planning this one costs five times its run.
-        commit()
+    found = visit_sheets.by_link(db_session(), link_id)
     g.sheet, g.language = found, found.language
     return found
 
 
-def open_sheet(now: datetime, *, lock: bool = False) -> VisitSheet:
-    """The visit to be answered now by somebody who gave the birth date.
+def open_sheet(now: datetime) -> VisitSheet:
+    """The visit to be answered now by somebody who gave the birth date. What the request writes is one statement.
 
     Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed.
     """
-    found = sheet(lock=lock)
+    commit_each_statement()
+    found = _read()
     found.require_open(now)
     if not is_confirmed(now):
         raise IdentityNotConfirmed("Give the birth date first.")

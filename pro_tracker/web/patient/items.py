@@ -57,7 +57,7 @@ def review() -> Page:
 @access.patient
 def send() -> Page:
     now = clock.now()
-    sheet = current.open_sheet(now, lock=True)
+    sheet = current.open_sheet(now)
     responses.complete(db_session(), sheet, actor=Actor("patient", str(sheet.link_id)), now=now)
     commit()
     return _go_on(url_for("patient.sent"))
