@@ -221,6 +221,15 @@ def test_each_role_lands_on_its_own_page(client: FlaskClient, session: Session, 
     assert answer.request.path == home
 
 
+@pytest.mark.dialects("sqlite")
+def test_an_empty_new_account_is_told_everything_it_lacks_at_once(client: FlaskClient, session: Session) -> None:
+    sign_in(client, add_account(session, "administrator"))
+    answer = submit(client, "/accounts/new", {})
+    assert answer.status_code == 422
+    for lacking in ("Enter the e-mail address.", "Enter the name.", "Choose the role.", "Enter a password."):
+        assert lacking in answer.text
+
+
 @pytest.fixture
 def run(settings: Settings, database: str) -> Callable[..., str]:
     def invoke(*arguments: str, stdin: str = "") -> str:

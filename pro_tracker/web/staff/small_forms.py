@@ -43,14 +43,18 @@ class CallForm(FlaskForm):  # type: ignore[misc]
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]
-    email = fields.line(_("E-mail address"), description=_("The person signs in with it."))
-    display_name = fields.line(_("Name"))
+    email = fields.line(
+        _("E-mail address"), DataRequired(_("Enter the e-mail address.")), description=_("The person signs in with it.")
+    )
+    display_name = fields.line(_("Name"), DataRequired(_("Enter the name.")))
     role = fields.one_of(_("Role"), _("Choose the role."))
     site_codes = SelectMultipleField(
         _("Clinics"), description=_("Whose patients the account may see. An administrator sees none and needs none.")
     )
     password = PasswordField(
-        _("Password"), description=_("At least 15 characters; several words in a row make a good one.")
+        _("Password"),
+        [InputRequired(_("Enter a password."))],
+        description=_("At least 15 characters; several words in a row make a good one."),
     )
 
     def __init__(self, sites: list[Site], **kwargs: Any) -> None:
