@@ -32,11 +32,9 @@ def validate_answers(instrument: Instrument, answers: Mapping[str, int]) -> None
     True, 3.0 and "3" are not whole numbers here: a caller that sends them has mixed something up.
     """
     for link_id, answer in answers.items():
-        allowed = instrument.item(link_id).response_set.values
-        if type(answer) is not int or answer not in allowed:
-            # The answer itself is health data and may reach a log, so the message does not repeat it.
-            bounds = f"a whole number from {min(allowed)} to {max(allowed)}"
-            raise AnswerOutOfRange(f"The answer to {link_id} must be {bounds}.", field=link_id)
+        item = instrument.item(link_id)
+        if type(answer) is not int or answer not in item.response_set.values:
+            raise out_of_range(item)
 
 
 def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool = False) -> tuple[ScaleScore, ...]:
@@ -49,23 +47,36 @@ def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool =
     return tuple(_score_scale(instrument, scale, answers, prorate=prorate) for scale in instrument.scales)
 
 
-def _score_scale(instrument: Instrument, scale: Scale, answers: Mapping[str, int], *, prorate: bool) -> ScaleScore:
-    answered = [instrument.item(link_id) for link_id in scale.items if link_id in answers]
+def score_sum(scale: Scale, total: int, n_answered: int, *, prorate: bool) -> ScaleScore:
+    """Score one scale from the sum of what its answered items count: no rule depends on anything else."""
     needed = _needed(scale, prorate=prorate)
-    if len(answered) < needed:
-        return _not_scored(scale, len(answered), needed)
-    raw = _raw_score(scale, _values(answered, answers))
+    if n_answered < needed:
+        return _not_scored(scale, n_answered, needed)
+    raw = _raw_score(scale, total, n_answered)
     row = _table_row(scale, raw)
     return ScaleScore(
         scale=scale.code,
         raw_score=raw,
         t_score=row.t_score if row else None,
         standard_error=row.standard_error if row else None,
-        n_answered=len(answered),
+        n_answered=n_answered,
         n_items=len(scale.items),
         status="scored",
-        prorated=len(answered) < len(scale.items),
+        prorated=n_answered < len(scale.items),
     )
+
+
+def out_of_range(item: Item) -> AnswerOutOfRange:
+    """The error for an answer to this item; the answer is health data and may reach a log, so it is not repeated."""
+    allowed = item.response_set.values
+    bounds = f"a whole number from {min(allowed)} to {max(allowed)}"
+    return AnswerOutOfRange(f"The answer to {item.link_id} must be {bounds}.", field=item.link_id)
+
+
+def _score_scale(instrument: Instrument, scale: Scale, answers: Mapping[str, int], *, prorate: bool) -> ScaleScore:
+    answered = [instrument.item(link_id) for link_id in scale.items if link_id in answers]
+    total = sum(item.scored_value(answers[item.link_id]) for item in answered)
+    return score_sum(scale, total, len(answered), prorate=prorate)
 
 
 def _needed(scale: Scale, *, prorate: bool) -> int:
@@ -88,15 +99,11 @@ def _not_scored(scale: Scale, n_answered: int, needed: int) -> ScaleScore:
     )
 
 
-def _values(items: list[Item], answers: Mapping[str, int]) -> list[int]:
-    return [item.scored_value(answers[item.link_id]) for item in items]
-
-
-def _raw_score(scale: Scale, values: list[int]) -> float:
+def _raw_score(scale: Scale, total: int, n_answered: int) -> float:
     if scale.method == "mean":
-        return round(sum(values) / len(values), 2)
+        return round(total / n_answered, 2)
     # Whole-number ceiling: 7 * 8 / 7 in floats may land above 8 and would be rounded up to 9.
-    return -(-sum(values) * len(scale.items) // len(values))
+    return -(-total * len(scale.items) // n_answered)
 
 
 def _table_row(scale: Scale, raw: float) -> TScore | None:
