@@ -165,6 +165,15 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """An answer that a person must act on the same day: the item's code from `at_least` up. `reason` is for staff."""
+
+    item: str
+    at_least: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """A validated measure in one version; immutable once released. `recall_period` is an ISO 8601 duration or None."""
 
@@ -178,6 +187,7 @@ class Instrument:
     licence: str
     source: str
     loinc: str | None = None
+    alerts: tuple[Alert, ...] = ()  # with any, only a protocol that names a response plan may ask for the instrument
 
     def item(self, link_id: str) -> Item:
         """Return the item, or raise UnknownItem."""
@@ -186,6 +196,11 @@ class Instrument:
                 return item
         known = ", ".join(item.link_id for item in self.items)
         raise UnknownItem(f"{self.code} has no item {link_id[:40]!r}; its items are {known}.", field=link_id)
+
+    def alerts_in(self, answers: Mapping[str, int | None]) -> tuple[Alert, ...]:
+        """Return the alerts that these answers raise; an unanswered item raises none."""
+        given = {link_id: answer for link_id, answer in answers.items() if answer is not None}
+        return tuple(each for each in self.alerts if each.item in given and given[each.item] >= each.at_least)
 
     def scale(self, code: str) -> Scale:
         """Return the scale, or raise InvalidInstrument."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pro_tracker.domain.instrument import Item
 from pro_tracker.services.instrument_file import (
     BandEntry,
-    CriterionEntry,
+    ChangeEntry,
     InstrumentFile,
     ItemEntry,
     ResponseSetEntry,
@@ -26,7 +26,7 @@ def faults(file: InstrumentFile) -> list[Fault]:
     found = [*_response_set_faults(file), *_item_faults(file)]
     if found:
         return found  # scales are judged by their items' values, so these come first
-    return list(_scale_faults(file))
+    return [*_scale_faults(file), *_alert_faults(file)]
 
 
 def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
@@ -87,7 +87,8 @@ def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fau
     elif scale.score_table is not None:
         yield from _table_faults(f"{key}.score_table", scale.score_table, items)
     yield from _band_faults(f"{key}.bands.steps", scale.bands.steps if scale.bands else [])
-    yield from _criteria_faults(f"{key}.change.any_of", scale.change.any_of if scale.change else [])
+    if scale.change is not None:
+        yield from change_faults(f"{key}.change", scale.change)
     if scale.responder is not None and (scale.responder.at_most is None) == (scale.responder.at_least is None):
         yield f"{key}.responder", "needs at_most or at_least, not both"
 
@@ -117,6 +118,16 @@ def _row_faults(key: str, table: ScoreTableEntry) -> Iterator[Fault]:
             yield f"{key}.rows.{number}", f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
 
 
+def _alert_faults(file: InstrumentFile) -> Iterator[Fault]:
+    values = {item.link_id: file.response_sets[item.response_set].build("").values for item in file.items}
+    for number, alert in enumerate(file.alerts):
+        codes = values.get(alert.item)
+        if codes is None:
+            yield f"alerts.{number}.item", f"names an unknown item {alert.item!r}"
+        elif not min(codes) < alert.at_least <= max(codes):
+            yield f"alerts.{number}.at_least", f"must be above {min(codes)} and at most {max(codes)}"
+
+
 def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
     yield from _repeated(key, [step.code for step in steps])
     for number, step in enumerate(steps):
@@ -127,10 +138,13 @@ def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
             yield f"{key}.{number}", "must start where the band before it ends"
 
 
-def _criteria_faults(key: str, criteria: Sequence[CriterionEntry]) -> Iterator[Fault]:
-    for number, criterion in enumerate(criteria):
+def change_faults(key: str, rule: ChangeEntry) -> Iterator[Fault]:
+    """Yield what is wrong in a rule for change, of a scale or of a protocol."""
+    for number, criterion in enumerate(rule.any_of):
         if (criterion.points is None) == (criterion.percent is None):
-            yield f"{key}.{number}", "needs points or percent, not both"
+            yield f"{key}.any_of.{number}", "needs points or percent, not both"
+    if rule.detectable_change is not None and rule.detectable_change[0] > rule.detectable_change[1]:
+        yield f"{key}.detectable_change", "must go from the least to the most reported"
 
 
 def _repeated(key: str, values: Iterable[object]) -> Iterator[Fault]:

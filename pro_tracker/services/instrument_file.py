@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from pro_tracker.domain.instrument import (
+    Alert,
     Band,
     ChangeCriterion,
     ChangeRule,
@@ -171,6 +172,12 @@ class ScaleEntry(FileModel):
         )
 
 
+class AlertEntry(FileModel):
+    item: LinkId
+    at_least: OptionValue
+    reason: Text
+
+
 class InstrumentFile(FileModel):
     """One instrument file as it stands."""
 
@@ -185,6 +192,7 @@ class InstrumentFile(FileModel):
     response_sets: dict[Code, ResponseSetEntry] = Field(min_length=1)
     items: list[ItemEntry] = Field(min_length=1, max_length=200)
     scales: list[ScaleEntry] = Field(min_length=1)
+    alerts: list[AlertEntry] = Field([], max_length=20)
 
     def build(self) -> Instrument:
         """Return the instrument; the file must have passed instrument_checks.faults."""
@@ -201,6 +209,7 @@ class InstrumentFile(FileModel):
             licence=self.licence,
             source=self.source,
             loinc=self.loinc,
+            alerts=tuple(Alert(**dict(alert)) for alert in self.alerts),
         )
 
 
