@@ -16,5 +16,6 @@ from pro_tracker.models import (
     response as response,
     site as site,
     subject as subject,
+    text_pack as text_pack,
     visit as visit,
 )

@@ -52,3 +52,5 @@ class VisitDraft(Base):
         Json
     )  # instrument code -> link_id -> value; None: skipped
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The newest loaded text pack when the first answer came, so that the wording stays to the end; 0: none was loaded.
+    text_generation: Mapped[int] = mapped_column(BigInt, server_default="0")

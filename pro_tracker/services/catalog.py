@@ -1,6 +1,6 @@
 """Looks up instruments and their wording in the shipped data files, each file read and checked once per process.
 
-Reads files only; what a response was asked with is on the response.
+Reads files only. Wording that a clinic loaded stands before that of the files: text_packs.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,12 +49,22 @@ def instruments() -> tuple[Instrument, ...]:
 
 def text_pack(instrument_code: str, language: str) -> TextPack:
     """Return the wording in this language ("es-MX" may use "es"), else in English; raises NotFound, InvalidDataFile."""
-    packs = {path.name: path for path in _files(TEXT_PACKS)}
-    for each in (language, language.partition("-")[0], FALLBACK_LANGUAGE):
-        path = packs.get(f"{instrument_code}.{each}.yaml")
-        if path is not None:
-            return _text_pack(path)
+    for each in languages_for(language):
+        pack = text_pack_file_of(instrument_code, each)
+        if pack is not None:
+            return pack
     raise NotFound(f"There is no wording for {instrument_code[:60]!r}; add a text pack in {FALLBACK_LANGUAGE!r}.")
+
+
+def languages_for(language: str) -> tuple[str, ...]:
+    """Return the languages to look for wording in, the best first."""
+    return language, language.partition("-")[0], FALLBACK_LANGUAGE
+
+
+def text_pack_file_of(instrument_code: str, language: str) -> TextPack | None:
+    """Return the wording of the file in exactly this language; None without one. Raises InvalidDataFile."""
+    path = TEXT_PACKS / f"{instrument_code}.{language}.yaml"
+    return _text_pack(path) if path in _files(TEXT_PACKS) else None
 
 
 def scale_title(instrument_code: str, scale_code: str, language: str) -> str:

@@ -1,15 +1,16 @@
 """What one visit asks, item by item: the instruments of its battery in order, in the wording of one language.
 
-Built once per event and language and kept for the life of the process. It knows no answers and no database.
+Built once per event, language and wording, and kept. It knows no answers and no database.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from pro_tracker.domain.errors import AnswerOutOfRange, NotFound
 from pro_tracker.domain.instrument import Instrument, Item, TextPack
 from pro_tracker.services import catalog, protocols
+from pro_tracker.services.text_packs import Wording
 
 Answers = Mapping[str, Mapping[str, int | None]]  # instrument code -> link_id -> option code; None: rather not answered
 
@@ -72,12 +73,14 @@ def answer_to(answers: Answers, item: AskedItem) -> int | None:
     return answers.get(item.instrument_code, {}).get(item.link_id)
 
 
-@cache
-def questionnaire(protocol_code: str, protocol_version: str, event_code: str, *, language: str) -> Questionnaire:
+@lru_cache(maxsize=1024)  # events x languages x the wordings that visits under way were begun with
+def questionnaire(
+    protocol_code: str, protocol_version: str, event_code: str, *, language: str, wording: Wording
+) -> Questionnaire:
     """What a protocol asks at an event, in `language` or what its text packs fall back to. Raises NotFound."""
     protocol = protocols.protocol(protocol_code, protocol_version)
     battery = protocol.event(event_code).battery
-    parts = tuple((catalog.instrument(code), catalog.text_pack(code, language)) for code in battery)
+    parts = tuple((catalog.instrument(code), wording.pack(code, language)) for code in battery)
     pairs = [(pack, item) for instrument, pack in parts for item in instrument.items]
     items = tuple(_asked(position, pack, item) for position, (pack, item) in enumerate(pairs, start=1))
     return Questionnaire(parts, items, protocol.prorate)

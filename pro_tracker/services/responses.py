@@ -33,8 +33,8 @@ _START = text("UPDATE visit SET started_at = :now WHERE id = :this_visit AND sta
 # Two devices may save at once: the stored draft is merged, never replaced. FOR SHARE waits for a completion under way
 # and then stores nothing more.
 _MERGE_POSTGRESQL = text("""
-    INSERT INTO visit_draft AS draft (visit_id, answers, saved_at)
-    SELECT id, jsonb_build_object(CAST(:instrument AS text), CAST(:answers AS jsonb)), :now
+    INSERT INTO visit_draft AS draft (visit_id, answers, saved_at, text_generation)
+    SELECT id, jsonb_build_object(CAST(:instrument AS text), CAST(:answers AS jsonb)), :now, :text_generation
     FROM visit WHERE id = :this_visit AND completed_at IS NULL FOR SHARE
     ON CONFLICT (visit_id) DO UPDATE SET saved_at = excluded.saved_at, answers = draft.answers || jsonb_build_object(
         CAST(:instrument AS text),
@@ -95,7 +95,7 @@ def save_answers(
     if sheet.started_at is None:
         session.execute(_START, {"this_visit": sheet.visit_id, "now": now})
     merge = _merge_on_postgresql if is_postgresql(session) else _merge_on_sqlite
-    merge(session, sheet.visit_id, instrument_code, answers, now=now)
+    merge(session, sheet, instrument_code, answers, now=now)
 
 
 def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime, mode: Mode = "self-web") -> None:
@@ -190,17 +190,19 @@ def _execute(session: Session, statement: str, completion: Row) -> CursorResult[
 
 
 def _merge_on_postgresql(
-    session: Session, visit_id: int, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
+    session: Session, sheet: VisitSheet, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
 ) -> None:
-    row = {"this_visit": visit_id, "instrument": instrument_code, "answers": json.dumps(dict(answers)), "now": now}
-    session.execute(_MERGE_POSTGRESQL, row)
+    row = {"this_visit": sheet.visit_id, "text_generation": sheet.text_generation, "now": now}
+    given = {"instrument": instrument_code, "answers": json.dumps(dict(answers))}
+    session.execute(_MERGE_POSTGRESQL, {**row, **given})
 
 
 def _merge_on_sqlite(
-    session: Session, visit_id: int, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
+    session: Session, sheet: VisitSheet, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
 ) -> None:
     """Read, merge, write: SQLite has one writer at a time from the transaction's first statement on."""
-    draft = session.get(VisitDraft, visit_id, populate_existing=True) or VisitDraft(visit_id=visit_id, answers={})
+    draft = session.get(VisitDraft, sheet.visit_id, populate_existing=True)
+    draft = draft or VisitDraft(visit_id=sheet.visit_id, answers={}, text_generation=sheet.text_generation)
     merged = {**draft.answers.get(instrument_code, {}), **answers}
     draft.answers, draft.saved_at = {**draft.answers, instrument_code: merged}, now
     session.add(draft)

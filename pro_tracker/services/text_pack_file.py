@@ -1,6 +1,6 @@
 """The format of a text pack: the wording of one instrument in one language, matched to it item by item."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -42,7 +42,7 @@ class TextPackFile(FileModel):
         )
 
 
-def faults(file: TextPackFile, instrument: Instrument) -> list[Fault]:
+def faults(file: TextPackFile | TextPack, instrument: Instrument) -> list[Fault]:
     """Return where the pack's items, options and scales are not exactly the instrument's."""
     response_sets = {item.response_set.code: item.response_set for item in instrument.items}
     found = [
@@ -55,7 +55,7 @@ def faults(file: TextPackFile, instrument: Instrument) -> list[Fault]:
     return found
 
 
-def _option_faults(key: str, labels: dict[int, str], response_set: ResponseSet) -> Iterator[Fault]:
+def _option_faults(key: str, labels: Mapping[int, str], response_set: ResponseSet) -> Iterator[Fault]:
     if response_set.kind == "choice":
         yield from _mismatches(key, labels, response_set.values)
         return

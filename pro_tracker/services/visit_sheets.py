@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, Table, bindparam, select
+from sqlalchemy import Row, ScalarSelect, Select, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import AlreadyAnswered, NotFound, UnusableLink, WindowClosed
@@ -17,13 +17,15 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.link import Link
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
+from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.models.visit import Visit, VisitDraft
-from pro_tracker.services import questionnaires
+from pro_tracker.services import questionnaires, text_packs
 from pro_tracker.services.questionnaires import Answers, Questionnaire
+from pro_tracker.services.text_packs import Wording
 
 # Core tables, and statements made once: their SQL is looked up, not built, and no ORM object is made of a row.
-LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE = (
-    cast(Table, model.__table__) for model in (Link, Visit, VisitDraft, Subject, Site, Course)
+LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK = (
+    cast(Table, model.__table__) for model in (Link, Visit, VisitDraft, Subject, Site, Course, LoadedTextPack)
 )
 
 
@@ -49,15 +51,16 @@ class VisitSheet:
     protocol_version: str
     answers: Answers
     saved_at: datetime | None  # when the newest of `answers` came; None without any
+    text_generation: int  # of the wording: the newest when the visit was begun, or now when it is not yet
+    wording: Wording
     link_id: int | None = None
     revoked_at: datetime | None = None
 
     @property
     def questionnaire(self) -> Questionnaire:
         """What the visit asks, in the subject's language."""
-        return questionnaires.questionnaire(
-            self.protocol_code, self.protocol_version, self.event_code, language=self.language
-        )
+        asked = (self.protocol_code, self.protocol_version, self.event_code)
+        return questionnaires.questionnaire(*asked, language=self.language, wording=self.wording)
 
     def require_open(self, now: datetime) -> None:
         """Raise AlreadyAnswered, UnusableLink or WindowClosed unless answers may be given now."""
@@ -70,6 +73,10 @@ class VisitSheet:
             raise WindowClosed("The time for these questions is over.")
         if status is VisitStatus.PLANNED:
             raise WindowClosed("It is too early for these questions.")
+
+
+def _newest_text_pack() -> ScalarSelect[Any]:
+    return select(func.max(TEXT_PACK.c.id)).scalar_subquery()
 
 
 def _statement(*, by_link: bool) -> Select[Any]:
@@ -85,6 +92,7 @@ def _statement(*, by_link: bool) -> Select[Any]:
         COURSE.c.protocol_version,
         DRAFT.c.answers,
         DRAFT.c.saved_at,
+        func.coalesce(DRAFT.c.text_generation, _newest_text_pack(), 0).label("text_generation"),
         *((LINK.c.id.label("link_id"), LINK.c.revoked_at) if by_link else ()),
     ]
     start, key = (LINK.join(VISIT, LINK.c.visit_id == VISIT.c.id), LINK.c.id) if by_link else (VISIT, VISIT.c.id)
@@ -102,7 +110,7 @@ def by_link(session: Session, link_id: int) -> VisitSheet:
     row = session.execute(BY_LINK, {"key": link_id}).one_or_none()
     if row is None:
         raise UnusableLink("This link is not known here.")
-    return _sheet(row)
+    return _sheet(session, row)
 
 
 def by_visit(session: Session, visit_id: int) -> VisitSheet:
@@ -110,7 +118,7 @@ def by_visit(session: Session, visit_id: int) -> VisitSheet:
     row = session.execute(BY_VISIT, {"key": visit_id}).one_or_none()
     if row is None:
         raise NotFound("There is no such visit.")
-    return _sheet(row)
+    return _sheet(session, row)
 
 
 def again(session: Session, sheet: VisitSheet) -> VisitSheet:
@@ -118,6 +126,6 @@ def again(session: Session, sheet: VisitSheet) -> VisitSheet:
     return by_visit(session, sheet.visit_id) if sheet.link_id is None else by_link(session, sheet.link_id)
 
 
-def _sheet(row: Row[Any]) -> VisitSheet:
-    values = row._mapping
-    return VisitSheet(**{**values, "answers": values["answers"] or {}})
+def _sheet(session: Session, row: Row[Any]) -> VisitSheet:
+    wording = text_packs.as_of(session, row.text_generation)  # a second statement only the first time after a load
+    return VisitSheet(**{**row._mapping, "answers": row.answers or {}, "wording": wording})

@@ -1,0 +1,107 @@
+"""Which wording is in force, which a visit began with, and which a response was asked with.
+
+A clinic's loaded packs stand before the shipped files. text_pack_loading.py adds them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import NotFound, UnknownInstrument
+from pro_tracker.domain.instrument import TextPack
+from pro_tracker.models.definition import Definition
+from pro_tracker.models.text_pack import LoadedTextPack
+from pro_tracker.services import catalog, text_pack_file
+from pro_tracker.services.text_pack_file import TextPackFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wording:
+    """All wording as it was in force at one moment; equal only to itself, so that a cache may be kept for it."""
+
+    loaded: Mapping[tuple[str, str], TextPack]  # by instrument and language
+
+    def pack(self, instrument_code: str, language: str) -> TextPack:
+        """In this language ("es-MX" may use "es"), else in English; loaded before shipped. Raises NotFound."""
+        for each in catalog.languages_for(language):
+            if (instrument_code, each) in self.loaded:
+                return self.loaded[instrument_code, each]
+            shipped = catalog.text_pack_file_of(instrument_code, each)
+            if shipped is not None:
+                return shipped
+        return catalog.text_pack(instrument_code, language)  # says what is missing
+
+
+SHIPPED = Wording({})
+# Every process keeps what it has read, by database and generation: a new pack is a new generation, so nothing is stale.
+_read: WeakKeyDictionary[Engine | Connection, dict[int, Wording]] = WeakKeyDictionary()
+
+
+def as_of(session: Session, generation: int) -> Wording:
+    """The wording when `generation` was the id of the newest loaded pack; 0: as shipped.
+
+    A loaded pack that no longer fits its instrument (the instrument has a new version) is left out.
+    """
+    if generation == 0:
+        return SHIPPED
+    known = _read.setdefault(session.get_bind(), {})
+    if generation not in known:
+        rows = session.scalars(
+            select(LoadedTextPack).where(LoadedTextPack.id <= generation).order_by(LoadedTextPack.id)
+        )
+        packs = filter(fits, map(built, rows))
+        known[generation] = Wording({(pack.instrument_code, pack.language): pack for pack in packs})
+    return known[generation]
+
+
+def in_force(session: Session) -> Wording:
+    """The wording that a visit begun now is asked with."""
+    return as_of(session, session.scalar(select(func.max(LoadedTextPack.id))) or 0)
+
+
+def wording_of(session: Session, instrument_code: str, language: str, version: str) -> TextPack:
+    """The text pack that a response was asked with, as it then was: a file, a loaded pack, or a released file of old.
+
+    `language` and `version` are the response's `language` and `text_pack_version`. Raises NotFound.
+    """
+    shipped = catalog.text_pack_file_of(instrument_code, language)
+    if shipped is not None and shipped.version == version:
+        return shipped
+    row = session.scalar(
+        select(LoadedTextPack).filter_by(instrument_code=instrument_code, language=language, version=version)
+    )
+    if row is not None:
+        return built(row)
+    released = session.get(Definition, ("text-pack", f"{instrument_code}.{language}", version))
+    if released is not None:
+        return TextPackFile.model_validate(released.body, strict=False).build()
+    raise NotFound(f"No wording of {instrument_code} in {language!r}, version {version[:20]}, is kept here.")
+
+
+def built(row: LoadedTextPack) -> TextPack:
+    """The loaded pack. What charts call its scales is nothing a patient reads and comes from the shipped pack."""
+    return TextPack(
+        instrument_code=row.instrument_code,
+        language=row.language,
+        version=row.version,
+        validated=row.validated,
+        title=row.body["title"],
+        instruction=row.body["instruction"],
+        items=row.body["items"],
+        options={
+            code: {int(value): label for value, label in labels.items()} for code, labels in row.body["options"].items()
+        },
+        scales=catalog.text_pack(row.instrument_code, row.language).scales,
+        licence=f"{row.licence_holder}. Permission: {row.permission_reference}",
+    )
+
+
+def fits(pack: TextPack) -> bool:
+    """Whether the pack words exactly the items and options of its instrument as it is now."""
+    try:
+        return not text_pack_file.faults(pack, catalog.instrument(pack.instrument_code))
+    except UnknownInstrument:
+        return False
