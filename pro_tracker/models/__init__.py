@@ -13,6 +13,7 @@ from pro_tracker.models import (
     heartbeat as heartbeat,
     link as link,
     message as message,
+    rescoring as rescoring,
     response as response,
     site as site,
     subject as subject,
