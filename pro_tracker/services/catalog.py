@@ -42,6 +42,12 @@ def instrument(code: str, version: str | None = None) -> Instrument:
     return max(wanted, key=lambda each: _order(each.version))
 
 
+def versions(code: str) -> tuple[Instrument, ...]:
+    """Return the instrument in every version there is, the oldest first; nothing for an unknown code."""
+    found = (_instrument(path) for path in _files(INSTRUMENTS) if _code_of(path) == code)
+    return tuple(sorted(found, key=lambda each: _order(each.version)))
+
+
 def instruments() -> tuple[Instrument, ...]:
     """Return every instrument in its newest version, by code; raises InvalidDataFile for the first broken file."""
     return tuple(instrument(code) for code in sorted({_code_of(path) for path in _files(INSTRUMENTS)}))
