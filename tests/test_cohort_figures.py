@@ -144,6 +144,17 @@ def test_responders_follow_each_scales_own_rule(session: Session) -> None:
     assert (subscale["n_responders"], subscale["n_paired_or_rated"]) == (0, 0)  # no size of change is agreed
 
 
+def test_changes_between_different_text_packs_are_left_out(session: Session) -> None:
+    subjects = add_cohort(session)
+    mine = QuestionnaireResponse.visit_id == visit_of(session, subjects[0], "last-infusion").id
+    session.execute(update(QuestionnaireResponse).where(mine).values(text_pack_version="2.0"))
+    cohort.rebuild(session, now=NOW)
+    row = figures(session)["north", "last-infusion", PI, "total"]
+    assert (row["n_answered"], row["n_paired"], row["n_paired_or_rated"]) == (3, 1, 1)
+    assert (row["mean_change"], row["n_responders"]) == (0, 0)  # of the one who answered 5 both times
+    assert figures(session)["north", "last-infusion", PGIC, "total"]["n_paired_or_rated"] == 3
+
+
 def test_refreshing_after_each_answer_gives_what_a_rebuild_gives(session: Session) -> None:
     subjects = [enrol(session, site) for site, _before, _after in ANSWERS]
     for number, (subject, (_site, before, _after)) in enumerate(zip(subjects, ANSWERS, strict=True)):

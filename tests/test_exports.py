@@ -217,6 +217,29 @@ def test_wide_holds_scores_change_and_treatment_of_each_visit(session: Session) 
     assert Decimal(row["CUMDOSE"]) == Decimal("2.5")
 
 
+def test_a_change_across_text_packs_is_not_comparable_and_says_why(session: Session) -> None:
+    subject, _ = cohort(session)
+    mine = QuestionnaireResponse.visit_id == visit_of(session, subject, "last-infusion").id
+    session.execute(update(QuestionnaireResponse).where(mine).values(language="es"))
+    session.commit()
+    row = only(exported("wide"), USUBJID=subject.study_code, VISITNUM="2")
+    name = "promis_pain_interference_8a"
+    assert (row[f"{name}_verdict"], row[f"{name}_obstacle"]) == ("not-comparable", "different-wording")
+    assert (row[f"{name}_change"], row[f"{name}_meaningful"], row[f"{name}_reliable"]) == ("", "", "")
+    assert row["pgic_responder"] == "Y"
+    told = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=PI, QSTESTCD="TOTAL_T")
+    assert (told["TEXTLANG"], told["TEXTVER"], told["TEXTVALID"]) == ("es", "1.0", "N")
+
+
+def test_a_scale_without_a_score_says_why_in_both_files(session: Session) -> None:
+    subject, _ = cohort(session)
+    why = "7 of 8 items answered, all 8 are needed"
+    row = only(exported("wide"), USUBJID=subject.study_code, VISITNUM="2")
+    assert (row["promis_fatigue_8a_t"], row["promis_fatigue_8a_reason"]) == ("", why)
+    told = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=FATIGUE, QSTESTCD="TOTAL_T")
+    assert (told["QSSTAT"], told["QSREASND"]) == ("NOT DONE", why)
+
+
 def test_a_baseline_row_has_no_change(session: Session) -> None:
     subject, _ = cohort(session)
     row = only(exported("wide"), USUBJID=subject.study_code, VISITNUM="1")

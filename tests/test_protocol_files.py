@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pro_tracker.domain.change import ScorePoint, change
 from pro_tracker.domain.errors import InvalidDataFile, NotFound
-from pro_tracker.services import protocols
+from pro_tracker.services import catalog, protocols
 
 SHIPPED = protocols.PROTOCOLS / "ketamine-5day.yaml"
 FOLLOW_UPS = ("last-infusion", "3-months", "6-months")
@@ -43,6 +44,15 @@ def test_the_shipped_protocol_is_the_study() -> None:
     assert (protocol.reminder_time, protocol.quiet_from, protocol.quiet_until) == (time(9), time(21), time(8))
 
 
+def test_a_protocol_may_have_its_own_size_of_change_that_matters(tmp_path: Path) -> None:
+    protocol = protocols.read_protocol(written(tmp_path, _rule("promis-fatigue-8a.total", {"points": 3})))
+    fatigue = catalog.instrument("promis-fatigue-8a").scale("total")
+    judged = change(protocol.judged("promis-fatigue-8a", fatigue), ScorePoint(60), ScorePoint(57))
+    assert (judged.verdict, judged.threshold, judged.source) == ("improved", 3, "This study")
+    assert change(fatigue, ScorePoint(60), ScorePoint(57)).verdict == "within-error"
+    assert protocol.judged("pcs", fatigue) is fatigue
+
+
 def test_a_protocol_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(NotFound, match=r"no protocol 'ketamine-9day' .*ketamine-5day"):
         protocols.protocol("ketamine-9day")
@@ -62,6 +72,10 @@ def test_the_newest_version_is_used_and_an_older_one_stays_readable(
     assert found == ["Newer", "Older", "Newer"]
 
 
+def _rule(scale: str, criterion: dict[str, float]) -> Any:
+    return lambda data: data.update(change_rules={scale: {"source": "This study", "any_of": [criterion]}})
+
+
 MISTAKES = {
     "visits_open_at": lambda data: data.update(visits_open_at=900),
     "messages.send_at": lambda data: data["messages"].update(send_at="22:00"),
@@ -77,6 +91,10 @@ MISTAKES = {
     "events.3.battery": lambda data: data["events"][3]["battery"].append("pcs"),
     "course.gap_days": lambda data: data["course"].update(gap_days=3),
     "course.pauses": lambda data: data["course"].update(pauses=3),
+    "change_rules.promis-fatigue-8a.total.any_of.0": _rule("promis-fatigue-8a.total", {}),
+    "change_rules.pcs.sum": _rule("pcs.sum", {"points": 8}),
+    "change_rules.pgic.total": _rule("pgic.total", {"points": 1}),
+    "change_rules.peg.total": _rule("peg.total", {"points": 1}),
     "version": lambda data: data.update(version=1.1),
     "code": lambda data: data.update(code="other"),
     "scoring": lambda data: data.pop("scoring"),

@@ -251,6 +251,58 @@ def test_a_form_with_an_item_missing_says_why_it_has_no_score(
     assert row_of(page, "Pain interference")[5] == "3 months", "the newest score, not the newest visit"
 
 
+def asked_with(session: Session, subject: Subject, event_code: str, **text_pack: str) -> None:
+    """As if that visit had been asked with another text pack."""
+    visit = visit_of(session, subject, event_code)
+    for response in session.query(QuestionnaireResponse).filter_by(visit_id=visit.id):
+        for column, value in text_pack.items():
+            setattr(response, column, value)
+    session.flush()
+
+
+@pytest.mark.parametrize("text_pack", [{"language": "es"}, {"text_pack_version": "2.0"}])
+def test_answers_to_another_text_pack_are_shown_and_not_compared(
+    client: FlaskClient, session: Session, subject: Subject, text_pack: dict[str, str]
+) -> None:
+    asked_with(session, subject, "3-months", **text_pack)
+    page = open_page(client, session, subject)
+    assert row_of(page, "Pain interference")[1:] == ["Not comparable", "–", "66.9", "61.5 moderate", "3 months"]
+    assert (
+        "3 months: Pain interference is 61.5; not comparable with the baseline: a different text pack (language or "
+        "version)." in page
+    )
+    assert row_of(page, "Impression of change")[1] == "Much better", "it asks about change itself"
+
+
+def test_a_line_and_the_corridor_end_where_scores_stop_being_comparable(session: Session, subject: Subject) -> None:
+    answer(session, subject, "6-months", date(2026, 9, 3), {PI: 2})
+    before = draw(session, subject, read(session, subject)[f"{PI}.total"])
+    asked_with(session, subject, "6-months", text_pack_version="2.0")
+    after = draw(session, subject, read(session, subject)[f"{PI}.total"])
+    assert (len(before.lines), len(after.lines)) == (1, 0)
+    assert before.corridors[0].width > after.corridors[0].width
+    assert after.corridors[0].x + after.corridors[0].width == pytest.approx(after.marks[-1].x)
+
+
+def test_a_score_under_another_scoring_version_is_not_compared(session: Session, subject: Subject) -> None:
+    visit = visit_of(session, subject, "3-months")
+    for score in session.query(Score).join(QuestionnaireResponse).filter_by(visit_id=visit.id):
+        score.scoring_version = "2.0"
+    session.flush()
+    latest = read(session, subject)[f"{PI}.total"].series[0].latest
+    assert latest
+    assert latest.change
+    assert (latest.change.verdict, latest.change.obstacle) == ("not-comparable", "different-form")
+
+
+@pytest.mark.dialects("sqlite")
+def test_an_unscored_baseline_says_why_in_the_sentence(client: FlaskClient, session: Session, clock: Clock) -> None:
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 10))
+    answer(session, subject, "baseline", date(2026, 3, 2), {PI: [3, None, 3, 3, 3, 3, 3, 3]})
+    page = open_page(client, session, subject)
+    assert "Baseline: Pain interference has no score: 7 of 8 items answered, all 8 are needed." in page
+
+
 def test_a_rescored_response_counts_with_its_newest_score(session: Session, subject: Subject) -> None:
     visit = visit_of(session, subject, "3-months")
     of_visit = session.query(Score).join(QuestionnaireResponse).filter_by(visit_id=visit.id)

@@ -11,10 +11,24 @@ from typing import Literal
 from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Scale
 
 Verdict = Literal["improved", "worsened", "within-error", "not-comparable"]
+Obstacle = Literal["different-form", "different-wording"]
 
 # 95 % of a normal distribution: Jacobson and Truax, J Consult Clin Psychol 1991;59:12-19.
 RELIABLE_AT_95_PERCENT = 1.96
 NO_RULE = "No size of change that matters is agreed for this scale."
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a score of a scale came of. Only scores with the same basis are compared.
+
+    `scoring` is the scoring version, which an instrument file raises with every change of items, options or tables.
+    """
+
+    scoring: str
+    language: str
+    text_pack: str
+    validated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,7 @@ class ScorePoint:
 
     value: float
     standard_error: float | None = None
+    basis: Basis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +45,48 @@ class Change:
     """Later minus baseline, and what it means. `threshold` and `error_limit` are sizes in points, without sign.
 
     `meaningful`: at least `threshold`, which `source` names. `reliable`: beyond `error_limit`, None without standard
-    errors. `verdict` needs both. `threshold` is None where no rule fits, and then the verdict is not-comparable.
+    errors. `verdict` needs both, and is None where no size is agreed. Scores that cannot be compared have no
+    difference: the verdict is not-comparable and `obstacle` says why.
     """
 
-    difference: float
-    meaningful: bool
+    difference: float | None
+    meaningful: bool | None
     reliable: bool | None
-    verdict: Verdict
+    verdict: Verdict | None
     threshold: float | None
     error_limit: float | None
     source: str
+    obstacle: Obstacle | None = None
+
+
+def obstacle(baseline: ScorePoint, later: ScorePoint) -> Obstacle | None:
+    """Return why these two scores must not be compared, None when they may be."""
+    if baseline.basis is None or later.basis is None or baseline.basis == later.basis:
+        return None
+    return "different-form" if baseline.basis.scoring != later.basis.scoring else "different-wording"
 
 
 def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
-    """Judge the change of one person on one scale; both points must come from the same form."""
+    """Judge the change of one person on one scale."""
+    source = scale.change_rule.source if scale.change_rule else NO_RULE
+    hindered = obstacle(baseline, later)
+    if hindered:
+        return Change(None, None, None, "not-comparable", None, None, source, hindered)
     # Scores have one or two decimals; more would be noise of binary fractions (59.1 - 54.1 < 5).
     difference = round(later.value - baseline.value, 2)
     improving = _is_better(scale, difference)
     threshold = _threshold(scale.change_rule, baseline.value, improving=improving)
     error_limit = reliable_change_limit(baseline, later)
-    meaningful = threshold is not None and difference != 0 and abs(difference) >= threshold
+    meaningful = None if threshold is None else difference != 0 and abs(difference) >= threshold
     reliable = None if error_limit is None else abs(difference) > error_limit
     return Change(
         difference=difference,
         meaningful=meaningful,
         reliable=reliable,
-        verdict=_verdict(threshold, improving=improving, real=meaningful and reliable is not False),
+        verdict=_verdict(meaningful, reliable, improving=improving),
         threshold=threshold,
         error_limit=None if error_limit is None else round(error_limit, 2),
-        source=scale.change_rule.source if scale.change_rule else NO_RULE,
+        source=source,
     )
 
 
@@ -86,7 +114,7 @@ def is_responder(scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -
     if baseline is None:
         return None
     judged = change(scale, baseline, later)
-    if judged.threshold is None:
+    if judged.meaningful is None or judged.difference is None:
         return None
     return judged.meaningful and _is_better(scale, judged.difference)
 
@@ -128,9 +156,9 @@ def _applies(criterion: ChangeCriterion, baseline: float, *, improving: bool) ->
     return criterion.baseline_above is None or baseline > criterion.baseline_above
 
 
-def _verdict(threshold: float | None, *, improving: bool, real: bool) -> Verdict:
-    if threshold is None:
-        return "not-comparable"
-    if not real:
+def _verdict(meaningful: bool | None, reliable: bool | None, *, improving: bool) -> Verdict | None:
+    if meaningful is None:
+        return None
+    if not meaningful or reliable is False:
         return "within-error"
     return "improved" if improving else "worsened"

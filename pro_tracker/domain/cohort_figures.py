@@ -62,8 +62,9 @@ class ScaleFigures:
     def add(self, scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -> None:
         """Count one person's score; `baseline` is None where there is none, and at the baseline itself."""
         self.scores.add(later.value)
-        if baseline is not None:
-            self.changes.add(change(scale, baseline, later).difference)
+        difference = change(scale, baseline, later).difference if baseline is not None else None
+        if difference is not None:
+            self.changes.add(difference)
         responds = is_responder(scale, baseline, later)
         if responds is not None:
             self.rated += 1

@@ -4,11 +4,12 @@ Facts only, filled from the protocol files (docs/protocol-format.md); visit_wind
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time
 from typing import Literal
 
 from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.instrument import ChangeRule, Scale
 
 Anchor = Literal["first-infusion", "last-infusion"]
 ChannelChoice = Literal["preferred", "other"]
@@ -51,11 +52,22 @@ class ReminderStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponsePlan:
+    """Who acts on an instrument's alerts, how many hours after the answer at the latest, and where they are reached."""
+
+    who: str
+    within_hours: int
+    telephone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """One released version of a study's schedule. Times are wall times in the subject's zone, durations are days.
 
     A course is over after `planned_infusions`, or `course_idle_days` without one; an infusion more than
     `course_gap_days` after the one before belongs to a new course. Messages leave from `quiet_until` to `quiet_from`.
+    `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
+    `change_rules`: "instrument.scale" -> the size of change that matters in this study, in place of the instrument's.
     """
 
     code: str
@@ -73,6 +85,8 @@ class Protocol:
     quiet_from: time
     quiet_until: time
     prorate: bool = False
+    response_plans: Mapping[str, ResponsePlan] = field(default_factory=dict, hash=False)
+    change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
 
     def event(self, code: str) -> StudyEvent:
         """The event with this code, or NotFound."""
@@ -85,3 +99,8 @@ class Protocol:
     def instruments(self) -> tuple[str, ...]:
         """The codes of all instruments that are asked for, each once, in the order of the events."""
         return tuple(dict.fromkeys(code for event in self.events for code in event.battery))
+
+    def judged(self, instrument_code: str, scale: Scale) -> Scale:
+        """The scale with this study's own rule for change, where it has one."""
+        rule = self.change_rules.get(f"{instrument_code}.{scale.code}")
+        return scale if rule is None else replace(scale, change_rule=rule)

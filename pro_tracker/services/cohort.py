@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import is_postgresql
-from pro_tracker.domain.change import ScorePoint
+from pro_tracker.domain.change import Basis, ScorePoint
 from pro_tracker.domain.cohort_figures import Moments, ScaleFigures
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.models.aggregate import Aggregate
@@ -136,22 +136,24 @@ def _figures(session: Session, group: Group, now: datetime) -> Figures:
     scales = _expect(session, group, figures, now)
     for row in session.execute(_scores(group, now), execution_options={"yield_per": 1000}):
         key = (row.instrument_code, row.scale_code)
-        if key in scales:
-            later = _point(scales[key], row.raw_score, row.t_score, row.standard_error)
-            baseline = _point(scales[key], row.first_raw, row.first_t, row.first_error)
+        if (row.protocol_version, *key) in scales:
+            scale = scales[row.protocol_version, *key]
+            later = _point(scale, row.raw_score, row.t_score, row.standard_error, _basis(row))
+            baseline = _point(scale, row.first_raw, row.first_t, row.first_error, _basis(row, "first_"))
             if later is not None:
-                figures[key].add(scales[key], baseline, later)
+                figures[key].add(scale, baseline, later)
     return figures
 
 
-def _expect(session: Session, group: Group, figures: Figures, now: datetime) -> dict[tuple[str, str], Scale]:
-    """Count the visits of the group into every scale their protocol version asks for; returns these scales."""
+def _expect(session: Session, group: Group, figures: Figures, now: datetime) -> dict[tuple[str, str, str], Scale]:
+    """Count the visits of the group into every scale their protocol version asks for; returns the scales of each."""
     counted = _in_group(select(Course.protocol_version, func.count().label("n")), group, now)
-    scales: dict[tuple[str, str], Scale] = {}
+    scales: dict[tuple[str, str, str], Scale] = {}
     for version, n in session.execute(counted.group_by(Course.protocol_version)):
-        for code in protocols.protocol(group.protocol_code, version).event(group.event_code).battery:
+        protocol = protocols.protocol(group.protocol_code, version)
+        for code in protocol.event(group.event_code).battery:
             for scale in catalog.instrument(code).scales:
-                scales[code, scale.code] = scale
+                scales[version, code, scale.code] = protocol.judged(code, scale)
                 figures[code, scale.code].expected += n
     return scales
 
@@ -179,6 +181,9 @@ def _scores(group: Group, now: datetime) -> Any:
             first.t_score.label("first_t"),
             first.standard_error.label("first_error"),
         ),
+        *_basis_columns(Score, response),
+        *(column.label(f"first_{column.key}") for column in _basis_columns(first, first_response)),
+        Course.protocol_version,
     )
     rows = _in_group(select(*columns), group, now).join(response, response.visit_id == Visit.id)
     rows = rows.join(Score, Score.response_id == response.id).where(_counts(response, Score))
@@ -202,9 +207,20 @@ def _counts(response: Any, score: Any) -> ColumnElement[bool]:
     return and_(response.status.in_(VALID), ~superseded.exists())
 
 
-def _point(scale: Scale, raw: float | None, t_score: float | None, error: float | None) -> ScorePoint | None:
+def _basis_columns(score: Any, response: Any) -> tuple[Any, ...]:
+    return score.scoring_version, response.language, response.text_pack_version, response.text_pack_validated
+
+
+def _basis(row: Any, prefix: str = "") -> Basis:
+    columns = ("scoring_version", "language", "text_pack_version", "text_pack_validated")
+    return Basis(*(getattr(row, prefix + column) for column in columns))
+
+
+def _point(
+    scale: Scale, raw: float | None, t_score: float | None, error: float | None, basis: Basis
+) -> ScorePoint | None:
     value = t_score if scale.has_t else raw
-    return None if value is None else ScorePoint(value, error if scale.has_t else None)
+    return None if value is None else ScorePoint(value, error if scale.has_t else None, basis)
 
 
 def _of_all_sites(session: Session, event: Group) -> Figures:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Row
 
-from pro_tracker.domain.change import Change, ScorePoint, change, is_responder
+from pro_tracker.domain.change import Basis, Change, ScorePoint, change, is_responder
 from pro_tracker.domain.instrument import Instrument, Scale
 from pro_tracker.services import catalog
 from pro_tracker.services.export_rows import VisitRecord
@@ -56,13 +56,25 @@ class Test:
     stored_as: str = ""  # column of the score row
 
 
+class TextPackMark(NamedTuple):
+    """The wording that was asked with."""
+
+    language: str
+    version: str
+    validated: bool
+
+    @classmethod
+    def of(cls, response: Row[Any]) -> "TextPackMark":
+        return cls(response.language, response.text_pack_version, response.text_pack_validated)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """What came of a test, or why nothing did; `score` for a T-score or a raw score."""
 
     value: float | int | None = None
     reason: str = ""
-    text_valid: bool | None = None
+    text_pack: TextPackMark | None = None
     score: Row[Any] | None = None
     is_t: bool = False
 
@@ -115,8 +127,13 @@ RESULT_COLUMNS: tuple[Column[Result], ...] = (
     Column("NITEMS", lambda r: r.score.n_items if r.score else None, "Items of the scale", "count"),
     Column("PRORATED", lambda r: _yes_no(r.score.prorated) if r.score else "", "Pro-rated for missing items", "Y, N"),
     Column("SCOREVER", lambda r: r.score.scoring_version if r.score else "", "Version of the scoring rules"),
+    Column("TEXTLANG", lambda r: r.text_pack.language if r.text_pack else "", "Language of the wording asked with"),
+    Column("TEXTVER", lambda r: r.text_pack.version if r.text_pack else "", "Version of that text pack"),
     Column(
-        "TEXTVALID", lambda r: _yes_no(r.text_valid), "Wording asked with is validated", "Y, N: demonstration wording"
+        "TEXTVALID",
+        lambda r: _yes_no(r.text_pack.validated) if r.text_pack else "",
+        "Whether that wording is validated",
+        "Y, N: demonstration wording",
     ),
 )
 
@@ -168,20 +185,20 @@ def findings(record: VisitRecord) -> Iterator[Finding]:
 
 
 def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator[Finding]:
-    answers, text_valid = response.answers, response.text_pack_validated
+    answers, text_pack = response.answers, TextPackMark.of(response)
     for test in tests.items:
-        yield Finding(record, test, _item_result(answers.get(test.code), text_valid))
+        yield Finding(record, test, _item_result(answers.get(test.code), text_pack))
     for test in tests.scores:
         score = record.scores.get((test.instrument.code, test.scale))
         if score is not None:
             value, is_t = getattr(score, test.stored_as), test.stored_as == T_SCORE
-            yield Finding(record, test, Result(value, score.reason or "", text_valid, score, is_t))
+            yield Finding(record, test, Result(value, score.reason or "", text_pack, score, is_t))
 
 
 @cache
-def _item_result(value: int | None, text_valid: bool) -> Result:
+def _item_result(value: int | None, text_pack: TextPackMark) -> Result:
     """One for all equal answers: two thirds of the long file's rows end in one of a dozen results."""
-    return Result(value, SKIPPED if value is None else "", text_valid)
+    return Result(value, SKIPPED if value is None else "", text_pack)
 
 
 TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
@@ -210,6 +227,7 @@ def _scale_columns(instrument: Instrument, scale: Scale) -> Iterator[Column[Visi
         yield Column(f"{name}_t", lambda v: _stored(v, key, "t_score"), f"{title}, T-score", "T points")
         yield Column(f"{name}_se", lambda v: _stored(v, key, "standard_error"), f"{title}, standard error", "T points")
     yield Column(f"{name}_prorated", lambda v: _yes_no(_stored(v, key, "prorated")), f"{title}, pro-rated", "Y, N")
+    yield Column(f"{name}_reason", lambda v: _stored(v, key, "reason"), f"{title}, why there is no score")
     if scale.responder_rule:
         yield Column(f"{name}_responder", lambda v: _responder(v, key, scale), f"{title}, responder", "Y, N")
     else:
@@ -219,15 +237,15 @@ def _scale_columns(instrument: Instrument, scale: Scale) -> Iterator[Column[Visi
 def _change_columns(name: str, title: str, key: tuple[str, str], scale: Scale) -> Iterator[Column[VisitRecord]]:
     unit = "T points" if scale.has_t else "points"
     yield Column(f"{name}_change", lambda v: _judged(v, key, scale, "difference"), f"{title}, minus baseline", unit)
-    if scale.change_rule:
-        label = f"{title}, change is of a size that matters"
-        yield Column(f"{name}_meaningful", lambda v: _yes_no(_judged(v, key, scale, "meaningful")), label, "Y, N")
+    label = f"{title}, change is of a size that matters"
+    yield Column(f"{name}_meaningful", lambda v: _yes_no(_judged(v, key, scale, "meaningful")), label, "Y, N")
     if scale.has_t:
         label = f"{title}, change exceeds measurement error (95 %)"
         yield Column(f"{name}_reliable", lambda v: _yes_no(_judged(v, key, scale, "reliable")), label, "Y, N")
-    if scale.change_rule:
-        words = "improved, worsened, within-error, not-comparable"
-        yield Column(f"{name}_verdict", lambda v: _judged(v, key, scale, "verdict"), f"{title}, verdict of both", words)
+    words = "improved, worsened, within-error, not-comparable; empty where no size is agreed"
+    yield Column(f"{name}_verdict", lambda v: _judged(v, key, scale, "verdict"), f"{title}, verdict of both", words)
+    label, words = f"{title}, why the change is not comparable", "different-form, different-wording"
+    yield Column(f"{name}_obstacle", lambda v: _judged(v, key, scale, "obstacle"), label, words)
 
 
 def _stored(visit: VisitRecord, key: tuple[str, str], attribute: str) -> Any:
@@ -244,7 +262,9 @@ def _change(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> Change | 
     """The change from the baseline of the same course, None where one of the two scores is missing."""
     baseline = point(visit.baseline.scores.get(key), scale) if visit.baseline else None
     later = point(visit.scores.get(key), scale)
-    return None if baseline is None or later is None else change(scale, baseline, later)
+    if baseline is None or later is None:
+        return None
+    return change(visit.protocol.judged(key[0], scale), baseline, later)
 
 
 def _responder(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> str:
@@ -257,4 +277,5 @@ def point(score: Row[Any] | None, scale: Scale) -> ScorePoint | None:
     value = None if score is None else score.t_score if scale.has_t else score.raw_score
     if score is None or value is None:
         return None
-    return ScorePoint(value, score.standard_error if scale.has_t else None)
+    basis = Basis(score.scoring_version, score.language, score.text_pack_version, score.text_pack_validated)
+    return ScorePoint(value, score.standard_error if scale.has_t else None, basis)

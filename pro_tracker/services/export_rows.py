@@ -261,8 +261,9 @@ def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
 def _responses(subjects: list[uuid.UUID]) -> AnySelect:
     response = QuestionnaireResponse
     columns = (
-        *(response.visit_id, response.instrument_code, response.instrument_version, response.text_pack_validated),
-        *(response.answers, response.mode, response.authored_at),
+        *(response.visit_id, response.instrument_code, response.instrument_version, response.language),
+        *(response.text_pack_version, response.text_pack_validated, response.answers, response.mode),
+        response.authored_at,
     )
     mine = (response.subject_id.in_(subjects), response.status.in_(VALID))
     return select(*columns).where(*mine).order_by(response.id)
@@ -274,6 +275,7 @@ def _scores(subjects: list[uuid.UUID]) -> AnySelect:
     columns = (
         *(response.visit_id, Score.instrument_code, Score.scale_code, Score.scoring_version, Score.raw_score),
         *(Score.t_score, Score.standard_error, Score.n_answered, Score.n_items, Score.prorated, Score.reason),
+        *(response.language, response.text_pack_version, response.text_pack_validated),
     )
     mine = (response.subject_id.in_(subjects), response.status.in_(VALID))
     joined = select(*columns).join(response, response.id == Score.response_id)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from pro_tracker.domain.protocol import Anchor, ChannelChoice, Protocol, ReminderStep, StudyEvent
+from pro_tracker.domain.protocol import Anchor, ChannelChoice, Protocol, ReminderStep, ResponsePlan, StudyEvent
 from pro_tracker.services.data_files import FileModel
 from pro_tracker.services.instrument_checks import Fault
-from pro_tracker.services.instrument_file import Code, Text, Version
+from pro_tracker.services.instrument_file import ChangeEntry, Code, Text, Version
 from pro_tracker.services.text_pack_file import Language
 
 
@@ -23,6 +23,7 @@ def _wall_time(value: Any) -> Any:
 WallTime = Annotated[time, BeforeValidator(_wall_time)]
 Day = Annotated[int, Field(ge=-3660, le=3660)]
 Days = Annotated[int, Field(ge=1, le=366)]
+ScaleName = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]  # instrument.scale
 
 
 class WindowEntry(FileModel):
@@ -78,6 +79,12 @@ class ScoringEntry(FileModel):
     prorate: bool
 
 
+class PlanEntry(FileModel):
+    who: Text
+    within_hours: Annotated[int, Field(ge=1, le=24)]
+    telephone: Text
+
+
 class ProtocolFile(FileModel):
     """One protocol file as it stands."""
 
@@ -91,6 +98,8 @@ class ProtocolFile(FileModel):
     events: list[EventEntry] = Field(min_length=1, max_length=40)
     messages: MessagesEntry
     scoring: ScoringEntry
+    response_plans: dict[Code, PlanEntry] = Field({}, max_length=40)
+    change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
 
     def build(self) -> Protocol:
         """Return the protocol; the file must have passed `faults`."""
@@ -110,6 +119,8 @@ class ProtocolFile(FileModel):
             quiet_from=self.messages.quiet.start,
             quiet_until=self.messages.quiet.end,
             prorate=self.scoring.prorate,
+            response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
+            change_rules={key: entry.build() for key, entry in self.change_rules.items()},
         )
 
 

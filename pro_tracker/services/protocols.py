@@ -5,8 +5,9 @@ from functools import cache
 from pathlib import Path
 
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, ProTrackerError
+from pro_tracker.domain.instrument import Alert
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.services import catalog, message_texts, protocol_file
+from pro_tracker.services import catalog, instrument_checks, message_texts, protocol_file
 from pro_tracker.services.catalog import PACKAGE, Problem
 from pro_tracker.services.data_files import load_yaml, read_as
 from pro_tracker.services.protocol_file import ProtocolFile
@@ -44,7 +45,8 @@ def all_files() -> tuple[Path, ...]:
 def read_protocol(path: Path) -> Protocol:
     """Return the protocol in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(ProtocolFile, load_yaml(path))
-    found = [*protocol_file.faults(file, tuple(message_texts.TEMPLATES)), *_battery_faults(file)]
+    found = [*protocol_file.faults(file, tuple(message_texts.TEMPLATES)), *_battery_faults(file), *_rule_faults(file)]
+    found += _plan_faults(file)
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
@@ -59,6 +61,42 @@ def _battery_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
                 catalog.instrument(code)
             except ProTrackerError as error:
                 yield f"events.{number}.battery", str(error)
+
+
+def _rule_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    asked = {code for event in file.events for code in event.battery}
+    for name, rule in file.change_rules.items():
+        key = f"change_rules.{name}"
+        code, _, scale_code = name.partition(".")
+        yield from instrument_checks.change_faults(key, rule)
+        if code not in asked:
+            yield key, f"no event asks {code}"
+            continue
+        try:
+            scale = catalog.instrument(code).scale(scale_code)
+        except ProTrackerError as error:
+            yield key, str(error)
+            continue
+        if scale.responder_rule is not None:
+            yield key, "this scale itself asks about change, so none is computed"
+
+
+def _plan_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    alerts = {code: _alerts(code) for event in file.events for code in event.battery}
+    for code, raised in alerts.items():
+        if raised and code not in file.response_plans:
+            items = " and ".join(alert.item for alert in raised)
+            yield f"response_plans.{code}", f"is missing: {items} may need a person the same day, so say who acts"
+    for code in file.response_plans:
+        if not alerts.get(code):
+            yield f"response_plans.{code}", "no event asks for an instrument of this name that raises alerts"
+
+
+def _alerts(code: str) -> tuple[Alert, ...]:
+    try:
+        return catalog.instrument(code).alerts
+    except ProTrackerError:
+        return ()  # _battery_faults names it
 
 
 def _problems_of(path: Path) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ Reads scores as stored, in one statement; what they mean is asked of domain/chan
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.change import Change, ScorePoint, band, change
+from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change
 from pro_tracker.domain.instrument import Band, Instrument, Scale
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import Course
@@ -44,24 +44,42 @@ class Point:
     prorated: bool = False
     validated: bool = True
     band: Band | None = None
+    basis: Basis | None = None
     change: Change | None = None
 
     @property
     def score(self) -> ScorePoint | None:
-        return None if self.value is None else ScorePoint(self.value, self.standard_error)
+        return None if self.value is None else ScorePoint(self.value, self.standard_error, self.basis)
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The points of one course on one scale, in the order of the visits. Change is judged within the course only."""
+    """The points of one course on one scale, in the order of the visits. Change is judged within the course only.
+
+    `scale` carries the rule for change of the course's protocol.
+    """
 
     course_number: int
+    scale: Scale
     baseline: Point | None
     points: tuple[Point, ...]
 
     @property
     def scored(self) -> tuple[Point, ...]:
         return tuple(point for point in self.points if point.value is not None)
+
+    @property
+    def runs(self) -> Iterator[list[Point]]:
+        """Neighbouring scores that may be compared; a visit without a score breaks the run."""
+        run: list[Point] = []
+        for point in self.points:
+            if run and (point.value is None or point.basis != run[-1].basis):
+                yield run
+                run = []
+            if point.value is not None:
+                run.append(point)
+        if run:
+            yield run
 
     @property
     def latest(self) -> Point | None:
@@ -157,6 +175,7 @@ class _Reader:
 
     def _series(self, course: Course, visits: Sequence[Visit], instrument: Instrument, scale: Scale) -> Series:
         protocol = protocols.protocol(course.protocol_code, course.protocol_version)
+        scale = protocol.judged(instrument.code, scale)
         asked = [visit for visit in visits if instrument.code in protocol.event(visit.event_code).battery]
         baseline: Point | None = None
         points: list[Point] = []
@@ -166,7 +185,7 @@ class _Reader:
             points.append(point)
             if visit.visit_number == 1 and point.value is not None:
                 baseline = point
-        return Series(course.number, baseline, tuple(points))
+        return Series(course.number, scale, baseline, tuple(points))
 
     def _point(self, visit: Visit, title: str, instrument_code: str, scale: Scale, baseline: Point | None) -> Point:
         row = self.rows.get((visit.id, instrument_code, scale.code))
@@ -178,6 +197,7 @@ class _Reader:
 def _judged(row: Row[Any], scale: Scale, baseline: Point | None) -> dict[str, Any]:
     value = row.t_score if scale.has_t else row.raw_score
     error = row.standard_error if scale.has_t else None
+    basis = Basis(row.scoring_version, row.language, row.text_pack_version, row.text_pack_validated)
     known = baseline.score if baseline else None
     return {
         "answered": True,
@@ -189,7 +209,8 @@ def _judged(row: Row[Any], scale: Scale, baseline: Point | None) -> dict[str, An
         "prorated": row.prorated,
         "validated": row.text_pack_validated,
         "band": None if value is None else band(scale, value),
-        "change": None if value is None or known is None else change(scale, known, ScorePoint(value, error)),
+        "basis": basis,
+        "change": None if value is None or known is None else change(scale, known, ScorePoint(value, error, basis)),
     }
 
 
@@ -200,12 +221,15 @@ def _score_rows(session: Session, subject_id: uuid.UUID) -> Iterable[Any]:
             response.visit_id,
             Score.instrument_code,
             Score.scale_code,
+            Score.scoring_version,
             Score.raw_score,
             Score.t_score,
             Score.standard_error,
             Score.prorated,
             Score.reason,
             response.authored_at,
+            response.language,
+            response.text_pack_version,
             response.text_pack_validated,
         )
         .join(response, response.id == Score.response_id)

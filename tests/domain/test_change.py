@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from pro_tracker.domain.change import ScorePoint, band, change, is_responder, reliable_change_limit
+from pro_tracker.domain.change import Basis, ScorePoint, band, change, is_responder, reliable_change_limit
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.services import catalog
 from tests.domain import made_up
@@ -43,14 +43,39 @@ def at(value: float, standard_error: float | None = None) -> ScorePoint:
         (NRS, at(1), at(2), "within-error"),  # the 30 % were found for reductions
         (NRS, at(1), at(3), "worsened"),
         (NRS, at(0), at(0), "within-error"),
-        (PGIC, at(2), at(1), "not-comparable"),
-        (RUMINATION, at(16), at(0), "not-comparable"),
+        (PGIC, at(2), at(1), None),  # no size is agreed
+        (RUMINATION, at(16), at(0), None),
     ],
 )
 def test_the_verdict_needs_both_the_size_that_matters_and_more_than_error(
-    scale: Scale, baseline: ScorePoint, later: ScorePoint, verdict: str
+    scale: Scale, baseline: ScorePoint, later: ScorePoint, verdict: str | None
 ) -> None:
     assert change(scale, baseline, later).verdict == verdict
+
+
+ASKED = Basis("1.0", "en", "1.0", validated=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "obstacle"),
+    [
+        (Basis("2.0", "en", "1.0", validated=False), "different-form"),
+        (Basis("1.0", "es", "1.0", validated=False), "different-wording"),
+        (Basis("1.0", "en", "1.1", validated=False), "different-wording"),
+        (Basis("1.0", "en", "1.0", validated=True), "different-wording"),
+        (Basis("2.0", "es", "1.0", validated=False), "different-form"),
+    ],
+)
+def test_scores_of_another_form_or_text_pack_are_not_compared(other: Basis, obstacle: str) -> None:
+    result = change(PAIN, ScorePoint(66.2, 1.3, ASKED), ScorePoint(51.2, 1.3, other))
+    assert (result.verdict, result.obstacle) == ("not-comparable", obstacle)
+    assert (result.difference, result.meaningful, result.reliable, result.error_limit) == (None, None, None, None)
+    assert is_responder(PAIN, ScorePoint(66.2, 1.3, ASKED), ScorePoint(51.2, 1.3, other)) is None
+
+
+def test_scores_of_the_same_form_and_text_pack_are_compared() -> None:
+    result = change(PAIN, ScorePoint(66.2, 1.3, ASKED), ScorePoint(51.2, 1.3, ASKED))
+    assert (result.verdict, result.obstacle, result.difference) == ("improved", None, -15.0)
 
 
 def test_a_change_says_what_it_was_judged_by() -> None:
@@ -69,13 +94,13 @@ def test_without_standard_errors_reliability_is_unknown_and_the_rule_decides_alo
 
 def test_a_scale_without_a_rule_says_so() -> None:
     result = change(RUMINATION, at(16), at(0))
-    assert (result.meaningful, result.threshold) == (False, None)
+    assert (result.meaningful, result.threshold, result.verdict) == (None, None, None)
     assert result.source == "No size of change that matters is agreed for this scale."
 
 
 def test_a_percentage_of_a_zero_baseline_is_no_size() -> None:
     mean = made_up.instrument().scale("mean")
-    assert change(mean, at(0), at(5)).verdict == "not-comparable"
+    assert change(mean, at(0), at(5)).verdict is None
     assert change(mean, at(5), at(3.5)).verdict == "improved"
     assert change(mean, at(5), at(3.6)).verdict == "within-error"
 
@@ -145,6 +170,7 @@ OPPOSITE = {"improved": "worsened", "worsened": "improved", "within-error": "wit
 def test_the_way_back_has_the_opposite_verdict(first: int, second: int, error_1: int, error_2: int) -> None:
     a, b = at(first / 10, error_1 / 10), at(second / 10, error_2 / 10)
     there, back = change(PAIN, a, b), change(PAIN, b, a)
+    assert there.verdict
     assert back.verdict == OPPOSITE[there.verdict]
     assert change(ROLES, a, b).verdict == back.verdict  # higher is better there
 
@@ -153,5 +179,6 @@ def test_the_way_back_has_the_opposite_verdict(first: int, second: int, error_1:
 def test_no_change_inside_the_error_band_is_called_good_or_bad(first: int, second: int, error: int) -> None:
     result = change(PAIN, at(first / 10, error / 10), at(second / 10, error / 10))
     assert result.error_limit is not None
+    assert result.difference is not None
     if abs(result.difference) <= result.error_limit - 0.01:
         assert result.verdict == "within-error"

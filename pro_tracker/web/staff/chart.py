@@ -1,7 +1,7 @@
 """Where everything stands in a trend chart: numbers for templates/staff/chart.html, which draws them. It words nothing.
 
 One style: study days and dates on x, bands pale, error bars always, infusions as ticks, the corridor of changes that do
-not matter around each course's baseline. Points are not joined across a visit without a score.
+not matter around each course's baseline. Points are joined only where nothing is missing between and they compare.
 """
 
 from collections.abc import Collection, Iterator
@@ -162,14 +162,21 @@ def _bands(scale: Scale, axes: _Axes) -> Iterator[Box]:
 
 
 def _corridors(scale_trend: ScaleTrend, axes: _Axes) -> Iterator[Box]:
-    """Around each course's baseline, up to the next course: where a change is too small to matter."""
+    """Around each course's baseline, as far as scores compare with it: where a change is too small to matter."""
     for series, following in zip(scale_trend.series, (*scale_trend.series[1:], None), strict=True):
-        if series.baseline is None or (limits := corridor(scale_trend.scale, series.baseline)) is None:
+        if series.baseline is None or (limits := corridor(series.scale, series.baseline)) is None:
             continue
         start = axes.x(series.baseline.day)
-        end = min(axes.x(following.points[0].day), RIGHT) if following else RIGHT
+        end = min([axes.x(day) for day in _other_bases(series, following)], default=RIGHT)
         top, bottom = axes.y(limits[1]), axes.y(limits[0])
         yield Box(start, top, round(max(end - start, 0), 1), round(bottom - top, 1))
+
+
+def _other_bases(series: Series, following: Series | None) -> Iterator[int]:
+    """The days from which on scores do not compare with this baseline."""
+    yield from (point.day for point in series.scored if point.change and point.change.obstacle)
+    if following:
+        yield following.points[0].day
 
 
 def corridor(scale: Scale, baseline: Point) -> tuple[float, float] | None:
@@ -183,15 +190,9 @@ def corridor(scale: Scale, baseline: Point) -> tuple[float, float] | None:
 
 
 def _lines(series: Series, axes: _Axes) -> Iterator[str]:
-    """Runs of neighbouring scores; a visit without one breaks the run."""
-    run: list[Point] = []
-    for point in (*series.points, None):
-        if point is not None and point.value is not None:
-            run.append(point)
-            continue
+    for run in series.runs:
         if len(run) > 1:
             yield " ".join(f"{axes.x(each.day)},{axes.y(each.value or 0)}" for each in run)
-        run = []
 
 
 def _mark(point: Point, course_number: int, axes: _Axes) -> Mark:

@@ -21,6 +21,16 @@ BANDS = {
     "severe": lazy_gettext("severe"),
     "relevant": lazy_gettext("clinically relevant"),
 }
+VERDICTS = {
+    "improved": (lazy_gettext("Better"), "accent"),
+    "worsened": (lazy_gettext("Worse"), "strong"),
+    "not-comparable": (lazy_gettext("Not comparable"), "quiet"),
+    None: (lazy_gettext("No agreed size"), "quiet"),
+}
+OBSTACLES = {
+    "different-form": lazy_gettext("a different form or scoring version"),
+    "different-wording": lazy_gettext("a different text pack (language or version)"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,13 @@ def signed(value: float, *, t: bool = False) -> str:
     return ("+" if value > 0 else "−" if value < 0 else "±") + number(abs(value), t=t)
 
 
+def difference(trend: ScaleTrend, point: Point | None) -> str:
+    """The point's change from baseline with its sign; a dash where there is none or the two do not compare."""
+    if point is None or point.change is None or point.change.difference is None:
+        return "–"
+    return signed(point.change.difference, t=trend.scale.has_t)
+
+
 def band_name(code: str) -> str:
     """The name of a severity band."""
     return str(BANDS.get(code, code))
@@ -77,6 +94,10 @@ def reading(trend: ScaleTrend) -> str:
         value = number(latest.value, t=trend.scale.has_t)
         return _("%(event)s: %(scale)s is %(value)s; this course has no baseline to compare it with.",
                  scale=trend.title, value=value, event=latest.event_title)  # fmt: skip
+    if latest.change.obstacle:
+        return _("%(event)s: %(scale)s is %(value)s; not comparable with the baseline: %(reason)s.",
+                 scale=trend.title, value=number(latest.value, t=trend.scale.has_t), event=latest.event_title,
+                 reason=OBSTACLES[latest.change.obstacle])  # fmt: skip
     return f"{latest.event_title}: {_moved(trend, latest.change)}{_verdict(latest.change)}"
 
 
@@ -90,15 +111,9 @@ def answer_label(trend: ScaleTrend, value: float) -> str:
 
 
 def _judged(change: Change) -> Meaning:
-    if change.verdict == "improved":
-        return Meaning(_("Better"), "accent")
-    if change.verdict == "worsened":
-        return Meaning(_("Worse"), "strong")
-    if change.verdict == "not-comparable":
-        return Meaning(_("No agreed size"), "quiet")
-    if change.reliable is False:
-        return Meaning(_("Within error"), "quiet")
-    return Meaning(_("Too small"), "quiet")
+    if change.verdict == "within-error":
+        return Meaning(_("Within error") if change.reliable is False else _("Too small"), "quiet")
+    return Meaning(*VERDICTS[change.verdict])
 
 
 def _rated(trend: ScaleTrend, point: ScorePoint) -> Meaning:
@@ -107,6 +122,10 @@ def _rated(trend: ScaleTrend, point: ScorePoint) -> Meaning:
 
 def _only_baseline(trend: ScaleTrend, series: Series) -> str:
     if series.baseline is None:
+        unscored = next((point for point in reversed(series.points) if point.reason), None)
+        if unscored:
+            return _("%(event)s: %(scale)s has no score: %(reason)s.",
+                     scale=trend.title, event=unscored.event_title, reason=unscored.reason)  # fmt: skip
         return _("%(scale)s: no score yet.", scale=trend.title)
     return _("%(scale)s is %(value)s at baseline; nothing to compare it with yet.",
              scale=trend.title, value=number(series.baseline.value, t=trend.scale.has_t))  # fmt: skip
@@ -121,7 +140,7 @@ def _rating_sentence(trend: ScaleTrend, latest: Point) -> str:
 
 
 def _moved(trend: ScaleTrend, change: Change) -> str:
-    if change.difference == 0:
+    if not change.difference:
         return _("%(scale)s is the same as at baseline", scale=trend.title)
     size = abs(change.difference)
     told = {"scale": trend.title, "points": number(size, t=trend.scale.has_t)}
@@ -134,7 +153,7 @@ def _moved(trend: ScaleTrend, change: Change) -> str:
 
 
 def _verdict(change: Change) -> str:
-    if change.verdict == "not-comparable":
+    if change.verdict is None:
         return _("; no size of change that matters is agreed for this scale.")
     if change.verdict == "within-error":
         return _no_sure_change(change)
