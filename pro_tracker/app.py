@@ -16,6 +16,7 @@ from pro_tracker.web import (
     accounts,
     assets,
     errors,
+    fhir,
     health,
     navigation,
     patient,
@@ -26,7 +27,14 @@ from pro_tracker.web import (
 )
 
 LANGUAGES = ("en", "es")
-BLUEPRINTS = (assets.blueprint, health.blueprint, patient.blueprint, research.blueprint, staff.blueprint)
+BLUEPRINTS = (
+    assets.blueprint,
+    fhir.blueprint,
+    health.blueprint,
+    patient.blueprint,
+    research.blueprint,
+    staff.blueprint,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

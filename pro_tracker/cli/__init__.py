@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "pro_tracker.cli.check:check",
     "demo": "pro_tracker.cli.demo:demo",
     "export": "pro_tracker.cli.exports:export",
+    "fhir": "pro_tracker.cli.fhir:fhir",
     "import": "pro_tracker.cli.roster:import_roster",
     "migrate": "pro_tracker.cli.database:migrate",
     "ready": "pro_tracker.cli.ready:ready",

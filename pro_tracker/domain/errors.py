@@ -9,6 +9,10 @@ class NotFound(ProTrackerError):
     """The thing does not exist, or not for this person: both look the same from outside."""
 
 
+class NotSignedIn(ProTrackerError):
+    """Nobody is signed in, and what asks is a program that a sign-in page would not help."""
+
+
 class NotAllowed(ProTrackerError):
     """The person is known and may not do this."""
 

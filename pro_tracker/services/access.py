@@ -31,7 +31,15 @@ def visible(rows: Rows, account: Account) -> Rows:
 
 def subject(session: Session, account: Account, subject_id: uuid.UUID, *load: ORMOption) -> Subject:
     """The subject, if this account may see it; `load` says what to fetch with it. Raises NotFound."""
-    rows = visible(select(Subject).where(Subject.id == subject_id).options(*load), account)
+    return _only(session, visible(select(Subject).where(Subject.id == subject_id).options(*load), account))
+
+
+def subject_by_code(session: Session, account: Account, study_code: str) -> Subject:
+    """The subject with this study code, if this account may see it. Raises NotFound."""
+    return _only(session, visible(select(Subject).where(Subject.study_code == study_code), account))
+
+
+def _only(session: Session, rows: Select[Subject]) -> Subject:
     found = session.scalars(rows).unique().one_or_none()
     if found is None:
         raise NotFound(UNKNOWN_SUBJECT)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask, current_app, redirect, request, url_for
 from flask_login import current_user
 
-from pro_tracker.domain.errors import NotAllowed
+from pro_tracker.domain.errors import NotAllowed, NotSignedIn
 from pro_tracker.models.account import Account, Role
 from pro_tracker.services.audit import Actor
 
@@ -71,6 +71,8 @@ def _enforce() -> Any:
     if access.kind != "staff":
         return None
     if not current_user.is_authenticated:
+        if request.accept_mimetypes and not request.accept_mimetypes.accept_html:
+            raise NotSignedIn("Sign in with a staff account first.")
         target = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("security.login", next=target))
     if account().role not in access.roles:

@@ -9,10 +9,13 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from pro_tracker.domain import errors
+from pro_tracker.services.fhir_server import operation_outcome
+from pro_tracker.web.fhir import fhir_json
 
 log = logging.getLogger(__name__)
 STATUS = {
     errors.NotFound: 404,
+    errors.NotSignedIn: 401,
     errors.NotAllowed: 403,
     errors.InvalidInput: 422,
     errors.WindowClosed: 410,
@@ -84,5 +87,7 @@ def _advice(code: int) -> str:
 
 
 def _page(code: int, title: str, text: str) -> Response:
+    if request.path.startswith("/fhir/"):
+        return fhir_json(operation_outcome(code, text), code)
     template = "error_patient.html" if request.path.startswith(("/v/", "/visit")) else "error_staff.html"
     return make_response(render_template(template, title=title, text=text, code=code), code)

@@ -1,0 +1,82 @@
+"""`pro-tracker fhir`: questionnaires, and one subject's answers and scores, as FHIR R4 JSON."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from config.settings import DATABASE, load_settings
+from pro_tracker import clock, db
+from pro_tracker.cli.connection import connect
+from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import fhir as resources
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.fhir_datatypes import Json
+from pro_tracker.services.fhir_questionnaire import questionnaire as as_questionnaire
+
+COMMAND = Actor("command", "fhir")
+out_option = click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="File to write, - for standard output.",
+)
+
+
+@click.group()
+def fhir() -> None:
+    """Write questionnaires, answers and scores as FHIR R4 JSON. docs/fhir.md says what maps to what."""
+
+
+@fhir.command(epilog="\b\nExample:\n  pro-tracker fhir questionnaire pcs --language es --out pcs-es.json\n")
+@click.argument("instrument")
+@click.option("--language", default="en", show_default=True, help="Language of the wording.")
+@out_option
+def questionnaire(instrument: str, language: str, out: Path) -> None:
+    """Write the Questionnaire of INSTRUMENT, in the wording in force."""
+    with _session() as (session, base):
+        _write(as_questionnaire(resources.current_form(session, instrument, language, base)), out)
+
+
+@fhir.command(epilog="\b\nExample:\n  pro-tracker fhir subject north-0001 --out north-0001.json\n")
+@click.argument("study_id")
+@out_option
+def subject(study_id: str, out: Path) -> None:
+    """Write all answers and scores of the subject STUDY_ID in one Bundle, with the Questionnaires that were asked.
+
+    The Bundle names the subject by study id only. That it was written is recorded in the audit trail.
+    """
+    with _session() as (session, base):
+        found = session.scalar(select(Subject).where(Subject.study_code == study_id))
+        if found is None:
+            raise NotFound(f"There is no subject {study_id[:60]!r}.")
+        now = clock.now()
+        bundle = resources.bundle(resources.everything(session, found, base), "collection", base, now=now)
+        resources.note(session, COMMAND, found, now=now)
+        session.commit()
+    _write(bundle, out)
+
+
+@contextmanager
+def _session() -> Iterator[tuple[Session, str]]:
+    """A session, and the address that resources of this installation are named by."""
+    settings = load_settings(*DATABASE, "base_url")
+    connect(settings)
+    with db.Session() as session:
+        yield session, f"{settings.text('base_url')}/fhir"
+
+
+def _write(resource: Json, out: Path) -> None:
+    text = json.dumps(resource, ensure_ascii=False, indent=2) + "\n"
+    if str(out) == "-":
+        click.echo(text, nl=False)
+        return
+    with whole_file(out) as stream:
+        stream.write(text)
+    click.echo(f"Wrote {out}.")

@@ -1,0 +1,50 @@
+"""QuestionnaireResponse: what one subject answered to one instrument, item by item, as it was asked."""
+
+from pro_tracker.domain.instrument import Item
+from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.services.fhir_datatypes import EXTENSION, Json, concept, identifier, patient_reference
+from pro_tracker.services.fhir_questionnaire import Form, answer_coding
+
+ENTERED_IN_ERROR = "entered-in-error"
+MODES = {
+    "self-web": "Answered by the patient on the web",
+    "telephone": "Asked on the telephone",
+    "clinic": "Answered by the patient at the clinic",
+}
+
+
+def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
+    """The response. One entered in error is taken back by its status and carries no answers that could be read."""
+    subject = patient_reference(form.base, study_code)
+    mode = {
+        "url": f"{EXTENSION}/questionnaireresponse-completionMode",
+        "valueCodeableConcept": concept(text=MODES[row.mode]),
+    }
+    given = {
+        "resourceType": "QuestionnaireResponse",
+        "id": str(row.id),
+        "language": form.pack.language,
+        "extension": [mode],
+        "identifier": identifier(form.base, "response", str(row.id)),
+        "questionnaire": form.canonical,
+        "status": row.status,
+        "subject": subject,
+        "authored": row.authored_at.isoformat(),
+        "source": subject,
+    }
+    asked = (
+        []
+        if row.status == ENTERED_IN_ERROR
+        else [each for each in form.instrument.items if each.link_id in row.answers]
+    )
+    return given | ({"item": [_item(form, item, row.answers[item.link_id]) for item in asked]} if asked else {})
+
+
+def _item(form: Form, item: Item, value: int | None) -> Json:
+    """One item; a skipped one has its text and no answer."""
+    asked: Json = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
+    if value is None:
+        return asked
+    if item.response_set.kind == "numeric":
+        return asked | {"answer": [{"valueInteger": value}]}
+    return asked | {"answer": [{"valueCoding": answer_coding(form, item, value)}]}
