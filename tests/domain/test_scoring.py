@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pro_tracker.domain.errors import AnswerOutOfRange, UnknownItem
-from pro_tracker.domain.instrument import Instrument, Item, Scale
+from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.scoring import ScaleScore, score, validate_answers
 from pro_tracker.services import catalog
 from tests.domain import made_up
