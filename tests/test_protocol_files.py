@@ -12,6 +12,7 @@ from pro_tracker.domain.errors import InvalidDataFile, NotFound
 from pro_tracker.services import catalog, protocols
 
 SHIPPED = protocols.PROTOCOLS / "ketamine-5day.yaml"
+PLAN = {"who": "Nobody", "within_hours": 4, "telephone": "+1 216 555 0142"}
 FOLLOW_UPS = ("last-infusion", "3-months", "6-months")
 
 
@@ -53,6 +54,22 @@ def test_a_protocol_may_have_its_own_size_of_change_that_matters(tmp_path: Path)
     assert protocol.judged("pcs", fatigue) is fatigue
 
 
+def test_an_instrument_with_alerts_is_asked_for_once_the_protocol_names_its_response_plan(tmp_path: Path) -> None:
+    path = written(tmp_path, lambda data: data["events"][1]["battery"].append("phq-9"))
+    (problem,) = protocols.problems(path)
+    assert (problem.file, problem.key) == (str(path), "response_plans.phq-9")
+    assert problem.reason == "is missing: PHQ9 may need a person the same day, so say who acts"
+    (planned := tmp_path / "planned").mkdir()
+    protocol = protocols.read_protocol(written(planned, _with_phq_9(who="The physician on call")))
+    plan = protocol.response_plans["phq-9"]
+    assert (plan.who, plan.within_hours, plan.telephone) == ("The physician on call", 4, "+1 216 555 0142")
+
+
+def test_no_shipped_protocol_asks_for_an_instrument_with_alerts() -> None:
+    asked = {code for protocol in protocols.protocols() for code in protocol.instruments}
+    assert not [code for code in asked if catalog.instrument(code).alerts]
+
+
 def test_a_protocol_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(NotFound, match=r"no protocol 'ketamine-9day' .*ketamine-5day"):
         protocols.protocol("ketamine-9day")
@@ -76,6 +93,17 @@ def _rule(scale: str, criterion: dict[str, float]) -> Any:
     return lambda data: data.update(change_rules={scale: {"source": "This study", "any_of": [criterion]}})
 
 
+def _with_phq_9(**changes: Any) -> Any:
+    """A baseline that asks PHQ-9, under a response plan with these changes; None leaves a line of it out."""
+    plan = {key: value for key, value in (PLAN | changes).items() if value is not None}
+
+    def change(data: dict[str, Any]) -> None:
+        data["events"][0]["battery"].append("phq-9")
+        data["response_plans"] = {"phq-9": plan}
+
+    return change
+
+
 MISTAKES = {
     "visits_open_at": lambda data: data.update(visits_open_at=900),
     "messages.send_at": lambda data: data["messages"].update(send_at="22:00"),
@@ -95,6 +123,11 @@ MISTAKES = {
     "change_rules.pcs.sum": _rule("pcs.sum", {"points": 8}),
     "change_rules.pgic.total": _rule("pgic.total", {"points": 1}),
     "change_rules.peg.total": _rule("peg.total", {"points": 1}),
+    "response_plans.phq-9": lambda data: data["events"][3]["battery"].append("phq-9"),
+    "response_plans.phq-9.who": _with_phq_9(who=" "),
+    "response_plans.phq-9.within_hours": _with_phq_9(within_hours=25),
+    "response_plans.phq-9.telephone": _with_phq_9(telephone=None),
+    "response_plans.pcs": lambda data: data.update(response_plans={"pcs": PLAN}),
     "version": lambda data: data.update(version=1.1),
     "code": lambda data: data.update(code="other"),
     "scoring": lambda data: data.pop("scoring"),

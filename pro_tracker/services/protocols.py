@@ -45,8 +45,8 @@ def all_files() -> tuple[Path, ...]:
 def read_protocol(path: Path) -> Protocol:
     """Return the protocol in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(ProtocolFile, load_yaml(path))
-    found = [*protocol_file.faults(file, tuple(message_texts.TEMPLATES)), *_battery_faults(file), *_rule_faults(file)]
-    found += _plan_faults(file)
+    found = protocol_file.faults(file, tuple(message_texts.TEMPLATES))
+    found += [*_battery_faults(file), *_rule_faults(file), *_plan_faults(file)]
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
