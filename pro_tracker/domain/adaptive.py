@@ -6,7 +6,7 @@ and SD 1 in the reference population. The facts come from the instrument file an
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from math import exp, expm1, fsum, inf, sqrt
 from operator import mul
@@ -32,9 +32,12 @@ class GradedItem:
     categories: Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ItemBank:
-    """The items in the file's order and when to stop. `stop_at_standard_error` is in T points."""
+    """The items in the file's order and when to stop: `stop_at_standard_error` is in T points.
+
+    `population` says whose mean is 50, `source` whose item parameters these are.
+    """
 
     items: tuple[GradedItem, ...]
     population: str
@@ -43,7 +46,7 @@ class ItemBank:
     least_items: int = 4
     most_items: int = 12
 
-    @property
+    @cached_property
     def t_range(self) -> tuple[float, float]:
         """Least and most T-score that answers to all items can give, with one decimal."""
         ends = [

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.errors import InvalidInstrument, UnknownItem
 
 Direction = Literal["higher-worse", "higher-better"]
-Method = Literal["sum", "mean"]
+Method = Literal["sum", "mean", "graded-response"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +153,27 @@ class Scale:
     change_rule: ChangeRule | None = None
     responder_rule: ResponderRule | None = None
     loinc: str | None = None
+    bank: ItemBank | None = None  # of an adaptive test: T-scores come from it, and there is no raw score
+
+    @property
+    def t_scores(self) -> ScoreTable | ItemBank | None:
+        """Where T-scores come from; None without any."""
+        return self.score_table or self.bank
 
     @property
     def has_t(self) -> bool:
         """Whether charts, change and export use the T-score; else they use the raw score."""
-        return self.score_table is not None
+        return self.t_scores is not None
+
+    @property
+    def has_raw(self) -> bool:
+        """Whether there is a raw score: sums over different items tell nothing."""
+        return self.bank is None
 
     @property
     def value_range(self) -> tuple[float, float]:
         """Least and most that this scale can show, in T points where it has T-scores, else in raw points."""
-        return self.score_table.t_range if self.score_table else self.raw_range
+        return self.t_scores.t_range if self.t_scores else self.raw_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,11 @@ class Instrument:
     source: str
     loinc: str | None = None
     alerts: tuple[Alert, ...] = ()  # with any, only a protocol that names a response plan may ask for the instrument
+
+    @property
+    def bank(self) -> ItemBank | None:
+        """What an adaptive test, which has one scale, chooses its items from; None for a fixed form."""
+        return self.scales[0].bank
 
     def item(self, link_id: str) -> Item:
         """Return the item, or raise UnknownItem."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pro_tracker.domain import adaptive
+from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.errors import AnswerOutOfRange, InvalidInstrument
 from pro_tracker.domain.instrument import Instrument, Item, Scale, TScore
 
@@ -48,7 +50,7 @@ def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool =
 
 
 def score_sum(scale: Scale, total: int, n_answered: int, *, prorate: bool) -> ScaleScore:
-    """Score one scale from the sum of what its answered items count: no rule depends on anything else."""
+    """Score one scale from the sum of what its answered items count: no rule of a fixed form needs anything else."""
     needed = _needed(scale, prorate=prorate)
     if n_answered < needed:
         return _not_scored(scale, n_answered, needed)
@@ -74,9 +76,27 @@ def out_of_range(item: Item) -> AnswerOutOfRange:
 
 
 def _score_scale(instrument: Instrument, scale: Scale, answers: Mapping[str, int], *, prorate: bool) -> ScaleScore:
+    if scale.bank is not None:
+        return _score_pattern(scale, scale.bank, answers)
     answered = [instrument.item(link_id) for link_id in scale.items if link_id in answers]
     total = sum(item.scored_value(answers[item.link_id]) for item in answered)
     return score_sum(scale, total, len(answered), prorate=prorate)
+
+
+def _score_pattern(scale: Scale, bank: ItemBank, answers: Mapping[str, int]) -> ScaleScore:
+    """Score an adaptive test, whose T-score depends on which items were answered and how; there is no raw score."""
+    if len(answers) < bank.least_items:
+        return _not_scored(scale, len(answers), bank.least_items)
+    estimate = adaptive.estimate(bank, answers)
+    return ScaleScore(
+        scale=scale.code,
+        raw_score=None,
+        t_score=round(estimate.t_score, 1),
+        standard_error=round(estimate.standard_error, 1),
+        n_answered=len(answers),
+        n_items=len(scale.items),
+        status="scored",
+    )
 
 
 def _needed(scale: Scale, *, prorate: bool) -> int:

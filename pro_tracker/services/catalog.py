@@ -11,7 +11,7 @@ from pathlib import Path
 import pro_tracker
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import Instrument, TextPack
-from pro_tracker.services import instrument_checks, text_pack_file
+from pro_tracker.services import instrument_checks, item_parameters, text_pack_file
 from pro_tracker.services.data_files import load_yaml, read_as
 from pro_tracker.services.instrument_file import InstrumentFile
 from pro_tracker.services.text_pack_file import TextPackFile
@@ -67,10 +67,21 @@ def languages_for(language: str) -> tuple[str, ...]:
     return language, language.partition("-")[0], FALLBACK_LANGUAGE
 
 
+def languages_of(instrument_code: str) -> tuple[str, ...]:
+    """Return the languages that have a text pack file for this instrument."""
+    names = (path.stem.partition(".") for path in _files(TEXT_PACKS))
+    return tuple(language for code, _, language in names if code == instrument_code)
+
+
 def text_pack_file_of(instrument_code: str, language: str) -> TextPack | None:
     """Return the wording of the file in exactly this language; None without one. Raises InvalidDataFile."""
     path = TEXT_PACKS / f"{instrument_code}.{language}.yaml"
     return _text_pack(path) if path in _files(TEXT_PACKS) else None
+
+
+def text_packs() -> tuple[TextPack, ...]:
+    """Return the wording of every file; raises InvalidDataFile for the first broken one."""
+    return tuple(map(_text_pack, _files(TEXT_PACKS)))
 
 
 def scale_title(instrument_code: str, scale_code: str, language: str) -> str:
@@ -96,7 +107,12 @@ def read_instrument(path: Path) -> Instrument:
     file = read_as(InstrumentFile, load_yaml(path))
     names = (file.code, f"{file.code}@{file.version}")
     _refuse([*instrument_checks.faults(file), *_name_faults(path, "code", names)])
-    return file.build()
+    if file.adaptive is None:
+        return file.build()
+    parameters = item_parameters.read(path.with_name(file.adaptive.parameters))
+    items = tuple(file.build_items().values())
+    _refuse(list(item_parameters.faults(file.adaptive.parameters, parameters, items)))
+    return file.build(parameters)
 
 
 def read_text_pack(path: Path) -> TextPack:

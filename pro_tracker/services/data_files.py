@@ -50,7 +50,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
     Raises InvalidDataFile when it cannot be read, is no YAML, has an alias or repeated key, or is too big or deep.
     """
-    text = _read_text(path)
+    text = read_text(path)
     try:
         _refuse_bombs(text)
         # Bandit does not see that this is a subclass of the safe loader.
@@ -72,18 +72,19 @@ def read_as(model: type[AnyModel], data: dict[str, Any]) -> AnyModel:
         raise InvalidDataFile(*(_fault(detail) for detail in error.errors(include_url=False))) from error
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """Return the file's text. Raises InvalidDataFile when it cannot be read, is too big or no UTF-8."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(max_bytes + 1)
     except OSError as error:
         raise InvalidDataFile(("", f"cannot be read: {error.strerror}")) from error
-    if len(content) > MAX_BYTES:
-        raise InvalidDataFile(("", f"is larger than {MAX_BYTES // 1024} KB"))
+    if len(content) > max_bytes:
+        raise InvalidDataFile(("", f"is larger than {max_bytes // 1024} KB"))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidDataFile(("", f"is not UTF-8 text (byte {error.start + 1})")) from error
+        raise InvalidDataFile(("", f"is not UTF-8 text (byte {error.start + 1}); save it as UTF-8")) from error
 
 
 def _refuse_bombs(text: str) -> None:

@@ -26,7 +26,7 @@ def faults(file: InstrumentFile) -> list[Fault]:
     found = [*_response_set_faults(file), *_item_faults(file)]
     if found:
         return found  # scales are judged by their items' values, so these come first
-    return [*_scale_faults(file), *_alert_faults(file)]
+    return [*_adaptive_faults(file), *_scale_faults(file), *_alert_faults(file)]
 
 
 def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
@@ -62,10 +62,23 @@ def _recode_faults(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterat
         yield f"{key}.recode", f"must give a value for each of {sorted(values)} and for nothing else"
 
 
+def _adaptive_faults(file: InstrumentFile) -> Iterator[Fault]:
+    if (file.kind == "adaptive") != (file.adaptive is not None):
+        yield "adaptive", "belongs to kind: adaptive, and only to that"
+    for number, scale in enumerate(file.scales):
+        if (scale.method == "graded-response") != (file.kind == "adaptive"):
+            yield f"scales.{number}.method", "graded-response is the method of kind: adaptive, and only of that"
+    if file.adaptive is None:
+        return
+    if len(file.scales) != 1 or set(file.scales[0].items) != {item.link_id for item in file.items}:
+        yield "scales", "an adaptive test has one scale, of all its items"
+    if not file.adaptive.least_items <= min(file.adaptive.most_items, len(file.items)):
+        yield "adaptive.least_items", "is more than most_items, or than there are items"
+
+
 def _scale_faults(file: InstrumentFile) -> Iterator[Fault]:
     yield from _repeated("scales", [scale.code for scale in file.scales])
-    response_sets = {code: entry.build(code) for code, entry in file.response_sets.items()}
-    items = {entry.link_id: entry.build(response_sets) for entry in file.items}
+    items = file.build_items()
     for number, scale in enumerate(file.scales):
         key = f"scales.{number}"
         unknown = [link_id for link_id in scale.items if link_id not in items]
@@ -80,7 +93,7 @@ def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fau
     least = scale.missing_items.prorate_min_answered
     if least is not None and least > len(items):
         yield f"{key}.missing_items.prorate_min_answered", f"is more than the scale's {len(items)} items"
-    if least is not None and scale.method == "mean":
+    if least is not None and scale.method != "sum":
         yield f"{key}.missing_items.prorate_min_answered", "pro-rating is for sums"
     if scale.score_table is not None and scale.method != "sum":
         yield f"{key}.score_table", "needs the method sum"

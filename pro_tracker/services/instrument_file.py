@@ -3,10 +3,13 @@
 The schema judges each value alone; instrument_checks.py judges whether they fit together.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from pro_tracker.domain.adaptive import GradedItem, ItemBank
 from pro_tracker.domain.instrument import (
     Alert,
     Band,
@@ -25,6 +28,7 @@ from pro_tracker.domain.instrument import (
     TScore,
 )
 from pro_tracker.services.data_files import FileModel
+from pro_tracker.services.item_parameters import ItemParameters, graded_items
 
 
 def _loinc(code: str) -> str:
@@ -172,6 +176,27 @@ class ScaleEntry(FileModel):
         )
 
 
+class AdaptiveEntry(FileModel):
+    """What an adaptive test adds: the clinic's item parameters, and when to stop asking."""
+
+    parameters: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*\.csv$", max_length=100)]
+    population: Text
+    source: Text
+    stop_at_standard_error: Annotated[float, Field(gt=0, lt=10)] = 3.0
+    least_items: Annotated[int, Field(ge=1)] = 4
+    most_items: Annotated[int, Field(ge=1, le=50)] = 12
+
+    def build(self, items: tuple[GradedItem, ...]) -> ItemBank:
+        return ItemBank(
+            items=items,
+            population=self.population,
+            source=self.source,
+            stop_at_standard_error=self.stop_at_standard_error,
+            least_items=self.least_items,
+            most_items=self.most_items,
+        )
+
+
 class AlertEntry(FileModel):
     item: LinkId
     at_least: OptionValue
@@ -186,6 +211,8 @@ class InstrumentFile(FileModel):
     title: Text
     recall_period: Duration | None
     loinc: Loinc | None = None
+    kind: Literal["fixed", "adaptive"] = "fixed"
+    adaptive: AdaptiveEntry | None = None
     scoring_version: Version
     licence: Text
     source: Text
@@ -194,17 +221,23 @@ class InstrumentFile(FileModel):
     scales: list[ScaleEntry] = Field(min_length=1)
     alerts: list[AlertEntry] = Field([], max_length=20)
 
-    def build(self) -> Instrument:
-        """Return the instrument; the file must have passed instrument_checks.faults."""
+    def build_items(self) -> dict[str, Item]:
+        """Return the items by link_id; their response sets must have passed instrument_checks.faults."""
         response_sets = {code: entry.build(code) for code, entry in self.response_sets.items()}
-        items = {entry.link_id: entry.build(response_sets) for entry in self.items}
+        return {entry.link_id: entry.build(response_sets) for entry in self.items}
+
+    def build(self, parameters: Sequence[ItemParameters] = ()) -> Instrument:
+        """Return the instrument; file and item parameters must have passed their checks."""
+        items = self.build_items()
+        chosen_from = graded_items(parameters, tuple(items.values())) if self.adaptive else ()
+        bank = self.adaptive.build(chosen_from) if self.adaptive else None
         return Instrument(
             code=self.code,
             version=self.version,
             title=self.title,
             recall_period=self.recall_period,
             items=tuple(items.values()),
-            scales=tuple(scale.build(items) for scale in self.scales),
+            scales=tuple(replace(scale.build(items), bank=bank) for scale in self.scales),
             scoring_version=self.scoring_version,
             licence=self.licence,
             source=self.source,
@@ -217,4 +250,4 @@ def raw_range(method: Method, items: list[Item]) -> tuple[float, float]:
     """Least and most raw score that complete answers to these items can give."""
     lowest = sum(item.scored_range[0] for item in items)
     highest = sum(item.scored_range[1] for item in items)
-    return (lowest, highest) if method == "sum" else (lowest / len(items), highest / len(items))
+    return (lowest / len(items), highest / len(items)) if method == "mean" else (lowest, highest)

@@ -139,7 +139,7 @@ def _measured(bank: ItemBank, theta: float, chance: random.Random) -> adaptive.E
     answers: dict[str, int | None] = {}
     items = {item.link_id: item for item in bank.items}
     while (link_id := adaptive.next_item(bank, answers)) is not None:
-        weights = curves(items[link_id], np.array([theta]))[:, 0]
+        weights: list[float] = curves(items[link_id], np.array([theta]))[:, 0].tolist()
         answers[link_id] = chance.choices(OPTIONS, weights)[0]
     assert 4 <= len(answers) <= 12
     return adaptive.estimate(bank, answers)

@@ -139,7 +139,7 @@ def test_the_made_up_file_is_without_fault() -> None:
         (("scales.0.items", ["A", "B", "Z"]), "scales.0.items", "unknown item 'Z'"),
         (("scales.0.items", ["A", "B", "B"]), "scales.0.items", "B stands twice"),
         (("scales.0.method", "mean"), "scales.0.score_table", "needs the method sum"),
-        (("scales.0.method", "product"), "scales.0.method", "'sum' or 'mean'"),
+        (("scales.0.method", "product"), "scales.0.method", "'sum', 'mean' or 'graded-response'"),
         (("scales.0.direction", "up"), "scales.0.direction", "'higher-worse' or 'higher-better'"),
         (("scales.0.missing_items", None), "scales.0.missing_items", "is missing"),
         (
