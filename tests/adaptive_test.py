@@ -68,9 +68,9 @@ TEXT_PACK = {
 }
 
 
-def _dump(body: dict[str, Any]) -> str:
-    """As YAML without aliases, which data files must not have."""
-    return yaml.dump(body, Dumper=_Dumper)
+def write_yaml(path: Path, body: dict[str, Any]) -> None:
+    """Without aliases, which data files must not have."""
+    path.write_text(yaml.dump(body, Dumper=_Dumper), encoding="utf-8")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -86,7 +86,7 @@ def parameters_csv(parameters: dict[str, tuple[float, ...]] = PARAMETERS) -> str
 def write(folder: Path, file: dict[str, Any] = FILE, parameters: str | None = None) -> Path:
     """Put the instrument and its parameters into the folder; returns the instrument file."""
     path = folder / f"{CODE}.yaml"
-    path.write_text(_dump(file), encoding="utf-8")
+    write_yaml(path, file)
     path.with_suffix(".csv").write_text(parameters_csv() if parameters is None else parameters, encoding="utf-8")
     return path
 
@@ -97,13 +97,13 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(catalog.INSTRUMENTS, instruments)
     shutil.copytree(protocols.PROTOCOLS, protocol_folder)
     write(instruments)
-    (instruments / "text_packs" / f"{CODE}.en.yaml").write_text(_dump(TEXT_PACK), encoding="utf-8")
+    write_yaml(instruments / "text_packs" / f"{CODE}.en.yaml", TEXT_PACK)
     body = yaml.safe_load((protocol_folder / "ketamine-5day.yaml").read_text(encoding="utf-8"))
     body["code"] = PROTOCOL
     body["offline_forms"] = {CODE: "promis-fatigue-8a"}
     for event in body["events"]:
         event["battery"] = ["pain-intensity-nrs", CODE, "promis-satisfaction-social-roles-4a"]
-    (protocol_folder / f"{PROTOCOL}.yaml").write_text(_dump(body), encoding="utf-8")
+    write_yaml(protocol_folder / f"{PROTOCOL}.yaml", body)
     texts = instruments / "text_packs"
     readers = {instruments: catalog.read_instrument, texts: catalog.read_text_pack}
     monkeypatch.setattr(catalog, "INSTRUMENTS", instruments)

@@ -68,6 +68,7 @@ class Protocol:
     `course_gap_days` after the one before belongs to a new course. Messages leave from `quiet_until` to `quiet_from`.
     `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
     `change_rules`: "instrument.scale" -> the size of change that matters in this study, in place of the instrument's.
+    `offline_forms`: adaptive test -> the fixed form to use when the phone is offline, since items are chosen here.
     """
 
     code: str
@@ -87,6 +88,7 @@ class Protocol:
     prorate: bool = False
     response_plans: Mapping[str, ResponsePlan] = field(default_factory=dict, hash=False)
     change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
+    offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def event(self, code: str) -> StudyEvent:
         """The event with this code, or NotFound."""

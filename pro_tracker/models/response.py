@@ -42,7 +42,7 @@ class Score(Base):
     __table_args__ = (
         UniqueConstraint("response_id", "scale_code", "scoring_version"),
         CheckConstraint("status IN ('scored', 'not-scored')", name="status"),
-        CheckConstraint("(status = 'scored') = (raw_score IS NOT NULL)", name="scored"),
+        CheckConstraint("(status = 'scored') = (raw_score IS NOT NULL OR t_score IS NOT NULL)", name="scored"),
         CheckConstraint("(status = 'not-scored') = (reason IS NOT NULL)", name="reason"),
     )
 
@@ -53,7 +53,7 @@ class Score(Base):
     scale_code: Mapped[str]
     scoring_version: Mapped[str]
     status: Mapped[str]
-    raw_score: Mapped[float | None] = mapped_column(Float)
+    raw_score: Mapped[float | None] = mapped_column(Float)  # none of an adaptive test, whose t_score stands alone
     t_score: Mapped[float | None] = mapped_column(Float)  # one decimal
     standard_error: Mapped[float | None] = mapped_column(Float)  # in T points, one decimal
     n_answered: Mapped[int]

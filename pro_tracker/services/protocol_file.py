@@ -100,6 +100,7 @@ class ProtocolFile(FileModel):
     scoring: ScoringEntry
     response_plans: dict[Code, PlanEntry] = Field({}, max_length=40)
     change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
+    offline_forms: dict[Code, Code] = Field({}, max_length=40)
 
     def build(self) -> Protocol:
         """Return the protocol; the file must have passed `faults`."""
@@ -121,6 +122,7 @@ class ProtocolFile(FileModel):
             prorate=self.scoring.prorate,
             response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
+            offline_forms=self.offline_forms,
         )
 
 

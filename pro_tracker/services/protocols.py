@@ -46,7 +46,7 @@ def read_protocol(path: Path) -> Protocol:
     """Return the protocol in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(ProtocolFile, load_yaml(path))
     found = protocol_file.faults(file, tuple(message_texts.TEMPLATES))
-    found += [*_battery_faults(file), *_rule_faults(file), *_plan_faults(file)]
+    found += [*_battery_faults(file), *_rule_faults(file), *_plan_faults(file), *_offline_faults(file)]
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
@@ -90,6 +90,26 @@ def _plan_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     for code in file.response_plans:
         if not alerts.get(code):
             yield f"response_plans.{code}", "no event asks for an instrument of this name that raises alerts"
+
+
+def _offline_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    asked = dict.fromkeys(code for event in file.events for code in event.battery)
+    for code in asked:
+        if _is_adaptive(code) and code not in file.offline_forms:
+            yield f"offline_forms.{code}", "is missing: name the fixed form to use when the phone is offline"
+    for code, form in file.offline_forms.items():
+        if code not in asked or not _is_adaptive(code):
+            yield f"offline_forms.{code}", "no event asks for an adaptive test of this name"
+        if _is_adaptive(form) is not False:
+            yield f"offline_forms.{code}", f"{form} is not the name of a fixed form"
+
+
+def _is_adaptive(code: str) -> bool | None:
+    """None where there is no such instrument."""
+    try:
+        return catalog.instrument(code).bank is not None
+    except ProTrackerError:
+        return None
 
 
 def _alerts(code: str) -> tuple[Alert, ...]:

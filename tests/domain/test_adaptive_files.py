@@ -9,9 +9,10 @@ import pytest
 from pro_tracker.domain import adaptive, scoring
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.services import catalog
+from pro_tracker.services import catalog, protocols
+from pro_tracker.services.data_files import load_yaml
 from tests import adaptive_test
-from tests.adaptive_test import CODE, FILE, LINK_IDS, PARAMETERS, parameters_csv
+from tests.adaptive_test import CODE, FILE, LINK_IDS, PARAMETERS, PROTOCOL, parameters_csv
 
 
 def faults_of(path: Path) -> list[tuple[str, str]]:
@@ -150,3 +151,36 @@ def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
 def test_a_slip_in_the_file_is_named_by_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
     found = faults_of(adaptive_test.write(tmp_path, file_with(**changes)))
     assert key in [each for each, _reason in found]
+
+
+@pytest.fixture
+def protocol_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The protocol that asks the adaptive test, as data."""
+    adaptive_test.install(tmp_path, monkeypatch)
+    return load_yaml(protocols.PROTOCOLS / f"{PROTOCOL}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("forms", "told"),
+    [
+        ({}, "is missing: name the fixed form to use when the phone is offline"),
+        ({CODE: CODE}, f"{CODE} is not the name of a fixed form"),
+        ({CODE: "no-such-form"}, "no-such-form is not the name of a fixed form"),
+    ],
+)
+def test_a_protocol_names_the_fixed_form_for_an_adaptive_test(
+    protocol_body: dict[str, Any], forms: dict[str, str], told: str
+) -> None:
+    assert protocols.protocol(PROTOCOL).offline_forms == {CODE: "promis-fatigue-8a"}
+    path = protocols.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    adaptive_test.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
+    assert [(each.key, each.reason) for each in protocols.problems(path)] == [(f"offline_forms.{CODE}", told)]
+
+
+def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any]) -> None:
+    path = protocols.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    forms = {CODE: "promis-fatigue-8a", "pain-intensity-nrs": "promis-fatigue-8a"}
+    adaptive_test.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
+    assert [(each.key, each.reason) for each in protocols.problems(path)] == [
+        ("offline_forms.pain-intensity-nrs", "no event asks for an adaptive test of this name")
+    ]
