@@ -59,11 +59,6 @@ def test_loinc_codes_stand_where_a_public_source_gives_them_and_nowhere_else() -
     assert (instrument.item("PAININ36").loinc, instrument.item("PAININ13").loinc) == ("61777-9", None)
 
 
-def test_a_table_that_was_only_recomputed_says_so() -> None:
-    satisfaction = catalog.instrument("promis-satisfaction-social-roles-4a").scale("total")
-    assert satisfaction.verification.startswith("Recomputed only; compare with the publisher's scoring manual")
-
-
 def test_charts_get_the_range_of_what_they_show() -> None:
     assert catalog.instrument("pcs").scale("rumination").value_range == (0, 16)
     assert catalog.instrument("promis-fatigue-8a").scale("total").value_range == (33.1, 77.8)
