@@ -9,6 +9,7 @@ MENU = (
     (_("Who needs me now?"), "staff.home"),
     (_("Patients"), "staff.subjects"),
     (_("Results"), "research.results"),
+    (_("Instruments"), "staff.instruments"),
     (_("Accounts"), "staff.accounts"),
 )
 

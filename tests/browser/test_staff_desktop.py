@@ -179,6 +179,7 @@ def pages(subject: Subject) -> dict[str, list[str]]:
             "/calls/1/close",
             "/no-such-page",
         ],
+        "researcher": ["/instruments", "/instruments/promis-fatigue-8a", "/instruments/promis-global-health"],
         "administrator": ["/accounts", "/accounts/new"],
     }
 

@@ -1,6 +1,17 @@
 """The staff's pages: who needs me now, patients, treatment, trends, calls, accounts."""
 
-from pro_tracker.web.staff import accounts, calls, course, enrolment, home, infusions, subjects, visits
+from pro_tracker.web.staff import accounts, calls, course, enrolment, home, infusions, instruments, subjects, visits
 from pro_tracker.web.staff.blueprint import blueprint
 
-__all__ = ["accounts", "blueprint", "calls", "course", "enrolment", "home", "infusions", "subjects", "visits"]
+__all__ = [
+    "accounts",
+    "blueprint",
+    "calls",
+    "course",
+    "enrolment",
+    "home",
+    "infusions",
+    "instruments",
+    "subjects",
+    "visits",
+]
