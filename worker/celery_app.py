@@ -26,7 +26,8 @@ BROKER_OPTIONS = {
 
 # Mails that wait must not hold up the heartbeat, or what frees a dead worker's claims, so a worker takes from the first
 # queue while there is anything in it. Taking turns let it grow without limit: two short tasks came for each one taken.
-QUEUES = HOUSEKEEPING, SENDING = "housekeeping", "sending"
+# What takes long comes last, in small pieces.
+QUEUES = HOUSEKEEPING, SENDING, SLOW = "housekeeping", "sending", "slow"
 
 # `expires` a little short of the interval: after an outage of the worker one task of each kind waits, not hundreds.
 BEAT: dict[str, dict[str, Any]] = {
@@ -40,6 +41,7 @@ BEAT: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=3, minute=10),  # UTC; heals whatever a refresh could not see
         "options": {"expires": 6 * 3600},
     },
+    "re-scoring": {"task": "scores.resume", "schedule": 60, "options": {"expires": 55}},
     "idle courses": {"task": "visits.plan_idle", "schedule": 3600, "options": {"expires": 3500}},
 }
 AT_START = ("heartbeat", "sweep")  # beat itself would wait for a whole interval first
@@ -55,7 +57,7 @@ def _settings() -> dict[str, Any]:
         "timezone": "UTC",
         "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
         "task_default_queue": HOUSEKEEPING,
-        "task_routes": {"outbox.deliver": {"queue": SENDING}},
+        "task_routes": {"outbox.deliver": {"queue": SENDING}, "scores.rescore": {"queue": SLOW}},
         "accept_content": ["json"],  # pickle would run what it is sent
         "task_ignore_result": True,  # what came of it stands in the database
         # A task that loses its process goes back to the queue at once. It cannot loop: a message that kills its sender

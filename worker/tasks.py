@@ -10,8 +10,11 @@ from pro_tracker.db import Session
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.smtp import SmtpProvider
-from pro_tracker.services import calls, cohort, heartbeats, outbox, visits
+from pro_tracker.services import calls, cohort, heartbeats, outbox, rescoring, visits
+from pro_tracker.services.audit import Actor
 from worker.celery_app import app
+
+PORTIONS = 5  # of a re-scoring in one task: a few seconds, then a mail may go before the next ones
 
 
 @contextmanager
@@ -89,6 +92,28 @@ def rebuild_aggregates() -> None:
     with Session() as session:
         cohort.rebuild(session, now=clock.now())
         session.commit()
+
+
+@app.task(name="scores.resume")
+def resume_rescoring() -> None:
+    """Begin the re-scorings that were asked for, and go on with those that somebody left."""
+    with Session() as session:
+        left = rescoring.claim_left(session, now=clock.now())
+        session.commit()
+    for job_id in left:
+        rescore.delay(job_id)
+
+
+@app.task(name="scores.rescore", expires=rescoring.LEASE.total_seconds())  # by then it was queued once more
+def rescore(job_id: int) -> None:
+    """Re-score a few portions, then let other work come first; where another process is at it, leave it to that one."""
+    with Session() as session:
+        for _ in range(PORTIONS):
+            job = rescoring.step(session, job_id, actor=Actor("service", "scores.rescore"), now=clock.now())
+            session.commit()
+            if job is None or job.finished_at is not None:
+                return
+    rescore.delay(job_id)
 
 
 @app.task(name="heartbeat.beat")

@@ -117,6 +117,27 @@ def as_array(instrument: Instrument, answers: Sequence[Mapping[str, object]]) ->
     return np.array(rows, np.int8).reshape(len(rows), len(link_ids))
 
 
+def score_stored(
+    instrument: Instrument, answers: Sequence[Mapping[str, Any]], *, prorate: bool = False
+) -> tuple[NDArray[np.bool_], tuple[BulkScores, ...]]:
+    """Which of the stored answers can be scored, and the scores of these.
+
+    An adaptive test has no table to look up: each response to one is scored by itself.
+    """
+    array = as_array(instrument, answers)
+    scorer = BulkScorer(instrument, prorate=prorate)
+    usable = scorer.usable(array)
+    if instrument.bank is None:
+        return usable, scorer.score(array[usable])
+    sound = [given for given, each in zip(answers, usable, strict=True) if each]
+    outcomes = tuple(scoring.score(instrument, _given(each), prorate=prorate)[0] for each in sound)
+    return usable, (BulkScores(instrument.scales[0], np.arange(len(sound), dtype=np.int32), outcomes),)
+
+
+def _given(answers: Mapping[str, Any]) -> dict[str, int]:
+    return {link_id: answer for link_id, answer in answers.items() if answer is not None}
+
+
 def _code(answer: object) -> int:
     if answer is None:
         return MISSING
