@@ -97,6 +97,11 @@ class Protocol:
                 return event
         raise NotFound(f"Protocol {self.code} has no study event {code[:60]!r}.")
 
+    def plans_at(self, event_code: str) -> tuple[ResponsePlan, ...]:
+        """What the clinic does about answers of this event that need a person the same day; raises as `event`."""
+        battery = self.event(event_code).battery
+        return tuple(self.response_plans[code] for code in battery if code in self.response_plans)
+
     @property
     def instruments(self) -> tuple[str, ...]:
         """The codes of all instruments that are asked for, each once, in the order of the events."""

@@ -10,13 +10,16 @@ from pro_tracker.db import Base, BigInt, UtcDateTime
 
 
 class Call(Base):
-    """One reason to call a subject about one visit, open until somebody closes it or the visit is answered."""
+    """One reason to call a subject about one visit, open until somebody closes it or the visit is answered.
+
+    An alert comes with the answers, and stays until the subject was reached. Which answer it was stands with them only.
+    """
 
     __tablename__ = "call"
     __table_args__ = (
         UniqueConstraint("visit_id", "reason"),
         CheckConstraint(
-            "reason IN ('no-contact', 'all-reminders-sent', 'send-failed', 'send-uncertain')", name="reason"
+            "reason IN ('no-contact', 'all-reminders-sent', 'send-failed', 'send-uncertain', 'alert')", name="reason"
         ),
         CheckConstraint(
             "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'answered', "

@@ -19,6 +19,7 @@ OUTCOMES = ("reached", "voicemail", "no-answer", "wrong-number", "refused", "too
 FINAL_OUTCOMES = ("reached", "refused", "too-ill")  # after these nobody calls again about the same visit
 MISSED_OUTCOMES = ("voicemail", "no-answer")  # after these somebody tries again
 TIME_TO_ANSWER = timedelta(days=1)  # after the last message, before somebody calls
+ALERT = "alert"  # the reason of a call about answers that need a person the same day
 CALL_AGAIN_AFTER = timedelta(days=2)
 
 
@@ -36,14 +37,18 @@ def open_due(session: Session, *, now: datetime) -> None:
 
 
 def close(session: Session, actor: Actor, call_id: int, outcome: str, *, now: datetime) -> None:
-    """Note what a call came to. Raises NotFound when it is not open, InvalidInput for an unknown outcome."""
+    """Note what a call came to, and close it; one about an alert stays open until the subject was reached.
+
+    Raises NotFound when it is not open, InvalidInput for an unknown outcome.
+    """
     if outcome not in OUTCOMES:
         raise InvalidInput(f"The outcome must be one of {', '.join(OUTCOMES)}.", field="outcome")
     call = session.get(Call, call_id, with_for_update=True, populate_existing=True)
     if call is None or call.closed_at is not None:
         raise NotFound("This call is not open any more.")
-    call.closed_at, call.outcome = now, outcome
-    call.account_id = int(actor.id) if actor.kind == "account" else None
+    if call.reason != ALERT or outcome == "reached":
+        call.closed_at, call.outcome = now, outcome
+        call.account_id = int(actor.id) if actor.kind == "account" else None
     detail: audit.Detail = {"call": call.id, "visit": call.visit_id, "outcome": outcome}
     audit.record(session, actor, "call.close", now=now, subject_id=call.subject_id, detail=detail)
 
@@ -102,7 +107,7 @@ def _close_settled(session: Session, now: datetime) -> None:
     over = exists().where(of_call, or_(Visit.voided_at.is_not(None), Visit.closes_at <= now))
     session.execute(
         update(Call)
-        .where(Call.closed_at.is_(None), or_(answered, over))
+        .where(Call.closed_at.is_(None), Call.reason != ALERT, or_(answered, over))
         .values(closed_at=now, outcome=case((answered, "answered"), else_="no-longer-wanted")),
         execution_options={"synchronize_session": False},
     )

@@ -15,7 +15,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.call import Call
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Consent, Contact, Identity, Subject
-from pro_tracker.services import audit, courses, protocols, visits
+from pro_tracker.services import audit, calls, courses, protocols, visits
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment_facts import (
     EnrolmentFacts,
@@ -52,6 +52,8 @@ def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetim
 def withdraw(session: Session, actor: Actor, subject: Subject, reason: str, *, now: datetime) -> None:
     """End everything that is still wanted of the subject: visits, messages, calls. What was answered stays.
 
+    So does a call about an alert: who withdraws may need it all the same.
+
     Raises InvalidInput without a reason, and for one who has withdrawn before.
     """
     if not reason.strip():
@@ -61,7 +63,7 @@ def withdraw(session: Session, actor: Actor, subject: Subject, reason: str, *, n
         raise InvalidInput("This subject has withdrawn before.")
     subject.withdrawn_at, subject.withdrawn_reason = now, reason.strip()
     visits.void_all(session, subject.id, WITHDRAWN, now)
-    wanted = (Call.subject_id == subject.id, Call.closed_at.is_(None))
+    wanted = (Call.subject_id == subject.id, Call.closed_at.is_(None), Call.reason != calls.ALERT)
     session.execute(update(Call).where(*wanted).values(closed_at=now, outcome="no-longer-wanted"))
     audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id)
 

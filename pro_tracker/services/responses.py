@@ -54,6 +54,8 @@ _COMPLETE = (
     "UPDATE visit SET completed_at = :now WHERE id = :this_visit",
     "UPDATE message SET state = 'ended', end_reason = 'answered' WHERE visit_id = :this_visit AND state = 'planned'",
     "UPDATE call SET closed_at = :now, outcome = 'answered' WHERE visit_id = :this_visit AND closed_at IS NULL",
+    """INSERT INTO call (subject_id, visit_id, reason, opened_at)
+    SELECT subject_id, id, 'alert', :now FROM visit WHERE id = :this_visit AND CAST(:alert AS boolean)""",
 )
 _TAKEN = "EXISTS (SELECT FROM taken)"
 # All of it in one statement: eight cost twice as much, and a lock held between two waits for the database holds up
@@ -65,7 +67,7 @@ _STORE_POSTGRESQL = text(
     ), taken AS (
         {_TAKE_DRAFT} AND EXISTS (SELECT FROM open_visit) RETURNING visit_id
     ), visit_done AS ({_COMPLETE[0]} AND {_TAKEN}), messages_done AS ({_COMPLETE[1]} AND {_TAKEN}),
-    calls_done AS ({_COMPLETE[2]} AND {_TAKEN}), response AS (
+    calls_done AS ({_COMPLETE[2]} AND {_TAKEN}), call_opened AS ({_COMPLETE[3]} AND {_TAKEN}), response AS (
         INSERT INTO questionnaire_response ({_RESPONSE_COLUMNS})
         SELECT {_RESPONSE_COLUMNS}
         FROM jsonb_populate_recordset(NULL::questionnaire_response, CAST(:responses AS jsonb)) WHERE {_TAKEN}
@@ -101,6 +103,7 @@ def save_answers(
 def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime, mode: Mode = "self-web") -> None:
     """Turn the draft into completed responses with their scores, end what still wanted them, write the audit row.
 
+    Answers that need a person the same day open a call with it.
     When another device saved or sent since `sheet` was read, all of it is done on what is there by then.
     Raises AlreadyAnswered, UnusableLink, WindowClosed, InvalidInput when there is no answer at all.
     """
@@ -112,7 +115,7 @@ def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime
         sheet.require_open(now)
         if not sheet.answers:
             raise InvalidInput("There is no answer to send yet. Answer the first question.")
-        completion = {"this_visit": sheet.visit_id, "saved_at": sheet.saved_at, "now": now}
+        completion = {"this_visit": sheet.visit_id, "saved_at": sheet.saved_at, "now": now, "alert": _alerts(sheet)}
         stored = store(
             session, completion, list(_response_rows(sheet, mode, now)), list(_score_rows(sheet, now)), event
         )
@@ -135,6 +138,11 @@ def _response_rows(sheet: VisitSheet, mode: Mode, now: datetime) -> Iterator[Row
             "mode": mode,
             "authored_at": now,
         }
+
+
+def _alerts(sheet: VisitSheet) -> bool:
+    """Whether any answer needs a person the same day."""
+    return any(each.alerts_in(sheet.answers.get(each.code, {})) for each, _pack in sheet.questionnaire.parts)
 
 
 def _all_answers(sheet: VisitSheet, instrument: Instrument) -> dict[str, int | None]:

@@ -15,6 +15,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import access
+from pro_tracker.services.calls import ALERT
 from pro_tracker.services.visits import OPEN
 
 Joined = Select[*tuple[Any, ...]]
@@ -48,13 +49,13 @@ class Worklist:
 
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
-    """The work at the account's sites, most urgent first: what closes first stands first."""
+    """The work at the account's sites, most urgent first: alerts, then what closes first."""
     waiting = and_(OPEN, Visit.opens_at <= now, Visit.closes_at > now)
     visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
     visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
     overdue, closing_soon = _urgent(session, account, visits, now)
     return Worklist(
-        calls=_section(session, account, _calls(), Visit.closes_at),
+        calls=_section(session, account, _calls(), case((Call.reason == ALERT, 0), else_=1), Visit.closes_at),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
@@ -88,10 +89,10 @@ def _messages(waiting: Any) -> Joined:
     return rows.where(Message.state.in_(WENT_WRONG), waiting, ~made_good)
 
 
-def _section(session: Session, account: Account, rows: Joined, order: Any) -> Section:
+def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:
     rows = access.visible(rows, account)
     total = session.scalar(rows.with_only_columns(func.count())) or 0
-    shown = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts)).order_by(order).limit(SHOWN)
+    shown = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts)).order_by(*order).limit(SHOWN)
     # Without rows the second statement is not worth its round trip.
     return Section(session.execute(shown).unique().all() if total else [], total)
 

@@ -8,7 +8,7 @@ from pro_tracker import clock
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access as visibility, calls
+from pro_tracker.services import access as visibility, calls, protocols
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current
@@ -20,16 +20,17 @@ from pro_tracker.web.staff.small_forms import CallForm
 @blueprint.get("/calls/<int:call_id>/close")
 @access.staff("coordinator")
 def call(call_id: int) -> Page:
-    return _page(visibility.call(db_session(), access.account(), call_id), CallForm())
+    open_call = visibility.call(db_session(), access.account(), call_id)
+    return _page(open_call, CallForm(open_call.reason))
 
 
 @blueprint.post("/calls/<int:call_id>/close")
 @access.staff("coordinator")
 def close_call(call_id: int) -> Page | Response:
     open_call = visibility.call(db_session(), access.account(), call_id)
-    form = CallForm()
+    form = CallForm(open_call.reason)
     if form.validate() and current.attempt(form, lambda: _close(open_call, form)):
-        flash(_("The call is closed."))
+        flash(_("The call is closed.") if open_call.closed_at else _("Noted. The patient stays on the call list."))
         return redirect(url_for("staff.home"), 303)
     return _page(visibility.call(db_session(), access.account(), call_id), form)
 
@@ -42,4 +43,7 @@ def _page(open_call: Call, form: CallForm) -> Page:
     visit = db_session().get_one(Visit, open_call.visit_id)
     course = db_session().get_one(Course, visit.course_id)
     subject = current.subject(open_call.subject_id)
-    return current.show("staff/call.html", subject, call=open_call, visit=visit, course=course, form=form)
+    protocol = protocols.protocol(course.protocol_code, course.protocol_version)
+    plans = protocol.plans_at(visit.event_code) if open_call.reason == calls.ALERT else ()
+    facts = {"call": open_call, "visit": visit, "course": course, "plans": plans}
+    return current.show("staff/call.html", subject, form=form, **facts)

@@ -8,6 +8,7 @@ from wtforms import PasswordField, SelectMultipleField
 from wtforms.validators import DataRequired, InputRequired, Optional
 
 from pro_tracker.models.site import Site
+from pro_tracker.services.calls import ALERT
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff import fields, words
 
@@ -35,11 +36,14 @@ class CourseEndForm(FlaskForm):  # type: ignore[misc]
 
 
 class CallForm(FlaskForm):  # type: ignore[misc]
+    """What came of a call, by its reason."""
+
     outcome = fields.one_of(_("How did the call go?"), _("Choose what came of the call."))
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, reason: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.outcome.choices = fields.choices(words.CALL_OUTCOMES.items())
+        outcomes = words.ALERT_OUTCOMES if reason == ALERT else words.CALL_OUTCOMES
+        self.outcome.choices = fields.choices(outcomes.items())
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]

@@ -33,6 +33,7 @@ CALL_REASONS = {
     "all-reminders-sent": _("All reminders sent, no answer"),
     "send-failed": _("Message could not be sent"),
     "send-uncertain": _("Message may not have arrived"),
+    "alert": _("Answers need a call today"),
 }
 CALL_OUTCOMES = {
     "reached": _("Reached, will answer"),
@@ -41,6 +42,10 @@ CALL_OUTCOMES = {
     "wrong-number": _("Wrong number"),
     "refused": _("Does not want to answer"),
     "too-ill": _("Too ill to answer"),
+}
+ALERT_OUTCOMES = {
+    "reached": _("Reached and spoken with"),
+    **{code: CALL_OUTCOMES[code] for code in ("voicemail", "no-answer", "wrong-number")},
 }
 MESSAGE_STATES = {
     "planned": (_("Planned"), "quiet"),
