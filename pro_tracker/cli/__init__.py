@@ -17,8 +17,10 @@ COMMANDS = {
     "import": "pro_tracker.cli.roster:import_roster",
     "migrate": "pro_tracker.cli.database:migrate",
     "ready": "pro_tracker.cli.ready:ready",
+    "rescore": "pro_tracker.cli.rescore:rescore",
     "score": "pro_tracker.cli.score:score",
     "simulate": "pro_tracker.cli.simulate:simulate",
+    "text-pack": "pro_tracker.cli.text_pack:text_pack",
 }
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.models.definition import Definition
-from pro_tracker.services import audit, catalog, protocols
+from pro_tracker.models.text_pack import LoadedTextPack
+from pro_tracker.services import audit, catalog, item_parameters, protocols
 from pro_tracker.services.data_files import load_yaml
 
 
@@ -31,15 +32,18 @@ def release(session: Session, *, now: datetime) -> int:
     meaning.
     """
     known = {Key(each.kind, each.code, each.version): each.sha256 for each in session.scalars(select(Definition))}
+    loaded = {_key_of_loaded(each) for each in session.scalars(select(LoadedTextPack))}
     new = []
     for path, key, body in _bodies():
-        digest = _sha256(body)
-        if known.get(key, digest) != digest:
+        found = digest(body)
+        if known.get(key, found) != found:
             raise InvalidDataFile(
                 (path.name, f"changed under version {key.version}, which is in use. Undo it, or raise `version`.")
             )
+        if key in loaded:
+            raise InvalidDataFile((path.name, f"wording was loaded as version {key.version}. Raise `version`."))
         if key not in known:
-            new.append(Definition(**key._asdict(), sha256=digest, body=json.loads(_text(body)), released_at=now))
+            new.append(Definition(**key._asdict(), sha256=found, body=json.loads(_text(body)), released_at=now))
     session.add_all(new)
     if new:
         session.flush()
@@ -52,8 +56,16 @@ def release(session: Session, *, now: datetime) -> int:
 
 def _bodies() -> Iterator[tuple[Path, Key, dict[str, Any]]]:
     for path in (*catalog.all_files(), *protocols.all_files()):
-        body = load_yaml(path)
+        body = _content(path)
         yield path, _key(path, body), body
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The file; with the item parameters of an adaptive test, since its scores depend on them as on a score table."""
+    body = load_yaml(path)
+    if "adaptive" in body:
+        body["item_parameters"] = item_parameters.read(path.with_name(body["adaptive"]["parameters"]))
+    return body
 
 
 def _key(path: Path, body: dict[str, Any]) -> Key:
@@ -63,10 +75,15 @@ def _key(path: Path, body: dict[str, Any]) -> Key:
     return Key(kind, body["code"], body["version"])
 
 
-def _sha256(body: dict[str, Any]) -> str:
+def _key_of_loaded(pack: LoadedTextPack) -> Key:
+    return Key("text-pack", f"{pack.instrument_code}.{pack.language}", pack.version)
+
+
+def digest(body: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the content without its layout."""
     return hashlib.sha256(_text(body).encode()).hexdigest()
 
 
-def _text(body: dict[str, Any]) -> str:
+def _text(body: Mapping[str, Any]) -> str:
     """The content without its layout: comments and order of keys may change."""
     return json.dumps(body, sort_keys=True, ensure_ascii=False, default=str)

@@ -5,6 +5,7 @@ A clinic's loaded packs stand before the shipped files. text_pack_loading.py add
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, func, select
@@ -33,6 +34,15 @@ class Wording:
             if shipped is not None:
                 return shipped
         return catalog.text_pack(instrument_code, language)  # says what is missing
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPack:
+    """A shipped or loaded pack, and whether visits begun now are asked with it."""
+
+    pack: TextPack
+    in_force: bool
+    loaded_at: datetime | None = None  # None: shipped
 
 
 SHIPPED = Wording({})
@@ -79,6 +89,21 @@ def wording_of(session: Session, instrument_code: str, language: str, version: s
     if released is not None:
         return TextPackFile.model_validate(released.body, strict=False).build()
     raise NotFound(f"No wording of {instrument_code} in {language!r}, version {version[:20]}, is kept here.")
+
+
+def all_packs(session: Session, instrument_code: str | None = None) -> list[KnownPack]:
+    """Every pack of one instrument, or of all: by instrument and language, shipped before loaded, oldest first."""
+    wording = in_force(session)
+    rows = session.scalars(select(LoadedTextPack).order_by(LoadedTextPack.id)).all()
+    known = [*((pack, None) for pack in catalog.text_packs()), *((built(row), row.loaded_at) for row in rows)]
+    wanted = [each for each in known if instrument_code in (None, each[0].instrument_code)]
+    wanted.sort(key=lambda each: (each[0].instrument_code, each[0].language))
+    return [KnownPack(pack, _is_in_force(wording, pack), loaded_at) for pack, loaded_at in wanted]
+
+
+def _is_in_force(wording: Wording, pack: TextPack) -> bool:
+    now = wording.pack(pack.instrument_code, pack.language)
+    return (now.language, now.version) == (pack.language, pack.version)
 
 
 def built(row: LoadedTextPack) -> TextPack:

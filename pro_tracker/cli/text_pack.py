@@ -1,0 +1,117 @@
+"""`pro-tracker text-pack load | list | template`: the wording that a clinic is licensed to use."""
+
+import csv
+import sys
+from pathlib import Path
+
+import click
+
+from pro_tracker import clock
+from pro_tracker.cli.connection import open_session
+from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
+from pro_tracker.services import catalog, text_pack_csv, text_pack_loading, text_packs
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment_facts import LANGUAGES
+from pro_tracker.services.text_pack_loading import Loaded, PackFacts
+from pro_tracker.services.text_packs import KnownPack
+
+COMMAND = Actor("command", "text-pack")
+
+
+@click.group(name="text-pack")
+def text_pack() -> None:
+    """Load and list the wording of questionnaires. Formats: docs/text-packs.md."""
+
+
+@text_pack.command(
+    epilog="""\b
+Examples:
+  pro-tracker text-pack load fatigue-es.csv --version 2.0 --validated \\
+    --holder "The publisher" --permission "Letter of 3 March 2026, folder 12"
+  pro-tracker text-pack load Questionnaire.json --instrument phq-9 --language en \\
+    --version 2026-11 --not-validated --holder "Our clinic" --permission "own wording"
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--instrument", default="", help="Code of the instrument, where the file does not tell.")
+@click.option("--language", default="", help=f"{' or '.join(LANGUAGES)}, where the file does not tell.")
+@click.option("--version", required=True, help="Version of this wording, as it will stand with every answer.")
+@click.option(
+    "--validated/--not-validated",
+    required=True,
+    default=None,
+    help="Whether the rights holder released this very wording as validated.",
+)
+@click.option("--holder", required=True, help="Who holds the rights to the wording.")
+@click.option("--permission", required=True, help="Where the permission to use it is found.")
+def load(file: Path, holder: str, permission: str, **facts: str | bool) -> None:
+    """Load the wording in FILE: CSV (see `text-pack template`) or a FHIR R4 Questionnaire in JSON.
+
+    Every item and option must match the instrument by its code. Each mismatch is named, and with one nothing is
+    loaded and the exit status is 1. From then on visits are begun with the new wording; a visit under way keeps the
+    wording it began with, and answers given keep theirs. A version is never changed: loading it again changes nothing.
+    """
+    told = PackFacts(licence_holder=holder, permission_reference=permission, **facts)  # type: ignore[arg-type]
+    try:
+        with open_session() as session:
+            loaded = text_pack_loading.load(session, COMMAND, file, told, now=clock.now())
+            session.commit()
+    except InvalidDataFile as error:
+        for place, reason in error.faults:
+            click.echo(f"{file}: {place}: {reason}" if place else f"{file}: {reason}")
+        click.echo(f"Nothing was loaded: {_count(len(error.faults), 'problem')}.")
+        sys.exit(1)
+    _report(loaded)
+
+
+@text_pack.command(name="list", epilog="\b\nExample:\n  pro-tracker text-pack list\n")
+@click.argument("instrument", default="")
+def list_packs(instrument: str) -> None:
+    """Show the wording of every instrument, or of one INSTRUMENT: language, version, whether validated and in force."""
+    with open_session() as session:
+        for each in text_packs.all_packs(session, instrument or None):
+            click.echo("\t".join(_line(each)))
+
+
+@text_pack.command(
+    epilog="\b\nExample:\n  pro-tracker text-pack template promis-fatigue-8a es --out fatigue-es.csv\n",
+)
+@click.argument("instrument")
+@click.argument("language", type=click.Choice(LANGUAGES))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The new CSV file.")
+def template(instrument: str, language: str, out: Path) -> None:
+    """Write a CSV file with every code of INSTRUMENT, its texts left to be filled in."""
+    if out.exists():
+        raise InvalidInput(f"{out} is there already. Choose another name.")
+    rows = text_pack_csv.template(catalog.instrument(instrument), language)
+    with whole_file(out, encoding="utf-8-sig") as stream:  # by its mark spreadsheets know UTF-8
+        csv.writer(stream).writerows(rows)
+    click.echo(f"Fill in the texts of {out}, then run: pro-tracker text-pack load {out} --help")
+
+
+def _report(loaded: Loaded) -> None:
+    pack = loaded.pack
+    named = f"{pack.instrument_code} in {pack.language}, version {pack.version}"
+    for each in loaded.notes:
+        click.echo(each)
+    if loaded.is_new:
+        validated = "validated" if pack.validated else "not validated"
+        click.echo(f"Loaded {named} ({validated}): {_count(len(pack.body['items']), 'item')}. Visits begun now use it.")
+    else:
+        click.echo(f"Nothing new: {named}, was loaded on {pack.loaded_at:%Y-%m-%d} with the same content.")
+
+
+def _line(known: KnownPack) -> tuple[str, ...]:
+    pack = known.pack
+    return (
+        *(pack.instrument_code, pack.language, pack.version),
+        "validated" if pack.validated else "not validated",
+        "in force" if known.in_force else "-",
+        "shipped" if known.loaded_at is None else f"loaded {known.loaded_at:%Y-%m-%d}",
+        " ".join(pack.licence.split()),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
