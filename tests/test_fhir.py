@@ -16,9 +16,11 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from pro_tracker.cli import group
+from pro_tracker.domain.instrument import TextPack
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
+from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import catalog, fhir
 from pro_tracker.services.fhir_questionnaire import Form, questionnaire
 from tests.conftest import Clock
@@ -50,16 +52,24 @@ Json = dict[str, Any]
 
 def subject_with_answers(session: Session, clock: Clock, **facts: Any) -> Subject:
     """Baseline and last infusion answered; at the second an item of fatigue is skipped."""
-    clock.set(NOW)
-    known = {"given_name": "Zoë", "family_name": "Geheim", "enrolled_on": ENROLLED_ON, "consent_on": ENROLLED_ON}
-    subject = add_subject(session, BASELINE_AT, **known, planned_start_on=FIRST_ON, **facts)
+    subject = planned_subject(session, clock, **facts)
     answer_visit(session, visit_of(session, subject, "baseline"), BASELINE_AT, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
-    give(session, course_of(session, subject), LAST_AT, *(FIRST_ON + timedelta(days=day) for day in range(5)))
+    give_all(session, subject)
     skipped: list[int | None] = [None, *[2] * 7]
     later: dict[str, int | list[int | None]] = {PI: 2, FATIGUE: skipped, PCS: 1, NRS: [3], PGIC: [2]}
     answer_visit(session, visit_of(session, subject, "last-infusion"), LAST_AT, later)
     session.commit()
     return subject
+
+
+def planned_subject(session: Session, clock: Clock, **facts: Any) -> Subject:
+    clock.set(NOW)
+    known = {"given_name": "Zoë", "family_name": "Geheim", "enrolled_on": ENROLLED_ON, "consent_on": ENROLLED_ON}
+    return add_subject(session, BASELINE_AT, **known, planned_start_on=FIRST_ON, **facts)
+
+
+def give_all(session: Session, subject: Subject) -> None:
+    give(session, course_of(session, subject), LAST_AT, *(FIRST_ON + timedelta(days=day) for day in range(5)))
 
 
 def everything(session: Session, subject: Subject) -> list[Json]:
@@ -220,6 +230,57 @@ def test_wording_that_nobody_validated_is_said_to_be_so(session: Session, clock:
     assert {"not validated" in note for note in notes} == {True}
 
 
+def test_answers_keep_the_wording_they_were_asked_in_when_the_clinic_loads_its_own(
+    session: Session, clock: Clock
+) -> None:
+    subject = planned_subject(session, clock)
+    answer_visit(session, visit_of(session, subject, "baseline"), BASELINE_AT, {})
+    session.add(licensed(catalog.text_pack(PCS, "en")))
+    give_all(session, subject)
+    answer_visit(session, visit_of(session, subject, "last-infusion"), LAST_AT, {})
+    resources = everything(session, subject)
+    before, after = responses(resources, PCS)
+    canonicals = [each["questionnaire"].rpartition("/")[2] for each in (before, after)]
+    assert canonicals == ["pcs.en|1.0-1.0", "pcs.en|1.0-2026-03"]
+    assert ["Licensed" in each["item"][0]["text"] for each in (before, after)] == [False, True]
+    forms = {each["id"]: each for each in of_type(resources, "Questionnaire")}
+    assert [forms[each.replace("|", ".")]["experimental"] for each in canonicals] == [True, False]
+    notes = ["".join(note["text"] for note in each["note"]) for each in observations(resources, "pcs.total")]
+    assert ["not validated" in each for each in notes] == [True, False]
+
+
+def licensed(shipped: TextPack) -> LoadedTextPack:
+    """A clinic's own wording: the shipped one with every text changed."""
+    options = {
+        code: {str(value): f"Licensed {label}" for value, label in labels.items()}
+        for code, labels in shipped.options.items()
+    }
+    items = {link_id: f"Licensed {text}" for link_id, text in shipped.items.items()}
+    return LoadedTextPack(
+        instrument_code=shipped.instrument_code,
+        instrument_version="1.0",
+        language=shipped.language,
+        version="2026-03",
+        validated=True,
+        licence_holder="The publisher",
+        permission_reference="Letter 7",
+        body={"title": "Licensed", "instruction": "Licensed", "items": items, "options": options},
+        sha256="",
+        loaded_at=NOW,
+    )
+
+
+def test_a_pro_rated_score_says_so(session: Session, clock: Clock) -> None:
+    subject = subject_with_answers(session, clock)
+    score = session.scalars(select(Score).where(Score.instrument_code == FATIGUE).order_by(Score.id)).first()
+    assert score
+    score.prorated, score.n_answered = True, 6
+    session.commit()
+    told = observations(everything(session, subject), f"{FATIGUE}.total")[0]
+    assert (component(told, "pro-rated"), component(told, "items-answered")) == (True, 6)
+    assert "Pro-rated from 6 of 8 items." in [note["text"] for note in told["note"]]
+
+
 def test_answers_entered_in_error_are_taken_back_without_a_number(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     wrong = select(QuestionnaireResponse.id).where(QuestionnaireResponse.instrument_code == PI)
@@ -336,7 +397,8 @@ def test_a_subject_of_another_site_does_not_exist(client: FlaskClient, session: 
     add_site(session, "south")
     subject = subject_with_answers(session, clock, site_code="south")
     sign_in(client, add_account(session, "coordinator", "north"))
-    for path in (f"Patient/{subject.study_code}", f"Patient/{subject.study_code}/$everything", "Patient/none"):
+    code = subject.study_code
+    for path in (f"Patient/{code}", f"Patient/{code}/$everything", f"Observation?patient={code}", "Patient/none"):
         status, outcome = get(client, path)
         assert (status, outcome["issue"][0]["code"]) == (404, "not-found")
     assert session.scalars(select(AuditEvent).where(AuditEvent.action == "subject.view")).all() == []
@@ -365,8 +427,62 @@ def test_a_program_that_is_not_signed_in_is_told_so_and_a_browser_may_sign_in(cl
 def test_what_can_be_asked_is_stated_to_anybody(client: FlaskClient) -> None:
     status, statement = get(client, "metadata")
     assert (status, statement["fhirVersion"]) == (200, "4.0.1")
-    assert {each["type"] for each in statement["rest"][0]["resource"]} == {"Patient", "Questionnaire"}
     assert get(client, "Practitioner/1")[0] == 404
+
+
+@pytest.mark.dialects("sqlite")
+def test_what_is_stated_can_be_asked(client: FlaskClient, session: Session, clock: Clock) -> None:
+    code = subject_with_answers(session, clock).study_code
+    sign_in(client, add_account(session, "clinician"))
+    for stated in get(client, "metadata")[1]["rest"][0]["resource"]:
+        kind, interactions = stated["type"], {each["code"] for each in stated["interaction"]}
+        if "search-type" in interactions:
+            assert get(client, f"{kind}?patient={code}")[1]["total"] > 0
+        if "read" in interactions:
+            known = {"Patient": code, "Questionnaire": "pcs.en.1.0-1.0"}[kind]
+            assert get(client, f"{kind}/{known}")[1]["id"] == known
+
+
+def test_searches_find_the_responses_and_the_scores_of_one_patient(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    subject, _other = subject_with_answers(session, clock), subject_with_answers(session, clock)
+    resources, code = everything(session, subject), subject.study_code
+    sign_in(client, add_account(session, "clinician"))
+    assert found(client, f"QuestionnaireResponse?patient={code}") == of_type(resources, "QuestionnaireResponse")
+    assert found(client, f"Observation?patient=Patient/{code}&category=survey") == of_type(resources, "Observation")
+    of_pain = observations(resources, f"{PI}.total")
+    assert found(client, f"Observation?patient={code}&code=77865-4") == of_pain
+    assert found(client, f"Observation?patient={code}&code=none,{LOINC}|77865-4") == of_pain
+    assert found(client, f"Observation?patient={code}&code=http://other.example|77865-4") == []
+    link = get(client, f"Observation?patient={code}&code=77865-4&_sort=date")[1]["link"]
+    assert link == [{"relation": "self", "url": f"{BASE}/Observation?patient={code}&code=77865-4"}]
+
+
+def found(client: FlaskClient, path: str) -> list[Json]:
+    status, bundle = get(client, path)
+    assert status == 200
+    return [entry["resource"] for entry in bundle.get("entry", [])]
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_search_must_name_the_patient(client: FlaskClient, session: Session) -> None:
+    sign_in(client, add_account(session, "clinician"))
+    for kind in ("Observation", "QuestionnaireResponse"):
+        status, outcome = get(client, kind)
+        assert (status, outcome["issue"][0]["code"]) == (422, "invalid")
+
+
+def test_the_questionnaires_in_force_are_listed_and_found_by_their_url(client: FlaskClient, session: Session) -> None:
+    sign_in(client, add_account(session, "researcher"))
+    listed = found(client, "Questionnaire")
+    assert {each["id"].rpartition(".1.0")[0] for each in listed} >= {
+        path.stem for path in PACKS if "@" not in path.stem
+    }
+    url = f"{BASE}/Questionnaire/pcs.es"
+    for asked in (url, f"{url}|1.0-1.0"):
+        assert [each["id"] for each in found(client, f"Questionnaire?url={asked}")] == ["pcs.es.1.0-1.0"]
+    assert found(client, f"Questionnaire?url={url}|7.0-7.0") == []
 
 
 def run(*arguments: str | Path) -> Result:

@@ -15,7 +15,7 @@ from pro_tracker.cli.connection import connect
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import fhir as resources
+from pro_tracker.services import fhir as resources, fhir_bundle
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.fhir_datatypes import Json
 from pro_tracker.services.fhir_questionnaire import questionnaire as as_questionnaire
@@ -57,7 +57,7 @@ def subject(study_id: str, out: Path) -> None:
         if found is None:
             raise NotFound(f"There is no subject {study_id[:60]!r}.")
         now = clock.now()
-        bundle = resources.bundle(resources.everything(session, found, base), "collection", base, now=now)
+        bundle = fhir_bundle.collection(resources.everything(session, found, base), base, now=now)
         resources.note(session, COMMAND, found, now=now)
         session.commit()
     _write(bundle, out)

@@ -1,4 +1,4 @@
-"""One subject's answers and scores as FHIR R4 resources, and the bundle and the small resources around them.
+"""One subject's answers and scores as FHIR R4 resources, and the forms that they were given to.
 
 Who the subject is stays here: the Patient is a study id. What maps to what stands in docs/fhir.md.
 """
@@ -6,7 +6,6 @@ Who the subject is stays here: the Patient is a study id. What maps to what stan
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,14 +13,13 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit, catalog, text_pack_file, text_packs
+from pro_tracker.services import audit, catalog, library, text_pack_file, text_packs
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.fhir_datatypes import Json, identifier
 from pro_tracker.services.fhir_observation import observation
 from pro_tracker.services.fhir_questionnaire import UNKNOWN, Form, parts_of_id, questionnaire
 from pro_tracker.services.fhir_response import response
 
-BundleType = Literal["collection", "searchset"]
 ScoresByScale = Mapping[str, Sequence[Score]]  # scale code -> its scores, in the order they were made
 
 
@@ -33,6 +31,11 @@ def note(session: Session, actor: Actor, subject: Subject, *, now: datetime) -> 
 def current_form(session: Session, code: str, language: str, base: str) -> Form:
     """The newest version of an instrument in the wording in force. Raises UnknownInstrument, NotFound."""
     return Form(catalog.instrument(code), text_packs.in_force(session).pack(code, language), base)
+
+
+def current_forms(session: Session, base: str) -> list[Form]:
+    """What visits begun now are asked with: every instrument in its newest version, in each of its languages."""
+    return [Form(entry.instrument, pack.text, base) for entry in library.entries(session) for pack in entry.packs]
 
 
 def form(session: Session, questionnaire_id: str, base: str) -> Form:
@@ -67,15 +70,6 @@ def patient(subject: Subject, base: str) -> Json:
     """The subject as other systems may know it: by study id and nothing else."""
     code = subject.study_code
     return {"resourceType": "Patient", "id": code, "identifier": [identifier(base, "study-id", code)]}
-
-
-def bundle(resources: Sequence[Json], kind: BundleType, base: str, *, now: datetime) -> Json:
-    """Resources in one piece: `collection` for a file, `searchset` for the answer to a request."""
-    entries = [{"fullUrl": f"{base}/{each['resourceType']}/{each['id']}", "resource": each} for each in resources]
-    if kind == "searchset":
-        entries = [entry | {"search": {"mode": "match"}} for entry in entries]
-    total = {"total": len(entries)} if kind == "searchset" else {}
-    return {"resourceType": "Bundle", "type": kind, "timestamp": now.isoformat(), **total, "entry": entries}
 
 
 def _asked_with(session: Session, row: QuestionnaireResponse, base: str) -> Form:

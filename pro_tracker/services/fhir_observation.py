@@ -57,7 +57,7 @@ def observation(form: Form, row: QuestionnaireResponse, versions: Sequence[Score
 def _method(base: str, scale: Scale, score: Score) -> Json:
     """Which scoring made it, and whose mean is 50: T-scores of different populations are not compared."""
     version = f"{score.instrument_code}, scoring version {score.scoring_version}"
-    text = f"{version}; T-score, {scale.score_table.population}" if scale.score_table else version
+    text = f"{version}; T-score, {scale.t_scores.population}" if scale.t_scores else version
     return concept(coding(local_system(base, "scoring"), f"{score.instrument_code}.{score.scoring_version}"), text=text)
 
 
@@ -81,7 +81,7 @@ def _value(scale: Scale, value: float) -> Json:
 
 def _raw(value: float) -> Json:
     """A sum is a whole number and is written as one."""
-    return points(int(value) if value.is_integer() else value, "points")
+    return points(int(value) if value == int(value) else value, "points")
 
 
 def _interpretation(base: str, scale: Scale, value: float) -> Json:
@@ -104,7 +104,8 @@ def _components(base: str, scale: Scale, score: Score) -> Iterator[Json]:
     values["items"] = {"valueInteger": score.n_items}
     values["pro-rated"] = {"valueBoolean": score.prorated}
     for code, value in values.items():
-        yield {"code": concept(coding(local_system(base, "score-component"), code)), **value}
+        known = coding(local_system(base, "score-component"), code)
+        yield {"code": concept(known, text=code.replace("-", " ").capitalize()), **value}
 
 
 def _notes(row: QuestionnaireResponse, scale: Scale, score: Score) -> Iterator[Json]:

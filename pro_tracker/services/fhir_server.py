@@ -6,7 +6,16 @@ from pro_tracker.services.fhir_datatypes import Json
 
 FHIR_VERSION = "4.0.1"
 STATED_ON = "2026-11-22"  # raise it with every change of what is stated here
-ISSUES = {401: "login", 403: "forbidden", 404: "not-found", 410: "deleted", 422: "invalid", 429: "throttled"}
+ISSUES = {
+    401: "login",
+    403: "forbidden",
+    404: "not-found",
+    405: "not-supported",
+    410: "deleted",
+    422: "invalid",
+    429: "throttled",
+}
+READ, SEARCH = {"code": "read"}, {"code": "search-type"}
 EVERYTHING = {"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}
 
 
@@ -26,12 +35,26 @@ def capability_statement(base: str) -> Json:
                 "mode": "server",
                 "security": {"description": "Staff accounts, signed in; they see the patients of their own sites."},
                 "resource": [
-                    {"type": "Patient", "interaction": [{"code": "read"}], "operation": [EVERYTHING]},
-                    {"type": "Questionnaire", "interaction": [{"code": "read"}]},
+                    {"type": "Patient", "interaction": [READ], "operation": [EVERYTHING]},
+                    {"type": "Questionnaire", "interaction": [READ, SEARCH], "searchParam": [_by("url", "uri")]},
+                    {
+                        "type": "QuestionnaireResponse",
+                        "interaction": [SEARCH],
+                        "searchParam": [_by("patient", "reference")],
+                    },
+                    {
+                        "type": "Observation",
+                        "interaction": [SEARCH],
+                        "searchParam": [_by("patient", "reference"), _by("code", "token")],
+                    },
                 ],
             }
         ],
     }
+
+
+def _by(name: str, kind: str) -> Json:
+    return {"name": name, "type": kind}
 
 
 def operation_outcome(status: int, text: str) -> Json:

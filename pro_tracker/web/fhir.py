@@ -1,12 +1,15 @@
 """FHIR R4, read-only: what the service can do, its questionnaires, and one subject's answers and scores."""
 
 import json
+from collections.abc import Sequence
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, request
 
 from pro_tracker import clock
+from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import access as visibility, fhir, fhir_server
+from pro_tracker.services import access as visibility, fhir, fhir_bundle, fhir_server
 from pro_tracker.services.fhir_datatypes import Json
 from pro_tracker.services.fhir_questionnaire import questionnaire as as_questionnaire
 from pro_tracker.web import access
@@ -21,6 +24,14 @@ def metadata() -> Response:
     return fhir_json(fhir_server.capability_statement(_base()))
 
 
+@blueprint.get("/Questionnaire")
+@access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
+def questionnaires() -> Response:
+    url = request.args.get("url", "")
+    found = [form for form in fhir.current_forms(db_session(), _base()) if url in ("", form.url, form.canonical)]
+    return fhir_json(_searchset([as_questionnaire(form) for form in found], "url"))
+
+
 @blueprint.get("/Questionnaire/<questionnaire_id>")
 @access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
 def questionnaire(questionnaire_id: str) -> Response:
@@ -30,21 +41,57 @@ def questionnaire(questionnaire_id: str) -> Response:
 @blueprint.get("/Patient/<study_code>")
 @access.staff("coordinator", "clinician")
 def patient(study_code: str) -> Response:
-    subject = visibility.subject_by_code(db_session(), access.account(), study_code)
+    subject = _subject(study_code)
     return _viewed(subject, fhir.patient(subject, _base()))
 
 
 @blueprint.get("/Patient/<study_code>/$everything")
 @access.staff("coordinator", "clinician")
 def everything(study_code: str) -> Response:
-    subject = visibility.subject_by_code(db_session(), access.account(), study_code)
-    resources = fhir.everything(db_session(), subject, _base())
-    return _viewed(subject, fhir.bundle(resources, "searchset", _base(), now=clock.now()))
+    subject = _subject(study_code)
+    return _viewed(subject, _searchset(fhir.everything(db_session(), subject, _base())))
+
+
+@blueprint.get("/QuestionnaireResponse")
+@access.staff("coordinator", "clinician")
+def responses() -> Response:
+    subject = _subject_searched_for()
+    return _viewed(subject, _searchset(_of_type("QuestionnaireResponse", subject), "patient"))
+
+
+@blueprint.get("/Observation")
+@access.staff("coordinator", "clinician")
+def observations() -> Response:
+    subject, code = _subject_searched_for(), request.args.get("code", "")
+    found = [each for each in _of_type("Observation", subject) if not code or fhir_bundle.has_code(each, code)]
+    return _viewed(subject, _searchset(found, "patient", "code"))
 
 
 def fhir_json(resource: Json, status: int = 200) -> Response:
     """A resource as an answer; numbers keep the decimals they were given."""
     return Response(json.dumps(resource, ensure_ascii=False), status, mimetype="application/fhir+json")
+
+
+def _subject(study_code: str) -> Subject:
+    return visibility.subject_by_code(db_session(), access.account(), study_code)
+
+
+def _subject_searched_for() -> Subject:
+    wanted = request.args.get("patient")
+    if not wanted:
+        raise InvalidInput("Name the patient by study id: ?patient=north-0001", field="patient")
+    return _subject(wanted.removeprefix("Patient/"))
+
+
+def _of_type(kind: str, subject: Subject) -> list[Json]:
+    return [each for each in fhir.everything(db_session(), subject, _base()) if each["resourceType"] == kind]
+
+
+def _searchset(resources: Sequence[Json], *heeded: str) -> Json:
+    """The resources found, and in the self link those of the request's parameters that were heeded."""
+    parameters = urlencode([(name, request.args[name]) for name in heeded if request.args.get(name)])
+    asked = request.path.removeprefix(f"{blueprint.url_prefix}/")
+    return fhir_bundle.searchset(resources, _base(), f"{asked}?{parameters}" if parameters else asked, now=clock.now())
 
 
 def _viewed(subject: Subject, resource: Json) -> Response:
@@ -55,4 +102,4 @@ def _viewed(subject: Subject, resource: Json) -> Response:
 
 
 def _base() -> str:
-    return f"{current_app.config['BASE_URL']}/fhir"
+    return f"{current_app.config['BASE_URL']}{blueprint.url_prefix}"
