@@ -58,7 +58,7 @@ def test_an_instrument_with_alerts_is_asked_for_once_the_protocol_names_its_resp
     path = written(tmp_path, lambda data: data["events"][1]["battery"].append("phq-9"))
     (problem,) = protocols.problems(path)
     assert (problem.file, problem.key) == (str(path), "response_plans.phq-9")
-    assert problem.reason == "is missing: PHQ9 may need a person the same day, so say who acts"
+    assert problem.reason == "is missing: an answer to PHQ9 may need a person the same day; say who"
     (planned := tmp_path / "planned").mkdir()
     protocol = protocols.read_protocol(written(planned, _with_phq_9(who="The physician on call")))
     plan = protocol.response_plans["phq-9"]

@@ -86,7 +86,7 @@ def _plan_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     for code, raised in alerts.items():
         if raised and code not in file.response_plans:
             items = " and ".join(alert.item for alert in raised)
-            yield f"response_plans.{code}", f"is missing: {items} may need a person the same day, so say who acts"
+            yield f"response_plans.{code}", f"is missing: an answer to {items} may need a person the same day; say who"
     for code in file.response_plans:
         if not alerts.get(code):
             yield f"response_plans.{code}", "no event asks for an instrument of this name that raises alerts"
