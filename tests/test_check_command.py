@@ -41,7 +41,7 @@ def test_a_sound_file_of_ones_own_passes(tmp_path: Path) -> None:
 
 
 def test_every_problem_of_an_instrument_is_named_by_file_key_and_reason(tmp_path: Path) -> None:
-    changes = [("scales.0.items", ["A", "B", "Z"]), ("scales.1.responder", {"source": "x"})]
+    changes = [("scales.0.items", ["A", "B", "C", "Z"]), ("scales.1.responder", {"source": "x"})]
     path = write(tmp_path, "other.yaml", made_up.file_with(*changes))
     result = run(path)
     assert result.exit_code == 1
@@ -51,6 +51,42 @@ def test_every_problem_of_an_instrument_is_named_by_file_key_and_reason(tmp_path
         f"{path}: code: the file other.yaml should be named made-up.yaml",
         "1 file checked, 3 problems.",
     ]
+
+
+def test_an_item_that_another_instrument_reverses_must_be_reversed_here_too(tmp_path: Path) -> None:
+    fatigue = yaml.safe_load((catalog.INSTRUMENTS / "promis-fatigue-7a.yaml").read_text(encoding="utf-8"))
+    assert run(write(tmp_path, "own-fatigue.yaml", fatigue | {"code": "own-fatigue"})).exit_code == 0
+    items = [{key: value for key, value in item.items() if key != "reversed"} for item in fatigue["items"]]
+    path = write(tmp_path, "own-fatigue.yaml", fatigue | {"code": "own-fatigue", "items": items})
+    line = (
+        f"{path}: items.6: FATIMP40 is reversed in promis-fatigue-7a, and not here; give it another code if it is "
+        "another question"
+    )
+    assert run(path).output.splitlines() == [line, "1 file checked, 1 problem."]
+
+
+def test_a_new_version_that_scores_otherwise_needs_a_new_scoring_version(tmp_path: Path) -> None:
+    shipped = yaml.safe_load((catalog.INSTRUMENTS / "pgic.yaml").read_text(encoding="utf-8"))
+    newer = shipped | {"version": "1.1", "licence": "Somebody's"}
+    assert run(write(tmp_path, "pgic.yaml", newer)).exit_code == 0
+    newer["items"] = [shipped["items"][0] | {"reversed": True}]
+    path = write(tmp_path, "pgic.yaml", newer)
+    line = (
+        f"{path}: scoring_version: raise it: the scale total is not scored as in version 1.0, which has scoring "
+        "version 1.0 too"
+    )
+    assert run(path).output.splitlines()[0] == line
+    assert run(write(tmp_path, "pgic.yaml", newer | {"scoring_version": "1.1"})).exit_code == 0
+
+
+def test_an_instrument_in_its_place_without_english_wording_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, "made-up.yaml", made_up.FILE)
+    assert run(path).exit_code == 0, "elsewhere it may be tried out"
+    monkeypatch.setattr(catalog, "INSTRUMENTS", tmp_path)
+    monkeypatch.setattr(catalog, "_READERS", {tmp_path: catalog.read_instrument})
+    assert "nobody can be asked yet: text_packs/made-up.en.yaml is missing" in run(path).output
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pro_tracker
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import Instrument, TextPack
-from pro_tracker.services import instrument_checks, item_parameters, text_pack_file
+from pro_tracker.services import instrument_checks, item_parameters, library_checks, text_pack_file
 from pro_tracker.services.data_files import load_yaml, read_as
 from pro_tracker.services.instrument_file import InstrumentFile
 from pro_tracker.services.text_pack_file import TextPackFile
@@ -137,9 +137,30 @@ _KEY_OF_ITS_KIND = {"response_sets": INSTRUMENTS, "language": TEXT_PACKS}
 
 def _problems_of(path: Path) -> Iterator[Problem]:
     try:
-        _reader(path)(path)
+        found = _reader(path)(path)
+        faults = list(_library_faults(path, found)) if isinstance(found, Instrument) else []
     except InvalidDataFile as error:
-        yield from (Problem(str(path), key, reason) for key, reason in error.faults)
+        faults = list(error.faults)
+    yield from (Problem(str(path), key, reason) for key, reason in faults)
+
+
+def _library_faults(path: Path, instrument: Instrument) -> Iterator[tuple[str, str]]:
+    """What only shows beside the other files; those with problems of their own are passed over here."""
+    sound = [each for each in map(_sound, _files(INSTRUMENTS)) if each]
+    same = [
+        each for each in sound if each.code == instrument.code and _order(each.version) < _order(instrument.version)
+    ]
+    others = [each for each in sound if each.code != instrument.code]
+    yield from library_checks.faults(instrument, earlier=same, others=others)
+    if path.parent == INSTRUMENTS and FALLBACK_LANGUAGE not in languages_of(instrument.code):
+        yield "", f"nobody can be asked yet: text_packs/{instrument.code}.{FALLBACK_LANGUAGE}.yaml is missing"
+
+
+def _sound(path: Path) -> Instrument | None:
+    try:
+        return _instrument(path)
+    except InvalidDataFile:
+        return None
 
 
 def _reader(path: Path) -> Callable[[Path], object]:

@@ -19,6 +19,7 @@ from pro_tracker.services.instrument_file import (
 )
 
 Fault = tuple[str, str]
+SEVERITIES = ("none", "minimal", "mild", "moderate", "moderately-severe", "severe")  # "relevant" may begin anywhere
 
 
 def faults(file: InstrumentFile) -> list[Fault]:
@@ -26,7 +27,7 @@ def faults(file: InstrumentFile) -> list[Fault]:
     found = [*_response_set_faults(file), *_item_faults(file)]
     if found:
         return found  # scales are judged by their items' values, so these come first
-    return [*_adaptive_faults(file), *_scale_faults(file), *_alert_faults(file)]
+    return [*_adaptive_faults(file), *_scale_faults(file), *_unscored_faults(file), *_alert_faults(file)]
 
 
 def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
@@ -57,9 +58,15 @@ def _recode_faults(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterat
         return
     if item.reversed:
         yield f"{key}.recode", "an item is either reversed or recoded"
-    values = set(entry.build(item.response_set).values)
-    if set(item.recode) != values:
-        yield f"{key}.recode", f"must give a value for each of {sorted(values)} and for nothing else"
+    values = sorted(entry.build(item.response_set).values)
+    if sorted(item.recode) != values:
+        yield f"{key}.recode", f"must give a value for each of {values} and for nothing else"
+        return
+    counted = [item.recode[value] for value in values]
+    if len(set(counted)) == 1 or counted == values:
+        yield f"{key}.recode", "changes nothing, or counts every answer the same"
+    if counted not in (sorted(counted), sorted(counted, reverse=True)):
+        yield f"{key}.recode", "must rise or fall with the answers, not both"
 
 
 def _adaptive_faults(file: InstrumentFile) -> Iterator[Fault]:
@@ -74,6 +81,8 @@ def _adaptive_faults(file: InstrumentFile) -> Iterator[Fault]:
         yield "scales", "an adaptive test has one scale, of all its items"
     if not file.adaptive.least_items <= min(file.adaptive.most_items, len(file.items)):
         yield "adaptive.least_items", "is more than most_items, or than there are items"
+    if file.alerts:
+        yield "alerts", "an adaptive test may not ask the item at all; ask it in a fixed form"
 
 
 def _scale_faults(file: InstrumentFile) -> Iterator[Fault]:
@@ -99,7 +108,9 @@ def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fau
         yield f"{key}.score_table", "needs the method sum"
     elif scale.score_table is not None:
         yield from _table_faults(f"{key}.score_table", scale.score_table, items)
-    yield from _band_faults(f"{key}.bands.steps", scale.bands.steps if scale.bands else [])
+    if scale.bands is not None:
+        yield from _band_faults(f"{key}.bands.steps", scale.bands.steps)
+        yield from _bound_faults(f"{key}.bands.steps", scale, items)
     if scale.change is not None:
         yield from change_faults(f"{key}.change", scale.change)
     if scale.responder is not None and (scale.responder.at_most is None) == (scale.responder.at_least is None):
@@ -131,6 +142,13 @@ def _row_faults(key: str, table: ScoreTableEntry) -> Iterator[Fault]:
             yield f"{key}.rows.{number}", f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
 
 
+def _unscored_faults(file: InstrumentFile) -> Iterator[Fault]:
+    scored = {link_id for scale in file.scales for link_id in scale.items}
+    for number, item in enumerate(file.items):
+        if (item.reversed or item.recode) and item.link_id not in scored:
+            yield f"items.{number}", f"{item.link_id} is turned round and counts in no scale"
+
+
 def _alert_faults(file: InstrumentFile) -> Iterator[Fault]:
     values = {item.link_id: file.response_sets[item.response_set].build("").values for item in file.items}
     for number, alert in enumerate(file.alerts):
@@ -149,6 +167,27 @@ def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
     for number, (before, step) in enumerate(pairwise(steps), start=1):
         if before.upper is None or before.upper != step.lower:
             yield f"{key}.{number}", "must start where the band before it ends"
+
+
+def _bound_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fault]:
+    """Bands in raw points on a T-score, or the better ones on the worse side."""
+    steps = scale.bands.steps if scale.bands else []
+    low, high = _value_range(scale, items)
+    for number, step in enumerate(steps):
+        outside = [bound for bound in (step.lower, step.upper) if bound is not None and not low <= bound <= high]
+        if outside:
+            yield f"{key}.{number}", f"{outside[0]:g} is outside of what the scale can show, {low:g} to {high:g}"
+    ranks = [SEVERITIES.index(step.code) for step in steps if step.code in SEVERITIES]
+    if ranks != sorted(ranks, reverse=scale.direction == "higher-better"):
+        yield key, f"the bands do not go the way of {scale.direction}"
+
+
+def _value_range(scale: ScaleEntry, items: list[Item]) -> tuple[float, float]:
+    """In T points where the scale has T-scores, else in raw points, as bands are."""
+    if scale.score_table is not None:
+        t_scores = [row[1] for row in scale.score_table.rows]
+        return min(t_scores), max(t_scores)
+    return (0, 100) if scale.method == "graded-response" else raw_range(scale.method, items)
 
 
 def change_faults(key: str, rule: ChangeEntry) -> Iterator[Fault]:
