@@ -2,110 +2,45 @@
 
 import json
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from fhir.resources.R4B import get_fhir_model_class
-from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from config.settings import Settings
-from pro_tracker.cli import group
 from pro_tracker.domain.instrument import TextPack
-from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.response import QuestionnaireResponse, Score
-from pro_tracker.models.subject import Subject
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import catalog, fhir
+from pro_tracker.services.fhir_observation import observation
 from pro_tracker.services.fhir_questionnaire import Form, questionnaire
+from pro_tracker.services.fhir_response import response
+from tests import adaptive_test
 from tests.conftest import Clock
-from tests.histories import FATIGUE, NRS, PCS, PGIC, PI, answer_visit, course_of, visit_of
-from tests.schedule import add_subject, give
-from tests.staff import add_account, add_site, sign_in
+from tests.fhir_reading import (
+    BASE,
+    BASELINE_AT,
+    LAST_AT,
+    LOINC,
+    NOW,
+    PACKS,
+    Json,
+    check,
+    component,
+    everything,
+    give_all,
+    observations,
+    of_type,
+    planned_subject,
+    responses,
+    subject_with_answers,
+)
+from tests.histories import FATIGUE, NRS, PCS, PGIC, PI, answer_visit, visit_of
 
-BASE = "https://pro-tracker.test/fhir"
-ENROLLED_ON = date(2026, 1, 5)
-FIRST_ON = date(2026, 1, 12)
-BASELINE_AT = datetime(2026, 1, 10, 15, 0, tzinfo=UTC)
-LAST_AT = datetime(2026, 1, 17, 15, 0, tzinfo=UTC)
-NOW = datetime(2026, 1, 25, tzinfo=UTC)
-LOINC = "http://loinc.org"
 ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
-# Codes of R4's required bindings, which the model library leaves unchecked.
-CODES = {
-    ("Bundle", "type"): {"collection", "searchset"},
-    ("CapabilityStatement", "kind"): {"instance"},
-    ("CapabilityStatement", "status"): {"draft", "active", "retired", "unknown"},
-    ("Observation", "status"): {"registered", "preliminary", "final", "amended", "entered-in-error"},
-    ("Questionnaire", "status"): {"draft", "active", "retired", "unknown"},
-    ("QuestionnaireResponse", "status"): {"in-progress", "completed", "amended", "entered-in-error", "stopped"},
-}
 SECRETS = ("Geheim", "Zoë", "MRN-", "patients.example", "2165550", "1975", "America", "female")
-PACKS = sorted(catalog.TEXT_PACKS.glob("*.yaml"))
-Json = dict[str, Any]
-
-
-def subject_with_answers(session: Session, clock: Clock, **facts: Any) -> Subject:
-    """Baseline and last infusion answered; at the second an item of fatigue is skipped."""
-    subject = planned_subject(session, clock, **facts)
-    answer_visit(session, visit_of(session, subject, "baseline"), BASELINE_AT, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
-    give_all(session, subject)
-    skipped: list[int | None] = [None, *[2] * 7]
-    later: dict[str, int | list[int | None]] = {PI: 2, FATIGUE: skipped, PCS: 1, NRS: [3], PGIC: [2]}
-    answer_visit(session, visit_of(session, subject, "last-infusion"), LAST_AT, later)
-    session.commit()
-    return subject
-
-
-def planned_subject(session: Session, clock: Clock, **facts: Any) -> Subject:
-    clock.set(NOW)
-    known = {"given_name": "Zoë", "family_name": "Geheim", "enrolled_on": ENROLLED_ON, "consent_on": ENROLLED_ON}
-    return add_subject(session, BASELINE_AT, **known, planned_start_on=FIRST_ON, **facts)
-
-
-def give_all(session: Session, subject: Subject) -> None:
-    give(session, course_of(session, subject), LAST_AT, *(FIRST_ON + timedelta(days=day) for day in range(5)))
-
-
-def everything(session: Session, subject: Subject) -> list[Json]:
-    """The resources as a receiver reads them: through JSON, numbers to the letter."""
-    text = json.dumps(fhir.everything(session, subject, BASE))
-    resources: list[Json] = json.loads(text, parse_float=Decimal)
-    return resources
-
-
-def of_type(resources: list[Json], kind: str) -> list[Json]:
-    return [each for each in resources if each["resourceType"] == kind]
-
-
-def observations(resources: list[Json], code: str) -> list[Json]:
-    """The scores of a scale ("pcs.total"), oldest first."""
-    return [each for each in of_type(resources, "Observation") if each["code"]["coding"][-1]["code"] == code]
-
-
-def responses(resources: list[Json], instrument: str) -> list[Json]:
-    wanted = f"{BASE}/Questionnaire/{instrument}."
-    return [each for each in of_type(resources, "QuestionnaireResponse") if each["questionnaire"].startswith(wanted)]
-
-
-def check(resource: Json) -> None:
-    """Valid under the model library, and every code of a required binding is one of R4's."""
-    kind = resource["resourceType"]
-    get_fhir_model_class(kind).model_validate_json(json.dumps(resource, default=float))
-    for name, codes in ((name, codes) for (each, name), codes in CODES.items() if each == kind):
-        assert resource[name] in codes
-
-
-def component(observation: Json, code: str) -> Any:
-    for each in observation["component"]:
-        if each["code"]["coding"][0]["code"] == code:
-            return next(value for name, value in each.items() if name.startswith("value"))
-    return None
 
 
 @pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
@@ -281,6 +216,31 @@ def test_a_pro_rated_score_says_so(session: Session, clock: Clock) -> None:
     assert "Pro-rated from 6 of 8 items." in [note["text"] for note in told["note"]]
 
 
+def test_an_adaptive_test_tells_the_items_it_asked_and_a_t_score_without_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adaptive_test.install(tmp_path, monkeypatch)
+    form = Form(catalog.instrument(adaptive_test.CODE), catalog.text_pack(adaptive_test.CODE, "en"), BASE)
+    known: Json = {"instrument_code": adaptive_test.CODE, "instrument_version": "1.0"}
+    row = QuestionnaireResponse(
+        id=1, **known, status="completed", mode="clinic", authored_at=NOW, text_pack_validated=False,
+        answers={"TIRED1": 3, "TIRED5": None, "TIRED11": 5, "TIRED2": 2, "TIRED4": 2},
+    )  # fmt: skip
+    score = Score(
+        **known, scale_code="total", scoring_version="1.0", status="scored", t_score=51.0, standard_error=2.9,
+        n_answered=4, n_items=12, prorated=False, scored_at=NOW,
+    )  # fmt: skip
+    given, scored = response(form, row, "north-0001"), observation(form, row, [score], "north-0001")
+    for each in (questionnaire(form), given, scored):
+        check(each)
+    assert [item["linkId"] for item in given["item"]] == ["TIRED1", "TIRED2", "TIRED4", "TIRED5", "TIRED11"]
+    assert [item["linkId"] for item in given["item"] if "answer" not in item] == ["TIRED5"]
+    assert given["item"][-1]["answer"][0]["valueCoding"]["extension"] == [{"url": ORDINAL, "valueDecimal": 1}]
+    assert (scored["valueQuantity"]["value"], component(scored, "standard-error")["value"]) == (51.0, 2.9)
+    assert component(scored, "raw-score") is None
+    assert "Nobody" in scored["method"]["text"]
+
+
 def test_answers_entered_in_error_are_taken_back_without_a_number(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     wrong = select(QuestionnaireResponse.id).where(QuestionnaireResponse.instrument_code == PI)
@@ -346,174 +306,3 @@ def test_one_subject_is_given_and_no_other(session: Session, clock: Clock) -> No
     scores = [{each["id"] for each in of_type(all_of, "Observation")} for all_of in (mine, theirs)]
     assert len(scores[0]) == len(scores[1]) == 17
     assert not scores[0] & scores[1]
-
-
-def get(client: FlaskClient, path: str) -> tuple[int, Json]:
-    answer = client.get(f"/fhir/{path}", headers={"Accept": "application/fhir+json"})
-    assert answer.mimetype == "application/fhir+json"
-    resource: Json = json.loads(answer.text, parse_float=Decimal)
-    check(resource)
-    return answer.status_code, resource
-
-
-def test_staff_get_everything_of_a_subject_of_their_site_and_the_view_is_on_record(
-    client: FlaskClient, session: Session, clock: Clock
-) -> None:
-    subject = subject_with_answers(session, clock)
-    account = add_account(session, "clinician")
-    sign_in(client, account)
-    status, bundle = get(client, f"Patient/{subject.study_code}/$everything")
-    assert (status, bundle["type"], bundle["total"]) == (200, "searchset", len(bundle["entry"]))
-    assert [entry["resource"] for entry in bundle["entry"]] == everything(session, subject)
-    assert {entry["fullUrl"].partition("/fhir/")[0] for entry in bundle["entry"]} == {"https://pro-tracker.test"}
-    views = session.scalars(select(AuditEvent).where(AuditEvent.action == "subject.view")).all()
-    assert [(view.subject_id, view.actor_id, view.detail) for view in views] == [
-        (subject.id, str(account.id), '{"page":"fhir"}')
-    ]
-    assert get(client, f"Patient/{subject.study_code}")[1] == of_type(everything(session, subject), "Patient")[0]
-
-
-@pytest.mark.dialects("sqlite")
-def test_a_response_leads_to_the_questionnaire_it_was_asked_with(
-    client: FlaskClient, session: Session, clock: Clock
-) -> None:
-    subject = subject_with_answers(session, clock)
-    sign_in(client, add_account(session, "coordinator"))
-    for asked in of_type(everything(session, subject), "Questionnaire"):
-        assert get(client, f"Questionnaire/{asked['id']}") == (200, asked)
-
-
-@pytest.mark.dialects("sqlite")
-@pytest.mark.parametrize(
-    "name", ["pcs", "pcs.en", "pcs.en.1.0-9.9", "pcs.en.9.9-1.0", "pcs.de.1.0-1.0", "no.en.1.0-1.0"]
-)
-def test_a_questionnaire_that_does_not_exist_is_not_found(client: FlaskClient, session: Session, name: str) -> None:
-    sign_in(client, add_account(session, "researcher"))
-    status, outcome = get(client, f"Questionnaire/{name}")
-    assert (status, outcome["issue"][0]["code"]) == (404, "not-found")
-
-
-def test_a_subject_of_another_site_does_not_exist(client: FlaskClient, session: Session, clock: Clock) -> None:
-    add_site(session, "south")
-    subject = subject_with_answers(session, clock, site_code="south")
-    sign_in(client, add_account(session, "coordinator", "north"))
-    code = subject.study_code
-    for path in (f"Patient/{code}", f"Patient/{code}/$everything", f"Observation?patient={code}", "Patient/none"):
-        status, outcome = get(client, path)
-        assert (status, outcome["issue"][0]["code"]) == (404, "not-found")
-    assert session.scalars(select(AuditEvent).where(AuditEvent.action == "subject.view")).all() == []
-
-
-@pytest.mark.dialects("sqlite")
-@pytest.mark.parametrize("role", ["researcher", "administrator"])
-def test_roles_without_patients_may_not_ask_for_one(
-    client: FlaskClient, session: Session, clock: Clock, role: str
-) -> None:
-    subject = subject_with_answers(session, clock)
-    sign_in(client, add_account(session, role))
-    status, outcome = get(client, f"Patient/{subject.study_code}/$everything")
-    assert (status, outcome["issue"][0]["code"]) == (403, "forbidden")
-
-
-@pytest.mark.dialects("sqlite")
-def test_a_program_that_is_not_signed_in_is_told_so_and_a_browser_may_sign_in(client: FlaskClient) -> None:
-    status, outcome = get(client, "Patient/north-0001/$everything")
-    assert (status, outcome["issue"][0]["code"]) == (401, "login")
-    page = client.get("/fhir/Patient/north-0001", headers={"Accept": "text/html"})
-    assert page.location.startswith("/sign-in")
-
-
-@pytest.mark.dialects("sqlite")
-def test_what_can_be_asked_is_stated_to_anybody(client: FlaskClient) -> None:
-    status, statement = get(client, "metadata")
-    assert (status, statement["fhirVersion"]) == (200, "4.0.1")
-    assert get(client, "Practitioner/1")[0] == 404
-
-
-@pytest.mark.dialects("sqlite")
-def test_what_is_stated_can_be_asked(client: FlaskClient, session: Session, clock: Clock) -> None:
-    code = subject_with_answers(session, clock).study_code
-    sign_in(client, add_account(session, "clinician"))
-    for stated in get(client, "metadata")[1]["rest"][0]["resource"]:
-        kind, interactions = stated["type"], {each["code"] for each in stated["interaction"]}
-        if "search-type" in interactions:
-            assert get(client, f"{kind}?patient={code}")[1]["total"] > 0
-        if "read" in interactions:
-            known = {"Patient": code, "Questionnaire": "pcs.en.1.0-1.0"}[kind]
-            assert get(client, f"{kind}/{known}")[1]["id"] == known
-
-
-def test_searches_find_the_responses_and_the_scores_of_one_patient(
-    client: FlaskClient, session: Session, clock: Clock
-) -> None:
-    subject, _other = subject_with_answers(session, clock), subject_with_answers(session, clock)
-    resources, code = everything(session, subject), subject.study_code
-    sign_in(client, add_account(session, "clinician"))
-    assert found(client, f"QuestionnaireResponse?patient={code}") == of_type(resources, "QuestionnaireResponse")
-    assert found(client, f"Observation?patient=Patient/{code}&category=survey") == of_type(resources, "Observation")
-    of_pain = observations(resources, f"{PI}.total")
-    assert found(client, f"Observation?patient={code}&code=77865-4") == of_pain
-    assert found(client, f"Observation?patient={code}&code=none,{LOINC}|77865-4") == of_pain
-    assert found(client, f"Observation?patient={code}&code=http://other.example|77865-4") == []
-    link = get(client, f"Observation?patient={code}&code=77865-4&_sort=date")[1]["link"]
-    assert link == [{"relation": "self", "url": f"{BASE}/Observation?patient={code}&code=77865-4"}]
-
-
-def found(client: FlaskClient, path: str) -> list[Json]:
-    status, bundle = get(client, path)
-    assert status == 200
-    return [entry["resource"] for entry in bundle.get("entry", [])]
-
-
-@pytest.mark.dialects("sqlite")
-def test_a_search_must_name_the_patient(client: FlaskClient, session: Session) -> None:
-    sign_in(client, add_account(session, "clinician"))
-    for kind in ("Observation", "QuestionnaireResponse"):
-        status, outcome = get(client, kind)
-        assert (status, outcome["issue"][0]["code"]) == (422, "invalid")
-
-
-def test_the_questionnaires_in_force_are_listed_and_found_by_their_url(client: FlaskClient, session: Session) -> None:
-    sign_in(client, add_account(session, "researcher"))
-    listed = found(client, "Questionnaire")
-    assert {each["id"].rpartition(".1.0")[0] for each in listed} >= {
-        path.stem for path in PACKS if "@" not in path.stem
-    }
-    url = f"{BASE}/Questionnaire/pcs.es"
-    for asked in (url, f"{url}|1.0-1.0"):
-        assert [each["id"] for each in found(client, f"Questionnaire?url={asked}")] == ["pcs.es.1.0-1.0"]
-    assert found(client, f"Questionnaire?url={url}|7.0-7.0") == []
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(group, ["fhir", *map(str, arguments)])
-
-
-def test_the_command_writes_a_subject_and_an_audit_row(
-    session: Session, clock: Clock, settings: Settings, tmp_path: Path
-) -> None:
-    subject = subject_with_answers(session, clock)
-    code, out = subject.study_code, tmp_path / "subject.json"
-    session.commit()  # on SQLite the command waits for whoever may write
-    result = run("subject", code, "--out", out)
-    assert (result.exit_code, result.output) == (0, f"Wrote {out}.\n")
-    bundle = json.loads(out.read_text(encoding="utf-8"), parse_float=Decimal)
-    check(bundle)
-    assert bundle["type"] == "collection"
-    assert [entry["resource"] for entry in bundle["entry"]] == everything(session, subject)
-    (view,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "subject.view"))
-    assert (view.subject_id, view.actor_kind, view.actor_id) == (subject.id, "command", "fhir")
-
-
-@pytest.mark.dialects("sqlite")
-def test_the_command_writes_the_questionnaire_of_a_language(session: Session, settings: Settings) -> None:
-    result = run("questionnaire", PCS, "--language", "es", "--out", "-")
-    made = json.loads(result.stdout)
-    check(made)
-    assert made["title"] == catalog.text_pack(PCS, "es").title
-
-
-@pytest.mark.dialects("sqlite")
-def test_the_command_names_a_subject_or_instrument_that_there_is_not(session: Session, settings: Settings) -> None:
-    assert "There is no subject 'north-9999'" in str(run("subject", "north-9999", "--out", "-").exception)
-    assert "There is no instrument 'pcx'" in str(run("questionnaire", "pcx", "--out", "-").exception)
