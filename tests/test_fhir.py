@@ -17,6 +17,7 @@ from pro_tracker.services import catalog, fhir
 from pro_tracker.services.fhir_observation import observation
 from pro_tracker.services.fhir_questionnaire import Form, questionnaire
 from pro_tracker.services.fhir_response import response
+from pro_tracker.services.text_pack_fhir import FhirSource
 from tests import adaptive_test
 from tests.conftest import Clock
 from tests.fhir_reading import (
@@ -68,6 +69,17 @@ def test_every_option_of_a_questionnaire_has_a_code_of_its_own_and_what_it_count
         assert max(Counter((each["system"], each["code"]) for each in codings).values()) == 1
         counted = [each["extension"][0]["valueDecimal"] for each in codings]
         assert counted == [item.scored_value(value) for value in item.response_set.values]
+
+
+@pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
+def test_the_wording_can_be_read_back_from_a_questionnaire(path: Path) -> None:
+    pack = catalog.read_text_pack(path)
+    instrument = catalog.instrument(pack.instrument_code)
+    source = FhirSource(json.dumps(questionnaire(Form(instrument, pack, BASE))))
+    given = source.wording(instrument, pack.language)
+    assert (source.instrument, source.language) == (instrument.code, pack.language)
+    assert (given.title, given.instruction, given.items) == (pack.title, pack.instruction, pack.items)
+    assert {code: pack.options[code] for code in given.options} == given.options  # never another option's words
 
 
 def test_everything_of_a_subject_is_valid_and_refers_to_nothing_outside_itself(session: Session, clock: Clock) -> None:

@@ -1,5 +1,7 @@
 """QuestionnaireResponse: what one subject answered to one instrument, item by item, as it was asked."""
 
+from collections.abc import Iterator
+
 from pro_tracker.domain.instrument import Item
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services.fhir_datatypes import EXTENSION, Json, concept, identifier, patient_reference
@@ -20,7 +22,8 @@ def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
         "url": f"{EXTENSION}/questionnaireresponse-completionMode",
         "valueCodeableConcept": concept(text=MODES[row.mode]),
     }
-    given = {
+    items = [] if row.status == ENTERED_IN_ERROR else list(_items(form, row))
+    return {
         "resourceType": "QuestionnaireResponse",
         "id": str(row.id),
         "language": form.pack.language,
@@ -31,20 +34,20 @@ def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
         "subject": subject,
         "authored": row.authored_at.isoformat(),
         "source": subject,
+        **({"item": items} if items else {}),
     }
-    asked = (
-        []
-        if row.status == ENTERED_IN_ERROR
-        else [each for each in form.instrument.items if each.link_id in row.answers]
-    )
-    return given | ({"item": [_item(form, item, row.answers[item.link_id]) for item in asked]} if asked else {})
 
 
-def _item(form: Form, item: Item, value: int | None) -> Json:
-    """One item; a skipped one has its text and no answer."""
-    asked: Json = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
-    if value is None:
-        return asked
+def _items(form: Form, row: QuestionnaireResponse) -> Iterator[Json]:
+    """The items that were asked; a skipped one has its text and no answer."""
+    for item in form.instrument.items:
+        if item.link_id in row.answers:
+            asked = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
+            value = row.answers[item.link_id]
+            yield asked if value is None else asked | {"answer": [_answer(form, item, value)]}
+
+
+def _answer(form: Form, item: Item, value: int) -> Json:
     if item.response_set.kind == "numeric":
-        return asked | {"answer": [{"valueInteger": value}]}
-    return asked | {"answer": [{"valueCoding": answer_coding(form, item, value)}]}
+        return {"valueInteger": value}
+    return {"valueCoding": answer_coding(form, item, value)}
