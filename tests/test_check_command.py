@@ -96,7 +96,7 @@ def test_an_instrument_in_its_place_without_english_wording_is_named(
         ("items", {}, "items.PGIC: is missing"),
         ("options", {"change-7": {1: "Better", 2: "Worse"}}, "options.change-7.3: is missing"),
         ("scales", {"total": "Change", "sum": "Sum"}, "scales.sum: is not in the instrument"),
-        ("language", "english", "language: string should match pattern"),
+        ("language", "english", "language: must be a language code such as en or es-MX"),
         ("instrument", "nope", "instrument: There is no instrument 'nope'"),
         ("title", "", "title: string should have at least 1 character"),
     ],
@@ -150,7 +150,14 @@ def test_a_broken_file_is_named_and_not_a_traceback(tmp_path: Path) -> None:
     path.write_text("a: [1\n")
     result = run(str(path))
     assert result.exit_code == 1
-    assert f"{path}: is not valid YAML" in result.output
+    assert f"{path}: line 2: is not valid YAML: did not find expected ',' or ']'" in result.output
+
+
+def test_text_with_a_colon_is_told_to_stand_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "colon.yaml"
+    path.write_text("code: pgic\nlicence: Ours: see wiki\n")
+    line = "line 2: is not valid YAML: mapping values are not allowed in this context; put text with a colon in quotes"
+    assert f"{path}: {line}" in run(str(path)).output
 
 
 def test_a_file_that_is_not_there_is_a_usage_error() -> None:

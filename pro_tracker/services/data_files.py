@@ -3,12 +3,13 @@
 Safe by limits: plain values only, no aliases, no repeated keys, bounded size and depth. It does not judge the content.
 """
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from pro_tracker.domain.errors import InvalidDataFile
@@ -17,13 +18,30 @@ MAX_BYTES = 256 * 1024  # the longest form of the library takes about 10 KB
 MAX_DEPTH = 12
 # The C parser is about ten times faster; PyYAML has it wherever libyaml was there at build time.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_PLAIN_REASONS = {"missing": "is missing", "extra_forbidden": "is no key of this format"}
+_PLAIN_REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "is no key of this format",
+    "string_type": "must be text; put a number or a date in quotes",
+    "model_type": "must hold keys and values",
+    "dict_type": "must hold keys and values",
+}
 
 
 class FileModel(BaseModel):
     """Base of every file schema: no unknown key, no silent conversion (a version 1.10 must not become 1.1)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def written(pattern: str, like: str) -> AfterValidator:
+    """A text of this form, of ASCII characters; `like` says in words what it must be."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text, re.ASCII) is None:
+            raise ValueError(f"must be {like}")
+        return text
+
+    return AfterValidator(check)
 
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -55,6 +73,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         _refuse_bombs(text)
         # Bandit does not see that this is a subclass of the safe loader.
         data = yaml.load(text, Loader=_Loader)  # nosec B506
+    except yaml.MarkedYAMLError as error:
+        raise InvalidDataFile(_syntax_fault(error)) from error
     except yaml.YAMLError as error:
         raise InvalidDataFile(("", f"is not valid YAML: {' '.join(str(error).split())}")) from error
     except ValueError as error:  # an impossible date such as 2026-02-30
@@ -103,6 +123,12 @@ def _refuse_bombs(text: str) -> None:
 
 def _line(place: yaml.Event | yaml.Node) -> str:
     return f"line {place.start_mark.line + 1}" if place.start_mark else ""
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+    hint = "; put text with a colon in quotes" if "mapping values" in str(error.problem) else ""
+    return line, f"is not valid YAML: {error.problem or error.context}{hint}"
 
 
 def _fault(detail: ErrorDetails) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from pro_tracker.domain.instrument import (
     ScoreTable,
     TScore,
 )
-from pro_tracker.services.data_files import FileModel
+from pro_tracker.services.data_files import FileModel, written
 from pro_tracker.services.item_parameters import ItemParameters, graded_items
 
 
@@ -43,13 +43,23 @@ def _loinc(code: str) -> str:
     return code
 
 
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-LinkId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=40)]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$", max_length=20)]
+Code = Annotated[
+    str,
+    StringConstraints(max_length=60),
+    written(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, such as sleep-worry-3"),
+]
+LinkId = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    written(r"[A-Za-z0-9_.-]+", "letters, digits, points, hyphens and underscores, such as SW1"),
+]
+Version = Annotated[
+    str, StringConstraints(max_length=20), written(r"\d+(\.\d+)*", 'numbers with points between them, such as "1.0"')
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
-Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+[DWMY]|T\d+H)$")]
-Loinc = Annotated[str, StringConstraints(pattern=r"^\d{1,7}-\d$"), AfterValidator(_loinc)]
-LoincAnswer = Annotated[str, StringConstraints(pattern=r"^LA\d{1,7}-\d$"), AfterValidator(_loinc)]
+Duration = Annotated[str, written(r"P(\d+[DWMY]|T\d+H)", "a duration such as P7D, P1M or PT24H, or null for none")]
+Loinc = Annotated[str, written(r"\d{1,7}-\d", "a LOINC code such as 75870-6"), AfterValidator(_loinc)]
+LoincAnswer = Annotated[str, written(r"LA\d{1,7}-\d", "a LOINC answer code such as LA6270-8"), AfterValidator(_loinc)]
 Positive = Annotated[float, Field(gt=0)]
 OptionValue = Annotated[int, Field(ge=0, le=100)]
 

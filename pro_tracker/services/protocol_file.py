@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from pro_tracker.domain.protocol import Anchor, ChannelChoice, Protocol, ReminderStep, ResponsePlan, StudyEvent
-from pro_tracker.services.data_files import FileModel
+from pro_tracker.services.data_files import FileModel, written
 from pro_tracker.services.instrument_checks import Fault
 from pro_tracker.services.instrument_file import ChangeEntry, Code, Text, Version
 from pro_tracker.services.text_pack_file import Language
@@ -23,7 +23,7 @@ def _wall_time(value: Any) -> Any:
 WallTime = Annotated[time, BeforeValidator(_wall_time)]
 Day = Annotated[int, Field(ge=-3660, le=3660)]
 Days = Annotated[int, Field(ge=1, le=366)]
-ScaleName = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]  # instrument.scale
+ScaleName = Annotated[str, written(r"[a-z0-9-]+\.[a-z0-9-]+", "instrument.scale, such as pcs.total")]
 
 
 class WindowEntry(FileModel):
@@ -90,7 +90,7 @@ class ProtocolFile(FileModel):
 
     code: Code
     version: Version
-    study: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]*$", max_length=40)]
+    study: Annotated[str, Field(max_length=40), written(r"[A-Z0-9][A-Z0-9-]*", "capitals, digits and hyphens")]
     title: Text
     default_language: Language
     course: CourseEntry

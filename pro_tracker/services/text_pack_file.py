@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
-from pydantic import StringConstraints
-
 from pro_tracker.domain.instrument import Instrument, ResponseSet, TextPack
-from pro_tracker.services.data_files import FileModel
+from pro_tracker.services.data_files import FileModel, written
 from pro_tracker.services.instrument_checks import Fault
 from pro_tracker.services.instrument_file import Code, LinkId, Text, Version
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+Language = Annotated[str, written(r"[a-z]{2}(-[A-Z]{2})?", "a language code such as en or es-MX")]
 
 
 class TextPackFile(FileModel):

@@ -108,8 +108,9 @@ def test_the_made_up_file_is_without_fault() -> None:
     [
         (("code", None), "code", "is missing"),
         (("colour", "red"), "colour", "is no key of this format"),
-        (("version", 1.1), "version", "string"),
-        (("recall_period", "7 days"), "recall_period", "pattern"),
+        (("version", 1.1), "version", "must be text; put a number or a date in quotes"),
+        (("code", "Made up"), "code", "small letters, digits and single hyphens"),
+        (("recall_period", "7 days"), "recall_period", "a duration such as P7D"),
         (("title", "  "), "title", "at least 1 character"),
         (("items.0.loinc", "61758-8"), "items.0.loinc", "check digit does not fit"),
         (
@@ -126,6 +127,7 @@ def test_the_made_up_file_is_without_fault() -> None:
             "response_sets.spare",
             "no item uses",
         ),
+        (("response_sets.often.options.0", 1), "response_sets.often.options.0", "must hold keys and values"),
         (("items.1.link_id", "A"), "items", "A stands twice"),
         (("items.1.response_set", "seldom"), "items.1.response_set", "unknown response set 'seldom'"),
         (("items.2.recode", {0: 5, 1: 4}), "items.2.recode", "must give a value for each of"),
