@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import calls, enrolment, protocols, questionnaires
+from pro_tracker.services import calls, enrolment, protocols, questionnaires, responses, visit_sheets
 from tests.conftest import Clock
-from tests.histories import answer_visit
+from tests.histories import PATIENT, answer_visit
 from tests.patients import Patient, add_patient, answer, begin, post
 from tests.schedule import COORDINATOR
 from tests.staff import add_account, sign_in, submit
@@ -81,6 +81,21 @@ def test_sending_an_answer_that_needs_a_person_opens_one_call(
     assert (call.opened_at, call.closed_at) == (clock.now, None)
 
 
+def test_an_answer_from_another_device_just_before_sending_counts_too(
+    session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ1": 1, "PHQ9": 0})
+    read_before = visit_sheets.by_visit(session, patient.visit.id)
+    clock.advance(seconds=1)
+    save(session, patient, clock, {"PHQ9": 2})
+    responses.complete(session, read_before, actor=PATIENT, now=clock.now)
+    assert len(alerts(session)) == 1
+
+
+def save(session: Session, patient: Patient, clock: Clock, answers: dict[str, int | None]) -> None:
+    responses.save_answers(session, visit_sheets.by_visit(session, patient.visit.id), "phq-9", answers, now=clock.now)
+
+
 def test_the_call_stands_beside_an_earlier_one_that_the_answers_close(
     session: Session, patient: Patient, clock: Clock
 ) -> None:
@@ -113,7 +128,11 @@ def test_the_call_list_has_it_on_top_with_the_response_plan_and_without_the_answ
     listed = client.get("/worklist").text.split('<h2 id="calls">')[1].split("<h2")[0]
     assert listed.index("Answers need a call today") < listed.index("Message could not be sent")
     page = client.get(f"/calls/{alerts(session)[0].id}/close").text
-    for words in ("The psychologist on duty", "+1 216 555 0142", "within 4 hours", "answered Mar 2, 2026"):
+    for words in (
+        "The psychologist on duty, +1 216 555 0142",
+        "acts by Mar 2, 2026, 2:00",
+        "answered Mar 2, 2026, 10:00",
+    ):
         assert words in page
     assert "PHQ9" not in page + listed
 

@@ -1,5 +1,7 @@
 """One row of the call list: whom to call, and what came of it."""
 
+from datetime import timedelta
+
 from flask import flash, redirect, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -45,5 +47,6 @@ def _page(open_call: Call, form: CallForm) -> Page:
     subject = current.subject(open_call.subject_id)
     protocol = protocols.protocol(course.protocol_code, course.protocol_version)
     plans = protocol.plans_at(visit.event_code) if open_call.reason == calls.ALERT else ()
-    facts = {"call": open_call, "visit": visit, "course": course, "plans": plans}
+    due = [(plan, open_call.opened_at + timedelta(hours=plan.within_hours)) for plan in plans]
+    facts = {"call": open_call, "visit": visit, "course": course, "plans": due}
     return current.show("staff/call.html", subject, form=form, **facts)
