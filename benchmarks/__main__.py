@@ -5,17 +5,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks import exports, pages, sending, submit
+from benchmarks import exports, pages, scoring, sending, submit
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "submit": lambda _options: submit.main(),
     "pages": lambda _options: pages.main(),
     "exports": lambda _options: exports.main(),
+    "scoring": lambda options: scoring.main(options.responses),
     "sending": lambda options: sending.main(options.messages, options.kills),
 }
 EXAMPLES = """examples:
   python -m benchmarks
   python -m benchmarks submit pages
+  python -m benchmarks scoring --responses 1000000
   python -m benchmarks sending --messages 10000 --kills 50
   make bench ARGS="exports"
 """
@@ -28,6 +30,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; by default all")
     parser.add_argument("--messages", type=int, default=1_000, help="to send (default: %(default)s; full size: 10000)")
     parser.add_argument("--kills", type=int, default=5, help="of workers while they send (default: %(default)s)")
+    parser.add_argument(
+        "--responses", type=int, default=50_000, help="to re-score (default: %(default)s; full: 1000000)"
+    )
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
@@ -36,6 +41,7 @@ def main() -> None:
         return
     for name in options.names or BENCHMARKS:  # each in a process of its own: none finds what another left
         sizes = ["--messages", str(options.messages), "--kills", str(options.kills)]
+        sizes += ["--responses", str(options.responses)]
         subprocess.run([sys.executable, "-m", "benchmarks", name, *sizes], check=True)
         print(flush=True)
 
