@@ -13,8 +13,9 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import courses, enrolment, links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import EnrolmentFacts
-from tests.staff import TOKEN, add_site
+from tests.staff import add_site
 
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 BIRTH_DATE = date(1975, 3, 27)
 N_ITEMS = 34  # of the baseline battery: 8 + 8 + 13 + 4 + 1
 FACTS = EnrolmentFacts(
@@ -73,10 +74,10 @@ def open_link(client: FlaskClient, patient: Patient) -> TestResponse:
 
 def post(client: FlaskClient, page: TestResponse, data: dict[str, str], **options: Any) -> TestResponse:
     """Send the form of `page` back to where the page came from, and follow where it leads."""
-    found = TOKEN.search(page.text)
-    assert found, f"no form on {page.request.path}"
+    hidden = dict(HIDDEN.findall(page.text))
+    assert "csrf_token" in hidden, f"no form on {page.request.path}"
     address = page.request.full_path
-    return client.post(address, data={"csrf_token": found[1], **data}, **{"follow_redirects": True, **options})
+    return client.post(address, data={**hidden, **data}, **{"follow_redirects": True, **options})
 
 
 def give_birth_date(client: FlaskClient, page: TestResponse, birth_date: date = BIRTH_DATE) -> TestResponse:

@@ -20,6 +20,7 @@ Cell = str | int | float | Decimal | None
 Record = TypeVar("Record")
 NOT_DONE = "NOT DONE"
 SKIPPED = "skipped"
+NOT_ASKED = "not-asked"  # an adaptive test stores the items on its way only; those asked and put aside are among them
 RAW_SCORE, T_SCORE = "raw_score", "t_score"
 
 
@@ -169,7 +170,8 @@ def scale_title(instrument: Instrument, scale: Scale) -> str:
 
 def _score_tests(instrument: Instrument, scale: Scale) -> Iterator[Test]:
     title, code = scale_title(instrument, scale), scale.code.upper()
-    yield Test(instrument, f"{code}_RAW", f"{title}, raw score", "score", scale.code, RAW_SCORE)
+    if scale.has_raw:
+        yield Test(instrument, f"{code}_RAW", f"{title}, raw score", "score", scale.code, RAW_SCORE)
     if scale.has_t:
         yield Test(instrument, f"{code}_T", f"{title}, T-score", "score", scale.code, T_SCORE)
 
@@ -179,7 +181,7 @@ def findings(record: VisitRecord) -> Iterator[Finding]:
     for code in record.protocol.event(record.event_code).battery:
         response = record.responses.get(code)
         if response is None:
-            yield Finding(record, named_tests(code).not_done, Result(reason=record.reason or "not-asked"))
+            yield Finding(record, named_tests(code).not_done, Result(reason=record.reason or NOT_ASKED))
         else:
             yield from _answered(record, named_tests(code, response.instrument_version), response)
 
@@ -187,7 +189,8 @@ def findings(record: VisitRecord) -> Iterator[Finding]:
 def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator[Finding]:
     answers, text_pack = response.answers, TextPackMark.of(response)
     for test in tests.items:
-        yield Finding(record, test, _item_result(answers.get(test.code), text_pack))
+        reason = SKIPPED if test.code in answers else NOT_ASKED
+        yield Finding(record, test, _item_result(answers.get(test.code), reason, text_pack))
     for test in tests.scores:
         score = record.scores.get((test.instrument.code, test.scale))
         if score is not None:
@@ -196,9 +199,9 @@ def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator
 
 
 @cache
-def _item_result(value: int | None, text_pack: TextPackMark) -> Result:
+def _item_result(value: int | None, reason: str, text_pack: TextPackMark) -> Result:
     """One for all equal answers: two thirds of the long file's rows end in one of a dozen results."""
-    return Result(value, SKIPPED if value is None else "", text_pack)
+    return Result(value, reason if value is None else "", text_pack)
 
 
 TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
@@ -222,11 +225,13 @@ def wide(instruments: Iterable[Instrument]) -> tuple[Group[VisitRecord], ...]:
 def _scale_columns(instrument: Instrument, scale: Scale) -> Iterator[Column[VisitRecord]]:
     name = instrument.code.replace("-", "_") + ("" if scale.code == "total" else f"_{scale.code}")
     title, key = scale_title(instrument, scale), (instrument.code, scale.code)
-    yield Column(f"{name}_raw", lambda v: _stored(v, key, "raw_score"), f"{title}, raw score", "points")
+    if scale.has_raw:
+        yield Column(f"{name}_raw", lambda v: _stored(v, key, "raw_score"), f"{title}, raw score", "points")
     if scale.has_t:
         yield Column(f"{name}_t", lambda v: _stored(v, key, "t_score"), f"{title}, T-score", "T points")
         yield Column(f"{name}_se", lambda v: _stored(v, key, "standard_error"), f"{title}, standard error", "T points")
-    yield Column(f"{name}_prorated", lambda v: _yes_no(_stored(v, key, "prorated")), f"{title}, pro-rated", "Y, N")
+    if scale.has_raw:
+        yield Column(f"{name}_prorated", lambda v: _yes_no(_stored(v, key, "prorated")), f"{title}, pro-rated", "Y, N")
     yield Column(f"{name}_reason", lambda v: _stored(v, key, "reason"), f"{title}, why there is no score")
     if scale.responder_rule:
         yield Column(f"{name}_responder", lambda v: _responder(v, key, scale), f"{title}, responder", "Y, N")

@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.instrument import Instrument
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
-from pro_tracker.services import audit, catalog, visit_sheets
+from pro_tracker.services import audit, catalog, questionnaires, visit_sheets
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.visit_sheets import VisitSheet
 
@@ -134,7 +133,7 @@ def _response_rows(sheet: VisitSheet, mode: Mode, now: datetime) -> Iterator[Row
             "text_pack_version": pack.version,
             "text_pack_validated": pack.validated,
             "status": "completed",
-            "answers": _all_answers(sheet, instrument),
+            "answers": questionnaires.answers_to_keep(sheet.answers, instrument),
             "mode": mode,
             "authored_at": now,
         }
@@ -145,14 +144,10 @@ def _alerts(sheet: VisitSheet) -> bool:
     return any(each.alerts_in(sheet.answers.get(each.code, {})) for each, _pack in sheet.questionnaire.parts)
 
 
-def _all_answers(sheet: VisitSheet, instrument: Instrument) -> dict[str, int | None]:
-    given = sheet.answers.get(instrument.code, {})
-    return {item.link_id: given.get(item.link_id) for item in instrument.items}
-
-
 def _score_rows(sheet: VisitSheet, now: datetime) -> Iterator[Row]:
     for instrument, _pack in sheet.questionnaire.parts:
-        given = {link_id: value for link_id, value in _all_answers(sheet, instrument).items() if value is not None}
+        kept = questionnaires.answers_to_keep(sheet.answers, instrument)
+        given = {link_id: value for link_id, value in kept.items() if value is not None}
         for score in scoring.score(instrument, given, prorate=sheet.questionnaire.prorate):
             yield {
                 "instrument_code": instrument.code,

@@ -4,7 +4,8 @@ It reads, and says whether answering is possible now; responses.py writes. Nothi
 """
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -58,9 +59,14 @@ class VisitSheet:
 
     @property
     def questionnaire(self) -> Questionnaire:
-        """What the visit asks, in the subject's language."""
+        """What the visit asks after the answers so far, in the subject's language."""
         asked = (self.protocol_code, self.protocol_version, self.event_code)
-        return questionnaires.questionnaire(*asked, language=self.language, wording=self.wording)
+        return questionnaires.questionnaire(*asked, language=self.language, wording=self.wording).led_by(self.answers)
+
+    def with_answers(self, instrument_code: str, answers: Mapping[str, int | None]) -> "VisitSheet":
+        """The sheet with these answers to one instrument beside those it has."""
+        merged = {**self.answers.get(instrument_code, {}), **answers}
+        return replace(self, answers={**self.answers, instrument_code: merged})
 
     def require_open(self, now: datetime) -> None:
         """Raise AlreadyAnswered, UnusableLink or WindowClosed unless answers may be given now."""

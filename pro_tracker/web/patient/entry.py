@@ -82,7 +82,7 @@ def next_page(sheet: VisitSheet) -> str:
 
 
 def _start_page(sheet: VisitSheet, form: BirthDateForm) -> str:
-    return render_template("patient/start.html", form=form, sheet=sheet, n_items=len(sheet.questionnaire.items))
+    return render_template("patient/start.html", form=form, sheet=sheet, questionnaire=sheet.questionnaire)
 
 
 def _locked() -> tuple[str, int]:

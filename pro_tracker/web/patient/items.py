@@ -30,7 +30,12 @@ def item(position: int) -> Page:
 def save_item(position: int) -> Page:
     now = clock.now()
     sheet = current.open_sheet(now)
-    asked = sheet.questionnaire.item(position)
+    questionnaire = sheet.questionnaire
+    # The item that the form was made for counts: another device may have changed what stands at this position.
+    name = request.form.get("item")
+    asked = questionnaire.item(position) if name is None else questionnaire.named(name)
+    if asked is None:
+        return _go_on(next_page(sheet))
     given = request.form.get("answer")
     put_aside = "skip" in request.form
     if given is None and not put_aside:
@@ -38,7 +43,7 @@ def save_item(position: int) -> Page:
     answer = {asked.link_id: None if put_aside else asked.value(given or "")}
     responses.save_answers(db_session(), sheet, asked.instrument_code, answer, now=now)
     commit()
-    return _go_on(_page_after(sheet, asked))
+    return _go_on(_page_after(sheet.with_answers(asked.instrument_code, answer), asked))
 
 
 @blueprint.get("/visit/review")
@@ -47,10 +52,10 @@ def review() -> Page:
     sheet = current.open_sheet(clock.now())
     if not sheet.answers:
         return redirect(next_page(sheet))
-    rows = [(asked, questionnaires.answer_to(sheet.answers, asked)) for asked in sheet.questionnaire.items]
-    return render_template(
-        "patient/review.html", sheet=sheet, rows=rows, n_open=sum(value is None for _i, value in rows)
-    )
+    questionnaire = sheet.questionnaire
+    rows = [(asked, questionnaires.answer_to(sheet.answers, asked)) for asked in questionnaire.items]
+    n_open = sum(value is None for _i, value in rows)
+    return render_template("patient/review.html", language=questionnaire.language, rows=rows, n_open=n_open)
 
 
 @blueprint.post("/visit/review")
@@ -76,8 +81,7 @@ def _item_page(sheet: VisitSheet, asked: AskedItem, *, error: str = "") -> str:
     return render_template(
         "patient/item.html",
         item=asked,
-        n_items=len(sheet.questionnaire.items),
-        language=sheet.questionnaire.language,
+        questionnaire=sheet.questionnaire,
         chosen=questionnaires.answer_to(sheet.answers, asked),
         touched=questionnaires.touched(sheet.answers, asked),
         reviewing="review" in request.args,
@@ -86,9 +90,16 @@ def _item_page(sheet: VisitSheet, asked: AskedItem, *, error: str = "") -> str:
 
 
 def _page_after(sheet: VisitSheet, asked: AskedItem) -> str:
-    if "review" in request.args or asked.position == len(sheet.questionnaire.items):
-        return url_for("patient.review")
-    return url_for("patient.item", position=asked.position + 1)
+    """The page to go on with after the item; `sheet` has its answer."""
+    questionnaire = sheet.questionnaire
+    if "review" in request.args:
+        # A changed answer may lead an adaptive test to an item that was not asked yet.
+        left = questionnaire.still_asked(sheet.answers, asked.instrument_code)
+        if left is not None:
+            return url_for("patient.item", position=left.position, review="")
+    elif asked.position < len(questionnaire.items):
+        return url_for("patient.item", position=asked.position + 1)
+    return url_for("patient.review")
 
 
 def _go_on(address: str) -> Response:
