@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     field_keys: SecretStr | None = None
     mail_from: str | None = None
     sites_file: Path = Path(__file__).with_name("sites.yaml")
+    data_folder: Path | None = None
     log_level: str = "INFO"
     # How long a claimed message belongs to its worker. Then it is taken back, or uncertain if it may have left.
     lease_seconds: int = 120
@@ -49,6 +50,13 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must be at least 32 characters; make one with: openssl rand -hex 32")
+        return value
+
+    @field_validator("data_folder")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("must be a folder that is there")
         return value
 
     @field_validator("base_url")

@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import logging as logs
 from config.settings import SERVICE, Settings, load_settings
 from pro_tracker import db
+from pro_tracker.services import data_files
 from pro_tracker.web import (
     access,
     accounts,
@@ -42,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or load_settings(*SERVICE)
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
+    data_files.look_also_in(settings.data_folder)
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
     Babel(app, locale_selector=page_language, default_translation_directories="../translations")

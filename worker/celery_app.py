@@ -10,6 +10,7 @@ from kombu import Queue
 from config import logging as logs
 from config.settings import SERVICE, load_settings
 from pro_tracker import db
+from pro_tracker.services import data_files
 
 TASK_SECONDS = 600  # a batch of the slowest mails takes less; whatever hangs longer is killed and its lease runs out
 
@@ -80,6 +81,7 @@ def _connect(**_: object) -> None:
     """Each process has connections of its own: one shared over a fork breaks both."""
     settings = load_settings(*SERVICE)
     db.connect(settings.text("database_url"), settings.key_ring())
+    data_files.look_also_in(settings.data_folder)
 
 
 def _log(**_: object) -> None:

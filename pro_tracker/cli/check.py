@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from config.settings import load_settings
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.services import catalog, protocols
+from pro_tracker.services import catalog, data_files, protocols
 from pro_tracker.services.catalog import Problem
 from pro_tracker.services.data_files import load_yaml
 
@@ -23,6 +24,7 @@ def check(file: Path | None) -> None:
       pro-tracker check
       pro-tracker check my-instrument.yaml
     """
+    data_files.look_also_in(load_settings().data_folder)
     problems = _problems(file)
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import DATABASE, Settings, load_settings
 from pro_tracker import db
+from pro_tracker.services import data_files
 
 
 @contextmanager
@@ -19,5 +20,6 @@ def open_session() -> Iterator[Session]:
 
 
 def connect(settings: Settings) -> Engine:
-    """Bind `db.Session` to the database and the field keys of `settings`."""
+    """Bind `db.Session` to the database and the field keys of `settings`, and look in its data folder."""
+    data_files.look_also_in(settings.data_folder)
     return db.connect(settings.text("database_url"), settings.key_ring())

@@ -7,9 +7,10 @@ from typing import Any, BinaryIO
 
 import click
 
+from config.settings import load_settings
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.domain.scoring import ScaleScore, score as score_answers
-from pro_tracker.services import catalog
+from pro_tracker.services import catalog, data_files
 
 # One response is well under a kilobyte; a longer line is another kind of file and is not read into memory.
 MAX_LINE_BYTES = 64 * 1024
@@ -31,6 +32,7 @@ def score() -> None:
       echo '{"instrument": "pain-intensity-nrs", "answers": {"NRS": 6}}' | pro-tracker score
       pro-tracker score < responses.jsonl > scores.jsonl
     """
+    data_files.look_also_in(load_settings().data_folder)
     failed = False
     for number, line in enumerate(_lines(sys.stdin.buffer), start=1):
         if not line.strip():

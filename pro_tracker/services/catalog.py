@@ -1,4 +1,4 @@
-"""Looks up instruments and their wording in the shipped data files, each file read and checked once per process.
+"""Looks up instruments and their wording in the data files, shipped or a clinic's own, each read once per process.
 
 Reads files only. Wording that a clinic loaded stands before that of the files: text_packs.py.
 """
@@ -12,7 +12,7 @@ import pro_tracker
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import Instrument, TextPack
 from pro_tracker.services import instrument_checks, item_parameters, library_checks, text_pack_file
-from pro_tracker.services.data_files import load_yaml, read_as
+from pro_tracker.services.data_files import load_yaml, read_as, yaml_file, yaml_files
 from pro_tracker.services.instrument_file import InstrumentFile
 from pro_tracker.services.text_pack_file import TextPackFile
 
@@ -33,24 +33,24 @@ class Problem:
 
 def instrument(code: str, version: str | None = None) -> Instrument:
     """Return this version of the instrument, or its newest; raises UnknownInstrument, InvalidDataFile."""
-    found = [_instrument(path) for path in _files(INSTRUMENTS) if _code_of(path) == code]
+    found = [_instrument(path) for path in yaml_files(INSTRUMENTS) if _code_of(path) == code]
     wanted = [each for each in found if version in (None, each.version)]
     if not wanted:
         named = f"{code[:60]!r} version {version[:20]}" if version else repr(code[:60])
-        known = ", ".join(sorted({_code_of(path) for path in _files(INSTRUMENTS)}))
+        known = ", ".join(sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)}))
         raise UnknownInstrument(f"There is no instrument {named}; there are {known}.")
     return max(wanted, key=lambda each: _order(each.version))
 
 
 def versions(code: str) -> tuple[Instrument, ...]:
     """Return the instrument in every version there is, the oldest first; nothing for an unknown code."""
-    found = (_instrument(path) for path in _files(INSTRUMENTS) if _code_of(path) == code)
+    found = (_instrument(path) for path in yaml_files(INSTRUMENTS) if _code_of(path) == code)
     return tuple(sorted(found, key=lambda each: _order(each.version)))
 
 
 def instruments() -> tuple[Instrument, ...]:
     """Return every instrument in its newest version, by code; raises InvalidDataFile for the first broken file."""
-    return tuple(instrument(code) for code in sorted({_code_of(path) for path in _files(INSTRUMENTS)}))
+    return tuple(instrument(code) for code in sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)}))
 
 
 def text_pack(instrument_code: str, language: str) -> TextPack:
@@ -69,19 +69,19 @@ def languages_for(language: str) -> tuple[str, ...]:
 
 def languages_of(instrument_code: str) -> tuple[str, ...]:
     """Return the languages that have a text pack file for this instrument."""
-    names = (path.stem.partition(".") for path in _files(TEXT_PACKS))
-    return tuple(language for code, _, language in names if code == instrument_code)
+    names = (path.stem.partition(".") for path in yaml_files(TEXT_PACKS))
+    return tuple(dict.fromkeys(language for code, _, language in names if code == instrument_code))
 
 
 def text_pack_file_of(instrument_code: str, language: str) -> TextPack | None:
     """Return the wording of the file in exactly this language; None without one. Raises InvalidDataFile."""
-    path = TEXT_PACKS / f"{instrument_code}.{language}.yaml"
-    return _text_pack(path) if path in _files(TEXT_PACKS) else None
+    path = yaml_file(TEXT_PACKS, f"{instrument_code}.{language}.yaml")
+    return _text_pack(path) if path else None
 
 
 def text_packs() -> tuple[TextPack, ...]:
     """Return the wording of every file; raises InvalidDataFile for the first broken one."""
-    return tuple(map(_text_pack, _files(TEXT_PACKS)))
+    return tuple(map(_text_pack, yaml_files(TEXT_PACKS)))
 
 
 def scale_title(instrument_code: str, scale_code: str, language: str) -> str:
@@ -99,7 +99,7 @@ def problems(path: Path | None = None) -> list[Problem]:
 
 def all_files() -> tuple[Path, ...]:
     """Return every instrument file and text pack."""
-    return tuple(path for folder in _READERS for path in _files(folder))
+    return tuple(path for folder in _READERS for path in yaml_files(folder))
 
 
 def read_instrument(path: Path) -> Instrument:
@@ -146,14 +146,18 @@ def _problems_of(path: Path) -> Iterator[Problem]:
 
 def _library_faults(path: Path, instrument: Instrument) -> Iterator[tuple[str, str]]:
     """What only shows beside the other files; those with problems of their own are passed over here."""
-    sound = [each for each in map(_sound, _files(INSTRUMENTS)) if each]
+    sound = [each for each in map(_sound, yaml_files(INSTRUMENTS)) if each]
     same = [
         each for each in sound if each.code == instrument.code and _order(each.version) < _order(instrument.version)
     ]
     others = [each for each in sound if each.code != instrument.code]
     yield from library_checks.faults(instrument, earlier=same, others=others)
-    if path.parent == INSTRUMENTS and FALLBACK_LANGUAGE not in languages_of(instrument.code):
+    if path not in yaml_files(INSTRUMENTS):
+        return  # tried out elsewhere
+    if FALLBACK_LANGUAGE not in languages_of(instrument.code):
         yield "", f"nobody can be asked yet: text_packs/{instrument.code}.{FALLBACK_LANGUAGE}.yaml is missing"
+    if [each.version for each in sound if each.code == instrument.code].count(instrument.version) > 1:
+        yield "version", f"another file of {instrument.code} has version {instrument.version} too"
 
 
 def _sound(path: Path) -> Instrument | None:
@@ -173,11 +177,6 @@ def _reader(path: Path) -> Callable[[Path], object]:
             return _READERS[folder]
     kinds = "an instrument has response_sets, a text pack has a language, a protocol has events"
     raise InvalidDataFile(("", f"cannot tell what kind of file this is: {kinds}"))
-
-
-@cache
-def _files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(folder.glob("*.yaml")))
 
 
 def _code_of(path: Path) -> str:

@@ -5,6 +5,7 @@ Safe by limits: plain values only, no aliases, no repeated keys, bounded size an
 
 import re
 from collections.abc import Hashable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,32 @@ def written(pattern: str, like: str) -> AfterValidator:
 
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+_own: list[Path] = []  # the clinic's folder, where it has one; set once per process, as db.connect sets the database
+
+
+def look_also_in(folder: Path | None) -> None:
+    """Read the clinic's own files too: `folder`/instruments, `folder`/text_packs and `folder`/protocols."""
+    _own[:] = [folder] if folder else []
+
+
+def yaml_files(shipped: Path) -> tuple[Path, ...]:
+    """Every data file of this kind: those of the `shipped` folder by name, then the clinic's own."""
+    return tuple(path for folder in _folders(shipped) for path in _in(folder))
+
+
+def yaml_file(shipped: Path, name: str) -> Path | None:
+    """The data file of this name, the clinic's own before the shipped one; None without one."""
+    found = (folder / name for folder in reversed(_folders(shipped)) if folder / name in _in(folder))
+    return next(found, None)
+
+
+def _folders(shipped: Path) -> tuple[Path, ...]:
+    return (shipped, *(own / shipped.name for own in _own))
+
+
+@cache
+def _in(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("*.yaml")))
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]

@@ -57,7 +57,7 @@ def release(session: Session, *, now: datetime) -> int:
 def _bodies() -> Iterator[tuple[Path, Key, dict[str, Any]]]:
     for path in (*catalog.all_files(), *protocols.all_files()):
         body = _content(path)
-        yield path, _key(path, body), body
+        yield path, _key(body), body
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -68,10 +68,10 @@ def _content(path: Path) -> dict[str, Any]:
     return body
 
 
-def _key(path: Path, body: dict[str, Any]) -> Key:
-    if path.parent == catalog.TEXT_PACKS:
+def _key(body: dict[str, Any]) -> Key:
+    if "language" in body:
         return Key("text-pack", f"{body['instrument']}.{body['language']}", body["version"])
-    kind = "instrument" if path.parent == catalog.INSTRUMENTS else "protocol"
+    kind = "instrument" if "response_sets" in body else "protocol"
     return Key(kind, body["code"], body["version"])
 
 

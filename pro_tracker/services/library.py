@@ -19,7 +19,7 @@ RECOMPUTED_ONLY = "Recomputed only"
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One text pack in force; `loaded` by the clinic, else as shipped."""
+    """One text pack in force; `loaded` by the clinic, else a data file."""
 
     text: TextPack
     loaded: bool

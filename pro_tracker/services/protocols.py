@@ -1,4 +1,4 @@
-"""Looks up protocols in the shipped data files, each file read and checked once per process."""
+"""Looks up protocols in the data files, shipped or a clinic's own, each file read and checked once per process."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -9,7 +9,7 @@ from pro_tracker.domain.instrument import Alert
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.services import catalog, instrument_checks, message_texts, protocol_file
 from pro_tracker.services.catalog import PACKAGE, Problem
-from pro_tracker.services.data_files import load_yaml, read_as
+from pro_tracker.services.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.protocol_file import ProtocolFile
 
 PROTOCOLS = PACKAGE / "protocols"
@@ -38,7 +38,7 @@ def problems(path: Path | None = None) -> list[Problem]:
 
 def all_files() -> tuple[Path, ...]:
     """Return every protocol file: the newest version is code.yaml, an older one code@version.yaml."""
-    return tuple(sorted(PROTOCOLS.glob("*.yaml")))
+    return yaml_files(PROTOCOLS)
 
 
 @cache
