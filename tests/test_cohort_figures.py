@@ -144,6 +144,16 @@ def test_responders_follow_each_scales_own_rule(session: Session) -> None:
     assert (subscale["n_responders"], subscale["n_paired_or_rated"]) == (0, 0)  # no size of change is agreed
 
 
+def test_answers_to_wording_that_is_not_validated_are_counted(session: Session) -> None:
+    subjects = add_cohort(session)
+    mine = QuestionnaireResponse.visit_id == visit_of(session, subjects[0], "last-infusion").id
+    session.execute(update(QuestionnaireResponse).where(mine).values(text_pack_validated=True))
+    cohort.rebuild(session, now=NOW)
+    stored = figures(session)
+    counts = [stored[site, "last-infusion", PI, "total"] for site in ("north", "south", "*")]
+    assert [(row["n_unvalidated"], row["n_answered"]) for row in counts] == [(2, 3), (2, 2), (4, 5)]
+
+
 def test_changes_between_different_text_packs_are_left_out(session: Session) -> None:
     subjects = add_cohort(session)
     mine = QuestionnaireResponse.visit_id == visit_of(session, subjects[0], "last-infusion").id

@@ -40,6 +40,7 @@ def add_figures(session: Session, clock: Clock, site: str, **figures: Any) -> Ag
         "n_responders": 18,
         **figures,
     }
+    known.setdefault("n_unvalidated", min(1, known["n_answered"]))
     number = EVENTS[known["event_code"]]
     row = Aggregate(protocol_code="ketamine-5day", site_code=site, visit_number=number, refreshed_at=clock.now, **known)
     session.add(row)
@@ -70,6 +71,12 @@ def test_a_researcher_reads_figures_with_numerators_and_denominators(
     assert cells(page, "Last infusion", "Pain interference") == expected
     assert "regression to the mean" in page
     assert "wording not validated" in page
+
+
+def test_figures_of_validated_wording_alone_carry_no_mark(client: FlaskClient, session: Session, clock: Clock) -> None:
+    add_figures(session, clock, "north", n_unvalidated=0)
+    sign_in(client, add_account(session, "researcher", "north"))
+    assert "wording not validated" not in client.get("/results").text
 
 
 def test_a_baseline_has_no_change(client: FlaskClient, session: Session, clock: Clock) -> None:

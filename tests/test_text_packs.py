@@ -1,5 +1,7 @@
 """A clinic's own wording: loaded whole or not at all, in force at once, and every answer keeps the wording it had."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.text_pack import LoadedTextPack
-from pro_tracker.services import audit, catalog, definitions, text_pack_loading, text_packs
+from pro_tracker.services import audit, catalog, definitions, exports, text_pack_loading, text_packs
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.text_pack_loading import PackFacts
 from tests.conftest import Clock
@@ -472,6 +474,35 @@ def test_old_wording_is_found_wherever_it_is_kept(session: Session, tmp_path: Pa
     assert (old.title, old.options["intensity"][1]) == ("Before", catalog.text_pack(PAIN, "en").options["intensity"][1])
     with pytest.raises(NotFound, match="version 7"):
         text_packs.wording_of(session, PAIN, "en", "7")
+
+
+def test_the_codebook_tells_every_wording_that_answers_were_given_to(
+    client: FlaskClient, session: Session, patient: Patient, tmp_path: Path, clock: Clock
+) -> None:
+    post(client, answer_all(client, patient), {})
+    for language in ("en", "es"):
+        load(session, csv_file(tmp_path, language=language))
+    other = add_patient(session, clock.now, record_number="MRN-2", email="two@patients.example", mobile="+12165550199")
+    post(client, answer_all(client, other), {})
+    book = codebook_rows(session, clock)
+    packs = [row for row in book if (row["COLUMN"], row["QSCAT"]) == ("TEXTVER", PAIN)]
+    assert [(row["TEXTLANG"], row["TEXTVER"], row["TEXTVALID"]) for row in packs] == [
+        ("en", "1.0", "N"),
+        ("en", "2.0", "Y"),
+    ]
+    assert "5 = licensed option intensity 5" in packs[1]["VALUES"]
+    assert "Letter of 3 March 2026" in packs[1]["RULES"]
+    assert "licensed item" not in str(book)
+    (test,) = (row for row in book if (row["QSCAT"], row["QSTESTCD"]) == (PAIN, "PAININ9"))
+    assert (test["TEXTVALID"], "licensed option intensity 1" in test["VALUES"]) == ("Y", True)
+
+
+def codebook_rows(session: Session, clock: Clock) -> list[dict[str, str]]:
+    session.commit()
+    out = io.StringIO()
+    with db.Session() as fresh:
+        exports.write(fresh, "codebook", out, exports.Extent(clock.now))
+    return list(csv.DictReader(io.StringIO(out.getvalue())))
 
 
 def test_the_list_says_what_is_validated_and_in_force(session: Session, tmp_path: Path) -> None:

@@ -51,9 +51,14 @@ class Moments:
 
 @dataclass
 class ScaleFigures:
-    """One scale at one study event. `rated`: of how many it can be said whether they respond."""
+    """One scale at one study event.
+
+    `unvalidated`: how many answered wording that is not validated. `rated`: of how many it can be said whether they
+    respond.
+    """
 
     expected: int = 0
+    unvalidated: int = 0
     scores: Moments = field(default_factory=Moments)
     changes: Moments = field(default_factory=Moments)
     rated: int = 0
@@ -62,6 +67,7 @@ class ScaleFigures:
     def add(self, scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -> None:
         """Count one person's score; `baseline` is None where there is none, and at the baseline itself."""
         self.scores.add(later.value)
+        self.unvalidated += later.basis is not None and not later.basis.validated
         difference = change(scale, baseline, later).difference if baseline is not None else None
         if difference is not None:
             self.changes.add(difference)
@@ -72,6 +78,7 @@ class ScaleFigures:
 
     def merge(self, other: "ScaleFigures") -> None:
         self.expected += other.expected
+        self.unvalidated += other.unvalidated
         self.scores.merge(other.scores)
         self.changes.merge(other.changes)
         self.rated += other.rated

@@ -17,6 +17,7 @@ class Aggregate(Base):
         CheckConstraint(
             "n_answered <= n_expected AND n_paired <= n_answered AND n_responders <= n_paired_or_rated", name="counts"
         ),
+        CheckConstraint("n_unvalidated <= n_answered", name="unvalidated"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -28,6 +29,7 @@ class Aggregate(Base):
     scale_code: Mapped[str]
     n_expected: Mapped[int]  # visits whose window has opened and that were not voided before it
     n_answered: Mapped[int]  # of those, with a score on this scale
+    n_unvalidated: Mapped[int] = mapped_column(server_default="0")  # of the answered, to wording that is not validated
     mean: Mapped[float | None] = mapped_column(Float)
     sd: Mapped[float | None] = mapped_column(Float)  # sample SD, n - 1
     n_paired: Mapped[int]  # of the answered, with a baseline score in the same course

@@ -1,16 +1,19 @@
 """The codebook of the export files: what each column and test holds, how far its scoring and wording are checked.
 
-Item wording stands in the text packs and not here: a licensed text may not travel with the data.
+Which text packs the answers were given to stands here with their options; the items' words do not: a licensed text may
+not travel with the data.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.services import catalog
 from pro_tracker.services.enrolment_facts import LANGUAGES
 from pro_tracker.services.export_columns import LONG, T_SCORE, Column, Group, named_tests, wide
+from pro_tracker.services.text_packs import Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +30,44 @@ class Entry:
     rules: str = ""
     verification: str = ""
     text_validated: str = ""
+    text_language: str = ""
+    text_version: str = ""
 
 
 CODEBOOK: tuple[Column[Entry], ...] = (
     Column("FILE", lambda e: e.file, "File that holds the column", "long, wide, codebook"),
     Column("COLUMN", lambda e: e.column, "Column"),
-    Column("QSCAT", lambda e: e.instrument, "Instrument, for tests of the long file"),
+    Column("QSCAT", lambda e: e.instrument, "Instrument, for tests and text packs of the long file"),
     Column("QSTESTCD", lambda e: e.test, "Test, for tests of the long file"),
+    Column("TEXTLANG", lambda e: e.text_language, "Language of a text pack of the long file"),
+    Column("TEXTVER", lambda e: e.text_version, "Version of a text pack of the long file"),
     Column("LABEL", lambda e: e.label, "What it holds"),
     Column("UNIT", lambda e: e.unit, "Unit or possible values"),
     Column("VALUES", lambda e: e.values, "Range, or code = option"),
-    Column("RULES", lambda e: e.rules, "Direction, missing items, change that matters, with sources"),
+    Column(
+        "RULES", lambda e: e.rules, "Direction, missing items, change that matters, with sources; licence of a text"
+    ),
     Column("VERIFICATION", lambda e: e.verification, "How far the scoring was checked"),
-    Column("TEXTVALID", lambda e: e.text_validated, "Whether the wording in force is validated", "Y, N"),
+    Column(
+        "TEXTVALID", lambda e: e.text_validated, "Whether the wording, for tests that in force, is validated", "Y, N"
+    ),
 )
 
 LAYOUT: tuple[Group[Entry], ...] = (Group(CODEBOOK),)
 
 
-def entries(instruments: Iterable[Instrument]) -> Iterator[Entry]:
-    """Every column of every file, then every test of these instruments."""
+def entries(instruments: Iterable[Instrument], wording: Wording, asked: Iterable[TextPack]) -> Iterator[Entry]:
+    """Every column of every file, every test of these instruments, every text pack that was asked with.
+
+    Tests are told in the wording in force.
+    """
     instruments = tuple(instruments)
     for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
         columns = (column for group in layout for column in group.columns)
         yield from (Entry(file, column.name, column.label, column.unit) for column in columns)
     for instrument in instruments:
-        yield from _tests(instrument)
+        yield from _tests(instrument, wording)
+    yield from map(_text_pack, asked)
 
 
 def asked_in(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
@@ -61,15 +76,25 @@ def asked_in(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
     return tuple(catalog.instrument(code) for code in codes)
 
 
-def wording_is_validated(instrument: Instrument) -> bool:
-    """Whether every text pack in force for this instrument is validated; its English one stands for those missing."""
-    packs = (catalog.text_pack(instrument.code, language) for language in LANGUAGES)
-    return all(pack.validated for pack in packs)
+def _text_pack(pack: TextPack) -> Entry:
+    item_sets = {item.response_set.code: item for item in catalog.instrument(pack.instrument_code).items}
+    options = (f"{code}: {_options(item, pack)}" for code, item in item_sets.items())
+    return Entry(
+        "long",
+        "TEXTVER",
+        f"Text pack asked with: {pack.title}",
+        instrument=pack.instrument_code,
+        values=" | ".join(options),
+        rules=pack.licence,
+        text_validated=_yes_no(pack.validated),
+        text_language=pack.language,
+        text_version=pack.version,
+    )
 
 
-def _tests(instrument: Instrument) -> Iterator[Entry]:
-    pack = catalog.text_pack(instrument.code, catalog.FALLBACK_LANGUAGE)
-    validated = "Y" if wording_is_validated(instrument) else "N"
+def _tests(instrument: Instrument, wording: Wording) -> Iterator[Entry]:
+    pack = wording.pack(instrument.code, catalog.FALLBACK_LANGUAGE)
+    validated = _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
     for test in named_tests(instrument.code, instrument.version).items:
         item = instrument.item(test.code)
         yield Entry(
@@ -104,6 +129,10 @@ def _score_entries(instrument: Instrument, validated: str) -> Iterator[Entry]:
         )
 
 
+def _yes_no(value: bool) -> str:
+    return "Y" if value else "N"
+
+
 def _options(item: Item, pack: TextPack) -> str:
     labels = pack.options.get(item.response_set.code, {})
     values = item.response_set.values
@@ -125,13 +154,20 @@ def _scale_rules(scale: Scale, *, used_for_change: bool) -> str:
         "Higher is worse." if scale.direction == "higher-worse" else "Higher is better.",
         f"Missing items: {scale.missing.source}",
     ]
-    if scale.score_table:
-        parts.append(f"T-scores: mean 50, SD 10 in {scale.score_table.population} ({scale.score_table.source})")
+    if scale.bank:
+        parts.append(_stop_words(scale.bank))
+    if scale.t_scores:
+        parts.append(f"T-scores: mean 50, SD 10 in {scale.t_scores.population} ({scale.t_scores.source})")
     if used_for_change and scale.change_rule:
         parts.append(_change_words(scale.change_rule))
     if scale.responder_rule:
         parts.append(f"Responder: {scale.responder_rule.source}")
     return " ".join(parts)
+
+
+def _stop_words(bank: ItemBank) -> str:
+    asked = f"{bank.least_items} to {bank.most_items} of {len(bank.items)} items"
+    return f"Adaptive: asks {asked}, until the standard error is at most {bank.stop_at_standard_error:g}."
 
 
 def _change_words(rule: ChangeRule) -> str:

@@ -119,6 +119,7 @@ def _row(group: Group, key: tuple[str, str], figures: ScaleFigures, now: datetim
         "scale_code": key[1],
         "n_expected": figures.expected,
         "n_answered": figures.scores.n,
+        "n_unvalidated": figures.unvalidated,
         "mean": figures.scores.mean_or_none,
         "sd": figures.scores.sd,
         "n_paired": figures.changes.n,
@@ -234,6 +235,7 @@ def _of_all_sites(session: Session, event: Group) -> Figures:
 def _as_written(row: Aggregate) -> ScaleFigures:
     return ScaleFigures(
         expected=row.n_expected,
+        unvalidated=row.n_unvalidated,
         scores=Moments.of(row.n_answered, row.mean, row.sd),
         changes=Moments.of(row.n_paired, row.mean_change, row.sd_change),
         rated=row.n_paired_or_rated,

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, TypeVar
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import is_postgresql, reads_only
-from pro_tracker.services import audit, codebook, export_rows
+from pro_tracker.services import audit, codebook, export_rows, text_packs
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.export_columns import LONG, Cell, Column, Group, findings, wide
 
@@ -53,7 +53,8 @@ def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subj
     _hold_snapshot(session)
     instruments = codebook.asked_in(export_rows.used_protocols(session))
     if kind == "codebook":
-        return _write(out, codebook.LAYOUT, codebook.entries(instruments))
+        wording, asked = text_packs.in_force(session), text_packs.asked_with(session)
+        return _write(out, codebook.LAYOUT, codebook.entries(instruments, wording, asked))
     visits = export_rows.records(session, now=extent.now, site_ids=extent.site_ids, on_subjects=on_subjects)
     if kind == "wide":
         return _write(out, wide(instruments), visits)

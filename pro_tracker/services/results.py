@@ -18,7 +18,6 @@ from pro_tracker.models.account import Account
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.site import Site
 from pro_tracker.services import catalog, protocols
-from pro_tracker.services.codebook import wording_is_validated
 from pro_tracker.services.cohort import ALL_SITES
 
 Key = tuple[str, str, str, str]  # protocol, event, instrument and scale code
@@ -114,7 +113,7 @@ def _result(instrument: Instrument, scale: Scale, row: Aggregate, parts: Sequenc
         instrument=instrument,
         scale=scale,
         title=catalog.scale_title(instrument.code, scale.code, catalog.FALLBACK_LANGUAGE),
-        text_validated=wording_is_validated(instrument),
+        text_validated=row.n_unvalidated == 0,
         has_change=follow_up and scale.responder_rule is None,
         has_responders=follow_up and (scale.responder_rule or scale.change_rule) is not None,
         expected=Count(row.n_expected) if may["expected"] else None,

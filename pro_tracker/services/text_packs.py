@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.errors import NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import TextPack
 from pro_tracker.models.definition import Definition
+from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import catalog, text_pack_file
 from pro_tracker.services.text_pack_file import TextPackFile
@@ -89,6 +90,13 @@ def wording_of(session: Session, instrument_code: str, language: str, version: s
     if released is not None:
         return TextPackFile.model_validate(released.body, strict=False).build()
     raise NotFound(f"No wording of {instrument_code} in {language!r}, version {version[:20]}, is kept here.")
+
+
+def asked_with(session: Session) -> list[TextPack]:
+    """Every text pack that answers were given to, by instrument, language and version."""
+    response = QuestionnaireResponse
+    key = (response.instrument_code, response.language, response.text_pack_version)
+    return [wording_of(session, *row) for row in session.execute(select(*key).distinct().order_by(*key))]
 
 
 def all_packs(session: Session, instrument_code: str | None = None) -> list[KnownPack]:
