@@ -18,9 +18,11 @@ from werkzeug.test import TestResponse
 
 from pro_tracker.domain import adaptive
 from pro_tracker.domain.adaptive import ItemBank
+from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
-from pro_tracker.services import catalog, exports
+from pro_tracker.services import catalog, cohort, definitions, exports
 from pro_tracker.services.exports import Extent, Kind
 from tests import adaptive_test
 from tests.adaptive_test import CODE, LINK_IDS
@@ -294,3 +296,23 @@ def test_clinicians_see_the_t_score(client: FlaskClient, session: Session, patie
     page = client.get(f"/subjects/{patient.visit.subject_id}")
     assert page.status_code == 200
     assert f"Tiredness is {score.t_score} at baseline" in page.text
+
+
+def test_changed_parameters_under_a_released_version_are_refused(
+    session: Session, patient: Patient, clock: Clock
+) -> None:
+    definitions.release(session, now=clock.now)
+    path = catalog.INSTRUMENTS / f"{CODE}.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("3.2,", "3.3,"), encoding="utf-8")
+    with pytest.raises(InvalidDataFile, match=r"changed under version 1.0"):
+        definitions.release(session, now=clock.now)
+
+
+def test_the_cohort_figures_count_its_t_score(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    post(client, to_the_review(client, patient, MIDDLING), {})
+    cohort.rebuild(session, now=clock.now + timedelta(days=30))
+    score = session.scalars(select(Score).filter_by(instrument_code=CODE)).one()
+    figures = session.scalars(select(Aggregate).filter_by(instrument_code=CODE, event_code="baseline")).all()
+    assert {(each.n_answered, each.mean) for each in figures} == {(1, score.t_score)}
