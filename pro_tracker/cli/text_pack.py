@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from config.settings import load_settings
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
-from pro_tracker.services import catalog, text_pack_csv, text_pack_loading, text_packs
+from pro_tracker.services import catalog, data_files, text_pack_csv, text_pack_loading, text_packs
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment_facts import LANGUAGES
 from pro_tracker.services.text_pack_loading import Loaded, PackFacts
@@ -82,6 +83,7 @@ def list_packs(instrument: str) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The new CSV file.")
 def template(instrument: str, language: str, out: Path) -> None:
     """Write a CSV file with every code of INSTRUMENT, its texts left to be filled in."""
+    data_files.look_also_in(load_settings().data_folder)
     if out.exists():
         raise InvalidInput(f"{out} is there already. Choose another name.")
     rows = text_pack_csv.template(catalog.instrument(instrument), language)
