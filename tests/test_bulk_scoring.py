@@ -1,6 +1,7 @@
 """Many responses scored at once have exactly the scores that each has alone, on every instrument."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from pro_tracker.domain.errors import AnswerOutOfRange, InvalidInput
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.services import bulk_scoring, catalog
 from pro_tracker.services.bulk_scoring import CHUNK, MISSING, UNUSABLE, BulkScorer
+from pro_tracker.services.data_files import read_as
+from pro_tracker.services.instrument_file import InstrumentFile
+from tests import adaptive_test
 from tests.domain import made_up
 
 INSTRUMENTS = catalog.instruments()
@@ -42,16 +46,10 @@ def instruments(draw: st.DrawFn) -> Instrument:
             draw(st.lists(st.sets(st.integers(0, 100), min_size=2, max_size=6), min_size=1, max_size=3))
         )
     }
-    items = [draw(an_item(number, sets)) for number in range(draw(st.integers(len(sets), 9)))]
-    for item, name in zip(items, sets, strict=False):  # every response set is used
-        item["response_set"] = name
-        item.pop("recode", None)
-    changes = [
-        ("response_sets", sets),
-        ("items", items),
-        ("scales", [draw(a_scale(code, items)) for code in ("a", "b")]),
-    ]
-    return made_up.instrument(*changes)
+    items = [draw(an_item(number, sets)) for number in range(draw(st.integers(1, 9)))]
+    scales = [draw(a_scale(code, items)) for code in ("a", "b")]
+    file = made_up.file_with(("response_sets", sets), ("items", items), ("scales", scales))
+    return read_as(InstrumentFile, file).build()  # unchecked: scoring must agree on odd instruments too
 
 
 @st.composite
@@ -169,3 +167,21 @@ def test_what_is_stored_as_anything_but_an_answer_code_is_not_taken_for_one(wron
     answers = bulk_scoring.as_array(instrument, [{"NRS": 3}, {"NRS": wrong}, {"NRS": None}, {}, {"NRS": 3, "NRS2": 3}])
     assert answers.tolist() == [[3], [UNUSABLE], [MISSING], [MISSING], [UNUSABLE]]
     assert BulkScorer(instrument).usable(answers).tolist() == [True, False, True, True, False]
+
+
+def test_responses_to_an_adaptive_test_are_scored_each_by_itself(tmp_path: Path) -> None:
+    instrument = catalog.read_instrument(adaptive_test.write(tmp_path))
+    usual: list[dict[str, Any]] = [dict.fromkeys(adaptive_test.LINK_IDS[:each], 2) for each in (3, 4, 12)]
+    usable, (scores,) = bulk_scoring.score_stored(instrument, [*usual, {"TIRED1": 9}])
+    assert usable.tolist() == [True, True, True, False]
+    assert [scores[number] for number in range(3)] == [scoring.score(instrument, each)[0] for each in usual]
+    assert scores.scored.tolist() == [False, True, True]
+    with pytest.raises(InvalidInput, match="one by one"):
+        BulkScorer(instrument).score(bulk_scoring.as_array(instrument, usual))
+
+
+def test_stored_responses_are_scored_without_those_that_hold_something_else() -> None:
+    instrument = catalog.instrument("pain-intensity-nrs")
+    usable, (scores,) = bulk_scoring.score_stored(instrument, [{"NRS": 3}, {"NRS": 11}, {"NRS": None}])
+    assert usable.tolist() == [True, False, True]
+    assert [scores[0].raw_score, scores[1].raw_score] == [3, None]

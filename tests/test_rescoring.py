@@ -1,6 +1,8 @@
 """A new scoring version adds scores to the answers there are, whatever happens on the way, and overwrites none."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from pro_tracker import clock, db
+from pro_tracker import clock as service_clock, db
 from pro_tracker.cli.rescore import rescore as command
 from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import UnknownInstrument
@@ -26,6 +28,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, catalog, cohort, export_rows, protocols, rescoring, rescoring_rows, trends
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.rescoring_report import Report, ScaleChanges
+from tests import adaptive_test
 from tests.conftest import FIELD_KEYS
 from tests.faults.sending import post
 from tests.histories import FATIGUE, NRS, PCS, PI, answer_visit, course_of, treated, visit_of
@@ -200,6 +203,40 @@ def test_another_goes_on_where_a_killed_run_stopped(session: Session, release: R
     assert (changes(resumed, PI).responses, resumed.n_done) == (4, resumed.n_responses)
     rescored = session.scalars(select(Score.response_id).where(Score.scoring_version == "1.1"))
     assert len(set(rescored)) == 4
+
+
+# As the command does it, in portions of one response.
+RUN = """
+import sys
+from pro_tracker import clock, db
+from pro_tracker.services import rescoring
+from pro_tracker.services.audit import Actor
+db.connect(sys.argv[1])
+with db.Session() as session:
+    job = rescoring.begin(session, None, actor=Actor("command", "test"), now=clock.now())
+    session.commit()
+    while job.finished_at is None:
+        rescoring.step(session, job.id, actor=Actor("command", "test"), now=clock.now(), size=1)
+        session.commit()
+        print(job.n_done, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_loses_nothing_and_leaves_nothing_out(session: Session, database: str) -> None:
+    answered(session, 4)
+    before = [row[:-1] for row in all_scores(session)]
+    session.execute(delete(Score))
+    session.commit()
+    with subprocess.Popen([sys.executable, "-c", RUN, database], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert [int(process.stdout.readline()) for _ in range(3)] == [1, 2, 3]
+        process.kill()
+    done = session.scalars(select(Rescoring)).one().n_done
+    assert done >= 3
+    session.commit()
+    resumed = run(session, now=service_clock.now())
+    assert [row[:-1] for row in all_scores(session)] == before
+    assert (resumed.n_done, Report.of(resumed.report).n_scores) == (resumed.n_responses, len(before))
 
 
 def test_two_jobs_at_once_add_each_score_once_and_count_it_once(session: Session, release: Release) -> None:
@@ -429,7 +466,7 @@ def test_the_command_adds_the_scores_and_prints_what_changed(
     assert printed[1].split() == [
         "scale",
         "scoring",
-        "scored",
+        "responses",
         "unchanged",
         "changed",
         "mean",
@@ -461,7 +498,7 @@ def test_a_queued_re_scoring_waits_for_a_worker(session: Session, rescore: Calla
     answered(session)
     assert "is queued" in rescore("--queue")
     assert "is under way: 0 of " in rescore("--status")
-    assert len(rescoring.claim_left(session, now=clock.now())) == 1
+    assert len(rescoring.claim_left(session, now=service_clock.now())) == 1
 
 
 @pytest.mark.slow
@@ -484,3 +521,21 @@ def test_a_worker_carries_out_a_queued_re_scoring(session: Session, database: st
 def found(statement: Any) -> bool:
     with db.Session() as session:
         return session.scalar(statement) is not None
+
+
+def test_an_adaptive_test_is_scored_anew_too(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered(session, 1)
+    response = session.scalars(select(QuestionnaireResponse)).first()
+    assert response
+    response.instrument_code, response.instrument_version = adaptive_test.CODE, "1.0"
+    response.answers = dict.fromkeys(adaptive_test.LINK_IDS[:4], 2) | {"TIRED5": None}
+    session.execute(delete(Score))
+    session.commit()
+    folder = shutil.copytree(catalog.INSTRUMENTS, tmp_path / "instruments", ignore=shutil.ignore_patterns("text_packs"))
+    adaptive_test.write(folder)
+    monkeypatch.setattr(catalog, "INSTRUMENTS", folder)
+    job = run(session, adaptive_test.CODE)
+    stored = session.scalars(select(Score)).one()
+    (alone,) = scoring.score(catalog.instrument(adaptive_test.CODE), dict.fromkeys(adaptive_test.LINK_IDS[:4], 2))
+    assert (stored.raw_score, stored.t_score, stored.standard_error) == (None, alone.t_score, alone.standard_error)
+    assert changes(job, adaptive_test.CODE).newly_scored == 1

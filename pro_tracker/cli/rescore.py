@@ -21,7 +21,7 @@ Examples:
   pro-tracker rescore --instrument pcs --queue
   pro-tracker rescore --status
 """
-COLUMNS = ("scale", "scoring", "scored", "unchanged", "changed", "mean", "largest", "new", "lost")
+COLUMNS = ("scale", "scoring", "responses", "unchanged", "changed", "mean", "largest", "new", "lost")
 
 
 @click.command(epilog=EPILOG)

@@ -79,8 +79,11 @@ class BulkScorer:
         """Score every scale, in the instrument's order.
 
         `answers`: one row a response, one column an item in the instrument's order, codes or MISSING; int8 is fastest.
-        Raises AnswerOutOfRange for the first answer that is not an option code of its item.
+        Raises AnswerOutOfRange for the first answer that is not an option code of its item, and InvalidInput for an
+        adaptive test, whose score depends on more than a sum.
         """
+        if self.instrument.bank is not None:
+            raise InvalidInput("The responses to an adaptive test are scored one by one.")
         usable = self.usable(answers)
         if not usable.all():
             first = _as_bytes(answers[np.argmin(usable)][np.newaxis])[0]
