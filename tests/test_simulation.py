@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import clock, db
+from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
@@ -15,7 +17,10 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
+from pro_tracker.simulation import answers
+from pro_tracker.simulation.figures import read
 from pro_tracker.simulation.run import run
+from tests.domain import made_up
 from tests.patients import add_patient
 from tests.staff import add_site
 
@@ -50,6 +55,14 @@ def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: 
     assert session.scalar(too_late) == 0
     assert audit.first_broken(session) is None
     assert clock.now() > UNTIL  # the real clock tells the time again
+
+
+def test_an_instrument_without_figures_is_answered_too() -> None:
+    """A clinic may try its own protocol on made-up people."""
+    figures, random, instrument = read("ketamine-5day"), Random(1), made_up.instrument()
+    given = answers.answer(instrument, "baseline", answers.draw_traits(figures, random), figures, random)
+    assert list(given) == [item.link_id for item in instrument.items]
+    scoring.validate_answers(instrument, {link_id: value for link_id, value in given.items() if value is not None})
 
 
 def test_equal_seeds_give_equal_data_and_others_do_not(session: Session, migrated_sqlite: Path, tmp_path: Path) -> None:

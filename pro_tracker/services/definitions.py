@@ -43,6 +43,7 @@ def release(session: Session, *, now: datetime) -> int:
         if key in loaded:
             raise InvalidDataFile((path.name, f"wording was loaded as version {key.version}. Raise `version`."))
         if key not in known:
+            known[key] = found
             new.append(Definition(**key._asdict(), sha256=found, body=json.loads(_text(body)), released_at=now))
     session.add_all(new)
     if new:

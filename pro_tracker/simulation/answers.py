@@ -26,9 +26,15 @@ def draw_traits(figures: Figures, random: Random) -> Traits:
 def answer(
     instrument: Instrument, event_code: str, traits: Traits, figures: Figures, random: Random
 ) -> dict[str, int | None]:
-    """link_id -> option code, or None where the person skips the item. The same seed gives the same answers."""
-    scale = instrument.scale("total")
-    points = _points(instrument, scale, _aim(instrument, scale, event_code, traits, figures, random), random)
+    """link_id -> option code, or None where the person skips the item. The same seed gives the same answers.
+
+    Of an instrument that the figures do not know, such as a clinic's own, any option is as likely as the others.
+    """
+    if instrument.code in figures.instruments:
+        scale = instrument.scale("total")
+        points = _points(instrument, scale, _aim(instrument, scale, event_code, traits, figures, random), random)
+    else:
+        points = {item.link_id: random.choice(item.response_set.values) for item in instrument.items}
     skips = figures.answering.skips_an_item
     return {link_id: None if random.random() < skips else value for link_id, value in points.items()}
 
