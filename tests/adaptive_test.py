@@ -110,3 +110,16 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "TEXT_PACKS", texts)
     monkeypatch.setattr(catalog, "_READERS", readers)
     monkeypatch.setattr(protocols, "PROTOCOLS", protocol_folder)
+
+
+def install_second_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on version 1.1 has other parameters, and version 1.0 is kept beside it as released."""
+    instruments = folder / "instruments-later"
+    shutil.copytree(catalog.INSTRUMENTS, instruments, ignore=shutil.ignore_patterns("text_packs"))
+    (instruments / f"{CODE}.yaml").rename(instruments / f"{CODE}@1.0.yaml")
+    shifted = {link_id: (a, *(bound + 0.4 for bound in bounds)) for link_id, (a, *bounds) in PARAMETERS.items()}
+    (instruments / f"{CODE}-1.1.csv").write_text(parameters_csv(shifted), encoding="utf-8")
+    versions = {"version": "1.1", "scoring_version": "1.1"}
+    changed = {**FILE, **versions, "adaptive": {**FILE["adaptive"], "parameters": f"{CODE}-1.1.csv"}}
+    write_yaml(instruments / f"{CODE}.yaml", changed)
+    monkeypatch.setattr(catalog, "INSTRUMENTS", instruments)

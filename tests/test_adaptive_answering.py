@@ -22,7 +22,8 @@ from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
-from pro_tracker.services import catalog, cohort, definitions, exports
+from pro_tracker.services import catalog, cohort, definitions, exports, rescoring
+from pro_tracker.services.audit import Actor
 from pro_tracker.services.exports import Extent, Kind
 from tests import adaptive_test
 from tests.adaptive_test import CODE, LINK_IDS
@@ -316,3 +317,22 @@ def test_the_cohort_figures_count_its_t_score(
     score = session.scalars(select(Score).filter_by(instrument_code=CODE)).one()
     figures = session.scalars(select(Aggregate).filter_by(instrument_code=CODE, event_code="baseline")).all()
     assert {(each.n_answered, each.mean) for each in figures} == {(1, score.t_score)}
+
+
+def test_scoring_anew_with_other_parameters_adds_a_score_and_keeps_the_first(
+    client: FlaskClient, session: Session, patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(client, to_the_review(client, patient, MIDDLING), {})
+    before = session.scalars(select(Score).filter_by(instrument_code=CODE)).one().t_score
+    adaptive_test.install_second_version(tmp_path, monkeypatch)
+    actor, now = Actor("command", "test"), record(session).authored_at + timedelta(days=1)
+    job = rescoring.begin(session, CODE, actor=actor, now=now)
+    while job.finished_at is None:
+        rescoring.step(session, job.id, actor=actor, now=now)
+    first, second = session.scalars(select(Score).filter_by(instrument_code=CODE).order_by(Score.id))
+    bank = catalog.instrument(CODE).bank
+    assert bank
+    assert (first.scoring_version, first.t_score) == ("1.0", before)
+    exact = adaptive.estimate(bank, record(session).answers).t_score
+    assert (second.scoring_version, second.raw_score, second.t_score) == ("1.1", None, round(exact, 1))
+    assert second.t_score != before

@@ -139,6 +139,7 @@ def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
         ({"adaptive": None}, "adaptive"),
         ({"adaptive": {**FILE["adaptive"], "parameters": "../elsewhere.csv"}}, "adaptive.parameters"),
         ({"adaptive": {**FILE["adaptive"], "least_items": 13}}, "adaptive.least_items"),
+        ({"alerts": [{"item": "TIRED1", "at_least": 5, "reason": "X"}]}, "alerts"),
         ({"scales": [{**FILE["scales"][0], "method": "sum"}]}, "scales.0.method"),
         ({"scales": [{**FILE["scales"][0], "items": LINK_IDS[1:]}]}, "scales"),
         ({"scales": [FILE["scales"][0], {**FILE["scales"][0], "code": "other"}]}, "scales"),
