@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
+from pro_tracker.db import reads_only
 from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.services import rescoring
 from pro_tracker.services.audit import Actor
@@ -50,7 +51,7 @@ def rescore(instrument: str | None, mode: str | None) -> None:
 
 def _preview(session: Session, instrument: str | None) -> None:
     with progress("Comparing") as show:
-        report = rescoring.preview(session, instrument, now=clock.now(), on_progress=show)
+        report = rescoring.preview(reads_only(session), instrument, now=clock.now(), on_progress=show)
     _show(report, complete=True)
     click.echo("Nothing was stored.")
 

@@ -63,7 +63,7 @@ _NEW = f"""
         SELECT count(*) FROM score WHERE score.response_id = pair.response_id
             AND score.scale_code = outcome.scale_code AND score.scoring_version = outcome.scoring_version)
 """  # nosec B608
-_INSERT = f"INSERT INTO score (response_id, {_COLUMNS}, scored_at) {_NEW} ON CONFLICT DO NOTHING"  # nosec B608
+_INSERT = f"INSERT INTO score (response_id, {_COLUMNS}, scored_at) {_NEW} ON CONFLICT DO NOTHING"
 # "+ 0": sorting the few rows of one response, where the planner may else walk down the whole primary key.
 _COMPARE = """
     compared AS MATERIALIZED (
