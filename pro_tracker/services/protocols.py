@@ -59,6 +59,8 @@ def _battery_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
         for code in event.battery:
             try:
                 catalog.instrument(code)
+            except InvalidDataFile:
+                yield f"events.{number}.battery", f"the file of {code} has problems of its own"
             except ProTrackerError as error:
                 yield f"events.{number}.battery", str(error)
 

@@ -185,3 +185,13 @@ def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any])
     assert [(each.key, each.reason) for each in protocols.problems(path)] == [
         ("offline_forms.pain-intensity-nrs", "no event asks for an adaptive test of this name")
     ]
+
+
+def test_a_protocol_points_at_a_broken_instrument_without_telling_its_faults_again(
+    protocol_body: dict[str, Any],
+) -> None:
+    (catalog.INSTRUMENTS / f"{CODE}.csv").unlink()
+    path = protocols.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    adaptive_test.write_yaml(path, {**protocol_body, "version": "2"})
+    told = {each.reason for each in protocols.problems(path) if each.key.endswith(".battery")}
+    assert told == {f"the file of {CODE} has problems of its own"}
