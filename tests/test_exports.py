@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,12 +17,13 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from pro_tracker import db
 from pro_tracker.cli import group
+from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import courses, enrolment, exports
+from pro_tracker.services import courses, enrolment, exports, protocols
 from pro_tracker.services.courses import AdverseEventFacts
 from pro_tracker.services.exports import Extent, Kind, harmless
 from tests.conftest import Clock
@@ -309,9 +311,19 @@ def test_the_codebook_says_what_was_verified_and_that_wording_is_not_validated(s
     score = only(book, QSCAT=FATIGUE, QSTESTCD="TOTAL_T")
     assert "recomput" in score["VERIFICATION"]
     assert score["TEXTVALID"] == "N"
-    assert "5 points" in score["RULES"]
+    assert "Change that matters: 5 points; of a group mean: 3 points (" in score["RULES"]
+    assert "Bands: none up to 55, mild from 55 up to 60, moderate from 60 up to 70, severe from 70 (" in score["RULES"]
+    assert "detectable: 7.7 to 10.5 points" in only(book, QSCAT=PCS, QSTESTCD="TOTAL_RAW")["RULES"]
     item = only(book, QSCAT=PI, QSTESTCD="PAININ9")
     assert item["VALUES"].startswith("1 = ")
+
+
+def test_the_codebook_names_a_protocols_own_size_of_change(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = ChangeRule((ChangeCriterion(points=3),), "Analysis plan")
+    changed = replace(protocols.protocol("ketamine-5day"), change_rules={f"{FATIGUE}.total": rule})
+    monkeypatch.setattr(protocols, "protocols", lambda: (changed,))
+    rules = only(exported("codebook"), QSCAT=FATIGUE, QSTESTCD="TOTAL_T")["RULES"]
+    assert rules.endswith("In ketamine-5day version 1 instead: Change that matters: 3 points (Analysis plan)")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "＝1", "＋1", "－1", "＠x"])

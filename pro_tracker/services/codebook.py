@@ -4,11 +4,11 @@ Which text packs the answers were given to stands here with their options; the i
 not travel with the data.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pro_tracker.domain.adaptive import ItemBank
-from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
+from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.services import catalog
 from pro_tracker.services.enrolment_facts import LANGUAGES
@@ -56,17 +56,18 @@ CODEBOOK: tuple[Column[Entry], ...] = (
 LAYOUT: tuple[Group[Entry], ...] = (Group(CODEBOOK),)
 
 
-def entries(instruments: Iterable[Instrument], wording: Wording, asked: Iterable[TextPack]) -> Iterator[Entry]:
-    """Every column of every file, every test of these instruments, every text pack that was asked with.
+def entries(protocols: Sequence[Protocol], wording: Wording, asked: Iterable[TextPack]) -> Iterator[Entry]:
+    """Every column of every file, every test of these protocols' instruments, every text pack that was asked with.
 
     Tests are told in the wording in force.
     """
-    instruments = tuple(instruments)
+    instruments = asked_in(protocols)
     for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
         columns = (column for group in layout for column in group.columns)
         yield from (Entry(file, column.name, column.label, column.unit) for column in columns)
     for instrument in instruments:
         yield from _tests(instrument, wording)
+        yield from _score_entries(instrument, wording, protocols)
     yield from map(_text_pack, asked)
 
 
@@ -94,7 +95,7 @@ def _text_pack(pack: TextPack) -> Entry:
 
 def _tests(instrument: Instrument, wording: Wording) -> Iterator[Entry]:
     pack = wording.pack(instrument.code, catalog.FALLBACK_LANGUAGE)
-    validated = _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
+    validated = _validated(instrument, wording)
     for test in named_tests(instrument.code, instrument.version).items:
         item = instrument.item(test.code)
         yield Entry(
@@ -108,13 +109,16 @@ def _tests(instrument: Instrument, wording: Wording) -> Iterator[Entry]:
             rules=_item_rules(instrument, item),
             text_validated=validated,
         )
-    yield from _score_entries(instrument, validated)
 
 
-def _score_entries(instrument: Instrument, validated: str) -> Iterator[Entry]:
+def _score_entries(instrument: Instrument, wording: Wording, protocols: Sequence[Protocol]) -> Iterator[Entry]:
+    validated = _validated(instrument, wording)
     for test in named_tests(instrument.code, instrument.version).scores:
         scale, is_t = instrument.scale(test.scale), test.stored_as == T_SCORE
         low, high = scale.value_range if is_t else scale.raw_range
+        rules = _scale_rules(scale)
+        if is_t == scale.has_t:
+            rules += _reading_rules(instrument, scale, protocols)
         yield Entry(
             "long",
             "QSTESTCD",
@@ -123,10 +127,14 @@ def _score_entries(instrument: Instrument, validated: str) -> Iterator[Entry]:
             instrument=instrument.code,
             test=test.code,
             values=f"{low:g} to {high:g}",
-            rules=_scale_rules(scale, used_for_change=is_t == scale.has_t),
+            rules=rules,
             verification=scale.verification,
             text_validated=validated,
         )
+
+
+def _validated(instrument: Instrument, wording: Wording) -> str:
+    return _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
 
 
 def _yes_no(value: bool) -> str:
@@ -149,7 +157,7 @@ def _item_rules(instrument: Instrument, item: Item) -> str:
     return counted + turned
 
 
-def _scale_rules(scale: Scale, *, used_for_change: bool) -> str:
+def _scale_rules(scale: Scale) -> str:
     parts = [
         "Higher is worse." if scale.direction == "higher-worse" else "Higher is better.",
         f"Missing items: {scale.missing.source}",
@@ -158,11 +166,26 @@ def _scale_rules(scale: Scale, *, used_for_change: bool) -> str:
         parts.append(_stop_words(scale.bank))
     if scale.t_scores:
         parts.append(f"T-scores: mean 50, SD 10 in {scale.t_scores.population} ({scale.t_scores.source})")
-    if used_for_change and scale.change_rule:
-        parts.append(_change_words(scale.change_rule))
     if scale.responder_rule:
         parts.append(f"Responder: {scale.responder_rule.source}")
     return " ".join(parts)
+
+
+def _reading_rules(instrument: Instrument, scale: Scale, protocols: Sequence[Protocol]) -> str:
+    """Bands and the change that matters, of the scale and of protocols with a rule of their own."""
+    parts = [f"Bands: {', '.join(map(_band_words, scale.bands))} ({scale.bands_source})"] if scale.bands else []
+    if scale.change_rule:
+        parts.append(_change_words(scale.change_rule))
+    for protocol in protocols:
+        own = protocol.change_rules.get(f"{instrument.code}.{scale.code}")
+        if own:
+            parts.append(f"In {protocol.code} version {protocol.version} instead: {_change_words(own)}")
+    return "".join(f" {part}" for part in parts)
+
+
+def _band_words(band: Band) -> str:
+    bounds = (("from", band.lower), ("up to", band.upper))
+    return " ".join([band.code, *(f"{word} {bound:g}" for word, bound in bounds if bound is not None)])
 
 
 def _stop_words(bank: ItemBank) -> str:
@@ -172,7 +195,10 @@ def _stop_words(bank: ItemBank) -> str:
 
 def _change_words(rule: ChangeRule) -> str:
     sizes = " or ".join(map(_criterion_words, rule.any_of))
-    return f"Change that matters: {sizes} ({rule.source})"
+    group = f"; of a group mean: {rule.group_points:g} points" if rule.group_points else ""
+    least, most = rule.detectable_change or (None, None)
+    detectable = f"; detectable: {least:g} to {most:g} points" if rule.detectable_change else ""
+    return f"Change that matters: {sizes}{group}{detectable} ({rule.source})"
 
 
 def _criterion_words(criterion: ChangeCriterion) -> str:

@@ -51,13 +51,13 @@ def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subj
     The session must be fresh: one reading transaction shows one state of the cohort. `on_subjects` hears of progress.
     """
     _hold_snapshot(session)
-    instruments = codebook.asked_in(export_rows.used_protocols(session))
+    protocols = export_rows.used_protocols(session)
     if kind == "codebook":
         wording, asked = text_packs.in_force(session), text_packs.asked_with(session)
-        return _write(out, codebook.LAYOUT, codebook.entries(instruments, wording, asked))
+        return _write(out, codebook.LAYOUT, codebook.entries(protocols, wording, asked))
     visits = export_rows.records(session, now=extent.now, site_ids=extent.site_ids, on_subjects=on_subjects)
     if kind == "wide":
-        return _write(out, wide(instruments), visits)
+        return _write(out, wide(codebook.asked_in(protocols)), visits)
     return _write(out, LONG, chain.from_iterable(map(findings, visits)))
 
 
