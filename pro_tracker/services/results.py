@@ -96,9 +96,10 @@ def _events(mine: Sequence[Aggregate], parts: Parts) -> Iterator[EventResults]:
     """The events in the order of the protocol, in each the scales in the order they are asked."""
     rows = {_key(row): row for row in mine}
     for protocol_code, event_code in dict.fromkeys((row.protocol_code, row.event_code) for row in mine):
-        event = protocols.protocol(protocol_code).event(event_code)
+        protocol = protocols.protocol(protocol_code)
+        event = protocol.event(event_code)
         found = [
-            _result(instrument, scale, rows[key], parts[key])
+            _result(instrument, protocol.judged(instrument.code, scale), rows[key], parts[key])
             for instrument in map(catalog.instrument, event.battery)
             for scale in instrument.scales
             if (key := (protocol_code, event_code, instrument.code, scale.code)) in rows
