@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,14 +15,16 @@ from pro_tracker import db
 from pro_tracker.domain.study_days import date_of, study_day
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import courses, trends
+from pro_tracker.services import courses, text_pack_loading, trends
 from pro_tracker.services.subject_records import courses_of
+from pro_tracker.services.text_pack_loading import PackFacts
 from pro_tracker.services.trends import ScaleTrend
 from pro_tracker.web.staff import chart
 from tests.conftest import Clock
 from tests.histories import FATIGUE, NRS, PCS, PGIC, PI, ROLES, answer_visit, course_of, treated, visit_of
 from tests.schedule import COORDINATOR, add_course, add_subject, infusion, visits_of
 from tests.staff import add_account, sign_in
+from tests.wording_files import filled, write_csv
 
 FIRST_ON = date(2026, 3, 2)
 
@@ -115,6 +118,15 @@ def test_each_chart_has_its_sentence(client: FlaskClient, session: Session, subj
     ):
         assert f'<p class="reading">{sentence}</p>' in page
         assert f"{sentence} The table below holds the numbers.</desc>" in page
+
+
+def test_a_rating_is_told_in_the_wording_in_force(
+    client: FlaskClient, session: Session, subject: Subject, tmp_path: Path, clock: Clock
+) -> None:
+    path = write_csv(tmp_path / "pgic.csv", filled(PGIC))
+    facts = PackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
+    text_pack_loading.load(session, COORDINATOR, path, facts, now=clock.now)
+    assert row_of(open_page(client, session, subject), "Impression of change")[1].startswith("licensed option")
 
 
 def test_a_change_within_the_error_is_called_neither_better_nor_worse(

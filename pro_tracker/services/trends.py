@@ -4,7 +4,7 @@ Reads scores as stored, in one statement; what they mean is asked of domain/chan
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter
@@ -21,7 +21,7 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import catalog, protocols
+from pro_tracker.services import catalog, protocols, text_packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class ScaleTrend:
     scale: Scale
     title: str
     series: tuple[Series, ...]
+    options: Mapping[int, str]  # of a scale that is one question with named options: their words, as in force
 
     @property
     def has_scores(self) -> bool:
@@ -160,6 +161,7 @@ class _Reader:
 
     def __init__(self, session: Session, subject: Subject, reference_on: date, language: str) -> None:
         self.zone, self.reference_on, self.language = ZoneInfo(subject.time_zone), reference_on, language
+        self.wording = text_packs.in_force(session)
         # Of a re-scored response the newest row counts: later rows replace earlier ones here.
         rows = _score_rows(session, subject.id)
         self.rows = {(row.visit_id, row.instrument_code, row.scale_code): row for row in rows}
@@ -171,7 +173,14 @@ class _Reader:
             for scale in instrument.scales:
                 series = tuple(self._series(course, by_course[course], instrument, scale) for course in courses)
                 title = catalog.scale_title(code, scale.code, self.language)
-                yield ScaleTrend(instrument, scale, title, tuple(each for each in series if each.points))
+                shown = tuple(each for each in series if each.points)
+                yield ScaleTrend(instrument, scale, title, shown, self._options(instrument, scale))
+
+    def _options(self, instrument: Instrument, scale: Scale) -> Mapping[int, str]:
+        asked = [instrument.item(link_id).response_set for link_id in scale.items]
+        if len(asked) != 1 or asked[0].kind == "numeric":
+            return {}
+        return self.wording.pack(instrument.code, self.language).options[asked[0].code]
 
     def _series(self, course: Course, visits: Sequence[Visit], instrument: Instrument, scale: Scale) -> Series:
         protocol = protocols.protocol(course.protocol_code, course.protocol_version)

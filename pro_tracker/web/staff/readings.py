@@ -9,7 +9,6 @@ from decimal import Decimal
 from flask_babel import format_decimal, gettext as _, lazy_gettext, ngettext
 
 from pro_tracker.domain.change import Change, ScorePoint, is_responder
-from pro_tracker.services import catalog
 from pro_tracker.services.trends import Point, ScaleTrend, Series
 
 BANDS = {
@@ -103,11 +102,7 @@ def reading(trend: ScaleTrend) -> str:
 
 def answer_label(trend: ScaleTrend, value: float) -> str:
     """The words of the option behind a one-item scale's value ("Much better"); the number where it has none."""
-    items = [trend.instrument.item(code) for code in trend.scale.items]
-    if len(items) != 1 or items[0].response_set.kind == "numeric":
-        return number(value)
-    pack = catalog.text_pack(trend.instrument.code, "en")
-    return pack.options[items[0].response_set.code].get(int(value), number(value))
+    return trend.options.get(int(value)) or number(value)
 
 
 def _judged(change: Change) -> Meaning:
