@@ -16,12 +16,14 @@ from config.settings import Settings
 from pro_tracker import db
 from pro_tracker.cli import group
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput, NotFound, UnknownInstrument
+from pro_tracker.domain.instrument import Instrument
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit, catalog, definitions, exports, text_pack_loading, text_packs
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.fhir_questionnaire import Form, questionnaire
 from pro_tracker.services.text_pack_loading import PackFacts
 from tests.conftest import Clock
 from tests.patients import N_ITEMS, Patient, add_patient, answer, answer_all, begin, post
@@ -372,6 +374,21 @@ def test_each_mismatch_of_a_questionnaire_is_named(session: Session, tmp_path: P
     assert f"item {items[0].link_id}" in told
     assert "(code LA0-0, weight 1) is none of intensity" in told
     assert len(lines) == 6
+
+
+@pytest.mark.dialects("sqlite")
+@pytest.mark.parametrize("instrument", catalog.instruments(), ids=lambda each: each.code)
+def test_what_goes_out_as_fhir_can_come_in(
+    session: Session, tmp_path: Path, clock: Clock, instrument: Instrument
+) -> None:
+    for language in ("en", "es"):
+        shipped = catalog.text_pack(instrument.code, language)
+        path = write_json(tmp_path / "form.json", questionnaire(Form(instrument, shipped, "https://x.example/fhir")))
+        load(session, path, validated=False)
+        loaded = text_packs.in_force(session).pack(instrument.code, language)
+        assert (loaded.language, loaded.version) == (language, "2.0")
+        for words in ("title", "instruction", "items", "options", "scales"):
+            assert getattr(loaded, words) == getattr(shipped, words)
 
 
 def test_a_weight_does_not_tell_the_option_of_a_reversed_item(session: Session, tmp_path: Path) -> None:

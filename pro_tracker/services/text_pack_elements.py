@@ -117,9 +117,13 @@ class ItemElement(Element):
         return (*(each.code for each in self.code), self.link_id, *tails)
 
     @property
+    def controls(self) -> set[str]:
+        """How it is to be shown, as codes of questionnaire-itemControl: help, lower, upper."""
+        return {coding.code for each in self.extension if each.concept for coding in each.concept.coding}
+
+    @property
     def is_beside_the_form(self) -> bool:
-        controls = {coding.code for each in self.extension if each.concept for coding in each.concept.coding}
-        return self.type == "display" and bool(controls & BESIDE_THE_FORM)
+        return self.type == "display" and bool(self.controls & BESIDE_THE_FORM)
 
     @property
     def is_not_asked(self) -> bool:

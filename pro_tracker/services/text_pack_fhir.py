@@ -106,22 +106,40 @@ def _take_options(given: GivenWording, matched: Matched, options: Sequence[Given
 
 
 def _choice_value(item: Item, option: GivenOption) -> int | None:
-    """The answer code by the option's LOINC answer code, else by its weight, but only where a weight is not turned."""
+    """The answer code by the option's LOINC answer code, else by its weight, else by a code that is the number itself.
+
+    A weight alone does not tell it where answers are turned when scored: there code and weight must both fit.
+    """
     by_answer_code = {each.code: each.value for each in item.response_set.options if each.code}
     if option.code in by_answer_code:
         return by_answer_code[option.code]
     if by_answer_code and ANSWER_CODE.fullmatch(option.code):
         return None  # another answer list: "moderately" is not "somewhat", whatever it weighs
-    if item.reversed or item.recode is not None:
-        return None
-    weight = option.weight if option.weight is not None else _whole(option.code)
-    return weight if weight in item.response_set.values else None
+    fits = [each for each in item.response_set.values if _tells(item, option, each)]
+    return fits[0] if fits else None
+
+
+def _tells(item: Item, option: GivenOption, value: int) -> bool:
+    if _is_turned(item):
+        return (option.code, option.weight) == (str(value), item.scored_value(value))
+    return value == option.weight if option.weight is not None else option.code == str(value)
 
 
 def _numeric_value(item: Item, option: GivenOption) -> int | None:
+    """The number itself, from the option's words or code, else its weight; or the end that the words stand at."""
+    values = item.response_set.values
     number = NUMBER_BEFORE.match(option.label)
-    value = option.weight if option.weight is not None else _whole(number[1] if number else option.code)
-    return value if value in item.response_set.values else None
+    told = {"lower": min(values), "upper": max(values)}.get(option.code)
+    if told is None:
+        told = _whole(number[1] if number else option.code)
+    if told is None and not _is_turned(item):
+        told = option.weight
+    return told if told in values else None
+
+
+def _is_turned(item: Item) -> bool:
+    """Whether an answer counts something else than its code."""
+    return item.reversed or item.recode is not None
 
 
 def _whole(text: str) -> int | None:
@@ -132,6 +150,6 @@ def _unknown_option(item: Item, option: GivenOption) -> str:
     known = ", ".join(f"{each.value}{f' = {each.code}' if each.code else ''}" for each in item.response_set.options)
     weight = "" if option.weight is None else f", weight {option.weight}"
     found = f"“{option.label[:60]}” (code {option.code[:40] or 'none'}{weight})"
-    turned = item.reversed or item.recode is not None
-    advice = "a weight does not tell the option of a reversed item; give its answer code" if turned else "correct it"
+    reason = "a weight does not tell the option of a reversed item; give its answer code"
+    advice = reason if _is_turned(item) else "correct it"
     return f"its option {found} is none of {item.response_set.code}: {known}; {advice}, or take it out"

@@ -33,7 +33,10 @@ WEIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class GivenOption:
-    """One option of a question: its code, its words, its weight where it is a whole number."""
+    """One option of a question: its code, its words, its weight where it is a whole number.
+
+    An end of a numeric scale that stands as a display beside it has the code "lower" or "upper".
+    """
 
     code: str
     label: str
@@ -97,7 +100,12 @@ class Form:
         if element.answer_option:
             return tuple(self._option(each, language) for each in element.answer_option)
         value_set = self._value_set(element)
-        return tuple(self._concept(each, language) for each in value_set.concepts) if value_set else ()
+        if value_set is not None:
+            return tuple(self._concept(each, language) for each in value_set.concepts)
+        ends = ((each, each.controls & {"lower", "upper"}) for each in element.item if each.type == "display")
+        return tuple(
+            GivenOption(end.pop(), self._said(each.text, each.of_text, language), None) for each, end in ends if end
+        )
 
     def options_missing_from(self, question: Question) -> str:
         """The value set that the question takes its options from and that the file lacks; "" without one."""
