@@ -63,7 +63,7 @@ def test_the_page_shows_the_score_table_the_bands_and_the_change_that_matters_wi
     client: FlaskClient, session: Session
 ) -> None:
     page = page_of(client, session, f"/instruments/{FATIGUE}")
-    table = rows(page, "Score table")
+    table = rows(page, "Score table: Fatigue")
     assert table[0] == ["8", "33.1", "4.8"]
     assert table[-1] == ["40", "77.8", "3.7"]
     assert len(table) == 33

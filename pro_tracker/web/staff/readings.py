@@ -27,8 +27,8 @@ VERDICTS = {
     None: (lazy_gettext("No agreed size"), "quiet"),
 }
 OBSTACLES = {
-    "different-form": lazy_gettext("a different form or scoring version"),
-    "different-wording": lazy_gettext("a different text pack (language or version)"),
+    "different-form": lazy_gettext("another form or scoring version"),
+    "different-wording": lazy_gettext("another text pack"),
 }
 
 
