@@ -376,6 +376,14 @@ def test_each_mismatch_of_a_questionnaire_is_named(session: Session, tmp_path: P
     assert len(lines) == 6
 
 
+def test_a_question_that_lacks_an_option_others_have_is_named(
+    session: Session, tmp_path: Path, pain_form: dict[str, Any]
+) -> None:
+    pain_form["item"][3]["answerOption"].pop()
+    (line,) = problems(session, write_json(tmp_path / "form.json", pain_form))
+    assert line.endswith("lacks options of intensity: 5. Add them")
+
+
 @pytest.mark.dialects("sqlite")
 @pytest.mark.parametrize("instrument", catalog.instruments(), ids=lambda each: each.code)
 def test_what_goes_out_as_fhir_can_come_in(

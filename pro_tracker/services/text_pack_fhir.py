@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from pro_tracker.domain.instrument import Instrument, Item
 from pro_tracker.services import catalog
+from pro_tracker.services.instrument_checks import Fault
 from pro_tracker.services.text_pack_form import Form, GivenOption, Question
 from pro_tracker.services.text_pack_source import GivenWording
 
@@ -57,6 +58,7 @@ class FhirSource:
             if absent:
                 given.faults.append((each.question.place, f"its options are in {absent}. Put them into the file"))
             _take_options(given, each, self.form.options(each.question, language))
+        given.faults += list(_incomplete(given, matched, self.form, language))
         return given
 
 
@@ -96,13 +98,28 @@ def _take_options(given: GivenWording, matched: Matched, options: Sequence[Given
     numeric = response_set.kind == "numeric"
     place = matched.question.place
     for option in options:
-        value = _numeric_value(matched.item, option) if numeric else _choice_value(matched.item, option)
+        value = _value(matched.item, option)
         if value is None:
             given.faults.append((place, _unknown_option(matched.item, option)))
         elif not numeric:
             given.add_option(place, response_set.code, value, option.label)
         elif value in (min(response_set.values), max(response_set.values)):
             given.add_option(place, response_set.code, value, NUMBER_BEFORE.sub("", option.label))
+
+
+def _incomplete(given: GivenWording, matched: Sequence[Matched], form: Form, language: str) -> Iterator[Fault]:
+    """Questions that lack options which others of the same response set have; a question with another fault is told."""
+    told = {place for place, _reason in given.faults}
+    for each in matched:
+        offered = {_value(each.item, option) for option in form.options(each.question, language)}
+        wanted = given.options.get(each.item.response_set.code, {}).keys()
+        missing = ", ".join(str(value) for value in sorted(wanted - offered))
+        if missing and each.question.place not in told:
+            yield each.question.place, f"lacks options of {each.item.response_set.code}: {missing}. Add them"
+
+
+def _value(item: Item, option: GivenOption) -> int | None:
+    return _numeric_value(item, option) if item.response_set.kind == "numeric" else _choice_value(item, option)
 
 
 def _choice_value(item: Item, option: GivenOption) -> int | None:
