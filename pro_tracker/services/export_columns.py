@@ -265,6 +265,12 @@ def _judged(visit: VisitRecord, key: tuple[str, str], scale: Scale, attribute: s
 
 def _change(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> Change | None:
     """The change from the baseline of the same course, None where one of the two scores is missing."""
+    if key not in visit.changes:
+        visit.changes[key] = _changed(visit, key, scale)
+    return visit.changes[key]
+
+
+def _changed(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> Change | None:
     baseline = point(visit.baseline.scores.get(key), scale) if visit.baseline else None
     later = point(visit.scores.get(key), scale)
     if baseline is None or later is None:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.change import Change
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.wall_time import local_date
@@ -66,6 +67,7 @@ class VisitRecord:
     responses: dict[str, Row[Any]] = field(default_factory=dict)  # instrument code -> response
     scores: dict[tuple[str, str], Row[Any]] = field(default_factory=dict)  # instrument and scale code -> newest score
     baseline: "VisitRecord | None" = None  # the first event of the same course, where it was answered
+    changes: dict[tuple[str, str], Change | None] = field(default_factory=dict)  # worked out once for its five columns
 
 
 def records(
