@@ -8,6 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Json, UtcDateTime
 
+STANDING = ("completed", "amended")  # of status: these answers count; the others were taken back or never finished
+
 
 class QuestionnaireResponse(Base):
     """The answers of one visit to one instrument, with what they were asked with."""

@@ -17,14 +17,13 @@ from pro_tracker.domain.cohort_figures import Moments, ScaleFigures
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import catalog, protocols
 
 ALL_SITES = "*"
-VALID = ("completed", "amended")
 # A transaction stamps its moment before it commits: what was committed late is looked at once more.
 OVERLAP = timedelta(minutes=10)
 LOCK = 7_265_120  # any number that no other advisory lock of this database uses
@@ -205,7 +204,7 @@ def _counts(response: Any, score: Any) -> ColumnElement[bool]:
     superseded = select(newer.id).where(
         newer.response_id == score.response_id, newer.scale_code == score.scale_code, newer.id > score.id
     )
-    return and_(response.status.in_(VALID), ~superseded.exists())
+    return and_(response.status.in_(STANDING), ~superseded.exists())
 
 
 def _basis_columns(score: Any, response: Any) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
-from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -30,7 +30,6 @@ SUBJECTS_AT_A_TIME = 100
 TOP_AGE = 90  # older people are told apart by their age alone: 45 CFR 164.514(b)(2)(i)(C)
 # Why a visit stayed unanswered, where a person found out on the phone.
 TELLING_OUTCOMES = ("refused", "too-ill", "wrong-number")
-VALID = ("completed", "amended")
 AnySelect = Select[*tuple[Any, ...]]
 
 
@@ -267,7 +266,7 @@ def _responses(subjects: list[uuid.UUID]) -> AnySelect:
         *(response.text_pack_version, response.text_pack_validated, response.answers, response.mode),
         response.authored_at,
     )
-    mine = (response.subject_id.in_(subjects), response.status.in_(VALID))
+    mine = (response.subject_id.in_(subjects), response.status.in_(STANDING))
     return select(*columns).where(*mine).order_by(response.id)
 
 
@@ -279,7 +278,7 @@ def _scores(subjects: list[uuid.UUID]) -> AnySelect:
         *(Score.t_score, Score.standard_error, Score.n_answered, Score.n_items, Score.prorated, Score.reason),
         *(response.language, response.text_pack_version, response.text_pack_validated),
     )
-    mine = (response.subject_id.in_(subjects), response.status.in_(VALID))
+    mine = (response.subject_id.in_(subjects), response.status.in_(STANDING))
     joined = select(*columns).join(response, response.id == Score.response_id)
     return joined.where(*mine).order_by(Score.scored_at, Score.id)
 

@@ -31,14 +31,13 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import bulk_scoring, protocols
 from pro_tracker.services.bulk_scoring import BulkScores
 from pro_tracker.services.rescoring_plan import Targets
 from pro_tracker.services.rescoring_report import Report, ScaleChanges
 
-STANDING = ("completed", "amended")
 UNUSABLE = "an answer is no option code of its item"
 
 _SCORE = cast(Table, Score.__table__)

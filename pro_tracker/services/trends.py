@@ -18,7 +18,7 @@ from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change
 from pro_tracker.domain.instrument import Band, Instrument, Scale
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import catalog, protocols, text_packs
@@ -242,7 +242,7 @@ def _score_rows(session: Session, subject_id: uuid.UUID) -> Iterable[Any]:
             response.text_pack_validated,
         )
         .join(response, response.id == Score.response_id)
-        .where(response.subject_id == subject_id, response.status.in_(("completed", "amended")))
+        .where(response.subject_id == subject_id, response.status.in_(STANDING))
         .order_by(Score.id)
     )
     return session.execute(rows)
