@@ -36,6 +36,7 @@ pytest_plugins = [
     "tests.servers.smtp",
     "tests.servers.web",
     "tests.outgoing",  # after the servers that it uses
+    "tests.rescored",
 ]
 
 DIALECTS = ("sqlite", "postgresql")

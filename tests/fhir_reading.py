@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import catalog, fhir
 from tests.conftest import Clock
-from tests.histories import FATIGUE, NRS, PCS, PGIC, PI, answer_visit, course_of, visit_of
+from tests.histories import answer_before_and_after, course_of
 from tests.schedule import add_subject, give
 
 BASE = "https://pro-tracker.test/fhir"
@@ -41,12 +41,9 @@ Json = dict[str, Any]
 def subject_with_answers(session: Session, clock: Clock, **facts: Any) -> Subject:
     """Baseline and last infusion answered; at the second an item of fatigue is skipped."""
     subject = planned_subject(session, clock, **facts)
-    answer_visit(session, visit_of(session, subject, "baseline"), BASELINE_AT, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
-    give_all(session, subject)
-    skipped: list[int | None] = [None, *[2] * 7]
-    later: dict[str, int | list[int | None]] = {PI: 2, FATIGUE: skipped, PCS: 1, NRS: [3], PGIC: [2]}
-    answer_visit(session, visit_of(session, subject, "last-infusion"), LAST_AT, later)
-    session.commit()
+    answer_before_and_after(
+        session, subject, before=BASELINE_AT, treat=lambda: give_all(session, subject), after=LAST_AT
+    )
     return subject
 
 

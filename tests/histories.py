@@ -1,6 +1,6 @@
 """Subjects with a history in tests: courses, infusions, and answers that give the scores a test names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,18 @@ def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[
         answers = {item.link_id: value for item, value in zip(instrument.items, given, strict=True)}
         responses.save_answers(session, visit_sheets.by_visit(session, visit.id), instrument.code, answers, now=now)
     responses.complete(session, visit_sheets.by_visit(session, visit.id), actor=PATIENT, now=now)
+
+
+def answer_before_and_after(
+    session: Session, subject: Subject, *, before: datetime, treat: Callable[[], object], after: datetime
+) -> None:
+    """Baseline answered, the course given by `treat`, last infusion answered; there an item of fatigue is skipped."""
+    answer_visit(session, visit_of(session, subject, "baseline"), before, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
+    treat()
+    skipped: list[int | None] = [None, *[2] * 7]
+    later: dict[str, int | list[int | None]] = {PI: 2, FATIGUE: skipped, PCS: 1, NRS: [3], PGIC: [2]}
+    answer_visit(session, visit_of(session, subject, "last-infusion"), after, later)
+    session.commit()
 
 
 def treated(session: Session, first_on: date, now: datetime, *, n_infusions: int = 5, **facts: Any) -> Subject:

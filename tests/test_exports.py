@@ -27,7 +27,18 @@ from pro_tracker.services import courses, enrolment, exports, protocols
 from pro_tracker.services.courses import AdverseEventFacts
 from pro_tracker.services.exports import Extent, Kind, harmless
 from tests.conftest import Clock
-from tests.histories import FATIGUE, NRS, PCS, PGIC, PI, ROLES, answer_visit, course_of, treated, visit_of
+from tests.histories import (
+    FATIGUE,
+    NRS,
+    PCS,
+    PGIC,
+    PI,
+    ROLES,
+    answer_before_and_after,
+    course_of,
+    treated,
+    visit_of,
+)
 from tests.schedule import COORDINATOR, add_subject, infusion
 from tests.staff import add_site
 
@@ -53,12 +64,9 @@ def cohort(session: Session) -> tuple[Subject, Subject]:
 
 def answering(session: Session) -> Subject:
     subject = planned_subject(session, record_number="MRN-answering", given_name="Zoë", family_name="Geheim")
-    answer_visit(session, visit_of(session, subject, "baseline"), BASELINE_AT, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
-    give_all(session, subject)
-    skipped: list[int | None] = [None, *[2] * 7]
-    later: dict[str, int | list[int | None]] = {PI: 2, FATIGUE: skipped, PCS: 1, NRS: [3], PGIC: [2]}
-    answer_visit(session, visit_of(session, subject, "last-infusion"), LAST_AT, later)
-    session.commit()
+    answer_before_and_after(
+        session, subject, before=BASELINE_AT, treat=lambda: give_all(session, subject), after=LAST_AT
+    )
     return subject
 
 

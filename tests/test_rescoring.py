@@ -3,20 +3,16 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from config.settings import Settings
 from pro_tracker import clock as service_clock, db
-from pro_tracker.cli.rescore import rescore as command
 from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import UnknownInstrument
 from pro_tracker.models.aggregate import Aggregate
@@ -24,91 +20,25 @@ from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course
 from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.models.response import QuestionnaireResponse, Score
-from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, catalog, cohort, export_rows, protocols, rescoring, rescoring_rows, trends
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.rescoring_report import Report, ScaleChanges
+from pro_tracker.services.rescoring_report import Report
 from tests import adaptive_test
-from tests.conftest import FIELD_KEYS
-from tests.faults.sending import post
 from tests.histories import FATIGUE, NRS, PCS, PI, answer_visit, course_of, treated, visit_of
+from tests.rescored import (
+    FIRST_ON,
+    LATER,
+    NOW,
+    STAFF,
+    Release,
+    all_scores,
+    answered,
+    changes,
+    new_scoring,
+    raise_t,
+    run,
+)
 from tests.schedule import visits_of
-from tests.servers.process import wait_until
-from tests.servers.redis import RedisServer
-from worker.celery_app import HOUSEKEEPING
-
-FIRST_ON = date(2026, 1, 12)
-NOW = datetime(2026, 1, 10, 15, 0, tzinfo=UTC)
-LATER = NOW + timedelta(days=20)
-STAFF = Actor("command", "test")
-Release = Callable[..., None]
-
-
-@pytest.fixture
-def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
-    """`release(code, version="1.1", ...)` puts a new version of an instrument beside the shipped ones."""
-    numbers = iter(range(100))
-
-    def put(code: str, change: Callable[[dict[str, Any]], object], *, version: str, scoring_version: str) -> None:
-        folder = tmp_path / f"instruments-{next(numbers)}"
-        shutil.copytree(catalog.INSTRUMENTS, folder, ignore=shutil.ignore_patterns("text_packs"))
-        path = folder / f"{code}.yaml"
-        file = yaml.safe_load(path.read_text(encoding="utf-8"))
-        path.rename(folder / f"{code}@{file['version']}.yaml")
-        file |= {"version": version, "scoring_version": scoring_version}
-        change(file)
-        path.write_text(yaml.safe_dump(file), encoding="utf-8")
-        monkeypatch.setattr(catalog, "INSTRUMENTS", folder)
-        assert catalog.instrument(code).version == version
-
-    return put
-
-
-def new_scoring(file: dict[str, Any]) -> None:
-    """The same table under another number."""
-
-
-def raise_t(by: float, *, above: int = 0) -> Callable[[dict[str, Any]], object]:
-    """Every T-score of the only scale `by` higher, for raw scores above `above`."""
-
-    def change(file: dict[str, Any]) -> None:
-        table = file["scales"][0]["score_table"]
-        rows = [[raw, round(t + by, 1) if raw > above else t, error] for raw, t, error in table["rows"]]
-        table["rows"] = rows
-
-    return change
-
-
-def answered(session: Session, number: int = 3) -> list[Subject]:
-    """Subjects whose baseline is answered: Pain Interference with raw 8, 16, 24 ... in turn."""
-    subjects = []
-    for each in range(number):
-        subject = treated(session, FIRST_ON, NOW + timedelta(days=8))
-        answer_visit(session, visit_of(session, subject, "baseline"), NOW, {PI: 1 + each % 5, PCS: 2, NRS: 4})
-        subjects.append(subject)
-    session.commit()
-    return subjects
-
-
-def run(session: Session, code: str | None = None, *, now: datetime = LATER, size: int = 7) -> Rescoring:
-    """A whole re-scoring in small portions, each committed."""
-    job = rescoring.begin(session, code, actor=STAFF, now=now)
-    session.commit()
-    while job.finished_at is None:
-        done = rescoring.step(session, job.id, actor=STAFF, now=now, size=size)
-        assert done is not None
-        session.commit()
-    return job
-
-
-def all_scores(session: Session) -> list[tuple[Any, ...]]:
-    columns = [column for column in Score.__table__.columns if column.name != "id"]
-    return sorted(tuple(row) for row in session.execute(select(*columns)))
-
-
-def changes(job: Rescoring, code: str, scale: str = "total") -> ScaleChanges:
-    (found,) = [each for each in Report.of(job.report).scales.values() if each.key[:2] == (code, scale)]
-    return found
 
 
 def test_a_new_scoring_version_adds_scores_and_leaves_the_earlier_ones_as_they_were(
@@ -439,88 +369,6 @@ def test_a_worker_takes_over_what_is_queued_or_was_left(session: Session) -> Non
 def test_an_unknown_instrument_is_named(session: Session) -> None:
     with pytest.raises(UnknownInstrument, match="nope"):
         rescoring.begin(session, "nope", actor=STAFF, now=LATER)
-
-
-@pytest.fixture
-def rescore(settings: Settings, session: Session) -> Callable[..., str]:
-    """`rescore("--dry-run")` runs the command and returns what it prints."""
-
-    def invoke(*arguments: str) -> str:
-        session.commit()
-        result = CliRunner().invoke(command, list(arguments), catch_exceptions=False)
-        session.expire_all()
-        assert result.exit_code == 0
-        return result.output
-
-    return invoke
-
-
-def test_the_command_adds_the_scores_and_prints_what_changed(
-    session: Session, release: Release, rescore: Callable[..., str]
-) -> None:
-    answered(session)
-    release(PI, raise_t(1.5, above=10), version="1.1", scoring_version="1.1")
-    printed = rescore().splitlines()
-    total = session.scalar(select(func.count()).select_from(QuestionnaireResponse))
-    assert printed[0].endswith(f"of all instruments is finished: {total} of {total} responses looked at.")
-    assert printed[1].split() == [
-        "scale",
-        "scoring",
-        "responses",
-        "unchanged",
-        "changed",
-        "mean",
-        "largest",
-        "new",
-        "lost",
-    ]
-    assert printed[2].split() == [PI, "total", "1.1", "3", "1", "2", "+1.50", "1.50", "0", "0"]
-    assert len(session.scalars(select(Score).where(Score.scoring_version == "1.1")).all()) == 3
-    assert rescore("--status").splitlines() == printed
-    assert rescore().splitlines()[1:] == ["Every response has the scores of its instrument's newest scoring version."]
-
-
-def test_a_dry_run_says_the_same_and_stores_nothing(
-    session: Session, release: Release, rescore: Callable[..., str]
-) -> None:
-    answered(session)
-    release(PI, raise_t(1.5, above=10), version="1.1", scoring_version="1.1")
-    before = all_scores(session)
-    told = rescore("--dry-run", "--instrument", PI).splitlines()
-    assert told[-1] == "Nothing was stored."
-    assert all_scores(session) == before
-    assert session.scalars(select(Rescoring)).all() == []
-    assert rescore("--instrument", PI).splitlines()[1:] == told[:-1]
-
-
-def test_a_queued_re_scoring_waits_for_a_worker(session: Session, rescore: Callable[..., str]) -> None:
-    assert rescore("--status") == "Nothing was re-scored yet.\n"
-    answered(session)
-    assert "is queued" in rescore("--queue")
-    assert "is under way: 0 of " in rescore("--status")
-    assert len(rescoring.claim_left(session, now=service_clock.now())) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.dialects("postgresql")
-def test_a_worker_carries_out_a_queued_re_scoring(session: Session, database: str, broker: RedisServer) -> None:
-    answered(session)
-    cohort.rebuild(session, now=LATER)
-    before = [row[:-1] for row in all_scores(session)]
-    session.execute(delete(Score))
-    rescoring.begin(session, None, actor=STAFF, now=LATER, queue=True)
-    session.commit()
-    with post(database, broker.url, FIELD_KEYS) as running:
-        running.queue.send_task("scores.resume", queue=HOUSEKEEPING)
-        running.start_worker()
-        finished = select(Rescoring.finished_at).where(Rescoring.finished_at.is_not(None))
-        wait_until(lambda: found(finished), what="the re-scoring's end", seconds=60)
-    assert [row[:-1] for row in all_scores(session)] == before
-
-
-def found(statement: Any) -> bool:
-    with db.Session() as session:
-        return session.scalar(statement) is not None
 
 
 def test_an_adaptive_test_is_scored_anew_too(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
