@@ -92,6 +92,11 @@ class Post:
         os.killpg(self.worker.pid, signal.SIGKILL)
         self.worker.wait()
 
+    def stop_worker(self) -> None:
+        """Let the worker finish what it has in hand: the mail server may know of a mail before its sender noted it."""
+        if self.worker is not None:
+            end(self.worker)
+
     def knock(self) -> None:
         """What beat queues each minute."""
         for name in ("outbox.sweep", "outbox.take_back"):
@@ -134,8 +139,7 @@ def post(
         try:
             yield running
         finally:
-            if running.worker is not None:
-                end(running.worker)
+            running.stop_worker()
             controller.stop()
 
 
@@ -173,7 +177,8 @@ class Killer:
 
 
 def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome:
-    """Compare the mail server's record with ours, once every lease has run out."""
+    """Compare the mail server's record with ours, once the worker is done and every lease has run out."""
+    running.stop_worker()
     with db.Session() as session:
         outbox.take_back(session, now=datetime.now(UTC) + timedelta(hours=1))
         session.commit()
