@@ -11,6 +11,7 @@ from pro_tracker.models import (
     course as course,
     definition as definition,
     heartbeat as heartbeat,
+    interruption as interruption,
     link as link,
     message as message,
     rescoring as rescoring,

@@ -24,7 +24,7 @@ class Message(Base):
         UniqueConstraint("visit_id", "kind", "step", "channel"),
         Index("ix_message_due", "send_at", postgresql_where=DUE, sqlite_where=DUE),
         Index("ix_message_claimed", "lease_until", postgresql_where=CLAIMED, sqlite_where=CLAIMED),
-        CheckConstraint("kind IN ('reminder', 'fresh-link')", name="kind"),
+        CheckConstraint("kind IN ('reminder', 'snooze', 'fresh-link')", name="kind"),
         CheckConstraint("channel IN ('email', 'sms')", name="channel"),
         CheckConstraint("state IN ('planned', 'claimed', 'sent', 'failed', 'uncertain', 'ended')", name="state"),
         CheckConstraint("(state = 'claimed') = (lease_until IS NOT NULL)", name="lease"),
@@ -39,7 +39,7 @@ class Message(Base):
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
     kind: Mapped[str]
-    step: Mapped[int]  # a reminder's number from 0 in the protocol; a fresh link's running number
+    step: Mapped[int]  # a reminder's number from 0 in the protocol; running number of a fresh link or a snooze
     template: Mapped[str]
     channel: Mapped[str]
     local_on: Mapped[date]  # wall date and time in the subject's zone: the plan. send_at is what it resolves to.

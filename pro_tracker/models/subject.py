@@ -1,7 +1,7 @@
 """Subjects, and apart from them who they are: identity and contacts are encrypted per field."""
 
 import uuid
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -29,6 +29,7 @@ class Subject(Base):
     language: Mapped[str]  # of pages and messages: "en", "es"
     time_zone: Mapped[str]  # IANA name; where reminders' wall times are resolved
     preferred_channel: Mapped[str]
+    message_time: Mapped[time | None]  # the subject's own hour for messages, local; None: the protocol's
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     withdrawn_reason: Mapped[str | None]

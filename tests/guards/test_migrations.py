@@ -4,10 +4,16 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 
 import pro_tracker.models  # noqa: F401  registers every table
 from pro_tracker import db, migrate
+from pro_tracker.keyring import KeyRing
+from pro_tracker.models.link import Link
+from pro_tracker.models.message import Message
+from pro_tracker.services import links
+from tests.conftest import FIELD_KEYS
+from tests.faults.sending import add_due_messages
 
 both = pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
 
@@ -56,6 +62,23 @@ def test_each_migration_can_be_taken_back_alone(empty_database):
 
 
 @both
+def test_migrating_a_database_in_use_keeps_its_rows(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(3)
+    _link_each_message()
+
+    migrate.downgrade(engine, "0008")
+    migrate.upgrade(engine)
+    engine.dispose()
+
+    with db.Session() as session:
+        rows = select(Link.id).join(Message, Message.id == Link.message_id)
+        assert len(session.scalars(rows).all()) == 3
+
+
+@both
 def test_a_database_knows_whether_it_is_current(empty_database):
     engine = db.make_engine(empty_database)
     with engine.connect() as connection:
@@ -66,6 +89,13 @@ def test_a_database_knows_whether_it_is_current(empty_database):
     with engine.connect() as connection:
         assert migrate.is_current(connection)
     engine.dispose()
+
+
+def _link_each_message():
+    with db.Session() as session:
+        for message in session.scalars(select(Message)):
+            links.issue(session, message.visit_id, now=message.created_at, message_id=message.id)
+        session.commit()
 
 
 def _tables(engine):
