@@ -79,7 +79,7 @@ def baseline(session: Session, course: Course) -> Visit:
 
 
 @dataclass
-class Answering:
+class Answering(Provider):
     """A provider that gives one receipt, whatever it is handed."""
 
     receipt: Receipt
@@ -91,7 +91,7 @@ class Answering:
     def close(self) -> None: ...
 
 
-class Dying:
+class Dying(Provider):
     """A provider whose process dies: the message is handed over or not, and nobody comes back to tell."""
 
     name = "dying"

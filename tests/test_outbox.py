@@ -10,7 +10,7 @@ from pro_tracker import db
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.services import calls, outbox
 from tests.conftest import Clock
@@ -88,7 +88,7 @@ def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertai
 def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
     session: Session, clock: Clock, course: Course, post: Post
 ) -> None:
-    class Slow:
+    class Slow(Provider):
         name = "slow"
 
         def send(self, message: OutgoingMessage) -> Receipt:

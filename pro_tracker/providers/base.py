@@ -1,8 +1,9 @@
 """What every way out of the house must do: take one message and say truthfully what became of it."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -18,7 +19,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """One message to one address. `key` stays the same however often it is tried; `subject` and `html` are for mail."""
+    """One message to one address. `key` stays the same however often it is tried; `subject` and `html` are for mail.
+
+    `unsubscribe_url`: where one request without a page in between ends these mails (RFC 8058).
+    """
 
     key: uuid.UUID
     to: str
@@ -27,25 +31,53 @@ class OutgoingMessage:
     html: str
     language: str
     written_at: datetime
+    unsubscribe_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What came of it. `reply` is the other side's code and class without any address; `provider_id` its own id."""
+    """What came of it. `reply` is the other side's code and class without any address; `provider_id` its own id.
+
+    `about_provider`: it would have done so with any other message: it is down, silent, or refuses us. Such a failure
+    counts for the circuit, and with TRY_AGAIN not as one of the message's attempts.
+    `retry_after`: how long the other side asks to be left alone.
+    """
 
     outcome: Outcome
     reply: str | None = None
     provider_id: str | None = None
+    retry_after: timedelta | None = None
+    about_provider: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A hand-over to `to` that began at `since` and of which nobody knows what became, asked about at `now`.
+
+    `is_ours` says whether a text that the provider shows is that message's.
+    """
+
+    to: str
+    since: datetime
+    now: datetime
+    is_ours: Callable[[str], bool]
 
 
 class Provider(Protocol):
-    """One way out. `send` reports every failure in its receipt and raises nothing that it can foresee."""
+    """One way out. `send` and `find` report every failure in their receipt and raise nothing that they can foresee."""
 
     name: str
+    repeatable: bool = False  # the same key handed over twice is delivered once, so what is unknown may be sent again
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """Hand the message over, within `outbox.HAND_OVER`."""
         ...
+
+    def find(self, asked: Asked) -> Receipt | None:
+        """What became of a hand-over: ACCEPTED or REFUSED when the provider has it, TRY_AGAIN when it never got it and
+        never will, UNKNOWN when that cannot be said yet (ask again later). None: this provider can never be asked.
+        """
+        return None
 
     def close(self) -> None:
         """Let go of connections; sending again opens new ones."""

@@ -3,16 +3,17 @@
 import logging
 import re
 
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 
 LINK_TOKEN = re.compile(r"(/v/)[\w-]+")
 log = logging.getLogger(__name__)
 
 
-class ConsoleProvider:
+class ConsoleProvider(Provider):
     """Accepts everything and reaches nobody."""
 
     name = "console"
+    repeatable = True
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """Log the text; a token in a log would open the visit to whoever reads logs."""

@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pro_tracker.domain.errors import ProTrackerError
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONNECT_SECONDS = 10
@@ -35,7 +35,7 @@ class _Answered(Exception):
         self.code, self.text, self.about_us = code, text, about_us
 
 
-class SmtpProvider:
+class SmtpProvider(Provider):
     """Sends mail from one address through one server."""
 
     name = "smtp"

@@ -1,9 +1,9 @@
 """The made-up patients' letterbox: a provider that accepts every message and keeps the newest for its reader."""
 
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 
 
-class Postbox:
+class Postbox(Provider):
     """Mail and text messages end here during a simulation, so that nobody outside gets one."""
 
     name = "simulation"

@@ -1,0 +1,44 @@
+"""How many messages a second a provider takes from us, counted on the broker's Redis for all workers together."""
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from limits import RateLimitItemPerSecond
+from limits.storage import RedisStorage
+from limits.strategies import MovingWindowRateLimiter
+from redis import RedisError
+
+REDIS_SECONDS = 0.5  # counting must not take longer than what is counted
+REST_SECONDS = 30  # after Redis did not answer, so that not every message waits for it
+
+
+class SendingRates:
+    """One installation's rates, `per_second` by channel; a channel that is not named has none."""
+
+    def __init__(self, broker_url: str, per_second: Mapping[str, int]) -> None:
+        # The broker's address as Celery spells a unix socket, and as limits does.
+        url = broker_url.replace("redis+socket://", "redis+unix://", 1)
+        redis = RedisStorage(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+        # Never more than the rate in any second; a fixed window would let twice as many through across its edge.
+        self._limiter = MovingWindowRateLimiter(redis)
+        self._limits = {channel: RateLimitItemPerSecond(rate) for channel, rate in per_second.items()}
+        self._resting_until = 0.0
+
+    def wait(self, channel: str) -> timedelta:
+        """Zero, and a place is taken: send now. Else nothing is taken, and how long until one may be free.
+
+        With Redis away everything goes: a provider that gets too much says so itself, and a reminder that stays is the
+        greater harm.
+        """
+        limit = self._limits.get(channel)
+        if limit is None or time.monotonic() < self._resting_until:
+            return timedelta(0)
+        try:
+            if self._limiter.hit(limit, "sending", channel):
+                return timedelta(0)
+            free_at = self._limiter.get_window_stats(limit, "sending", channel).reset_time
+        except RedisError:
+            self._resting_until = time.monotonic() + REST_SECONDS
+            return timedelta(0)
+        return timedelta(seconds=min(max(free_at - time.time(), 0.01), 1))  # both clocks are this machine's
