@@ -14,6 +14,7 @@ from pro_tracker.models import (
     interruption as interruption,
     link as link,
     message as message,
+    provider_state as provider_state,
     rescoring as rescoring,
     response as response,
     site as site,
