@@ -1,6 +1,6 @@
 """The blueprint of the staff's pages, and the words and dates all their templates use."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint
@@ -27,6 +27,12 @@ def short_day(on: date) -> str:
     return str(format_date(on, "short"))
 
 
+@blueprint.app_template_filter("weekday")
+def weekday(on: date) -> str:
+    """A date with its day of the week: "Mon, Mar 2, 2026"."""
+    return f"{format_date(on, 'EEE')}, {day(on)}"
+
+
 @blueprint.app_template_filter("iso_day")
 def iso_day(text: str) -> str:
     """A stored ISO date as people read it."""
@@ -44,6 +50,12 @@ def local_moment(moment: datetime, time_zone: str) -> str:
     """Date and time of a moment where the subject is: "Mar 2, 2026, 3:00 PM"."""
     there = moment.astimezone(ZoneInfo(time_zone))
     return f"{day(there.date())}, {format_time(there.time(), 'short', rebase=False)}"
+
+
+@blueprint.app_template_filter("wall_time")
+def wall_time(at: time) -> str:
+    """A time of day as the reader writes it: "9:00 AM"."""
+    return str(format_time(at, "short", rebase=False))
 
 
 def event_title(visit: Visit, course: Course) -> str:

@@ -55,6 +55,18 @@ MESSAGE_STATES = {
     "uncertain": (_("May not have arrived"), "strong"),
     "ended": (_("No longer needed"), "quiet"),
 }
+MESSAGE_TEMPLATES = {
+    "invitation": _("invitation"),
+    "reminder": _("reminder"),
+    "last-reminder": _("last reminder"),
+    "fresh-link": _("new link"),
+}
+PLAN_CHANGES = {
+    "stays": (_("Stays"), "quiet"),
+    "moves": (_("Moves"), "accent"),
+    "goes": (_("Goes"), "strong"),
+    "comes": (_("Comes"), "accent"),
+}
 VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
     VisitStatus.PLANNED: (_("Planned"), "quiet"),
     VisitStatus.DUE: (_("Due"), "accent"),
@@ -69,6 +81,11 @@ def phone_number(address: str) -> str:
     """A stored number as people read it: +1 216-555-0123."""
     number = phonenumbers.parse(address)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def template_name(code: str) -> str:
+    """A message template in words; a clinic's own keeps its code."""
+    return str(MESSAGE_TEMPLATES.get(code, code))
 
 
 def told(messages: Sequence[Message]) -> list[Message]:

@@ -1,0 +1,68 @@
+"""Saving in two steps: a change that moves visits or messages is shown first, and saved by whoever has seen it.
+
+A change that moves nothing is saved at once.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import flash, redirect, request, url_for
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import plan_preview
+from pro_tracker.services.plan_preview import Difference
+from pro_tracker.web.session import db_session
+from pro_tracker.web.staff import current
+from pro_tracker.web.staff.current import Page
+
+SEEN, BACK = "seen_difference", "back_to_the_form"  # names of the preview's two buttons
+
+
+def save(
+    subject: Subject,
+    form: FlaskForm,
+    change: Callable[[datetime], object],
+    *,
+    told: str,
+    again: Callable[[], Page],
+) -> Page | Response:
+    """Do what a form asks for, once its difference was shown, and go back to the subject with the words `told`.
+
+    `change` gets the present and calls the service; it may run twice, the first time to be undone. `again` shows the
+    form as it was sent: when it holds errors, and when somebody comes back from the difference to change an entry.
+    """
+    if BACK in request.form or not form.validate():
+        return again()
+    subject_id, now = subject.id, clock.now()
+    difference = current.attempt(
+        form,
+        lambda: plan_preview.try_out(db_session(), subject_id, lambda: change(now), now=now, keep=_was_seen),
+    )
+    if difference is None:
+        return again()
+    if not _was_seen(difference):
+        return _show(current.subject(subject_id), difference)
+    flash(told)
+    return redirect(url_for("staff.subject", subject_id=subject_id), 303)
+
+
+def _was_seen(difference: Difference) -> bool:
+    """Whether there is nothing to see, or just this was seen: what others saved meanwhile is shown again."""
+    return difference.is_empty or request.form.get(SEEN) == difference.fingerprint
+
+
+def _show(subject: Subject, difference: Difference) -> Page:
+    names = ("csrf_token", SEEN, BACK)
+    carried = [(name, value) for name, values in request.form.lists() for value in values if name not in names]
+    return current.show(
+        "staff/preview.html",
+        subject,
+        difference=difference,
+        carried=carried,
+        changed_meanwhile=SEEN in request.form,
+        seen=SEEN,
+        back=BACK,
+    )
