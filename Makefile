@@ -54,7 +54,7 @@ faults: .venv/.dev assets ## Kill, freeze and cut off workers, broker and databa
 assets: $(BUILT) $(CATALOGUES) ## Style sheets, scripts and message catalogues
 
 lock: .venv/.dev ## Renew the pinned, hashed locks from pyproject.toml and package.json
-	@for set in 'run --extra demo' 'dev --extra demo --extra dev'; do \
+	@for set in 'run --extra demo --extra twilio' 'dev --extra demo --extra dev'; do \
 	  set -- $$set; name=$$1; shift; \
 	  UV_PYTHON_DOWNLOADS=never $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade) pyproject.toml "$$@" -o requirements/$$name.lock || exit 1; \
