@@ -75,7 +75,8 @@ class Contact(Base):
     __table_args__ = (
         UniqueConstraint("subject_id", "channel"),
         CheckConstraint("channel IN ('email', 'sms')", name="channel"),
-        CheckConstraint("state IN ('active', 'bounced', 'stopped')", name="state"),
+        CheckConstraint("state IN ('active', 'bounced', 'stopped', 'wrong-number')", name="state"),
+        CheckConstraint("state <> 'active' OR acknowledged_at IS NULL", name="acknowledged"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -85,6 +86,9 @@ class Contact(Base):
     address_hash: Mapped[bytes] = mapped_column(index=True)  # to find whose address bounced
     state: Mapped[str] = mapped_column(default="active")
     state_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When staff last corrected or reopened it: news from before are about what was, and count no more.
+    vouched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # staff saw that it is closed
 
     address = Encrypted()
 

@@ -15,7 +15,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.call import Call
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Consent, Contact, Identity, Subject
-from pro_tracker.services import audit, calls, courses, protocols, visits
+from pro_tracker.services import audit, calls, contacts, courses, protocols, visits
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment_facts import (
     EnrolmentFacts,
@@ -26,7 +26,7 @@ from pro_tracker.services.enrolment_facts import (
     usable_mobile,
 )
 
-__all__ = ["EnrolmentFacts", "Problem", "age_on", "check", "contact_hash", "enrol", "find_by_record_number", "withdraw"]
+__all__ = ["EnrolmentFacts", "Problem", "age_on", "check", "enrol", "find_by_record_number", "withdraw"]
 
 RECORD_NUMBER = "record-number"  # kinds of keyed look-up hashes; a contact's kind is its channel
 WITHDRAWN = "withdrawn"  # why a visit is void; the person's own words stay with the subject
@@ -83,11 +83,6 @@ def find_by_record_number(session: Session, record_number: str) -> Subject | Non
     number = unicodedata.normalize("NFC", record_number.strip())
     hashes = key_ring().lookup_hashes(number, RECORD_NUMBER)
     return session.scalar(select(Subject).join(Subject.identity).where(Identity.record_number_hash.in_(hashes)))
-
-
-def contact_hash(channel: str, address: str) -> bytes:
-    """The keyed hash under which an address is found again; letter case makes no difference."""
-    return key_ring().lookup_hash(address.casefold(), channel)
 
 
 def _add_subject(session: Session, facts: EnrolmentFacts, *, now: datetime) -> Subject:
@@ -155,13 +150,7 @@ def _identity(subject: Subject, facts: EnrolmentFacts) -> Identity:
 
 def _contacts(subject: Subject, facts: EnrolmentFacts, now: datetime) -> list[Contact]:
     usable = {"email": usable_email(facts.email), "sms": usable_mobile(facts.mobile)}
-    return [_contact(subject, channel, address, now) for channel, address in usable.items() if address]
-
-
-def _contact(subject: Subject, channel: str, address: str, now: datetime) -> Contact:
-    contact = Contact(subject_id=subject.id, channel=channel, address_hash=contact_hash(channel, address), state_at=now)
-    contact.address = address
-    return contact
+    return [contacts.new(subject.id, channel, address, now=now) for channel, address in usable.items() if address]
 
 
 def _consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Consent:

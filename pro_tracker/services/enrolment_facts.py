@@ -15,6 +15,10 @@ LANGUAGES = ("en", "es")  # of pages, messages and demonstration text packs
 CHANNELS = ("email", "sms")
 LONGEST_TEXT = 200
 OLDEST_YEARS = 120
+UNUSABLE = {
+    "email": "This is not a usable e-mail address. It looks like name@domain.example.",
+    "sms": "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +98,9 @@ def _birth_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[Problem]:
 
 def _contact_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
     if facts.email and usable_email(facts.email) is None:
-        yield Problem("email", "This is not a usable e-mail address. It looks like name@domain.example.")
+        yield Problem("email", UNUSABLE["email"])
     if facts.mobile and usable_mobile(facts.mobile) is None:
-        yield Problem(
-            "mobile", "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100."
-        )
+        yield Problem("mobile", UNUSABLE["sms"])
     if facts.preferred_channel == "email" and not facts.email:
         yield Problem("preferred_channel", "Messages by e-mail need an e-mail address.")
     if facts.preferred_channel == "sms" and not facts.mobile:
@@ -110,7 +112,7 @@ def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[
         yield Problem("sex", f"Sex must be one of {', '.join(SEXES)}.")
     if facts.language not in LANGUAGES:
         yield Problem("language", f"The language must be one of {', '.join(LANGUAGES)}.")
-    if facts.time_zone not in _time_zones():
+    if facts.time_zone not in time_zones():
         yield Problem("time_zone", "This is no time zone of the IANA list. It looks like America/New_York.")
     if facts.site_code not in sites:
         yield Problem("site_code", "There is no such site. Sites are listed in config/sites.yaml.")
@@ -139,6 +141,11 @@ def _plan_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
         yield Problem("planned_infusions", "The number of planned infusions must be from 1 to 100.")
 
 
+def usable_address(channel: str, text: str) -> str | None:
+    """The address in the form in which it is kept, None when no message can be sent to it on this channel."""
+    return usable_email(text) if channel == "email" else usable_mobile(text)
+
+
 def usable_email(text: str) -> str | None:
     """The address in its normal form, None when no mail can be sent to it by its form. Nothing is asked of the network.
 
@@ -162,10 +169,11 @@ def usable_mobile(text: str) -> str | None:
 
 
 @cache
-def _time_zones() -> frozenset[str]:
+def time_zones() -> frozenset[str]:
+    """Every name of the IANA list that this machine knows."""
     return frozenset(available_timezones())
 
 
 def _today(facts: EnrolmentFacts, now: datetime) -> date:
-    zone = ZoneInfo(facts.time_zone) if facts.time_zone in _time_zones() else None
+    zone = ZoneInfo(facts.time_zone) if facts.time_zone in time_zones() else None
     return now.astimezone(zone).date() if zone else (now + timedelta(hours=14)).date()

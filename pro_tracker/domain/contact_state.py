@@ -1,0 +1,31 @@
+"""What news about an address does to its channel. The same news in any order, any number of times, end the same."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+ACTIVE, STOPPED, BOUNCED, WRONG_NUMBER = "active", "stopped", "bounced", "wrong-number"
+CLOSED = (STOPPED, BOUNCED, WRONG_NUMBER)
+RANKS = {ACTIVE: 0, STOPPED: 0, BOUNCED: 1, WRONG_NUMBER: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether messages may go to an address, and since when."""
+
+    state: str
+    at: datetime
+
+
+def after(standing: Standing, news: Standing) -> Standing:
+    """What holds when both are known: the greater of two, so neither order nor repetition makes a difference.
+
+    Of STOP and START the later one counts. An address that bounced or belongs to somebody else stays closed whatever
+    comes from there; only staff open it again, who then write down a new standing.
+    """
+    return max(standing, news, key=_weight)
+
+
+def _weight(standing: Standing) -> tuple[int, float, bool]:
+    rank, moment = RANKS[standing.state], standing.at.timestamp()
+    # Of two bounces the first one tells since when. Of STOP and START at one moment STOP counts.
+    return rank, -moment if rank else moment, standing.state == STOPPED

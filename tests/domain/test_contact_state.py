@@ -1,0 +1,40 @@
+"""News about an address: whatever order they come in and however often, they end the same."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+
+from hypothesis import given, strategies as st
+
+from pro_tracker.domain.contact_state import Standing, after
+
+START = datetime(2026, 3, 6, 14, tzinfo=UTC)
+standings = st.builds(
+    Standing,
+    st.sampled_from(["active", "stopped", "bounced", "wrong-number"]),
+    st.integers(0, 4).map(lambda hours: START + timedelta(hours=hours)),
+)
+
+
+def at(hour: int, state: str) -> Standing:
+    return Standing(state, START + timedelta(hours=hour))
+
+
+@given(standings, st.lists(standings, max_size=5), st.data())
+def test_order_and_repetition_make_no_difference(first, news, data):
+    shuffled = data.draw(st.permutations([*news, *news]))
+
+    assert reduce(after, shuffled, first) == reduce(after, news, first)
+
+
+def test_of_stop_and_start_the_later_one_counts():
+    for news in itertools.permutations([at(1, "stopped"), at(2, "active"), at(3, "stopped")]):
+        assert reduce(after, news, at(0, "active")) == at(3, "stopped")
+    assert after(at(1, "stopped"), at(2, "active")) == at(2, "active")
+    assert after(at(1, "active"), at(1, "stopped")) == at(1, "stopped")
+
+
+def test_start_opens_no_address_that_bounced_or_is_somebody_elses():
+    assert after(at(1, "bounced"), at(2, "active")) == at(1, "bounced")
+    assert after(at(1, "wrong-number"), at(2, "active")) == at(1, "wrong-number")
+    assert after(at(2, "bounced"), at(1, "bounced")) == at(1, "bounced")
