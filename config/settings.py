@@ -1,9 +1,10 @@
 """Environment -> one frozen object. Only app, cli and worker read it; nothing else knows a variable's name."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pro_tracker.domain.errors import ProTrackerError
@@ -12,6 +13,12 @@ from pro_tracker.keyring import KeyRing
 PREFIX = "PRO_TRACKER_"
 DATABASE = ("database_url", "field_keys")
 SERVICE = (*DATABASE, "broker_url", "smtp_url", "base_url", "secret_key")
+# What each way of sending text messages needs beyond that.
+SMS = {
+    "console": (),
+    "twilio": ("twilio_account_sid", "twilio_auth_token", "twilio_from"),
+    "gateway": ("sms_gateway_url", "sms_gateway_token", "sms_gateway_secret"),
+}
 
 
 class MissingSettings(ProTrackerError):
@@ -37,6 +44,17 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     field_keys: SecretStr | None = None
     mail_from: str | None = None
+    ca_file: Path | None = None
+    smtp_per_second: int = Field(default=10, gt=0)
+    sms_provider: Literal["console", "twilio", "gateway"] = "console"
+    sms_per_second: int = Field(default=10, gt=0)
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_from: str | None = None
+    twilio_url: str = "https://api.twilio.com"
+    sms_gateway_url: str | None = None
+    sms_gateway_token: SecretStr | None = None
+    sms_gateway_secret: SecretStr | None = None
     sites_file: Path = Path(__file__).with_name("sites.yaml")
     data_folder: Path | None = None
     log_level: str = "INFO"
@@ -45,7 +63,7 @@ class Settings(BaseSettings):
     # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
     trusted_proxies: int = 0
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "sms_gateway_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
@@ -59,7 +77,14 @@ class Settings(BaseSettings):
             raise ValueError("must be a folder that is there")
         return value
 
-    @field_validator("base_url")
+    @field_validator("ca_file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("must be a file that is there")
+        return value
+
+    @field_validator("base_url", "twilio_url", "sms_gateway_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
@@ -97,6 +122,7 @@ def load_settings(*needed: str) -> Settings:
     except ValidationError as error:
         faults = (f"{_variable(str(fault['loc'][0]))} {_reason(fault['msg'])}" for fault in error.errors())
         raise InvalidSettings(f"{'; '.join(faults)}. See config/env.example.") from None
+    needed += SMS[settings.sms_provider] if "smtp_url" in needed else ()  # who sends mails sends text messages, too
     missing = [name for name in needed if getattr(settings, name) is None]
     if missing:
         raise MissingSettings(_missing_message(missing))

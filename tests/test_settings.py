@@ -53,3 +53,25 @@ def test_a_database_that_cannot_be_used_is_one_line_that_says_what_to_do(url: st
     assert ended.returncode == 1
     assert advice in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "missing"),
+    [
+        ("console", []),
+        ("twilio", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM"]),
+        ("gateway", ["SMS_GATEWAY_URL", "SMS_GATEWAY_TOKEN", "SMS_GATEWAY_SECRET"]),
+    ],
+)
+def test_the_way_of_sending_text_messages_says_what_else_is_needed(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, provider: str, missing: list[str]
+) -> None:
+    for name, value in {**environment, "PRO_TRACKER_SMS_PROVIDER": provider}.items():
+        monkeypatch.setenv(name, value)
+    if not missing:
+        load_settings(*SERVICE)
+        return
+    with pytest.raises(MissingSettings) as refused:
+        load_settings(*SERVICE)
+    assert all(f"PRO_TRACKER_{name}" in str(refused.value) for name in missing)
+    load_settings(*DATABASE)  # a command that sends nothing runs all the same
