@@ -1,16 +1,16 @@
-"""The call list: what needs a person."""
+"""The call list: what needs a person, and each attempt to reach one."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt, UtcDateTime
+from pro_tracker.db import Base, BigInt, Encrypted, UtcDateTime, encrypted_cell
 
 
 class Call(Base):
-    """One reason to call a subject about one visit, open until somebody closes it or the visit is answered.
+    """One reason to call a subject about one visit, open until nobody needs to call any more.
 
     An alert comes with the answers, and stays until the subject was reached. Which answer it was stands with them only.
     """
@@ -22,11 +22,12 @@ class Call(Base):
             "reason IN ('no-contact', 'all-reminders-sent', 'send-failed', 'send-uncertain', 'alert')", name="reason"
         ),
         CheckConstraint(
-            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'answered', "
+            "outcome IN ('reached', 'wrong-number', 'refused', 'too-ill', 'language', 'not-reached', 'answered', "
             "'no-longer-wanted')",
             name="outcome",
         ),
         CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", name="closed"),
+        CheckConstraint("(caller_id IS NULL) = (calling_until IS NULL)", name="caller"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -34,6 +35,37 @@ class Call(Base):
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
     reason: Mapped[str]
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    call_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not before; None: as soon as somebody can
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who says "I am calling" ...
+    calling_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # ... which holds up to here
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[str | None]
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who closed it; None: the service itself
+
+
+class CallAttempt(Base):
+    """One time that somebody called, and what came of it."""
+
+    __tablename__ = "call_attempt"
+    __table_args__ = (
+        UniqueConstraint("call_id", "number"),  # two people who note their calls at once see each other
+        CheckConstraint("number >= 1", name="number"),
+        CheckConstraint(
+            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'language')",
+            name="outcome",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    call_id: Mapped[int] = mapped_column(ForeignKey("call.id"))
+    number: Mapped[int]  # from 1 for each call
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    outcome: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # None: a command or the simulation
+    call_back_on: Mapped[date | None]  # when to try again, local to the subject
+    note_cell: Mapped[bytes | None] = encrypted_cell(optional=True)
+
+    note = Encrypted()
+
+    def encryption_row(self) -> str:
+        return f"{self.call_id}.{self.number}"

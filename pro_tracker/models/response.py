@@ -21,6 +21,7 @@ class QuestionnaireResponse(Base):
             "status IN ('in-progress', 'completed', 'amended', 'entered-in-error', 'stopped')", name="status"
         ),
         CheckConstraint("mode IN ('self-web', 'telephone', 'clinic')", name="mode"),
+        CheckConstraint("taken_by_id IS NULL OR mode <> 'self-web'", name="taken_by"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -34,6 +35,7 @@ class QuestionnaireResponse(Base):
     status: Mapped[str]
     answers: Mapped[dict[str, int | None]] = mapped_column(Json)  # link_id -> code of the option chosen; None: skipped
     mode: Mapped[str]
+    taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # whoever asked on the telephone
     authored_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -17,6 +17,7 @@ class Subject(Base):
     __table_args__ = (
         CheckConstraint("sex IN ('female', 'male', 'other', 'unknown')", name="sex"),
         CheckConstraint("preferred_channel IN ('email', 'sms')", name="preferred_channel"),
+        CheckConstraint("best_call_time IN ('morning', 'midday', 'afternoon', 'evening')", name="best_call_time"),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_reason IS NULL)", name="withdrawn"),
     )
 
@@ -30,6 +31,7 @@ class Subject(Base):
     time_zone: Mapped[str]  # IANA name; where reminders' wall times are resolved
     preferred_channel: Mapped[str]
     message_time: Mapped[time | None]  # the subject's own hour for messages, local; None: the protocol's
+    best_call_time: Mapped[str | None]  # one of domain.calling.TIMES, as the subject said
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     withdrawn_reason: Mapped[str | None]

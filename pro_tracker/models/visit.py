@@ -37,7 +37,8 @@ class Visit(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # first answer saved
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # no longer wanted: withdrawal, a new course
-    void_reason: Mapped[str | None]
+    void_reason: Mapped[str | None]  # like missed_reason one of domain.unanswered.REASONS
+    missed_reason: Mapped[str | None]  # why its window closed without answers; set once that is so
     failed_checks: Mapped[int] = mapped_column(default=0)  # wrong birth dates since the last right one
     locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

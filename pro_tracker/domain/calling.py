@@ -1,0 +1,54 @@
+"""When somebody calls a subject again, and when nobody does any more. Pure: outcomes and times, no tables."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from pro_tracker.domain.wall_time import moment
+
+# What a caller may say came of it.
+OUTCOMES = ("reached", "voicemail", "no-answer", "wrong-number", "refused", "too-ill", "language")
+MISSED = frozenset({"voicemail", "no-answer"})  # somebody tries again
+NO_MORE_ASKED = frozenset({"refused", "too-ill"})  # no reminder follows
+NOT_REACHED = "not-reached"  # what a call is closed with after the last try
+# What subjects say is the best time to call them: from, until, by their own clock.
+TIMES = {
+    "morning": (time(8), time(11)),
+    "midday": (time(11), time(14)),
+    "afternoon": (time(14), time(17)),
+    "evening": (time(17), time(21)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """A protocol's rule: so many attempts about one visit at most, so many days after one that missed."""
+
+    most: int
+    again_days: int
+
+
+def ends_with(outcome: str, *, tried: int, tries: Tries, call_back: bool) -> str | None:
+    """What the call is closed with after an attempt that came to `outcome`, the visit's `tried`-th; None: it stays.
+
+    Whoever was spoken with and named a day for the next call stays on the list; a day set after a miss does not make
+    the number of attempts any greater.
+    """
+    if outcome in MISSED:
+        return NOT_REACHED if tried >= tries.most else None
+    return None if call_back else outcome
+
+
+def again_at(now: datetime, *, on: date | None, best_time: str | None, zone: str, tries: Tries) -> datetime:
+    """Not before when to call again: on the day agreed, from the time the subject likes best, else after some days."""
+    if on is None:
+        return now + timedelta(days=tries.again_days)
+    return moment(on, TIMES[best_time or "morning"][0], zone)
+
+
+def is_good_time(now: datetime, best_time: str | None, zone: str) -> bool:
+    """Whether the subject's clock stands within the time that suits them best."""
+    if best_time is None:
+        return False
+    start, end = TIMES[best_time]
+    return start <= now.astimezone(ZoneInfo(zone)).time() < end

@@ -1,0 +1,148 @@
+"""Did we ask? Every message to a subject with what became of it, every visit's end, and who changed what.
+
+Reads only, in a fixed number of statements. Claims leave no trace of their own: a message is claimed for its attempts.
+"""
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.account import Account
+from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.course import Course
+from pro_tracker.models.interruption import Snooze
+from pro_tracker.models.link import Link
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+
+OPENED = "identity.confirm"  # the birth date was right: a link that was only fetched was not opened by anybody
+NO_CHANGES = ("identity.", "subject.view", "ledger.")  # of the audit trail: what was looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message. `opened_at`: when somebody who knew the birth date first came by its link."""
+
+    message: Message
+    attempts: Sequence[Attempt]
+    opened_at: datetime | None
+
+    @property
+    def claimed_at(self) -> datetime | None:
+        """When it was first taken to be sent."""
+        return self.attempts[0].started_at if self.attempts else None
+
+    @property
+    def why_not(self) -> str | None:
+        """The code of why it was not sent, or the provider's reply; None for one that was, or still will be."""
+        return self.message.end_reason or self.message.failure
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One visit with its messages in the order of sending."""
+
+    visit: Visit
+    course: Course
+    entries: Sequence[Entry]
+    snoozes: Sequence[Snooze]
+
+    @property
+    def sent(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.message.sent_at is not None]
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """When the first of its links was opened."""
+        return min((entry.opened_at for entry in self.entries if entry.opened_at), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of the subject's data. `account`: who of the staff, None for the patient, the service or a command."""
+
+    at: datetime
+    actor_kind: str
+    account: Account | None
+    action: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that was asked of a subject, visit by visit, and the changes, newest first."""
+
+    subject: Subject
+    askings: Sequence[Asking]
+    changes: Sequence[Change]
+
+
+def ledger(session: Session, subject: Subject) -> Ledger:
+    """The ledger of this subject; whether it may be seen is the caller's to ask."""
+    visits = select(Visit, Course).join(Course, Course.id == Visit.course_id).where(Visit.subject_id == subject.id)
+    entries = _entries(session, subject.id)
+    snoozes = _grouped(session.scalars(_of_visits(select(Snooze), Snooze, subject.id).order_by(Snooze.id)), "visit_id")
+    askings = [
+        Asking(visit, course, entries.get(visit.id, ()), snoozes.get(visit.id, ()))
+        for visit, course in session.execute(visits.order_by(Visit.opens_at, Visit.visit_number))
+    ]
+    return Ledger(subject, askings, _changes(session, subject.id))
+
+
+def _entries(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Entry]]:
+    messages = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
+    attempts = select(Attempt).join(Message, Message.id == Attempt.message_id).where(Message.subject_id == subject_id)
+    tried = _grouped(session.scalars(attempts.order_by(Attempt.message_id, Attempt.number)), "message_id")
+    opened = _opened(session, subject_id)
+    found: dict[int, list[Entry]] = defaultdict(list)
+    for message in session.scalars(messages):
+        found[message.visit_id].append(Entry(message, tried.get(message.id, ()), opened.get(message.id)))
+    return found
+
+
+def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
+    """Message id -> when its link was first opened."""
+    confirmed = select(AuditEvent.actor_id, func.min(AuditEvent.at)).where(
+        AuditEvent.subject_id == subject_id, AuditEvent.action == OPENED, AuditEvent.actor_kind == "patient"
+    )
+    opened_at = dict(session.execute(confirmed.group_by(AuditEvent.actor_id)).all())
+    links = _of_visits(select(Link.id, Link.message_id), Link, subject_id).where(Link.message_id.is_not(None))
+    found: dict[int, datetime] = {}
+    for link_id, message_id in session.execute(links):
+        if at := opened_at.get(str(link_id)):
+            moment = datetime.fromisoformat(at)
+            found[message_id] = min(found.get(message_id, moment), moment)
+    return found
+
+
+def _changes(session: Session, subject_id: uuid.UUID) -> Sequence[Change]:
+    looked = or_(*(AuditEvent.action.startswith(start, autoescape=True) for start in NO_CHANGES))
+    rows = select(AuditEvent).where(AuditEvent.subject_id == subject_id, ~looked).order_by(AuditEvent.id.desc())
+    events = session.scalars(rows).all()
+    ids = {int(event.actor_id) for event in events if event.actor_kind == "account"}
+    accounts = {each.id: each for each in session.scalars(select(Account).where(Account.id.in_(ids)))} if ids else {}
+    return [_change(event, accounts) for event in events]
+
+
+def _change(event: AuditEvent, accounts: Mapping[int, Account]) -> Change:
+    account = accounts.get(int(event.actor_id)) if event.actor_kind == "account" else None
+    return Change(datetime.fromisoformat(event.at), event.actor_kind, account, event.action, json.loads(event.detail))
+
+
+def _of_visits(rows: Any, table: Any, subject_id: uuid.UUID) -> Any:
+    return rows.join(Visit, Visit.id == table.visit_id).where(Visit.subject_id == subject_id)
+
+
+def _grouped(rows: Iterable[Any], key: str) -> Mapping[int, Sequence[Any]]:
+    found: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[getattr(row, key)].append(row)
+    return found

@@ -1,0 +1,35 @@
+"""Did we ask her? A subject's ledger as a page and as a CSV file."""
+
+import io
+import uuid
+
+from flask import Response, make_response
+
+from pro_tracker import clock
+from pro_tracker.services import audit, ledger as ledgers, ledger_file
+from pro_tracker.web import access
+from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.staff import current, ledger_words
+from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.current import Page
+
+
+@blueprint.get("/subjects/<uuid:subject_id>/ledger")
+@access.staff("coordinator", "clinician")
+def ledger(subject_id: uuid.UUID) -> Page:
+    subject = current.subject(subject_id)
+    return current.show("staff/ledger.html", subject, ledger=ledgers.ledger(db_session(), subject), say=ledger_words)
+
+
+@blueprint.get("/subjects/<uuid:subject_id>/ledger.csv")
+@access.staff("coordinator", "clinician")
+def download_ledger(subject_id: uuid.UUID) -> Response:
+    subject = current.subject(subject_id)
+    text = io.StringIO(newline="")
+    ledger_file.write(ledgers.ledger(db_session(), subject), text)
+    audit.record(db_session(), access.actor(), "ledger.export", now=clock.now(), subject_id=subject.id)
+    commit()
+    response = make_response(text.getvalue())
+    response.mimetype = "text/csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="ledger-{subject.study_code}.csv"'
+    return response

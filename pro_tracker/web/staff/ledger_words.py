@@ -1,0 +1,78 @@
+"""The ledger in words: whether somebody was asked, in one sentence; codes of reasons and changes as people say them."""
+
+from datetime import datetime
+
+from flask_babel import gettext as _, lazy_gettext, ngettext
+
+from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.services.ledger import Asking, Change, Entry
+from pro_tracker.web.staff import words
+
+KINDS = {
+    "reminder": lazy_gettext("Step %(number)s"),
+    "snooze": lazy_gettext("Asked to come back"),
+    "fresh-link": lazy_gettext("New link, on request"),
+}
+# Why a message was not sent. What is not here is the provider's own reply and shown as it is.
+WHY_NOT = {
+    "answered": lazy_gettext("answered before"),
+    "withdrawn": lazy_gettext("the patient withdrew"),
+    "window-closed": lazy_gettext("the time to answer was over"),
+    "superseded": lazy_gettext("a later message took its place"),
+    "no-contact": lazy_gettext("no usable address on this channel"),
+    "re-planned": lazy_gettext("the plan changed"),
+    "new-course": lazy_gettext("a new course began"),
+    "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
+}
+ACTORS = {
+    "patient": lazy_gettext("the patient"),
+    "service": lazy_gettext("the service"),
+    "command": lazy_gettext("a command of the operator"),
+}
+CHANGES = {
+    "call.close": lazy_gettext("Call recorded"),
+    "course.end": lazy_gettext("Course ended"),
+    "course.plan": lazy_gettext("Plan of the course changed"),
+    "course.start": lazy_gettext("Course started"),
+    "infusion.record": lazy_gettext("Infusion recorded"),
+    "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),
+    "link.request": lazy_gettext("New link asked for"),
+    "link.revoke": lazy_gettext("Links ended"),
+    "subject.enrol": lazy_gettext("Enrolled"),
+    "subject.withdraw": lazy_gettext("Withdrawn"),
+    "visit.complete": lazy_gettext("Answers sent"),
+}
+
+
+def asked(asking: Asking, now: datetime, day: str) -> str:
+    """Whether she was asked, and what came of it. `day`: when she was asked first, in words."""
+    times = len(asking.sent)
+    if not times:
+        return _("Not asked yet.") if visit_status(asking.visit, now) is VisitStatus.PLANNED else _("Not asked.")
+    return ngettext("Asked once, on %(day)s.", "Asked %(num)s times, first on %(day)s.", times, day=day)
+
+
+def state(entry: Entry) -> tuple[str, str]:
+    """Where a message stands, and the kind of tag to show it in."""
+    return words.MESSAGE_STATES[entry.message.state]
+
+
+def why_not(entry: Entry) -> str:
+    """Why it was not sent, in words; nothing for one that was."""
+    code = entry.why_not
+    return str(WHY_NOT.get(code, code)) if code else ""
+
+
+def kind(entry: Entry) -> str:
+    """What kind of message it is; steps count from 1 for people."""
+    return str(KINDS[entry.message.kind]) % {"number": entry.message.step + 1}
+
+
+def who(change: Change) -> str:
+    """Who made a change."""
+    return change.account.display_name if change.account else str(ACTORS.get(change.actor_kind, change.actor_kind))
+
+
+def what(change: Change) -> str:
+    """What was changed; an action without words of its own is shown by its code, never left out."""
+    return str(CHANGES.get(change.action, change.action))

@@ -1,0 +1,149 @@
+"""The ledger: did we ask her, what became of each message, and who changed what."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.models.course import Course
+from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.services import enrolment, ledger
+from tests.conftest import Clock
+from tests.outgoing import Post, add_baseline, at, baseline
+from tests.patients import answer, give_birth_date
+from tests.schedule import COORDINATOR
+from tests.staff import add_account, sign_in
+
+LINK = re.compile(r"/v/[\w-]+")
+
+
+@pytest.fixture
+def address(session: Session, client: FlaskClient, course: Course) -> str:
+    """The ledger's page, for the clinician who has signed in."""
+    add_account(session, "clinician")
+    session.commit()
+    sign_in(client, "clinician@clinic.example")
+    return f"/subjects/{course.subject_id}/ledger"
+
+
+def read(client: FlaskClient, address: str) -> str:
+    """The page's text, with every run of spaces as one."""
+    return " ".join(client.get(address).text.split())
+
+
+def rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(client.get(f"{address}.csv").text)))
+
+
+def open_newest_link(post: Post, patient: FlaskClient) -> None:
+    link = LINK.search(post.server.accepted[-1].text)
+    assert link
+    page = patient.get(link[0], follow_redirects=True)
+    answer(patient, give_birth_date(patient, page), 2)
+
+
+def test_before_anything_was_sent_it_says_so_and_when_it_will_be(client: FlaskClient, address: str) -> None:
+    page = read(client, address)
+    assert "Not asked." in page
+    assert "Mar 6, 2026, 9:00 AM" in page
+    steps = [(row["KIND"], row["STEP"], row["PLANNED_FOR"], row["STATE"]) for row in rows(client, address)]
+    assert steps == [
+        ("reminder", "0", "2026-03-06T09:00", "planned"),
+        ("reminder", "1", "2026-03-09T09:00", "planned"),
+        ("reminder", "2", "2026-03-13T09:00", "planned"),
+        ("reminder", "3", "2026-03-18T09:00", "planned"),
+    ]
+
+
+def test_a_message_can_be_followed_from_plan_to_answer(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: Post, clock: Clock
+) -> None:
+    clock.set(at(3, 6, 9, 1))
+    assert post.sweep() == ["sent"]
+    clock.set(at(3, 6, 12, 30))
+    open_newest_link(post, another_client())
+    assert "Asked once, on Mar 6, 2026, 9:01 AM." in read(client, address)
+    first = rows(client, address)[0]
+    assert first["CLAIMED_AT"] == first["ACCEPTED_AT"] == "2026-03-06T09:01:00-05:00"
+    assert first["OPENED_AT"] == first["STARTED_AT"] == "2026-03-06T12:30:00-05:00"
+    assert (first["STATE"], first["ATTEMPTS"], first["PROVIDER"], first["FINISHED_AT"]) == ("sent", "1", "smtp", "")
+
+
+def test_a_link_that_a_mail_scanner_fetched_was_opened_by_nobody(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: Post
+) -> None:
+    post.sweep()
+    link = LINK.search(post.server.accepted[-1].text)
+    assert link
+    another_client().get(link[0], follow_redirects=True)
+    assert rows(client, address)[0]["OPENED_AT"] == ""
+
+
+def test_a_message_that_was_not_sent_says_why(
+    client: FlaskClient, address: str, session: Session, course: Course, post: Post, clock: Clock
+) -> None:
+    subject = session.get_one(Subject, course.subject_id)
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=clock.now)
+    session.commit()
+    assert {row["WHY_NOT"] for row in rows(client, address)} == {"withdrawn"}
+    page = read(client, address)
+    assert "the patient withdrew" in page
+    assert "moved away" not in page  # her own words stay on her page
+
+
+def test_changes_name_who_made_them(client: FlaskClient, address: str, session: Session, course: Course) -> None:
+    page = read(client, address)
+    assert re.search(r"a command of the operator</td><td>Enrolled", page)
+
+
+def test_nobody_of_another_site_sees_it(client: FlaskClient, session: Session, course: Course) -> None:
+    add_account(session, "coordinator", "south", email="south@clinic.example")
+    session.commit()
+    sign_in(client, "south@clinic.example")
+    assert client.get(f"/subjects/{course.subject_id}/ledger").status_code == 404
+    assert client.get(f"/subjects/{course.subject_id}/ledger.csv").status_code == 404
+
+
+def test_the_file_names_nobody(client: FlaskClient, address: str, session: Session, course: Course) -> None:
+    text = client.get(f"{address}.csv").text
+    subject = session.get_one(Subject, course.subject_id)
+    named = (subject.identity.family_name, subject.identity.record_number, *(_addresses(session, subject)))
+    assert subject.study_code in text
+    assert not [each for each in named if each in text]
+
+
+def test_a_long_history_takes_no_more_statements(session: Session, clock: Clock, post: Post) -> None:
+    course = add_baseline(session, clock)
+    subject = session.get_one(Subject, course.subject_id)
+    short = _statements(session, subject)
+    for day in (6, 9, 13):
+        clock.set(at(3, day, 9))
+        post.sweep()
+    assert baseline(session, course).id
+    assert _statements(session, session.get_one(Subject, course.subject_id)) == short
+
+
+def _statements(session: Session, subject: Subject) -> int:
+    session.refresh(subject)
+    counted: list[str] = []
+    engine = db.Session.kw["bind"]
+
+    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        counted.append(statement)
+
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        ledger.ledger(session, subject)
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+    return len(counted)
+
+
+def _addresses(session: Session, subject: Subject) -> list[str]:
+    return [contact.address for contact in session.query(Contact).where(Contact.subject_id == subject.id)]
