@@ -1,6 +1,17 @@
 """The staff's pages: who needs me now, patients, treatment, trends, calls, accounts."""
 
-from pro_tracker.web.staff import accounts, calls, course, enrolment, home, infusions, instruments, subjects, visits
+from pro_tracker.web.staff import (
+    accounts,
+    calls,
+    course,
+    enrolment,
+    home,
+    infusions,
+    instruments,
+    ledger,
+    subjects,
+    visits,
+)
 from pro_tracker.web.staff.blueprint import blueprint
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "home",
     "infusions",
     "instruments",
+    "ledger",
     "subjects",
     "visits",
 ]
