@@ -11,8 +11,23 @@ from typing import Literal
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.instrument import ChangeRule, Scale
 
-Anchor = Literal["first-infusion", "last-infusion"]
-ChannelChoice = Literal["preferred", "other"]
+Anchor = Literal["enrolment", "course-start", "first-infusion", "last-infusion", "by-hand"]
+ChannelChoice = Literal["preferred", "other", "both"]
+CountsFrom = Literal["opening", "due"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderStep:
+    """One message to an unanswered visit, `day` days after it opened or, also negative, after its due day.
+
+    "other" is the channel that is not preferred. Numbers count from 0 in each event.
+    """
+
+    number: int
+    day: int
+    channel: ChannelChoice
+    template: str
+    counts_from: CountsFrom = "opening"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,7 @@ class StudyEvent:
     """One point in a course at which a battery is answered. Days count from the anchor date, local to the subject.
 
     The window opens at the protocol's opening time and closes at the end of its last day. `titles`: language -> name.
+    `reminders`: its own steps; empty: the protocol's.
     """
 
     code: str
@@ -30,6 +46,7 @@ class StudyEvent:
     due_day: int
     closes_day: int
     battery: tuple[str, ...]
+    reminders: tuple[ReminderStep, ...] = ()
 
     @property
     def title(self) -> str:
@@ -42,16 +59,6 @@ class StudyEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class ReminderStep:
-    """One message to an unanswered visit, `day` days after opening. "other" is the channel that is not preferred."""
-
-    number: int
-    day: int
-    channel: ChannelChoice
-    template: str
-
-
-@dataclass(frozen=True, slots=True)
 class ResponsePlan:
     """Who acts on an instrument's alerts, how many hours after the answer at the latest, and where they are reached."""
 
@@ -61,11 +68,26 @@ class ResponsePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRule:
+    """How often people call about one visit at most, and how many days after a try that missed.
+
+    `severity`: "instrument.scale" whose baseline score says who is called first of those whose visits close together;
+    empty: the first scale of the first event.
+    """
+
+    max_attempts: int = 5
+    again_days: int = 2
+    severity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """One released version of a study's schedule. Times are wall times in the subject's zone, durations are days.
 
     A course is over after `planned_infusions`, or `course_idle_days` without one; an infusion more than
     `course_gap_days` after the one before belongs to a new course. Messages leave from `quiet_until` to `quiet_from`.
+    After an infusion they wait until the morning `hold_days` later; "not today" may mean any of `snooze_days`.
+    A window does not close on answers being given: these may be sent for up to `grace_hours` more.
     `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
     `change_rules`: "instrument.scale" -> the size of change that matters in this study, in place of the instrument's.
     `offline_forms`: adaptive test -> the fixed form to use when the phone is offline, since items are chosen here.
@@ -86,6 +108,10 @@ class Protocol:
     quiet_from: time
     quiet_until: time
     prorate: bool = False
+    hold_days: int = 1
+    snooze_days: tuple[int, ...] = (1, 3)
+    grace_hours: int = 24
+    calls: CallRule = CallRule()
     response_plans: Mapping[str, ResponsePlan] = field(default_factory=dict, hash=False)
     change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
     offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -96,6 +122,10 @@ class Protocol:
             if event.code == code:
                 return event
         raise NotFound(f"Protocol {self.code} has no study event {code[:60]!r}.")
+
+    def reminders_at(self, event_code: str) -> tuple[ReminderStep, ...]:
+        """The steps of this event's visits; raises as `event`."""
+        return self.event(event_code).reminders or self.reminders
 
     def plans_at(self, event_code: str) -> tuple[ResponsePlan, ...]:
         """What the clinic does about answers of this event that need a person the same day; raises as `event`."""

@@ -1,14 +1,22 @@
-"""Visit window -> moments to send; the channel of each, quiet hours, when to try again. Pure functions."""
+"""Visit window -> moments to send, and their channels, under quiet hours and holds; when to try again. Pure."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import zip_longest
+from typing import Literal
 
-from pro_tracker.domain.protocol import Protocol, ReminderStep
+from pro_tracker.domain.protocol import ChannelChoice, Protocol, ReminderStep
 from pro_tracker.domain.visit_windows import Window
-from pro_tracker.domain.wall_time import days_later, local, moment
+from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
+
+Kind = Literal["reminder", "snooze"]
+HoldReason = Literal["infusion", "pause", "snooze"]
 
 CHANNELS = ("email", "sms")
+SNOOZE = "snooze"  # kind and template of the message that comes back after "not today"
+NO_END = datetime(9999, 1, 1, tzinfo=UTC)  # "not before this" while nobody knows when a hold ends
+LAST_CALL = timedelta(minutes=30)  # an own hour ends this long before the quiet hours: in a queue it would miss them
 ATTEMPTS = 5
 # Six times longer each time: 1 minute, 6, 36 minutes, 3.6 hours. A blip costs a minute and a night's outage is outlived
 # together with the steps that follow.
@@ -17,39 +25,125 @@ RETRY_FACTOR = 6
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedSend:
-    """One step of one visit: the wall date and time it is planned for, and the UTC moment these resolve to."""
+class Hold:
+    """Nothing may leave from `from_at` until just before `until_at` (UTC); None: no end is known."""
 
-    step: ReminderStep
+    from_at: datetime
+    until_at: datetime | None
+    reason: HoldReason
+
+    def holds(self, at: datetime) -> bool:
+        return self.from_at <= at and (self.until_at is None or at < self.until_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What of a subject decides when and on which channels messages go.
+
+    `zone`: IANA name. `usable`: channels with a working contact. `message_time`: the subject's own hour, else None.
+    """
+
+    zone: str
+    preferred_channel: str
+    usable: frozenset[str]
+    message_time: time | None = None
+    holds: tuple[Hold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The patient said "not today" about a visit at `asked_at`, and is asked again on `until_on` (local)."""
+
+    asked_at: datetime
+    until_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSend:
+    """One message of one visit: `step` is the number of its reminder step or of its snooze, from 0.
+
+    `local_on` and `local_time` are what the subject's clocks show at `send_at` (UTC).
+    """
+
+    kind: Kind
+    step: int
+    template: str
+    channel: str
     local_on: date
     local_time: time
     send_at: datetime
 
 
-def reminder_times(protocol: Protocol, window: Window, planned_at: datetime, zone: str) -> list[PlannedSend]:
-    """When each step is to be sent to a subject in `zone`; steps past closing are left out.
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A message before quiet hours, holds and its neighbours are asked."""
 
-    Days count from the later of opening and planning, so that a visit entered late gets one message and no flood.
+    at: datetime
+    kind: Kind
+    step: int
+    template: str
+    channel: ChannelChoice
+
+
+def reminder_times(
+    protocol: Protocol,
+    event_code: str,
+    window: Window,
+    planned_at: datetime,
+    recipient: Recipient,
+    snoozes: Sequence[Snoozed] = (),
+) -> list[PlannedSend]:
+    """When each message about a visit leaves, in this order; raises NotFound for an unknown event.
+
+    Nothing leaves before opening, planning, or from closing on. What quiet hours or a hold bar goes at the subject's
+    hour on the first day after them, and of several that come to one local day the newest alone goes. `snoozes` in the
+    order they were asked for.
     """
-    start = local(max(window.opens_at, planned_at), zone)
-    sends = [_planned_send(protocol, step, start, zone) for step in protocol.reminders]
-    return [send for send in sends if send.send_at < window.closes_at]
+    start = max(window.opens_at, planned_at)
+    held = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
+    wishes = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
+    by_day: dict[date, tuple[datetime, _Wish]] = {}
+    for wish in sorted(wishes, key=lambda each: (each.at, each.kind == SNOOZE, each.step)):
+        send_at = _leaves_at(protocol, max(wish.at, start), held)
+        by_day[local_date(send_at, recipient.zone)] = send_at, wish
+    sends = (_planned(*found, recipient) for found in by_day.values() if found[0] < window.closes_at)
+    return [send for each in sends for send in each]
 
 
-def next_allowed(protocol: Protocol, now: datetime, zone: str) -> datetime:
-    """`now` when messages may leave, else the end of the quiet hours."""
-    here = local(now, zone)
-    if protocol.quiet_until <= here.time() < protocol.quiet_from:
-        return now
-    day = here.date() if here.time() < protocol.quiet_until else days_later(here.date(), 1)
-    return moment(day, protocol.quiet_until, zone)
+def next_allowed(protocol: Protocol, now: datetime, recipient: Recipient) -> datetime:
+    """`now` when messages may leave, else the end of the quiet hours, or the subject's hour after a hold.
+
+    NO_END while a hold has no known end.
+    """
+    at = now
+    while at < NO_END and (later := _barred_until(protocol, at, recipient)) is not None:
+        at = later
+    return at
 
 
-def channel_for(step: ReminderStep, preferred: str, usable: Collection[str]) -> str | None:
-    """The channel of a step given the subject's usable ones; the only one there is stands in for the one wanted."""
-    others = [channel for channel in CHANNELS if channel != preferred]
-    order = [preferred, *others] if step.channel == "preferred" else [*others, preferred]
-    return next((channel for channel in order if channel in usable), None)
+def snooze_holds(snoozes: Sequence[Snoozed], zone: str) -> tuple[Hold, ...]:
+    """What "not today" holds back of its visit: everything until the day begins; a later one takes the place of it."""
+    holds = []
+    for snooze, replaced_at in _until_replaced(snoozes):
+        end = min(moment(snooze.until_on, time.min, zone), replaced_at)
+        holds.append(Hold(snooze.asked_at, end, "snooze"))
+    return tuple(holds)
+
+
+def message_time(protocol: Protocol, recipient: Recipient) -> time:
+    """The wall time at which this subject gets messages: their own hour, kept out of the quiet hours."""
+    if recipient.message_time is None:
+        return protocol.reminder_time
+    last = (datetime.combine(date.min, protocol.quiet_from) - LAST_CALL).time()
+    return max(protocol.quiet_until, min(recipient.message_time, last))
+
+
+def channels_for(choice: ChannelChoice, recipient: Recipient) -> tuple[str, ...]:
+    """The channels of a step; the only usable one stands in for the one wanted. Empty when there is none."""
+    first = recipient.preferred_channel
+    order = [first, *(channel for channel in CHANNELS if channel != first)]
+    usable = [channel for channel in (reversed(order) if choice == "other" else order) if channel in recipient.usable]
+    return tuple(usable if choice == "both" else usable[:1])
 
 
 def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
@@ -63,16 +157,58 @@ def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
     return now + wait * (1 + jitter / 2)
 
 
-def _planned_send(protocol: Protocol, step: ReminderStep, start: datetime, zone: str) -> PlannedSend:
-    on, at = _wall_time(protocol, step, start)
-    return PlannedSend(step, on, at, moment(on, at, zone))
+def _steps(
+    protocol: Protocol, event_code: str, window: Window, start: datetime, recipient: Recipient
+) -> Iterator[_Wish]:
+    """Days from opening count from the later of opening and planning: who is entered late gets no flood."""
+    hour = message_time(protocol, recipient)
+    for step in protocol.reminders_at(event_code):
+        at = moment(days_later(_counts_from(step, window, start, recipient.zone), step.day), hour, recipient.zone)
+        yield _Wish(at, "reminder", step.number, step.template, step.channel)
 
 
-def _wall_time(protocol: Protocol, step: ReminderStep, start: datetime) -> tuple[date, time]:
-    """The reminder time on the step's day. On the first day that may be past: then at once, or the next morning."""
-    day = days_later(start.date(), step.day)
-    if step.day > 0 or start.time() <= protocol.reminder_time:
-        return day, protocol.reminder_time
-    if start.time() < protocol.quiet_from:
-        return day, start.time().replace(microsecond=0)
-    return days_later(day, 1), protocol.reminder_time
+def _counts_from(step: ReminderStep, window: Window, start: datetime, zone: str) -> date:
+    return local_date(start if step.counts_from == "opening" else window.due_at, zone)
+
+
+def _snoozes(protocol: Protocol, snoozes: Sequence[Snoozed], recipient: Recipient) -> Iterator[_Wish]:
+    """One message for each "not today", unless the patient said it again before that came."""
+    hour = message_time(protocol, recipient)
+    for number, (snooze, replaced_at) in enumerate(_until_replaced(snoozes)):
+        at = moment(snooze.until_on, hour, recipient.zone)
+        if at < replaced_at:
+            yield _Wish(at, "snooze", number, SNOOZE, "preferred")
+
+
+def _until_replaced(snoozes: Sequence[Snoozed]) -> Iterator[tuple[Snoozed, datetime]]:
+    """Each with the moment at which the next one took its place."""
+    for snooze, following in zip_longest(snoozes, snoozes[1:]):
+        yield snooze, following.asked_at if following else NO_END
+
+
+def _leaves_at(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime:
+    """`at`, or the subject's hour on the first day on which messages may leave again."""
+    free = next_allowed(protocol, at, recipient)
+    while at < free < NO_END:
+        at = next_at(free, message_time(protocol, recipient), recipient.zone)
+        free = next_allowed(protocol, at, recipient)
+    return free.replace(microsecond=0)
+
+
+def _planned(send_at: datetime, wish: _Wish, recipient: Recipient) -> Iterator[PlannedSend]:
+    here = local(send_at, recipient.zone)
+    for channel in channels_for(wish.channel, recipient):
+        yield PlannedSend(
+            wish.kind, wish.step, wish.template, channel, here.date(), here.time().replace(fold=0), send_at
+        )
+
+
+def _barred_until(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime | None:
+    """The next moment worth asking about when nothing may leave at `at`, else None."""
+    for hold in recipient.holds:
+        if hold.holds(at):
+            end = hold.until_at
+            return NO_END if end is None else next_at(end, message_time(protocol, recipient), recipient.zone)
+    if protocol.quiet_until <= local(at, recipient.zone).time() < protocol.quiet_from:
+        return None
+    return next_at(at, protocol.quiet_until, recipient.zone)

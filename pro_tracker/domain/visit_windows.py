@@ -3,13 +3,13 @@
 The same status rule stands as SQL in services/visits.py; a test holds the two together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol as Shape
 
-from pro_tracker.domain.protocol import Anchor, Protocol, StudyEvent
+from pro_tracker.domain.protocol import Protocol, StudyEvent
 from pro_tracker.domain.wall_time import END_OF_DAY, days_later, moment
 
 
@@ -50,13 +50,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CourseDates:
-    """The dates of one course, local to the subject. `given_on` in order; `superseded`: a newer course has begun."""
+    """The dates of one course, local to the subject. `given_on` in order; `superseded`: a newer course has begun.
+
+    `enrolled_on`: None in every course but the subject's first, since enrolment is asked about once.
+    `set_by_hand`: event code -> date, for events that hang on no other.
+    """
 
     planned_start_on: date | None
     given_on: Sequence[date]
     planned_infusions: int
     ended_on: date | None
     superseded: bool = False
+    enrolled_on: date | None = None
+    set_by_hand: Mapping[str, date] = field(default_factory=dict, hash=False)
 
 
 def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) -> Window:
@@ -67,14 +73,24 @@ def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) ->
     return Window(opens_at, due_at, closes_at)
 
 
-def anchor_date(anchor: Anchor, course: CourseDates, protocol: Protocol, today: date) -> date | None:
-    """The date that windows hang on, or None while there is none.
+def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, today: date) -> date | None:
+    """The date that the event's window hangs on, or None while there is none.
 
-    The first infusion given, until then the planned start; the last infusion given, once the course is over.
+    The first infusion given, until then the planned start; the last infusion given, once the course is over. The start
+    of a course is the planned one and stays so, whenever infusions are given; the first of them where none was planned.
     """
-    if anchor == "first-infusion":
-        return course.given_on[0] if course.given_on else course.planned_start_on
-    return course.given_on[-1] if course.given_on and is_over(course, protocol, today) else None
+    first_on = course.given_on[0] if course.given_on else None
+    match event.anchor:
+        case "enrolment":
+            return course.enrolled_on
+        case "by-hand":
+            return course.set_by_hand.get(event.code)
+        case "course-start":
+            return course.planned_start_on or first_on
+        case "first-infusion":
+            return first_on or course.planned_start_on
+        case "last-infusion":
+            return course.given_on[-1] if course.given_on and is_over(course, protocol, today) else None
 
 
 def is_over(course: CourseDates, protocol: Protocol, today: date) -> bool:

@@ -19,6 +19,13 @@ def moment(on: date, at: time, zone: str) -> datetime:
     return datetime.combine(on, at, ZoneInfo(zone)).astimezone(UTC)
 
 
+def next_at(after: datetime, at: time, zone: str) -> datetime:
+    """The first UTC moment from `after` on at which clocks in `zone` show `at`, or have skipped it."""
+    today = local_date(after, zone)
+    found = (each for days in range(3) for each in _moments(days_later(today, days), at, zone))
+    return next(each for each in found if each >= after)
+
+
 def local(now: datetime, zone: str) -> datetime:
     """The same moment as people in `zone` read it."""
     return now.astimezone(ZoneInfo(zone))
@@ -32,3 +39,9 @@ def local_date(now: datetime, zone: str) -> date:
 def days_later(on: date, days: int) -> date:
     """The date `days` after `on`; before it when negative."""
     return on + timedelta(days=days)
+
+
+def _moments(on: date, at: time, zone: str) -> tuple[datetime, datetime]:
+    """When clocks show this: twice the same moment, but where clocks go back. Of a skipped time the later reading."""
+    first = moment(on, at, zone)
+    return first, max(first, moment(on, at.replace(fold=1), zone))

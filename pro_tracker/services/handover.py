@@ -1,13 +1,13 @@
 """One message at its hand-over: is it still wanted, may it go now, and what does it say? Sends nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.domain.reminder_times import next_allowed, reminder_times
+from pro_tracker.domain.reminder_times import next_allowed, reminder_times, snooze_holds
 from pro_tracker.domain.visit_windows import Window
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt, Message
@@ -15,7 +15,7 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import OutgoingMessage
-from pro_tracker.services import message_texts, protocols
+from pro_tracker.services import message_texts, messages, protocols, recipients
 from pro_tracker.services.message_texts import MessageFacts
 
 
@@ -66,21 +66,28 @@ def no_longer_wanted(session: Session, sheet: Sheet, now: datetime) -> str | Non
 def _unsendable(session: Session, sheet: Sheet, now: datetime) -> str | None:
     if sheet.contact is None or sheet.contact.state != "active":
         return "no-contact"
-    if sheet.message.kind == "reminder" and _newer_message(session, sheet.message, now):
+    if sheet.message.kind in messages.PLANNED_KINDS and _newer_message(session, sheet.message, now):
         return "superseded"
     return None
 
 
-def not_before(sheet: Sheet, now: datetime) -> datetime:
-    """When it may go: `now`, unless the visit moved or the subject sleeps. Who asked for a link is awake."""
-    visit, message = sheet.visit, sheet.message
-    if message.kind != "reminder":
+def not_before(session: Session, sheet: Sheet, now: datetime) -> datetime:
+    """When it may go: `now`, unless the visit moved, the subject sleeps or a hold was recorded since it was planned.
+
+    Who asked for a link is awake.
+    """
+    visit, message, subject = sheet.visit, sheet.message, sheet.subject
+    if message.kind not in messages.PLANNED_KINDS:
         return max(now, visit.opens_at)
+    recipient = recipients.recipient(session, subject)
+    snoozes = recipients.snoozes(session, [visit.id])[visit.id]
     if visit.opens_at <= now:
-        return next_allowed(sheet.protocol, now, sheet.subject.time_zone)
+        holds = (*recipient.holds, *snooze_holds(snoozes, subject.time_zone))
+        return min(next_allowed(sheet.protocol, now, replace(recipient, holds=holds)), visit.closes_at)
     window = Window(visit.opens_at, visit.due_at, visit.closes_at)
-    sends = reminder_times(sheet.protocol, window, visit.planned_at, sheet.subject.time_zone)
-    return next((send.send_at for send in sends if send.step.number == message.step), visit.closes_at)
+    sends = reminder_times(sheet.protocol, visit.event_code, window, visit.planned_at, recipient, snoozes)
+    same = (each.send_at for each in sends if (each.kind, each.step) == (message.kind, message.step))
+    return next(same, visit.closes_at)
 
 
 def compose(sheet: Sheet, url: str, now: datetime) -> OutgoingMessage:

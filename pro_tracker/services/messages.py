@@ -1,7 +1,7 @@
 """Plans the messages of visits and ends those no longer wanted. Sending them is outbox.py."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,54 +10,52 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.domain.reminder_times import PlannedSend, channel_for, reminder_times
+from pro_tracker.domain.reminder_times import CHANNELS, PlannedSend, Recipient, Snoozed, reminder_times
 from pro_tracker.domain.visit_windows import Window
 from pro_tracker.models.message import Message
-from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services import recipients
 from pro_tracker.services.upsert import insert_into
 
-REMINDER = "reminder"
-REVIVABLE = ("re-planned", "no-contact")  # ended by planning, so planning may bring them back
+PLANNED_KINDS = ("reminder", "snooze")  # the others are asked for and leave at once
+REVIVABLE = ("re-planned", "no-contact", "new-course", "no-date", "withdrawn")  # ended by planning, so planning may bring them back
+
+Key = tuple[int, str, int, str]  # visit, kind, step, channel: what a message is known by
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One reminder as it should stand."""
+    """One message as it should stand."""
 
     visit: Visit
     send: PlannedSend
-    channel: str
 
     @property
-    def key(self) -> tuple[int, int, str]:
-        return self.visit.id, self.send.step.number, self.channel
+    def key(self) -> Key:
+        return self.visit.id, self.send.kind, self.send.step, self.send.channel
 
 
 def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequence[Visit], *, now: datetime) -> None:
-    """Write, move or end the reminders of these visits of one subject. Safe to repeat; what was handed over stays.
+    """Write, move or end the messages of these visits of one subject. Safe to repeat; what was handed over stays.
 
     The caller holds the lock on the visits' course.
     """
     rows = _existing(session, visits)
-    handed_over = {(row.visit_id, row.step) for row in rows if row.state not in ("planned", "ended")}
-    usable = usable_channels(session, subject.id)
+    gone = _gone(rows, visits, protocol)
+    recipient = recipients.recipient(session, subject)
+    snoozes = recipients.snoozes(session, [visit.id for visit in visits])
     wanted = [
         each
         for visit in visits
-        for each in _wanted(subject, protocol, visit, usable, now)
-        if (visit.id, each.send.step.number) not in handed_over
+        if visit.completed_at is None and visit.voided_at is None and visit.closes_at > now
+        for each in _wanted(protocol, visit, recipient, snoozes[visit.id])
+        if each.key not in gone
     ]
     _write(session, wanted, now=now)
     keys = {each.key for each in wanted}
-    unwanted = [row.id for row in rows if row.state == "planned" and (row.visit_id, row.step, row.channel) not in keys]
+    unwanted = [row.id for row in rows if row.state == "planned" and _key(row) not in keys]
     _end(session, Message.id.in_(unwanted), "re-planned")
-
-
-def usable_channels(session: Session, subject_id: uuid.UUID) -> set[str]:
-    """The channels on which the subject has a contact that neither bounced nor said stop."""
-    active = select(Contact.channel).where(Contact.subject_id == subject_id, Contact.state == "active")
-    return set(session.scalars(active))
 
 
 def end_all(session: Session, visit_ids: Sequence[int], reason: str) -> None:
@@ -66,21 +64,35 @@ def end_all(session: Session, visit_ids: Sequence[int], reason: str) -> None:
 
 
 def _existing(session: Session, visits: Sequence[Visit]) -> Sequence[Any]:
-    columns = (Message.id, Message.visit_id, Message.step, Message.channel, Message.state)
+    columns = (Message.id, Message.visit_id, Message.kind, Message.step, Message.channel, Message.state)
     ids = [visit.id for visit in visits]
-    return session.execute(select(*columns).where(Message.visit_id.in_(ids), Message.kind == REMINDER)).all()
+    return session.execute(select(*columns).where(Message.visit_id.in_(ids), Message.kind.in_(PLANNED_KINDS))).all()
 
 
-def _wanted(
-    subject: Subject, protocol: Protocol, visit: Visit, usable: Iterable[str], now: datetime
-) -> Iterator[_Wanted]:
-    if visit.completed_at is not None or visit.voided_at is not None or visit.closes_at <= now:
-        return
+def _key(row: Any) -> Key:
+    return row.visit_id, row.kind, row.step, row.channel
+
+
+def _gone(rows: Sequence[Any], visits: Sequence[Visit], protocol: Protocol) -> set[Key]:
+    """What is out of our hands. A step that went on one channel goes on no other, unless it is meant for both."""
+    events = {visit.id: visit.event_code for visit in visits}
+    return {
+        (row.visit_id, row.kind, row.step, channel)
+        for row in rows
+        if row.state not in ("planned", "ended")
+        for channel in (CHANNELS if _goes_once(row, protocol, events[row.visit_id]) else [row.channel])
+    }
+
+
+def _goes_once(row: Any, protocol: Protocol, event_code: str) -> bool:
+    on_both = [step.number for step in protocol.reminders_at(event_code) if step.channel == "both"]
+    return row.kind != "reminder" or row.step not in on_both
+
+
+def _wanted(protocol: Protocol, visit: Visit, recipient: Recipient, snoozes: Sequence[Snoozed]) -> Iterator[_Wanted]:
     window = Window(visit.opens_at, visit.due_at, visit.closes_at)
-    for send in reminder_times(protocol, window, visit.planned_at, subject.time_zone):
-        channel = channel_for(send.step, subject.preferred_channel, set(usable))
-        if channel is not None:
-            yield _Wanted(visit, send, channel)
+    for send in reminder_times(protocol, visit.event_code, window, visit.planned_at, recipient, snoozes):
+        yield _Wanted(visit, send)
 
 
 def _write(session: Session, wanted: Sequence[_Wanted], *, now: datetime) -> None:
@@ -110,10 +122,10 @@ def _row(wanted: _Wanted, now: datetime) -> dict[str, Any]:
         "key": uuid.uuid4(),
         "subject_id": visit.subject_id,
         "visit_id": visit.id,
-        "kind": REMINDER,
-        "step": send.step.number,
-        "template": send.step.template,
-        "channel": wanted.channel,
+        "kind": send.kind,
+        "step": send.step,
+        "template": send.template,
+        "channel": send.channel,
         "local_on": send.local_on,
         "local_time": send.local_time,
         "send_at": send.send_at,

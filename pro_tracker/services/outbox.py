@@ -124,7 +124,7 @@ def _goes_now(session: Session, sheet: Sheet, now: datetime) -> bool:
     if reason := handover.no_longer_wanted(session, sheet, now):
         message.state, message.lease_until, message.end_reason = "ended", None, reason
         return False
-    later = handover.not_before(sheet, now)
+    later = handover.not_before(session, sheet, now)
     if later > now:
         message.state, message.lease_until, message.send_at = "planned", None, later
     return later <= now

@@ -80,16 +80,16 @@ def test_a_time_that_daylight_saving_skips_moves_forward_and_one_that_comes_twic
 
 def test_the_first_anchor_is_the_planned_start_until_an_infusion_is_given() -> None:
     planned = course(planned_start_on=date(2026, 1, 12))
-    assert anchor_date("first-infusion", planned, PROTOCOL, ANCHOR) == date(2026, 1, 12)
+    assert anchor_date(event(anchor="first-infusion"), planned, PROTOCOL, ANCHOR) == date(2026, 1, 12)
     given_later = course(date(2026, 1, 14), date(2026, 1, 15), planned_start_on=date(2026, 1, 12))
-    assert anchor_date("first-infusion", given_later, PROTOCOL, ANCHOR) == date(2026, 1, 14)
-    assert anchor_date("first-infusion", course(), PROTOCOL, ANCHOR) is None
+    assert anchor_date(event(anchor="first-infusion"), given_later, PROTOCOL, ANCHOR) == date(2026, 1, 14)
+    assert anchor_date(event(anchor="first-infusion"), course(), PROTOCOL, ANCHOR) is None
 
 
 def test_the_last_anchor_exists_only_once_the_course_is_over() -> None:
     running = course(date(2026, 1, 12), date(2026, 1, 13))
-    assert anchor_date("last-infusion", running, PROTOCOL, date(2026, 1, 14)) is None
-    assert anchor_date("last-infusion", running, PROTOCOL, date(2026, 1, 20)) == date(2026, 1, 13)
+    assert anchor_date(event(anchor="last-infusion"), running, PROTOCOL, date(2026, 1, 14)) is None
+    assert anchor_date(event(anchor="last-infusion"), running, PROTOCOL, date(2026, 1, 20)) == date(2026, 1, 13)
 
 
 @pytest.mark.parametrize(
