@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import CourseDates, VisitStatus, Window, anchor_date, window
 from pro_tracker.domain.wall_time import local_date, moment
-from pro_tracker.models.course import AnchorDate, Course, Infusion
-from pro_tracker.models.link import Link
+from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -21,8 +20,6 @@ from pro_tracker.services.upsert import insert_into
 
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
 NEW_COURSE = "new-course"
-NO_DATE = "no-date"  # the date it hung on is gone: an infusion was taken back, a course reopened
-ENDED_BY_PLANNING = (NEW_COURSE, NO_DATE)
 
 
 def status_expression(now: datetime) -> ColumnElement[str]:
@@ -40,9 +37,8 @@ def status_expression(now: datetime) -> ColumnElement[str]:
 def plan(session: Session, course: Course, *, now: datetime) -> None:
     """Write the visits and messages that follow from the course's dates. Safe to repeat.
 
-    Changed anchors move visits that the subject was not told of yet, with their unsent messages; nothing else. What no
-    date is left for, or a newer course overtook, ends, and comes back when that changes. A withdrawn subject gets
-    nothing.
+    Changed anchors move visits that the subject was not told of yet, with their unsent messages; nothing else.
+    A newer course ends what an earlier one still wanted; a withdrawn subject gets nothing.
     """
     session.flush()
     session.execute(select(Course.id).where(Course.id == course.id).with_for_update())  # planners take turns
@@ -50,14 +46,15 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     if subject.withdrawn_at is not None:
         return
     protocol = protocols.protocol(course.protocol_code, course.protocol_version)
-    windows = _windows(protocol, dates_of(session, course), subject.time_zone, now)
-    _write_windows(session, course, windows, now=now)
-    _end_or_revive(session, course, windows, now=now)
-    messages.plan(session, subject, protocol, _visits_of(session, course), now=now)
+    dates = dates_of(session, course)
+    _void_earlier(session, course, _begins_at(dates, subject.time_zone, now), now=now)
+    _write_windows(session, course, _windows(protocol, dates, subject.time_zone, now), now=now)
+    planned = _visits_of(session, course)
+    messages.plan(session, subject, protocol, planned, now=now)
 
 
 def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
-    """Plan every course of a subject anew: a date of one decides how long an earlier one asks."""
+    """Plan every course of a subject anew: after a change of contacts, preferred channel or time zone."""
     for course in session.scalars(select(Course).where(Course.subject_id == subject_id).order_by(Course.number)):
         plan(session, course, now=now)
 
@@ -73,36 +70,23 @@ def void_all(session: Session, subject_id: uuid.UUID, reason: str, now: datetime
     _void(session, and_(Visit.subject_id == subject_id, Visit.closes_at > now), reason, voided_at=now)
 
 
-def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> None:
-    """Ask again what a withdrawal ended, as far as it can still be answered: the withdrawal was a mistake."""
-    _revive(session, and_(Visit.subject_id == subject_id, Visit.void_reason == "withdrawn"), now=now)
-
-
 def dates_of(session: Session, course: Course) -> CourseDates:
     """The course's dates as the domain wants them."""
-    given = select(Infusion.given_on).where(Infusion.course_id == course.id, Infusion.voided_at.is_(None))
-    by_hand = select(AnchorDate.event_code, AnchorDate.anchor_on).where(AnchorDate.course_id == course.id)
-    subject = session.get_one(Subject, course.subject_id)
+    given = select(Infusion.given_on).where(Infusion.course_id == course.id).order_by(Infusion.given_on)
+    newer = select(Course.id).where(Course.subject_id == course.subject_id, Course.number > course.number)
     return CourseDates(
         planned_start_on=course.planned_start_on,
-        given_on=session.scalars(given.order_by(Infusion.given_on)).all(),
+        given_on=session.scalars(given).all(),
         planned_infusions=course.planned_infusions,
         ended_on=course.ended_on,
-        superseded=_newer_course(session, course) is not None,
-        enrolled_on=subject.enrolled_on if course.number == 1 else None,
-        set_by_hand={event_code: anchor_on for event_code, anchor_on in session.execute(by_hand)},
+        superseded=session.scalar(newer.limit(1)) is not None,
     )
 
 
 def _windows(
     protocol: Protocol, dates: CourseDates, zone: str, now: datetime
 ) -> dict[tuple[str, int], tuple[date, Window]]:
-    """(event code, number) -> (anchor date, window) for each event that has an anchor now.
-
-    A course that ended without an infusion did not take place, so nothing is asked about it.
-    """
-    if dates.ended_on is not None and not dates.given_on:
-        return {}
+    """(event code, number) -> (anchor date, window) for each event that has an anchor now."""
     today = local_date(now, zone)
     anchors = {event: anchor_date(event, dates, protocol, today) for event in protocol.events}
     return {
@@ -120,7 +104,12 @@ def _write_windows(
     now: datetime,
 ) -> None:
     """Insert each visit; where it exists, move it if the subject was not told of it and its window changed."""
-    rows = [_row(course, key, anchor_on, planned, now) for key, (anchor_on, planned) in windows.items()]
+    end = _newer_course_begins_at(session, course, now)
+    rows = [
+        _row(course, key, anchor_on, planned, now)
+        for key, (anchor_on, planned) in windows.items()
+        if end is None or planned.closes_at <= end
+    ]
     if not rows:
         return
     insert = insert_into(session, Visit, rows)
@@ -152,9 +141,7 @@ def _movable(course: Course, now: datetime) -> ColumnElement[bool]:
     """Not opened yet, or opened without a word to the subject: infusions may be recorded days late and one by one."""
     told = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
     untold = Visit.id.not_in(told.where(Message.subject_id == course.subject_id))
-    handed_over = exists().where(Link.visit_id == Visit.id, Link.message_id.is_(None))
-    waiting = or_(OPEN, and_(Visit.completed_at.is_(None), Visit.void_reason.in_(ENDED_BY_PLANNING)))
-    return and_(waiting, Visit.started_at.is_(None), or_(Visit.opens_at > now, and_(untold, ~handed_over)))
+    return and_(OPEN, Visit.started_at.is_(None), or_(Visit.opens_at > now, untold))
 
 
 def _differs(insert: Any) -> ColumnElement[bool]:
@@ -176,40 +163,25 @@ def _begins_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
     return now if first_on is None else moment(first_on, time.min, zone)
 
 
-def _newer_course(session: Session, course: Course) -> Course | None:
-    """The next course that took place or is to: not one that ended without an infusion."""
-    given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
-    rows = select(Course).where(Course.subject_id == course.subject_id, Course.number > course.number)
-    return session.scalar(rows.where(or_(Course.ended_on.is_(None), given)).order_by(Course.number).limit(1))
-
-
 def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> datetime | None:
-    newer = _newer_course(session, course)
+    rows = select(Course).where(Course.subject_id == course.subject_id, Course.number > course.number)
+    newer = session.scalar(rows.order_by(Course.number).limit(1))
     if newer is None:
         return None
     zone = session.get_one(Subject, course.subject_id).time_zone
     return _begins_at(dates_of(session, newer), zone, now)
 
 
-def _end_or_revive(session: Session, course: Course, windows: Mapping[tuple[str, int], Any], *, now: datetime) -> None:
-    """End what is wanted no more and bring back what is wanted again; what had closed by then stays missed."""
-    of_course = Visit.course_id == course.id
-    dated = Visit.event_code.in_([event_code for event_code, _ in windows])
-    _void(session, and_(of_course, ~dated, _movable(course, now)), NO_DATE, voided_at=now)
-    begins_at = _newer_course_begins_at(session, course, now)
-    if begins_at is not None:
-        overtaken = and_(of_course, Visit.closes_at > begins_at)
-        _void(session, overtaken, NEW_COURSE, voided_at=min(begins_at, now))
-    in_time = true() if begins_at is None else Visit.closes_at <= begins_at
-    _revive(session, and_(of_course, dated, in_time, Visit.void_reason.in_(ENDED_BY_PLANNING)), now=now)
-
-
-def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
-    """Want these visits again, as far as they can still be answered; their reminders count from now."""
-    again = update(Visit).where(which, Visit.completed_at.is_(None), Visit.closes_at > now)
-    session.execute(
-        again.values(voided_at=None, void_reason=None, planned_at=now),
-        execution_options={"synchronize_session": "fetch"},
+def _void_earlier(session: Session, course: Course, begins_at: datetime, *, now: datetime) -> None:
+    """End what earlier courses still want after this one begins; what had closed by then stays missed."""
+    if course.number == 1:
+        return
+    earlier = select(Course.id).where(Course.subject_id == course.subject_id, Course.number < course.number)
+    _void(
+        session,
+        and_(Visit.course_id.in_(earlier), Visit.closes_at > begins_at),
+        NEW_COURSE,
+        voided_at=min(begins_at, now),
     )
 
 
@@ -237,7 +209,7 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
     newer = aliased(Course)
     return (
         select(Course.id)
-        .join(Infusion, and_(Infusion.course_id == Course.id, Infusion.voided_at.is_(None)))
+        .join(Infusion, Infusion.course_id == Course.id)
         .join(Subject, Subject.id == Course.subject_id)
         .where(Subject.withdrawn_at.is_(None))
         .where(~exists().where(newer.subject_id == Course.subject_id, newer.number > Course.number))
