@@ -1,5 +1,6 @@
 """What a mail server can do to us, over real connections: after each of them we know, or know that we do not know."""
 
+import dataclasses
 import datetime as dt
 import ipaddress
 import socket
@@ -7,6 +8,7 @@ import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from email.policy import SMTP as SMTP_POLICY
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pro_tracker.providers import smtp
-from pro_tracker.providers.base import Outcome, OutgoingMessage
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.smtp import InvalidSmtpUrl, SmtpProvider
+from pro_tracker.providers.tls import InvalidAuthority
 from tests.servers.process import free_port
 from tests.servers.smtp import SmtpServer
 
@@ -90,21 +93,23 @@ ENVELOPE = ("250 hello", "250 sender", "250 recipient", "354 go on")
 
 
 @pytest.mark.parametrize(
-    ("answers", "silent", "outcome"),
+    ("answers", "silent", "outcome", "about_provider"),
     [
-        (("250 hello", "250 sender", "452 4.2.2 full"), True, Outcome.TRY_AGAIN),
-        (("250 hello", "250 sender", "550 5.1.1 no such user"), True, Outcome.REFUSED),
-        (("250 hello", "530 5.7.0 sign in first"), True, Outcome.TRY_AGAIN),
-        (("250 hello", "421 4.3.2 going down"), False, Outcome.TRY_AGAIN),
-        (("250 hello", "250 sender"), False, Outcome.TRY_AGAIN),
-        (("250 hello", "250 sender", "250 recipient"), True, Outcome.TRY_AGAIN),
-        ((*ENVELOPE, "dot 451 4.3.0 later"), True, Outcome.TRY_AGAIN),
-        ((*ENVELOPE, "dot 554 5.7.1 spam"), True, Outcome.REFUSED),
-        ((*ENVELOPE, "dot 421 4.3.2 going down"), False, Outcome.TRY_AGAIN),
-        ((*ENVELOPE, "dot 250 2.0.0 accepted"), True, Outcome.ACCEPTED),
-        ((*ENVELOPE, "dot"), False, Outcome.UNKNOWN),
-        ((*ENVELOPE, "dot"), True, Outcome.UNKNOWN),
-        ((*ENVELOPE, "dot what?"), True, Outcome.UNKNOWN),
+        (("250 hello", "250 sender", "452 4.2.2 full"), True, Outcome.TRY_AGAIN, False),
+        (("250 hello", "250 sender", "550 5.1.1 no such user"), True, Outcome.REFUSED, False),
+        (("250 hello", "530 5.7.0 sign in first"), True, Outcome.TRY_AGAIN, True),
+        (("250 hello", "421 4.3.2 going down"), False, Outcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender"), False, Outcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender", "250 recipient"), True, Outcome.TRY_AGAIN, True),
+        (("250 hello", "451 4.7.1 too many of yours"), True, Outcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender", "530 5.7.1 sign in first"), True, Outcome.TRY_AGAIN, True),
+        ((*ENVELOPE, "dot 451 4.3.0 later"), True, Outcome.TRY_AGAIN, False),
+        ((*ENVELOPE, "dot 554 5.7.1 spam"), True, Outcome.REFUSED, False),
+        ((*ENVELOPE, "dot 421 4.3.2 going down"), False, Outcome.TRY_AGAIN, True),
+        ((*ENVELOPE, "dot 250 2.0.0 accepted"), True, Outcome.ACCEPTED, False),
+        ((*ENVELOPE, "dot"), False, Outcome.UNKNOWN, True),
+        ((*ENVELOPE, "dot"), True, Outcome.UNKNOWN, True),
+        ((*ENVELOPE, "dot what?"), True, Outcome.UNKNOWN, True),
     ],
     ids=[
         "mailbox full",
@@ -113,6 +118,8 @@ ENVELOPE = ("250 hello", "250 sender", "250 recipient", "354 go on")
         "server goes down",
         "hangs up before the content",
         "silent before the content",
+        "our sender, for now",
+        "our password, asked for late",
         "content refused for now",
         "content refused",
         "goes down instead of accepting",
@@ -123,10 +130,11 @@ ENVELOPE = ("250 hello", "250 sender", "250 recipient", "354 go on")
     ],
 )
 def test_only_what_may_have_left_is_unknown(
-    script: Callable[..., Script], answers: tuple[str, ...], silent: bool, outcome: Outcome
+    script: Callable[..., Script], answers: tuple[str, ...], silent: bool, outcome: Outcome, about_provider: bool
 ) -> None:
     provider = SmtpProvider(script(*answers, silent=silent).url, SENDER)
-    assert provider.send(mail()).outcome is outcome
+    receipt = provider.send(mail())
+    assert (receipt.outcome, receipt.about_provider) == (outcome, about_provider)
     provider.close()
 
 
@@ -146,6 +154,28 @@ def test_a_mail_arrives_as_it_was_written_dots_and_umlauts_included(
     assert arrived.message["Subject"] == "Ihre Fragen – bitte"
     assert arrived.message["Date"] == "Mon, 02 Mar 2026 15:00:00 +0000"
     assert arrived.message_id == f"<{KEY}@pro-tracker.test>"
+    assert [part.get_content_type() for part in arrived.message.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_a_mailbox_finds_in_the_head_of_a_mail_how_to_end_these_mails(
+    provider: SmtpProvider, smtp_server: SmtpServer
+) -> None:
+    long = "https://pro.university-hospital.clinic.example/u/" + "x" * 60
+    provider.send(dataclasses.replace(mail(), unsubscribe_url=long))
+    provider.send(mail())
+    first, second = (arrived.message for arrived in smtp_server.accepted)
+    assert f"\r\nList-Unsubscribe: <{long}>\r\n".encode() in first.as_bytes(
+        policy=SMTP_POLICY.clone(refold_source="none")
+    )
+    assert first["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert "List-Unsubscribe" not in second
+
+
+def test_a_server_that_is_not_there_is_a_failure_of_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = SmtpProvider(f"smtp://127.0.0.1:{free_port()}", SENDER)
+    first, second = provider.send(mail()), provider.send(mail())
+    assert first == Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
+    assert second.about_provider  # not tried again for each message of a batch
 
 
 def test_one_connection_serves_a_batch_and_a_refusal_in_it_spoils_nothing(
@@ -191,9 +221,14 @@ def test_a_wrong_url_is_named_at_once(url: str) -> None:
         SmtpProvider(url, SENDER)
 
 
+def test_no_password_goes_over_a_line_that_is_not_encrypted() -> None:
+    with pytest.raises(InvalidSmtpUrl, match="use smtps or smtp\\+starttls"):
+        SmtpProvider("smtp://clinic:secret@mail.example", SENDER)
+
+
 @pytest.fixture
-def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A mail server's own certificate for 127.0.0.1, which this test's machine trusts."""
+def authority(tmp_path: Path) -> Path:
+    """A mail server's own certificate for 127.0.0.1 with its key, vouched for by nobody but itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
@@ -204,9 +239,13 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
     path = tmp_path / "mail.pem"
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.write_bytes(key.private_bytes(*plain) + signed.public_bytes(serialization.Encoding.PEM))
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    return path
+
+
+@pytest.fixture
+def certificate(authority: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
+    context.load_cert_chain(authority)
     return context
 
 
@@ -253,29 +292,50 @@ def listen(scheme: str, certificate: ssl.SSLContext, **options: Any) -> tuple[Re
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
 @pytest.mark.parametrize("password", ["a%20b%2Fc", "wrong"])
 def test_mail_goes_encrypted_and_signed_in_or_not_at_all(
-    certificate: ssl.SSLContext, scheme: str, password: str, monkeypatch: pytest.MonkeyPatch
+    certificate: ssl.SSLContext, authority: Path, scheme: str, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp, "REPLY_SECONDS", 2)
     sign_in = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": scheme != "smtps"}
     recorder, listener = listen(scheme, certificate, **sign_in)
-    provider = SmtpProvider(f"{scheme}://clinic:{password}@127.0.0.1:{listener.port}", SENDER)
+    provider = SmtpProvider(f"{scheme}://clinic:{password}@127.0.0.1:{listener.port}", SENDER, authority)
     receipt = provider.send(mail())
     provider.close()
     listener.stop()
     if password == "wrong":  # an operator's mistake must not fail every message for good
-        assert (receipt.outcome, recorder.signed_in) == (Outcome.TRY_AGAIN, [])
+        assert (receipt.outcome, receipt.about_provider, recorder.signed_in) == (Outcome.TRY_AGAIN, True, [])
     else:
         assert (receipt.outcome, recorder.signed_in, recorder.encrypted) == (Outcome.ACCEPTED, [True], [True])
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
-def test_a_certificate_that_nobody_vouches_for_gets_no_mail(
-    certificate: ssl.SSLContext, scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
+def test_a_certificate_that_nobody_vouches_for_gets_no_mail(certificate: ssl.SSLContext, scheme: str) -> None:
     recorder, listener = listen(scheme, certificate)
     provider = SmtpProvider(f"{scheme}://127.0.0.1:{listener.port}", SENDER)
-    assert provider.send(mail()).outcome is Outcome.TRY_AGAIN
+    receipt = provider.send(mail())
+    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
     assert recorder.encrypted == []
     provider.close()
     listener.stop()
+
+
+def test_a_certificate_for_another_name_gets_no_mail(certificate: ssl.SSLContext, authority: Path) -> None:
+    recorder, listener = listen("smtps", certificate)
+    provider = SmtpProvider(f"smtps://localhost:{listener.port}", SENDER, authority)
+    assert provider.send(mail()).reply == "SSLCertVerificationError"
+    assert recorder.encrypted == []
+    provider.close()
+    listener.stop()
+
+
+def test_a_server_that_no_longer_offers_encryption_gets_no_mail(smtp_server: SmtpServer) -> None:
+    provider = SmtpProvider(smtp_server.url.replace("smtp://", "smtp+starttls://"), SENDER)
+    receipt = provider.send(mail())
+    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+    assert smtp_server.accepted == []
+    provider.close()
+
+
+def test_a_file_without_certificates_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "authority.pem").write_text("nothing in here")
+    with pytest.raises(InvalidAuthority, match="PRO_TRACKER_CA_FILE"):
+        SmtpProvider("smtps://mail.example", SENDER, tmp_path / "authority.pem")

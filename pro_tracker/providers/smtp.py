@@ -1,6 +1,7 @@
 """Mail by SMTP (RFC 5321), over one connection for many messages. Knows exactly from when on a mail may have left.
 
-smtp://host, smtps://host (TLS from the start) or smtp+starttls://host, each with user:password@ and :port where needed.
+smtp://host, smtps://host (TLS from the start) or smtp+starttls://host (no mail without it), the last two with
+user:password@ and each with :port where needed. Certificates are verified, against a private authority's too if given.
 """
 
 import re
@@ -8,19 +9,23 @@ import smtplib
 import socket
 import ssl
 import time
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
+from email.policy import SMTP as SMTP_POLICY, Policy
 from email.utils import format_datetime
+from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.tls import trusting
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 20
 REST_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
 ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
+SIGN_IN_CODES = (530, 534, 535, 538)  # RFC 4954: about the account, whichever command they answer
 TROUBLE = (smtplib.SMTPException, OSError)
 
 
@@ -29,10 +34,24 @@ class InvalidSmtpUrl(ProTrackerError):
 
 
 class _Answered(Exception):
-    """The server said something else than yes."""
+    """The server said something else than yes; `about_us`: it would have said so whoever the mail is for."""
 
     def __init__(self, code: int, text: bytes, *, about_us: bool = False) -> None:
-        self.code, self.text, self.about_us = code, text, about_us
+        self.code, self.text = code, text
+        self.about_us = about_us or code == 421 or code in SIGN_IN_CODES  # 421: it goes away
+
+
+class _OneLine(UnstructuredHeader, BaseHeader):
+    """A header that is never folded: too long for a line it would be encoded, and no mailbox finds a URL in that."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+HEADERS = HeaderRegistry()
+HEADERS.map_to_type("message-id", _OneLine)
+HEADERS.map_to_type("list-unsubscribe", _OneLine)
+POLICY = SMTP_POLICY.clone(header_factory=HEADERS)
 
 
 class SmtpProvider(Provider):
@@ -40,8 +59,9 @@ class SmtpProvider(Provider):
 
     name = "smtp"
 
-    def __init__(self, url: str, sender: str) -> None:
+    def __init__(self, url: str, sender: str, ca_file: Path | None = None) -> None:
         self._server = _checked(url)
+        self._tls = trusting(ca_file) if self._server.scheme != "smtp" else None
         self._sender = sender
         self._connection: smtplib.SMTP | None = None
         self._resting_until = 0.0
@@ -59,7 +79,7 @@ class SmtpProvider(Provider):
             return self._refused(refusal)
         except TROUBLE as error:  # before ValueError, which a certificate that cannot be verified is too
             self._drop()
-            return Receipt(Outcome.TRY_AGAIN, _reply_of(error))
+            return Receipt(Outcome.TRY_AGAIN, _reply_of(error), about_provider=True)
         except ValueError as error:  # an address or header that SMTP cannot carry
             self._reset()
             return Receipt(Outcome.REFUSED, type(error).__name__)
@@ -95,25 +115,25 @@ class SmtpProvider(Provider):
             connection.send(content)
         except TROUBLE as error:
             self._drop()
-            return Receipt(Outcome.TRY_AGAIN, _reply_of(error))
+            return Receipt(Outcome.TRY_AGAIN, _reply_of(error), about_provider=True)
         try:
             connection.send(b".\r\n")
             code, text = connection.getreply()
         except TROUBLE as error:
             self._drop()
-            return Receipt(Outcome.UNKNOWN, _reply_of(error))
+            return Receipt(Outcome.UNKNOWN, _reply_of(error), about_provider=True)
         if code == 250:
             return Receipt(Outcome.ACCEPTED, _reply(code, text))
         if 400 <= code < 600:
             return self._refused(_Answered(code, text))
-        self._drop()
-        return Receipt(Outcome.UNKNOWN, _reply(code, text))  # no SMTP: whatever answers there may have kept the mail
+        self._drop()  # no SMTP: whatever answers there may have kept the mail
+        return Receipt(Outcome.UNKNOWN, _reply(code, text), about_provider=True)
 
     def _connect(self) -> smtplib.SMTP:
         if time.monotonic() < self._resting_until:
             raise smtplib.SMTPServerDisconnected("the server did not answer a moment ago")
         self._resting_until = time.monotonic() + REST_SECONDS
-        connection = _open(self._server, self._sender.rpartition("@")[2])
+        connection = _open(self._server, self._sender.rpartition("@")[2], self._tls)
         self._resting_until = 0.0
         return connection
 
@@ -121,7 +141,8 @@ class SmtpProvider(Provider):
         """5xx is final, unless it is about our own address or password, which an operator can mend; 4xx is not."""
         final = refusal.code >= 500 and not refusal.about_us
         self._reset()
-        return Receipt(Outcome.REFUSED if final else Outcome.TRY_AGAIN, _reply(refusal.code, refusal.text))
+        outcome = Outcome.REFUSED if final else Outcome.TRY_AGAIN
+        return Receipt(outcome, _reply(refusal.code, refusal.text), about_provider=refusal.about_us)
 
     def _reset(self) -> None:
         try:
@@ -137,7 +158,7 @@ class SmtpProvider(Provider):
             connection.close()
 
     def _mail(self, message: OutgoingMessage) -> EmailMessage:
-        mail = EmailMessage(policy=SMTP_POLICY)
+        mail = EmailMessage(policy=POLICY)
         mail["From"] = self._sender
         mail["To"] = message.to
         mail["Subject"] = message.subject
@@ -145,8 +166,12 @@ class SmtpProvider(Provider):
         # The same in every attempt: whoever sees both copies of a repeated mail can tell.
         mail["Message-ID"] = f"<{message.key}@{self._sender.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply, please
-        mail.set_content(message.text)
-        mail.add_alternative(message.html, subtype="html")
+        if message.unsubscribe_url is not None:
+            mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
+        # ASCII on the wire: not every server takes eight bits (RFC 6152), and no signature survives being re-encoded.
+        mail.set_content(message.text, cte="quoted-printable")
+        mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
         mail["Content-Language"] = message.language  # last: making parts moves Content- headers into the first of them
         return mail
 
@@ -157,32 +182,33 @@ def _checked(url: str) -> SplitResult:
         raise InvalidSmtpUrl(
             "PRO_TRACKER_SMTP_URL must look like smtp://host:25, smtps://user:password@host or smtp+starttls://..."
         )
+    if parts.username and parts.scheme == "smtp":
+        raise InvalidSmtpUrl("PRO_TRACKER_SMTP_URL would send its password in the clear: use smtps or smtp+starttls.")
     return parts
 
 
-def _open(server: SplitResult, our_name: str) -> smtplib.SMTP:
+def _open(server: SplitResult, our_name: str, tls: ssl.SSLContext | None) -> smtplib.SMTP:
     """A connection that is ready for MAIL; raises smtplib's errors and OSError."""
     host, port = server.hostname or "", server.port or PORTS[server.scheme]
     # Our name is given, since smtplib would look it up and name servers may be slow.
     if server.scheme == "smtps":
-        tls = ssl.create_default_context()
         connection: smtplib.SMTP = smtplib.SMTP_SSL(host, port, our_name, timeout=CONNECT_SECONDS, context=tls)
     else:
         connection = smtplib.SMTP(host, port, our_name, timeout=CONNECT_SECONDS)
     try:
-        _make_ready(connection, server)
+        _make_ready(connection, server, tls)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _make_ready(connection: smtplib.SMTP, server: SplitResult) -> None:
+def _make_ready(connection: smtplib.SMTP, server: SplitResult, tls: ssl.SSLContext | None) -> None:
     if connection.sock is not None:
         connection.sock.settimeout(REPLY_SECONDS)
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the final dot goes in its own packet
     if server.scheme == "smtp+starttls":
-        connection.starttls(context=ssl.create_default_context())
+        connection.starttls(context=tls)
     if server.username:
         connection.login(unquote(server.username), unquote(server.password or ""))
     connection.ehlo_or_helo_if_needed()

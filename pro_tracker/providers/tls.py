@@ -1,0 +1,21 @@
+"""Whom to trust when connecting to a provider: the system's authorities, and a clinic's own."""
+
+import ssl
+from pathlib import Path
+
+from pro_tracker.domain.errors import ProTrackerError
+
+
+class InvalidAuthority(ProTrackerError):
+    """PRO_TRACKER_CA_FILE cannot be used."""
+
+
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """A context that verifies name and certificate. Raises InvalidAuthority."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ValueError):
+            raise InvalidAuthority("PRO_TRACKER_CA_FILE must be a readable file of certificates in PEM.") from None
+    return context
