@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from pro_tracker.cli.check import check
-from pro_tracker.services import catalog, protocols, text_pack_file
+from pro_tracker.services import catalog, message_texts, protocols, text_pack_file
 from pro_tracker.services.data_files import read_as
 from pro_tracker.services.text_pack_file import TextPackFile
 from tests.domain import made_up
@@ -31,7 +31,7 @@ def write(folder: Path, name: str, data: dict[str, Any]) -> str:
 def test_every_shipped_file_is_sound() -> None:
     result = run()
     assert result.exit_code == 0
-    checked = len(catalog.all_files()) + len(protocols.all_files())
+    checked = len([*catalog.all_files(), *protocols.all_files(), *message_texts.files()])
     assert result.output == f"{checked} files checked, 0 problems.\n"
 
 

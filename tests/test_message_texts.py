@@ -1,14 +1,14 @@
-"""Messages in the subject's language: every sentence has its Spanish, and none says more than it may."""
+"""Messages in the subject's language: complete in each, and none says more than it may."""
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from babel.messages.pofile import read_po
 
-from pro_tracker.services.catalog import PACKAGE
-from pro_tracker.services.message_texts import ACTION, CLOSING, TEMPLATES, MessageFacts, mail, sms
+from pro_tracker.services import message_checks, message_texts
+from pro_tracker.services.message_checks import ALWAYS, REPLIES
+from pro_tracker.services.message_texts import MessageFacts, mail, reply, sms
 
 FACTS = MessageFacts(
     template="invitation",
@@ -18,37 +18,43 @@ FACTS = MessageFacts(
     phone="+1 216 555 0100",
     url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv",
     closes_at=datetime(2026, 3, 21, 6, 59, 59, tzinfo=UTC),  # still the 20th in Los Angeles
+    unsubscribe_url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv/stop/0123456789ab",
 )
-
-
-def sentences() -> set[str]:
-    templates = {getattr(wording, each.name) for wording in TEMPLATES.values() for each in fields(wording)}
-    return {*templates, ACTION, *CLOSING}
+LANGUAGES = ["en", "es", "es-MX"]
 
 
 def places(text: str) -> set[str]:
     return set(re.findall(r"{\w+}", text))
 
 
-def test_every_sentence_has_its_spanish_with_the_same_places_and_nothing_is_left_over() -> None:
-    with (PACKAGE / "translations/es/LC_MESSAGES/mail.po").open("rb") as file:
-        spanish = {str(message.id): str(message.string) for message in read_po(file) if message.id}
-    assert spanish.keys() == sentences()
-    assert [english for english, said in spanish.items() if not said or places(said) != places(english)] == []
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("language", ["en", "es", "es-MX"])
+@pytest.mark.parametrize("template", [*message_checks.templates(), *ALWAYS])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_each_message_is_complete_in_each_language(template: str, language: str) -> None:
     facts = replace(FACTS, template=template, language=language)
     written, short = mail(facts), sms(facts)
-    assert facts.url in written.text
+    assert f"\n{facts.url}\n" in written.text
     assert f'href="{facts.url}"' in written.html
     assert "North &amp; South Clinic" in written.html
     for text in (written.text, written.html, short.text):
         assert "20" in text
+        assert facts.url in text
         assert not places(text)
-    assert len(short.text) <= 160 + len(facts.clinic)
+
+
+@pytest.mark.parametrize("code", REPLIES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_answer_to_a_text_message_names_the_clinic_and_its_phone(code: str, language: str) -> None:
+    text = reply(code, language=language, clinic=FACTS.clinic, phone=FACTS.phone)
+    assert text.startswith(f"{FACTS.clinic}: ")
+    assert FACTS.phone in text
+    assert text != reply(code, language="es" if language == "en" else "en", clinic=FACTS.clinic, phone=FACTS.phone)
+
+
+def test_every_mail_ends_with_the_way_to_get_no_more_of_them_and_no_text_message_does() -> None:
+    written = mail(FACTS)
+    assert written.text.endswith(f"\n\nGet no more e-mails from us:\n{FACTS.unsubscribe_url}\n")
+    assert f'<a href="{FACTS.unsubscribe_url}">Get no more e-mails from us</a>' in written.html
+    assert "/stop/" not in sms(FACTS).text
 
 
 def test_the_last_day_is_the_subjects_own_and_written_as_people_write_it() -> None:
@@ -56,5 +62,10 @@ def test_the_last_day_is_the_subjects_own_and_written_as_people_write_it() -> No
     assert "Puede responder hasta el 20 de marzo de 2026." in mail(replace(FACTS, language="es")).text
 
 
-def test_a_language_without_translation_is_answered_in_english() -> None:
+def test_a_language_without_wording_is_answered_in_english() -> None:
     assert mail(replace(FACTS, language="fr")).subject == "Your questions from North & South Clinic"
+
+
+def test_what_the_shipped_files_say_is_sound_everywhere() -> None:
+    assert message_checks.problems() == []
+    assert {path.stem for path in message_texts.files()} == {"en", "es"}

@@ -16,7 +16,7 @@ from config.settings import InvalidSettings, load_settings
 from pro_tracker.cli.check import check
 from pro_tracker.cli.score import score
 from pro_tracker.models.definition import Definition
-from pro_tracker.services import catalog, data_files, definitions, protocols
+from pro_tracker.services import catalog, data_files, definitions, message_texts, protocols
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "instrument-format.md"
 CODE = "sleep-worry-3"
@@ -41,7 +41,7 @@ def scored(answers: dict[str, int]) -> Result:
 
 def test_the_example_of_the_documentation_is_checked_and_scored(folder: Path) -> None:
     result = CliRunner().invoke(check)
-    shipped = len(catalog.all_files()) + len(protocols.all_files())
+    shipped = len([*catalog.all_files(), *protocols.all_files(), *message_texts.files()])
     assert result.output == f"{shipped} files checked, 0 problems.\n"
     result = scored({"SW1": 5, "SW2": 1, "SW3": 10})
     assert json.loads(result.output)["scores"][0]["raw_score"] == 15

@@ -1,13 +1,14 @@
 """`pro-tracker check`: says what is wrong in the data files, by file, key and reason."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
-from config.settings import load_settings
+from config.settings import Settings, load_settings
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.services import catalog, data_files, protocols
+from pro_tracker.services import catalog, data_files, message_checks, message_texts, protocols, sites
 from pro_tracker.services.catalog import Problem
 from pro_tracker.services.data_files import load_yaml
 
@@ -15,7 +16,7 @@ from pro_tracker.services.data_files import load_yaml
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def check(file: Path | None) -> None:
-    """Check every instrument, text pack and protocol, or one FILE, and name each problem.
+    """Check every instrument, text pack, protocol and message, or one FILE, and name each problem.
 
     Exit status 1 when there is one. Run it after adding or changing a file.
 
@@ -24,27 +25,38 @@ def check(file: Path | None) -> None:
       pro-tracker check
       pro-tracker check my-instrument.yaml
     """
-    data_files.look_also_in(load_settings().data_folder)
-    problems = _problems(file)
+    settings = load_settings()
+    data_files.look_also_in(settings.data_folder)
+    problems = _problems_of(file, settings) if file else _all_problems(settings)
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file
         click.echo(f"{place}: {problem.reason}")
-    checked = 1 if file else len(catalog.all_files()) + len(protocols.all_files())
+    checked = 1 if file else len([*catalog.all_files(), *protocols.all_files(), *message_texts.files()])
     click.echo(f"{_count(checked, 'file')} checked, {_count(len(problems), 'problem')}.")
     sys.exit(1 if problems else 0)
 
 
-def _problems(file: Path | None) -> list[Problem]:
-    if file is None:
-        return [*catalog.problems(), *protocols.problems()]
-    return protocols.problems(file) if _is_protocol(file) else catalog.problems(file)
+def _all_problems(settings: Settings) -> list[Problem]:
+    return [*catalog.problems(), *protocols.problems(), *_message_problems(None, settings)]
 
 
-def _is_protocol(file: Path) -> bool:
+def _problems_of(file: Path, settings: Settings) -> list[Problem]:
+    keys = _keys(file)
+    if "events" in keys:
+        return protocols.problems(file)
+    return _message_problems(file, settings) if "templates" in keys else catalog.problems(file)
+
+
+def _message_problems(file: Path | None, settings: Settings) -> list[Problem]:
+    address = settings.base_url or message_checks.EXAMPLE_ADDRESS
+    return message_checks.problems(file, clinics=sites.read(settings.sites_file), address=address)
+
+
+def _keys(file: Path) -> Collection[str]:
     try:
-        return "events" in load_yaml(file)
+        return load_yaml(file).keys()
     except InvalidDataFile:
-        return False  # catalog.problems says what is wrong with it
+        return ()  # catalog.problems says what is wrong with it
 
 
 def _count(number: int, noun: str) -> str:

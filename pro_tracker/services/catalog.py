@@ -175,7 +175,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
     for key, folder in _KEY_OF_ITS_KIND.items():
         if key in keys:
             return _READERS[folder]
-    kinds = "an instrument has response_sets, a text pack has a language, a protocol has events"
+    kinds = "an instrument has response_sets, a text pack a language, a protocol events, a message file templates"
     raise InvalidDataFile(("", f"cannot tell what kind of file this is: {kinds}"))
 
 

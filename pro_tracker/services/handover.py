@@ -15,7 +15,7 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import OutgoingMessage
-from pro_tracker.services import message_texts, messages, protocols, recipients
+from pro_tracker.services import message_texts, messages, protocols, recipients, unsubscribing
 from pro_tracker.services.message_texts import MessageFacts
 
 
@@ -93,6 +93,7 @@ def not_before(session: Session, sheet: Sheet, now: datetime) -> datetime:
 def compose(sheet: Sheet, url: str, now: datetime) -> OutgoingMessage:
     """The message in the subject's words, with its personal link."""
     message, contact = sheet.message, sheet.contact
+    unsubscribe_url = unsubscribing.address(url, contact) if contact and message.channel == "email" else None
     facts = MessageFacts(
         template=message.template,
         language=sheet.subject.language,
@@ -100,6 +101,7 @@ def compose(sheet: Sheet, url: str, now: datetime) -> OutgoingMessage:
         clinic=sheet.site.name,
         phone=sheet.site.phone,
         url=url,
+        unsubscribe_url=unsubscribe_url,
         closes_at=sheet.visit.closes_at,
     )
     written = message_texts.mail(facts) if message.channel == "email" else message_texts.sms(facts)
@@ -111,6 +113,7 @@ def compose(sheet: Sheet, url: str, now: datetime) -> OutgoingMessage:
         html=written.html,
         language=facts.language,
         written_at=now,
+        unsubscribe_url=unsubscribe_url,
     )
 
 

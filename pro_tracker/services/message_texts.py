@@ -1,70 +1,33 @@
-"""The wording of messages in the subject's language, as plain text, HTML and SMS. Names no person, drug or diagnosis.
+"""What messages say, in the subject's language: mail as plain text and HTML, SMS, replies. Names no person.
 
-Translated through the gettext domain "mail" in pro_tracker/translations, so that the worker needs no web application.
+The wording stands in the message files, shipped or a clinic's own (docs/message-format.md), each read once per process.
 """
 
-import gettext
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.services.catalog import PACKAGE
+from pro_tracker.services import message_file
+from pro_tracker.services.catalog import PACKAGE, languages_for
+from pro_tracker.services.data_files import load_yaml, read_as, yaml_files
+from pro_tracker.services.message_file import LayoutEntry, MailEntry, MessageFile
 
-DOMAIN = "mail"
-
-
-def N_(text: str) -> str:  # noqa: N802  the name that translators' tools look for
-    """Mark a text for translation where it stands; it is translated where it is used."""
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """What one template says: the mail's subject line and opening, and the whole of a text message."""
-
-    subject: str
-    opening: str
-    sms: str
-
-
-TEMPLATES = {
-    "invitation": Wording(
-        N_("Your questions from {clinic}"),
-        N_("It is time for a few questions about how you have been. They take about 10 minutes."),
-        N_("{clinic}: your questions are ready and take about 10 minutes. {url} Open until {closes}."),
-    ),
-    "reminder": Wording(
-        N_("A reminder: your questions from {clinic}"),
-        N_("Your questions are still waiting for you. What you have answered so far is kept."),
-        N_("{clinic}: your questions are still waiting. {url} Open until {closes}."),
-    ),
-    "last-reminder": Wording(
-        N_("Last reminder: your questions from {clinic}"),
-        N_("This is the last message about these questions. If you cannot answer online, somebody may call you."),
-        N_("{clinic}: last reminder about your questions. {url} Open until {closes}. Or call {phone}."),
-    ),
-    "fresh-link": Wording(
-        N_("Your new link from {clinic}"),
-        N_("Here is the new link that you asked for. What you have answered so far is kept."),
-        N_("{clinic}: here is your new link. {url} Open until {closes}."),
-    ),
-}
-ACTION = N_("Answer the questions")
-CLOSING = (
-    N_("You can answer until {closes}."),
-    N_("This link is for you alone, so please do not pass it on. You will be asked for your date of birth."),
-    N_("Nobody reads replies to this address. If you need help, call {clinic} at {phone}."),
-)
+MESSAGES = PACKAGE / "messages"
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
-    """What a message may say: the clinic, its phone, the personal link, the visit's end; in which language and zone."""
+    """What a message may say: the clinic, its phone, the personal link, the visit's end; in which language and zone.
+
+    `unsubscribe_url`: where these mails are ended; None for a text message.
+    """
 
     template: str
     language: str
@@ -73,6 +36,7 @@ class MessageFacts:
     phone: str
     url: str
     closes_at: datetime
+    unsubscribe_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +48,92 @@ class MessageText:
     html: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Everything there is to say in one language, by the code of the template or reply."""
+
+    layout: LayoutEntry
+    mails: Mapping[str, MailEntry]
+    texts: Mapping[str, str]
+    replies: Mapping[str, str]
+
+
 def mail(facts: MessageFacts) -> MessageText:
     """The mail for these facts; KeyError for a template that no protocol file can name."""
-    say = _speaker(facts)
-    wording = TEMPLATES[facts.template]
-    subject, opening, action = say(wording.subject), say(wording.opening), say(ACTION)
-    closing = [say(paragraph) for paragraph in CLOSING]
-    text = "\n\n".join([opening, f"{action}:\n{facts.url}", *closing]) + "\n"
-    values = {"language": facts.language, "url": facts.url, "action": action, "closing": closing}
-    return MessageText(subject, text, _layout().render(subject=subject, opening=opening, **values))
+    said, places = wording(facts.language), _places(facts)
+    entry, layout = said.mails[facts.template], said.layout
+    subject, opening = entry.subject.format_map(places), entry.opening.format_map(places)
+    action, unsubscribe = layout.action.format_map(places), layout.unsubscribe.format_map(places)
+    closing = [paragraph.format_map(places) for paragraph in layout.closing]
+    last = [f"{unsubscribe}:\n{facts.unsubscribe_url}"] if facts.unsubscribe_url else []
+    text = "\n\n".join([opening, f"{action}:\n{facts.url}", *closing, *last]) + "\n"
+    values = {"subject": subject, "opening": opening, "action": action, "closing": closing, "unsubscribe": unsubscribe}
+    return MessageText(subject, text, _layout().render(values, facts=facts))
 
 
 def sms(facts: MessageFacts) -> MessageText:
     """The text message for these facts; KeyError for a template that no protocol file can name."""
-    return MessageText("", _speaker(facts)(TEMPLATES[facts.template].sms), "")
+    return MessageText("", wording(facts.language).texts[facts.template].format_map(_places(facts)), "")
 
 
-def _speaker(facts: MessageFacts) -> Callable[[str], str]:
-    """A function that says a marked text in the subject's language, with the facts filled in."""
-    translate = _translations(facts.language).gettext
-    last_day = local_date(facts.closes_at, facts.time_zone)
-    values = {"clinic": facts.clinic, "phone": facts.phone, "url": facts.url}
-    values["closes"] = format_date(last_day, "long", locale=facts.language.replace("-", "_"))
-    return lambda text: translate(text).format_map(values)
+def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
+    """The answer to a text message that came in: sms-stopped, sms-started or sms-help."""
+    return wording(language).replies[code].format_map({"clinic": clinic, "phone": phone})
+
+
+def wording(language: str) -> Wording:
+    """What is said in this language ("es-MX" may use "es"), and in English where that says nothing."""
+    languages = reversed(languages_for(language))
+    return _merged(tuple(path for each in languages for path in files() if path.stem == each))
+
+
+def long_date(on: date, language: str) -> str:
+    """The date as people write it in this language."""
+    return format_date(on, "long", locale=language.replace("-", "_"))
+
+
+def files() -> tuple[Path, ...]:
+    """Every message file: of each language the shipped one, then the clinic's own."""
+    return yaml_files(MESSAGES)
 
 
 @cache
-def _translations(language: str) -> gettext.NullTranslations:
-    languages = [language.replace("-", "_"), language.partition("-")[0]]
-    return gettext.translation(DOMAIN, PACKAGE / "translations", languages, fallback=True)
+def read(path: Path) -> MessageFile:
+    """The message file, or InvalidDataFile with every fault found."""
+    file = _schema(path)
+    shipped = [_schema(each) for each in sorted(MESSAGES.glob("*.yaml"))]
+    found = list(message_file.faults(file, [word for each in (file, *shipped) for word in each.never_say]))
+    if path.stem != file.language:
+        found.append(("language", f"the file {path.name} should be named {file.language}.yaml"))
+    if found:
+        raise InvalidDataFile(*found)
+    return file
+
+
+@cache
+def _schema(path: Path) -> MessageFile:
+    return read_as(MessageFile, load_yaml(path))
+
+
+@cache
+def _merged(paths: tuple[Path, ...]) -> Wording:
+    """What these files say together; of two that say the same thing, the later one."""
+    found = [read(path) for path in paths]
+    templates = [(code, entry) for file in found for code, entry in file.templates.items()]
+    return Wording(
+        layout=[file.layout for file in found if file.layout][-1],
+        mails={code: entry.email for code, entry in templates if entry.email},
+        texts={code: entry.sms for code, entry in templates if entry.sms},
+        replies={code: text for file in found for code, text in file.replies.items()},
+    )
+
+
+def _places(facts: MessageFacts) -> dict[str, str]:
+    closes = long_date(local_date(facts.closes_at, facts.time_zone), facts.language)  # the subject's own last day
+    return {"clinic": facts.clinic, "phone": facts.phone, "url": facts.url, "closes": closes}
 
 
 @cache
 def _layout() -> Template:
-    loader = FileSystemLoader(PACKAGE / "messages")
+    loader = FileSystemLoader(MESSAGES)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("layout.html")

@@ -1,6 +1,6 @@
 """The format of a protocol file (docs/protocol-format.md): schema, contradictions, and the turn into a Protocol."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from typing import Annotated, Any
 
@@ -126,8 +126,11 @@ class ProtocolFile(FileModel):
         )
 
 
-def faults(file: ProtocolFile, templates: Sequence[str]) -> list[Fault]:
-    """Return every contradiction in the file, in the order of its keys. `templates`: the messages there are."""
+def faults(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[Fault]:
+    """Return every contradiction in the file, in the order of its keys.
+
+    `templates`: the messages there are, each with the channels and languages in which it lacks its wording.
+    """
     return [*_course_faults(file), *_event_faults(file), *_message_faults(file.messages, templates)]
 
 
@@ -150,7 +153,7 @@ def _event_faults(file: ProtocolFile) -> Iterator[Fault]:
             yield f"{key}.titles", f"lacks the default language {file.default_language!r}"
 
 
-def _message_faults(messages: MessagesEntry, templates: Sequence[str]) -> Iterator[Fault]:
+def _message_faults(messages: MessagesEntry, templates: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
     quiet = messages.quiet
     if not quiet.end <= messages.send_at < quiet.start:
         yield "messages.send_at", "must lie outside the quiet hours, which run over midnight from start to end"
@@ -160,3 +163,5 @@ def _message_faults(messages: MessagesEntry, templates: Sequence[str]) -> Iterat
     for number, step in enumerate(messages.steps):
         if step.template not in templates:
             yield f"messages.steps.{number}.template", f"names no message; there are {', '.join(templates)}"
+        elif lacking := templates[step.template]:
+            yield f"messages.steps.{number}.template", f"{step.template} lacks its {', '.join(lacking)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, ProTrackerError
 from pro_tracker.domain.instrument import Alert
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.services import catalog, instrument_checks, message_texts, protocol_file
+from pro_tracker.services import catalog, instrument_checks, message_checks, protocol_file
 from pro_tracker.services.catalog import PACKAGE, Problem
 from pro_tracker.services.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.protocol_file import ProtocolFile
@@ -45,13 +45,20 @@ def all_files() -> tuple[Path, ...]:
 def read_protocol(path: Path) -> Protocol:
     """Return the protocol in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(ProtocolFile, load_yaml(path))
-    found = protocol_file.faults(file, tuple(message_texts.TEMPLATES))
+    found = protocol_file.faults(file, _templates())
     found += [*_battery_faults(file), *_rule_faults(file), *_plan_faults(file), *_offline_faults(file)]
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
         raise InvalidDataFile(*found)
     return file.build()
+
+
+def _templates() -> dict[str, list[str]]:
+    try:
+        return message_checks.templates()
+    except InvalidDataFile as error:
+        raise InvalidDataFile(("messages.steps", "a message file has problems of its own")) from error
 
 
 def _battery_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
