@@ -186,7 +186,7 @@ def test_withdrawal_ends_what_is_open_and_leaves_what_was_missed(session: Sessio
     stored = visits_of(session, course)
     assert [code for code, visit in stored.items() if visit.void_reason] == ["3-months", "6-months"]
     assert {m.state for m in messages_of(session, stored["3-months"])} == {"ended"}
-    subject.withdrawn_at, subject.withdrawn_reason = now, "moved away"
+    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, "moved away", "asking"
     before = planned(session, course)
     visits.replan(session, subject.id, now=now)
     assert planned(session, course) == before

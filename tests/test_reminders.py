@@ -139,7 +139,7 @@ def answer(visit: Visit, _session: Session) -> None:
 
 def withdraw(visit: Visit, session: Session) -> None:
     subject = session.get_one(Subject, visit.subject_id)
-    subject.withdrawn_at, subject.withdrawn_reason = DUE, "moved away"
+    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = DUE, "moved away", "asking"
 
 
 def void(visit: Visit, _session: Session) -> None:

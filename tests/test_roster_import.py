@@ -373,7 +373,8 @@ def test_a_recorded_infusion_is_not_overwritten(session: Session, tmp_path: Path
 
 def test_nothing_is_added_to_a_withdrawn_subject(session: Session, tmp_path: Path) -> None:
     run(write(tmp_path / "first.csv", ROW))
-    session.execute(update(Subject).values(withdrawn_at=datetime(2026, 2, 1, tzinfo=UTC), withdrawn_reason="moved"))
+    withdrawn = {"withdrawn_at": datetime(2026, 2, 1, tzinfo=UTC), "withdrawn_reason": "moved"}
+    session.execute(update(Subject).values(**withdrawn, withdrawn_scope="asking"))
     before = rows_in(session)
     result = run(write(tmp_path / "second.csv", ROW | {"infusion_on": "2026-01-21"}), "--skip-bad-rows")
     assert set(named(result)) == {2}

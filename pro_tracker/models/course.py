@@ -4,10 +4,12 @@ import uuid
 from datetime import date, datetime, time
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Numeric, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pro_tracker.db import Base, BigInt, UtcDateTime
+
+STANDING = text("voided_at IS NULL")
 
 
 class Course(Base):
@@ -32,15 +34,46 @@ class Course(Base):
     end_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
+    recorded: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
+
+    @property
+    def infusions(self) -> list["Infusion"]:
+        """Those that stand: neither corrected since nor entered in error."""
+        return [infusion for infusion in self.recorded if infusion.voided_at is None]
+
+    @property
+    def voided_infusions(self) -> list["Infusion"]:
+        """What was corrected or entered in error, as it was recorded."""
+        return [infusion for infusion in self.recorded if infusion.voided_at is not None]
+
+
+class AnchorDate(Base):
+    """The date that staff set for an event whose anchor is set by hand."""
+
+    __tablename__ = "anchor_date"
+    __table_args__ = (UniqueConstraint("course_id", "event_code"),)
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    event_code: Mapped[str]
+    anchor_on: Mapped[date]  # local to the subject
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Infusion(Base):
-    """One infusion as given."""
+    """One infusion as given. A row is never overwritten: a correction is a new row, and the old one is voided."""
 
     __tablename__ = "infusion"
     __table_args__ = (
-        UniqueConstraint("course_id", "given_on", "started_at_local"),
+        Index(
+            "uq_infusion_standing",
+            *("course_id", "given_on", "started_at_local"),
+            unique=True,
+            postgresql_where=STANDING,
+            sqlite_where=STANDING,
+        ),
+        CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="voided"),
         CheckConstraint("dose_mg_per_kg > 0 AND dose_mg_per_kg <= 5", name="dose"),
         CheckConstraint("weight_kg > 0 AND weight_kg < 500", name="weight"),
         CheckConstraint("minutes > 0 AND minutes <= 1440", name="minutes"),
@@ -60,6 +93,9 @@ class Infusion(Base):
     stop_reason: Mapped[str | None]
     ondansetron_mg: Mapped[Decimal | None] = mapped_column(Numeric(4, 1))  # None: not given
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("infusion.id"), unique=True)  # what this row corrects
+    voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # corrected, or entered in error
+    void_reason: Mapped[str | None]
 
     adverse_events: Mapped[list["AdverseEvent"]] = relationship()
 

@@ -3,11 +3,13 @@
 import uuid
 from datetime import date, datetime, time
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pro_tracker.db import Base, BigInt, Encrypted, UtcDateTime, encrypted_cell
 from pro_tracker.models.site import Site
+
+CLOSED = text("state <> 'active' AND acknowledged_at IS NULL")
 
 
 class Subject(Base):
@@ -19,6 +21,8 @@ class Subject(Base):
         CheckConstraint("preferred_channel IN ('email', 'sms')", name="preferred_channel"),
         CheckConstraint("best_call_time IN ('morning', 'midday', 'afternoon', 'evening')", name="best_call_time"),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_reason IS NULL)", name="withdrawn"),
+        CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_scope IS NULL)", name="withdrawn_with_scope"),
+        CheckConstraint("withdrawn_scope IN ('asking', 'data')", name="withdrawn_scope"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -35,6 +39,7 @@ class Subject(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     withdrawn_reason: Mapped[str | None]
+    withdrawn_scope: Mapped[str | None]  # "asking": stop asking; "data": stop using what was answered, too
 
     site: Mapped[Site] = relationship()
     identity: Mapped["Identity"] = relationship(back_populates="subject", uselist=False)
@@ -79,6 +84,7 @@ class Contact(Base):
         CheckConstraint("channel IN ('email', 'sms')", name="channel"),
         CheckConstraint("state IN ('active', 'bounced', 'stopped', 'wrong-number')", name="state"),
         CheckConstraint("state <> 'active' OR acknowledged_at IS NULL", name="acknowledged"),
+        Index("ix_contact_closed", "subject_id", postgresql_where=CLOSED, sqlite_where=CLOSED),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)

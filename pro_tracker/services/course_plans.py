@@ -33,7 +33,7 @@ def change_plan(
         raise InvalidInput("This course has ended. Start a new course instead.", field="planned_start_on")
     check_number(planned_infusions)
     course.planned_start_on, course.planned_infusions = planned_start_on, planned_infusions
-    visits.plan(session, course, now=now)
+    visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.plan", now=now, subject_id=subject.id, detail={"course": course.id})
 
 

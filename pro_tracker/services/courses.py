@@ -1,4 +1,7 @@
-"""Treatment courses: start one, record its infusions, end it. Every change plans the visits anew."""
+"""Treatment courses: start one, record its infusions, end it, reopen it. Every change plans the visits anew.
+
+Correcting an infusion is infusion_corrections.py.
+"""
 
 from datetime import date, datetime
 
@@ -11,16 +14,21 @@ from pro_tracker.domain.visit_windows import belongs_to_course
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit, infusion_facts, protocols, visits
+from pro_tracker.services import audit, corrections, infusion_facts, protocols, visits
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.infusion_facts import AdverseEventFacts, InfusionFacts
 
 __all__ = [
     "AdverseEventFacts",
     "InfusionFacts",
+    "add_infusion",
     "current_course",
     "end_course",
+    "infusion_row",
+    "lock",
     "record_infusion",
+    "refuse_misplaced",
+    "reopen_course",
     "start_course",
 ]
 
@@ -41,7 +49,7 @@ def start_course(
     `planned_start_on` (local) stands in for the first infusion until that is given; another number of planned infusions
     comes as `replace(protocol, planned_infusions=...)`. Raises InvalidInput when the subject has withdrawn.
     """
-    _lock(session, subject)
+    lock(session, subject)
     _refuse_withdrawn(subject)
     course = _next_course(session, subject, protocol, planned_start_on, now)
     visits.replan(session, subject.id, now=now)
@@ -50,20 +58,27 @@ def start_course(
 
 
 def record_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
-    """Store one infusion with its adverse events and plan the visits that hang on it.
+    """Store one infusion with its adverse events and plan the visits that hang on it. Raises as `add_infusion`."""
+    infusion = add_infusion(session, actor, course, facts, now=now)
+    visits.replan(session, course.subject_id, now=now)
+    return infusion
+
+
+def add_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
+    """Store one infusion; the caller plans, once for as many as there are.
 
     Raises InvalidInput (with its field) for facts that cannot be right, a second infusion at the same date and start,
     a date that belongs to another course, a course that was ended by hand and a withdrawn subject.
     """
     subject = session.get_one(Subject, course.subject_id)
-    _lock(session, subject)
+    lock(session, subject)
     _refuse_withdrawn(subject)
     infusion_facts.check(facts, zone=subject.time_zone, now=now)
-    _refuse_misplaced(session, course, facts)
-    infusion = _infusion(course, facts, now)
+    refuse_misplaced(session, course, facts)
+    infusion = infusion_row(course, facts, now)
     session.add(infusion)
-    session.expire(course, ["infusions"])
-    visits.plan(session, course, now=now)
+    session.flush()
+    session.expire(course, ["recorded"])
     audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=_detail(course, infusion))
     return infusion
 
@@ -71,7 +86,7 @@ def record_infusion(session: Session, actor: Actor, course: Course, facts: Infus
 def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date, reason: str, now: datetime) -> None:
     """Say that no further infusion comes, which anchors the follow-ups. Raises InvalidInput."""
     subject = session.get_one(Subject, course.subject_id)
-    _lock(session, subject)
+    lock(session, subject)
     if course.ended_on is not None:
         raise InvalidInput("This course was ended before.")
     if ended_on > local_date(now, subject.time_zone):
@@ -81,8 +96,25 @@ def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date
     if not reason.strip():
         raise InvalidInput("Say why the course ended.", field="reason")
     course.ended_on, course.end_reason = ended_on, reason.strip()
-    visits.plan(session, course, now=now)
+    visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail={"course": course.id})
+
+
+def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str, now: datetime) -> None:
+    """Take back the end of a course that was entered by mistake; its follow-ups wait for the last infusion again.
+
+    Raises InvalidInput when the course has not ended, and without a reason.
+    """
+    subject = session.get_one(Subject, course.subject_id)
+    lock(session, subject)
+    if course.ended_on is None:
+        raise InvalidInput("This course has not ended.")
+    ended_on = course.ended_on.isoformat()
+    before: corrections.Before = {"course": course.number, "ended_on": ended_on, "end_reason": course.end_reason}
+    corrections.keep(session, subject.id, "course-end", before, reason=reason, now=now)
+    course.ended_on, course.end_reason = None, None
+    visits.replan(session, subject.id, now=now)
+    audit.record(session, actor, "course.reopen", now=now, subject_id=subject.id, detail={"course": course.id})
 
 
 def current_course(session: Session, subject: Subject) -> Course | None:
@@ -111,7 +143,7 @@ def _next_course(
     return course
 
 
-def _lock(session: Session, subject: Subject) -> None:
+def lock(session: Session, subject: Subject) -> None:
     """Changes to one subject's treatment take turns: course numbers and anchors depend on each other."""
     session.flush()
     session.refresh(subject, with_for_update={"of": Subject})  # not what was joined when it was loaded
@@ -122,7 +154,8 @@ def _refuse_withdrawn(subject: Subject) -> None:
         raise InvalidInput("This subject has withdrawn, so nothing more is recorded.")
 
 
-def _refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
+def refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
+    """Raise InvalidInput when the infusion is recorded already, or belongs to another course."""
     dates = visits.dates_of(session, course)
     if course.ended_on is not None and facts.given_on > course.ended_on:
         raise InvalidInput("The course had ended by this date. Start a new course first.", field="given_on")
@@ -132,6 +165,7 @@ def _refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) ->
         raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
     same_start = select(Infusion.id).where(
         Infusion.course_id == course.id,
+        Infusion.voided_at.is_(None),
         Infusion.given_on == facts.given_on,
         Infusion.started_at_local.is_not_distinct_from(facts.started_at_local),
     )
@@ -139,7 +173,8 @@ def _refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) ->
         raise InvalidInput("An infusion with this date and start is recorded already.", field="given_on")
 
 
-def _infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
+def infusion_row(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
+    """The row of an infusion with its adverse events, not yet in a session."""
     return Infusion(
         course_id=course.id,
         given_on=facts.given_on,

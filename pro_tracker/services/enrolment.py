@@ -4,6 +4,7 @@ import unicodedata
 import uuid
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Literal
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +30,7 @@ from pro_tracker.services.enrolment_facts import (
 __all__ = ["EnrolmentFacts", "Problem", "age_on", "check", "enrol", "find_by_record_number", "withdraw"]
 
 RECORD_NUMBER = "record-number"  # kinds of keyed look-up hashes; a contact's kind is its channel
+Scope = Literal["asking", "data"]  # stop asking; or also stop using what was answered
 WITHDRAWN = "withdrawn"  # why a visit is void; the person's own words stay with the subject
 DUPLICATE = "This record number is enrolled already. Look the subject up, or correct the number."
 
@@ -49,10 +51,13 @@ def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetim
     return subject
 
 
-def withdraw(session: Session, actor: Actor, subject: Subject, reason: str, *, now: datetime) -> None:
+def withdraw(
+    session: Session, actor: Actor, subject: Subject, reason: str, *, now: datetime, scope: Scope = "asking"
+) -> None:
     """End everything that is still wanted of the subject: visits, messages, calls. What was answered stays.
 
-    So does a call about an alert: who withdraws may need it all the same.
+    So does a call about an alert: who withdraws may need it all the same. With the scope "data" the answers leave the
+    research results and files, too. services/withdrawals.py takes a withdrawal back.
 
     Raises InvalidInput without a reason, and for one who has withdrawn before.
     """
@@ -61,11 +66,11 @@ def withdraw(session: Session, actor: Actor, subject: Subject, reason: str, *, n
     session.refresh(subject, with_for_update={"of": Subject})  # what was joined when it was loaded is not locked
     if subject.withdrawn_at is not None:
         raise InvalidInput("This subject has withdrawn before.")
-    subject.withdrawn_at, subject.withdrawn_reason = now, reason.strip()
+    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, reason.strip(), scope
     visits.void_all(session, subject.id, WITHDRAWN, now)
     wanted = (Call.subject_id == subject.id, Call.closed_at.is_(None), Call.reason != calls.ALERT)
     session.execute(update(Call).where(*wanted).values(closed_at=now, outcome="no-longer-wanted"))
-    audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id)
+    audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id, detail={"scope": scope})
 
 
 def default_protocol() -> Protocol:

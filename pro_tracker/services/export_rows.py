@@ -225,7 +225,7 @@ def _infusions(subjects: list[uuid.UUID]) -> AnySelect:
             func.sum(case((Infusion.status == "stopped", 1), else_=0)).label("stopped"),
         )
         .join(Course, Course.id == Infusion.course_id)
-        .where(Course.subject_id.in_(subjects))
+        .where(Course.subject_id.in_(subjects), Infusion.voided_at.is_(None))
         .group_by(Infusion.course_id)
     )
 
@@ -240,7 +240,7 @@ def _adverse_events(subjects: list[uuid.UUID]) -> AnySelect:
         )
         .join(Infusion, Infusion.id == AdverseEvent.infusion_id)
         .join(Course, Course.id == Infusion.course_id)
-        .where(Course.subject_id.in_(subjects))
+        .where(Course.subject_id.in_(subjects), Infusion.voided_at.is_(None))
         .group_by(Infusion.course_id)
     )
 

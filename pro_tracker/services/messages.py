@@ -19,7 +19,8 @@ from pro_tracker.services import recipients
 from pro_tracker.services.upsert import insert_into
 
 PLANNED_KINDS = ("reminder", "snooze")  # the others are asked for and leave at once
-REVIVABLE = ("re-planned", "no-contact", "new-course", "no-date", "withdrawn")  # ended by planning, so planning may bring them back
+# Ended because plans changed: when they change back, planning brings them back.
+REVIVABLE = ("re-planned", "no-contact", "new-course", "no-date", "withdrawn")
 
 Key = tuple[int, str, int, str]  # visit, kind, step, channel: what a message is known by
 

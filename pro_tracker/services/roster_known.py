@@ -60,7 +60,8 @@ def _other_columns(person: Person, subject: Subject) -> Mapping[str, tuple[objec
 
 def infusions_of(session: Session, subject: Subject) -> dict[tuple[object, object], Infusion]:
     """(date, start) -> infusion, over all courses of the subject."""
-    rows = select(Infusion).join(Course, Course.id == Infusion.course_id).where(Course.subject_id == subject.id)
+    rows = select(Infusion).join(Course, Course.id == Infusion.course_id)
+    rows = rows.where(Course.subject_id == subject.id, Infusion.voided_at.is_(None))
     found = session.scalars(rows.options(selectinload(Infusion.adverse_events)))
     return {(each.given_on, each.started_at_local): each for each in found}
 

@@ -66,7 +66,7 @@ def courses_of(session: Session, subject_id: uuid.UUID) -> Sequence[Course]:
     rows = (
         select(Course)
         .where(Course.subject_id == subject_id)
-        .options(joinedload(Course.infusions).joinedload(Infusion.adverse_events))
+        .options(joinedload(Course.recorded).joinedload(Infusion.adverse_events))
         .order_by(Course.number)
     )
     return session.scalars(rows, execution_options={"populate_existing": True}).unique().all()

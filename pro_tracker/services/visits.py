@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import CourseDates, VisitStatus, Window, anchor_date, window
 from pro_tracker.domain.wall_time import local_date, moment
-from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.course import AnchorDate, Course, Infusion
+from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -20,6 +21,13 @@ from pro_tracker.services.upsert import insert_into
 
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
 NEW_COURSE = "new-course"
+NO_DATE = "no-date"  # the date it hung on is gone: an infusion was taken back, a course reopened
+ENDED_BY_PLANNING = (NEW_COURSE, NO_DATE)
+
+
+def answerable(now: datetime) -> ColumnElement[bool]:
+    """Whether a visit can be answered: domain.visit_windows.is_open over Visit."""
+    return and_(OPEN, Visit.opens_at <= now, or_(Visit.closes_at > now, Visit.grace_until > now))
 
 
 def status_expression(now: datetime) -> ColumnElement[str]:
@@ -29,7 +37,7 @@ def status_expression(now: datetime) -> ColumnElement[str]:
         (Visit.voided_at.is_not(None), VisitStatus.VOID.value),
         (Visit.opens_at > now, VisitStatus.PLANNED.value),
         (Visit.due_at > now, VisitStatus.DUE.value),
-        (Visit.closes_at > now, VisitStatus.OVERDUE.value),
+        (or_(Visit.closes_at > now, Visit.grace_until > now), VisitStatus.OVERDUE.value),
         else_=VisitStatus.MISSED.value,
     )
 
@@ -37,8 +45,9 @@ def status_expression(now: datetime) -> ColumnElement[str]:
 def plan(session: Session, course: Course, *, now: datetime) -> None:
     """Write the visits and messages that follow from the course's dates. Safe to repeat.
 
-    Changed anchors move visits that the subject was not told of yet, with their unsent messages; nothing else.
-    A newer course ends what an earlier one still wanted; a withdrawn subject gets nothing.
+    Changed anchors move visits that the subject was not told of yet, with their unsent messages; nothing else. What no
+    date is left for, or a newer course overtook, ends, and comes back when that changes. A withdrawn subject gets
+    nothing.
     """
     session.flush()
     session.execute(select(Course.id).where(Course.id == course.id).with_for_update())  # planners take turns
@@ -46,15 +55,14 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     if subject.withdrawn_at is not None:
         return
     protocol = protocols.protocol(course.protocol_code, course.protocol_version)
-    dates = dates_of(session, course)
-    _void_earlier(session, course, _begins_at(dates, subject.time_zone, now), now=now)
-    _write_windows(session, course, _windows(protocol, dates, subject.time_zone, now), now=now)
-    planned = _visits_of(session, course)
-    messages.plan(session, subject, protocol, planned, now=now)
+    windows = _windows(protocol, dates_of(session, course), subject.time_zone, now)
+    _write_windows(session, course, windows, now=now)
+    _end_or_revive(session, course, windows, now=now)
+    messages.plan(session, subject, protocol, _visits_of(session, course), now=now)
 
 
 def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
-    """Plan every course of a subject anew: after a change of contacts, preferred channel or time zone."""
+    """Plan every course of a subject anew: a date of one decides how long an earlier one asks."""
     for course in session.scalars(select(Course).where(Course.subject_id == subject_id).order_by(Course.number)):
         plan(session, course, now=now)
 
@@ -70,23 +78,36 @@ def void_all(session: Session, subject_id: uuid.UUID, reason: str, now: datetime
     _void(session, and_(Visit.subject_id == subject_id, Visit.closes_at > now), reason, voided_at=now)
 
 
+def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> None:
+    """Ask again what a withdrawal ended, as far as it can still be answered: the withdrawal was a mistake."""
+    _revive(session, and_(Visit.subject_id == subject_id, Visit.void_reason == "withdrawn"), now=now)
+
+
 def dates_of(session: Session, course: Course) -> CourseDates:
     """The course's dates as the domain wants them."""
-    given = select(Infusion.given_on).where(Infusion.course_id == course.id).order_by(Infusion.given_on)
-    newer = select(Course.id).where(Course.subject_id == course.subject_id, Course.number > course.number)
+    given = select(Infusion.given_on).where(Infusion.course_id == course.id, Infusion.voided_at.is_(None))
+    by_hand = select(AnchorDate.event_code, AnchorDate.anchor_on).where(AnchorDate.course_id == course.id)
+    subject = session.get_one(Subject, course.subject_id)
     return CourseDates(
         planned_start_on=course.planned_start_on,
-        given_on=session.scalars(given).all(),
+        given_on=session.scalars(given.order_by(Infusion.given_on)).all(),
         planned_infusions=course.planned_infusions,
         ended_on=course.ended_on,
-        superseded=session.scalar(newer.limit(1)) is not None,
+        superseded=_newer_course(session, course) is not None,
+        enrolled_on=subject.enrolled_on if course.number == 1 else None,
+        set_by_hand=dict(iter(session.execute(by_hand))),
     )
 
 
 def _windows(
     protocol: Protocol, dates: CourseDates, zone: str, now: datetime
 ) -> dict[tuple[str, int], tuple[date, Window]]:
-    """(event code, number) -> (anchor date, window) for each event that has an anchor now."""
+    """(event code, number) -> (anchor date, window) for each event that has an anchor now.
+
+    A course that ended without an infusion did not take place, so nothing is asked about it.
+    """
+    if dates.ended_on is not None and not dates.given_on:
+        return {}
     today = local_date(now, zone)
     anchors = {event: anchor_date(event, dates, protocol, today) for event in protocol.events}
     return {
@@ -104,12 +125,7 @@ def _write_windows(
     now: datetime,
 ) -> None:
     """Insert each visit; where it exists, move it if the subject was not told of it and its window changed."""
-    end = _newer_course_begins_at(session, course, now)
-    rows = [
-        _row(course, key, anchor_on, planned, now)
-        for key, (anchor_on, planned) in windows.items()
-        if end is None or planned.closes_at <= end
-    ]
+    rows = [_row(course, key, anchor_on, planned, now) for key, (anchor_on, planned) in windows.items()]
     if not rows:
         return
     insert = insert_into(session, Visit, rows)
@@ -141,7 +157,9 @@ def _movable(course: Course, now: datetime) -> ColumnElement[bool]:
     """Not opened yet, or opened without a word to the subject: infusions may be recorded days late and one by one."""
     told = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
     untold = Visit.id.not_in(told.where(Message.subject_id == course.subject_id))
-    return and_(OPEN, Visit.started_at.is_(None), or_(Visit.opens_at > now, untold))
+    handed_over = exists().where(Link.visit_id == Visit.id, Link.message_id.is_(None))
+    waiting = or_(OPEN, and_(Visit.completed_at.is_(None), Visit.void_reason.in_(ENDED_BY_PLANNING)))
+    return and_(waiting, Visit.started_at.is_(None), or_(Visit.opens_at > now, and_(untold, ~handed_over)))
 
 
 def _differs(insert: Any) -> ColumnElement[bool]:
@@ -163,25 +181,40 @@ def _begins_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
     return now if first_on is None else moment(first_on, time.min, zone)
 
 
-def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> datetime | None:
+def _newer_course(session: Session, course: Course) -> Course | None:
+    """The next course that took place or is to: not one that ended without an infusion."""
+    given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
     rows = select(Course).where(Course.subject_id == course.subject_id, Course.number > course.number)
-    newer = session.scalar(rows.order_by(Course.number).limit(1))
+    return session.scalar(rows.where(or_(Course.ended_on.is_(None), given)).order_by(Course.number).limit(1))
+
+
+def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> datetime | None:
+    newer = _newer_course(session, course)
     if newer is None:
         return None
     zone = session.get_one(Subject, course.subject_id).time_zone
     return _begins_at(dates_of(session, newer), zone, now)
 
 
-def _void_earlier(session: Session, course: Course, begins_at: datetime, *, now: datetime) -> None:
-    """End what earlier courses still want after this one begins; what had closed by then stays missed."""
-    if course.number == 1:
-        return
-    earlier = select(Course.id).where(Course.subject_id == course.subject_id, Course.number < course.number)
-    _void(
-        session,
-        and_(Visit.course_id.in_(earlier), Visit.closes_at > begins_at),
-        NEW_COURSE,
-        voided_at=min(begins_at, now),
+def _end_or_revive(session: Session, course: Course, windows: Mapping[tuple[str, int], Any], *, now: datetime) -> None:
+    """End what is wanted no more and bring back what is wanted again; what had closed by then stays missed."""
+    of_course = Visit.course_id == course.id
+    dated = Visit.event_code.in_([event_code for event_code, _ in windows])
+    _void(session, and_(of_course, ~dated, _movable(course, now)), NO_DATE, voided_at=now)
+    begins_at = _newer_course_begins_at(session, course, now)
+    if begins_at is not None:
+        overtaken = and_(of_course, Visit.closes_at > begins_at)
+        _void(session, overtaken, NEW_COURSE, voided_at=min(begins_at, now))
+    in_time = true() if begins_at is None else Visit.closes_at <= begins_at
+    _revive(session, and_(of_course, dated, in_time, Visit.void_reason.in_(ENDED_BY_PLANNING)), now=now)
+
+
+def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
+    """Want these visits again, as far as they can still be answered; their reminders count from now."""
+    again = update(Visit).where(which, Visit.completed_at.is_(None), Visit.closes_at > now)
+    session.execute(
+        again.values(voided_at=None, void_reason=None, planned_at=now),
+        execution_options={"synchronize_session": "fetch"},
     )
 
 
@@ -189,7 +222,8 @@ def _void(session: Session, which: ColumnElement[bool], reason: str, *, voided_a
     session.flush()
     ended = update(Visit).where(OPEN, which).values(voided_at=voided_at, void_reason=reason).returning(Visit.id)
     ids = session.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()
-    messages.end_all(session, ids, reason)
+    if ids:
+        messages.end_all(session, ids, reason)
 
 
 def _idle_course_ids(session: Session, now: datetime) -> Any:
@@ -201,6 +235,7 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
             func.max(Infusion.given_on) <= (now - timedelta(days=each.course_idle_days - 1)).date(),
             ~exists().where(
                 Visit.course_id == Course.id,
+                Visit.void_reason.is_distinct_from(NO_DATE),
                 Visit.event_code.in_([event.code for event in each.events if event.anchor == "last-infusion"]),
             ),
         )
@@ -209,7 +244,7 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
     newer = aliased(Course)
     return (
         select(Course.id)
-        .join(Infusion, Infusion.course_id == Course.id)
+        .join(Infusion, and_(Infusion.course_id == Course.id, Infusion.voided_at.is_(None)))
         .join(Subject, Subject.id == Course.subject_id)
         .where(Subject.withdrawn_at.is_(None))
         .where(~exists().where(newer.subject_id == Course.subject_id, newer.number > Course.number))

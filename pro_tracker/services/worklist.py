@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, exists, func, select
+from sqlalchemy import Row, Select, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from pro_tracker.models.account import Account
@@ -16,7 +16,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import access
 from pro_tracker.services.calls import ALERT
-from pro_tracker.services.visits import OPEN
+from pro_tracker.services.visits import answerable
 
 Joined = Select[*tuple[Any, ...]]
 
@@ -50,7 +50,7 @@ class Worklist:
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     """The work at the account's sites, most urgent first: alerts, then what closes first."""
-    waiting = and_(OPEN, Visit.opens_at <= now, Visit.closes_at > now)
+    waiting = answerable(now)
     visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
     visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
     overdue, closing_soon = _urgent(session, account, visits, now)
@@ -71,7 +71,7 @@ def _calls() -> Joined:
 
 
 def _undated() -> Joined:
-    given = exists().where(Infusion.course_id == Course.id)
+    given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
     rows = select(Course, Subject).join(Subject, Subject.id == Course.subject_id)
     return rows.where(
         Course.planned_start_on.is_(None), Course.ended_on.is_(None), Subject.withdrawn_at.is_(None), ~given

@@ -1,0 +1,23 @@
+"""What staff took back or set anew, as it stood before: nothing that was recorded is lost."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pro_tracker.db import Base, BigInt, Json, UtcDateTime
+
+
+class Correction(Base):
+    """One fact that was replaced, and why. Infusions are not here: their old rows stay where they are, voided."""
+
+    __tablename__ = "correction"
+    __table_args__ = (CheckConstraint("what IN ('course-end', 'anchor-date', 'pause', 'withdrawal')", name="what"),)
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    what: Mapped[str]
+    before: Mapped[dict[str, str | int | None]] = mapped_column(Json)  # column -> value, dates and moments in ISO form
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
