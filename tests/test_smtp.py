@@ -141,7 +141,7 @@ def test_only_what_may_have_left_is_unknown(
 def test_a_reply_is_kept_without_the_address_in_it(script: Callable[..., Script]) -> None:
     server = script("250 hello", "250 sender", "550 5.1.1 <zoe@patients.example> no such user", silent=True)
     provider = SmtpProvider(server.url, SENDER)
-    assert provider.send(mail()).reply == "550 5.1.1"
+    assert provider.send(mail()) == Receipt(Outcome.REFUSED, "550 5.1.1", contact_state="bounced")
     provider.close()
 
 

@@ -40,7 +40,8 @@ class Receipt:
 
     `about_provider`: it would have done so with any other message: it is down, silent, or refuses us. Such a failure
     counts for the circuit, and with TRY_AGAIN not as one of the message's attempts.
-    `retry_after`: how long the other side asks to be left alone.
+    `retry_after`: how long the other side asks to be left alone. `contact_state`: "bounced" or "stopped" with a REFUSED
+    that holds for every message to this address.
     """
 
     outcome: Outcome
@@ -48,6 +49,7 @@ class Receipt:
     provider_id: str | None = None
     retry_after: timedelta | None = None
     about_provider: bool = False
+    contact_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ CONNECT_SECONDS = 10
 REPLY_SECONDS = 20
 REST_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
 ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
-SIGN_IN_CODES = (530, 534, 535, 538)  # RFC 4954: about the account, whichever command they answer
+DEAD_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")  # RFC 3463, 7505: no mailbox, no domain, closed
+BAD_SENDER = ("5.1.7", "5.1.8")
+ABOUT_US = (421, 530, 534, 535, 538)  # whichever command they answer: it goes away; RFC 4954: our account
 TROUBLE = (smtplib.SMTPException, OSError)
 
 
@@ -37,8 +39,8 @@ class _Answered(Exception):
     """The server said something else than yes; `about_us`: it would have said so whoever the mail is for."""
 
     def __init__(self, code: int, text: bytes, *, about_us: bool = False) -> None:
-        self.code, self.text = code, text
-        self.about_us = about_us or code == 421 or code in SIGN_IN_CODES  # 421: it goes away
+        self.code, self.enhanced = code, _enhanced(text)
+        self.about_us = about_us or code in ABOUT_US or self.enhanced in BAD_SENDER
 
 
 class _OneLine(UnstructuredHeader, BaseHeader):
@@ -123,11 +125,11 @@ class SmtpProvider(Provider):
             self._drop()
             return Receipt(Outcome.UNKNOWN, _reply_of(error), about_provider=True)
         if code == 250:
-            return Receipt(Outcome.ACCEPTED, _reply(code, text))
+            return Receipt(Outcome.ACCEPTED, _reply(code, _enhanced(text)))
         if 400 <= code < 600:
             return self._refused(_Answered(code, text))
         self._drop()  # no SMTP: whatever answers there may have kept the mail
-        return Receipt(Outcome.UNKNOWN, _reply(code, text), about_provider=True)
+        return Receipt(Outcome.UNKNOWN, _reply(code, _enhanced(text)), about_provider=True)
 
     def _connect(self) -> smtplib.SMTP:
         if time.monotonic() < self._resting_until:
@@ -141,8 +143,10 @@ class SmtpProvider(Provider):
         """5xx is final, unless it is about our own address or password, which an operator can mend; 4xx is not."""
         final = refusal.code >= 500 and not refusal.about_us
         self._reset()
-        outcome = Outcome.REFUSED if final else Outcome.TRY_AGAIN
-        return Receipt(outcome, _reply(refusal.code, refusal.text), about_provider=refusal.about_us)
+        reply = _reply(refusal.code, refusal.enhanced)
+        if not final:
+            return Receipt(Outcome.TRY_AGAIN, reply, about_provider=refusal.about_us)
+        return Receipt(Outcome.REFUSED, reply, contact_state="bounced" if refusal.enhanced in DEAD_ADDRESS else None)
 
     def _reset(self) -> None:
         try:
@@ -234,7 +238,11 @@ def _reply_of(error: Exception) -> str:
     return str(code) if code else type(error).__name__
 
 
-def _reply(code: int, text: bytes) -> str:
-    """The code and the enhanced code: the words after them may repeat the address."""
-    enhanced = ENHANCED_CODE.match(text.decode(errors="replace"))
-    return f"{code} {enhanced[0]}" if enhanced else str(code)
+def _reply(code: int, enhanced: str) -> str:
+    return f"{code} {enhanced}".strip()
+
+
+def _enhanced(text: bytes) -> str:
+    """The enhanced code, or "": the words after it may repeat the address."""
+    code = ENHANCED_CODE.match(text.decode(errors="replace"))
+    return code[0] if code else ""
