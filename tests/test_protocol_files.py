@@ -9,6 +9,7 @@ import yaml
 
 from pro_tracker.domain.change import ScorePoint, change
 from pro_tracker.domain.errors import InvalidDataFile, NotFound
+from pro_tracker.domain.protocol import ReminderStep
 from pro_tracker.services import catalog, protocols
 
 SHIPPED = protocols.PROTOCOLS / "ketamine-5day.yaml"
@@ -43,6 +44,35 @@ def test_the_shipped_protocol_is_the_study() -> None:
     assert protocol.instruments[-1] == "pgic"
     assert [each.code for each in protocol.events if "pgic" in each.battery] == list(FOLLOW_UPS)
     assert (protocol.reminder_time, protocol.quiet_from, protocol.quiet_until) == (time(9), time(21), time(8))
+
+
+def test_what_the_file_leaves_out_has_its_usual_value() -> None:
+    protocol = protocols.protocol("ketamine-5day", "1")
+    assert (protocol.hold_days, protocol.snooze_days, protocol.grace_hours) == (1, (1, 3), 24)
+    assert all(protocol.reminders_at(event.code) == protocol.reminders for event in protocol.events)
+
+
+def test_rules_of_sending_are_read_as_they_are_written(tmp_path: Path) -> None:
+    own = [
+        {"day": 1, "channel": "both", "template": "invitation"},
+        {"day": -1, "from": "due", "channel": "other", "template": "last-reminder"},
+    ]
+
+    def change(data: dict[str, Any]) -> None:
+        del data["messages"]["quiet"]
+        data["messages"].update(hold_days=0, snooze_days=[2])
+        data["events"][2].update(steps=own, anchor="by-hand")
+        data.update(grace_hours=6)
+
+    protocol = protocols.read_protocol(written(tmp_path, change))
+    assert (protocol.quiet_from, protocol.quiet_until) == (time(21), time(8))
+    assert (protocol.hold_days, protocol.snooze_days, protocol.grace_hours) == (0, (2,), 6)
+    assert protocol.event("3-months").anchor == "by-hand"
+    assert protocol.reminders_at("3-months") == (
+        ReminderStep(0, 1, "both", "invitation"),
+        ReminderStep(1, -1, "other", "last-reminder", "due"),
+    )
+    assert protocol.reminders_at("baseline") == protocol.reminders
 
 
 def test_a_protocol_may_have_its_own_size_of_change_that_matters(tmp_path: Path) -> None:
@@ -104,9 +134,30 @@ def _with_phq_9(**changes: Any) -> Any:
     return change
 
 
+def _own_steps(*steps: dict[str, Any]) -> Any:
+    """A baseline (opens at -14, due at -1, closes at 0) with steps of its own."""
+    usual = {"channel": "preferred", "template": "reminder"}
+    return lambda data: data["events"][0].update(steps=[{**usual, **step} for step in steps])
+
+
+def _step(number: int, **changes: Any) -> Any:
+    return lambda data: data["messages"]["steps"][number].update(changes)
+
+
 MISTAKES = {
     "visits_open_at": lambda data: data.update(visits_open_at=900),
     "messages.send_at": lambda data: data["messages"].update(send_at="22:00"),
+    "messages.quiet": lambda data: data["messages"].update(quiet={"start": "01:00", "end": "08:00"}),
+    "messages.hold_days": lambda data: data["messages"].update(hold_days=8),
+    "messages.snooze_days": lambda data: data["messages"].update(snooze_days=[3, 1]),
+    "messages.snooze_days.0": lambda data: data["messages"].update(snooze_days=[0]),
+    "messages.steps.0.day": _step(0, day=-1),
+    "messages.steps.1.from": _step(1, **{"from": "closing"}),
+    "events.0.steps": _own_steps({"day": 13}, {"day": 0, "from": "due"}),
+    "events.0.steps.0.day": _own_steps({"day": -14, "from": "due"}),
+    "events.0.steps.1.day": _own_steps({"day": 0}, {"day": 2, "from": "due"}),
+    "events.0.steps.0.template": _own_steps({"day": 0, "template": "greeting"}),
+    "grace_hours": lambda data: data.update(grace_hours=25),
     "messages.quiet.start": lambda data: data["messages"]["quiet"].update(start="9 pm"),
     "messages.steps": lambda data: data["messages"]["steps"].reverse(),
     "messages.steps.1.template": lambda data: data["messages"]["steps"][1].update(template="greeting"),

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from pro_tracker.domain.protocol import Anchor, ChannelChoice, Protocol, ReminderStep, ResponsePlan, StudyEvent
+from pro_tracker.domain.protocol import (
+    Anchor,
+    ChannelChoice,
+    CountsFrom,
+    Protocol,
+    ReminderStep,
+    ResponsePlan,
+    StudyEvent,
+)
 from pro_tracker.services.data_files import FileModel, written
 from pro_tracker.services.instrument_checks import Fault
 from pro_tracker.services.instrument_file import ChangeEntry, Code, Text, Version
@@ -32,12 +40,20 @@ class WindowEntry(FileModel):
     closes: Day
 
 
+class StepEntry(FileModel):
+    day: Annotated[int, Field(ge=-366, le=366)]
+    counts_from: Annotated[CountsFrom, Field(alias="from")] = "opening"
+    channel: ChannelChoice
+    template: Code
+
+
 class EventEntry(FileModel):
     code: Code
     titles: dict[Language, Text] = Field(min_length=1)
     anchor: Anchor
     window: WindowEntry
     battery: list[Code] = Field(min_length=1, max_length=40)
+    steps: Annotated[list[StepEntry], Field(min_length=1, max_length=20)] | None = None
 
     def build(self, number: int) -> StudyEvent:
         return StudyEvent(
@@ -49,13 +65,11 @@ class EventEntry(FileModel):
             due_day=self.window.due,
             closes_day=self.window.closes,
             battery=tuple(self.battery),
+            reminders=_reminders(self.steps or []),
         )
 
-
-class StepEntry(FileModel):
-    day: Annotated[int, Field(ge=0, le=366)]
-    channel: ChannelChoice
-    template: Code
+    def days_after_opening(self, step: StepEntry) -> int:
+        return step.day if step.counts_from == "opening" else self.window.due - self.window.opens + step.day
 
 
 class CourseEntry(FileModel):
@@ -69,9 +83,14 @@ class QuietEntry(FileModel):
     end: WallTime
 
 
+USUALLY_QUIET = QuietEntry.model_validate({"start": "21:00", "end": "08:00"})
+
+
 class MessagesEntry(FileModel):
     send_at: WallTime
-    quiet: QuietEntry
+    quiet: QuietEntry = USUALLY_QUIET
+    hold_days: Annotated[int, Field(ge=0, le=7)] = 1
+    snooze_days: list[Annotated[int, Field(ge=1, le=14)]] = Field([1, 3], max_length=5)
     steps: list[StepEntry] = Field(min_length=1, max_length=20)
 
 
@@ -95,6 +114,7 @@ class ProtocolFile(FileModel):
     default_language: Language
     course: CourseEntry
     visits_open_at: WallTime
+    grace_hours: Annotated[int, Field(ge=0, le=24)] = 24
     events: list[EventEntry] = Field(min_length=1, max_length=40)
     messages: MessagesEntry
     scoring: ScoringEntry
@@ -111,7 +131,7 @@ class ProtocolFile(FileModel):
             title=self.title,
             default_language=self.default_language,
             events=tuple(event.build(number) for number, event in enumerate(self.events, start=1)),
-            reminders=tuple(ReminderStep(number, **dict(step)) for number, step in enumerate(self.messages.steps)),
+            reminders=_reminders(self.messages.steps),
             planned_infusions=self.course.planned_infusions,
             course_gap_days=self.course.gap_days,
             course_idle_days=self.course.idle_days,
@@ -119,6 +139,9 @@ class ProtocolFile(FileModel):
             reminder_time=self.messages.send_at,
             quiet_from=self.messages.quiet.start,
             quiet_until=self.messages.quiet.end,
+            hold_days=self.messages.hold_days,
+            snooze_days=tuple(self.messages.snooze_days),
+            grace_hours=self.grace_hours,
             prorate=self.scoring.prorate,
             response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
@@ -131,7 +154,12 @@ def faults(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[F
 
     `templates`: the messages there are, each with the channels and languages in which it lacks its wording.
     """
-    return [*_course_faults(file), *_event_faults(file), *_message_faults(file.messages, templates)]
+    steps = [*_step_faults(file), *_template_faults(file, templates)]
+    return [*_course_faults(file), *_event_faults(file), *_message_faults(file.messages), *steps]
+
+
+def _reminders(steps: Sequence[StepEntry]) -> tuple[ReminderStep, ...]:
+    return tuple(ReminderStep(number, **dict(step)) for number, step in enumerate(steps))
 
 
 def _course_faults(file: ProtocolFile) -> Iterator[Fault]:
@@ -153,15 +181,37 @@ def _event_faults(file: ProtocolFile) -> Iterator[Fault]:
             yield f"{key}.titles", f"lacks the default language {file.default_language!r}"
 
 
-def _message_faults(messages: MessagesEntry, templates: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+def _message_faults(messages: MessagesEntry) -> Iterator[Fault]:
     quiet = messages.quiet
-    if not quiet.end <= messages.send_at < quiet.start:
+    if quiet.end >= quiet.start:
+        yield "messages.quiet", "runs over midnight: `start` is in the evening, `end` in the morning before it"
+    elif not quiet.end <= messages.send_at < quiet.start:
         yield "messages.send_at", "must lie outside the quiet hours, which run over midnight from start to end"
-    days = [step.day for step in messages.steps]
-    if sorted(set(days)) != days:
-        yield "messages.steps", "the days must rise from step to step"
-    for number, step in enumerate(messages.steps):
-        if step.template not in templates:
-            yield f"messages.steps.{number}.template", f"names no message; there are {', '.join(templates)}"
-        elif lacking := templates[step.template]:
-            yield f"messages.steps.{number}.template", f"{step.template} lacks its {', '.join(lacking)}"
+    if sorted(set(messages.snooze_days)) != messages.snooze_days:
+        yield "messages.snooze_days", "must rise from choice to choice"
+
+
+def _step_faults(file: ProtocolFile) -> list[Fault]:
+    """Steps that no visit could follow as they stand; of steps that events share, as the first event shows it."""
+    found: dict[str, str] = {}
+    for number, event in enumerate(file.events):
+        key, steps = (f"events.{number}.steps", event.steps) if event.steps else ("messages.steps", file.messages.steps)
+        days = [event.days_after_opening(step) for step in steps]
+        if sorted(set(days)) != days:
+            found.setdefault(key, f"the days must rise from step to step, counted from the opening of {event.code}")
+        for step, day in enumerate(days):
+            if day < 0:
+                found.setdefault(f"{key}.{step}.day", f"lies before {event.code} opens")
+            if event.steps and day > event.window.closes - event.window.opens:
+                found.setdefault(f"{key}.{step}.day", f"lies after {event.code} has closed")
+    return list(found.items())
+
+
+def _template_faults(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+    own = {f"events.{number}.steps": event.steps or [] for number, event in enumerate(file.events)}
+    for key, steps in {**own, "messages.steps": file.messages.steps}.items():
+        for number, step in enumerate(steps):
+            if step.template not in templates:
+                yield f"{key}.{number}.template", f"names no message; there are {', '.join(templates)}"
+            elif lacking := templates[step.template]:
+                yield f"{key}.{number}.template", f"{step.template} lacks its {', '.join(lacking)}"
