@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     field_keys: SecretStr | None = None
     mail_from: str | None = None
+    operator_mail: str | None = None
     ca_file: Path | None = None
     smtp_per_second: int = Field(default=10, gt=0)
     sms_provider: Literal["console", "twilio", "gateway"] = "console"
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     sms_gateway_url: str | None = None
     sms_gateway_token: SecretStr | None = None
     sms_gateway_secret: SecretStr | None = None
+    mail_webhook_secret: SecretStr | None = None
     sites_file: Path = Path(__file__).with_name("sites.yaml")
     data_folder: Path | None = None
     log_level: str = "INFO"
@@ -63,7 +65,7 @@ class Settings(BaseSettings):
     # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
     trusted_proxies: int = 0
 
-    @field_validator("secret_key", "sms_gateway_secret")
+    @field_validator("secret_key", "sms_gateway_secret", "mail_webhook_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

@@ -21,6 +21,7 @@ COMMANDS = {
     "score": "pro_tracker.cli.score:score",
     "simulate": "pro_tracker.cli.simulate:simulate",
     "text-pack": "pro_tracker.cli.text_pack:text_pack",
+    "watch": "pro_tracker.cli.watch:watch",
 }
 
 

@@ -1,0 +1,105 @@
+"""`pro-tracker watch`: tells the operator by mail when messages do not go out. Runs beside the workers, not in them."""
+
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from html import escape
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import DATABASE, Settings, load_settings
+from pro_tracker import clock, db
+from pro_tracker.cli.connection import connect
+from pro_tracker.providers.base import Outcome, OutgoingMessage
+from pro_tracker.providers.smtp import SmtpProvider
+from pro_tracker.services import incidents
+from pro_tracker.services.incidents import Alert
+
+EVERY_SECONDS = 60
+AWAY_FOR = timedelta(minutes=2)  # a restart of the database is no incident
+DATABASE_AWAY = Alert("The database cannot be reached", "Nothing can be answered or sent until it is back.")
+
+
+@dataclass
+class Watch:
+    """One watcher: since when it watches, and what it knows of a database that cannot keep it."""
+
+    settings: Settings
+    began_at: datetime
+    away_since: datetime | None = None
+    told_away: bool = False
+
+    def look(self, *, now: datetime, watching_since: datetime | None = None) -> list[str]:
+        """Look once, tell what is new, and return what is wrong, in one sentence each."""
+        try:
+            wrong = self._look(now, watching_since)
+        except SQLAlchemyError:
+            self.away_since = self.away_since or now
+            if not self.told_away and now - self.away_since >= AWAY_FOR:
+                self.told_away = self._send(DATABASE_AWAY)
+            return [f"{DATABASE_AWAY.title}."]
+        self.away_since, self.told_away = None, False
+        return wrong
+
+    def _look(self, now: datetime, watching_since: datetime | None) -> list[str]:
+        with db.Session() as session:
+            wrong = incidents.found(session, now=now, watching_since=watching_since)
+            incidents.note(session, wrong, now=now)
+            session.commit()
+            for incident in incidents.untold(session):
+                told = incidents.alert(incident, wrong)
+                session.commit()  # nothing stays open across the mail
+                if self._send(told):
+                    incidents.mark_told(incident, now=now)
+                    session.commit()
+        return list(wrong.values())
+
+    def _send(self, alert: Alert) -> bool:
+        """Whether the mail server took it."""
+        text = f"{alert.text}\n\n{self.settings.text('base_url')}\n"
+        mail = OutgoingMessage(
+            key=uuid.uuid4(),
+            to=self.settings.text("operator_mail"),
+            subject=f"PRO Tracker: {alert.title}",
+            text=text,
+            html=f'<p style="white-space: pre-line">{escape(text)}</p>',
+            language="en",
+            written_at=clock.now(),
+        )
+        provider = SmtpProvider(self.settings.text("smtp_url"), self.settings.sender)
+        try:
+            receipt = provider.send(mail)
+        finally:
+            provider.close()
+        click.echo(f"{alert.title}: {receipt.outcome.value}", err=True)
+        return receipt.outcome is Outcome.ACCEPTED
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  PRO_TRACKER_OPERATOR_MAIL=it@clinic.example pro-tracker watch
+  pro-tracker watch --once || echo "look at /readyz"
+"""
+)
+@click.option("--once", is_flag=True, help="Look once, tell what is new, and exit with status 1 if anything is wrong.")
+def watch(once: bool) -> None:
+    """Mail PRO_TRACKER_OPERATOR_MAIL when nothing swept for five minutes or a message is late by ten.
+
+    Also when a provider or the database is down; once when it begins and once when it is over. Looks every minute
+    until it is stopped. Alerts hold numbers and moments only.
+    """
+    settings = load_settings(*DATABASE, "smtp_url", "base_url", "operator_mail")
+    connect(settings)
+    watcher = Watch(settings, clock.now())
+    if once:
+        wrong = watcher.look(now=clock.now())
+        for sentence in wrong or ["All is well."]:
+            click.echo(sentence)
+        sys.exit(1 if wrong else 0)
+    while True:
+        watcher.look(now=clock.now(), watching_since=watcher.began_at)
+        time.sleep(EVERY_SECONDS)

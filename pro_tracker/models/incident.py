@@ -1,0 +1,27 @@
+"""What went wrong with the service as a whole, and whether the operator was told."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pro_tracker.db import Base, BigInt, UtcDateTime
+
+OPEN = text("ended_at IS NULL")
+
+
+class Incident(Base):
+    """One stretch of time in which something did not work. At most one of a kind is open."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        Index("uq_incident_open", "kind", unique=True, postgresql_where=OPEN, sqlite_where=OPEN),
+        CheckConstraint("kind IN ('nothing-swept', 'message-late', 'provider-down')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True)
+    kind: Mapped[str]
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the mail server accepted the alert
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # ... and the all-clear, where there was an alert
