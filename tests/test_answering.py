@@ -286,12 +286,32 @@ def test_the_thank_you_page_is_for_answers_that_were_sent(client: FlaskClient, p
     assert client.get("/visit/sent").location == "/visit"
 
 
+def test_a_window_does_not_close_on_whoever_is_answering(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    first, last = patient.visit.closes_at - timedelta(minutes=1), patient.visit.closes_at + timedelta(hours=23)
+    clock.set(first)
+    answer(client, begin(client, patient), 3)
+    clock.set(last)
+    assert post(client, answer_all(client, patient), {}).status_code == 200
+    assert count(session, QuestionnaireResponse) == len(BATTERY)
+
+
+def test_a_closed_window_takes_no_first_answer_and_no_late_one(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    page = begin(client, patient)
+    clock.set(patient.visit.closes_at)
+    assert answer(client, page, 3).status_code == 410
+    assert count(session, VisitDraft) == 0
+
+
 def test_a_window_that_closed_meanwhile_keeps_the_draft_and_says_so(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     clock.set(patient.visit.closes_at - timedelta(hours=1))
     review = answer_all(client, patient)
-    clock.advance(hours=2)
+    clock.advance(hours=24)
     page = post(client, review, {})
     assert page.status_code == 410
     assert heading(page) == "The time for these questions is over"

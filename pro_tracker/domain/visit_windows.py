@@ -37,6 +37,8 @@ class VisitMoments(Shape):
     def completed_at(self) -> datetime | None: ...
     @property
     def voided_at(self) -> datetime | None: ...
+    @property
+    def grace_until(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,18 @@ def _status_by_clock(visit: VisitMoments, now: datetime) -> VisitStatus:
         return VisitStatus.PLANNED
     if now < visit.due_at:
         return VisitStatus.DUE
-    return VisitStatus.OVERDUE if now < visit.closes_at else VisitStatus.MISSED
+    return (
+        VisitStatus.OVERDUE if now < max(visit.closes_at, visit.grace_until or visit.closes_at) else VisitStatus.MISSED
+    )
+
+
+def grace_until(closes_at: datetime, saved_at: datetime, protocol: Protocol) -> datetime:
+    """Until when answers saved at `saved_at` may still be sent, if that is after closing.
+
+    Somebody who answers when the window closes is not locked out. Whoever stopped long before has no grace, and nobody
+    more than the protocol's.
+    """
+    return min(saved_at, closes_at) + timedelta(hours=protocol.grace_hours)
 
 
 def is_open(visit: VisitMoments, now: datetime) -> bool:

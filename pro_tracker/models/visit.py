@@ -3,12 +3,27 @@
 import uuid
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from pro_tracker.db import Base, BigInt, Json, UtcDateTime
 
 OPEN = text("completed_at IS NULL AND voided_at IS NULL")
+
+
+class VisitDraft(Base):
+    """Answers as given so far. Kept beside completed answers, never among them, and never deleted before completion."""
+
+    __tablename__ = "visit_draft"
+
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    answers: Mapped[dict[str, dict[str, int | None]]] = mapped_column(
+        Json
+    )  # instrument code -> link_id -> value; None: skipped
+    saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    grace_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # these answers may be sent so long, past closing
+    # The newest loaded text pack when the first answer came, so that the wording stays to the end; 0: none was loaded.
+    text_generation: Mapped[int] = mapped_column(BigInt, server_default="0")
 
 
 class Visit(Base):
@@ -41,17 +56,10 @@ class Visit(Base):
     missed_reason: Mapped[str | None]  # why its window closed without answers; set once that is so
     failed_checks: Mapped[int] = mapped_column(default=0)  # wrong birth dates since the last right one
     locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-class VisitDraft(Base):
-    """Answers as given so far. Kept beside completed answers, never among them, and never deleted before completion."""
-
-    __tablename__ = "visit_draft"
-
-    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), primary_key=True)
-    answers: Mapped[dict[str, dict[str, int | None]]] = mapped_column(
-        Json
-    )  # instrument code -> link_id -> value; None: skipped
-    saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # The newest loaded text pack when the first answer came, so that the wording stays to the end; 0: none was loaded.
-    text_generation: Mapped[int] = mapped_column(BigInt, server_default="0")
+    # Until when a draft may still be sent, past closing; None without a draft.
+    grace_until: Mapped[datetime | None] = column_property(
+        select(VisitDraft.grace_until)
+        .where(VisitDraft.visit_id == id)  # noqa: A003  the column above
+        .correlate_except(VisitDraft)
+        .scalar_subquery()
+    )

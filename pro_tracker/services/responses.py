@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.visit_windows import grace_until
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
-from pro_tracker.services import audit, catalog, questionnaires, visit_sheets
+from pro_tracker.services import audit, catalog, protocols, questionnaires, visit_sheets
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.visit_sheets import VisitSheet
 
@@ -32,13 +33,15 @@ _START = text("UPDATE visit SET started_at = :now WHERE id = :this_visit AND sta
 # Two devices may save at once: the stored draft is merged, never replaced. FOR SHARE waits for a completion under way
 # and then stores nothing more.
 _MERGE_POSTGRESQL = text("""
-    INSERT INTO visit_draft AS draft (visit_id, answers, saved_at, text_generation)
-    SELECT id, jsonb_build_object(CAST(:instrument AS text), CAST(:answers AS jsonb)), :now, :text_generation
+    INSERT INTO visit_draft AS draft (visit_id, answers, saved_at, grace_until, text_generation)
+    SELECT id, jsonb_build_object(CAST(:instrument AS text), CAST(:answers AS jsonb)), :now, :grace_until,
+        :text_generation
     FROM visit WHERE id = :this_visit AND completed_at IS NULL FOR SHARE
-    ON CONFLICT (visit_id) DO UPDATE SET saved_at = excluded.saved_at, answers = draft.answers || jsonb_build_object(
-        CAST(:instrument AS text),
-        coalesce(draft.answers -> CAST(:instrument AS text), '{}') || CAST(:answers AS jsonb))
-""").bindparams(NOW)
+    ON CONFLICT (visit_id) DO UPDATE SET saved_at = excluded.saved_at, grace_until = excluded.grace_until,
+        answers = draft.answers || jsonb_build_object(
+            CAST(:instrument AS text),
+            coalesce(draft.answers -> CAST(:instrument AS text), '{}') || CAST(:answers AS jsonb))
+""").bindparams(NOW, bindparam("grace_until", type_=UtcDateTime))
 
 
 def _columns(table: Table, *, but: set[str]) -> str:
@@ -116,13 +119,13 @@ def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime
             raise InvalidInput("There is no answer to send yet. Answer the first question.")
         completion = {"this_visit": sheet.visit_id, "saved_at": sheet.saved_at, "now": now, "alert": _alerts(sheet)}
         stored = store(
-            session, completion, list(_response_rows(sheet, mode, now)), list(_score_rows(sheet, now)), event
+            session, completion, list(_response_rows(sheet, actor, mode, now)), list(_score_rows(sheet, now)), event
         )
         if not stored:
             sheet = visit_sheets.again(session, sheet)
 
 
-def _response_rows(sheet: VisitSheet, mode: Mode, now: datetime) -> Iterator[Row]:
+def _response_rows(sheet: VisitSheet, actor: Actor, mode: Mode, now: datetime) -> Iterator[Row]:
     for instrument, pack in sheet.questionnaire.parts:
         yield {
             "visit_id": sheet.visit_id,
@@ -135,6 +138,7 @@ def _response_rows(sheet: VisitSheet, mode: Mode, now: datetime) -> Iterator[Row
             "status": "completed",
             "answers": questionnaires.answers_to_keep(sheet.answers, instrument),
             "mode": mode,
+            "taken_by_id": int(actor.id) if actor.kind == "account" else None,
             "authored_at": now,
         }
 
@@ -196,6 +200,7 @@ def _merge_on_postgresql(
     session: Session, sheet: VisitSheet, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
 ) -> None:
     row = {"this_visit": sheet.visit_id, "text_generation": sheet.text_generation, "now": now}
+    row["grace_until"] = _grace_until(sheet, now)
     given = {"instrument": instrument_code, "answers": json.dumps(dict(answers))}
     session.execute(_MERGE_POSTGRESQL, {**row, **given})
 
@@ -208,5 +213,10 @@ def _merge_on_sqlite(
     draft = draft or VisitDraft(visit_id=sheet.visit_id, answers={}, text_generation=sheet.text_generation)
     merged = {**draft.answers.get(instrument_code, {}), **answers}
     draft.answers, draft.saved_at = {**draft.answers, instrument_code: merged}, now
+    draft.grace_until = _grace_until(sheet, now)
     session.add(draft)
     session.flush()
+
+
+def _grace_until(sheet: VisitSheet, now: datetime) -> datetime:
+    return grace_until(sheet.closes_at, now, protocols.protocol(sheet.protocol_code, sheet.protocol_version))

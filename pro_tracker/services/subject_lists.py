@@ -14,9 +14,8 @@ from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access, protocols
+from pro_tracker.services import access, protocols, visits
 from pro_tracker.services.enrolment import RECORD_NUMBER
-from pro_tracker.services.visits import OPEN
 
 PAGE_SIZE = 50
 
@@ -75,7 +74,7 @@ def _open_visits(session: Session, subjects: Sequence[Subject], now: datetime) -
     rows = (
         select(Visit, Course.protocol_code, Course.protocol_version)
         .join(Course, Course.id == Visit.course_id)
-        .where(Visit.subject_id.in_([each.id for each in subjects]), OPEN, Visit.opens_at <= now, Visit.closes_at > now)
+        .where(Visit.subject_id.in_([each.id for each in subjects]), visits.answerable(now))
         .order_by(Visit.closes_at)
     )
     found: dict[object, list[OpenVisit]] = defaultdict(list)

@@ -52,6 +52,7 @@ class VisitSheet:
     protocol_version: str
     answers: Answers
     saved_at: datetime | None  # when the newest of `answers` came; None without any
+    grace_until: datetime | None  # these may still be sent so long, past closing
     text_generation: int  # of the wording: the newest when the visit was begun, or now when it is not yet
     wording: Wording
     link_id: int | None = None
@@ -98,6 +99,7 @@ def _statement(*, by_link: bool) -> Select[Any]:
         COURSE.c.protocol_version,
         DRAFT.c.answers,
         DRAFT.c.saved_at,
+        DRAFT.c.grace_until,
         func.coalesce(DRAFT.c.text_generation, _newest_text_pack(), 0).label("text_generation"),
         *((LINK.c.id.label("link_id"), LINK.c.revoked_at) if by_link else ()),
     ]
