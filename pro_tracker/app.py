@@ -25,6 +25,7 @@ from pro_tracker.web import (
     security,
     session,
     staff,
+    webhooks,
 )
 
 LANGUAGES = ("en", "es")
@@ -35,6 +36,7 @@ BLUEPRINTS = (
     patient.blueprint,
     research.blueprint,
     staff.blueprint,
+    webhooks.blueprint,
 )
 
 
@@ -47,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
     Babel(app, locale_selector=page_language, default_translation_directories="../translations")
-    CSRFProtect(app)
+    CSRFProtect(app).exempt(webhooks.blueprint)
     app.template_global("page_language")(page_language)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -57,6 +59,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     return app
+
+
+def _webhook_secrets(settings: Settings) -> dict[str, str]:
+    """Channel -> the secret with which its gateway signs what it reports."""
+    secrets = {"sms": settings.sms_gateway_secret, "email": settings.mail_webhook_secret}
+    return {channel: secret.get_secret_value() for channel, secret in secrets.items() if secret is not None}
 
 
 def page_language() -> str:
@@ -71,6 +79,8 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SECRET_KEY": settings.text("secret_key"),
         "BASE_URL": settings.text("base_url"),
         "BROKER_URL": settings.text("broker_url"),
+        "TWILIO_AUTH_TOKEN": settings.twilio_auth_token and settings.text("twilio_auth_token"),
+        "WEBHOOK_SECRETS": _webhook_secrets(settings),
         # A forged Host header would otherwise reach every absolute address we build. Loopback: health checks beside us.
         "TRUSTED_HOSTS": [host, "localhost", "127.0.0.1"],
         "MAX_CONTENT_LENGTH": 1024 * 1024,

@@ -35,6 +35,7 @@ BEAT: dict[str, dict[str, Any]] = {
     "sweep": {"task": "outbox.sweep", "schedule": 60, "options": {"expires": 55}},
     "take back": {"task": "outbox.take_back", "schedule": 30, "options": {"expires": 25}},
     "heartbeat": {"task": "heartbeat.beat", "schedule": 60, "options": {"expires": 55}},
+    "receipts": {"task": "receipts.settle", "schedule": 60, "options": {"expires": 55}},
     "calls": {"task": "calls.open_due", "schedule": 300, "options": {"expires": 290}},
     "aggregates": {"task": "aggregates.refresh", "schedule": 15, "options": {"expires": 14}},
     "all aggregates": {

@@ -10,7 +10,7 @@ from pro_tracker.db import Session
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.smtp import SmtpProvider
-from pro_tracker.services import calls, cohort, heartbeats, outbox, rescoring, visits
+from pro_tracker.services import calls, cohort, heartbeats, outbox, receipts, rescoring, visits
 from pro_tracker.services.audit import Actor
 from worker.celery_app import app
 
@@ -59,6 +59,14 @@ def take_back() -> None:
     """Free what a dead worker held."""
     with Session() as session:
         outbox.take_back(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="receipts.settle")
+def settle_receipts() -> None:
+    """Act on reports that came before the note about their message."""
+    with Session() as session:
+        receipts.settle(session, now=clock.now())
         session.commit()
 
 

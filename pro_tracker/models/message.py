@@ -10,6 +10,7 @@ from pro_tracker.db import Base, BigInt, UtcDateTime
 
 DUE = text("state = 'planned'")
 CLAIMED = text("state = 'claimed'")
+KNOWN = text("provider_id IS NOT NULL")
 
 
 class Message(Base):
@@ -61,6 +62,7 @@ class Attempt(Base):
     __table_args__ = (
         UniqueConstraint("message_id", "number"),
         CheckConstraint("outcome IN ('accepted', 'try-again', 'refused', 'unknown')", name="outcome"),
+        Index("ix_attempt_provider_id", "provider_id", postgresql_where=KNOWN, sqlite_where=KNOWN),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)

@@ -20,8 +20,8 @@ from pro_tracker.services.enrolment_facts import UNUSABLE, usable_address
 
 
 def contact_hash(channel: str, address: str) -> bytes:
-    """The keyed hash under which an address is found again; letter case makes no difference."""
-    return key_ring().lookup_hash(address.casefold(), channel)
+    """The keyed hash under which an address is found again, however it is spelled."""
+    return key_ring().lookup_hash(_spelling(channel, address), channel)
 
 
 def new(subject_id: uuid.UUID, channel: str, address: str, *, now: datetime) -> Contact:
@@ -39,8 +39,7 @@ def of_subject(session: Session, subject_id: uuid.UUID, channel: str) -> Contact
 
 def at_address(session: Session, channel: str, address: str) -> Sequence[Contact]:
     """Everybody's contact at this address, locked: a couple may share a telephone."""
-    usable = usable_address(channel, address) or address
-    hashes = key_ring().lookup_hashes(usable.casefold(), channel)
+    hashes = key_ring().lookup_hashes(_spelling(channel, address), channel)
     rows = select(Contact).where(Contact.channel == channel, Contact.address_hash.in_(hashes)).order_by(Contact.id)
     return session.scalars(rows.with_for_update(), execution_options={"populate_existing": True}).all()
 
@@ -98,6 +97,10 @@ def correct(session: Session, subject: Subject, addresses: Mapping[str, str], *,
     detail: audit.Detail = {"channels": changed}
     audit.record(session, actor, "contact.correct", now=now, subject_id=subject.id, detail=detail)
     visits.replan(session, subject.id, now=now)
+
+
+def _spelling(channel: str, address: str) -> str:
+    return (usable_address(channel, address) or address).casefold()
 
 
 def _usable(channel: str, text: str) -> str:

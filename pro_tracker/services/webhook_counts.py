@@ -1,0 +1,28 @@
+"""How many calls our webhooks got, by day and by what became of them: who sees many forged ones looks into it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.receipt import WebhookCount
+from pro_tracker.services.upsert import insert_into
+
+SHOWN = timedelta(days=30)
+
+
+def count(session: Session, provider: str, kind: str, *, now: datetime) -> None:
+    """Count one call: "taken", "known" before, "forged", "stale" or "unreadable"."""
+    row = {"provider": provider, "counted_on": now.astimezone(UTC).date(), "kind": kind, "n_calls": 1}
+    insert = insert_into(session, WebhookCount, row)
+    keys = ["provider", "counted_on", "kind"]
+    session.execute(insert.on_conflict_do_update(index_elements=keys, set_={"n_calls": WebhookCount.n_calls + 1}))
+
+
+def recent(session: Session, *, now: datetime) -> Sequence[WebhookCount]:
+    """The counts of the last thirty days, newest first."""
+    rows = select(WebhookCount).where(WebhookCount.counted_on > (now - SHOWN).astimezone(UTC).date())
+    return session.scalars(
+        rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider, WebhookCount.kind)
+    ).all()

@@ -1,0 +1,54 @@
+"""The blueprint of the webhooks: takes reports, refuses calls that prove nothing, and counts both.
+
+Calls come from programs without a session, so there is no form token to check: the signature stands in for it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify
+
+from pro_tracker import clock
+from pro_tracker.domain.errors import NotFound, ProTrackerError
+from pro_tracker.services import receipts, webhook_counts
+from pro_tracker.services.receipts import Report
+from pro_tracker.web.session import commit, db_session
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+
+STATUS = {"forged": 403, "stale": 403, "unreadable": 422}
+
+
+class RefusedCall(ProTrackerError):
+    """A call that is not believed, or cannot be understood; `kind` is what it is counted as."""
+
+    def __init__(self, provider: str, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.provider, self.kind = provider, kind
+
+
+@blueprint.url_value_preprocessor
+def _nobody_is_signed_in(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """As on the patient's pages: no account is looked for, so no cookie is set."""
+    current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
+
+
+@blueprint.errorhandler(RefusedCall)
+def _refuse(refused: RefusedCall) -> tuple[Response, int]:
+    webhook_counts.count(db_session(), refused.provider, refused.kind, now=clock.now())
+    commit()
+    return jsonify(error=str(refused)), STATUS[refused.kind]
+
+
+@blueprint.errorhandler(NotFound)
+def _not_found(error: NotFound) -> tuple[Response, int]:
+    return jsonify(error=str(error)), 404
+
+
+def take(provider: str, reports: Iterable[Report], *, now: datetime) -> list[Report]:
+    """Keep the reports of one call and return the new ones; a call that told nothing new is counted as known."""
+    reports = list(reports)
+    new = [report for report in reports if receipts.take(db_session(), report, now=now)]
+    webhook_counts.count(db_session(), provider, "taken" if new or not reports else "known", now=now)
+    return new

@@ -1,0 +1,118 @@
+"""Reports of text message gateways, and of whoever watches over our mail, signed with a shared secret.
+
+Format and signature: docs/webhooks.md. The secret with which a call is signed says which channel it may speak of.
+"""
+
+import hashlib
+import hmac
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from flask import Response, current_app, jsonify, request
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from pro_tracker import clock
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.receipts import meaning
+from pro_tracker.services import receipts
+from pro_tracker.services.receipts import Report
+from pro_tracker.web import access
+from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
+
+TIMESTAMP, SIGNATURE = "X-PRO-Tracker-Timestamp", "X-PRO-Tracker-Signature"
+TOLERANCE = timedelta(minutes=5)
+PROVIDERS = {"sms": "gateway", "email": "mail"}  # channel -> the name under which its reports are kept and counted
+ABOUT_MESSAGES = ("delivered", "failed", "hard-bounce", "soft-bounce")
+
+
+def _key(text: object) -> object:
+    """Our key of a message; a mail's Message-ID is made of it: <key@host>."""
+    return text.strip("<> ").partition("@")[0] if isinstance(text, str) else text
+
+
+class Event(BaseModel):
+    """One event as docs/webhooks.md describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1, max_length=200)
+    event: Literal["delivered", "failed", "hard-bounce", "soft-bounce", "complained", "stop", "start", "help", "text"]
+    at: AwareDatetime
+    message: Annotated[uuid.UUID, BeforeValidator(_key)] | None = None
+    provider_id: str | None = Field(None, min_length=1, max_length=200)
+    address: str | None = Field(None, min_length=3, max_length=320)
+    code: str | None = Field(None, pattern=r"^[\w.-]{1,40}$")  # no place for an address or a sentence
+    text: str | None = Field(None, max_length=10_000)  # read for its one word and never kept
+
+    @model_validator(mode="after")
+    def _says_of_what(self) -> "Event":
+        named = self.message or self.provider_id
+        if self.event in ABOUT_MESSAGES and not (named or (self.event == "hard-bounce" and self.address)):
+            raise ValueError(f"{self.event} needs message or provider_id")
+        if not (named or self.address):
+            raise ValueError(f"{self.event} needs address, message or provider_id")
+        if (self.event == "text") != (self.text is not None):
+            raise ValueError("text goes with the event text, and with no other")
+        return self
+
+
+@blueprint.post("/gateway")
+@access.public
+def gateway() -> Response:
+    now = clock.now()
+    channel = _signed_channel(now)
+    report = _report(channel, now)
+    new = take(report.provider, [report], now=now)
+    answer = receipts.reply(db_session(), report, now=now) if new and channel == "sms" else None
+    commit()
+    return jsonify(known=not new, reply=answer)
+
+
+def _signed_channel(now: datetime) -> str:
+    """The channel of the secret that signed this call. Raises RefusedCall, or NotFound when no secret is set."""
+    secrets: dict[str, str] = current_app.config["WEBHOOK_SECRETS"]
+    if not secrets:
+        raise NotFound("This webhook is not set up: no secret is set.")
+    timestamp, given = request.headers.get(TIMESTAMP, ""), request.headers.get(SIGNATURE, "")
+    signed = timestamp.encode() + b"." + request.get_data()
+    for channel, secret in secrets.items():
+        expected = "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+        if hmac.compare_digest(expected.encode(), given.encode()):
+            _check_age(channel, timestamp, now)
+            return channel
+    raise RefusedCall("gateway", "forged", f"{SIGNATURE} does not fit this body and {TIMESTAMP}.")
+
+
+def _check_age(channel: str, timestamp: str, now: datetime) -> None:
+    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+        raise RefusedCall(PROVIDERS[channel], "unreadable", f"{TIMESTAMP} must be seconds since 1970.")
+    if abs(now - datetime.fromtimestamp(int(timestamp), UTC)) > TOLERANCE:
+        raise RefusedCall(
+            PROVIDERS[channel], "stale", "Signed more than five minutes ago, or in the future. Sign anew."
+        )
+
+
+def _report(channel: str, now: datetime) -> Report:
+    try:
+        event = Event.model_validate_json(request.get_data())
+    except ValidationError as error:
+        raise RefusedCall(PROVIDERS[channel], "unreadable", _reason(error)) from None
+    return Report(
+        provider=PROVIDERS[channel],
+        event_id=event.id,
+        channel=channel,
+        event=meaning(event.text) if event.text is not None else event.event,
+        at=min(event.at, now),  # a clock that runs ahead must not outweigh what people say later
+        message_key=event.message,
+        provider_id=event.provider_id,
+        address=event.address,
+        code=event.code,
+    )
+
+
+def _reason(error: ValidationError) -> str:
+    """What is wrong, by field and without the values: they may be somebody's address."""
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'event'}: {fault['msg']}" for fault in faults)

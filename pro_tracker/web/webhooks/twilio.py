@@ -1,0 +1,106 @@
+"""Twilio's reports on text messages, and the text messages that people send back (twilio.com/docs/messaging)."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+
+from flask import Response, current_app, request
+from markupsafe import escape
+
+from pro_tracker import clock
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.receipts import DELIVERED, FAILED, HARD_BOUNCE, STOP, meaning
+from pro_tracker.services import receipts
+from pro_tracker.services.receipts import Report
+from pro_tracker.web import access
+from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
+
+NAME = "twilio"
+# Message states that say what became of it; the others (queued, sending, sent ...) are on the way there.
+STATES = {"delivered": DELIVERED, "read": DELIVERED, "undelivered": FAILED, "failed": FAILED, "canceled": FAILED}
+# Error codes that say something of the number itself; any other is a failure of this one message.
+CODES = {
+    "21211": (HARD_BOUNCE,),  # not a valid number
+    "21610": (FAILED, STOP),  # its owner told Twilio to stop
+    "21614": (HARD_BOUNCE,),  # not a mobile number
+    "30005": (HARD_BOUNCE,),  # unknown, or out of service
+    "30006": (HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
+}
+OPT_OUT_TYPES = ("stop", "start", "help")
+
+
+@blueprint.post("/twilio/status")
+@access.public
+def twilio_status() -> Response:
+    now, form = clock.now(), _verified()
+    state, code = STATES.get(_field(form, "MessageStatus")), form.get("ErrorCode") or None
+    events = CODES.get(code or "", (state,)) if state == FAILED else (state,)
+    take(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
+    commit()
+    return Response(status=204)
+
+
+@blueprint.post("/twilio/incoming")
+@access.public
+def twilio_incoming() -> Response:
+    now, form = clock.now(), _verified()
+    by_twilio = form.get("OptOutType", "").lower()
+    report = Report(
+        provider=NAME,
+        event_id=_field(form, "MessageSid"),
+        channel="sms",
+        event=by_twilio if by_twilio in OPT_OUT_TYPES else meaning(form.get("Body", "")),
+        at=now,
+        address=_field(form, "From"),
+    )
+    # With OptOutType Twilio has answered already, in the words that are set up there.
+    answer = receipts.reply(db_session(), report, now=now) if take(NAME, [report], now=now) and not by_twilio else None
+    commit()
+    message = f"<Message>{escape(answer)}</Message>" if answer else ""
+    return Response(f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>', mimetype="text/xml")
+
+
+def _verified() -> Mapping[str, str]:
+    """The call's fields, once its signature fits. Raises RefusedCall, or NotFound when no token is set."""
+    # An extra: only clinics that send through Twilio have it installed.
+    from twilio.request_validator import RequestValidator  # noqa: PLC0415
+
+    token: str | None = current_app.config["TWILIO_AUTH_TOKEN"]
+    if token is None:
+        raise NotFound("This webhook is not set up: no token of Twilio's is set.")
+    # As Twilio was told to call us: behind a proxy the request itself tells another host and scheme.
+    query = request.query_string.decode()
+    url = f"{current_app.config['BASE_URL']}{request.path}{'?' if query else ''}{query}"
+    if not RequestValidator(token).validate(url, request.form, request.headers.get("X-Twilio-Signature", "")):
+        raise RefusedCall(NAME, "forged", "X-Twilio-Signature does not fit this call.")
+    return request.form
+
+
+def _field(form: Mapping[str, str], name: str) -> str:
+    value = form.get(name, "")
+    if not 0 < len(value) <= 200:
+        raise RefusedCall(NAME, "unreadable", f"{name} is missing or too long.")
+    return value
+
+
+def _status(form: Mapping[str, str], event: str, code: str | None, now: datetime) -> Report:
+    sid = _field(form, "MessageSid")
+    return Report(
+        provider=NAME,
+        event_id=f"{sid}:{event}",
+        channel="sms",
+        event=event,
+        at=now,
+        message_key=_our_key(),
+        provider_id=sid,
+        code=code,
+    )
+
+
+def _our_key() -> uuid.UUID | None:
+    """Our key of the message, which stands in the address that we gave Twilio for its reports."""
+    try:
+        return uuid.UUID(request.args.get("message", ""))
+    except ValueError:
+        return None
