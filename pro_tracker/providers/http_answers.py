@@ -1,0 +1,37 @@
+"""What a status code of HTTP (RFC 9110, 6585) says of a message that was posted. For all that speak HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from pro_tracker.providers.base import Outcome, Receipt
+
+ABOUT_US = (401, 402, 403, 404, 405, 407, 421, 426)  # key, account, address: an operator can mend it
+NOT_TAKEN = (408, 425, 429)  # refused unread
+
+
+def refusal(
+    status: int, code: str, *, wait: timedelta | None, about_us: bool = False, contact_state: str | None = None
+) -> Receipt:
+    """The receipt for an answer that is not 2xx; `code` is the provider's own, the last two are what it means if known.
+
+    A 5xx may come from a proxy whose request went through, so it leaves open whether the message was taken.
+    """
+    reply = f"{status} {code}".strip()
+    if status >= 500:
+        return Receipt(Outcome.UNKNOWN, reply, retry_after=wait, about_provider=True)
+    if about_us or status in ABOUT_US or status in NOT_TAKEN or status < 400:  # a redirection is not followed
+        return Receipt(Outcome.TRY_AGAIN, reply, retry_after=wait, about_provider=True)
+    return Receipt(Outcome.REFUSED, reply, contact_state=contact_state)
+
+
+def retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """The wait that a Retry-After header asks for, in seconds or until a date (RFC 9110 10.2.3); None without one."""
+    if not value:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return timedelta(seconds=min(int(value), 86_400))
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(until.replace(tzinfo=until.tzinfo or UTC) - now, timedelta(0))

@@ -1,0 +1,114 @@
+"""Text messages over any gateway that speaks the small protocol in docs/sending.md.
+
+Spoken with the standard library's http.client: it separates connecting from posting, which is what tells a message that
+never left from one that may have.
+"""
+
+import json
+import re
+import select
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pro_tracker.providers import http_answers
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.tls import trusting
+
+CONNECT_SECONDS = 5
+REPLY_SECONDS = 20
+LONGEST_REPLY = 65_536  # bytes
+ERROR_CODE = re.compile(r"[a-z][a-z-]{0,39}")  # no digit, so that no number is kept by mistake
+CONTACT_STATES = {"unknown-number": "bounced", "opted-out": "stopped"}
+
+
+class SmsGatewayProvider(Provider):
+    """Posts each message with its key; the gateway delivers a key once, however often it is posted."""
+
+    name = "gateway"
+    repeatable = True
+
+    def __init__(self, url: str, token: str, ca_file: Path | None = None) -> None:
+        where = urlsplit(url)
+        self._path = (where.path or "/") + (f"?{where.query}" if where.query else "")
+        self._token = token
+        host, port = where.hostname or "", where.port
+        self._connection = (
+            HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=trusting(ca_file))
+            if where.scheme == "https"
+            else HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+        )
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        """Post one message. Once posting has begun, whatever is not an answer leaves it open whether it was taken."""
+        try:
+            self._connect()
+        except (HTTPException, OSError) as error:
+            self._connection.close()
+            return Receipt(Outcome.TRY_AGAIN, type(error).__name__, about_provider=True)
+        try:
+            answer = self._post(message)
+            body = answer.read(LONGEST_REPLY)
+        except (HTTPException, OSError) as error:
+            self._connection.close()
+            return Receipt(Outcome.UNKNOWN, type(error).__name__, about_provider=True)
+        if not answer.isclosed():  # more than we care to read
+            self._connection.close()
+        return _receipt(answer, body, message)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _connect(self) -> None:
+        """Use the connection that is there, unless the gateway ended it in the meantime."""
+        kept = self._connection.sock
+        if kept is not None and not _has_something_to_read(kept.fileno()):
+            return
+        self._connection.close()
+        self._connection.connect()
+        self._connection.sock.settimeout(REPLY_SECONDS)
+
+    def _post(self, message: OutgoingMessage) -> HTTPResponse:
+        content = {"to": message.to, "text": message.text, "key": str(message.key)}
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Idempotency-Key": str(message.key),
+        }
+        self._connection.request("POST", self._path, json.dumps(content).encode(), headers)
+        return self._connection.getresponse()
+
+
+def _receipt(answer: HTTPResponse, body: bytes, message: OutgoingMessage) -> Receipt:
+    content = _content(body)
+    if 200 <= answer.status < 300:
+        return _accepted(answer.status, content.get("id"))
+    code = str(content.get("error", ""))
+    code = code if ERROR_CODE.fullmatch(code) else ""
+    wait = http_answers.retry_after(answer.headers.get("Retry-After"), message.written_at)
+    if answer.status == 409:  # an earlier request with this key is still being worked on
+        return Receipt(Outcome.UNKNOWN, f"409 {code}".strip(), retry_after=wait)
+    return http_answers.refusal(answer.status, code, wait=wait, contact_state=CONTACT_STATES.get(code))
+
+
+def _accepted(status: int, provider_id: object) -> Receipt:
+    """A 2xx without an id did not come from a gateway, whatever it is that stands in its place."""
+    if isinstance(provider_id, str | int) and provider_id:
+        return Receipt(Outcome.ACCEPTED, str(status), str(provider_id)[:100])
+    return Receipt(Outcome.UNKNOWN, f"{status} without an id", about_provider=True)
+
+
+def _content(body: bytes) -> dict[str, object]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _has_something_to_read(socket: int) -> bool:
+    waiting = select.poll()
+    waiting.register(socket, select.POLLIN)
+    return bool(waiting.poll(0))

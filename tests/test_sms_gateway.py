@@ -1,0 +1,144 @@
+"""Text messages over a gateway of the clinic's choice: the protocol of docs/sending.md, over real connections."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pro_tracker.providers import sms_gateway as gateway
+from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.sms_gateway import SmsGatewayProvider
+from tests.servers.process import free_port
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, GatewayServer, slow
+
+NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
+NUMBER = "+12125550123"
+
+
+def text(to: str = NUMBER, words: str = "¿Cómo está? Grüße", key: int = 7) -> OutgoingMessage:
+    return OutgoingMessage(uuid.UUID(int=key), to, "", words, "", "en", NOW)
+
+
+@pytest.fixture
+def provide(sms_gateway: GatewayServer) -> Iterator[Callable[..., SmsGatewayProvider]]:
+    """`provide(token="wrong")` is a provider for the running gateway, with these facts of it changed."""
+    made: list[SmsGatewayProvider] = []
+
+    def make(url: str = sms_gateway.url, token: str = sms_gateway.token) -> SmsGatewayProvider:
+        made.append(SmsGatewayProvider(url, token))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def provider(provide: Callable[..., SmsGatewayProvider]) -> SmsGatewayProvider:
+    return provide()
+
+
+def test_a_text_arrives_as_it_was_written_with_its_key(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    receipt = provider.send(text())
+    (arrived,) = sms_gateway.accepted
+    assert receipt == Receipt(Outcome.ACCEPTED, "202", arrived.id)
+    assert (arrived.to, arrived.text, arrived.key) == (NUMBER, text().text, str(text().key))
+
+
+def test_a_key_is_delivered_once_however_often_it_is_posted_and_with_whatever_link(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    first, again, other = provider.send(text()), provider.send(text(words="another link")), provider.send(text(key=8))
+    assert provider.repeatable
+    assert first == again != other
+    assert [each.key for each in sms_gateway.accepted] == [str(text().key), str(text(key=8).key)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(502, accepts=True), Fault(503), HANGS_UP, TAKES_AND_HANGS_UP, Fault(200, body=b"<html>"), slow(0.6)],
+    ids=["502", "503", "reset", "takes it, then resets", "a portal", "slow"],
+)
+def test_what_may_have_left_is_unknown_and_sent_once_by_repeating_it(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "REPLY_SECONDS", 0.3)
+    sms_gateway.faults.append(fault)
+    receipt = provider.send(text())
+    assert (receipt.outcome, receipt.about_provider) == (Outcome.UNKNOWN, True)
+    sms_gateway.busy.clear()  # the slow one is over by then
+    assert provider.send(text()).outcome is Outcome.ACCEPTED
+    assert len(sms_gateway.accepted) == 1
+
+
+def test_a_gateway_that_still_works_on_the_key_is_asked_again(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    sms_gateway.busy.add(str(text().key))
+    receipt = provider.send(text())
+    assert receipt == Receipt(Outcome.UNKNOWN, "409 in-progress", retry_after=dt.timedelta(seconds=1))
+
+
+def test_a_refusal_is_final_when_it_is_about_the_message_and_says_what_it_means_for_the_number(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    assert provider.send(text("12")) == Receipt(Outcome.REFUSED, "422 unknown-number", contact_state="bounced")
+    sms_gateway.faults.extend([Fault(403, "opted-out"), Fault(422, "opted-out"), Fault(400, f"no such {NUMBER}")])
+    assert provider.send(text()).outcome is Outcome.TRY_AGAIN  # 403 is about us, whatever else it says
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "422 opted-out", contact_state="stopped")
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400")
+
+
+@pytest.mark.parametrize("status", [301, 401, 404])
+def test_what_an_operator_can_mend_fails_no_message_for_good(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer, status: int
+) -> None:
+    sms_gateway.faults.append(Fault(status))
+    receipt = provider.send(text())
+    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+
+
+def test_a_wrong_token_is_about_us(provide: Callable[..., SmsGatewayProvider]) -> None:
+    assert provide(token="wrong").send(text()) == Receipt(Outcome.TRY_AGAIN, "401 unknown-token", about_provider=True)
+
+
+def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    sms_gateway.faults.append(Fault(429, "slow-down", "12"))
+    wait = dt.timedelta(seconds=12)
+    assert provider.send(text()) == Receipt(Outcome.TRY_AGAIN, "429 slow-down", retry_after=wait, about_provider=True)
+
+
+def test_what_never_connected_may_be_sent_again_even_where_keys_do_not_count(
+    provide: Callable[..., SmsGatewayProvider],
+) -> None:
+    receipt = provide(url=f"http://127.0.0.1:{free_port()}/messages").send(text())
+    assert receipt == Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
+
+
+def test_one_connection_serves_a_batch_and_one_that_was_closed_is_opened_again(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    provider.send(text())
+    kept = provider._connection.sock
+    provider.send(text(key=8))
+    assert provider._connection.sock is kept
+    sms_gateway.faults.append(HANGS_UP)
+    provider.send(text(key=9))
+    assert provider.send(text(key=9)).outcome is Outcome.ACCEPTED
+
+
+def test_a_gateway_without_a_certificate_that_somebody_vouches_for_gets_no_text(sms_gateway: GatewayServer) -> None:
+    provider = SmsGatewayProvider(sms_gateway.url.replace("http://", "https://"), sms_gateway.token)
+    receipt = provider.send(text())
+    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+    assert sms_gateway.requests == 0
+    provider.close()
+
+
+def test_a_gateway_needs_no_asking_since_repeating_is_safe(provider: SmsGatewayProvider) -> None:
+    assert provider.find(Asked(NUMBER, NOW, NOW, lambda _text: True)) is None

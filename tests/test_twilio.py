@@ -1,0 +1,181 @@
+"""Text messages through Twilio's own client, over real connections to a server that speaks Twilio's protocol."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pro_tracker.providers import twilio
+from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
+from tests.servers.process import free_port
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, TwilioServer, slow
+
+NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
+NUMBER = "+12125550123"
+LINK = "https://pro-tracker.test/v/token-of-zoe"
+
+
+def text(to: str = NUMBER, words: str = f"Your questions are ready: {LINK}") -> OutgoingMessage:
+    return OutgoingMessage(uuid.UUID(int=7), to, "", words, "", "en", NOW)
+
+
+def asked(link: str = LINK, *, after: dt.timedelta = dt.timedelta(minutes=5)) -> Asked:
+    return Asked(NUMBER, NOW, NOW + after, lambda text: link in text)
+
+
+def account(server: TwilioServer, **facts: str) -> TwilioAccount:
+    return TwilioAccount(
+        **{"sid": server.account, "token": server.token, "sender": "+12125550100", "url": server.url} | facts
+    )
+
+
+@pytest.fixture
+def provide(twilio_api: TwilioServer) -> Iterator[Callable[..., TwilioProvider]]:
+    """`provide(token="wrong")` is a provider for the running server's account, with these facts of it changed."""
+    made: list[TwilioProvider] = []
+
+    def make(**facts: str) -> TwilioProvider:
+        made.append(TwilioProvider(account(twilio_api, **facts), "https://pro-tracker.test/webhooks/twilio/status"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def provider(provide: Callable[..., TwilioProvider]) -> TwilioProvider:
+    return provide()
+
+
+def test_a_text_arrives_as_it_was_written_and_says_where_to_report_to(
+    provider: TwilioProvider, twilio_api: TwilioServer
+) -> None:
+    receipt = provider.send(text(words="¿Cómo está? Grüße"))
+    (arrived,) = twilio_api.accepted
+    assert receipt == Receipt(Outcome.ACCEPTED, "queued", arrived.id)
+    assert (arrived.to, arrived.text) == (NUMBER, "¿Cómo está? Grüße")
+    assert arrived.callback == "https://pro-tracker.test/webhooks/twilio/status"
+
+
+@pytest.mark.parametrize("sender", ["+12125550100", "MG" + "1" * 32])
+def test_a_text_comes_from_a_number_or_from_a_messaging_service(
+    provide: Callable[..., TwilioProvider], sender: str
+) -> None:
+    assert provide(sender=sender).send(text()).outcome is Outcome.ACCEPTED
+
+
+def test_a_number_that_said_stop_or_takes_no_texts_is_refused_for_good_and_says_so_of_the_number(
+    provider: TwilioProvider, twilio_api: TwilioServer
+) -> None:
+    twilio_api.stopped.add(NUMBER)
+    twilio_api.faults.extend([None, None, Fault(400, 21614), Fault(400, 30034)])
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21610", contact_state="stopped")
+    assert provider.send(text("12")) == Receipt(Outcome.REFUSED, "400 21211", contact_state="bounced")
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21614", contact_state="bounced")
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 30034")
+    assert twilio_api.accepted == []
+
+
+def test_what_an_operator_can_mend_fails_no_message_for_good(
+    provide: Callable[..., TwilioProvider], twilio_api: TwilioServer
+) -> None:
+    wrong = provide(token="wrong").send(text())
+    twilio_api.faults.append(Fault(400, 21606))  # the number that we send from
+    unknown_sender = provide().send(text())
+    assert wrong == Receipt(Outcome.TRY_AGAIN, "401 20003", about_provider=True)
+    assert unknown_sender == Receipt(Outcome.TRY_AGAIN, "400 21606", about_provider=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("7", dt.timedelta(seconds=7)),
+        ("Mon, 02 Mar 2026 15:01:00 GMT", dt.timedelta(minutes=1)),
+        (None, None),
+        ("soon", None),
+    ],
+)
+def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
+    provider: TwilioProvider, twilio_api: TwilioServer, header: str | None, wait: dt.timedelta | None
+) -> None:
+    twilio_api.faults.append(Fault(429, 20429, header))
+    receipt = provider.send(text())
+    assert receipt == Receipt(Outcome.TRY_AGAIN, "429 20429", retry_after=wait, about_provider=True)
+    assert provider.send(text()).retry_after is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(500, 20500, accepts=True),
+        Fault(503, 20503),
+        HANGS_UP,
+        TAKES_AND_HANGS_UP,
+        Fault(200, body=b"<html>Sign in to the network</html>"),
+        Fault(200, body=b"[1]"),
+        Fault(200, body=b"{}"),
+        Fault(accepts=True, seconds=0.6),
+        slow(0.6),
+    ],
+    ids=["500", "503", "reset", "takes it, then resets", "a portal", "a list", "nothing", "silent", "slow"],
+)
+def test_only_what_may_have_left_is_unknown(
+    provider: TwilioProvider, twilio_api: TwilioServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider._http.timeout = 0.3
+    twilio_api.faults.append(fault)
+    receipt = provider.send(text())
+    assert (receipt.outcome, receipt.about_provider) == (Outcome.UNKNOWN, True)
+    assert NUMBER not in str(receipt)
+    found = provider.find(asked())
+    taken = [text.id for text in twilio_api.accepted]
+    assert found == (
+        Receipt(Outcome.ACCEPTED, "queued", taken[0]) if taken else Receipt(Outcome.TRY_AGAIN, "not-found")
+    )
+
+
+def test_what_never_connected_may_be_sent_again(provide: Callable[..., TwilioProvider]) -> None:
+    receipt = provide(url=f"http://127.0.0.1:{free_port()}").send(text())
+    assert receipt == Receipt(Outcome.TRY_AGAIN, "ConnectionError", about_provider=True)
+
+
+def test_a_message_is_found_by_its_link_among_others_to_the_same_number(
+    provider: TwilioProvider, twilio_api: TwilioServer
+) -> None:
+    for number in range(120):
+        provider.send(text(words=f"Another {number}"))
+        provider.send(text("+12125550199", words=f"{LINK} to somebody else"))
+    assert provider.find(asked()) == Receipt(Outcome.TRY_AGAIN, "not-found")
+    ours = provider.send(text())
+    provider.send(text(words="A later one"))
+    assert provider.find(asked()) == ours
+
+
+def test_a_message_that_twilio_took_and_could_not_send_is_found_as_refused(
+    provider: TwilioProvider, twilio_api: TwilioServer
+) -> None:
+    sent = provider.send(text())
+    twilio_api.failed[str(sent.provider_id)] = 30006
+    assert provider.find(asked()) == Receipt(Outcome.REFUSED, "failed 30006", sent.provider_id)
+
+
+def test_a_message_that_may_still_turn_up_is_asked_about_later(provider: TwilioProvider) -> None:
+    early = provider.find(asked(after=twilio.TURNS_UP_WITHIN - dt.timedelta(seconds=1)))
+    assert early == Receipt(Outcome.UNKNOWN, "not-found")
+    assert provider.find(asked(after=twilio.TURNS_UP_WITHIN)) == Receipt(Outcome.TRY_AGAIN, "not-found")
+
+
+def test_where_twilio_redacts_nothing_is_taken_for_not_sent(provider: TwilioProvider, twilio_api: TwilioServer) -> None:
+    twilio_api.redacts = True
+    provider.send(text())
+    assert provider.find(asked()) == Receipt(Outcome.UNKNOWN, "redacted")
+
+
+def test_a_twilio_that_cannot_be_asked_leaves_it_unknown(provide: Callable[..., TwilioProvider]) -> None:
+    nowhere = provide(url=f"http://127.0.0.1:{free_port()}")
+    assert nowhere.find(asked()) == Receipt(Outcome.UNKNOWN, "ConnectionError", about_provider=True)
+    refused = provide(token="wrong").find(asked())
+    assert (refused.outcome, refused.about_provider) == (Outcome.UNKNOWN, True)
