@@ -33,6 +33,7 @@ pytest_plugins = [
     "tests.servers.browser",
     "tests.servers.postgresql",
     "tests.servers.redis",
+    "tests.servers.sms",
     "tests.servers.smtp",
     "tests.servers.web",
     "tests.outgoing",  # after the servers that it uses
