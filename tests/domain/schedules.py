@@ -1,13 +1,24 @@
 """A made-up protocol for the tests of windows and reminders, and the zones they are tried in."""
 
 from datetime import time
+from typing import Any
 from zoneinfo import available_timezones
 
 from hypothesis import strategies as st
 
 from pro_tracker.domain.protocol import Protocol, ReminderStep, StudyEvent
+from pro_tracker.domain.reminder_times import Recipient
 
 ZONES = st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"}))
+
+
+EVERY_CHANNEL = frozenset({"email", "sms"})
+
+
+def someone(zone: str = "America/New_York", **facts: Any) -> Recipient:
+    """Reachable by e-mail and SMS, without an hour of their own and without a hold, unless `facts` says otherwise."""
+    known: dict[str, Any] = {"preferred_channel": "sms", "usable": EVERY_CHANNEL, **facts}
+    return Recipient(zone, **known)
 
 
 def event(

@@ -1,28 +1,20 @@
 """When each reminder leaves, on which channel, and when a failed one is tried again."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, strategies as st
 
 from pro_tracker.domain.protocol import ChannelChoice
-from pro_tracker.domain.reminder_times import Recipient, channels_for, next_allowed, reminder_times, retry_at
+from pro_tracker.domain.reminder_times import channels_for, next_allowed, reminder_times, retry_at
 from pro_tracker.domain.visit_windows import Window, window
-from tests.domain.schedules import PROTOCOL, ZONES, event
+from tests.domain.schedules import EVERY_CHANNEL, PROTOCOL, ZONES, event, someone
 
 NEW_YORK = ZoneInfo("America/New_York")
 WINDOW = window(event(), date(2026, 2, 10), "America/New_York", PROTOCOL)  # opens on 2 March at 08:00
 LONG_BEFORE = datetime(2026, 2, 1, tzinfo=UTC)
-EVERY_CHANNEL = frozenset({"email", "sms"})
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-
-
-def someone(zone: str = "America/New_York", **facts: Any) -> Recipient:
-    """Reachable by e-mail and SMS, without an hour of their own and without a hold, unless `facts` says otherwise."""
-    known: dict[str, Any] = {"preferred_channel": "sms", "usable": EVERY_CHANNEL, **facts}
-    return Recipient(zone, **known)
 
 
 def walls(visit: Window, planned_at: datetime) -> list[tuple[date, time]]:

@@ -13,6 +13,7 @@ from pro_tracker.domain.visit_windows import (
     VisitStatus,
     anchor_date,
     belongs_to_course,
+    grace_until,
     is_open,
     is_over,
     visit_status,
@@ -32,6 +33,7 @@ class Moments:
     closes_at: datetime = datetime(2026, 3, 20, 5, tzinfo=UTC)
     completed_at: datetime | None = None
     voided_at: datetime | None = None
+    grace_until: datetime | None = None
 
 
 def course(*given_on: date, planned_start_on: date | None = None, ended_on: date | None = None) -> CourseDates:
@@ -86,6 +88,22 @@ def test_the_first_anchor_is_the_planned_start_until_an_infusion_is_given() -> N
     assert anchor_date(event(anchor="first-infusion"), course(), PROTOCOL, ANCHOR) is None
 
 
+def test_the_start_of_a_course_stays_where_it_was_planned() -> None:
+    start = event(anchor="course-start")
+    given_later = course(date(2026, 1, 14), planned_start_on=date(2026, 1, 12))
+    assert anchor_date(start, given_later, PROTOCOL, ANCHOR) == date(2026, 1, 12)
+    assert anchor_date(start, course(date(2026, 1, 14)), PROTOCOL, ANCHOR) == date(2026, 1, 14)
+    assert anchor_date(start, course(), PROTOCOL, ANCHOR) is None
+
+
+def test_enrolment_and_dates_set_by_hand_anchor_the_events_that_name_them() -> None:
+    dates = replace(course(), enrolled_on=date(2026, 1, 5), set_by_hand={"surgery": date(2026, 2, 3)})
+    assert anchor_date(event(anchor="enrolment"), dates, PROTOCOL, ANCHOR) == date(2026, 1, 5)
+    assert anchor_date(event("surgery", anchor="by-hand"), dates, PROTOCOL, ANCHOR) == date(2026, 2, 3)
+    assert anchor_date(event("second-look", anchor="by-hand"), dates, PROTOCOL, ANCHOR) is None
+    assert anchor_date(event(anchor="enrolment"), course(), PROTOCOL, ANCHOR) is None
+
+
 def test_the_last_anchor_exists_only_once_the_course_is_over() -> None:
     running = course(date(2026, 1, 12), date(2026, 1, 13))
     assert anchor_date(event(anchor="last-infusion"), running, PROTOCOL, date(2026, 1, 14)) is None
@@ -129,6 +147,23 @@ def test_an_infusion_far_from_the_others_belongs_to_another_course() -> None:
 def test_time_alone_takes_a_visit_from_planned_to_missed(now: datetime, status: VisitStatus) -> None:
     assert visit_status(Moments(), now) is status
     assert is_open(Moments(), now) is (status in (VisitStatus.DUE, VisitStatus.OVERDUE))
+
+
+@pytest.mark.parametrize(
+    ("saved_at", "until"),
+    [
+        (datetime(2026, 3, 18, 5, tzinfo=UTC), datetime(2026, 3, 18, 11, tzinfo=UTC)),
+        (datetime(2026, 3, 20, 4, tzinfo=UTC), datetime(2026, 3, 20, 10, tzinfo=UTC)),
+        (datetime(2026, 3, 20, 9, tzinfo=UTC), datetime(2026, 3, 20, 11, tzinfo=UTC)),
+    ],
+    ids=["stopped long before", "an hour before closing", "still answering"],
+)
+def test_whoever_is_answering_at_closing_may_finish_within_the_grace(saved_at: datetime, until: datetime) -> None:
+    found = grace_until(Moments().closes_at, saved_at, replace(PROTOCOL, grace_hours=6))
+    assert found == until
+    end = max(found, Moments().closes_at)
+    assert is_open(Moments(grace_until=found), end - timedelta(seconds=1))
+    assert visit_status(Moments(grace_until=found), end) is VisitStatus.MISSED
 
 
 def test_what_happened_comes_before_what_the_clock_says() -> None:

@@ -1,0 +1,233 @@
+"""What holds messages back and what moves them, case by case: holds, "not today", own hours, odd nights, odd zones."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.protocol import ReminderStep
+from pro_tracker.domain.reminder_times import (
+    NO_END,
+    Hold,
+    PlannedSend,
+    Recipient,
+    Snoozed,
+    message_time,
+    next_allowed,
+    reminder_times,
+)
+from pro_tracker.domain.visit_windows import Window, window
+from tests.domain.schedules import PROTOCOL, event, someone
+
+NEW_YORK = ZoneInfo("America/New_York")
+WINDOW = window(event(), date(2026, 2, 10), "America/New_York", PROTOCOL)  # Monday 2 March at 08:00 to 27 March
+LONG_BEFORE = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def at(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=NEW_YORK)
+
+
+def planned(recipient: Recipient | None = None, *snoozes: Snoozed, **changes: Any) -> list[PlannedSend]:
+    """The sends of the window above; `changes` to the protocol."""
+    protocol = replace(PROTOCOL, **changes)
+    return reminder_times(protocol, "month-1", WINDOW, LONG_BEFORE, recipient or someone(), snoozes)
+
+
+def steps(sends: list[PlannedSend]) -> list[tuple[str, int, datetime]]:
+    return [(send.kind, send.step, send.send_at) for send in sends]
+
+
+def held(*holds: tuple[datetime, datetime | None]) -> Recipient:
+    return someone(holds=tuple(Hold(from_at, until_at, "pause") for from_at, until_at in holds))
+
+
+def test_a_hold_moves_a_message_to_the_hour_of_its_last_morning() -> None:
+    sends = planned(held((at(3, 5, 8, 30), at(3, 6, 8))))
+    assert steps(sends)[:2] == [("reminder", 0, at(3, 2, 9)), ("reminder", 1, at(3, 6, 9))]
+    assert (sends[1].local_on, sends[1].local_time) == (date(2026, 3, 6), time(9))
+
+
+def test_a_hold_that_ends_after_the_hour_moves_it_to_the_next_day() -> None:
+    assert steps(planned(held((at(3, 5, 8, 30), at(3, 5, 12)))))[1] == ("reminder", 1, at(3, 6, 9))
+
+
+def test_of_several_messages_that_a_hold_moves_to_one_day_the_newest_alone_goes() -> None:
+    assert steps(planned(held((at(3, 1), at(3, 7))))) == [("reminder", 1, at(3, 7, 9)), ("reminder", 2, at(3, 9, 9))]
+    assert steps(planned(held((at(3, 1), at(3, 9))))) == [("reminder", 2, at(3, 9, 9))]
+
+
+def test_holds_that_follow_one_another_are_one() -> None:
+    recipient = held((at(3, 6, 10), at(3, 8)), (at(3, 1), at(3, 5)), (at(3, 5), at(3, 6, 10, 30)))
+    assert steps(planned(recipient))[0] == ("reminder", 1, at(3, 8, 9))
+
+
+def test_while_a_hold_has_no_known_end_nothing_is_planned_after_it_began() -> None:
+    recipient = held((at(3, 4), None))
+    assert steps(planned(recipient)) == [("reminder", 0, at(3, 2, 9))]
+    assert next_allowed(PROTOCOL, at(3, 4, 12), recipient) == NO_END
+    assert next_allowed(PROTOCOL, at(3, 3, 22), recipient) == NO_END  # the night leads into it
+
+
+def test_a_hold_past_the_window_leaves_its_messages_out() -> None:
+    assert steps(planned(held((at(3, 4), at(4, 4))))) == [("reminder", 0, at(3, 2, 9))]
+
+
+def test_not_today_brings_one_message_on_the_chosen_day_in_place_of_what_lay_before() -> None:
+    sends = planned(None, Snoozed(at(3, 4, 11), date(2026, 3, 7)))
+    assert steps(sends) == [
+        ("reminder", 0, at(3, 2, 9)),
+        ("snooze", 0, at(3, 7, 9)),
+        ("reminder", 2, at(3, 9, 9)),
+    ]
+    assert (sends[1].template, sends[1].channel) == ("snooze", "sms")
+
+
+def test_not_today_takes_the_place_of_a_step_on_the_chosen_day() -> None:
+    sends = planned(None, Snoozed(at(3, 4, 11), date(2026, 3, 5)))
+    assert steps(sends)[1:] == [("snooze", 0, at(3, 5, 9)), ("reminder", 2, at(3, 9, 9))]
+
+
+def test_a_later_not_today_takes_the_place_of_one_that_has_not_come_yet() -> None:
+    first = Snoozed(at(3, 4, 11), date(2026, 3, 7))
+    sooner, later = Snoozed(at(3, 4, 12), date(2026, 3, 5)), Snoozed(at(3, 6, 12), date(2026, 3, 8))
+    assert steps(planned(None, first, sooner))[1:3] == [("snooze", 1, at(3, 5, 9)), ("reminder", 2, at(3, 9, 9))]
+    assert steps(planned(None, first, later))[1:3] == [("snooze", 1, at(3, 8, 9)), ("reminder", 2, at(3, 9, 9))]
+
+
+def test_not_today_said_again_after_its_message_came_brings_another() -> None:
+    first, second = Snoozed(at(3, 2, 11), date(2026, 3, 3)), Snoozed(at(3, 3, 10), date(2026, 3, 4))
+    assert steps(planned(None, first, second))[1:3] == [("snooze", 0, at(3, 3, 9)), ("snooze", 1, at(3, 4, 9))]
+
+
+def test_not_today_never_brings_anything_past_the_window() -> None:
+    assert steps(planned(None, Snoozed(at(3, 27, 11), date(2026, 3, 28))))[-1] == ("reminder", 2, at(3, 9, 9))
+
+
+def test_not_today_waits_for_a_hold_like_any_message() -> None:
+    recipient = held((at(3, 6), at(3, 8)))
+    assert steps(planned(recipient, Snoozed(at(3, 4, 11), date(2026, 3, 7))))[1] == ("snooze", 0, at(3, 8, 9))
+
+
+def test_an_own_hour_takes_the_place_of_the_protocols_and_stays_out_of_the_quiet_hours() -> None:
+    assert steps(planned(someone(message_time=time(18, 15))))[0] == ("reminder", 0, at(3, 2, 18, 15))
+    wishes = {time(6): time(8), time(8): time(8), time(20, 30): time(20, 30), time(22): time(20, 30)}
+    assert {wish: message_time(PROTOCOL, someone(message_time=wish)) for wish in wishes} == wishes
+    evening = replace(PROTOCOL, reminder_time=time(20, 45))
+    assert message_time(evening, someone()) == time(20, 45)
+
+
+def test_steps_counted_from_the_due_day_leave_around_it() -> None:
+    own = (
+        ReminderStep(0, 0, "preferred", "invitation"),
+        ReminderStep(1, -1, "other", "reminder", "due"),
+        ReminderStep(2, 2, "both", "last-reminder", "due"),
+    )
+    events = (PROTOCOL.events[0], replace(PROTOCOL.events[1], reminders=own))
+    sends = planned(events=events)  # due on 12 March
+    assert [(send.step, send.channel, send.send_at) for send in sends] == [
+        (0, "sms", at(3, 2, 9)),
+        (1, "email", at(3, 11, 9)),
+        (2, "sms", at(3, 14, 9)),
+        (2, "email", at(3, 14, 9)),
+    ]
+
+
+def test_entered_after_the_due_day_a_visit_begins_with_its_first_step() -> None:
+    own = (ReminderStep(0, 0, "preferred", "invitation"), ReminderStep(1, 0, "other", "reminder", "due"))
+    protocol = replace(PROTOCOL, events=(replace(PROTOCOL.events[1], reminders=own),))
+    late = reminder_times(protocol, "month-1", WINDOW, at(3, 15, 14), someone())
+    assert steps(late) == [("reminder", 0, at(3, 15, 14))]
+    only_due = replace(protocol, events=(replace(PROTOCOL.events[1], reminders=(own[1],)),))
+    assert steps(reminder_times(only_due, "month-1", WINDOW, at(3, 15, 14), someone())) == [
+        ("reminder", 1, at(3, 15, 14))
+    ]
+
+
+def test_without_a_usable_channel_nothing_is_planned_and_an_unknown_event_is_refused() -> None:
+    assert planned(someone(usable=frozenset())) == []
+    with pytest.raises(NotFound):
+        reminder_times(PROTOCOL, "year-9", WINDOW, LONG_BEFORE, someone())
+
+
+def test_a_move_keeps_the_time_of_day() -> None:
+    here, there = planned(), planned(someone("America/Los_Angeles"))
+    assert [(send.step, send.local_time) for send in there] == [(send.step, send.local_time) for send in here]
+    assert [after.send_at - before.send_at for before, after in zip(here, there, strict=True)] == [
+        timedelta(hours=3)
+    ] * 3
+
+
+def in_zone(zone: str, anchor_on: date, **facts: Any) -> list[str]:
+    """Local date, hour and UTC offset of each send of a window that opens 20 days after the anchor."""
+    visit = window(event(), anchor_on, zone, PROTOCOL)
+    sends = reminder_times(PROTOCOL, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), someone(zone, **facts))
+    return [send.send_at.astimezone(ZoneInfo(zone)).strftime("%m-%d %H:%M %z") for send in sends]
+
+
+def test_lord_howe_puts_its_clocks_back_by_half_an_hour_and_the_morning_stays() -> None:
+    # 5 April 2026, 02:00 +11 becomes 01:30 +10:30
+    assert in_zone("Australia/Lord_Howe", date(2026, 3, 13)) == [
+        "04-02 09:00 +1100",
+        "04-05 09:00 +1030",
+        "04-09 09:00 +1030",
+    ]
+
+
+def test_troll_moves_its_clocks_by_two_hours_and_the_morning_stays() -> None:
+    # 29 March 2026, 01:00 +00 becomes 03:00 +02
+    assert in_zone("Antarctica/Troll", date(2026, 3, 6)) == [
+        "03-26 09:00 +0000",
+        "03-29 09:00 +0200",
+        "04-02 09:00 +0200",
+    ]
+
+
+def test_kathmandu_is_a_quarter_of_an_hour_off_and_gets_its_messages_on_the_hour() -> None:
+    assert in_zone("Asia/Kathmandu", date(2026, 3, 6))[0] == "03-26 09:00 +0545"
+
+
+def test_a_day_that_apia_skipped_loses_no_message_and_doubles_none() -> None:
+    # 30 December 2011 does not exist: 29 December, 24:00 -10 is 31 December, 00:00 +14
+    assert in_zone("Pacific/Apia", date(2011, 12, 7)) == ["12-27 09:00 -1000", "12-31 09:00 +1400", "01-03 09:00 +1400"]
+    daily = replace(PROTOCOL, reminders=tuple(ReminderStep(n, n, "preferred", "reminder") for n in range(6)))
+    visit = window(event(), date(2011, 12, 7), "Pacific/Apia", PROTOCOL)
+    sends = reminder_times(daily, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), someone("Pacific/Apia"))
+    assert [(send.step, send.local_on.isoformat()) for send in sends] == [
+        (0, "2011-12-27"),
+        (1, "2011-12-28"),
+        (2, "2011-12-29"),
+        (4, "2011-12-31"),  # the step of the 30th came to this day, too, and the newer one alone goes
+        (5, "2012-01-01"),
+    ]
+
+
+def test_the_29th_of_february_and_the_turn_of_the_year_are_days_like_others() -> None:
+    assert in_zone("Europe/Berlin", date(2028, 2, 6)) == ["02-26 09:00 +0100", "02-29 09:00 +0100", "03-04 09:00 +0100"]
+    assert in_zone("Europe/Berlin", date(2027, 2, 6)) == ["02-26 09:00 +0100", "03-01 09:00 +0100", "03-05 09:00 +0100"]
+    assert in_zone("Europe/Berlin", date(2026, 12, 9)) == [
+        "12-29 09:00 +0100",
+        "01-01 09:00 +0100",
+        "01-05 09:00 +0100",
+    ]
+
+
+SHORT_NIGHT = replace(PROTOCOL, quiet_from=time(22), quiet_until=time(2, 30), reminder_time=time(2, 30))
+NIGHT_OWL = replace(PROTOCOL, quiet_from=time(22), quiet_until=time(1, 30), reminder_time=time(1, 30))
+
+
+def test_where_the_clock_skips_the_end_of_the_quiet_hours_they_end_after_the_gap() -> None:
+    before_gap = datetime(2026, 3, 8, 1, 45, tzinfo=NEW_YORK)  # 02:00 becomes 03:00
+    assert next_allowed(SHORT_NIGHT, before_gap, someone()) == at(3, 8, 3, 30)
+
+
+def test_where_the_clock_goes_back_into_the_quiet_hours_they_begin_again() -> None:
+    first, second = (datetime(2026, 11, 1, 1, 10, fold=fold, tzinfo=NEW_YORK) for fold in (0, 1))
+    ends = [datetime(2026, 11, 1, 1, 30, fold=fold, tzinfo=NEW_YORK).astimezone(UTC) for fold in (0, 1)]
+    assert [next_allowed(NIGHT_OWL, each.astimezone(UTC), someone()) for each in (first, second)] == ends
+    visit = Window(datetime(2026, 10, 29, 12, tzinfo=UTC), *(datetime(2026, 11, 9, tzinfo=UTC),) * 2)
+    sends = reminder_times(NIGHT_OWL, "month-1", visit, LONG_BEFORE, someone())
+    assert [send.send_at for send in sends if send.local_on == date(2026, 11, 1)] == [ends[0]]  # once, the first time
