@@ -3,7 +3,7 @@
 import uuid
 from datetime import date, datetime, time
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, UtcDateTime
@@ -74,3 +74,5 @@ class Attempt(Base):
     outcome: Mapped[str | None]
     provider_id: Mapped[str | None]  # the provider's own id of the message
     reply: Mapped[str | None]  # code and class of the answer, without any address
+    # It failed because the provider is down or refuses us: no fault of the message, so it counts as none of its tries.
+    about_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
