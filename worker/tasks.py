@@ -1,34 +1,16 @@
 """Tasks: open a session, call one service, commit. Arguments are ids; what came of it stands in the database."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
-from config.settings import SERVICE, Settings, load_settings
+from config.settings import SERVICE, load_settings
 from pro_tracker import clock
 from pro_tracker.db import Session
-from pro_tracker.providers.base import Provider
-from pro_tracker.providers.console import ConsoleProvider
-from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services import calls, cohort, heartbeats, outbox, receipts, rescoring, visits
 from pro_tracker.services.audit import Actor
 from worker.celery_app import app
+from worker.providers import open_providers
 
 PORTIONS = 5  # of a re-scoring in one task: a few seconds, then a mail may go before the next ones
-
-
-@contextmanager
-def open_providers(settings: Settings) -> Iterator[dict[str, Provider]]:
-    """The ways out of this installation by channel, with their connections kept for the block."""
-    providers: dict[str, Provider] = {
-        "email": SmtpProvider(settings.text("smtp_url"), settings.sender),
-        "sms": ConsoleProvider(),
-    }
-    try:
-        yield providers
-    finally:
-        for provider in providers.values():
-            provider.close()
 
 
 @app.task(name="outbox.sweep")
