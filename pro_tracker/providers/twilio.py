@@ -59,7 +59,8 @@ class TwilioProvider(Provider):
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """Hand one message over. What is neither an answer nor a failure to connect leaves it open whether it left."""
-        to = {"to": message.to, "body": message.text, "status_callback": self._status_callback}
+        reports = f"{self._status_callback}?message={message.key}"  # they name the message even if no answer comes back
+        to = {"to": message.to, "body": message.text, "status_callback": reports}
         try:
             return _receipt(self._client.messages.create(**to, **self._origin))
         except (TwilioRestException, TwilioServiceException) as error:
