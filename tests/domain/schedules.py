@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pro_tracker.domain.protocol import Protocol, ReminderStep, StudyEvent
 from pro_tracker.domain.reminder_times import Recipient
 
-ZONES = st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"}))
+EVERY_ZONE = sorted(available_timezones() - {"localtime", "Factory"})
+ZONES = st.sampled_from(EVERY_ZONE)
 
 
 EVERY_CHANNEL = frozenset({"email", "sms"})

@@ -1,0 +1,285 @@
+"""What holds of every plan in every zone, over clock changes, leap days, holds, snoozes and moves.
+
+Judged by an own reading of the clocks: no function of wall_time.py is asked.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, strategies as st
+
+from pro_tracker.domain.protocol import Protocol, ReminderStep
+from pro_tracker.domain.reminder_times import (
+    NO_END,
+    Hold,
+    PlannedSend,
+    Recipient,
+    Snoozed,
+    message_time,
+    next_allowed,
+    reminder_times,
+)
+from pro_tracker.domain.visit_windows import Window
+from tests.domain.schedules import EVERY_CHANNEL, EVERY_ZONE, PROTOCOL, event
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+STEPS = (
+    ReminderStep(0, 0, "preferred", "invitation"),
+    ReminderStep(1, 1, "other", "reminder"),
+    ReminderStep(2, -2, "both", "reminder", "due"),
+    ReminderStep(3, 5, "preferred", "reminder"),
+    ReminderStep(4, 1, "other", "last-reminder", "due"),
+)
+LASTS = 12  # days that the windows here are open; due after seven
+DAYLIGHT = [  # quiet from, quiet until, the protocol's hour: as usual, and two that clock changes fall into
+    (time(21), time(8), time(9)),
+    (time(22, 30), time(2, 30), time(2, 30)),
+    (time(23), time(0, 30), time(1, 15)),
+]
+OWN_HOURS = st.none() | st.builds(time, st.integers(0, 23), st.sampled_from([0, 15, 30, 45]))
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything that a plan follows from."""
+
+    protocol: Protocol
+    window: Window
+    planned_at: datetime
+    recipient: Recipient
+    snoozes: tuple[Snoozed, ...]
+
+    @property
+    def start(self) -> datetime:
+        return max(self.window.opens_at, self.planned_at)
+
+    @property
+    def holds(self) -> list[Hold]:
+        """The snoozes' holds beside the subject's, told anew: a snooze holds until its day, or the next snooze."""
+        found = list(self.recipient.holds)
+        for number, snooze in enumerate(self.snoozes):
+            end = min(readings(snooze.until_on, time.min, self.recipient.zone)[0], self.replaced_at(number))
+            found.append(Hold(snooze.asked_at, end, "snooze"))
+        return found
+
+    def replaced_at(self, number: int) -> datetime:
+        return self.snoozes[number + 1].asked_at if number + 1 < len(self.snoozes) else NO_END
+
+    def plan(self, zone: str | None = None) -> list[PlannedSend]:
+        """The sends, in the subject's zone or after a move to another."""
+        recipient = replace(self.recipient, zone=zone or self.recipient.zone)
+        return reminder_times(self.protocol, "visit", self.window, self.planned_at, recipient, self.snoozes)
+
+    def may_leave(self, at: datetime) -> bool:
+        clock = at.astimezone(ZoneInfo(self.recipient.zone)).time()
+        awake = self.protocol.quiet_until <= clock < self.protocol.quiet_from
+        return awake and not any(hold.from_at <= at < (hold.until_at or NO_END) for hold in self.holds)
+
+
+def readings(on: date, at: time, zone: str) -> list[datetime]:
+    """The moments at which clocks in `zone` show this: one or two; where they skip it, the one as far after the gap."""
+    clock = datetime.combine(on, at, UTC)
+    before, after = (offset(clock + days * DAY, zone) for days in (-2, 2))
+    shown = {moment for moment in (clock - before, clock - after) if wall(moment, zone) == clock.replace(tzinfo=None)}
+    return sorted(shown) or [clock - before]
+
+
+def wall(at: datetime, zone: str) -> datetime:
+    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
+
+
+def offset(at: datetime, zone: str) -> timedelta:
+    return wall(at, zone) - at.replace(tzinfo=None)
+
+
+@cache
+def clock_changes(zone: str, first: int, last: int) -> list[datetime]:
+    """The moments from year `first` to `last` at which clocks in `zone` are put forward or back, to the minute."""
+    found, at, end = [], datetime(first, 1, 1, tzinfo=UTC), datetime(last, 12, 31, tzinfo=UTC)
+    while at < end:
+        if offset(at, zone) != offset(at + 7 * DAY, zone):
+            low, high = at, at + 7 * DAY
+            while high - low > MINUTE:
+                middle = low + (high - low) // 2
+                low, high = (middle, high) if offset(middle, zone) == offset(at, zone) else (low, middle)
+            found.append(high)
+        at += 7 * DAY
+    return found
+
+
+@st.composite
+def opening_days(draw: st.DrawFn, zone: str) -> date:
+    """Any day, but often one a few days before a clock change or a turn of the year, or a leap day."""
+    anywhere = st.dates(date(2000, 1, 1), date(2037, 12, 1))
+    leap_days = st.sampled_from([date(year, 2, 29) for year in range(2000, 2037, 4)])
+    years_ends = st.sampled_from([date(year, 12, 31) for year in range(2000, 2037)])
+    changes = clock_changes(zone, 2000, 2037)
+    near = [st.sampled_from(changes).map(datetime.date)] * 3 if changes else []
+    day = draw(st.one_of(anywhere, leap_days, years_ends, *near))
+    return day - timedelta(days=draw(st.integers(0, 6)))
+
+
+@st.composite
+def situations(draw: st.DrawFn, *, holds: bool = True) -> Situation:
+    zone = draw(st.sampled_from(EVERY_ZONE))
+    quiet_from, quiet_until, hour = draw(st.sampled_from(DAYLIGHT))
+    own = replace(event("visit"), reminders=STEPS)
+    protocol = replace(PROTOCOL, events=(own,), quiet_from=quiet_from, quiet_until=quiet_until, reminder_time=hour)
+    opens_on = draw(opening_days(zone))
+    opens_at = readings(opens_on, time(8), zone)[0]
+    window = Window(opens_at, opens_at + 7 * DAY, opens_at + LASTS * DAY)
+    in_window = st.integers(-DAY * 2 // MINUTE, (LASTS + 1) * DAY // MINUTE).map(lambda n: opens_at + n * MINUTE)
+    recipient = Recipient(zone, draw(st.sampled_from(["email", "sms"])), EVERY_CHANNEL, draw(OWN_HOURS))
+    if holds:
+        recipient = replace(recipient, holds=tuple(draw(st.lists(_holds(in_window), max_size=3))))
+    snoozes = draw(_snoozes(opens_at, zone)) if holds else ()
+    return Situation(protocol, window, draw(st.just(opens_at - DAY) | in_window), recipient, snoozes)
+
+
+def _holds(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Hold]:
+    lengths = st.none() | st.integers(1, 5 * 24 * 60)
+    return st.builds(
+        lambda at, minutes: Hold(at, None if minutes is None else at + minutes * MINUTE, "pause"), moments, lengths
+    )
+
+
+@st.composite
+def _snoozes(draw: st.DrawFn, opens_at: datetime, zone: str) -> tuple[Snoozed, ...]:
+    asked = sorted(draw(st.sets(st.integers(0, LASTS * 24), max_size=3)))
+    moments = [opens_at + timedelta(hours=hours) for hours in asked]
+    return tuple(Snoozed(at, wall(at, zone).date() + timedelta(days=draw(st.sampled_from([1, 3])))) for at in moments)
+
+
+def expected(situation: Situation) -> Iterator[tuple[date, str, int, datetime]]:
+    """Local day, kind, step and moment of each message, worked out the slow way: day by day, hour by hour."""
+    zone, hour = situation.recipient.zone, message_time(situation.protocol, situation.recipient)
+    due_on, start_on = (wall(at, zone).date() for at in (situation.window.due_at, situation.start))
+    wishes = [
+        (readings((due_on if step.counts_from == "due" else start_on) + step.day * DAY, hour, zone)[0], 0, step.number)
+        for step in STEPS
+    ]
+    for number, snooze in enumerate(situation.snoozes):
+        at = readings(snooze.until_on, hour, zone)[0]
+        if at < situation.replaced_at(number):
+            wishes.append((at, 1, number))
+    newest: dict[date, tuple[str, int, datetime]] = {}
+    for wish, snoozed, number in sorted(wishes):
+        leaves_at = _first_chance(situation, max(wish, situation.start), hour)
+        if leaves_at is not None:
+            newest[wall(leaves_at, zone).date()] = ("snooze" if snoozed else "reminder", number, leaves_at)
+    for day, found in newest.items():
+        yield day, *found
+
+
+def _first_chance(situation: Situation, at: datetime, hour: time) -> datetime | None:
+    if situation.may_leave(at):
+        return at if at < situation.window.closes_at else None
+    day, zone = wall(at, situation.recipient.zone).date(), situation.recipient.zone
+    chances = (chance for days in range(LASTS + 20) for chance in readings(day + days * DAY, hour, zone))
+    first = next((chance for chance in chances if chance >= at and situation.may_leave(chance)), None)
+    return first if first is not None and first < situation.window.closes_at else None
+
+
+@given(situations())
+def test_a_plan_is_what_the_rules_say_day_by_day(situation: Situation) -> None:
+    found = {(send.local_on, send.kind, send.step, send.send_at) for send in situation.plan()}
+    assert found == {(*key, at.replace(microsecond=0)) for *key, at in expected(situation)}
+
+
+@given(situations())
+def test_nothing_leaves_in_quiet_hours_in_a_hold_or_outside_the_window(situation: Situation) -> None:
+    for send in situation.plan():
+        assert situation.may_leave(send.send_at)
+        assert situation.start.replace(microsecond=0) <= send.send_at < situation.window.closes_at
+
+
+@given(situations())
+def test_no_message_comes_twice_and_no_day_brings_two(situation: Situation) -> None:
+    sends = situation.plan()
+    assert len({(send.kind, send.step, send.channel) for send in sends}) == len(sends)
+    by_day = {(send.local_on, send.kind, send.step) for send in sends}
+    assert len(by_day) == len({local_on for local_on, *_ in by_day})
+    assert [send.send_at for send in sends] == sorted(send.send_at for send in sends)
+
+
+@given(situations())
+def test_what_is_stored_as_wall_time_is_what_clocks_show(situation: Situation) -> None:
+    for send in situation.plan():
+        assert datetime.combine(send.local_on, send.local_time) == wall(send.send_at, situation.recipient.zone)
+
+
+@given(situations(holds=False))
+def test_without_holds_the_wall_time_is_kept_but_for_the_first_message(situation: Situation) -> None:
+    hour, zone = message_time(situation.protocol, situation.recipient), situation.recipient.zone
+    for send in situation.plan():
+        if send.send_at != situation.start.replace(microsecond=0):
+            assert send.send_at in readings(send.local_on, hour, zone) or _skipped(send, hour, zone)
+
+
+def _skipped(send: PlannedSend, hour: time, zone: str) -> bool:
+    """Whether the message came late because clocks jumped over its hour, on that day or with the whole day before."""
+    wanted = [(send.local_on - days * DAY) for days in (0, 1)]
+    return any(
+        wall(readings(day, hour, zone)[0], zone) != datetime.combine(day, hour)
+        and send.send_at in readings(day, hour, zone)
+        for day in wanted
+    )
+
+
+@given(situations(), st.integers(-2 * 24 * 60, 20 * 24 * 60))
+def test_what_may_not_leave_now_waits_until_it_may(situation: Situation, minutes: int) -> None:
+    now = situation.window.opens_at + minutes * MINUTE
+    recipient = replace(situation.recipient, holds=tuple(situation.holds))
+    allowed = next_allowed(situation.protocol, now, recipient)
+    assert allowed == NO_END or (now <= allowed and situation.may_leave(allowed))
+    assert (allowed == now) == situation.may_leave(now)
+    assert next_allowed(situation.protocol, allowed, recipient) == allowed
+    if allowed == NO_END:
+        assert any(hold.until_at is None for hold in recipient.holds)
+
+
+@given(situations(holds=False), st.sampled_from(EVERY_ZONE), st.integers(0, LASTS * 24))
+def test_a_subject_who_moves_gets_every_step_once_at_the_same_time_of_day(
+    situation: Situation, elsewhere: str, hours: int
+) -> None:
+    moved_at = situation.window.opens_at + timedelta(hours=hours)
+    before, after = situation.plan(), situation.plan(elsewhere)
+    gone = {(send.step, send.channel) for send in before if send.send_at < moved_at}
+    to_come = [send for send in after if (send.step, send.channel) not in gone]
+    hour = message_time(situation.protocol, situation.recipient)
+    for send in to_come:
+        on_time = send.send_at in readings(send.local_on, hour, elsewhere) or _skipped(send, hour, elsewhere)
+        assert on_time or send.send_at == situation.start.replace(microsecond=0)
+    for step in STEPS:  # sent before, planned now, or one of two that came to one day, or too late to be sent
+        there = {send.step for send in after}
+        wanted_on = wall(situation.window.due_at if step.counts_from == "due" else situation.start, elsewhere).date()
+        wish = readings(wanted_on + step.day * DAY, hour, elsewhere)[0]
+        crowded = any(abs(send.send_at - max(wish, situation.start)) < DAY + MINUTE for send in after)
+        late = max(wish, situation.start) > situation.window.closes_at - DAY
+        assert step.number in there or crowded or late
+
+
+def test_over_every_clock_change_of_every_zone_each_morning_brings_its_message() -> None:
+    daily = tuple(ReminderStep(number, number, "preferred", "reminder") for number in range(5))
+    protocol = replace(PROTOCOL, events=(replace(event("visit"), reminders=daily),))
+    hour, changes = protocol.reminder_time, 0
+    for zone in EVERY_ZONE:
+        for change in clock_changes(zone, 2024, 2030):
+            changes += 1
+            opens_on = wall(change, zone).date() - 2 * DAY
+            opens_at = readings(opens_on, time(8), zone)[0]
+            window = Window(opens_at, opens_at + 6 * DAY, opens_at + 6 * DAY)
+            sends = reminder_times(protocol, "visit", window, opens_at, Recipient(zone, "email", EVERY_CHANNEL))
+            assert [(send.local_on, send.local_time) for send in sends] == [
+                (opens_on + number * DAY, hour) for number in range(5)
+            ], (zone, change)
+            assert [wall(send.send_at, zone) for send in sends] == [
+                datetime.combine(opens_on + number * DAY, hour) for number in range(5)
+            ], (zone, change)
+            apart = {after.send_at - before.send_at for before, after in pairwise(sends)}
+            assert apart != {DAY}, (zone, change)  # the night was 23 hours long, or 25, and the wall time stayed
+    assert changes > 1000
