@@ -53,11 +53,12 @@ def provider(provide: Callable[..., TwilioProvider]) -> TwilioProvider:
 def test_a_text_arrives_as_it_was_written_and_says_where_to_report_to(
     provider: TwilioProvider, twilio_api: TwilioServer
 ) -> None:
-    receipt = provider.send(text(words="¿Cómo está? Grüße"))
+    message = text(words="¿Cómo está? Grüße")
+    receipt = provider.send(message)
     (arrived,) = twilio_api.accepted
     assert receipt == Receipt(Outcome.ACCEPTED, "queued", arrived.id)
     assert (arrived.to, arrived.text) == (NUMBER, "¿Cómo está? Grüße")
-    assert arrived.callback == "https://pro-tracker.test/webhooks/twilio/status"
+    assert arrived.callback == f"https://pro-tracker.test/webhooks/twilio/status?message={message.key}"
 
 
 @pytest.mark.parametrize("sender", ["+12125550100", "MG" + "1" * 32])
