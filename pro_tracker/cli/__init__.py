@@ -11,6 +11,7 @@ COMMANDS = {
     "account": "pro_tracker.cli.accounts:account",
     "audit": "pro_tracker.cli.audit:audit",
     "check": "pro_tracker.cli.check:check",
+    "check-ledger": "pro_tracker.cli.check_ledger:check_ledger",
     "demo": "pro_tracker.cli.demo:demo",
     "export": "pro_tracker.cli.exports:export",
     "fhir": "pro_tracker.cli.fhir:fhir",

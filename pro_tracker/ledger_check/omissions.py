@@ -1,0 +1,82 @@
+"""Looks for what is not there: messages that nobody handed over in time."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
+from pro_tracker.ledger_check.outside import Line
+from pro_tracker.ledger_check.rules import SNOOZE, Wish, channels, first_free, local, wishes
+from pro_tracker.ledger_check.schedule import Schedule
+from pro_tracker.ledger_check.world import FOREVER, Person, World
+
+SLACK = timedelta(hours=1)  # a message may be this much later than its moment: leases, a worker's death
+PUT_OFF_SLACK = timedelta(hours=16)  # five tries take hours, and a night may lie between two of them
+GONE_WRONG = ("failed", "uncertain")  # these two wait for a person, by name
+
+Key = tuple[str, int]  # kind and number of a message within its visit
+
+
+def lost(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+    """How many messages had to be handed over, and those that were not, or more than an hour late.
+
+    One had to be when from its moment on nothing stood against it for that hour: the visit open and unanswered, the
+    person reachable, awake and not held back, no newer message on the same day.
+    """
+    wanted, missing, rows = 0, [], ledger.of_visit()
+    for visit in ledger.visits.values():
+        slack = PUT_OFF_SLACK if any(each.key in told.put_off for each in rows[visit.id]) else SLACK
+        deadlines, tried = _deadlines(told, plan_of(visit.course), visit, slack), _tried(told, rows[visit.id])
+        wanted += len(deadlines)
+        missing += [
+            f"visit {visit.id}, {kind} {number}, by {by:%Y-%m-%d %H:%M}"
+            for (kind, number), by in deadlines.items()
+            if tried.get((kind, number), FOREVER) > by
+        ]
+    return wanted, missing
+
+
+def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> dict[Key, datetime]:
+    """Until when each message had to be handed over; those against which something always stood are left out."""
+    found: dict[Key, datetime] = {}
+    for begins_at, until, person, snoozes in _stretches(told, visit):
+        newest: dict[object, tuple[Wish, datetime]] = {}
+        for wish in sorted(wishes(plan, visit, person, snoozes), key=lambda each: (each.at, each.kind == SNOOZE)):
+            if channels(wish.channel, person):
+                free_at = first_free(plan, max(begins_at, wish.at), person, snoozes, until)
+                newest[local(free_at, person.zone).date()] = wish, free_at
+        for wish, free_at in newest.values():
+            if free_at + slack < until:
+                found.setdefault((wish.kind, wish.number), free_at + slack)
+    return found
+
+
+def _stretches(told: World, visit: Visit) -> Iterator[tuple[datetime, datetime, Person, Sequence[Line]]]:
+    """(from, until, person, snoozes so far) while the visit wants something and nothing about the person changes."""
+    over_at, snoozes = _over_at(told, visit), told.snoozed.get(visit.id, [])
+    for begins_at, ends_at, person in told.persons[visit.subject].stretches():
+        cuts = [begins_at, *(each.at for each in snoozes if begins_at < each.at < ends_at), ends_at]
+        for start, end in itertools.pairwise(cuts):
+            until = min(end, over_at)
+            if start < until:
+                yield start, until, person, [each for each in snoozes if each.at <= start]
+
+
+def _over_at(told: World, visit: Visit) -> datetime:
+    """When nothing is wanted of the visit any more, or the record ends."""
+    answered = told.answered.get(visit.id)
+    withdrawn = (at for at, _, person in told.persons[visit.subject].stretches() if person.withdrawn)
+    ends = [visit.closes_at, told.ends_at, visit.voided_at, answered.at if answered else None, next(withdrawn, None)]
+    return min(each for each in ends if each is not None)
+
+
+def _tried(told: World, messages: Sequence[Message]) -> Mapping[Key, datetime]:
+    """When each was handed over by the provider's record, or first tried where it is down as gone wrong."""
+    tried: dict[Key, datetime] = {}
+    for each in messages:
+        at = told.accepted_at.get(each.key)
+        if at is None and each.state in GONE_WRONG and each.tried_at:
+            at = each.tried_at[0]
+        if at is not None:
+            tried[each.kind, each.step] = min(at, tried.get((each.kind, each.step), FOREVER))
+    return tried

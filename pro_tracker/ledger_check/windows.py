@@ -1,0 +1,94 @@
+"""Looks whether each visit hangs on the right day, and whether one is missing, from the courses as they were told."""
+
+from collections.abc import Callable
+from datetime import date, datetime, time
+
+from pro_tracker.ledger_check.ledger import Ledger
+from pro_tracker.ledger_check.rules import DAY, local, moment, window
+from pro_tracker.ledger_check.schedule import Event, Schedule
+from pro_tracker.ledger_check.world import Treatment, World
+
+
+def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+    """How many visits can be judged, and those whose window is not what followed from the course.
+
+    A visit moves with its course until its person was told of it or began to answer.
+    """
+    judged, wrong = 0, []
+    for visit in ledger.visits.values():
+        settled_at = min(each for each in (visit.told_at, visit.started_at, visit.voided_at, told.ends_at) if each)
+        plan, person = plan_of(visit.course), told.persons[visit.subject].at(settled_at)
+        event = plan.events[visit.event]
+        anchor_on = _anchor_on(told, plan, event, visit.course, settled_at)
+        if person is None or (anchor_on is None and visit.told_at is None):
+            continue
+        judged += 1
+        stands = (visit.anchor_on, visit.opens_at, visit.closes_at)
+        if anchor_on is None or stands != (anchor_on, *window(plan, event, anchor_on, person.zone)):
+            wrong.append(f"visit {visit.id} hangs on {visit.anchor_on}, should on {anchor_on}")
+    return judged, wrong
+
+
+def unplanned(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+    """How many visits the courses called for, and those that are not there.
+
+    Judged as of a day before the end of the record, or before the withdrawal: what follows from time passing is
+    planned by night.
+    """
+    wanted, missing = 0, []
+    there = {(visit.course, visit.event) for visit in ledger.visits.values()}
+    for course, history in told.courses.items():
+        plan, subject = plan_of(course), history.newest.subject
+        as_of = _withdrawn_at(told, subject) - DAY
+        for event in plan.events.values():
+            if _is_wanted(told, plan, event, course, as_of):
+                wanted += 1
+                missing += [] if (course, event.code) in there else [f"course {course}, {event.code}"]
+    return wanted, missing
+
+
+def _is_wanted(told: World, plan: Schedule, event: Event, course: str, as_of: datetime) -> bool:
+    """Whether the event has its day by then, and ends before another course takes over."""
+    anchor_on, treatment = _anchor_on(told, plan, event, course, as_of), told.courses[course].at(as_of)
+    person = told.persons[treatment.subject].at(as_of) if treatment else None
+    if anchor_on is None or treatment is None or person is None:
+        return False
+    newer = _newer(told, treatment, told.ends_at)
+    closes_at = window(plan, event, anchor_on, person.zone)[1]
+    return newer is None or closes_at <= _begins_at(newer, person.zone, as_of)
+
+
+def _anchor_on(told: World, plan: Schedule, event: Event, course: str, at: datetime) -> date | None:
+    treatment = told.courses[course].at(at)
+    if treatment is None:
+        return None
+    given_on = treatment.given_on
+    if event.anchor == "first-infusion":
+        return given_on[0] if given_on else treatment.start_on
+    if event.anchor == "last-infusion":
+        return given_on[-1] if given_on and _is_over(told, plan, treatment, at) else None
+    return treatment.start_on if event.anchor == "course-start" else None
+
+
+def _is_over(told: World, plan: Schedule, treatment: Treatment, at: datetime) -> bool:
+    person, given_on = told.persons[treatment.subject].at(at), treatment.given_on
+    idle = person is not None and (local(at, person.zone).date() - given_on[-1]).days >= plan.idle_days
+    complete = len(given_on) >= treatment.planned or treatment.ended_on is not None
+    return idle or complete or _newer(told, treatment, at) is not None
+
+
+def _newer(told: World, treatment: Treatment, at: datetime) -> Treatment | None:
+    """The person's next course, if it was told of by then."""
+    versions = (history.at(at) for history in told.courses_of[treatment.subject])
+    found = [each for each in versions if each is not None and each.number > treatment.number]
+    return min(found, key=lambda each: each.number, default=None)
+
+
+def _begins_at(treatment: Treatment, zone: str, now: datetime) -> datetime:
+    first_on = min(treatment.given_on, default=treatment.start_on)
+    return now if first_on is None else moment(first_on, time.min, zone)
+
+
+def _withdrawn_at(told: World, subject: str) -> datetime:
+    """When the person withdrew, or the end of the record."""
+    return next((at for at, _, person in told.persons[subject].stretches() if person.withdrawn), told.ends_at)

@@ -1,0 +1,312 @@
+"""`pro-tracker check-ledger`: a fault planted in a sound ledger, or in the record beside it, is found, and only it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.ledger_check.judge import judge
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import courses, enrolment, protocols
+from pro_tracker.services.audit import Actor
+from tests.patients import FACTS
+from tests.staff import add_site
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+LOST = "lost, or more than an hour late"
+TWICE = "twice"
+WRONG_HOUR = "at a wrong hour"
+HELD = "while paused, after an infusion, or put off"
+ANSWERED = "after completion"
+WITHDRAWN = "after withdrawal"
+CLOSED = "to a closed channel"
+OTHER_ADDRESS = "to another address"
+OUTSIDE = "outside the window"
+NOT_THE_STEP = "not what the step says"
+SAME_DAY = "a second reminder on one day"
+HIDDEN = "accepted, and the ledger does not say so"
+INVENTED = "sent by the ledger, and nobody accepted it"
+STUCK = "still claimed, or tried with no end"
+WRONG_DAYS = "a visit on the wrong days"
+UNPLANNED = "a visit not planned"
+NO_CAUSE = "a visit ended without cause"
+
+
+def at(day: int, hour: int, minute: int = 0) -> datetime:
+    """In March 2026, New York. The baseline opens on the 6th at 8; messages go at 9, on the 6th, 9th, 13th and 18th."""
+    return datetime(2026, 3, day, hour, minute, tzinfo=NEW_YORK)
+
+
+ENROLLED, ENDED = at(2, 10), at(10, 12)
+
+
+@dataclass
+class Books:
+    """A ledger with two messages sent, and the record that goes with it: one subject told of a visit, one not yet."""
+
+    session: Session
+    subject: Subject
+    waiting: Subject
+    lines: list[dict[str, Any]]
+
+    def add(self, when: datetime, what: str, **facts: Any) -> None:
+        """One more line in its place by time, before those of the same moment."""
+        place = next((i for i, line in enumerate(self.lines) if line["at"] >= when), len(self.lines))
+        self.lines.insert(place, {"at": when, "what": what, "subject": self.subject.id, **facts})
+
+    def accepted(self, step: int) -> dict[str, Any]:
+        """The line in which a provider took this step."""
+        key = str(self.message(step).key)
+        return next(line for line in self.lines if line.get("key") == key)
+
+    def move(self, step: int, when: datetime) -> None:
+        """Let the provider have taken this step at another time."""
+        line = self.accepted(step)
+        self.lines.remove(line)
+        line["at"] = when
+        self.lines.insert(sum(1 for each in self.lines if each["at"] < when), line)
+
+    def message(self, step: int) -> Message:
+        rows = select(Message).where(Message.subject_id == self.subject.id, Message.step == step)
+        return self.session.scalars(rows).one()
+
+    def visit(self, subject: Subject) -> Visit:
+        return self.session.scalars(select(Visit).where(Visit.subject_id == subject.id)).one()
+
+    def send(self, message: Message, when: datetime) -> None:
+        """Let the message be sent by both books."""
+        message.state, message.sent_at, message.attempts, message.end_reason = "sent", when, 1, None
+        attempt = Attempt(message_id=message.id, number=1, provider="test", started_at=when, finished_at=when)
+        attempt.outcome = "accepted"
+        self.session.add(attempt)
+        address = FACTS.email if message.channel == "email" else FACTS.mobile
+        self.add(when, "accepted", key=str(message.key), channel=message.channel, to=address)
+
+    def found(self, folder: Path) -> dict[str, int]:
+        """Check -> how many cases, of the checks that found any."""
+        self.session.flush()
+        record = folder / "outside.jsonl"
+        record.write_text("".join(json.dumps(line, default=_plain) + "\n" for line in self.lines))
+        verdicts = judge(self.session.connection(), record, [protocols.PROTOCOLS])
+        assert len({verdict.check for verdict in verdicts}) == 17
+        return {verdict.check: len(verdict.cases) for verdict in verdicts if verdict.cases}
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+@pytest.fixture
+def books(session: Session) -> Books:
+    """Sound: nothing is found in them."""
+    add_site(session)
+    told = _enrol(session, record_number="MRN-1", planned_start_on=date(2026, 3, 20))
+    waiting = _enrol(session, record_number="MRN-2", planned_start_on=date(2026, 5, 20))
+    books = Books(session, told, waiting, [])
+    for subject in (told, waiting):
+        addresses = {"email": FACTS.email, "sms": FACTS.mobile}
+        zone = {"zone": "America/New_York", "preferred": "email", "addresses": addresses}
+        course = courses.current_course(session, subject)
+        assert course is not None
+        plan = {"course": course.id, "number": 1, "start_on": course.planned_start_on, "planned": 5}
+        books.lines.append({"at": ENROLLED, "what": "enrolled", "subject": subject.id, **zone})
+        books.lines.append({"at": ENROLLED, "what": "course", "subject": subject.id, **plan})
+    for step, when in ((0, at(6, 9)), (1, at(9, 9))):
+        books.send(books.message(step), when)
+    books.add(ENDED, "ended")
+    return books
+
+
+def _enrol(session: Session, **facts: Any) -> Subject:
+    known = replace(FACTS, **facts)
+    return enrolment.enrol(session, Actor("command", "test"), known, now=ENROLLED)
+
+
+def lost(books: Books) -> None:
+    books.lines.remove(books.accepted(1))
+    message = books.message(1)
+    message.state, message.sent_at, message.end_reason = "ended", None, "superseded"
+
+
+def late(books: Books) -> None:
+    books.move(1, at(9, 10, 1))
+
+
+def taken_twice(books: Books) -> None:
+    books.lines.insert(-1, {**books.accepted(1), "at": at(9, 9, 3)})
+
+
+def twice_in_two_messages(books: Books) -> None:
+    again = _copy(books.message(1), channel="sms")
+    books.session.add(again)
+    books.session.flush()
+    books.send(again, at(9, 9, 30))
+
+
+def at_night(books: Books) -> None:
+    books.add(at(9, 8, 59), "zone", zone="Asia/Tokyo")
+
+
+def paused(books: Books) -> None:
+    books.add(at(8, 12), "paused", pause=1, from_on=date(2026, 3, 9), until_on=None)
+
+
+def after_an_infusion(books: Books) -> None:
+    course = courses.current_course(books.session, books.subject)
+    assert course is not None
+    books.add(at(9, 8, 50), "infused", course=course.id, infusion=1, **{"from": datetime(2026, 3, 9, 8, 30)})  # noqa: DTZ001
+
+
+def put_off(books: Books) -> None:
+    books.add(at(8, 12), "snoozed", visit=books.visit(books.subject).id, until_on=date(2026, 3, 11))
+
+
+def answered(books: Books) -> None:
+    books.add(at(9, 8, 59), "answered", visit=books.visit(books.subject).id)
+
+
+def withdrawn(books: Books) -> None:
+    books.add(at(9, 8, 59), "withdrew")
+
+
+def stopped(books: Books) -> None:
+    books.add(at(9, 8, 59), "closed", channel="email")
+
+
+def another_address(books: Books) -> None:
+    books.add(at(9, 8, 59), "address", channel="email", to="new@patients.example")
+
+
+def after_closing(books: Books) -> None:
+    visit = books.visit(books.subject)
+    visit.due_at = visit.closes_at = at(9, 8)
+
+
+def too_early(books: Books) -> None:
+    books.move(1, at(8, 10))
+
+
+def another_text(books: Books) -> None:
+    books.message(1).template = "invitation"
+
+
+def wrong_channel(books: Books) -> None:
+    books.add(at(9, 8, 59), "wishes", channel="sms", hour=None)
+
+
+def asked_for_by_nobody(books: Books) -> None:
+    more = _copy(books.message(1), kind="snooze", step=0, template="snooze")
+    books.session.add(more)
+    books.session.flush()
+    books.send(more, at(9, 10))
+
+
+def not_noted(books: Books) -> None:
+    message = books.message(1)
+    message.state, message.sent_at = "planned", None
+
+
+def unknown(books: Books) -> None:
+    books.lines.insert(-1, {**books.accepted(1), "key": "7c1c2b7e-25a6-4b62-a9cd-5ab29ac1b0ff"})
+
+
+def invented(books: Books) -> None:
+    books.lines.remove(books.accepted(1))
+
+
+def claimed_for_ever(books: Books) -> None:
+    message = books.message(2)
+    message.state, message.lease_until = "claimed", at(9, 12)
+
+
+def without_an_end(books: Books) -> None:
+    attempt = books.session.scalars(select(Attempt).where(Attempt.message_id == books.message(1).id)).one()
+    attempt.outcome = attempt.finished_at = None
+
+
+def moved_by_a_day(books: Books) -> None:
+    books.visit(books.subject).closes_at += timedelta(days=1)
+
+
+def not_moved(books: Books) -> None:
+    """The planned start moved, and the visit that nobody was told of did not."""
+    course = courses.current_course(books.session, books.waiting)
+    assert course is not None
+    plan = {"course": course.id, "number": 1, "start_on": date(2026, 5, 27), "planned": 5}
+    books.add(at(9, 12), "course", **{**plan, "subject": books.waiting.id})
+
+
+def not_planned(books: Books) -> None:
+    visit = books.visit(books.waiting)
+    books.session.execute(delete(Message).where(Message.visit_id == visit.id))
+    books.session.delete(visit)
+
+
+def ended_for_nothing(books: Books) -> None:
+    visit = books.visit(books.waiting)
+    visit.voided_at, visit.void_reason = at(9, 12), "new-course"
+
+
+def _copy(message: Message, **changes: Any) -> Message:
+    names = ("subject_id", "visit_id", "kind", "step", "template", "channel", "local_on", "local_time", "send_at")
+    facts = {name: getattr(message, name) for name in (*names, "created_at")}
+    return Message(**{**facts, **changes})
+
+
+FAULTS: dict[Callable[[Books], None], dict[str, int]] = {
+    lost: {LOST: 1},
+    late: {LOST: 1},
+    taken_twice: {TWICE: 1},
+    twice_in_two_messages: {TWICE: 1, NOT_THE_STEP: 1},
+    at_night: {WRONG_HOUR: 1},
+    paused: {HELD: 1},
+    after_an_infusion: {HELD: 1},
+    put_off: {HELD: 1},
+    answered: {ANSWERED: 1},
+    withdrawn: {WITHDRAWN: 1},
+    stopped: {CLOSED: 1, NOT_THE_STEP: 1},
+    another_address: {OTHER_ADDRESS: 1},
+    after_closing: {OUTSIDE: 1, WRONG_DAYS: 1},
+    too_early: {NOT_THE_STEP: 1},
+    another_text: {NOT_THE_STEP: 1},
+    wrong_channel: {NOT_THE_STEP: 1},
+    asked_for_by_nobody: {NOT_THE_STEP: 1, SAME_DAY: 1},
+    not_noted: {HIDDEN: 1},
+    unknown: {HIDDEN: 1},
+    invented: {LOST: 1, INVENTED: 1},
+    claimed_for_ever: {STUCK: 1},
+    without_an_end: {STUCK: 1},
+    moved_by_a_day: {WRONG_DAYS: 1},
+    not_moved: {WRONG_DAYS: 1},
+    not_planned: {UNPLANNED: 1},
+    ended_for_nothing: {NO_CAUSE: 1},
+}
+
+
+def test_sound_books_hold_nothing(books: Books, tmp_path: Path) -> None:
+    assert books.found(tmp_path) == {}
+
+
+@pytest.mark.dialects("sqlite")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_is_found_and_nothing_else(
+    books: Books, fault: Callable[[Books], None], tmp_path: Path
+) -> None:
+    fault(books)
+    assert books.found(tmp_path) == FAULTS[fault]
+
+
+def test_every_check_can_fail() -> None:
+    names = [LOST, TWICE, WRONG_HOUR, HELD, ANSWERED, WITHDRAWN, CLOSED, OTHER_ADDRESS, OUTSIDE, NOT_THE_STEP]
+    names += [SAME_DAY, HIDDEN, INVENTED, STUCK, WRONG_DAYS, UNPLANNED, NO_CAUSE]
+    assert set(names) == {name for found in FAULTS.values() for name in found}
