@@ -79,6 +79,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SECRET_KEY": settings.text("secret_key"),
         "BASE_URL": settings.text("base_url"),
         "BROKER_URL": settings.text("broker_url"),
+        "SMS_PROVIDER": settings.sms_provider,
         "TWILIO_AUTH_TOKEN": settings.twilio_auth_token and settings.text("twilio_auth_token"),
         "WEBHOOK_SECRETS": _webhook_secrets(settings),
         # A forged Host header would otherwise reach every absolute address we build. Loopback: health checks beside us.

@@ -8,8 +8,9 @@ from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.services import readiness
+from pro_tracker.services.readiness import Part
 
-PARTS = ("database", "migrations", "worker", "beat", "broker")
+PARTS = ("database", "migrations", "worker", "beat", "email", "sms", "broker")
 
 
 @click.command(
@@ -21,15 +22,23 @@ Examples:
 )
 @click.argument("names", nargs=-1, type=click.Choice(PARTS), metavar="[PART]...")
 def ready(names: tuple[str, ...]) -> None:
-    """Say of each PART (database, migrations, worker, beat, broker; by default all) whether it can do its work now.
+    """Say of each PART whether it can do its work now; by default of all.
 
-    Exit status 1 when one cannot.
+    database, migrations, worker, beat, email and sms (whether their providers take messages), broker. Exit status 1
+    when one cannot.
     """
     settings = load_settings(*DATABASE, "broker_url")
     connect(settings)
     with db.Session() as session:
-        parts = readiness.parts(session, settings.text("broker_url"), now=clock.now())
+        broker, sms = settings.text("broker_url"), settings.sms_provider
+        parts = readiness.parts(session, broker, now=clock.now(), sms_provider=sms)
     asked = [part for part in parts if part.name in (names or PARTS)]
     for part in asked:
-        click.echo(f"{part.name}: {'ready' if part.ok else part.note or 'not ready'}")
+        click.echo(f"{part.name}: {_said(part)}")
     sys.exit(0 if all(part.ok for part in asked) else 1)
+
+
+def _said(part: Part) -> str:
+    if part.ok:
+        return f"ready; {part.note}" if part.note else "ready"
+    return part.note or "not ready"

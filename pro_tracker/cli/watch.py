@@ -69,7 +69,7 @@ class Watch:
             language="en",
             written_at=clock.now(),
         )
-        provider = SmtpProvider(self.settings.text("smtp_url"), self.settings.sender)
+        provider = SmtpProvider(self.settings.text("smtp_url"), self.settings.sender, self.settings.ca_file)
         try:
             receipt = provider.send(mail)
         finally:

@@ -21,7 +21,13 @@ LONGEST_WAIT = timedelta(minutes=5)  # so that mails go again at most this long 
 
 def closed_channels(session: Session) -> set[str]:
     """The channels whose circuit is open: nothing on them is to be claimed, except by `take_probes`."""
-    return set(session.scalars(select(ProviderState.channel).where(ProviderState.opened_at.is_not(None))))
+    return set(open_circuits(session))
+
+
+def open_circuits(session: Session) -> dict[str, ProviderState]:
+    """The open circuits by channel."""
+    rows = session.scalars(select(ProviderState).where(ProviderState.opened_at.is_not(None)))
+    return {row.channel: row for row in rows}
 
 
 def take_probes(session: Session, *, now: datetime) -> list[str]:

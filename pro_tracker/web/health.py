@@ -19,7 +19,8 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @access.public
 def readyz() -> tuple[Response, int]:
-    parts = readiness.parts(db_session(), current_app.config["BROKER_URL"], now=clock.now())
+    config = current_app.config
+    parts = readiness.parts(db_session(), config["BROKER_URL"], now=clock.now(), sms_provider=config["SMS_PROVIDER"])
     ready = all(part.ok for part in parts)
     body = {part.name: {"ok": part.ok, **({"note": part.note} if part.note else {})} for part in parts}
     return jsonify(ready=ready, parts=body), 200 if ready else 503
