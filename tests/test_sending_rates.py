@@ -1,0 +1,41 @@
+"""Messages a second: counted on the broker for all workers together, and never the reason that one stays."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from pro_tracker.services.sending_rates import SendingRates
+from tests.conftest import NOWHERE
+from tests.servers.redis import RedisServer
+
+MOMENT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def machine() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(MOMENT, tick=False) as machine:
+        yield machine
+
+
+def test_workers_share_what_a_provider_takes_in_any_second(
+    broker: RedisServer, machine: time_machine.Traveller
+) -> None:
+    one, other = (SendingRates(broker.url, {"email": 3, "sms": 1}) for _ in range(2))
+    assert [rates.wait("email") for rates in (one, other, one)] == [timedelta(0)] * 3
+    machine.shift(0.6)
+    assert timedelta(0) < other.wait("email") <= timedelta(seconds=0.4)
+    assert other.wait("sms") == timedelta(0)
+    machine.shift(0.6)
+    assert other.wait("email") == timedelta(0)
+
+
+def test_a_channel_without_a_rate_never_waits(broker: RedisServer) -> None:
+    rates = SendingRates(broker.url, {"email": 1})
+    assert [rates.wait("sms") for _ in range(20)] == [timedelta(0)] * 20
+
+
+def test_with_redis_away_messages_go_all_the_same() -> None:
+    rates = SendingRates(f"redis://{NOWHERE}/0", {"email": 1})
+    assert [rates.wait("email") for _ in range(3)] == [timedelta(0)] * 3
