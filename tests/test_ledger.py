@@ -20,6 +20,7 @@ from tests.patients import answer, give_birth_date
 from tests.schedule import COORDINATOR
 from tests.staff import add_account, sign_in
 
+CLINICIAN = "clinician@clinic.example"
 LINK = re.compile(r"/v/[\w-]+")
 
 
@@ -28,7 +29,7 @@ def address(session: Session, client: FlaskClient, course: Course) -> str:
     """The ledger's page, for the clinician who has signed in."""
     add_account(session, "clinician")
     session.commit()
-    sign_in(client, "clinician@clinic.example")
+    sign_in(client, CLINICIAN)
     return f"/subjects/{course.subject_id}/ledger"
 
 
@@ -68,6 +69,7 @@ def test_a_message_can_be_followed_from_plan_to_answer(
     assert post.sweep() == ["sent"]
     clock.set(at(3, 6, 12, 30))
     open_newest_link(post, another_client())
+    sign_in(client, CLINICIAN)  # after three hours the page has signed her out
     assert "Asked once, on Mar 6, 2026, 9:01 AM." in read(client, address)
     first = rows(client, address)[0]
     assert first["CLAIMED_AT"] == first["ACCEPTED_AT"] == "2026-03-06T09:01:00-05:00"

@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
 from pro_tracker.models.interruption import Snooze
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.receipt import Receipt
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 
@@ -33,12 +35,24 @@ class Entry:
 
     message: Message
     attempts: Sequence[Attempt]
+    receipts: Sequence[Receipt]
     opened_at: datetime | None
 
     @property
     def claimed_at(self) -> datetime | None:
         """When it was first taken to be sent."""
         return self.attempts[0].started_at if self.attempts else None
+
+    @property
+    def delivered_at(self) -> datetime | None:
+        """When the provider says that it arrived; many never say."""
+        return min((receipt.at for receipt in self.receipts if receipt.event == "delivered"), default=None)
+
+    @property
+    def bad_news(self) -> str | None:
+        """The last thing that the provider reported of it, unless that is that it arrived."""
+        last = self.receipts[-1].event if self.receipts else "delivered"
+        return None if last in ("delivered", "other") else last
 
     @property
     def why_not(self) -> str | None:
@@ -54,6 +68,7 @@ class Asking:
     course: Course
     entries: Sequence[Entry]
     snoozes: Sequence[Snooze]
+    calls: Sequence[CallAttempt]
 
     @property
     def sent(self) -> list[Entry]:
@@ -90,8 +105,9 @@ def ledger(session: Session, subject: Subject) -> Ledger:
     visits = select(Visit, Course).join(Course, Course.id == Visit.course_id).where(Visit.subject_id == subject.id)
     entries = _entries(session, subject.id)
     snoozes = _grouped(session.scalars(_of_visits(select(Snooze), Snooze, subject.id).order_by(Snooze.id)), "visit_id")
+    calls = _calls(session, subject.id)
     askings = [
-        Asking(visit, course, entries.get(visit.id, ()), snoozes.get(visit.id, ()))
+        Asking(visit, course, entries.get(visit.id, ()), snoozes.get(visit.id, ()), calls.get(visit.id, ()))
         for visit, course in session.execute(visits.order_by(Visit.opens_at, Visit.visit_number))
     ]
     return Ledger(subject, askings, _changes(session, subject.id))
@@ -101,10 +117,22 @@ def _entries(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[E
     messages = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
     attempts = select(Attempt).join(Message, Message.id == Attempt.message_id).where(Message.subject_id == subject_id)
     tried = _grouped(session.scalars(attempts.order_by(Attempt.message_id, Attempt.number)), "message_id")
+    reported = select(Receipt).join(Message, Message.id == Receipt.message_id).where(Message.subject_id == subject_id)
+    receipts = _grouped(session.scalars(reported.order_by(Receipt.at, Receipt.id)), "message_id")
     opened = _opened(session, subject_id)
     found: dict[int, list[Entry]] = defaultdict(list)
     for message in session.scalars(messages):
-        found[message.visit_id].append(Entry(message, tried.get(message.id, ()), opened.get(message.id)))
+        id_ = message.id
+        found[message.visit_id].append(Entry(message, tried.get(id_, ()), receipts.get(id_, ()), opened.get(id_)))
+    return found
+
+
+def _calls(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[CallAttempt]]:
+    """By visit, in the order they were made."""
+    rows = select(Call.visit_id, CallAttempt).join(CallAttempt, CallAttempt.call_id == Call.id)
+    found: dict[int, list[CallAttempt]] = defaultdict(list)
+    for visit_id, attempt in session.execute(rows.where(Call.subject_id == subject_id).order_by(CallAttempt.at)):
+        found[visit_id].append(attempt)
     return found
 
 

@@ -24,6 +24,16 @@ WHY_NOT = {
     "new-course": lazy_gettext("a new course began"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
+# What a provider reported later.
+REPORTS = {
+    "failed": lazy_gettext("not delivered"),
+    "hard-bounce": lazy_gettext("came back: no such address"),
+    "soft-bounce": lazy_gettext("came back for now"),
+    "complained": lazy_gettext("reported as unwanted"),
+    "stop": lazy_gettext("answered with STOP"),
+    "start": lazy_gettext("answered with START"),
+    "help": lazy_gettext("answered with HELP"),
+}
 ACTORS = {
     "patient": lazy_gettext("the patient"),
     "service": lazy_gettext("the service"),
@@ -61,6 +71,11 @@ def why_not(entry: Entry) -> str:
     """Why it was not sent, in words; nothing for one that was."""
     code = entry.why_not
     return str(WHY_NOT.get(code, code)) if code else ""
+
+
+def report(entry: Entry) -> str:
+    """What the provider reported last, if it is not that the message arrived."""
+    return str(REPORTS.get(entry.bad_news, entry.bad_news)) if entry.bad_news else ""
 
 
 def kind(entry: Entry) -> str:
