@@ -29,9 +29,10 @@ SUBJECT_PAGES = {
 PAGES = {
     **SUBJECT_PAGES,
     "/worklist": CLINICAL,
+    "/calls": CLINICAL,
     "/subjects": CLINICAL,
     "/subjects/new": COORDINATOR,
-    "/calls/{call}/close": COORDINATOR,
+    "/calls/{call}": COORDINATOR,
     "/accounts": {"administrator"},
     "/accounts/new": {"administrator"},
 }
@@ -65,7 +66,7 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
     call = add_call(session, there, clock)
     visit = visit_of(session, there, "last-infusion")
     sign_in(client, add_account(session, "coordinator", "north"))
-    for path in (*SUBJECT_PAGES, "/calls/{call}/close"):
+    for path in (*SUBJECT_PAGES, "/calls/{call}"):
         answer = client.get(path.format(id=there.id, call=call.id))
         assert answer.status_code == 404, path
         assert "Unseen" not in answer.text
@@ -73,7 +74,7 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
     for path in posts:
         answer = submit(client, f"/subjects/{there.id}/{path}", {"reason": "x"}, page="/subjects")
         assert answer.status_code == 404, path
-    assert submit(client, f"/calls/{call.id}/close", {"outcome": "reached"}, page="/subjects").status_code == 404
+    assert submit(client, f"/calls/{call.id}", {"outcome": "reached"}, page="/subjects").status_code == 404
     assert "Unseen" not in client.get("/subjects").text
     assert "Unseen" not in client.get("/worklist").text
     session.expire_all()

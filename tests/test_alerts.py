@@ -127,7 +127,7 @@ def test_the_call_list_has_it_on_top_with_the_response_plan_and_without_the_answ
     sign_in(client, add_account(session, "coordinator"))
     listed = client.get("/worklist").text.split('<h2 id="calls">')[1].split("<h2")[0]
     assert listed.index("Answers need a call today") < listed.index("Message could not be sent")
-    page = client.get(f"/calls/{alerts(session)[0].id}/close").text
+    page = client.get(f"/calls/{alerts(session)[0].id}").text
     for words in (
         "The psychologist on duty, +1 216 555 0142",
         "acts by Mar 2, 2026, 2:00",
@@ -142,7 +142,7 @@ def test_it_stays_until_the_patient_was_reached(
 ) -> None:
     answer_phq_9(session, patient, clock, UNSAFE)
     sign_in(client, add_account(session, "coordinator"))
-    path = f"/calls/{alerts(session)[0].id}/close"
+    path = f"/calls/{alerts(session)[0].id}"
     assert "Choose what came of the call." in submit(client, path, {"outcome": "too-ill"}).text
     tried = submit(client, path, {"outcome": "voicemail"}, follow_redirects=True).text
     assert "Noted. The patient stays on the call list." in tried
@@ -150,7 +150,7 @@ def test_it_stays_until_the_patient_was_reached(
     reached = submit(client, path, {"outcome": "reached"}, follow_redirects=True).text
     assert "The call is closed." in reached
     assert [(call.outcome, call.closed_at) for call in alerts(session)] == [("reached", clock.now)]
-    tries = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "call.close")).all()
+    tries = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "call.attempt")).all()
     assert [("voicemail" in str(each), "reached" in str(each)) for each in tries] == [(True, False), (False, True)]
 
 

@@ -1,20 +1,40 @@
-"""The call list: what messages cannot do comes to people, once, and goes again when nobody is needed."""
+"""The call list: what messages cannot do comes to people, who note each attempt, until nobody is needed any more."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput, NotFound
-from pro_tracker.models.call import Call
+from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
-from pro_tracker.providers.console import ConsoleProvider
-from pro_tracker.services import calls
+from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.services import call_attempts, calls, contacts
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.call_attempts import AttemptFacts
 from tests.conftest import Clock
 from tests.outgoing import Post, add_baseline, at, baseline
 from tests.schedule import COORDINATOR
+from tests.staff import add_account
+
+
+def note(session: Session, call_id: int, outcome: str, clock: Clock, **facts: Any) -> CallAttempt:
+    return call_attempts.record(session, COORDINATOR, call_id, AttemptFacts(outcome, **facts), now=clock.now)
+
+
+def silent_call(session: Session, clock: Clock, **facts: Any) -> int:
+    """The call about a baseline whose subject nobody can write to; the clock stands an hour after it opened."""
+    add_baseline(session, clock, **{"email": "", "mobile": "", **facts})
+    clock.set(at(3, 6, 9))
+    calls.open_due(session, now=clock.now)
+    return session.scalars(select(Call.id)).one()
+
+
+def only_call(session: Session) -> Call:
+    return session.scalars(select(Call), execution_options={"populate_existing": True}).one()
 
 
 def test_a_subject_nobody_can_write_to_is_called_from_the_opening_on(session: Session, clock: Clock) -> None:
@@ -39,52 +59,130 @@ def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_
     assert session.scalars(select(Call.reason)).all() == ["all-reminders-sent"]
     baseline(session, course).completed_at = at(3, 19, 10)
     calls.open_due(session, now=at(3, 19, 11))
-    session.expire_all()
-    (call,) = session.scalars(select(Call)).all()
+    call = only_call(session)
     assert (call.outcome, call.account_id) == ("answered", None)
 
 
-def test_after_a_talk_nobody_calls_again_and_after_voicemail_somebody_does(
-    session: Session, clock: Clock, post: Post
+@pytest.mark.parametrize("outcome", ["voicemail", "no-answer"])
+def test_who_was_not_reached_stays_on_the_list_for_two_days_later(session: Session, clock: Clock, outcome: str) -> None:
+    note(session, silent_call(session, clock), outcome, clock)
+    call = only_call(session)
+    assert (call.closed_at, call.call_again_at) == (None, clock.now + timedelta(days=2))
+
+
+def test_after_the_last_try_nobody_calls_any_more(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    for number in range(1, 6):
+        assert only_call(session).closed_at is None, number
+        note(session, call_id, "voicemail", clock, call_back_on=date(2026, 3, 10))
+        clock.advance(hours=1)
+    assert only_call(session).outcome == "not-reached"
+    calls.open_due(session, now=clock.now + timedelta(days=3))
+    assert only_call(session).outcome == "not-reached"
+
+
+@pytest.mark.parametrize("outcome", ["reached", "refused", "too-ill", "language"])
+def test_once_spoken_with_nobody_calls_again_about_the_same_visit(session: Session, clock: Clock, outcome: str) -> None:
+    account = add_account(session, "coordinator")
+    call_id = silent_call(session, clock)
+    facts = AttemptFacts(outcome)
+    call_attempts.record(session, Actor("account", str(account.id)), call_id, facts, now=clock.now)
+    call = only_call(session)
+    assert (call.outcome, call.closed_at, call.account_id) == (outcome, clock.now, account.id)
+    calls.open_due(session, now=clock.now + timedelta(days=4))
+    assert only_call(session).closed_at == call.closed_at
+
+
+def test_whoever_asks_to_be_called_back_is_on_the_list_again_at_the_time_they_like(
+    session: Session, clock: Clock
 ) -> None:
-    reached, missed = (add_baseline(session, clock) for _ in range(2))
-    assert post.sweep(fax=ConsoleProvider()) == ["failed"] * 2
+    call_id = silent_call(session, clock)
+    note(session, call_id, "reached", clock, call_back_on=date(2026, 3, 9), best_time="afternoon")
+    call = only_call(session)
+    assert (call.closed_at, call.call_again_at) == (None, at(3, 9, 14))
+    assert session.scalars(select(Subject.best_call_time)).one() == "afternoon"
+    note(session, call_id, "voicemail", clock)
+    assert session.scalars(select(Subject.best_call_time)).one() == "afternoon"
+
+
+@pytest.mark.parametrize(("day", "words"), [(5, "has passed"), (31, "close before")])
+def test_a_day_to_call_back_lies_within_the_window(session: Session, clock: Clock, day: int, words: str) -> None:
+    call_id = silent_call(session, clock)
+    with pytest.raises(InvalidInput, match=words):
+        note(session, call_id, "reached", clock, call_back_on=date(2026, 3, day))
+
+
+@pytest.mark.parametrize("outcome", ["refused", "too-ill"])
+def test_whoever_refuses_or_is_too_ill_gets_no_further_reminder(
+    session: Session, clock: Clock, course: Course, outcome: str
+) -> None:
+    call = Call(
+        subject_id=course.subject_id,
+        visit_id=baseline(session, course).id,
+        reason="send-failed",
+        opened_at=clock.now,
+    )
+    session.add(call)
+    session.flush()
+    note(session, call.id, outcome, clock)
+    ended = session.execute(select(Message.state, Message.end_reason).distinct()).all()
+    assert [tuple(each) for each in ended] == [("ended", outcome)]
+
+
+def test_a_wrong_number_is_not_written_to_and_a_corrected_one_is_called(session: Session, clock: Clock) -> None:
+    course = add_baseline(session, clock, email="")
+    contact = session.scalars(select(Contact)).one()
+    contact.state, contact.state_at = "bounced", clock.now
+    visit = baseline(session, course)
+    session.add(Call(subject_id=course.subject_id, visit_id=visit.id, reason="no-contact", opened_at=clock.now))
+    session.flush()
+    note(session, only_call(session).id, "wrong-number", clock)
+    assert session.scalars(select(Contact.state)).one() == "wrong-number"
+    assert only_call(session).outcome == "wrong-number"
+    clock.advance(hours=1)
     calls.open_due(session, now=clock.now)
-    for course, outcome in ((reached, "reached"), (missed, "voicemail")):
-        visit = baseline(session, course)
-        call_id = session.scalars(select(Call.id).where(Call.visit_id == visit.id)).one()
-        calls.close(session, COORDINATOR, call_id, outcome, now=clock.now)
-        outbox_messages = session.scalars(
-            select(Message).where(Message.visit_id == visit.id, Message.state == "planned")
-        )
-        for message in outbox_messages:
-            message.state, message.end_reason = "ended", "superseded"
-    calls.open_due(session, now=clock.now + timedelta(days=1))
-    open_calls = session.execute(select(Call.visit_id, Call.reason).where(Call.closed_at.is_(None))).all()
-    assert [tuple(call) for call in open_calls] == [(baseline(session, missed).id, "all-reminders-sent")]
-
-
-def test_who_was_not_reached_is_called_again_after_two_days(session: Session, clock: Clock) -> None:
-    add_baseline(session, clock, email="", mobile="")
-    calls.open_due(session, now=at(3, 6, 9))
-    call_id = session.scalars(select(Call.id)).one()
-    calls.close(session, COORDINATOR, call_id, "no-answer", now=at(3, 6, 10))
-    still_open = select(Call.id).where(Call.closed_at.is_(None))
-    calls.open_due(session, now=at(3, 8, 9))
-    assert session.scalars(still_open).all() == []
-    calls.open_due(session, now=at(3, 8, 11))
-    assert session.scalars(still_open).all() == [call_id]
-    calls.close(session, COORDINATOR, call_id, "refused", now=at(3, 8, 12))
-    calls.open_due(session, now=at(3, 12, 12))
-    assert session.scalars(still_open).all() == []
+    assert only_call(session).outcome == "wrong-number"
+    subject = session.get_one(Subject, course.subject_id)
+    contacts.correct(session, subject, {"sms": "+12165550177"}, now=clock.now, actor=COORDINATOR)
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).closed_at is None
 
 
 def test_a_call_is_closed_once_with_an_outcome_that_exists(session: Session, clock: Clock) -> None:
-    add_baseline(session, clock, email="", mobile="")
-    calls.open_due(session, now=clock.now)
-    call_id = session.scalars(select(Call.id)).one()
+    call_id = silent_call(session, clock)
     with pytest.raises(InvalidInput, match="must be one of"):
-        calls.close(session, COORDINATOR, call_id, "answered", now=clock.now)
-    calls.close(session, COORDINATOR, call_id, "reached", now=clock.now)
+        note(session, call_id, "answered", clock)
+    note(session, call_id, "reached", clock)
     with pytest.raises(NotFound, match="not open any more"):
-        calls.close(session, COORDINATOR, call_id, "reached", now=clock.now)
+        note(session, call_id, "reached", clock)
+
+
+def test_of_two_who_call_at_once_the_second_is_told_of_the_first(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
+    assert call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    assert call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    assert not call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+    note(session, call_id, "voicemail", clock, number=1)
+    with pytest.raises(InvalidInput, match="Somebody else noted a call"):
+        note(session, call_id, "no-answer", clock, number=1)
+    note(session, call_id, "no-answer", clock, number=2)
+    assert session.scalars(select(CallAttempt.outcome).order_by(CallAttempt.number)).all() == ["voicemail", "no-answer"]
+    assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+
+
+def test_a_claim_lapses(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
+    call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    clock.advance(minutes=31)
+    assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+
+
+def test_a_note_is_stored_encrypted_and_stands_in_no_audit_row(session: Session, clock: Clock) -> None:
+    note(session, silent_call(session, clock), "voicemail", clock, note="Neighbour answered")
+    session.commit()
+    attempt = session.scalars(select(CallAttempt), execution_options={"populate_existing": True}).one()
+    assert attempt.note == "Neighbour answered"
+    assert attempt.note_cell is not None
+    assert b"Neighbour" not in attempt.note_cell

@@ -1,9 +1,9 @@
 """When somebody calls a subject again, and when nobody does any more. Pure: outcomes and times, no tables."""
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from pro_tracker.domain.protocol import CallRule
 from pro_tracker.domain.wall_time import moment
 
 # What a caller may say came of it.
@@ -20,29 +20,21 @@ TIMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tries:
-    """A protocol's rule: so many attempts about one visit at most, so many days after one that missed."""
-
-    most: int
-    again_days: int
-
-
-def ends_with(outcome: str, *, tried: int, tries: Tries, call_back: bool) -> str | None:
+def ends_with(outcome: str, *, tried: int, rule: CallRule, call_back: bool) -> str | None:
     """What the call is closed with after an attempt that came to `outcome`, the visit's `tried`-th; None: it stays.
 
     Whoever was spoken with and named a day for the next call stays on the list; a day set after a miss does not make
     the number of attempts any greater.
     """
     if outcome in MISSED:
-        return NOT_REACHED if tried >= tries.most else None
+        return NOT_REACHED if tried >= rule.max_attempts else None
     return None if call_back else outcome
 
 
-def again_at(now: datetime, *, on: date | None, best_time: str | None, zone: str, tries: Tries) -> datetime:
+def again_at(now: datetime, *, on: date | None, best_time: str | None, zone: str, rule: CallRule) -> datetime:
     """Not before when to call again: on the day agreed, from the time the subject likes best, else after some days."""
     if on is None:
-        return now + timedelta(days=tries.again_days)
+        return now + timedelta(days=rule.again_days)
     return moment(on, TIMES[best_time or "morning"][0], zone)
 
 

@@ -19,6 +19,7 @@ REASONS = {
     "no-reply": "Asked, and did not reply",
     "withdrawn": "Withdrew from the study",
     "new-course": "A new course of treatment began",
+    "no-date": "The date it hung on was taken back",
     "entered-in-error": "Answered, and taken back as entered in error",
 }
 GIVEN_BY_STAFF = ("refused", "too-ill", "language", "wrong-number", "hospital", "died", "clinic")

@@ -1,68 +1,48 @@
-"""The call list: opens a call where messages cannot do it, closes it when somebody called or nothing is left to ask."""
+"""The call list's rows: opens a call where messages cannot do it, closes it when nobody is needed any more.
+
+What callers note is in call_attempts.py, the list as it is read in call_list.py.
+"""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import audit
-from pro_tracker.services.audit import Actor
 from pro_tracker.services.upsert import insert_into
 from pro_tracker.services.visits import OPEN
 
-OUTCOMES = ("reached", "voicemail", "no-answer", "wrong-number", "refused", "too-ill")  # what a caller may say
-FINAL_OUTCOMES = ("reached", "refused", "too-ill")  # after these nobody calls again about the same visit
-MISSED_OUTCOMES = ("voicemail", "no-answer")  # after these somebody tries again
+# After these nobody calls again about the same visit.
+FINAL_OUTCOMES = ("reached", "refused", "too-ill", "language", "not-reached")
 TIME_TO_ANSWER = timedelta(days=1)  # after the last message, before somebody calls
 ALERT = "alert"  # the reason of a call about answers that need a person the same day
-CALL_AGAIN_AFTER = timedelta(days=2)
+TELEPHONE = "sms"  # the channel whose address is the number to call
 
 
 def open_due(session: Session, *, now: datetime) -> None:
     """Open a call for each visit that is open and unanswered and needs a person; close those that need none any more.
 
-    A failed or uncertain message needs one at once. With nothing left to send, a day after the last message. Whoever
-    was not reached is called again after two days.
+    A failed or uncertain message needs one at once. With nothing left to send, a day after the last message.
     """
-    _close_settled(session, now)
-    _reopen_missed(session, now)
+    close_settled(session, now=now)
+    _reopen_corrected(session, now)
     due = _due(now)
     insert = insert_into(session, Call).from_select(["subject_id", "visit_id", "reason", "opened_at"], due)
     session.execute(insert.on_conflict_do_nothing(index_elements=["visit_id", "reason"]))
 
 
-def close(session: Session, actor: Actor, call_id: int, outcome: str, *, now: datetime) -> None:
-    """Note what a call came to, and close it; one about an alert stays open until the subject was reached.
-
-    Raises NotFound when it is not open, InvalidInput for an unknown outcome.
-    """
-    if outcome not in OUTCOMES:
-        raise InvalidInput(f"The outcome must be one of {', '.join(OUTCOMES)}.", field="outcome")
-    call = session.get(Call, call_id, with_for_update=True, populate_existing=True)
-    if call is None or call.closed_at is not None:
-        raise NotFound("This call is not open any more.")
-    if call.reason != ALERT or outcome == "reached":
-        call.closed_at, call.outcome = now, outcome
-        call.account_id = int(actor.id) if actor.kind == "account" else None
-    detail: audit.Detail = {"call": call.id, "visit": call.visit_id, "outcome": outcome}
-    audit.record(session, actor, "call.close", now=now, subject_id=call.subject_id, detail=detail)
-
-
-def _reopen_missed(session: Session, now: datetime) -> None:
-    """What came of the earlier tries stands in the audit trail."""
-    waiting = exists().where(Visit.id == Call.visit_id, OPEN, Visit.closes_at > now)
-    newer = aliased(Call)
-    superseded = exists().where(newer.visit_id == Call.visit_id, newer.id > Call.id)
-    missed = and_(Call.outcome.in_(MISSED_OUTCOMES), Call.closed_at <= now - CALL_AGAIN_AFTER)
+def close_settled(session: Session, *, now: datetime) -> None:
+    """Nobody needs to call about a visit that was answered, ended or closed."""
+    of_call = Visit.id == Call.visit_id
+    answered = exists().where(of_call, Visit.completed_at.is_not(None))
+    over = exists().where(of_call, or_(Visit.voided_at.is_not(None), Visit.closes_at <= now))
     session.execute(
         update(Call)
-        .where(missed, waiting, ~superseded)
-        .values(closed_at=None, outcome=None, account_id=None, opened_at=now),
+        .where(Call.closed_at.is_(None), Call.reason != ALERT, or_(answered, over))
+        .values(closed_at=now, outcome=case((answered, "answered"), else_="no-longer-wanted")),
         execution_options={"synchronize_session": False},
     )
 
@@ -74,7 +54,7 @@ def _due(now: datetime) -> Select[tuple[object, ...]]:
     rows = select(Visit.subject_id, Visit.id, case(*reasons), literal(now, Visit.opens_at.type))
     rows = rows.join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
     waiting = and_(OPEN, Visit.opens_at <= now, Visit.closes_at > now)
-    return rows.where(waiting, ~talked, or_(*(holds for holds, _ in reasons)))
+    return rows.where(waiting, ~talked, or_(*(condition for condition, _ in reasons)))
 
 
 def _reasons(now: datetime) -> list[tuple[str, ColumnElement[bool]]]:
@@ -100,14 +80,18 @@ def _call(which: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(Call.visit_id == Visit.id, which)
 
 
-def _close_settled(session: Session, now: datetime) -> None:
-    """Nobody needs to call about a visit that was answered, ended or closed."""
-    of_call = Visit.id == Call.visit_id
-    answered = exists().where(of_call, Visit.completed_at.is_not(None))
-    over = exists().where(of_call, or_(Visit.voided_at.is_not(None), Visit.closes_at <= now))
+def _reopen_corrected(session: Session, now: datetime) -> None:
+    """Somebody gave another number since the one on file turned out to be a stranger's: it can be tried."""
+    waiting = exists().where(Visit.id == Call.visit_id, OPEN, Visit.closes_at > now)
+    corrected = exists().where(
+        Contact.subject_id == Call.subject_id,
+        Contact.channel == TELEPHONE,
+        Contact.state == "active",
+        Contact.state_at > Call.closed_at,
+    )
     session.execute(
         update(Call)
-        .where(Call.closed_at.is_(None), Call.reason != ALERT, or_(answered, over))
-        .values(closed_at=now, outcome=case((answered, "answered"), else_="no-longer-wanted")),
+        .where(Call.outcome == "wrong-number", waiting, corrected)
+        .values(closed_at=None, outcome=None, account_id=None, call_again_at=None),
         execution_options={"synchronize_session": False},
     )

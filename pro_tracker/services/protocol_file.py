@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from pro_tracker.domain.protocol import (
     Anchor,
+    CallRule,
     ChannelChoice,
     CountsFrom,
     Protocol,
@@ -104,6 +105,12 @@ class PlanEntry(FileModel):
     telephone: Text
 
 
+class CallsEntry(FileModel):
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = CallRule().max_attempts
+    again_days: Annotated[int, Field(ge=1, le=30)] = CallRule().again_days
+    severity: ScaleName | None = None
+
+
 class ProtocolFile(FileModel):
     """One protocol file as it stands."""
 
@@ -118,6 +125,7 @@ class ProtocolFile(FileModel):
     events: list[EventEntry] = Field(min_length=1, max_length=40)
     messages: MessagesEntry
     scoring: ScoringEntry
+    calls: CallsEntry = CallsEntry()
     response_plans: dict[Code, PlanEntry] = Field({}, max_length=40)
     change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
@@ -143,6 +151,7 @@ class ProtocolFile(FileModel):
             snooze_days=tuple(self.messages.snooze_days),
             grace_hours=self.grace_hours,
             prorate=self.scoring.prorate,
+            calls=CallRule(self.calls.max_attempts, self.calls.again_days, self.calls.severity or ""),
             response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
             offline_forms=self.offline_forms,

@@ -47,6 +47,7 @@ def read_protocol(path: Path) -> Protocol:
     file = read_as(ProtocolFile, load_yaml(path))
     found = protocol_file.faults(file, _templates())
     found += [*_battery_faults(file), *_rule_faults(file), *_plan_faults(file), *_offline_faults(file)]
+    found += _severity_faults(file)
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
@@ -88,6 +89,19 @@ def _rule_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
             continue
         if scale.responder_rule is not None:
             yield key, "this scale itself asks about change, so none is computed"
+
+
+def _severity_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    code, _, scale_code = (file.calls.severity or "").partition(".")
+    if not code:
+        return
+    if code not in file.events[0].battery:
+        yield "calls.severity", f"the first event does not ask {code}"
+        return
+    try:
+        catalog.instrument(code).scale(scale_code)
+    except ProTrackerError as error:
+        yield "calls.severity", str(error)
 
 
 def _plan_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:

@@ -9,13 +9,11 @@ from sqlalchemy import Row, Select, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from pro_tracker.models.account import Account
-from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access
-from pro_tracker.services.calls import ALERT
+from pro_tracker.services import access, call_list
 from pro_tracker.services.visits import answerable
 
 Joined = Select[*tuple[Any, ...]]
@@ -53,21 +51,16 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     waiting = answerable(now)
     visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
     visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
+    calls = call_list.open_calls().where(~call_list.waits(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
     return Worklist(
-        calls=_section(session, account, _calls(), case((Call.reason == ALERT, 0), else_=1), Visit.closes_at),
+        calls=_section(session, account, calls, *call_list.order(session)),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
     )
-
-
-def _calls() -> Joined:
-    rows = select(Call, Visit, Subject, Course).join(Visit, Visit.id == Call.visit_id)
-    rows = rows.join(Subject, Subject.id == Call.subject_id).join(Course, Course.id == Visit.course_id)
-    return rows.where(Call.closed_at.is_(None))
 
 
 def _undated() -> Joined:

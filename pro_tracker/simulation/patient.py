@@ -15,8 +15,9 @@ from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import calls, links, responses, visit_sheets
+from pro_tracker.services import call_attempts, links, responses, visit_sheets
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.call_attempts import AttemptFacts
 from pro_tracker.simulation.answers import answer
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import Figures
@@ -81,7 +82,8 @@ class Patients:
         if call.closed_at is not None:
             return  # answered meanwhile
         now, visit_id = self.calendar.now, call.visit_id
-        calls.close(self.session, STAFF, call_id, "reached" if reached else "no-answer", now=now)
+        attempt = AttemptFacts("reached" if reached else "no-answer")
+        call_attempts.record(self.session, STAFF, call_id, attempt, now=now)
         self.counts["calls"] += 1
         if reached:
             self.calendar.add(now + timedelta(minutes=20), partial(self._answer_on_the_phone, life, visit_id))

@@ -7,6 +7,7 @@ from pro_tracker.web.access import Access, account
 
 MENU = (
     (_("Who needs me now?"), "staff.home"),
+    (_("Call list"), "staff.call_list_page"),
     (_("Patients"), "staff.subjects"),
     (_("Results"), "research.results"),
     (_("Instruments"), "staff.instruments"),

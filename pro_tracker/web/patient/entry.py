@@ -9,12 +9,11 @@ from pro_tracker.services import links
 from pro_tracker.services.links import BirthDateCheck
 from pro_tracker.services.visit_sheets import VisitSheet
 from pro_tracker.web import access
+from pro_tracker.web.answering import Page, next_page
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.patient.forms import BirthDateForm
 from pro_tracker.web.session import commit, db_session
-
-Page = str | tuple[str, int] | Response
 
 
 @blueprint.get("/v/<token>")
@@ -73,12 +72,6 @@ def fresh_link_asked() -> Page:
     """The same words whatever came of it: they must not tell whether a contact is on file."""
     current.sheet()
     return render_template("patient/fresh_link_asked.html")
-
-
-def next_page(sheet: VisitSheet) -> str:
-    """Where the person goes on: the first item left open, or the review."""
-    left = sheet.questionnaire.first_open(sheet.answers)
-    return url_for("patient.review") if left is None else url_for("patient.item", position=left.position)
 
 
 def _start_page(sheet: VisitSheet, form: BirthDateForm) -> str:

@@ -10,6 +10,7 @@ from pro_tracker.web.staff import (
     instruments,
     ledger,
     subjects,
+    telephone,
     visits,
 )
 from pro_tracker.web.staff.blueprint import blueprint
@@ -25,5 +26,8 @@ __all__ = [
     "instruments",
     "ledger",
     "subjects",
+    "telephone",
     "visits",
 ]
+
+blueprint.register_blueprint(telephone.blueprint)  # a part with addresses of its own

@@ -58,6 +58,12 @@ def wall_time(at: time) -> str:
     return str(format_time(at, "short", rebase=False))
 
 
+@blueprint.app_template_filter("local_time")
+def local_time(moment: datetime, time_zone: str) -> str:
+    """The time of day of a moment where the subject is: "3:00 PM"."""
+    return str(format_time(moment.astimezone(ZoneInfo(time_zone)).time(), "short", rebase=False))
+
+
 def event_title(visit: Visit, course: Course) -> str:
     """The name of a visit's study event in its course's protocol."""
     return protocols.protocol(course.protocol_code, course.protocol_version).event(visit.event_code).title

@@ -1,52 +1,89 @@
-"""One row of the call list: whom to call, and what came of it."""
+"""The call list, and one call: whom to call, what was tried before, and what came of it now."""
 
 from datetime import timedelta
 
-from flask import flash, redirect, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access as visibility, calls, protocols
+from pro_tracker.services import access as visibility, audit, call_attempts, call_list, calls, protocols
+from pro_tracker.services.call_list import Wanted
 from pro_tracker.web import access
-from pro_tracker.web.session import db_session
+from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.staff import current
 from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.call_form import CallForm
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.small_forms import CallForm
 
 
-@blueprint.get("/calls/<int:call_id>/close")
+@blueprint.get("/calls")
+@access.staff("coordinator", "clinician")
+def call_list_page() -> str:
+    now, account = clock.now(), access.account()
+    asked = request.args
+    wanted = Wanted(asked.get("site", ""), "mine" in asked, "later" in asked, asked.get("page", 1, type=int))
+    found = call_list.page(db_session(), account, wanted, now=now)
+    shown = {row.Subject.id for row in found.rows}
+    audit.record(db_session(), access.actor(), "calls.list", now=now, detail={"subjects": len(shown)})
+    commit()
+    return render_template("staff/calls.html", found=found, sites=visibility.sites(account), now=now)
+
+
+@blueprint.get("/calls/<int:call_id>")
 @access.staff("coordinator")
 def call(call_id: int) -> Page:
-    open_call = visibility.call(db_session(), access.account(), call_id)
-    return _page(open_call, CallForm(open_call.reason))
+    return _page(visibility.call(db_session(), access.account(), call_id))
 
 
-@blueprint.post("/calls/<int:call_id>/close")
+@blueprint.post("/calls/<int:call_id>")
 @access.staff("coordinator")
-def close_call(call_id: int) -> Page | Response:
-    open_call = visibility.call(db_session(), access.account(), call_id)
-    form = CallForm(open_call.reason)
-    if form.validate() and current.attempt(form, lambda: _close(open_call, form)):
-        flash(_("The call is closed.") if open_call.closed_at else _("Noted. The patient stays on the call list."))
-        return redirect(url_for("staff.home"), 303)
+def note_call(call_id: int) -> Page | Response:
+    noted = visibility.call(db_session(), access.account(), call_id)
+    form = CallForm(noted.reason)
+    if form.validate() and current.attempt(form, lambda: _note(noted, form)):
+        flash(_("The call is closed.") if noted.closed_at else _("Noted. The patient stays on the call list."))
+        return redirect(url_for("staff.call_list_page"), 303)
     return _page(visibility.call(db_session(), access.account(), call_id), form)
 
 
-def _close(open_call: Call, form: CallForm) -> None:
-    calls.close(db_session(), access.actor(), open_call.id, form.outcome.data, now=clock.now())
+@blueprint.post("/calls/<int:call_id>/claim")
+@access.staff("coordinator")
+def claim_call(call_id: int) -> Response:
+    claimed = visibility.call(db_session(), access.account(), call_id)
+    if call_attempts.claim(db_session(), access.actor(), claimed.id, now=clock.now()):
+        commit()
+    else:
+        flash(_("Somebody else is calling this patient just now."), "error")
+    return redirect(url_for("staff.call", call_id=call_id), 303)
 
 
-def _page(open_call: Call, form: CallForm) -> Page:
-    visit = db_session().get_one(Visit, open_call.visit_id)
-    course = db_session().get_one(Course, visit.course_id)
-    subject = current.subject(open_call.subject_id)
+def _note(noted: Call, form: CallForm) -> None:
+    call_attempts.record(db_session(), access.actor(), noted.id, form.facts(), now=clock.now())
+
+
+def _page(shown: Call, form: CallForm | None = None) -> Page:
+    session = db_session()
+    visit = session.get_one(Visit, shown.visit_id)
+    course = session.get_one(Course, visit.course_id)
+    subject = current.subject(shown.subject_id)
     protocol = protocols.protocol(course.protocol_code, course.protocol_version)
-    plans = protocol.plans_at(visit.event_code) if open_call.reason == calls.ALERT else ()
-    due = [(plan, open_call.opened_at + timedelta(hours=plan.within_hours)) for plan in plans]
-    facts = {"call": open_call, "visit": visit, "course": course, "plans": due}
+    plans = protocol.plans_at(visit.event_code) if shown.reason == calls.ALERT else ()
+    tried = call_list.tried(session, [shown.id])[shown.id]
+    form = form or CallForm(shown.reason, best_time=subject.best_call_time or "")
+    form.number.data = form.number.data or str(len(tried) + 1)
+    facts = {
+        "call": shown,
+        "visit": visit,
+        "course": course,
+        "plans": [(plan, shown.opened_at + timedelta(hours=plan.within_hours)) for plan in plans],
+        "tried": tried,
+        "caller": session.get(Account, shown.caller_id) if shown.caller_id else None,
+        "mine": not call_attempts.is_taken(shown, access.account().id, clock.now()),
+        "rule": protocol.calls,
+    }
     return current.show("staff/call.html", subject, form=form, **facts)

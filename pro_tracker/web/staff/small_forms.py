@@ -1,4 +1,4 @@
-"""The short forms of staff pages: withdrawal, course, call, account."""
+"""The short forms of staff pages: withdrawal, course, account."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from wtforms import PasswordField, SelectMultipleField
 from wtforms.validators import DataRequired, InputRequired, Optional
 
 from pro_tracker.models.site import Site
-from pro_tracker.services.calls import ALERT
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff import fields, words
 
@@ -33,17 +32,6 @@ class PlanForm(FlaskForm):  # type: ignore[misc]
 class CourseEndForm(FlaskForm):  # type: ignore[misc]
     ended_on = DateInputField(_("Last day of the course"), [InputRequired(_("Enter the last day of the course."))])
     reason = fields.line(_("Why does it end here?"), DataRequired(_("Say why the course ends.")))
-
-
-class CallForm(FlaskForm):  # type: ignore[misc]
-    """What came of a call, by its reason."""
-
-    outcome = fields.one_of(_("How did the call go?"), _("Choose what came of the call."))
-
-    def __init__(self, reason: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        outcomes = words.ALERT_OUTCOMES if reason == ALERT else words.CALL_OUTCOMES
-        self.outcome.choices = fields.choices(outcomes.items())
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]

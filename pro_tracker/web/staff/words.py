@@ -6,8 +6,10 @@ from datetime import datetime
 import phonenumbers
 from flask_babel import lazy_gettext as _
 
+from pro_tracker.domain import calling, unanswered
 from pro_tracker.domain.visit_windows import VisitStatus, is_open, visit_status
 from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 
 SEXES = {"female": _("Female"), "male": _("Male"), "other": _("Other"), "unknown": _("Not known")}
@@ -42,11 +44,19 @@ CALL_OUTCOMES = {
     "wrong-number": _("Wrong number"),
     "refused": _("Does not want to answer"),
     "too-ill": _("Too ill to answer"),
+    "language": _("Needs another language or an interpreter"),
 }
 ALERT_OUTCOMES = {
     "reached": _("Reached and spoken with"),
     **{code: CALL_OUTCOMES[code] for code in ("voicemail", "no-answer", "wrong-number")},
 }
+CALL_TIMES = {
+    "morning": _("Morning, 8 to 11"),
+    "midday": _("Midday, 11 to 2"),
+    "afternoon": _("Afternoon, 2 to 5"),
+    "evening": _("Evening, 5 to 9"),
+}
+UNANSWERED = {code: _(reason) for code, reason in unanswered.REASONS.items()}
 MESSAGE_STATES = {
     "planned": (_("Planned"), "quiet"),
     "claimed": (_("Being sent"), "accent"),
@@ -102,6 +112,17 @@ def visit_state(visit: Visit, now: datetime) -> tuple[str, str]:
 def can_answer(visit: Visit, now: datetime) -> bool:
     """Whether the visit can be answered now."""
     return is_open(visit, now)
+
+
+def good_time_to_call(subject: Subject, now: datetime) -> bool:
+    """Whether the subject's clock stands within the time that suits them best."""
+    return calling.is_good_time(now, subject.best_call_time, subject.time_zone)
+
+
+def why_unanswered(visit: Visit) -> str:
+    """Why a visit ended without answers, in words; "" where it did not."""
+    code = visit.void_reason or visit.missed_reason
+    return "" if code is None or visit.completed_at is not None else str(UNANSWERED.get(code, code))
 
 
 def days_left(visit: Visit, now: datetime) -> int:

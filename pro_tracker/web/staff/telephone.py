@@ -1,0 +1,132 @@
+"""Answers taken on the telephone: the patient's own pages, filled in by a coordinator who reads them out.
+
+The draft is the patient's: what either of them answered is there for the other. Every look and every answer is audited.
+"""
+
+import uuid
+from typing import Any
+
+from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import audit, responses, subject_records, visit_sheets
+from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.web import access, answering
+from pro_tracker.web.answering import Page
+from pro_tracker.web.session import commit, db_session
+
+blueprint = Blueprint("telephone", __name__, url_prefix="/subjects/<uuid:subject_id>/visits/<int:visit_id>/telephone")
+
+
+@blueprint.url_value_preprocessor
+def _take_visit(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """The views are about one visit: they need not name it, nor do the addresses of their pages."""
+    values = values or {}
+    g.interview = {name: values.pop(name) for name in ("subject_id", "visit_id") if name in values}
+
+
+@blueprint.url_defaults
+def _put_visit(_endpoint: str, values: dict[str, Any]) -> None:
+    for name, value in g.get("interview", {}).items():
+        values.setdefault(name, value)
+
+
+@blueprint.context_processor
+def _interview() -> dict[str, object]:
+    return {
+        "layout": "base_telephone.html",
+        "subject": g.get("subject"),
+        "keep": f"{g.interview.get('visit_id')}.",
+        "send_label": _("Record these answers"),
+    }
+
+
+@blueprint.get("")
+@access.staff("coordinator")
+def start() -> Page:
+    sheet = _open_sheet()
+    return _show("staff/telephone.html", sheet=sheet, now=clock.now(), begin=answering.next_page(sheet))
+
+
+@blueprint.get("/item/<int:position>")
+@access.staff("coordinator")
+def item(position: int) -> Page:
+    sheet = _open_sheet()
+    asked = sheet.questionnaire.item(position)
+    _note_view("patient/item.html")
+    commit()
+    return answering.item_page(sheet, asked)
+
+
+@blueprint.post("/item/<int:position>")
+@access.staff("coordinator")
+def save_item(position: int) -> Page:
+    now, sheet = clock.now(), _open_sheet()
+    asked = answering.posted_item(sheet, position)
+    if asked is None:
+        return answering.go_on(answering.next_page(sheet))
+    answer = answering.posted_answer(asked)
+    if answer is None:
+        return answering.nothing_chosen(sheet, asked)
+    responses.save_answers(db_session(), sheet, asked.instrument_code, answer, now=now)
+    detail: audit.Detail = {"visit": sheet.visit_id, "item": asked.name}
+    audit.record(db_session(), access.actor(), "answer.save", now=now, subject_id=sheet.subject_id, detail=detail)
+    commit()
+    return answering.go_on(answering.page_after(sheet.with_answers(asked.instrument_code, answer), asked))
+
+
+@blueprint.get("/review")
+@access.staff("coordinator")
+def review() -> Page:
+    sheet = _open_sheet()
+    _note_view("patient/review.html")
+    commit()
+    return answering.review_page(sheet)
+
+
+@blueprint.post("/review")
+@access.staff("coordinator")
+def send() -> Page:
+    responses.complete(db_session(), _open_sheet(), actor=access.actor(), now=clock.now(), mode="telephone")
+    commit()
+    flash(_("The answers are recorded."))
+    return answering.go_on(url_for(".sent"))
+
+
+@blueprint.get("/sent")
+@access.staff("coordinator")
+def sent() -> Response:
+    """To the patient's page: it tells at once when an answer needs a person today."""
+    return redirect(url_for("staff.subject", subject_id=_subject().id))
+
+
+def _subject() -> Subject:
+    g.subject = subject_records.with_identity(db_session(), access.account(), g.interview["subject_id"])
+    subject: Subject = g.subject
+    return subject
+
+
+def _open_sheet() -> VisitSheet:
+    """The visit, if it is this subject's, one of the account's sites, and can be answered now."""
+    subject: Subject = _subject()
+    sheet = visit_sheets.by_visit(db_session(), g.interview["visit_id"])
+    if sheet.subject_id != subject.id:
+        raise NotFound("This patient has no such visit.")
+    sheet.require_open(clock.now())
+    return sheet
+
+
+def _note_view(page: str) -> None:
+    subject_id: uuid.UUID = g.subject.id
+    now, detail = clock.now(), {"page": page, "visit": g.interview["visit_id"]}
+    audit.record(db_session(), access.actor(), "subject.view", now=now, subject_id=subject_id, detail=detail)
+
+
+def _show(template: str, **context: Any) -> str:
+    _note_view(template)
+    commit()
+    return render_template(template, **context)
