@@ -1,5 +1,6 @@
 """Staff in tests: their accounts, signing in, and sending a form as a browser does."""
 
+import html
 import re
 import uuid
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from pro_tracker.models.account import Account
@@ -17,6 +19,8 @@ from pro_tracker.models.site import Site
 from pro_tracker.services import accounts
 
 PASSWORD = "four words in a row"
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+SEEN = re.compile(r'name="seen_difference" value="([^"]+)"')
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 hash_once = cache(accounts.hash_password)  # slow on purpose, and the same in every test
@@ -57,6 +61,20 @@ def csrf_token(client: FlaskClient, path: str) -> str:
 def submit(client: FlaskClient, path: str, data: Mapping[str, Any], *, page: str = "", **options: Any) -> TestResponse:
     """Post a form as the page `page` (by default the same path) would."""
     return client.post(path, data={"csrf_token": csrf_token(client, page or path), **data}, **options)
+
+
+def save(client: FlaskClient, path: str, data: Mapping[str, Any], *, page: str = "") -> TestResponse:
+    """Post a form and, where its difference is shown first, save what was shown."""
+    return confirm(client, submit(client, path, data, page=page))
+
+
+def confirm(client: FlaskClient, page: TestResponse) -> TestResponse:
+    """Save from the page that shows what changes; any other page stays as it is."""
+    seen = SEEN.search(page.text)
+    if seen is None:
+        return page
+    carried = [(name, html.unescape(value)) for name, value in HIDDEN.findall(page.text)]
+    return client.post(page.request.path, data=MultiDict([*carried, ("seen_difference", seen[1])]))
 
 
 def sign_in(client: FlaskClient, account: Account | str, password: str = PASSWORD, **options: Any) -> TestResponse:

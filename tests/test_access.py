@@ -11,8 +11,11 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
+from pro_tracker.models.course import Infusion
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit
+from pro_tracker.services import audit, pauses
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.pauses import PauseFacts
 from tests.conftest import Clock
 from tests.histories import treated, visit_of
 from tests.schedule import add_subject
@@ -24,6 +27,7 @@ SUBJECT_PAGES = {
     "/subjects/{id}": CLINICAL,
     "/subjects/{id}/infusions/new": COORDINATOR,
     "/subjects/{id}/course": COORDINATOR,
+    "/subjects/{id}/pauses": COORDINATOR,
     "/subjects/{id}/withdraw": COORDINATOR,
 }
 PAGES = {
@@ -70,7 +74,15 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
         answer = client.get(path.format(id=there.id, call=call.id))
         assert answer.status_code == 404, path
         assert "Unseen" not in answer.text
-    posts = ("infusions/new", "course/plan", "course/end", "course/new", "withdraw", f"visits/{visit.id}/link")
+    course = visit.course_id
+    infusion = session.scalars(select(Infusion.id).where(Infusion.course_id == course)).first()
+    pause = pauses.begin(session, Actor("command", "test"), there, PauseFacts(clock.now.date(), None, "x"), now=clock.now)
+    posts = (
+        *("infusions/new", f"infusions/{infusion}", f"infusions/{infusion}/remove"),
+        *(f"course/{each}" for each in ("plan", "end", "reopen", "date", "new")),
+        *("pauses", f"pauses/{pause.id}", f"pauses/{pause.id}/remove"),
+        *("withdraw", "withdraw/take-back", f"visits/{visit.id}/link"),
+    )
     for path in posts:
         answer = submit(client, f"/subjects/{there.id}/{path}", {"reason": "x"}, page="/subjects")
         assert answer.status_code == 404, path

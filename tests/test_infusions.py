@@ -15,7 +15,7 @@ from pro_tracker.models.subject import Subject
 from tests.conftest import Clock
 from tests.histories import course_of, treated, visit_of
 from tests.schedule import add_subject, visits_of
-from tests.staff import add_account, sign_in, submit
+from tests.staff import add_account, save, sign_in, submit
 
 FORM = {
     "given_on-day": "2",
@@ -42,7 +42,7 @@ def subject(client: FlaskClient, session: Session, clock: Clock) -> Subject:
 
 
 def record(client: FlaskClient, subject: Subject, **changes: Any) -> Any:
-    return submit(client, f"/subjects/{subject.id}/infusions/new", {**FORM, **changes})
+    return save(client, f"/subjects/{subject.id}/infusions/new", {**FORM, **changes})
 
 
 def test_an_infusion_is_recorded_with_all_its_facts(client: FlaskClient, session: Session, subject: Subject) -> None:
@@ -179,7 +179,7 @@ def test_an_infusion_long_after_the_others_asks_for_a_new_course(
     subject = treated(session, date(2026, 1, 5), clock.now)
     page = record(client, subject)
     assert "Start a new course first, or check the date." in page.text
-    started = submit(
+    started = save(
         client,
         f"/subjects/{subject.id}/course/new",
         {"new-planned_infusions": "5"},
@@ -197,11 +197,11 @@ def test_the_plan_of_a_course_can_be_changed_and_its_questions_move(
     subject = add_subject(session, clock.now)
     page = f"/subjects/{subject.id}/course"
     plan = {"plan-planned_start_on-day": "1", "plan-planned_start_on-month": "6", "plan-planned_start_on-year": "2026"}
-    answer = submit(client, f"{page}/plan", {**plan, "plan-planned_infusions": "3"}, page=page)
+    answer = save(client, f"{page}/plan", {**plan, "plan-planned_infusions": "3"}, page=page)
     assert answer.status_code == 303
     assert course_of(session, subject).planned_infusions == 3
     assert visit_of(session, subject, "baseline").anchor_on == date(2026, 6, 1)
-    bad = submit(client, f"{page}/plan", {**plan, "plan-planned_infusions": "0"}, page=page)
+    bad = save(client, f"{page}/plan", {**plan, "plan-planned_infusions": "0"}, page=page)
     assert bad.status_code == 422
     assert "must be from 1 to 100" in bad.text.split('id="plan-planned_infusions-error"')[1].split("</p>")[0]
 
@@ -219,7 +219,7 @@ def test_a_course_is_ended_by_hand_once_and_not_before_its_last_infusion(
     assert 'value="enough"' in early.text
     on["end-ended_on-day"] = "28"
     assert "Say why the course ends." in submit(client, f"{page}/end", {**on, "end-reason": ""}, page=page).text
-    assert submit(client, f"{page}/end", {**on, "end-reason": "enough"}, page=page).status_code == 303
+    assert save(client, f"{page}/end", {**on, "end-reason": "enough"}, page=page).status_code == 303
     assert "enough" in client.get(page).text
     assert "This course was ended before." in submit(client, f"{page}/end", {**on, "end-reason": "x"}, page=page).text
 
@@ -228,9 +228,9 @@ def test_a_course_is_ended_by_hand_once_and_not_before_its_last_infusion(
 def test_nothing_more_is_recorded_of_a_patient_who_withdrew(
     client: FlaskClient, session: Session, subject: Subject
 ) -> None:
-    submit(client, f"/subjects/{subject.id}/withdraw", {"reason": "moved away"})
+    save(client, f"/subjects/{subject.id}/withdraw", {"scope": "asking", "reason": "moved away"})
     assert "has withdrawn" in record(client, subject).text
-    started = submit(
+    started = save(
         client,
         f"/subjects/{subject.id}/course/new",
         {**COURSE_DATE, "new-planned_infusions": "5"},

@@ -16,7 +16,7 @@ from pro_tracker.models.visit import Visit
 from tests.conftest import Clock
 from tests.histories import course_of, visit_of
 from tests.schedule import add_subject
-from tests.staff import add_account, sign_in, submit
+from tests.staff import add_account, save, sign_in, submit
 
 FORM = {
     "site_code": "north",
@@ -205,20 +205,21 @@ def test_a_withdrawal_ends_what_was_still_asked_and_keeps_the_rest(coordinator: 
     path = enrol(coordinator).location
     refused = submit(coordinator, f"{path}/withdraw", {"reason": " "})
     assert "Say why the patient withdraws." in refused.text
-    assert submit(coordinator, f"{path}/withdraw", {"reason": "moved away"}).status_code == 303
+    assert "Choose what the patient wants." in refused.text
+    assert save(coordinator, f"{path}/withdraw", {"scope": "asking", "reason": "moved away"}).status_code == 303
     page = coordinator.get(path).text
     assert "moved away" in page
     assert "No longer asked" in page
     assert session.scalars(select(Visit.void_reason)).all() == ["withdrawn"]
     assert set(session.scalars(select(Message.state))) == {"ended"}
-    again = submit(coordinator, f"{path}/withdraw", {"reason": "once more"})
+    again = save(coordinator, f"{path}/withdraw", {"scope": "asking", "reason": "once more"})
     assert again.status_code == 422
-    assert "has withdrawn before" in again.text
+    assert "This is what is recorded already." in again.text
 
 
 def test_enrolment_and_withdrawal_are_written_down_without_a_name(coordinator: FlaskClient, session: Session) -> None:
     path = enrol(coordinator).location
-    submit(coordinator, f"{path}/withdraw", {"reason": "moved away"})
+    save(coordinator, f"{path}/withdraw", {"scope": "asking", "reason": "moved away"})
     rows = session.execute(select(AuditEvent.action, AuditEvent.detail)).all()
     assert {"subject.enrol", "course.start", "subject.withdraw"} <= {row.action for row in rows}
     told = " ".join(row.detail for row in rows)

@@ -48,8 +48,7 @@ def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequenc
     snoozes = recipients.snoozes(session, [visit.id for visit in visits])
     wanted = [
         each
-        for visit in visits
-        if visit.completed_at is None and visit.voided_at is None and visit.closes_at > now
+        for visit in _asked(visits, rows, now)
         for each in _wanted(protocol, visit, recipient, snoozes[visit.id])
         if each.key not in gone
     ]
@@ -68,6 +67,17 @@ def _existing(session: Session, visits: Sequence[Visit]) -> Sequence[Any]:
     columns = (Message.id, Message.visit_id, Message.kind, Message.step, Message.channel, Message.state)
     ids = [visit.id for visit in visits]
     return session.execute(select(*columns).where(Message.visit_id.in_(ids), Message.kind.in_(PLANNED_KINDS))).all()
+
+
+def _asked(visits: Sequence[Visit], rows: Sequence[Any], now: datetime) -> list[Visit]:
+    """The unanswered visits to write about: of those entered after they had opened only the newest that is open.
+
+    Whoever was entered months late is asked one thing at a time; `visits.plan_idle` sees to the others afterwards.
+    """
+    waiting = [v for v in visits if v.completed_at is None and v.voided_at is None and v.closes_at > now]
+    newest = max((visit.opens_at for visit in waiting if visit.opens_at <= now), default=now)
+    told = {row.visit_id for row in rows if row.state not in ("planned", "ended")}
+    return [v for v in waiting if v.opens_at >= newest or v.planned_at <= v.opens_at or v.id in told]
 
 
 def _key(row: Any) -> Key:

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session, joinedload
 from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Consent, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access
+from pro_tracker.services import access, pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class SubjectRecord:
     visits: Sequence[Visit]
     messages: Mapping[int, Sequence[Message]]  # by visit id, in the order of sending
     calls: Sequence[Call]  # open ones
+    pauses: Sequence[Pause]
 
     def visits_of(self, course: Course) -> list[Visit]:
         return [visit for visit in self.visits if visit.course_id == course.id]
@@ -46,6 +48,7 @@ def load(session: Session, account: Account, subject_id: uuid.UUID) -> SubjectRe
         ).all(),
         messages=_messages_by_visit(session, subject_id),
         calls=session.scalars(select(Call).where(Call.subject_id == subject_id, Call.closed_at.is_(None))).all(),
+        pauses=pauses.of_subject(session, subject_id),
     )
 
 

@@ -68,8 +68,11 @@ def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
 
 
 def plan_idle(session: Session, *, now: datetime) -> None:
-    """Plan the courses that are over because time passed without an infusion. Meant to run every hour."""
-    for course in session.scalars(select(Course).where(Course.id.in_(_idle_course_ids(session, now)))).all():
+    """Plan the courses that are over because time passed without an infusion, and those where one visit waited for
+    the answers to a newer one. Meant to run every hour.
+    """
+    due = or_(Course.id.in_(_idle_course_ids(session, now)), Course.id.in_(_waiting_course_ids(now)))
+    for course in session.scalars(select(Course).where(due)).all():
         plan(session, course, now=now)
 
 
@@ -132,7 +135,9 @@ def _write_windows(
     moved = {name: insert.excluded[name] for name in ("anchor_on", "opens_at", "due_at", "closes_at", "planned_at")}
     session.execute(
         insert.on_conflict_do_update(
-            index_elements=["course_id", "event_code"], set_=moved, where=and_(_movable(course, now), _differs(insert))
+            index_elements=["course_id", "event_code"],
+            set_={**moved, "missed_reason": None},
+            where=and_(_movable(course, now), _differs(insert)),
         )
     )
 
@@ -251,6 +256,15 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
         .group_by(Course.id)
         .having(or_(false(), *rules))
     )
+
+
+def _waiting_course_ids(now: datetime) -> Any:
+    """Where a visit that was entered late can be asked about now: the newer one that came first was answered."""
+    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != "ended")
+    rows = select(Visit.course_id).join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
+    rows = rows.where(OPEN, Visit.closes_at > now, Visit.planned_at > Visit.opens_at, ~written)
+    later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
+    return rows.where(exists().where(later, newer.completed_at.is_not(None)))
 
 
 def _protocols_in_use(session: Session) -> list[Protocol]:

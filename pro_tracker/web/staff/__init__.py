@@ -3,15 +3,18 @@
 from pro_tracker.web.staff import (
     accounts,
     calls,
+    contacts,
     course,
     enrolment,
     home,
     infusions,
     instruments,
     ledger,
+    pauses,
     subjects,
     telephone,
     visits,
+    withdrawals,
 )
 from pro_tracker.web.staff.blueprint import blueprint
 
@@ -19,15 +22,18 @@ __all__ = [
     "accounts",
     "blueprint",
     "calls",
+    "contacts",
     "course",
     "enrolment",
     "home",
     "infusions",
     "instruments",
     "ledger",
+    "pauses",
     "subjects",
     "telephone",
     "visits",
+    "withdrawals",
 ]
 
 blueprint.register_blueprint(telephone.blueprint)  # a part with addresses of its own

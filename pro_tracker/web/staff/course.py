@@ -1,4 +1,4 @@
-"""One page for a subject's current course: its plan, its end, and the start of the next one."""
+"""One page for a subject's current course: its plan, its end, dates set by hand, and the start of the next one."""
 
 import uuid
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from flask import flash, redirect, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -15,15 +14,16 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import course_plans, courses, enrolment, subject_records
+from pro_tracker.services import anchor_dates, course_plans, courses, enrolment, subject_records
+from pro_tracker.services.anchor_dates import DateSet
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current
+from pro_tracker.web.staff import current, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.small_forms import CourseEndForm, PlanForm
+from pro_tracker.web.staff.small_forms import CourseEndForm, DateSetForm, PlanForm, ReasonForm
 
-PLAN, END, NEW = "plan", "end", "new"  # prefixes: three forms stand on one page
+PLAN, END, REOPEN, DATE, NEW = "plan", "end", "reopen", "date", "new"  # prefixes: several forms stand on one page
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/course")
@@ -57,15 +57,33 @@ def start_course(subject_id: uuid.UUID) -> Page | Response:
     )
 
 
+@blueprint.post("/subjects/<uuid:subject_id>/course/reopen")
+@access.staff("coordinator")
+def reopen_course(subject_id: uuid.UUID) -> Page | Response:
+    form = ReasonForm(prefix=REOPEN)
+    told = _("The course is open again.")
+    return _done(subject_id, REOPEN, form, told, lambda subject, now: _reopen(subject, form, now))
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/course/date")
+@access.staff("coordinator")
+def set_date(subject_id: uuid.UUID) -> Page | Response:
+    form = _date_form(_newest(subject_id))
+    return _done(subject_id, DATE, form, _("The date is set."), lambda subject, now: _set_date(subject, form, now))
+
+
 def _done(
     subject_id: uuid.UUID, which: str, form: Any, told: str, action: Callable[[Subject, datetime], None]
 ) -> Page | Response:
-    """Do what a form asks for and go back to the subject, or show the form again with what is wrong."""
+    """Do what a form asks for once its difference was seen, or show the form again with what is wrong."""
     subject = current.subject(subject_id)
-    if form.validate() and current.attempt(form, lambda: action(subject, clock.now())):
-        flash(told)
-        return redirect(url_for("staff.subject", subject_id=subject_id), 303)
-    return _page(subject_id, **{which: form})
+    return preview.save(
+        subject,
+        form,
+        lambda now: action(subject, now),
+        told=told,
+        again=lambda: _page(subject_id, **{which: form}),
+    )
 
 
 def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
@@ -103,6 +121,15 @@ def _start(subject: Subject, form: PlanForm, now: datetime) -> None:
     )
 
 
+def _reopen(subject: Subject, form: ReasonForm, now: datetime) -> None:
+    courses.reopen_course(db_session(), access.actor(), _current(subject), reason=form.reason.data, now=now)
+
+
+def _set_date(subject: Subject, form: DateSetForm, now: datetime) -> None:
+    chosen = DateSet(form.event_code.data, form.anchor_on.data, form.reason.data)
+    anchor_dates.set_date(db_session(), access.actor(), _current(subject), chosen, now=now)
+
+
 def _current(subject: Subject) -> Course:
     found = courses.current_course(db_session(), subject)
     if found is None:
@@ -110,17 +137,31 @@ def _current(subject: Subject) -> Course:
     return found
 
 
+def _newest(subject_id: uuid.UUID) -> Course | None:
+    listed = subject_records.courses_of(db_session(), subject_id)
+    return listed[-1] if listed else None
+
+
+def _date_form(course: Course | None, **options: Any) -> DateSetForm:
+    """The events of this course whose date staff set; there may be none."""
+    events = anchor_dates.settable(course) if course else ()
+    return DateSetForm([(event.code, event.title) for event in events], prefix=DATE, **options)
+
+
 def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     """The page; `failed` holds the form that was sent, the others are fresh."""
     subject = current.subject(subject_id)
-    listed = subject_records.courses_of(db_session(), subject_id)
-    newest = listed[-1] if listed else None
+    newest = _newest(subject_id)
     today = local_date(clock.now(), subject.time_zone)
     planned = newest.planned_infusions if newest else enrolment.default_protocol().planned_infusions
     plan = {"planned_start_on": newest.planned_start_on if newest else None, "planned_infusions": planned}
     forms = {
-        PLAN: failed.get(PLAN) or PlanForm(formdata=None, prefix=PLAN, data=plan),
-        END: failed.get(END) or CourseEndForm(formdata=None, prefix=END, data={"ended_on": today}),
-        NEW: failed.get(NEW) or PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": planned}),
+        PLAN: PlanForm(formdata=None, prefix=PLAN, data=plan),
+        END: CourseEndForm(formdata=None, prefix=END, data={"ended_on": today}),
+        REOPEN: ReasonForm(formdata=None, prefix=REOPEN),
+        DATE: _date_form(newest, formdata=None),
+        NEW: PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": planned}),
+        **failed,
     }
-    return current.show("staff/course.html", subject, course=newest, **forms)
+    dates = anchor_dates.of_course(db_session(), newest) if newest else {}
+    return current.show("staff/course.html", subject, course=newest, dates=dates, **forms)

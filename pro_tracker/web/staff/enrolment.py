@@ -1,6 +1,4 @@
-"""Enrolling a patient, and recording that one withdraws."""
-
-import uuid
+"""Enrolling a patient."""
 
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
@@ -17,7 +15,6 @@ from pro_tracker.web.staff import current
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.enrolment_form import EnrolmentForm
-from pro_tracker.web.staff.small_forms import WithdrawalForm
 
 
 @blueprint.get("/subjects/new")
@@ -37,29 +34,8 @@ def enrol() -> Page | Response:
     return redirect(url_for("staff.subject", subject_id=subject.id), 303)
 
 
-@blueprint.get("/subjects/<uuid:subject_id>/withdraw")
-@access.staff("coordinator")
-def withdrawal(subject_id: uuid.UUID) -> Page:
-    return current.show("staff/withdraw.html", current.subject(subject_id), form=WithdrawalForm())
-
-
-@blueprint.post("/subjects/<uuid:subject_id>/withdraw")
-@access.staff("coordinator")
-def withdraw(subject_id: uuid.UUID) -> Page | Response:
-    form = WithdrawalForm()
-    subject = current.subject(subject_id)
-    if form.validate() and current.attempt(form, lambda: _withdraw(subject, form)):
-        flash(_("The withdrawal is recorded. No more messages go out."))
-        return redirect(url_for("staff.subject", subject_id=subject_id), 303)
-    return current.show("staff/withdraw.html", current.subject(subject_id), form=form)
-
-
 def _enrol(form: EnrolmentForm) -> Subject:
     return enrolment.enrol(db_session(), access.actor(), form.facts(), now=clock.now())
-
-
-def _withdraw(subject: Subject, form: WithdrawalForm) -> None:
-    enrolment.withdraw(db_session(), access.actor(), subject, form.reason.data, now=clock.now())
 
 
 def _is_valid(form: EnrolmentForm) -> bool:

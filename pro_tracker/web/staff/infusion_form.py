@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms import BooleanField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
+from pro_tracker.models.course import Infusion
 from pro_tracker.services.infusion_facts import AdverseEventFacts, InfusionFacts
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff import fields, words
@@ -43,8 +45,8 @@ class AdverseEventRow:
         return not (self.term.errors or self.grade.errors)
 
 
-class InfusionForm(FlaskForm):  # type: ignore[misc]
-    """What was given and what came of it, and whether the course ends with it."""
+class GivenForm(FlaskForm):  # type: ignore[misc]
+    """What was given and what came of it."""
 
     row_count = 0
     given_on = DateInputField(_("Date"), [InputRequired(_("Enter the date of the infusion."))])
@@ -68,11 +70,6 @@ class InfusionForm(FlaskForm):  # type: ignore[misc]
         NumberRange(0, 32, _("Ondansetron must be 0 to 32 mg, or left empty when none was given.")),
         description=_("Empty if none was given."),
     )
-    course_ends = BooleanField(
-        _("The course ends here"),
-        description=_("No further infusion of this course is expected, although fewer were given than planned."),
-    )
-    end_reason = fields.line(_("Why does the course end here?"), description=_("Needed if it ends here."))
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -92,9 +89,6 @@ class InfusionForm(FlaskForm):  # type: ignore[misc]
     def validate(self, **kwargs: Any) -> bool:
         """Every field for itself, then what belongs together; all that is wrong is said at once."""
         valid = bool(super().validate(**kwargs))
-        if self.course_ends.data and not self.end_reason.data:
-            self.end_reason.errors = [*self.end_reason.errors, _("Say why the course ends.")]
-            valid = False
         if self.status.data == "stopped" and not self.stop_reason.data:
             self.stop_reason.errors = [*self.stop_reason.errors, _("Say why the infusion was stopped.")]
             valid = False
@@ -116,12 +110,53 @@ class InfusionForm(FlaskForm):  # type: ignore[misc]
         )
 
 
+class InfusionForm(GivenForm):
+    """A new infusion, and whether the course ends with it."""
+
+    course_ends = BooleanField(
+        _("The course ends here"),
+        description=_("No further infusion of this course is expected, although fewer were given than planned."),
+    )
+    end_reason = fields.line(_("Why does the course end here?"), description=_("Needed if it ends here."))
+
+    def validate(self, **kwargs: Any) -> bool:
+        valid = super().validate(**kwargs)
+        if self.course_ends.data and not self.end_reason.data:
+            self.end_reason.errors = [*self.end_reason.errors, _("Say why the course ends.")]
+            return False
+        return valid
+
+
+class CorrectionForm(GivenForm):
+    """An infusion put right. Whether the course ends is said on the course's own page."""
+
+    reason = fields.line(_("Why is it corrected?"), InputRequired(_("Say why the infusion is corrected.")))
+
+
+Form = TypeVar("Form", bound=GivenForm)
+
+
 @cache
-def with_rows(count: int) -> type[InfusionForm]:
+def with_rows(count: int, base: type[Form]) -> type[Form]:
     """The form with this many rows for adverse events. Numbered fields: each error then has a control to lead to."""
     rows: dict[str, Any] = {"row_count": count}
     for number in range(count):
         rows[f"term_{number}"] = fields.line(_("What happened"))
         rows[f"grade_{number}"] = fields.pick(_("CTCAE grade"))
         rows[f"emergency_{number}"] = BooleanField(_("Somebody had to respond at once (emergency)"))
-    return type("InfusionFormWithRows", (InfusionForm,), rows)
+    return type(f"{base.__name__}WithRows", (base,), rows)
+
+
+def as_recorded(infusion: Infusion) -> dict[str, Any]:
+    """An infusion as the form's data, by field."""
+    names = ("given_on", "started_at_local", "dose_mg_per_kg", "weight_kg", "minutes", "status", "stop_reason")
+    data = {name: short(getattr(infusion, name)) for name in (*names, "ondansetron_mg")}
+    for number, event in enumerate(infusion.adverse_events):
+        data[f"term_{number}"], data[f"grade_{number}"] = event.term, str(event.ctcae_grade)
+        data[f"emergency_{number}"] = event.emergency_response
+    return data
+
+
+def short(value: Any) -> Any:
+    """A number without the zeros that the column's scale adds: 0.5, not 0.500; anything else as it is."""
+    return Decimal(f"{value.normalize():f}") if isinstance(value, Decimal) else value

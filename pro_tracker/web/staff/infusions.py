@@ -1,24 +1,35 @@
-"""Recording an infusion, with its adverse events and the end of the course where it ends."""
+"""Recording an infusion, with its adverse events and the end of the course; correcting one, removing one."""
 
 import uuid
-from decimal import Decimal
+from datetime import datetime
 
-from flask import flash, redirect, request, url_for
+from flask import request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.models.course import Course
+from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import courses
+from pro_tracker.services import courses, infusion_corrections
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current
+from pro_tracker.web.staff import current, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.infusion_form import FEWEST_ROWS, MOST_ROWS, InfusionForm, with_rows
+from pro_tracker.web.staff.infusion_form import (
+    FEWEST_ROWS,
+    MOST_ROWS,
+    CorrectionForm,
+    InfusionForm,
+    as_recorded,
+    short,
+    with_rows,
+)
+from pro_tracker.web.staff.small_forms import RemovalForm
+
+REMOVE = "remove"  # prefix: two forms stand on the page of one infusion
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/infusions/new")
@@ -27,7 +38,8 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     today = local_date(clock.now(), subject.time_zone)
     return _page(
-        subject, with_rows(FEWEST_ROWS)(data={"given_on": today, "status": "completed", **_as_before(subject)})
+        subject,
+        with_rows(FEWEST_ROWS, InfusionForm)(data={"given_on": today, "status": "completed", **_as_before(subject)}),
     )
 
 
@@ -36,12 +48,59 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
 def record_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     if "more" in request.form:
-        return _page(subject, with_rows(min(_rows_sent() + 1, MOST_ROWS))())
-    form = with_rows(_rows_sent())()
-    if form.validate() and current.attempt(form, lambda: _record(subject, form)):
-        flash(_("The infusion is recorded."))
-        return redirect(url_for("staff.subject", subject_id=subject_id), 303)
-    return _page(current.subject(subject_id), form)
+        return _page(subject, with_rows(min(_rows_sent() + 1, MOST_ROWS), InfusionForm)())
+    form = with_rows(_rows_sent(), InfusionForm)()
+    return preview.save(
+        subject,
+        form,
+        lambda now: _record(subject, form, now),
+        told=_("The infusion is recorded."),
+        again=lambda: _page(current.subject(subject_id), form),
+    )
+
+
+@blueprint.get("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
+@access.staff("coordinator")
+def infusion(subject_id: uuid.UUID, infusion_id: int) -> Page:
+    subject = current.subject(subject_id)
+    return _correction_page(subject, infusion_corrections.standing(db_session(), subject, infusion_id))
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
+@access.staff("coordinator")
+def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
+    subject = current.subject(subject_id)
+    recorded = infusion_corrections.standing(db_session(), subject, infusion_id)
+    if "more" in request.form:
+        more = with_rows(min(_rows_sent() + 1, MOST_ROWS), CorrectionForm)()
+        return _correction_page(subject, recorded, form=more)
+    form = with_rows(_rows_sent(), CorrectionForm)()
+    return preview.save(
+        subject,
+        form,
+        lambda now: infusion_corrections.correct(
+            db_session(), access.actor(), recorded, form.facts(), reason=form.reason.data, now=now
+        ),
+        told=_("The infusion is corrected."),
+        again=lambda: _correction_page(current.subject(subject_id), recorded, form=form),
+    )
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>/remove")
+@access.staff("coordinator")
+def remove_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
+    subject = current.subject(subject_id)
+    recorded = infusion_corrections.standing(db_session(), subject, infusion_id)
+    form = RemovalForm(prefix=REMOVE)
+    return preview.save(
+        subject,
+        form,
+        lambda now: infusion_corrections.remove(
+            db_session(), access.actor(), recorded, reason=form.reason.data, now=now
+        ),
+        told=_("The infusion is removed."),
+        again=lambda: _correction_page(current.subject(subject_id), recorded, remove=form),
+    )
 
 
 def _as_before(subject: Subject) -> dict[str, object]:
@@ -50,13 +109,7 @@ def _as_before(subject: Subject) -> dict[str, object]:
     if course is None or not course.infusions:
         return {}
     before = course.infusions[-1]
-    given = {name: getattr(before, name) for name in ("dose_mg_per_kg", "weight_kg", "ondansetron_mg")}
-    return {name: value if value is None else _short(value) for name, value in given.items()}
-
-
-def _short(value: Decimal) -> Decimal:
-    """Without the zeros that the column's scale adds: 0.5, not 0.500."""
-    return Decimal(f"{value.normalize():f}")
+    return {name: short(getattr(before, name)) for name in ("dose_mg_per_kg", "weight_kg", "ondansetron_mg")}
 
 
 def _rows_sent() -> int:
@@ -65,10 +118,8 @@ def _rows_sent() -> int:
     return min(max(sent, FEWEST_ROWS), MOST_ROWS)
 
 
-def _record(subject: Subject, form: InfusionForm) -> None:
-    now, actor = clock.now(), access.actor()
-    course = _course(subject)
-    facts = form.facts()
+def _record(subject: Subject, form: InfusionForm, now: datetime) -> None:
+    actor, course, facts = access.actor(), _course(subject), form.facts()
     courses.record_infusion(db_session(), actor, course, facts, now=now)
     if form.course_ends.data:
         courses.end_course(db_session(), actor, course, ended_on=facts.given_on, reason=form.end_reason.data, now=now)
@@ -84,3 +135,18 @@ def _course(subject: Subject) -> Course:
 def _page(subject: Subject, form: InfusionForm) -> Page:
     course = courses.current_course(db_session(), subject)
     return current.show("staff/infusion.html", subject, form=form, course=course)
+
+
+def _correction_page(
+    subject: Subject, recorded: Infusion, *, form: CorrectionForm | None = None, remove: RemovalForm | None = None
+) -> Page:
+    """The page of one infusion; of the two forms the one that was not sent shows what is recorded."""
+    rows = min(max(len(recorded.adverse_events) + 1, FEWEST_ROWS), MOST_ROWS)
+    fresh = with_rows(rows, CorrectionForm)
+    return current.show(
+        "staff/infusion_correction.html",
+        subject,
+        infusion=recorded,
+        form=form or fresh(formdata=None, data=as_recorded(recorded)),
+        remove=remove or RemovalForm(formdata=None, prefix=REMOVE),
+    )

@@ -1,5 +1,6 @@
-"""The short forms of staff pages: withdrawal, course, account."""
+"""The short forms of staff pages: withdrawal, pause, course, account."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask_babel import lazy_gettext as _
@@ -13,7 +14,51 @@ from pro_tracker.web.staff import fields, words
 
 
 class WithdrawalForm(FlaskForm):  # type: ignore[misc]
+    scope = fields.one_of(_("What does the patient want?"), _("Choose what the patient wants."))
     reason = fields.line(_("Why does the patient withdraw?"), DataRequired(_("Say why the patient withdraws.")))
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scope.choices = fields.choices(words.WITHDRAWAL_SCOPES.items())
+
+
+class ReasonForm(FlaskForm):  # type: ignore[misc]
+    """Taking back what was entered by mistake."""
+
+    reason = fields.line(_("Why is it taken back?"), DataRequired(_("Say why it is taken back.")))
+
+
+class RemovalForm(FlaskForm):  # type: ignore[misc]
+    reason = fields.line(_("Why is it removed?"), DataRequired(_("Say why it is removed.")))
+
+
+class PauseForm(FlaskForm):  # type: ignore[misc]
+    from_on = DateInputField(_("First day of the pause"), [InputRequired(_("Enter the first day."))])
+    until_on = DateInputField(
+        _("Last day of the pause"), [Optional()], description=_("Empty while the end is not known.")
+    )
+    reason = fields.line(
+        _("Why is nothing to be asked?"),
+        DataRequired(_("Say why nothing is to be asked.")),
+        description=_("Such as: hospital stay."),
+    )
+
+
+class PauseEndForm(FlaskForm):  # type: ignore[misc]
+    until_on = DateInputField(_("Last day of the pause"), [Optional()], description=_("Empty while it is not known."))
+    reason = fields.line(_("Why does this day change?"), DataRequired(_("Say why the last day changes.")))
+
+
+class DateSetForm(FlaskForm):  # type: ignore[misc]
+    """The date of an event that hangs on no other."""
+
+    event_code = fields.pick(_("Questions"))
+    anchor_on = DateInputField(_("Date they count from"), [Optional()], description=_("Empty to take the date away."))
+    reason = fields.line(_("Where does this date come from?"), DataRequired(_("Say where this date comes from.")))
+
+    def __init__(self, events: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.event_code.choices = fields.choices(events)
 
 
 class PlanForm(FlaskForm):  # type: ignore[misc]

@@ -8,6 +8,8 @@ from flask_babel import lazy_gettext as _
 
 from pro_tracker.domain import calling, unanswered
 from pro_tracker.domain.visit_windows import VisitStatus, is_open, visit_status
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -15,7 +17,16 @@ from pro_tracker.models.visit import Visit
 SEXES = {"female": _("Female"), "male": _("Male"), "other": _("Other"), "unknown": _("Not known")}
 LANGUAGES = {"en": _("English"), "es": _("Spanish")}
 CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
-CONTACT_STATES = {"bounced": _("messages come back"), "stopped": _("asked us to stop")}
+CONTACT_STATES = {
+    "bounced": _("messages come back"),
+    "stopped": _("asked us to stop"),
+    "wrong-number": _("somebody else's"),
+}
+CONTACT_ADVICE = {
+    "bounced": _("Messages come back as undeliverable. Ask the patient for the right address."),
+    "stopped": _("The patient asked for no more messages there. Nothing to do, unless they want them again."),
+    "wrong-number": _("It belongs to somebody else. Ask the patient for the right number."),
+}
 INFUSION_STATES = {"completed": _("Completed"), "stopped": _("Stopped")}
 ROLES = {
     "coordinator": _("Coordinator"),
@@ -65,6 +76,10 @@ MESSAGE_STATES = {
     "uncertain": (_("May not have arrived"), "strong"),
     "ended": (_("No longer needed"), "quiet"),
 }
+WITHDRAWAL_SCOPES = {
+    "asking": _("Not to be asked any more; what was answered may be used"),
+    "data": _("Not to be asked any more, and what was answered is not to be used for research"),
+}
 MESSAGE_TEMPLATES = {
     "invitation": _("invitation"),
     "reminder": _("reminder"),
@@ -96,6 +111,12 @@ def phone_number(address: str) -> str:
 def template_name(code: str) -> str:
     """A message template in words; a clinic's own keeps its code."""
     return str(MESSAGE_TEMPLATES.get(code, code))
+
+
+def is_running(pause: Pause, now: datetime, time_zone: str) -> bool:
+    """Whether the patient is paused today."""
+    today = local_date(now, time_zone)
+    return pause.from_on <= today and (pause.until_on is None or today <= pause.until_on)
 
 
 def told(messages: Sequence[Message]) -> list[Message]:

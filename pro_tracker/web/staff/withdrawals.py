@@ -1,0 +1,69 @@
+"""Recording that a patient withdraws and how far, and taking back what was entered by mistake."""
+
+import uuid
+from datetime import datetime
+
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import enrolment, withdrawals
+from pro_tracker.web import access
+from pro_tracker.web.session import db_session
+from pro_tracker.web.staff import current, preview
+from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.small_forms import ReasonForm, WithdrawalForm
+
+BACK = "back"  # prefix: two forms stand on the page of one who has withdrawn
+
+
+@blueprint.get("/subjects/<uuid:subject_id>/withdraw")
+@access.staff("coordinator")
+def withdrawal(subject_id: uuid.UUID) -> Page:
+    return _page(subject_id)
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/withdraw")
+@access.staff("coordinator")
+def withdraw(subject_id: uuid.UUID) -> Page | Response:
+    """The first word about it, or another one about how far it goes."""
+    form, subject = WithdrawalForm(), current.subject(subject_id)
+    return preview.save(
+        subject,
+        form,
+        lambda now: _withdraw(subject, form, now),
+        told=_("The withdrawal is recorded. No more messages go out."),
+        again=lambda: _page(subject_id, form=form),
+    )
+
+
+@blueprint.post("/subjects/<uuid:subject_id>/withdraw/take-back")
+@access.staff("coordinator")
+def take_back_withdrawal(subject_id: uuid.UUID) -> Page | Response:
+    form, subject = ReasonForm(prefix=BACK), current.subject(subject_id)
+    return preview.save(
+        subject,
+        form,
+        lambda now: withdrawals.take_back(db_session(), access.actor(), subject, reason=form.reason.data, now=now),
+        told=_("The withdrawal is taken back."),
+        again=lambda: _page(subject_id, back=form),
+    )
+
+
+def _withdraw(subject: Subject, form: WithdrawalForm, now: datetime) -> None:
+    session, actor, scope, reason = db_session(), access.actor(), form.scope.data, form.reason.data
+    if subject.withdrawn_at is None:
+        enrolment.withdraw(session, actor, subject, reason, now=now, scope=scope)
+    else:
+        withdrawals.change_scope(session, actor, subject, scope, reason=reason, now=now)
+
+
+def _page(subject_id: uuid.UUID, *, form: WithdrawalForm | None = None, back: ReasonForm | None = None) -> Page:
+    subject = current.subject(subject_id)
+    return current.show(
+        "staff/withdraw.html",
+        subject,
+        form=form or WithdrawalForm(formdata=None, data={"scope": subject.withdrawn_scope}),
+        back=back or ReasonForm(formdata=None, prefix=BACK),
+    )
