@@ -1,5 +1,6 @@
 """Messages a second: counted on the broker for all workers together, and never the reason that one stays."""
 
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +30,25 @@ def test_workers_share_what_a_provider_takes_in_any_second(
     assert other.wait("sms") == timedelta(0)
     machine.shift(0.6)
     assert other.wait("email") == timedelta(0)
+
+
+def test_the_demonstration_broker_on_a_socket_counts_as_well(
+    broker: RedisServer, machine: time_machine.Traveller
+) -> None:
+    rates = SendingRates(f"redis+socket://{broker.folder}/socket?virtual_host=0", {"email": 1})
+    assert rates.wait("email") == timedelta(0)
+    assert rates.wait("email") > timedelta(0)
+
+
+def test_a_broker_that_froze_holds_up_one_message_for_a_moment(broker: RedisServer) -> None:
+    rates = SendingRates(broker.url, {"email": 1})
+    rates.wait("email")
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        assert [rates.wait("email") for _ in range(3)] == [timedelta(0)] * 3
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
 
 
 def test_a_channel_without_a_rate_never_waits(broker: RedisServer) -> None:

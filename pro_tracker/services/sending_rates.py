@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage
@@ -17,8 +18,9 @@ class SendingRates:
     """One installation's rates, `per_second` by channel; a channel that is not named has none."""
 
     def __init__(self, broker_url: str, per_second: Mapping[str, int]) -> None:
-        # The broker's address as Celery spells a unix socket, and as limits does.
-        url = broker_url.replace("redis+socket://", "redis+unix://", 1)
+        # A unix socket's address as Celery spells it, with options of its own, and as limits does.
+        parts = urlsplit(broker_url)
+        url = f"redis+unix://{parts.netloc}{parts.path}" if parts.scheme == "redis+socket" else broker_url
         redis = RedisStorage(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
         # Never more than the rate in any second; a fixed window would let twice as many through across its edge.
         self._limiter = MovingWindowRateLimiter(redis)

@@ -28,6 +28,7 @@ class RedisServer:
 
     def start(self) -> None:
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
+        options += ["--unixsocket", str(self.folder / "socket")]
         command = [find_program("redis-server", "valkey-server"), *options, "--appendonly", "yes"]
         self.process = start([*command, "--maxmemory-policy", "noeviction"], log=self.folder / "log")
         wait_until(lambda: answers(self.port), what=f"Redis, see {self.folder}/log")
