@@ -16,6 +16,7 @@ from pro_tracker.providers.base import OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services import outbox
+from pro_tracker.services.sending import Ways
 from tests.conftest import Clock
 from tests.schedule import add_course, add_subject, visits_of
 from tests.servers.smtp import SmtpServer
@@ -49,8 +50,14 @@ class Post:
         return claimed
 
     def deliver(self, message_id: int, **providers: Provider) -> str:
-        ways = providers or self.providers
-        return outbox.deliver(self.session, message_id, providers=ways, base_url=BASE_URL, clock=lambda: self.clock.now)
+        return outbox.deliver(self.session, message_id, ways=self.ways(**providers), clock=lambda: self.clock.now)
+
+    def ways(self, **providers: Provider) -> Ways:
+        return Ways(providers or self.providers, BASE_URL)
+
+    def take_back(self, **providers: Provider) -> dict[str, int]:
+        """What beat has done each half minute; returns how many claims it settled as what."""
+        return dict(outbox.take_back(self.session, ways=self.ways(**providers), clock=lambda: self.clock.now))
 
     def sweep(self, **providers: Provider) -> list[str]:
         """What beat, sweep and deliver do together; returns what became of each message."""

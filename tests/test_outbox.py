@@ -13,6 +13,7 @@ from pro_tracker.models.message import Attempt
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.services import calls, outbox
+from pro_tracker.services.sending import Ways
 from tests.conftest import Clock
 from tests.outgoing import LEASE, Answering, Dying, Post, add_baseline, baseline
 from tests.schedule import messages_of
@@ -49,10 +50,10 @@ def test_no_more_is_claimed_than_the_senders_can_follow(
     monkeypatch.setattr(outbox, "BATCH", 2)
     for _ in range(7):
         add_baseline(session, clock)
-    batches = outbox.claim_batches(session, now=clock.now, lease=LEASE)
+    batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
     assert [len(batch) for batch in batches] == [2, 2, 1]
-    assert outbox.claim_batches(session, now=clock.now, lease=LEASE) == []
-    assert outbox.is_due(session, now=clock.now)
+    assert outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={}) == []
+    assert len(outbox.claim_due(session, now=clock.now, limit=10, lease=LEASE)) == 2
 
 
 def test_a_claim_whose_worker_died_before_the_hand_over_is_sent_by_another(
@@ -60,10 +61,9 @@ def test_a_claim_whose_worker_died_before_the_hand_over_is_sent_by_another(
 ) -> None:
     post.claim()
     clock.advance(minutes=1)
-    assert outbox.take_back(session, now=clock.now) == outbox.TakenBack(0, 0)
+    assert post.take_back() == {}
     clock.advance(minutes=1)
-    assert outbox.take_back(session, now=clock.now) == outbox.TakenBack(planned=1, uncertain=0)
-    session.commit()
+    assert post.take_back() == {"planned": 1}
     assert post.sweep() == ["sent"]
 
 
@@ -76,8 +76,7 @@ def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertai
     session.rollback()
     assert post.deliver(claimed) == "not-claimed"  # the queue hands the task out again
     clock.advance(minutes=6)
-    assert outbox.take_back(session, now=clock.now) == outbox.TakenBack(planned=0, uncertain=1)
-    session.commit()
+    assert post.take_back(email=Dying()) == {"uncertain": 1}
     assert post.sweep() == []
     calls.open_due(session, now=clock.now)
     assert session.scalars(select(Call.reason)).all() == ["send-uncertain"]
@@ -94,8 +93,7 @@ def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
         def send(self, message: OutgoingMessage) -> Receipt:
             clock.advance(minutes=10)
             with db.Session() as other:
-                outbox.take_back(other, now=clock.now)
-                other.commit()
+                outbox.take_back(other, ways=Ways({}, ""), clock=lambda: clock.now)
             return Receipt(Outcome.ACCEPTED)
 
         def close(self) -> None: ...
@@ -110,7 +108,7 @@ def test_an_uncertain_hand_over_is_shown_and_not_repeated(
     silent = Answering(Receipt(Outcome.UNKNOWN, "TimeoutError"))
     assert post.sweep(email=silent) == ["uncertain"]
     clock.advance(hours=3)
-    assert outbox.take_back(session, now=clock.now) == outbox.TakenBack(0, 0)
+    assert post.take_back() == {}
     assert post.sweep(email=silent) == []
 
 

@@ -127,7 +127,7 @@ def test_one_message_that_cannot_be_written_does_not_stop_the_others(
     monkeypatch.setattr(handover, "compose", fail_for_the_first)
     claimed = post.claim()
     with pytest.raises(ExceptionGroup, match="1 of 3"):
-        outbox.deliver_all(session, claimed, providers=post.providers, base_url=BASE_URL, clock=lambda: clock.now)
+        outbox.deliver_all(session, claimed, ways=post.ways(), clock=lambda: clock.now)
     assert len(post.server.accepted) == 2
     message = messages_of(session, baseline(session, first))[0]
     assert (message.state, message.failure) == ("planned", "LookupError")  # it certainly did not leave

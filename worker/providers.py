@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from config.settings import Settings
 from pro_tracker.domain.errors import ProTrackerError
@@ -9,6 +10,8 @@ from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
+from pro_tracker.services.sending import Ways
+from pro_tracker.services.sending_rates import SendingRates
 
 TWILIO_REPORTS_TO = "/webhooks/twilio/status"
 
@@ -27,6 +30,19 @@ def open_providers(settings: Settings) -> Iterator[dict[str, Provider]]:
     finally:
         for provider in providers.values():
             provider.close()
+
+
+@contextmanager
+def open_ways(settings: Settings) -> Iterator[Ways]:
+    """The same with the places where links lead, and the rates that all workers share."""
+    with open_providers(settings) as providers:
+        yield Ways(providers, settings.text("base_url"), _rates(settings).wait)
+
+
+@cache
+def _rates(settings: Settings) -> SendingRates:
+    """One for each process: it keeps its connections."""
+    return SendingRates(settings.text("broker_url"), per_second(settings))
 
 
 def per_second(settings: Settings) -> dict[str, int]:

@@ -2,46 +2,41 @@
 
 from datetime import timedelta
 
+from sqlalchemy.orm import Session as OrmSession
+
 from config.settings import SERVICE, load_settings
 from pro_tracker import clock
 from pro_tracker.db import Session
-from pro_tracker.services import calls, cohort, heartbeats, outbox, receipts, rescoring, visits
+from pro_tracker.services import calls, cohort, heartbeats, outbox, receipts, rescoring, unanswered, visits
 from pro_tracker.services.audit import Actor
 from worker.celery_app import app
-from worker.providers import open_providers
+from worker.providers import open_ways, per_second
 
 PORTIONS = 5  # of a re-scoring in one task: a few seconds, then a mail may go before the next ones
 
 
 @app.task(name="outbox.sweep")
 def sweep() -> None:
-    """Claim what is due, and queue it once the claims are committed."""
-    lease, now = timedelta(seconds=load_settings().lease_seconds), clock.now()
+    """Claim what is due and queue it."""
     with Session() as session:
-        batches = outbox.claim_batches(session, now=now, lease=lease)
-        heartbeats.beat(session, "sweep", now=now)
-        session.commit()
-    for batch in batches:
-        deliver.delay(batch)
+        _sweep(session)
 
 
 @app.task(name="outbox.deliver")
 def deliver(message_ids: list[int]) -> None:
-    """Send claimed messages; with more waiting, sweep again without waiting for beat."""
-    settings = load_settings(*SERVICE)
-    with Session() as session, open_providers(settings) as providers:
-        base_url = settings.text("base_url")
-        outbox.deliver_all(session, message_ids, providers=providers, base_url=base_url, clock=clock.now)
-        if outbox.is_due(session, now=clock.now()):
-            sweep.delay()
+    """Send claimed messages and sweep again, without waiting for beat."""
+    with Session() as session, open_ways(load_settings(*SERVICE)) as ways:
+        held_back = outbox.deliver_all(session, message_ids, ways=ways, clock=clock.now)
+        _sweep(session)
+    if held_back:  # by a rate a second: their turn comes before beat's next tick
+        sweep.apply_async(countdown=1, expires=60)
 
 
 @app.task(name="outbox.take_back")
 def take_back() -> None:
-    """Free what a dead worker held."""
-    with Session() as session:
-        outbox.take_back(session, now=clock.now())
-        session.commit()
+    """Settle what a dead worker held."""
+    with Session() as session, open_ways(load_settings(*SERVICE)) as ways:
+        outbox.take_back(session, ways=ways, clock=clock.now)
 
 
 @app.task(name="receipts.settle")
@@ -57,6 +52,14 @@ def open_calls() -> None:
     """Put on the call list what needs a person."""
     with Session() as session:
         calls.open_due(session, now=clock.now())
+        session.commit()
+
+
+@app.task(name="visits.note_missed")
+def note_missed() -> None:
+    """Write down why visits ended without answers."""
+    with Session() as session:
+        unanswered.note_missed(session, now=clock.now())
         session.commit()
 
 
@@ -112,3 +115,14 @@ def beat() -> None:
     with Session() as session:
         heartbeats.beat(session, "beat", "worker", now=clock.now())
         session.commit()
+
+
+def _sweep(session: OrmSession) -> None:
+    """Claims are committed before they are queued: the table is the truth, and a queue that forgets costs a lease."""
+    settings, now = load_settings(), clock.now()
+    lease, rates = timedelta(seconds=settings.lease_seconds), per_second(settings)
+    batches = outbox.claim_batches(session, now=now, lease=lease, per_second=rates)
+    heartbeats.beat(session, "sweep", now=now)
+    session.commit()
+    for batch in batches:
+        deliver.delay(batch)

@@ -72,7 +72,7 @@ class Provider(Protocol):
     repeatable: bool = False  # the same key handed over twice is delivered once, so what is unknown may be sent again
 
     def send(self, message: OutgoingMessage) -> Receipt:
-        """Hand the message over, within `outbox.HAND_OVER`."""
+        """Hand the message over, within `attempts.HAND_OVER`."""
         ...
 
     def find(self, asked: Asked) -> Receipt | None:

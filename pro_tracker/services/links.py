@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
@@ -15,10 +17,11 @@ from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import audit
+from pro_tracker.services import audit, visits
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.visit_sheets import VisitSheet
 
+LINK_IN_TEXT = re.compile(r"/v/([\w-]+)")
 TOKEN_BYTES = 16  # 128 bits: 22 letters, short enough for a text message
 TRIES = 5
 LOCKED_FOR = timedelta(minutes=30)
@@ -35,18 +38,32 @@ class BirthDateCheck(Enum):
 
 def issue(session: Session, visit_id: int, *, now: datetime, message_id: int | None = None) -> str:
     """Add a link to the visit and return its token, which is stored nowhere: whoever loses it needs a new one."""
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    link = Link(
-        visit_id=visit_id, message_id=message_id, token_hash=_token_hash(token), created_at=now, revoked_at=None
-    )
+    token = new_token()
+    link = Link(visit_id=visit_id, message_id=message_id, token_hash=token_hash(token), created_at=now, revoked_at=None)
     session.add(link)
     session.flush()
     return token
 
 
+def new_token() -> str:
+    """The secret part of a link's address."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token. It is random, so one round of SHA-256 is enough: there is nothing to guess from."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def recogniser(session: Session, message_id: int) -> Callable[[str], bool]:
+    """A function that says whether a text holds a link that went out with this message."""
+    hashes = set(session.scalars(select(Link.token_hash).where(Link.message_id == message_id)))
+    return lambda text: any(token_hash(token) in hashes for token in LINK_IN_TEXT.findall(text))
+
+
 def find(session: Session, token: str) -> int:
     """The id of the link with this token, whatever its state. Raises UnusableLink."""
-    link_id = session.scalar(select(Link.id).where(Link.token_hash == _token_hash(token)))
+    link_id = session.scalar(select(Link.id).where(Link.token_hash == token_hash(token)))
     if link_id is None:
         raise UnusableLink("This link is not known here. It may have been cut off in the message.")
     return link_id
@@ -113,8 +130,7 @@ def request_fresh_link(session: Session, sheet: VisitSheet, *, now: datetime) ->
 
 def _lock_open_visit(session: Session, sheet: VisitSheet, now: datetime) -> int | None:
     """The subject's visit that is open now, the sheet's own first; locked, so that requests are counted one by one."""
-    is_open = (Visit.completed_at.is_(None), Visit.voided_at.is_(None), Visit.opens_at <= now, Visit.closes_at > now)
-    ids = select(Visit.id).where(Visit.subject_id == sheet.subject_id, *is_open)
+    ids = select(Visit.id).where(Visit.subject_id == sheet.subject_id, visits.answerable(now))
     return session.scalar(ids.order_by(Visit.id != sheet.visit_id, Visit.closes_at).limit(1).with_for_update())
 
 
@@ -141,8 +157,3 @@ def _next_step(session: Session, visit_id: int) -> int:
 def _record(session: Session, sheet: VisitSheet, action: str, *, now: datetime) -> None:
     patient = Actor("patient", str(sheet.link_id))
     audit.record(session, patient, action, now=now, subject_id=sheet.subject_id, detail={"visit": sheet.visit_id})
-
-
-def _token_hash(token: str) -> bytes:
-    """The token is random, so one round of SHA-256 is enough: there is nothing to guess from."""
-    return hashlib.sha256(token.encode()).digest()

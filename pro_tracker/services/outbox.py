@@ -1,184 +1,137 @@
 """Sends what is due, each message once. The table is the truth, the queue a hint.
 
-Claims are leases. An attempt is committed before the provider is called, so that whoever finds it open later knows that
-the message may have left and does not send it again.
+Claims are leases: whoever holds one hands over (sending.py), and when it runs out another takes care of the message.
 """
 
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, text, update
+from sqlalchemy import BindParameter, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
+from pro_tracker import db
 from pro_tracker.db import UtcDateTime, is_postgresql
-from pro_tracker.domain.reminder_times import retry_at
-from pro_tracker.models.message import Attempt, Message
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
-from pro_tracker.services import handover, links
-from pro_tracker.services.handover import Sheet
+from pro_tracker.domain.reminder_times import CHANNELS
+from pro_tracker.models.message import Message
+from pro_tracker.providers.base import Outcome, Receipt
+from pro_tracker.services import attempts, circuits
+from pro_tracker.services.sending import NOT_CLAIMED, Clock, Sender, Ways, settle, sheets_of
 
-HAND_OVER = timedelta(minutes=5)  # longer than the slowest conversation that a provider allows itself
-IN_FLIGHT = 500  # claimed at a time, so that leases do not run out in a long queue
+IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
+SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
 BATCH = 25
-NOT_CLAIMED = "not-claimed"
 WORKER_DIED = "the sender stopped in the middle"
 
-Providers = Mapping[str, Provider]  # by channel
-Clock = Callable[[], datetime]
-
-_MOMENTS = (bindparam("now", type_=UtcDateTime), bindparam("until", type_=UtcDateTime))
 # The array makes PostgreSQL choose the rows once, by the partial index: 65,000 rows a second out of five million.
-_CLAIM_POSTGRESQL = text(
-    "UPDATE message SET state = 'claimed', lease_until = :until WHERE id = ANY(ARRAY("
-    "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now ORDER BY send_at LIMIT :size"
-    " FOR UPDATE SKIP LOCKED)) RETURNING id"
-).bindparams(*_MOMENTS)
-_CLAIM_SQLITE = text(
-    "UPDATE message SET state = 'claimed', lease_until = :until WHERE id IN ("
-    "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now ORDER BY send_at LIMIT :size) RETURNING id"
-).bindparams(*_MOMENTS)
+_DUE = (
+    "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels"
+    " ORDER BY send_at LIMIT :size"
+)
+_CLAIM = "UPDATE message SET state = 'claimed', lease_until = :until WHERE id "
+_PARAMETERS: tuple[BindParameter[Any], ...] = (
+    bindparam("now", type_=UtcDateTime),
+    bindparam("until", type_=UtcDateTime),
+    bindparam("channels", expanding=True),
+)
+_CLAIM_POSTGRESQL = text(f"{_CLAIM} = ANY(ARRAY({_DUE} FOR UPDATE SKIP LOCKED)) RETURNING id").bindparams(*_PARAMETERS)
+_CLAIM_SQLITE = text(f"{_CLAIM} IN ({_DUE}) RETURNING id").bindparams(*_PARAMETERS)
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBack:
-    """What became of claims whose lease ran out: `planned` go again, `uncertain` may have left."""
-
-    planned: int
-    uncertain: int
-
-
-def claim_due(session: Session, *, now: datetime, limit: int, lease: timedelta) -> list[int]:
+def claim_due(
+    session: Session, *, now: datetime, limit: int, lease: timedelta, channels: Collection[str] = CHANNELS
+) -> list[int]:
     """Claim up to `limit` due messages for `lease` and return their ids; the caller commits before queueing them."""
     claim = _CLAIM_POSTGRESQL if is_postgresql(session) else _CLAIM_SQLITE
-    return list(session.scalars(claim, {"now": now, "until": now + lease, "size": limit}))
+    asked = {"now": now, "until": now + lease, "size": limit, "channels": sorted(channels)}
+    return list(session.scalars(claim, asked))
 
 
-def claim_batches(session: Session, *, now: datetime, lease: timedelta) -> list[list[int]]:
-    """Claim what is due as far as the senders can follow, in batches for one task each."""
-    claimed = select(func.count()).where(Message.state == "claimed")
-    room = IN_FLIGHT - (session.scalar(claimed) or 0)
-    ids = claim_due(session, now=now, limit=room, lease=lease) if room > 0 else []
-    return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+def claim_batches(
+    session: Session, *, now: datetime, lease: timedelta, per_second: Mapping[str, int]
+) -> list[list[int]]:
+    """Claim what is due as far as the senders can follow, in batches for one task each; `per_second` by channel.
+
+    Of a channel whose provider is down one message goes now and then, to see whether it is back.
+    """
+    claimed, closed = _claimed(session), circuits.closed_channels(session)
+    batches = []
+    for channel in CHANNELS:
+        room = min(IN_FLIGHT, SECONDS_AHEAD * per_second.get(channel, IN_FLIGHT)) - claimed.get(channel, 0)
+        if room > 0 and channel not in closed:
+            ids = claim_due(session, now=now, limit=room, lease=lease, channels=[channel])
+            batches += [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+    for channel in circuits.take_probes(session, now=now):
+        batches.append(claim_due(session, now=now, limit=1, lease=lease, channels=[channel]))
+    return [batch for batch in batches if batch]
 
 
-def is_due(session: Session, *, now: datetime) -> bool:
-    """Whether anything waits to be claimed."""
-    due = select(Message.id).where(Message.state == "planned", Message.send_at <= now).limit(1)
-    return session.scalar(due) is not None
+def _claimed(session: Session) -> dict[str, int]:
+    """How many wait in the queue by channel; one whose attempt was left open waits for other things."""
+    waiting = select(Message.channel, func.count()).where(Message.state == "claimed", ~attempts.left_open())
+    return dict(session.execute(waiting.group_by(Message.channel)).all())
 
 
-def take_back(session: Session, *, now: datetime) -> TakenBack:
-    """End the claims whose lease ran out. One with an attempt left open may have left, and SMTP cannot be asked."""
-    expired = (Message.state == "claimed", Message.lease_until <= now)
-    left_open = exists().where(Attempt.message_id == Message.id, Attempt.outcome.is_(None))
-    uncertain = _release(session, *expired, left_open, state="uncertain", failure=WORKER_DIED)
-    planned = _release(session, *expired, ~left_open, state="planned")
-    if uncertain:
-        open_attempts = update(Attempt).where(Attempt.message_id.in_(uncertain), Attempt.outcome.is_(None))
-        session.execute(
-            open_attempts.values(outcome=Outcome.UNKNOWN.value, finished_at=now),
-            execution_options={"synchronize_session": False},
-        )
-    return TakenBack(len(planned), len(uncertain))
+def deliver(session: Session, message_id: int, *, ways: Ways, clock: Clock) -> str:
+    """Hand one claimed message over and return its state, or "not-claimed" when it is not this caller's to send."""
+    with _each_step_stored(session):
+        sheet = next(sheets_of(session, [message_id], clock), None)
+        return NOT_CLAIMED if sheet is None else Sender(session, ways, clock).deliver(sheet)
 
 
-def deliver_all(
-    session: Session, message_ids: Sequence[int], *, providers: Providers, base_url: str, clock: Clock
-) -> None:
-    """Deliver each; one that fails does not stop the others. Raises ExceptionGroup, so that the task fails visibly."""
-    errors = []
-    for message_id in message_ids:
-        try:
-            deliver(session, message_id, providers=providers, base_url=base_url, clock=clock)
-        except Exception as error:  # noqa: BLE001  raised again below, all together
-            session.rollback()
-            errors.append(error)
+def deliver_all(session: Session, message_ids: Sequence[int], *, ways: Ways, clock: Clock) -> bool:
+    """Deliver each; one that fails does not stop the others. Raises ExceptionGroup, so that the task fails visibly.
+
+    No transaction is open while a provider is called. Returns whether some went back to wait for their turn.
+    """
+    errors: list[Exception] = []
+    with _each_step_stored(session):
+        sender = Sender(session, ways, clock)
+        for sheet in sheets_of(session, message_ids, clock):
+            with _collected(session, errors):
+                sender.deliver(sheet)
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(message_ids)} messages failed", errors)
+    return sender.held_back
 
 
-def deliver(session: Session, message_id: int, *, providers: Providers, base_url: str, clock: Clock) -> str:
-    """Hand one claimed message over and return its state, or "not-claimed" when it is not this caller's to send.
+def take_back(session: Session, *, ways: Ways, clock: Clock) -> Counter[str]:
+    """Settle the claims whose lease ran out, and count what became of them by state.
 
-    Commits twice: no transaction is open while the provider is called.
+    With no attempt open the message has not left and goes again. Else a provider that knows it by its key gets it once
+    more, one that can be asked is asked, and with any other nobody will ever know.
     """
-    now = clock()
-    sheet = handover.claimed(session, message_id, now)
-    if sheet is None or not _goes_now(session, sheet, now):
-        session.commit()
-        return NOT_CLAIMED if sheet is None else sheet.message.state
-    attempt = _begin_attempt(session, sheet.message, providers, now)
-    token = links.issue(session, sheet.visit.id, now=now, message_id=message_id)
+    errors: list[Exception] = []
+    became: Counter[str] = Counter()
+    with _each_step_stored(session):
+        became["planned"] = attempts.release_unbegun(session, now=clock())
+        for held in attempts.take_open(session, now=clock()):
+            with _collected(session, errors):
+                provider = ways.providers.get(held.channel)
+                known = provider if provider is not None and provider.name == held.provider else None
+                became[settle(session, held, known, Receipt(Outcome.UNKNOWN, WORKER_DIED), now=clock())] += 1
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} messages could not be settled", errors)
+    return +became
+
+
+@contextmanager
+def _each_step_stored(session: Session) -> Iterator[None]:
+    """Every statement commits by itself, or on SQLite every step."""
     session.commit()
-    outgoing = _compose(session, sheet, attempt, f"{base_url}/v/{token}", now)
-    provider = providers.get(sheet.message.channel)
-    receipt = provider.send(outgoing) if provider else Receipt(Outcome.REFUSED, "no provider for this channel")
-    return _finish(session, attempt, receipt, clock())
+    db.commit_each_statement(session)
+    yield
+    session.commit()
 
 
-def _goes_now(session: Session, sheet: Sheet, now: datetime) -> bool:
-    """Whether to send; if not, the message ends or waits."""
-    message = sheet.message
-    if reason := handover.no_longer_wanted(session, sheet, now):
-        message.state, message.lease_until, message.end_reason = "ended", None, reason
-        return False
-    later = handover.not_before(session, sheet, now)
-    if later > now:
-        message.state, message.lease_until, message.send_at = "planned", None, later
-    return later <= now
-
-
-def _begin_attempt(session: Session, message: Message, providers: Providers, now: datetime) -> Attempt:
-    message.attempts += 1
-    message.lease_until = now + HAND_OVER
-    provider = providers.get(message.channel)
-    attempt = Attempt(
-        message_id=message.id,
-        number=message.attempts,
-        provider=provider.name if provider else "none",
-        started_at=now,
-        finished_at=None,
-        outcome=None,
-    )
-    session.add(attempt)
-    session.flush()
-    return attempt
-
-
-def _compose(session: Session, sheet: Sheet, attempt: Attempt, url: str, now: datetime) -> OutgoingMessage:
-    """Write the message. The attempt is open by now, so that a message which kills its worker does so only once."""
+@contextmanager
+def _collected(session: Session, errors: list[Exception]) -> Iterator[None]:
+    """One message's failure is kept for later, and the next one finds a session that works."""
     try:
-        return handover.compose(sheet, url, now)
-    except Exception as error:
-        _finish(session, attempt, Receipt(Outcome.TRY_AGAIN, type(error).__name__), now)  # it has not left the house
-        raise
-
-
-def _finish(session: Session, attempt: Attempt, receipt: Receipt, now: datetime) -> str:
-    """Write what became of the attempt. A slow sender may find its message uncertain by now: it knows better."""
-    message = session.get_one(Message, attempt.message_id, with_for_update=True, populate_existing=True)
-    attempt.outcome, attempt.finished_at = receipt.outcome.value, now
-    attempt.reply, attempt.provider_id = receipt.reply, receipt.provider_id
-    message.lease_until, message.end_reason, message.failure = None, None, None
-    if receipt.outcome is Outcome.ACCEPTED:
-        message.state, message.sent_at = "sent", now
-    else:
-        message.state, message.failure = "uncertain", receipt.reply
-        if receipt.outcome is not Outcome.UNKNOWN:
-            _fail(message, receipt.outcome, now)
-    session.commit()
-    return message.state
-
-
-def _fail(message: Message, outcome: Outcome, now: datetime) -> None:
-    # Jitter: what failed together should not come back together. Nothing secret hangs on it.
-    again = retry_at(message.attempts, now, random.random()) if outcome is Outcome.TRY_AGAIN else None  # nosec B311
-    message.state = "failed" if again is None else "planned"
-    message.send_at = again or message.send_at
-
-
-def _release(session: Session, *which: object, state: str, failure: str | None = None) -> Sequence[int]:
-    ended = update(Message).where(*which).values(state=state, lease_until=None, failure=failure)  # type: ignore[arg-type]
-    return session.scalars(ended.returning(Message.id), execution_options={"synchronize_session": False}).all()
+        yield
+    except Exception as error:  # noqa: BLE001  raised by the caller, all together
+        session.rollback()
+        db.commit_each_statement(session)
+        errors.append(error)

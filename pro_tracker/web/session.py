@@ -4,7 +4,6 @@ from flask import Flask, current_app, g
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
-from pro_tracker.db import is_postgresql
 
 
 def db_session() -> Session:
@@ -20,8 +19,7 @@ def commit_each_statement() -> None:
 
     For views that only read, or whose whole change is one statement; called before any. They still call `commit`.
     """
-    if is_postgresql(db_session()):
-        db_session().connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    db.commit_each_statement(db_session())
 
 
 def commit() -> None:

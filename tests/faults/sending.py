@@ -32,6 +32,7 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import outbox, protocols
+from pro_tracker.services.sending import Ways
 from tests.servers.process import end, free_port, start
 from worker.celery_app import HOUSEKEEPING
 
@@ -131,6 +132,7 @@ def post(
         "PRO_TRACKER_SECRET_KEY": "a secret for tests, long enough to be one",
         "PRO_TRACKER_FIELD_KEYS": field_keys,
         "PRO_TRACKER_LEASE_SECONDS": str(lease_seconds),
+        "PRO_TRACKER_SMTP_PER_SECOND": "1000",
     }
     db.connect(database_url, KeyRing.parse(field_keys))
     with tempfile.TemporaryDirectory(prefix="pro-tracker-faults-") as folder, Celery(broker=broker_url) as queue:
@@ -180,8 +182,7 @@ def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome
     """Compare the mail server's record with ours, once the worker is done and every lease has run out."""
     running.stop_worker()
     with db.Session() as session:
-        outbox.take_back(session, now=datetime.now(UTC) + timedelta(hours=1))
-        session.commit()
+        outbox.take_back(session, ways=Ways({}, ""), clock=lambda: datetime.now(UTC) + timedelta(hours=1))
         states = {str(key): state for key, state in session.execute(select(Message.key, Message.state))}
         attempts = session.scalar(select(func.count()).select_from(Attempt)) or 0
     accepted = running.server.accepted
