@@ -1,20 +1,24 @@
 """Addresses: closed, opened again and corrected, with the messages to come on the channel that is left."""
 
 import json
+import re
 from datetime import date, time, timedelta
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from pro_tracker.domain.contact_state import Standing
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.services import contacts, preferences
+from pro_tracker.services import contacts, enrolment, preferences
 from tests.conftest import Clock
 from tests.schedule import COORDINATOR, add_subject
+from tests.staff import add_account, sign_in, submit
 
 ALL_BY_MAIL = {0: "email", 1: "email", 2: "sms", 3: "sms"}
 ALL_BY_SMS = dict.fromkeys(range(4), "sms")
@@ -117,3 +121,118 @@ def test_what_a_subject_prefers_moves_what_is_planned(session: Session, clock: C
     assert planned(session, subject) == {0: "sms", 1: "sms", 2: "email", 3: "email"}
     changed = ["preferred_channel", "language", "message_time", "time_zone"]
     assert audited(session, "subject.prefer") == [{"fields": changed}]
+
+
+@pytest.fixture
+def coordinator(client: FlaskClient, session: Session) -> FlaskClient:
+    sign_in(client, add_account(session, "coordinator"))
+    return client
+
+
+def close_email(session: Session, clock: Clock, subject: Subject, state: str = "bounced") -> None:
+    contacts.close(session, contact(session, subject, "email"), state, now=clock.now, actor=COORDINATOR)
+    session.commit()
+
+
+def save(client: FlaskClient, path: str, fields: dict[str, str], *, page: str) -> TestResponse:
+    """Send a form of the page, and confirm the difference that it makes."""
+    shown = submit(client, path, fields, page=page)
+    seen = re.search(r'name="seen_difference" value="(\w+)"', shown.text)
+    return submit(client, path, {**fields, "seen_difference": seen[1]}, page=page) if seen else shown
+
+
+def test_staff_correct_an_address_that_bounced_once_they_saw_what_changes(
+    coordinator: FlaskClient, session: Session, clock: Clock, subject: Subject
+) -> None:
+    close_email(session, clock, subject)
+    page = f"/subjects/{subject.id}/contacts"
+    shown = coordinator.get(page).text
+    for words in ("messages come back", "Mar 2, 2026, 10:00", "Ask the patient for the right address"):
+        assert words in shown
+    fields = {"addresses-email": "right@patients.example", "addresses-mobile": "+1 216 555 0123"}
+    difference = submit(coordinator, f"{page}/addresses", fields, page=page)
+    assert "What changes" in difference.text
+    assert contact(session, subject, "email").state == "bounced"
+    assert save(coordinator, f"{page}/addresses", fields, page=page).location == f"/subjects/{subject.id}"
+    email = contact(session, subject, "email")
+    assert (email.state, email.address) == ("active", "right@patients.example")
+    assert "messages come back" not in coordinator.get(page).text
+
+
+@pytest.mark.dialects("sqlite")
+def test_an_address_that_cannot_be_used_is_named_at_its_field(
+    coordinator: FlaskClient, session: Session, subject: Subject
+) -> None:
+    page = f"/subjects/{subject.id}/contacts"
+    fields = {"addresses-email": "right@patients.example", "addresses-mobile": "555 0100"}
+    answer = submit(coordinator, f"{page}/addresses", fields, page=page)
+    assert answer.status_code == 422
+    assert 'id="addresses-mobile-error"' in answer.text
+    assert "Write it with + and country code" in answer.text
+    assert 'value="right@patients.example"' in answer.text
+
+
+def test_a_stopped_channel_opens_again_when_somebody_confirms_that_the_patient_wants_it(
+    coordinator: FlaskClient, session: Session, clock: Clock, subject: Subject
+) -> None:
+    close_email(session, clock, subject, "stopped")
+    page = f"/subjects/{subject.id}/contacts"
+    refused = save(coordinator, f"{page}/email/reopen", {}, page=page)
+    assert refused.status_code == 422
+    assert "Confirm that the patient wants messages there." in refused.text
+    assert save(coordinator, f"{page}/email/reopen", {"email-sure": "y"}, page=page).status_code == 303
+    assert contact(session, subject, "email").state == "active"
+    assert [row["channel"] for row in audited(session, "contact.reopen")] == ["email"]
+    assert submit(coordinator, f"{page}/pigeon/reopen", {"pigeon-sure": "y"}, page=page).status_code == 404
+
+
+def test_a_closed_channel_stands_on_the_worklist_until_it_is_corrected_or_left_closed(
+    coordinator: FlaskClient, session: Session, clock: Clock, subject: Subject
+) -> None:
+    other = add_subject(session, clock.now, family_name="Other")
+    for each in (subject, other):
+        close_email(session, clock, each)
+    withdrawn = add_subject(session, clock.now, family_name="Gone")
+    close_email(session, clock, withdrawn)
+    enrolment.withdraw(session, COORDINATOR, withdrawn, "moved away", now=clock.now)
+    page = coordinator.get("/worklist").text
+    listed = page.split('<h2 id="closed">', 1)[1].split("<h2", 1)[0]
+    assert listed.count('<th scope="row">') == 2
+    assert f"/subjects/{subject.id}/contacts" in listed
+    assert "Gone" not in listed
+    left = f"/subjects/{other.id}/contacts"
+    assert submit(coordinator, f"{left}/email/acknowledge", {}, page=left).status_code == 303
+    contacts.correct(session, subject, {"email": "right@patients.example"}, now=clock.now, actor=COORDINATOR)
+    assert "No channel was closed." in coordinator.get("/worklist").text
+    assert "Left closed since" in coordinator.get(left).text
+    assert contact(session, other, "email").state == "bounced"
+
+
+def test_wishes_are_saved_and_move_what_is_planned(
+    coordinator: FlaskClient, session: Session, subject: Subject
+) -> None:
+    page = f"/subjects/{subject.id}/contacts"
+    fields = {
+        "wishes-preferred_channel": "sms",
+        "wishes-message_time": "18:00",
+        "wishes-language": "es",
+        "wishes-time_zone": "America/Los_Angeles",
+    }
+    assert save(coordinator, f"{page}/wishes", fields, page=page).status_code == 303
+    session.refresh(subject)
+    assert (subject.preferred_channel, subject.message_time, subject.language) == ("sms", time(18), "es")
+    assert planned(session, subject) == {0: "sms", 1: "sms", 2: "email", 3: "email"}
+    lost = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "Mars/Olympus"}, page=page)
+    assert lost.status_code == 422
+    assert "IANA" in lost.text
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_channel_without_an_address_cannot_be_preferred(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
+    subject = add_subject(session, clock.now, mobile="")
+    page = f"/subjects/{subject.id}/contacts"
+    fields = {"wishes-preferred_channel": "sms", "wishes-message_time": "", "wishes-language": "en"}
+    answer = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "America/New_York"}, page=page)
+    assert "Text messages need a mobile number." in answer.text

@@ -19,6 +19,7 @@ UNUSABLE = {
     "email": "This is not a usable e-mail address. It looks like name@domain.example.",
     "sms": "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
 }
+NEEDS_ADDRESS = {"email": "Messages by e-mail need an e-mail address.", "sms": "Text messages need a mobile number."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +103,9 @@ def _contact_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
     if facts.mobile and usable_mobile(facts.mobile) is None:
         yield Problem("mobile", UNUSABLE["sms"])
     if facts.preferred_channel == "email" and not facts.email:
-        yield Problem("preferred_channel", "Messages by e-mail need an e-mail address.")
+        yield Problem("preferred_channel", NEEDS_ADDRESS["email"])
     if facts.preferred_channel == "sms" and not facts.mobile:
-        yield Problem("preferred_channel", "Text messages need a mobile number.")
+        yield Problem("preferred_channel", NEEDS_ADDRESS["sms"])
 
 
 def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[Problem]:

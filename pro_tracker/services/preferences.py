@@ -9,7 +9,7 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, visits
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.enrolment_facts import CHANNELS, LANGUAGES, time_zones
+from pro_tracker.services.enrolment_facts import CHANNELS, LANGUAGES, NEEDS_ADDRESS, time_zones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ def of(subject: Subject) -> Preferences:
 
 def change(session: Session, subject: Subject, wanted: Preferences, *, now: datetime, actor: Actor) -> None:
     """Keep what is wanted and move what is planned accordingly; the same again changes nothing. Raises InvalidInput."""
-    _check(wanted)
     session.refresh(subject, with_for_update={"of": Subject})
+    _check(subject, wanted)
     changed = [field.name for field in fields(wanted) if getattr(wanted, field.name) != getattr(subject, field.name)]
     if not changed:
         return
@@ -41,9 +41,12 @@ def change(session: Session, subject: Subject, wanted: Preferences, *, now: date
     visits.replan(session, subject.id, now=now)
 
 
-def _check(wanted: Preferences) -> None:
+def _check(subject: Subject, wanted: Preferences) -> None:
     for field, allowed in (("preferred_channel", CHANNELS), ("language", LANGUAGES)):
         if getattr(wanted, field) not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
     if wanted.time_zone not in time_zones():
         raise InvalidInput("This is no time zone of the IANA list. It looks like America/New_York.", field="time_zone")
+    moved = wanted.preferred_channel != subject.preferred_channel
+    if moved and wanted.preferred_channel not in {contact.channel for contact in subject.contacts}:
+        raise InvalidInput(NEEDS_ADDRESS[wanted.preferred_channel], field="preferred_channel")

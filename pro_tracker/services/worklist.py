@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Message
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import access, call_list
 from pro_tracker.services.visits import answerable
@@ -35,7 +35,9 @@ class Section:
 class Worklist:
     """`calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
 
-    `messages`: Message, Visit, Subject, Course. Each Subject comes with identity and contacts.
+    `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject.
+
+    Each Subject comes with identity and contacts.
     """
 
     calls: Section
@@ -44,6 +46,7 @@ class Worklist:
     closing_soon: int
     undated: Section
     messages: Section
+    closed: Section
 
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
@@ -60,6 +63,7 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
         closing_soon=closing_soon,
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
+        closed=_section(session, account, _closed_contacts(), Contact.state_at),
     )
 
 
@@ -80,6 +84,12 @@ def _messages(waiting: Any) -> Joined:
         newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, newer.state.in_(("sent", *WENT_WRONG))
     )
     return rows.where(Message.state.in_(WENT_WRONG), waiting, ~made_good)
+
+
+def _closed_contacts() -> Joined:
+    """Channels that nobody has looked after since they were closed."""
+    rows = select(Contact, Subject).join(Subject, Subject.id == Contact.subject_id)
+    return rows.where(Contact.state != "active", Contact.acknowledged_at.is_(None), Subject.withdrawn_at.is_(None))
 
 
 def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:

@@ -36,5 +36,5 @@ def home() -> str:
 
 
 def _shown(work: Worklist) -> int:
-    sections = (work.calls, work.visits, work.undated, work.messages)
+    sections = (work.calls, work.visits, work.undated, work.messages, work.closed)
     return len({row.Subject.id for section in sections for row in section.rows})

@@ -63,12 +63,12 @@ def twilio_incoming() -> Response:
 
 def _verified() -> Mapping[str, str]:
     """The call's fields, once its signature fits. Raises RefusedCall, or NotFound when no token is set."""
-    # An extra: only clinics that send through Twilio have it installed.
-    from twilio.request_validator import RequestValidator  # noqa: PLC0415
-
     token: str | None = current_app.config["TWILIO_AUTH_TOKEN"]
     if token is None:
         raise NotFound("This webhook is not set up: no token of Twilio's is set.")
+    # Here, since it is an extra: only clinics that send through Twilio have it installed.
+    from twilio.request_validator import RequestValidator  # noqa: PLC0415
+
     # As Twilio was told to call us: behind a proxy the request itself tells another host and scheme.
     query = request.query_string.decode()
     url = f"{current_app.config['BASE_URL']}{request.path}{'?' if query else ''}{query}"
