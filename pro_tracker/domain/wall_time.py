@@ -20,10 +20,14 @@ def moment(on: date, at: time, zone: str) -> datetime:
 
 
 def next_at(after: datetime, at: time, zone: str) -> datetime:
-    """The first UTC moment from `after` on at which clocks in `zone` show `at`, or have skipped it."""
+    """The first UTC moment from `after` on at which clocks in `zone` show `at`, or have skipped it.
+
+    Of a time that comes twice this may be the second.
+    """
     today = local_date(after, zone)
-    found = (each for days in range(3) for each in _moments(days_later(today, days), at, zone))
-    return next(each for each in found if each >= after)
+    days = (days_later(today, number) for number in range(3))  # one may be a day that a country skipped
+    readings = (moment(day, at.replace(fold=fold), zone) for day in days for fold in (0, 1))
+    return next(each for each in readings if each >= after)
 
 
 def local(now: datetime, zone: str) -> datetime:
@@ -39,9 +43,3 @@ def local_date(now: datetime, zone: str) -> date:
 def days_later(on: date, days: int) -> date:
     """The date `days` after `on`; before it when negative."""
     return on + timedelta(days=days)
-
-
-def _moments(on: date, at: time, zone: str) -> tuple[datetime, datetime]:
-    """When clocks show this: twice the same moment, but where clocks go back. Of a skipped time the later reading."""
-    first = moment(on, at, zone)
-    return first, max(first, moment(on, at.replace(fold=1), zone))
