@@ -28,7 +28,7 @@ NONSENSE = (TwilioException, ValueError, LookupError, TypeError, AttributeError)
 FAILED = ("failed", "undelivered", "canceled")
 # https://www.twilio.com/docs/api/errors. These come as 400, but are about the account and its number or service ...
 ABOUT_US = frozenset(
-    (20003, 20005, 20008, 21212, 21603, 21606, 21607, 21608, 21609, 21611, 21659, 21660, 21701, 21703, 21704, 21705)
+    (20003, 20005, 20008, 21212, 21603, 21606, 21607, 21609, 21611, 21659, 21660, 21701, 21703, 21704, 21705)
 )
 # ... and these are about the number that the message was for.
 CONTACT_STATES = {21211: "bounced", 21217: "bounced", 21614: "bounced", 21610: "stopped"}

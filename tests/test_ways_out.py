@@ -1,0 +1,70 @@
+"""Which providers an installation sends by is what its settings say, and a package that is missing is named."""
+
+import sys
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from config.settings import SERVICE, load_settings
+from pro_tracker.providers.base import OutgoingMessage
+from pro_tracker.providers.sms_gateway import SmsGatewayProvider
+from pro_tracker.providers.twilio import TwilioProvider
+from tests.servers.sms import GatewayServer, TwilioServer
+from worker.providers import NotInstalled, open_providers
+
+TWILIO = {"ACCOUNT_SID": "AC" + "0" * 32, "AUTH_TOKEN": "the account's token", "FROM": "MG" + "1" * 32}
+
+MOMENT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+TEXT = OutgoingMessage(uuid.UUID(int=7), "+12125550123", "", "Your questions are ready.", "", "en", MOMENT)
+
+
+@pytest.fixture
+def choose(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    """`choose("twilio", TWILIO_FROM="+1...")` sets the environment and returns the settings."""
+
+    def settings(provider: str, **variables: str):
+        for name, value in {**environment, "PRO_TRACKER_SMS_PROVIDER": provider}.items():
+            monkeypatch.setenv(name, value)
+        for name, value in variables.items():
+            monkeypatch.setenv(f"PRO_TRACKER_{name}", value)
+        return load_settings(*SERVICE)
+
+    return settings
+
+
+def test_without_a_word_text_messages_go_to_the_log(choose, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pro_tracker")
+    with open_providers(choose("console")) as providers:
+        providers["sms"].send(replace(TEXT, text="Come to https://pro-tracker.test/v/secret-token"))
+    assert (providers["email"].name, providers["sms"].name) == ("smtp", "console")
+    assert "/v/***" in caplog.text
+    assert "secret-token" not in caplog.text
+
+
+def test_text_messages_go_through_twilio_and_it_reports_to_us(choose, twilio_api: TwilioServer) -> None:
+    settings = choose(
+        "twilio", TWILIO_URL=twilio_api.url, **{f"TWILIO_{name}": value for name, value in TWILIO.items()}
+    )
+    with open_providers(settings) as providers:
+        assert isinstance(providers["sms"], TwilioProvider)
+        providers["sms"].send(TEXT)
+    (arrived,) = twilio_api.accepted
+    assert arrived.callback.startswith("https://pro-tracker.test/webhooks/twilio/status")
+
+
+def test_text_messages_go_through_a_gateway(choose, sms_gateway: GatewayServer) -> None:
+    known = {"SMS_GATEWAY_URL": sms_gateway.url, "SMS_GATEWAY_TOKEN": sms_gateway.token, "SMS_GATEWAY_SECRET": "s" * 32}
+    with open_providers(choose("gateway", **known)) as providers:
+        assert isinstance(providers["sms"], SmsGatewayProvider)
+        providers["sms"].send(TEXT)
+    assert len(sms_gateway.accepted) == 1
+
+
+def test_a_client_that_is_not_installed_is_named_with_what_to_do(choose, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = choose("twilio", **{f"TWILIO_{name}": value for name, value in TWILIO.items()})
+    monkeypatch.delitem(sys.modules, "pro_tracker.providers.twilio")
+    monkeypatch.setitem(sys.modules, "twilio.rest", None)
+    with pytest.raises(NotInstalled, match=r"pip install 'pro-tracker\[twilio\]'"), open_providers(settings):
+        pass
