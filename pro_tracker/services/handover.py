@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.protocol import Protocol
@@ -140,7 +140,7 @@ def _superseded() -> ColumnElement[bool]:
     return exists().where(_later(newer), newer.state.in_(("claimed", "sent", "uncertain")))
 
 
-def _next_at() -> ColumnElement[datetime | None]:
+def _next_at() -> ScalarSelect[datetime]:
     newer = aliased(Message)
     return select(func.min(newer.send_at)).where(_later(newer), newer.state == "planned").scalar_subquery()
 
