@@ -131,8 +131,8 @@ def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Se
     now = datetime(2026, 7, 1, 16, 0, tzinfo=UTC)
     second = add_course(session, subject, now, date(2026, 7, 20))
     assert visits_of(session, first)["6-months"].void_reason == "new-course"
-    plan = {"planned_infusions": 5, "now": now + timedelta(days=1)}
-    course_plans.change_plan(session, COORDINATOR, second, planned_start_on=date(2026, 12, 1), **plan)
+    later, put_off = now + timedelta(days=1), date(2026, 12, 1)
+    course_plans.change_plan(session, COORDINATOR, second, planned_start_on=put_off, planned_infusions=5, now=later)
     revived = visits_of(session, first)["6-months"]
     assert revived.voided_at is None
     assert [message.state for message in messages_of(session, revived)] == ["planned"] * 4

@@ -187,12 +187,13 @@ def _open_visits(subject_id: uuid.UUID, now: datetime) -> Any:
 
 
 def _coming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
-    """In the order they are to go."""
+    """In the order they are to go. One whose visit is over is not sent any more, whatever it says itself."""
     columns = (*_EVENT, Message.visit_id, Message.kind, Message.step, Message.send_at, Message.channel)
     rows = select(*columns, Message.template).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Course, Course.id == Visit.course_id)
     coming = (Message.state.in_(("planned", "claimed")), Message.send_at < now + AHEAD)
-    return rows.where(Message.subject_id == subject_id, *coming).order_by(Message.send_at, Message.step)
+    rows = rows.where(Message.subject_id == subject_id, *coming, OPEN, Visit.closes_at > now)
+    return rows.order_by(Message.send_at, Message.step)
 
 
 def _going(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:

@@ -1,0 +1,107 @@
+"""`pro-tracker plan`: what one subject will be asked and when, and what another date would change. Saves nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker import clock
+from pro_tracker.cli.connection import open_session
+from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import course_plans, courses, plan_preview, preferences
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.plan_preview import Difference, Line, PlannedMessage, PlannedVisit
+
+COMMAND = Actor("command", "plan")
+DATE = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pro-tracker plan north-0001
+  pro-tracker plan north-0001 --first-infusion 2026-12-01
+  pro-tracker plan north-0001 --time-zone America/Denver
+"""
+)
+@click.argument("subject")
+@click.option("--first-infusion", type=DATE, metavar="DATE", help="If it were planned for this day.")
+@click.option("--time-zone", metavar="ZONE", help="If the subject lived in this IANA time zone.")
+def plan(subject: str, first_infusion: datetime | None, time_zone: str | None) -> None:
+    """Print the visits of SUBJECT (a study code) and every message of the next six months, in the subject's own time.
+
+    With an option each line says whether it stays, moves, goes or comes. Nothing is saved, and no name is printed.
+    """
+    with open_session() as session:
+        found, now = _subject(session, subject), clock.now()
+        changes = list(_changes(session, found, first_infusion and first_infusion.date(), time_zone, now))
+        difference = plan_preview.try_out(
+            session, found.id, lambda: [change() for change in changes], now=now, keep=lambda _: False
+        )
+        for line in _report(found, difference, now, compares=bool(changes)):
+            click.echo(line)
+
+
+def _subject(session: Session, study_code: str) -> Subject:
+    found = session.scalar(select(Subject).where(Subject.study_code == study_code))
+    if found is None:
+        raise NotFound(f"There is no subject {study_code[:60]!r}.")
+    return found
+
+
+def _changes(
+    session: Session, subject: Subject, first_on: date | None, zone: str | None, now: datetime
+) -> Iterator[Callable[[], object]]:
+    if first_on is not None:
+        yield lambda: _begin_on(session, subject, first_on, now)
+    if zone is not None:
+        wanted = replace(preferences.of(subject), time_zone=zone)
+        yield lambda: preferences.change(session, subject, wanted, now=now, actor=COMMAND)
+
+
+def _begin_on(session: Session, subject: Subject, first_on: date, now: datetime) -> None:
+    course = courses.current_course(session, subject)
+    if course is None or course.infusions:
+        raise InvalidInput("The current course has begun, so its first infusion is not planned any more.")
+    number = course.planned_infusions
+    course_plans.change_plan(session, COMMAND, course, planned_start_on=first_on, planned_infusions=number, now=now)
+
+
+def _report(subject: Subject, difference: Difference, now: datetime, *, compares: bool) -> Iterator[str]:
+    yield f"{subject.study_code}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if subject.withdrawn_at is not None:
+        yield "Withdrawn: nothing is asked."
+    yield "\nVisits: questions, opens, due, closes"
+    yield from _table(difference.visits, _visit, compares=compares)
+    yield "\nMessages of the next six months: local time, channel, questions, template"
+    yield from _table(difference.messages, _message, compares=compares)
+
+
+def _table(lines: Iterable[Line[Any]], tell: Callable[[Any], str], *, compares: bool) -> Iterator[str]:
+    empty = True
+    for line in lines:
+        empty = False
+        if not compares:
+            yield f"  {tell(line.planned)}"
+        elif line.kind == "moves":
+            yield f"  moves  {tell(line.before)}"
+            yield f"     to  {tell(line.after)}"
+        else:
+            yield f"  {line.kind}  {tell(line.planned)}"
+    if empty:
+        yield "  none"
+
+
+def _visit(visit: PlannedVisit) -> str:
+    days = "  ".join(f"{day:%a %Y-%m-%d}" for day in (visit.opens_on, visit.due_on, visit.closes_on))
+    return f"course {visit.course}  {visit.event:<15}  {days}"
+
+
+def _message(message: PlannedMessage) -> str:
+    at = f"{message.on:%a %Y-%m-%d} {message.at:%H:%M}" if message.at else f"{'at once':<20}"
+    return f"{at} {message.zone}  {message.channel:<5}  {message.event}: {message.template}"
