@@ -19,7 +19,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.simulation import answers
 from pro_tracker.simulation.figures import read
-from pro_tracker.simulation.run import run
+from pro_tracker.simulation.run import Setting, run
 from tests.domain import made_up
 from tests.patients import add_patient
 from tests.staff import add_site
@@ -34,7 +34,7 @@ def _simulate(session: Session, seed: int) -> None:
     add_site(session, "north")
     add_site(session, "south", time_zone="America/Chicago")
     session.commit()
-    run(session, "ketamine-5day", subjects=SUBJECTS, seed=seed, until=UNTIL, progress=lambda _share, _now: None)
+    run(session, Setting("ketamine-5day", SUBJECTS, seed, UNTIL), progress=lambda _share, _now: None)
 
 
 def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, datetime]]]:

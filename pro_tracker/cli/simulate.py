@@ -1,6 +1,9 @@
-"""`pro-tracker simulate`: a synthetic cohort of any size, lived through the real services."""
+"""`pro-tracker simulate`: a synthetic cohort of any size, lived through the real services; a hard one is checked."""
 
+import sys
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -8,13 +11,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
+from pro_tracker.cli.check_ledger import report
 from pro_tracker.cli.connection import connect
-from pro_tracker.simulation.run import run
+from pro_tracker.simulation.run import Hardship, Setting, run
 
 EPILOG = """\b
 Examples:
   pro-tracker simulate --subjects 200 --seed 1
   pro-tracker simulate --subjects 1000 --seed 7 --until 2026-11-01
+  pro-tracker simulate --subjects 1000 --troubles outside.jsonl --kills 100
 """
 
 
@@ -25,15 +30,37 @@ Examples:
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds and ends give equal data.")
 @click.option("--protocol", default="ketamine-5day", show_default=True, help="The protocol they follow.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The simulation's last day (UTC); by default today.")
-def simulate(subjects: int, seed: int, protocol: str, until: datetime | None) -> None:
+@click.option(
+    "--troubles",
+    "record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Let much go wrong, write what happened outside into this new file, and check the ledger against it.",
+)
+@click.option(
+    "--kills",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    help="With troubles: workers killed while sending.",
+)
+def simulate(subjects: int, seed: int, protocol: str, until: datetime | None, record: Path | None, kills: int) -> None:
     """Make up people and let them live nine months: enrolled, treated, asked, reminded, answering or not.
 
     Nothing is sent to anybody. Use an empty database: made-up people do not belong beside real ones.
+
+    With --troubles addresses die, people text STOP, move to other zones, pause and withdraw, dates are corrected, and
+    the processes that send are killed. `pro-tracker check-ledger` then looks for any message that was lost, came twice
+    or came when it must not; exit status 1 when it finds one. What a killed worker had in hand differs from run to run.
     """
-    connect(load_settings(*DATABASE))
+    settings = load_settings(*DATABASE)
+    connect(settings)
     now = clock.now() if until is None else until.replace(tzinfo=UTC)
+    if record is not None and record.exists():
+        raise click.BadParameter(f"{record} is there already. Name a new file.", param_hint="--troubles")
+    hardship = None if record is None else Hardship(kills, record, partial(connect, settings))
+    setting = Setting(protocol, subjects, seed, now, hardship)
     columns = (
-        TextColumn("Nine months of {task.fields[people]} people"),
+        TextColumn("The months of {task.fields[people]} people"),
         BarColumn(),
         TextColumn("{task.fields[day]}"),
         TimeElapsedColumn(),
@@ -44,5 +71,7 @@ def simulate(subjects: int, seed: int, protocol: str, until: datetime | None) ->
         def show(share: float, moment: datetime) -> None:
             bar.update(task, completed=share, day=f"{moment:%d %b %Y}")
 
-        counts = run(session, protocol, subjects=subjects, seed=seed, until=now, progress=show)
+        counts = run(session, setting, show)
     click.echo(", ".join(f"{count} {what}" for what, count in counts.items()) + ".")
+    if record is not None:
+        sys.exit(report(record, settings))

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from pro_tracker.ledger_check import ledger as books, outside
 from pro_tracker.ledger_check.handovers import BY_ITSELF, HandOver, handovers, twice, two_on_a_day
-from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
+from pro_tracker.ledger_check.ledger import Ledger, Message
 from pro_tracker.ledger_check.omissions import lost
 from pro_tracker.ledger_check.schedule import Schedule, schedule
-from pro_tracker.ledger_check.windows import misplaced, unplanned
+from pro_tracker.ledger_check.windows import ended_without_cause, misplaced, unplanned
 from pro_tracker.ledger_check.world import World, world
 
 HANDED_OVER = ("sent", "uncertain")  # what the ledger may say of a message that a provider took
@@ -37,7 +37,7 @@ def judge(connection: Connection, record: Path, folders: Sequence[Path]) -> list
         *_of_both_books(told, ledger),
         Verdict("a visit on the wrong days", *misplaced(told, ledger, plan_of)),
         Verdict("a visit not planned", *unplanned(told, ledger, plan_of)),
-        _ended_without_cause(told, ledger),
+        Verdict("a visit ended without cause", *ended_without_cause(told, ledger, plan_of)),
     ]
 
 
@@ -79,17 +79,3 @@ def _of_both_books(told: World, ledger: Ledger) -> Iterator[Verdict]:
 def _is_known(told: World, key: str, message: Message | None) -> bool:
     """Whether the ledger says that the message was handed over, or may have been; or failed, where it bounced."""
     return message is not None and (message.state in HANDED_OVER or (message.state == "failed" and key in told.bounced))
-
-
-def _ended_without_cause(told: World, ledger: Ledger) -> Verdict:
-    voided = [visit for visit in ledger.visits.values() if visit.voided_at is not None]
-    wrong = [f"visit {visit.id}: {visit.void_reason}" for visit in voided if not _has_cause(told, visit)]
-    return Verdict("a visit ended without cause", len(voided), wrong)
-
-
-def _has_cause(told: World, visit: Visit) -> bool:
-    """Whether the person withdrew, or has a later course."""
-    if visit.void_reason == "withdrawn":
-        return told.persons[visit.subject].newest.withdrawn
-    numbers = [history.newest.number for history in told.courses_of[visit.subject]]
-    return visit.void_reason == "new-course" and max(numbers) > told.courses[visit.course].newest.number

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime, time
 
-from pro_tracker.ledger_check.ledger import Ledger
+from pro_tracker.ledger_check.ledger import Ledger, Visit
 from pro_tracker.ledger_check.rules import DAY, local, moment, window
 from pro_tracker.ledger_check.schedule import Event, Schedule
 from pro_tracker.ledger_check.world import Treatment, World
@@ -16,7 +16,8 @@ def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
     """
     judged, wrong = 0, []
     for visit in ledger.visits.values():
-        settled_at = min(each for each in (visit.told_at, visit.started_at, visit.voided_at, told.ends_at) if each)
+        over_at = _withdrawn_at(told, visit.subject)
+        settled_at = min(each for each in (visit.told_at, visit.started_at, over_at) if each is not None)
         plan, person = plan_of(visit.course), told.persons[visit.subject].at(settled_at)
         event = plan.events[visit.event]
         anchor_on = _anchor_on(told, plan, event, visit.course, settled_at)
@@ -45,6 +46,26 @@ def unplanned(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
                 wanted += 1
                 missing += [] if (course, event.code) in there else [f"course {course}, {event.code}"]
     return wanted, missing
+
+
+def ended_without_cause(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+    """How many visits ended before their time, and those for which nothing says why."""
+    ended = [visit for visit in ledger.visits.values() if visit.voided_at is not None]
+    wrong = [visit for visit in ended if not _has_cause(told, plan_of(visit.course), visit)]
+    return len(ended), [f"visit {visit.id}: {visit.void_reason}" for visit in wrong]
+
+
+def _has_cause(told: World, plan: Schedule, visit: Visit) -> bool:
+    """The person withdrew, a later course began, or the date was lost and did not come back in time."""
+    if visit.void_reason == "withdrawn":
+        return told.persons[visit.subject].newest.withdrawn
+    if visit.void_reason == "no-date" and visit.voided_at is not None:
+        last = max(visit.voided_at, min(visit.closes_at, _withdrawn_at(told, visit.subject)))
+        anchors = (_anchor_on(told, plan, plan.events[visit.event], visit.course, at) for at in (visit.voided_at, last))
+        return all(each is None for each in anchors)
+    return (
+        visit.void_reason == "new-course" and _newer(told, told.courses[visit.course].newest, told.ends_at) is not None
+    )
 
 
 def _is_wanted(told: World, plan: Schedule, event: Event, course: str, as_of: datetime) -> bool:

@@ -78,6 +78,34 @@ class InstrumentFigures(FileModel):
     change_sd: float
 
 
+class TroubleFigures(FileModel):
+    """What a hard simulation adds; the data file says what each is a share of."""
+
+    days: int
+    enrolment_days: int
+    days_of_life: Days
+    withdraw: float
+    second_course: float
+    infusion_late: float
+    days_late: Days
+    move: float
+    zones: list[str]
+    dead_address: float
+    stop: float
+    start_again: float
+    wrong_number: float
+    corrected: float
+    days_to_mend: Days
+    pause: float
+    pause_days: Days
+    open_pause: float
+    wishes: float
+    plan_moved: float
+    correction: float
+    never_given: float
+    snooze: float
+
+
 class Figures(FileModel):
     """The whole file."""
 
@@ -90,6 +118,7 @@ class Figures(FileModel):
     answering: Answering
     shared_improvement: float = Field(ge=0, le=1)
     instruments: dict[str, InstrumentFigures]
+    troubles: TroubleFigures | None = None
 
 
 def read(protocol: str) -> Figures:

@@ -22,6 +22,16 @@ class CourseScript:
     start_on: date
     infusions: tuple[InfusionFacts, ...]
     end_reason: str | None
+    days_late: tuple[int, ...] = ()  # after which each infusion is written down; none: on its day
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that goes wrong or changes so long after enrolment; troubles.py lists what."""
+
+    after: timedelta
+    what: str
+    value: str | int | None = None
 
 
 @dataclass
@@ -34,6 +44,8 @@ class Life:
     traits: Traits
     courses: tuple[CourseScript, ...]
     withdraws_after: timedelta | None
+    troubles: tuple[Trouble, ...] = ()
+    dead: set[str] = field(default_factory=set)  # addresses that bounce
     messages: dict[int, int] = field(default_factory=dict)  # visit id -> messages received
     intents: dict[int, int | None] = field(default_factory=dict)  # visit id -> the message that they will follow
 

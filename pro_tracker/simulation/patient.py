@@ -22,9 +22,10 @@ from pro_tracker.simulation.answers import answer
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import Figures
 from pro_tracker.simulation.life import Life, intends, time_to_answer
-from pro_tracker.simulation.postbox import Postbox
+from pro_tracker.simulation.postbox import Letter
+from pro_tracker.simulation.telling import Tell
+from pro_tracker.simulation.treatment import STAFF
 
-STAFF = Actor("command", "simulate")
 LINK = re.compile(r"/v/([\w-]+)")
 
 
@@ -35,9 +36,9 @@ class Patients:
     session: Session
     figures: Figures
     calendar: Calendar
-    postbox: Postbox
-    deliver: Callable[[int], object]  # the outbox's delivery of one claimed message
+    bounce: Callable[[Letter], None]
     counts: Counter[str]
+    tell: Tell
     lives: dict[uuid.UUID, Life] = field(default_factory=dict)
     called: set[int] = field(default_factory=set)  # calls somebody has put on the calendar
 
@@ -45,19 +46,16 @@ class Patients:
         """From now on this life is the subject's."""
         self.lives[subject_id] = life
 
-    def receive(self, message_id: int, *, now: datetime) -> None:
-        """Deliver one message; when it arrives and the person means to answer, they will."""
-        self.deliver(message_id)
-        text = self.postbox.take()
-        if text is None:
-            return
+    def read(self, letter: Letter, *, now: datetime) -> None:
+        """A message arrives; when its reader means to answer, they will."""
         self.counts["messages"] += 1
-        message = self.session.get_one(Message, message_id)
-        life, visit = self.lives.get(message.subject_id), self.session.get_one(Visit, message.visit_id)
-        if life is None:
-            return  # somebody enrolled before the simulation began
+        message = self.session.scalars(select(Message).where(Message.key == uuid.UUID(letter.key))).one()
+        life, visit = self.lives[message.subject_id], self.session.get_one(Visit, message.visit_id)
+        if letter.to in life.dead:
+            self.bounce(letter)
+            return
         received = life.messages[visit.id] = life.messages.get(visit.id, 0) + 1
-        link = LINK.search(text)
+        link = LINK.search(letter.text)
         if link is not None and intends(life, visit.id, visit.event_code, self.figures) == received:
             self.calendar.add(now + time_to_answer(life, self.figures), partial(self._answer_by_link, life, link[1]))
 
@@ -110,6 +108,7 @@ class Patients:
             responses.save_answers(self.session, sheet, instrument.code, given, now=now)
         filled = visit_sheets.by_visit(self.session, visit_id)
         responses.complete(self.session, filled, actor=actor, now=now, mode=mode)
+        self.tell("answered", subject=sheet.subject_id, visit=visit_id)
         self.counts["answered"] += 1
 
 

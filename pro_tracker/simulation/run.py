@@ -1,59 +1,126 @@
 """Sets a simulation up and lets it run to its end. An edge: it drives the clock and commits."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from pathlib import Path
+from random import Random
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.ledger_check.outside import OutsideRecord
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import cohort as cohort_figures, outbox
+from pro_tracker.services import cohort as cohort_figures
 from pro_tracker.simulation import figures
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.cohort import Cohort
 from pro_tracker.simulation.life import Life, draw_life
+from pro_tracker.simulation.mishaps import Mishaps
 from pro_tracker.simulation.patient import Patients
-from pro_tracker.simulation.postbox import Postbox
+from pro_tracker.simulation.sending import InThisProcess, InWorkers, Sender
+from pro_tracker.simulation.telling import Tell, nobody
+from pro_tracker.simulation.treatment import Treatment
+from pro_tracker.simulation.troubles import disturb, troubled
 
-BASE_URL = "https://simulation.invalid"
+STILL_IN_TREATMENT = 21  # days before the end at which the last people come, so that every stage of a course is there
 Progress = Callable[[float, datetime], None]
 
 
-def run(
-    session: Session, protocol: str, *, subjects: int, seed: int, until: datetime, progress: Progress
-) -> Counter[str]:
-    """Live `subjects` people's months up to `until`; returns what was counted.
+@dataclass(frozen=True)
+class Hardship:
+    """A hard simulation: how many workers are killed, where the outside record goes, how a worker opens the database.
 
-    `progress` gets the share done (0..1) and the simulated moment. Raises InvalidInput when somebody is enrolled.
+    `connect` is called in the worker's process, so it must be a function that can be pickled.
     """
-    expected = figures.read(protocol)
-    sites = _sites(session)
+
+    kills: int
+    record: Path
+    connect: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Who is simulated up to when: so many people following a protocol, drawn from a seed."""
+
+    protocol: str
+    subjects: int
+    seed: int
+    until: datetime
+    hardship: Hardship | None = None
+
+
+def run(session: Session, setting: Setting, progress: Progress) -> Counter[str]:
+    """Live these people's months; returns what was counted.
+
+    `progress` gets the share done (0..1) and the simulated moment. Raises InvalidInput when somebody is enrolled, and
+    when hardship is asked for and the protocol's figures have none.
+    """
+    expected, sites, until = _expected(setting), _sites(session), setting.until
     starts_at = until - timedelta(days=expected.days)
-    lives = [_life(number, subjects, sites, expected, starts_at, seed) for number in range(1, subjects + 1)]
-    calendar = Calendar(starts_at)
+    lives = [_life(number, setting, sites, expected) for number in range(1, setting.subjects + 1)]
+    calendar, counts = Calendar(starts_at), Counter[str]()
     previous = clock.drive(lambda: calendar.now)
     try:
-        cohort = _cohort(session, expected, calendar, until)
-        cohort.live(lives, lambda now: progress((now - starts_at) / (until - starts_at), now))
+        with _sending(session, calendar, setting, counts) as (sender, tell):
+            cohort = _cohort(session, expected, calendar, sender, counts, tell)
+            cohort.live(lives, until, lambda now: progress((now - starts_at) / (until - starts_at), now))
+            calendar.move_to(until)
+            tell("ended")
     finally:
         clock.drive(previous)
     cohort_figures.rebuild(session, now=until)
     session.commit()
     progress(1.0, until)
-    return cohort.counts
+    return counts
 
 
-def _cohort(session: Session, expected: figures.Figures, calendar: Calendar, until: datetime) -> Cohort:
-    postbox, counts = Postbox(), Counter[str]()
-    providers = {"email": postbox, "sms": postbox}
-    deliver = partial(outbox.deliver, session, providers=providers, base_url=BASE_URL, clock=lambda: calendar.now)
-    patients = Patients(session, expected, calendar, postbox, deliver, counts)
-    return Cohort(session, expected, calendar, patients, until, counts)
+def _expected(setting: Setting) -> figures.Figures:
+    """The protocol's figures, with troubles only where hardship is asked for."""
+    known = figures.read(setting.protocol)
+    if setting.hardship is None:
+        return known.model_copy(update={"troubles": None})
+    if known.troubles is None:
+        raise InvalidInput(f"The figures of {setting.protocol} list no troubles.")
+    return troubled(known, known.troubles)
+
+
+@contextmanager
+def _sending(
+    session: Session, calendar: Calendar, setting: Setting, counts: Counter[str]
+) -> Iterator[tuple[Sender, Tell]]:
+    """Who hands over, and how the outside record is told."""
+    hardship = setting.hardship
+    if hardship is None:
+        yield InThisProcess(session), nobody
+        return
+    random, record, months = (
+        Random(f"{setting.seed}:kills"),
+        OutsideRecord(hardship.record),
+        setting.until - calendar.now,
+    )
+    kill_at = sorted((calendar.now + random.random() * months for _ in range(hardship.kills)), reverse=True)
+    workers = InWorkers(session, hardship.connect, record, kill_at, random)
+    try:
+        yield workers, lambda what, **facts: record.add(what, calendar.now, **facts)
+    finally:
+        workers.close()
+        record.close()
+        counts["workers killed"] += workers.kills
+
+
+def _cohort(
+    session: Session, expected: figures.Figures, calendar: Calendar, sender: Sender, counts: Counter[str], tell: Tell
+) -> Cohort:
+    treatment = Treatment(session, calendar, expected.protocol, counts, tell)
+    mishaps = Mishaps(session, calendar, treatment, counts, tell)
+    patients = Patients(session, expected, calendar, mishaps.bounce, counts, tell)
+    return Cohort(session, calendar, sender, patients, treatment, mishaps, counts, tell)
 
 
 def _sites(session: Session) -> list[str]:
@@ -66,9 +133,10 @@ def _sites(session: Session) -> list[str]:
     return sites
 
 
-def _life(
-    number: int, subjects: int, sites: list[str], expected: figures.Figures, starts_at: datetime, seed: int
-) -> Life:
-    """People come at an even pace until three weeks before the end, so that every stage of a course is there."""
-    days = (number - 1) * (expected.days - 21) // subjects
-    return draw_life(number, sites[number % len(sites)], (starts_at + timedelta(days=days)).date(), expected, seed)
+def _life(number: int, setting: Setting, sites: list[str], expected: figures.Figures) -> Life:
+    """People come at an even pace: until three weeks before the end, in a hard simulation within its first weeks."""
+    troubles, starts_at = expected.troubles, setting.until - timedelta(days=expected.days)
+    pace = troubles.enrolment_days if troubles else expected.days - STILL_IN_TREATMENT
+    on = (starts_at + timedelta(days=(number - 1) * pace // setting.subjects)).date()
+    life = draw_life(number, sites[number % len(sites)], on, expected, setting.seed)
+    return disturb(life, troubles, setting.seed) if troubles else life
