@@ -88,13 +88,13 @@ def _file_faults(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iter
 
 def _length_faults(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[Fault]:
     closes = _longest_date(file.language)
+    senders = [{"clinic": each.name, "phone": each.phone, "url": link, "closes": closes} for each in clinics]
     short = {f"templates.{code}.sms": entry.sms for code, entry in file.templates.items() if entry.sms}
     short |= {f"replies.{code}": text for code, text in file.replies.items()}
-    for clinic in clinics:
-        places = {"clinic": clinic.name, "phone": clinic.phone, "url": link, "closes": closes}
-        for key, text in short.items():
-            if (count := segments(text.format_map(places))) > MAX_SEGMENTS:
-                yield key, f"takes {count} segments when {clinic.name} sends it, and {MAX_SEGMENTS} are the most"
+    for key, text in short.items():
+        count, clinic = max(((segments(text.format_map(each)), each["clinic"]) for each in senders), default=(0, ""))
+        if count > MAX_SEGMENTS:
+            yield key, f"takes {count} segments when {clinic} sends it, and {MAX_SEGMENTS} are the most"
 
 
 def _longest_date(language: str) -> str:

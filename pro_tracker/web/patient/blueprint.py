@@ -1,6 +1,6 @@
 """The blueprint of the patient's pages, and what all their templates may use."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,4 +27,10 @@ def _clinic() -> dict[str, str]:
 @blueprint.app_template_filter("local_date")
 def local_date(moment: datetime, time_zone: str) -> str:
     """A moment as a date where the subject is: "2 March 2026"."""
-    return str(format_date(moment.astimezone(ZoneInfo(time_zone)).date(), "long"))
+    return long_date(moment.astimezone(ZoneInfo(time_zone)).date())
+
+
+@blueprint.app_template_filter("long_date")
+def long_date(on: date) -> str:
+    """A date in words: "2 March 2026"."""
+    return str(format_date(on, "long"))

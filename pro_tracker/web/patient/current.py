@@ -46,6 +46,15 @@ def _read() -> VisitSheet:
     return found
 
 
+def confirmed_sheet(now: datetime) -> VisitSheet:
+    """The visit of somebody who gave the birth date, open or not. Raises UnusableLink, IdentityNotConfirmed."""
+    found = sheet()
+    if found.revoked_at is not None:
+        raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
+    _require_confirmation(now)
+    return found
+
+
 def open_sheet(now: datetime) -> VisitSheet:
     """The visit to be answered now by somebody who gave the birth date. What the request writes is one statement.
 
@@ -54,6 +63,10 @@ def open_sheet(now: datetime) -> VisitSheet:
     commit_each_statement()
     found = _read()
     found.require_open(now)
+    _require_confirmation(now)
+    return found
+
+
+def _require_confirmation(now: datetime) -> None:
     if not is_confirmed(now):
         raise IdentityNotConfirmed("Give the birth date first.")
-    return found

@@ -1,11 +1,11 @@
 """The way in: link, birth date, fresh link."""
 
-from flask import redirect, render_template, url_for
+from flask import redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.services import links
+from pro_tracker.services import links, snoozes
 from pro_tracker.services.links import BirthDateCheck
 from pro_tracker.services.visit_sheets import VisitSheet
 from pro_tracker.web import access
@@ -54,7 +54,7 @@ def confirm() -> Page:
         form.birth_date.errors = [_("This is not the date of birth we have. Check the day, the month and the year.")]
         return _start_page(sheet, form), 422
     current.remember_confirmation(now)
-    return redirect(next_page(sheet), 303)
+    return redirect(url_for("patient.later") if "later" in request.form else next_page(sheet), 303)
 
 
 @blueprint.post("/visit/fresh-link")
@@ -75,7 +75,9 @@ def fresh_link_asked() -> Page:
 
 
 def _start_page(sheet: VisitSheet, form: BirthDateForm) -> str:
-    return render_template("patient/start.html", form=form, sheet=sheet, questionnaire=sheet.questionnaire)
+    later = bool(snoozes.choices(db_session(), sheet, now=clock.now()))
+    questionnaire = sheet.questionnaire
+    return render_template("patient/start.html", form=form, sheet=sheet, questionnaire=questionnaire, later=later)
 
 
 def _locked() -> tuple[str, int]:

@@ -1,10 +1,22 @@
-"""The one form of the patient's path with more than one control: the birth date."""
+"""The forms of the patient's path with more than one control: the birth date, "not today", and preferences."""
 
-from flask_babel import lazy_gettext as _
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import time
+from typing import Any
+
+import wtforms
+from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms.validators import InputRequired
 
+from pro_tracker.services.preferences import Preferences
+from pro_tracker.services.snoozes import Choice
 from pro_tracker.web.fields import DateInputField
+
+library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
+CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
+LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who reads no other finds it
 
 
 class BirthDateForm(FlaskForm):  # type: ignore[misc]
@@ -13,3 +25,54 @@ class BirthDateForm(FlaskForm):  # type: ignore[misc]
     birth_date = DateInputField(
         _("What is your date of birth?"), [InputRequired(_("Enter your date of birth."))], autocomplete="bday"
     )
+
+
+class LaterForm(FlaskForm):  # type: ignore[misc]
+    """Asks when to come back."""
+
+    days = library.RadioField(_("When shall we ask you again?"), invalid_choice_message=_("Choose a day."))
+
+    def offer(self, choices: Iterable[Choice]) -> None:
+        self.days.choices = [library.SelectChoice(str(each.days), _day(each)) for each in choices]
+
+
+class PreferencesForm(FlaskForm):  # type: ignore[misc]
+    """Asks on which channel, at what hour and in which language to write. Fields are named as those of Preferences."""
+
+    preferred_channel = library.RadioField(_("How shall we write to you?"), invalid_choice_message=_("Choose one."))
+    message_time = library.RadioField(_("At what time of day?"), invalid_choice_message=_("Choose a time of day."))
+    language = library.RadioField(_("In which language?"), invalid_choice_message=_("Choose a language."))
+
+    def offer(self, now: Preferences, *, channels: Sequence[str], hours: Iterable[time], usual: time) -> None:
+        """Set the choices. With one channel there is nothing to choose; an hour that staff set is offered too."""
+        if len(channels) < 2:
+            del self.preferred_channel
+        else:
+            self.preferred_channel.choices = _choices((channel, CHANNELS[channel]) for channel in channels)
+        own = {now.message_time} if now.message_time else set()
+        named = [("", gettext("No matter; mostly at %(time)s", time=_clock(usual)))]
+        named += [(each.isoformat("minutes"), _clock(each)) for each in sorted({*hours, *own})]
+        self.message_time.choices = _choices(named)
+        self.language.choices = _choices(LANGUAGES.items())
+
+    def chosen(self, now: Preferences) -> Preferences:
+        """What holds `now` with what was chosen in its place."""
+        at = self.message_time.data
+        channel = self.preferred_channel.data if self.preferred_channel else now.preferred_channel
+        hour = time.fromisoformat(at) if at else None
+        return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
+
+
+def _choices(labels: Iterable[tuple[str, Any]]) -> list[Any]:
+    return [library.SelectChoice(code, label) for code, label in labels]
+
+
+def _day(choice: Choice) -> str:
+    date = format_date(choice.until_on, "full")
+    if choice.days == 1:
+        return str(gettext("Tomorrow, %(date)s", date=date))
+    return str(gettext("In %(num)d days, %(date)s", num=choice.days, date=date))
+
+
+def _clock(at: time) -> str:
+    return str(format_time(at, "short", rebase=False))

@@ -1,0 +1,60 @@
+"""Not today: the patient chooses when we come back. Behind the birth date, where no program that follows links gets."""
+
+from flask import redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.services import snoozes
+from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.web import access
+from pro_tracker.web.patient import current
+from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.patient.forms import LaterForm
+from pro_tracker.web.session import commit, db_session
+
+Page = str | tuple[str, int] | Response
+
+
+@blueprint.get("/visit/later")
+@access.patient
+def later() -> Page:
+    now = clock.now()
+    sheet = _open_sheet()
+    form = LaterForm()
+    form.offer(snoozes.choices(db_session(), sheet, now=now))
+    return _page(sheet, form) if form.days.choices else redirect(url_for("patient.start"))
+
+
+@blueprint.post("/visit/later")
+@access.patient
+def choose_day() -> Page:
+    now = clock.now()
+    sheet = _open_sheet()
+    form = LaterForm()
+    form.offer(snoozes.choices(db_session(), sheet, now=now))
+    if not form.validate():
+        return _page(sheet, form), 422
+    snoozes.snooze(db_session(), sheet, int(form.days.data), now=now)
+    commit()
+    return redirect(url_for("patient.until_later"), 303)
+
+
+@blueprint.get("/visit/until-later")
+@access.patient
+def until_later() -> Page:
+    sheet = current.confirmed_sheet(clock.now())
+    until_on = snoozes.coming_back_on(db_session(), sheet)
+    if until_on is None:
+        return redirect(url_for("patient.start"))
+    return render_template("patient/until_later.html", sheet=sheet, until_on=until_on)
+
+
+def _open_sheet() -> VisitSheet:
+    now = clock.now()
+    sheet = current.confirmed_sheet(now)
+    sheet.require_open(now)
+    return sheet
+
+
+def _page(sheet: VisitSheet, form: LaterForm) -> str:
+    return render_template("patient/later.html", form=form, sheet=sheet)

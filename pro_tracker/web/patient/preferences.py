@@ -1,0 +1,76 @@
+"""How and when to write: the patient's own channel, hour and language."""
+
+from datetime import time
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.visit_windows import is_open
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import preferences, protocols, recipients, snoozes
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.web import access
+from pro_tracker.web.patient import current
+from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.patient.forms import PreferencesForm
+from pro_tracker.web.session import commit, db_session
+
+Page = str | tuple[str, int] | Response
+EVERY_HOURS = 2
+
+
+@blueprint.get("/visit/preferences")
+@access.patient
+def wishes() -> Page:
+    sheet = current.confirmed_sheet(clock.now())
+    return _page(sheet, _form(sheet, _subject(sheet)))
+
+
+@blueprint.post("/visit/preferences")
+@access.patient
+def save_wishes() -> Page:
+    now = clock.now()
+    sheet = current.confirmed_sheet(now)
+    subject = _subject(sheet)
+    form = _form(sheet, subject)
+    if not form.validate():
+        return _page(sheet, form), 422
+    wanted = form.chosen(preferences.of(subject))
+    preferences.change(db_session(), subject, wanted, now=now, actor=Actor("patient", str(sheet.link_id)))
+    commit()
+    return redirect(url_for("patient.wishes", saved=""), 303)
+
+
+def hours(protocol: Protocol) -> list[time]:
+    """Full hours at which messages may leave, not all of them: a short list is read, a long one is not."""
+    return [
+        time(hour) for hour in range(0, 24, EVERY_HOURS) if protocol.quiet_until <= time(hour) < protocol.quiet_from
+    ]
+
+
+def _subject(sheet: VisitSheet) -> Subject:
+    return db_session().get_one(Subject, sheet.subject_id)
+
+
+def _form(sheet: VisitSheet, subject: Subject) -> PreferencesForm:
+    protocol = protocols.protocol(sheet.protocol_code, sheet.protocol_version)
+    now = preferences.of(subject)
+    form = PreferencesForm(
+        preferred_channel=now.preferred_channel,
+        message_time=now.message_time.isoformat("minutes") if now.message_time else "",
+        language=now.language,
+    )
+    channels = sorted(recipients.recipient(db_session(), subject).usable)
+    form.offer(now, channels=channels, hours=hours(protocol), usual=protocol.reminder_time)
+    return form
+
+
+def _page(sheet: VisitSheet, form: PreferencesForm) -> str:
+    now = clock.now()
+    later = is_open(sheet, now) and bool(snoozes.choices(db_session(), sheet, now=now))
+    return render_template(
+        "patient/preferences.html", form=form, sheet=sheet, later=later, saved="saved" in request.args
+    )

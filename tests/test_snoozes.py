@@ -1,0 +1,212 @@
+"""The patient's "not today": when it is offered, that it holds, and that no program can say it."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.interruption import Pause, Snooze
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Contact
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import snoozes, visit_sheets, visits
+from tests.conftest import Clock
+from tests.outgoing import Post
+from tests.patients import BIRTH_DATE, HIDDEN, Patient, add_patient, begin, heading, open_link, post as send_form
+
+BIRTH_PARTS = {"day": BIRTH_DATE.day, "month": BIRTH_DATE.month, "year": BIRTH_DATE.year}
+LATER = {**{f"birth_date-{part}": str(value) for part, value in BIRTH_PARTS.items()}, "later": "yes"}
+OFFER = 'name="later"'
+TOMORROW, IN_THREE_DAYS = date(2026, 3, 3), date(2026, 3, 5)
+
+
+@pytest.fixture
+def patient(session: Session, clock: Clock) -> Patient:
+    """Visit open on Monday 2 March, at ten in the morning in New York, until 11 March."""
+    patient = add_patient(session, clock.now)
+    visits.replan(session, patient.visit.subject_id, now=clock.now)
+    session.commit()
+    return patient
+
+
+def not_today(client: FlaskClient, patient: Patient) -> TestResponse:
+    """Press the button on the start page, with the birth date: the page that asks for the day."""
+    return send_form(client, open_link(client, patient), LATER)
+
+
+def choose(client: FlaskClient, patient: Patient, days: int) -> TestResponse:
+    return send_form(client, not_today(client, patient), {"days": str(days)})
+
+
+def kept(session: Session) -> list[tuple[int, date]]:
+    session.rollback()
+    return [(row.days, row.until_on) for row in session.scalars(select(Snooze).order_by(Snooze.id))]
+
+
+def waiting(session: Session) -> list[tuple[str, str, date]]:
+    """What is planned, by time: kind, template, local date."""
+    session.rollback()
+    rows = session.scalars(select(Message).where(Message.state == "planned").order_by(Message.send_at))
+    return [(row.kind, row.template, row.local_on) for row in rows]
+
+
+def test_the_patient_chooses_a_day_and_is_told_when_we_come_back(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    page = not_today(client, patient)
+    assert "When shall we ask you again?" in heading(page)
+    assert "Tomorrow, Tuesday, March 3, 2026" in page.text
+    assert "In 3 days, Thursday, March 5, 2026" in page.text
+    done = send_form(client, page, {"days": "3"})
+    assert (done.request.path, heading(done)) == ("/visit/until-later", "We will come back")
+    assert "on March 5, 2026, and not before" in done.text
+    assert "you can answer until March 11, 2026" in done.text
+    assert kept(session) == [(3, IN_THREE_DAYS)]
+
+
+def test_nothing_comes_before_that_day_and_then_what_was_asked_for(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock, post: Post
+) -> None:
+    assert post.sweep() == ["sent"]
+    clock.advance(days=1)
+    choose(client, patient, 3)  # the first reminder would come before that, the second later
+    planned = waiting(session)
+    assert planned[0] == ("snooze", "snooze", date(2026, 3, 6))
+    assert [on for _kind, _template, on in planned] == sorted({on for _kind, _template, on in planned})
+    clock.set(datetime(2026, 3, 6, 13, 59, tzinfo=UTC))
+    assert post.sweep() == []
+    clock.advance(minutes=1)  # nine o'clock in New York
+    assert post.sweep() == ["sent"]
+    assert "You asked us to come back today." in post.server.accepted[-1].text
+
+
+def test_it_is_on_record_who_put_what_off(client: FlaskClient, session: Session, patient: Patient) -> None:
+    choose(client, patient, 1)
+    event = session.scalars(select(AuditEvent).where(AuditEvent.action == "visit.snooze")).one()
+    assert (event.actor_kind, event.actor_id) == ("patient", str(patient.link_id))
+    assert event.detail == f'{{"days":1,"visit":{patient.visit.id}}}'
+
+
+def test_the_link_keeps_working_and_answering_is_still_possible(client: FlaskClient, patient: Patient) -> None:
+    choose(client, patient, 3)
+    assert open_link(client, patient).request.path == "/visit/item/1"
+
+
+def test_a_program_that_opens_the_link_and_sends_its_forms_puts_nothing_off(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    page = open_link(client, patient)
+    hidden = dict(HIDDEN.findall(page.text))
+    assert client.post("/visit", data={**hidden, "later": "yes"}).status_code == 422
+    for path in ("/visit/later", "/visit/until-later"):
+        assert client.get(path).location == "/visit"
+    assert client.post("/visit/later", data={**hidden, "days": "1"}).location == "/visit"
+    begin(client, patient)
+    assert client.get("/visit/later?days=1").status_code == 200
+    assert client.post("/visit/later", data={"days": "1"}).status_code == 400, "without the token of our own form"
+    assert kept(session) == []
+
+
+def test_a_wrong_birth_date_puts_nothing_off(client: FlaskClient, session: Session, patient: Patient) -> None:
+    page = send_form(client, open_link(client, patient), {**LATER, "birth_date-day": "1"})
+    assert page.status_code == 422
+    assert OFFER in page.text
+    assert session.get_one(Visit, patient.visit.id).failed_checks == 1
+
+
+def test_a_choice_has_to_be_made(client: FlaskClient, session: Session, patient: Patient) -> None:
+    page = send_form(client, not_today(client, patient), {})
+    assert page.status_code == 422
+    assert "Choose a day." in page.text
+    assert send_form(client, page, {"days": "2"}).status_code == 422, "not among the days of the protocol"
+    assert kept(session) == []
+
+
+def test_a_double_tap_is_one_snooze(client: FlaskClient, session: Session, patient: Patient) -> None:
+    page = not_today(client, patient)
+    for _ in range(2):
+        assert send_form(client, page, {"days": "1"}).request.path == "/visit/until-later"
+    assert kept(session) == [(1, TOMORROW)]
+    assert [kind for kind, _template, _on in waiting(session)].count("snooze") == 1
+
+
+def test_another_day_takes_the_place_of_the_one_before(client: FlaskClient, session: Session, patient: Patient) -> None:
+    choose(client, patient, 1)
+    page = send_form(client, client.get("/visit/later"), {"days": "3"})
+    assert "on March 5, 2026, and not before" in page.text
+    assert [on for kind, _template, on in waiting(session) if kind == "snooze"] == [IN_THREE_DAYS]
+
+
+def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    for _ in range(3):
+        clock.advance(days=1)
+        choose(client, patient, 1)
+    clock.advance(days=1)
+    assert OFFER not in open_link(client, patient).text
+    assert not_today(client, patient).request.path == "/visit/item/1"
+    sheet = visit_sheets.by_link(session, patient.link_id)
+    with pytest.raises(InvalidInput, match="Choose another one"):
+        snoozes.snooze(session, sheet, 1, now=clock.now)
+    assert len(kept(session)) == 3
+
+
+@pytest.mark.parametrize(
+    ("days_left", "offered"),
+    [(9, ["1", "3"]), (3, ["1", "3"]), (2, ["1"]), (1, ["1"]), (0, [])],
+)
+def test_no_day_is_offered_on_which_nothing_would_come(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock, days_left: int, offered: list[str]
+) -> None:
+    patient.visit.closes_at = clock.now + timedelta(days=days_left, minutes=1)
+    patient.visit.due_at = min(patient.visit.due_at, patient.visit.closes_at)
+    page = open_link(client, patient)
+    assert (OFFER in page.text) == bool(offered)
+    page = send_form(client, page, LATER)
+    assert page.request.path == ("/visit/later" if offered else "/visit/item/1")
+    assert [days for days in ("1", "2", "3") if f'value="{days}"' in page.text and offered] == offered
+
+
+@pytest.mark.parametrize("why", ["no contact", "a pause"])
+def test_nothing_is_promised_that_would_not_come(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock, why: str
+) -> None:
+    if why == "no contact":
+        for contact in session.scalars(select(Contact)):
+            contact.state = "stopped"
+    else:
+        today = clock.now.date()
+        pause = Pause(
+            subject_id=patient.visit.subject_id, from_on=today, until_on=None, reason="x", recorded_at=clock.now
+        )
+        session.add(pause)
+    assert OFFER not in open_link(client, patient).text
+
+
+def test_whoever_has_begun_finds_it_under_how_we_write(client: FlaskClient, patient: Patient) -> None:
+    assert 'href="/visit/preferences"' in begin(client, patient).text
+    assert 'href="/visit/later"' in client.get("/visit/preferences").text
+
+
+def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Session, clock: Clock) -> None:
+    patient = add_patient(session, clock.now, language="es")
+    page = not_today(client, patient)
+    assert "¿Cuándo quiere que volvamos a preguntarle?" in heading(page)
+    assert "Mañana, martes, 3 de marzo de 2026" in page.text
+    assert "Volveremos a escribirle el 3 de marzo de 2026" in send_form(client, page, {"days": "1"}).text
+
+
+def test_two_devices_at_once_leave_one_snooze(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], session: Session, patient: Patient
+) -> None:
+    pages = [(device, not_today(device, patient)) for device in (client, another_client())]
+    for device, page in pages:
+        send_form(device, page, {"days": "3"})
+    assert kept(session) == [(3, IN_THREE_DAYS)]
