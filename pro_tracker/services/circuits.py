@@ -26,8 +26,8 @@ def closed_channels(session: Session) -> set[str]:
 
 def open_circuits(session: Session) -> dict[str, ProviderState]:
     """The open circuits by channel."""
-    rows = session.scalars(select(ProviderState).where(ProviderState.opened_at.is_not(None)))
-    return {row.channel: row for row in rows}
+    rows = select(ProviderState).where(ProviderState.opened_at.is_not(None))
+    return {row.channel: row for row in session.scalars(rows, execution_options={"populate_existing": True})}
 
 
 def take_probes(session: Session, *, now: datetime) -> list[str]:
@@ -63,14 +63,16 @@ def _failed(session: Session, channel: str, receipt: Receipt, now: datetime) -> 
     state: Any = ProviderState
     insert = insert_into(session, state, [_first_failure(channel, receipt)])
     opens = and_(state.opened_at.is_(None), state.failures + 1 >= OPENS_AFTER)
-    first_probe = now + max(_wait(0), receipt.retry_after or timedelta(0))
+    asked_for = now + (receipt.retry_after or timedelta(0))
     counted = insert.on_conflict_do_update(
         index_elements=["channel"],
         set_={
             "failures": state.failures + 1,
             "reply": receipt.reply,
             "opened_at": case((opens, now), else_=state.opened_at),
-            "probe_at": case((opens, first_probe), else_=state.probe_at),
+            "probe_at": case(
+                (opens, max(now + _wait(0), asked_for)), (state.probe_at < asked_for, asked_for), else_=state.probe_at
+            ),
         },
     )
     probe_at: datetime | None = session.scalar(counted.returning(state.probe_at))

@@ -1,0 +1,172 @@
+"""A provider that is down: its channel rests, nothing is lost or used up, and what waits goes once it is back."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from aiosmtpd.controller import Controller
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.providers.base import Outcome, Receipt
+from pro_tracker.providers.console import ConsoleProvider
+from pro_tracker.providers.smtp import SmtpProvider
+from pro_tracker.services import circuits, outbox
+from pro_tracker.services.circuits import FIRST_WAIT, LONGEST_WAIT, OPENS_AFTER
+from pro_tracker.services.sending import Ways
+from tests.conftest import Clock
+from tests.outgoing import BASE_URL, DUE, LEASE, SENDER, START, at
+from tests.schedule import add_course, add_subject
+from tests.servers.process import free_port
+from tests.servers.smtp import SmtpServer
+
+DOWN = Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
+WELL = Receipt(Outcome.ACCEPTED, "250")
+REFUSED = Receipt(Outcome.REFUSED, "550 5.1.1")
+
+
+def fail(session: Session, clock: Clock, times: int = OPENS_AFTER, receipt: Receipt = DOWN) -> None:
+    for _ in range(times):
+        circuits.note(session, "email", receipt, now=clock.now)
+
+
+def test_a_hiccup_opens_no_circuit_and_failures_in_a_row_do(session: Session, clock: Clock) -> None:
+    fail(session, clock, OPENS_AFTER - 1)
+    circuits.note(session, "email", WELL, now=clock.now)
+    fail(session, clock, OPENS_AFTER - 1)
+    assert circuits.closed_channels(session) == set()
+    until = circuits.note(session, "email", DOWN, now=clock.now)
+    assert circuits.closed_channels(session) == {"email"}
+    assert until == clock.now + FIRST_WAIT
+
+
+def test_what_a_provider_says_of_one_message_proves_that_it_is_there(session: Session, clock: Clock) -> None:
+    fail(session, clock)
+    circuits.note(session, "email", REFUSED, now=clock.now)
+    assert circuits.closed_channels(session) == set()
+
+
+def test_the_wait_that_a_provider_asks_for_is_kept(session: Session, clock: Clock) -> None:
+    busy = Receipt(Outcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=10), about_provider=True)
+    fail(session, clock, receipt=busy)
+    clock.advance(minutes=9)
+    assert circuits.take_probes(session, now=clock.now) == []
+    clock.advance(minutes=1)
+    assert circuits.take_probes(session, now=clock.now) == ["email"]
+    assert circuits.note(session, "email", busy, now=clock.now) == clock.now + timedelta(minutes=10)
+
+
+def test_each_probe_is_taken_once_and_the_wait_for_the_next_one_grows(session: Session, clock: Clock) -> None:
+    fail(session, clock)
+    waits = []
+    for _ in range(6):
+        began = clock.now
+        while not circuits.take_probes(session, now=clock.now):
+            clock.advance(seconds=30)
+        assert circuits.take_probes(session, now=clock.now) == []
+        fail(session, clock, 3)  # the probe, and stragglers of batches that were claimed before
+        waits.append(clock.now - began)
+    minutes = [wait.total_seconds() / 60 for wait in waits]
+    assert minutes == [0.5, 1, 2, 4, 5, 5]
+    assert waits[-1] == LONGEST_WAIT
+
+
+def test_the_first_message_that_goes_through_closes_the_circuit_as_if_nothing_had_been(
+    session: Session, clock: Clock
+) -> None:
+    fail(session, clock)
+    clock.advance(minutes=20)
+    circuits.take_probes(session, now=clock.now)
+    circuits.note(session, "email", WELL, now=clock.now)
+    assert circuits.closed_channels(session) == set()
+    fail(session, clock)
+    assert circuits.note(session, "email", DOWN, now=clock.now) == clock.now + FIRST_WAIT
+
+
+def test_workers_that_fail_at_the_same_moment_are_all_counted(session: Session, clock: Clock) -> None:
+    def fail_once(_: int) -> None:
+        with db.Session() as own:
+            circuits.note(own, "email", DOWN, now=clock.now)
+            own.commit()
+
+    with ThreadPoolExecutor(OPENS_AFTER) as workers:
+        list(workers.map(fail_once, range(OPENS_AFTER)))
+    assert circuits.closed_channels(session) == {"email"}
+
+
+@pytest.mark.dialects("postgresql")
+def test_of_two_sweeps_at_once_one_takes_the_probe(session: Session, clock: Clock) -> None:
+    fail(session, clock)
+    session.commit()
+    clock.advance(minutes=1)
+    with db.Session() as one, db.Session() as other:
+        taken = [circuits.take_probes(each, now=clock.now) for each in (one, other)]
+    assert taken == [["email"], []]
+
+
+def test_readyz_says_what_does_not_send_and_why(client: FlaskClient, session: Session, clock: Clock) -> None:
+    before = client.get("/readyz").json
+    fail(session, clock)
+    after = client.get("/readyz")
+    assert before is not None
+    assert before["parts"]["email"] == {"ok": True}
+    assert before["parts"]["sms"]["ok"] is True
+    assert "to the log and to nobody" in before["parts"]["sms"]["note"]
+    assert after.status_code == 503
+    assert after.json is not None
+    assert after.json["parts"]["email"] == {
+        "ok": False,
+        "note": "messages wait since 2026-03-02T15:00:00+00:00, the provider's newest answer: ConnectionRefusedError",
+    }
+
+
+@contextmanager
+def listening(server: SmtpServer, port: int) -> Iterator[None]:
+    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield
+    controller.stop()
+
+
+def sweep(session: Session, clock: Clock, port: int, per_second: int = 100) -> int:
+    """What a sweep and the workers after it do, with connections of their own; returns how many messages they took."""
+    batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={"email": per_second})
+    session.commit()
+    for batch in batches:
+        mail = SmtpProvider(f"smtp://127.0.0.1:{port}", SENDER)
+        ways = Ways({"email": mail, "sms": ConsoleProvider()}, BASE_URL)
+        outbox.deliver_all(session, batch, ways=ways, clock=lambda: clock.now)
+        mail.close()
+    return sum(map(len, batches))
+
+
+def test_a_mail_server_goes_away_and_comes_back_and_everything_arrives_once(session: Session, clock: Clock) -> None:
+    clock.set(at(3, 2, 10))
+    for _ in range(8):
+        add_course(session, add_subject(session, clock.now), clock.now, START)
+    session.commit()
+    clock.set(DUE)
+    server, port = SmtpServer(), free_port()
+
+    taken = [sweep(session, clock, port) for _ in range(3)]
+    assert taken == [8, 0, 0]  # five of them found nobody there, and then the channel rests
+    for _ in range(4):
+        clock.advance(minutes=5)
+        assert sweep(session, clock, port) == 1
+    assert set(session.scalars(select(Message.state).where(Message.send_at <= clock.now))) == {"planned"}
+
+    with listening(server, port):
+        clock.advance(minutes=5)
+        assert sweep(session, clock, port) == 1  # a probe, which goes through
+        while sweep(session, clock, port):
+            clock.advance(minutes=1)
+    assert len(server.accepted) == 8
+    assert len({mail.message_id for mail in server.accepted}) == 8
+    sent = session.scalars(select(Message).where(Message.send_at <= clock.now)).all()
+    assert {message.state for message in sent} == {"sent"}
+    assert set(session.scalars(select(Attempt.outcome))) == {"accepted", "try-again"}
