@@ -101,9 +101,10 @@ class InWorkers:
             context = get_context("forkserver")  # a clean process: no connection of this one's is carried over
             context.set_forkserver_preload([__name__])
             self._orders, theirs = context.Pipe()
-            self._worker = context.Process(target=work, args=(self.connect, self.record.path, theirs), daemon=True)
-            self._worker.start()
+            worker = context.Process(target=work, args=(self.connect, self.record.path, theirs), daemon=True)
+            worker.start()
             theirs.close()
+            self._worker = worker
 
     def _wait(self) -> None:
         try:
