@@ -23,7 +23,8 @@ MOMENTS = ("now", "until", "send_at", "sent_at")
 # and an answer waits for it: whichever commits first decides. What was read may be old by now, so it is asked again.
 _OPEN_VISIT = (
     "SELECT visit.id FROM visit JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = :visit_id"
-    " AND completed_at IS NULL AND voided_at IS NULL AND opens_at <= :now AND closes_at > :now"
+    " AND completed_at IS NULL AND voided_at IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
+    "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
     " AND contact.channel = :channel AND contact.state = 'active'"
 )
 # `attempts` as they were read: of two senders with the same message one begins.
