@@ -4,9 +4,13 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import re
+import subprocess
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +29,9 @@ from pro_tracker.services import contacts, receipts
 from tests.conftest import Clock
 from tests.outgoing import DUE, Answering, Post, baseline
 from tests.schedule import COORDINATOR, add_subject, messages_of
+from tests.staff import add_account, sign_in
 
+ROOT = Path(__file__).parents[1]
 TOKEN = "the token of an account at Twilio"
 SMS_SECRET = "a secret of the gateway, 32 letters or more"
 MAIL_SECRET = "another secret, for reports about mail only"
@@ -292,6 +298,22 @@ def test_a_report_that_cannot_be_read_is_refused_with_a_reason_that_repeats_noth
 
 
 @ONE
+def test_the_example_in_the_documentation_is_believed(client: FlaskClient, session: Session, clock: Clock) -> None:
+    add_subject(session, clock.now, email="ann@patients.example")
+    example = (ROOT / "docs/webhooks.md").read_text().split("```sh\n", 1)[1].split("curl", 1)[0]
+    script = (
+        example.replace("$(date +%s)", str(int(clock.now.timestamp())))
+        + 'printf "%s\\n" "$timestamp" "$signature" "$body"'
+    )
+    environment = {**os.environ, "PRO_TRACKER_MAIL_WEBHOOK_SECRET": MAIL_SECRET}
+    told = subprocess.run(["sh", "-c", script], env=environment, check=True, capture_output=True, text=True).stdout
+    timestamp, signature, body = told.splitlines()
+    headers = {"X-PRO-Tracker-Timestamp": timestamp, "X-PRO-Tracker-Signature": f"sha256={signature}"}
+    assert client.post("/webhooks/gateway", data=body, headers=headers).status_code == 200
+    assert states(session)["email"] == "bounced"
+
+
+@ONE
 def test_a_secret_for_mail_says_nothing_of_text_messages(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
@@ -445,3 +467,22 @@ def test_a_webhook_that_is_not_set_up_is_not_there(app: Any, client: FlaskClient
     app.config["WEBHOOK_SECRETS"], app.config["TWILIO_AUTH_TOKEN"] = {}, None
     assert to_gateway(client, clock, {"event": "stop", "address": MOBILE}).status_code == 404
     assert text_from(client, "STOP").status_code == 404
+
+
+@ONE
+def test_an_administrator_sees_how_many_calls_were_not_believed(
+    client: FlaskClient, session: Session, clock: Clock, course: Course
+) -> None:
+    for token in (TOKEN, "guessed", "guessed again"):
+        fields = {"MessageSid": "SM1", "From": MOBILE, "Body": "HELP"}
+        from_twilio(client, "/webhooks/twilio/incoming", fields, token=token)
+    to_gateway(client, clock, {"event": "delivered", "provider_id": "of somebody else"})
+    clock.advance(hours=2)
+    sign_in(client, add_account(session, "administrator"))
+    page = client.get("/reports").text
+    row = page.split("Twilio</td>", 1)[1].split("</tr>", 1)[0]
+    assert re.findall(r">(\d+)<", row) == ["1", "0", "2", "0", "0"]
+    assert "not known here: 1." in page
+    clock.advance(days=31)
+    sign_in(client, "administrator@clinic.example")
+    assert "No calls." in client.get("/reports").text

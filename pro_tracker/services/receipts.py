@@ -66,6 +66,12 @@ def settle(session: Session, *, now: datetime) -> int:
     return sum([_settle(session, receipt, now) for receipt in session.scalars(rows).all()])
 
 
+def unmatched(session: Session, *, now: datetime) -> int:
+    """How many reports have named a message for an hour that is not known here."""
+    rows = select(func.count()).where(Receipt.settled_at.is_(None), Receipt.message_id.is_(None))
+    return session.scalar(rows.where(Receipt.received_at < now - timedelta(hours=1))) or 0
+
+
 def reply(session: Session, report: Report, *, now: datetime) -> str | None:
     """What to answer to a text message that was taken; None to a stranger, and not twice a day to words unknown."""
     known = contacts.at_address(session, report.channel, report.address or "")

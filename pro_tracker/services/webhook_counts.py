@@ -1,7 +1,8 @@
 """How many calls our webhooks got, by day and by what became of them: who sees many forged ones looks into it."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.receipt import WebhookCount
 from pro_tracker.services.upsert import insert_into
 
+KINDS = ("taken", "known", "forged", "stale", "unreadable")
 SHOWN = timedelta(days=30)
 
 
@@ -20,9 +22,10 @@ def count(session: Session, provider: str, kind: str, *, now: datetime) -> None:
     session.execute(insert.on_conflict_do_update(index_elements=keys, set_={"n_calls": WebhookCount.n_calls + 1}))
 
 
-def recent(session: Session, *, now: datetime) -> Sequence[WebhookCount]:
-    """The counts of the last thirty days, newest first."""
+def recent(session: Session, *, now: datetime) -> Mapping[tuple[date, str], Mapping[str, int]]:
+    """(day, provider) -> kind -> how many, of the last thirty days, newest first."""
     rows = select(WebhookCount).where(WebhookCount.counted_on > (now - SHOWN).astimezone(UTC).date())
-    return session.scalars(
-        rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider, WebhookCount.kind)
-    ).all()
+    found: dict[tuple[date, str], dict[str, int]] = defaultdict(dict)
+    for row in session.scalars(rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider)):
+        found[row.counted_on, row.provider][row.kind] = row.n_calls
+    return found

@@ -12,6 +12,7 @@ MENU = (
     (_("Results"), "research.results"),
     (_("Instruments"), "staff.instruments"),
     (_("Accounts"), "staff.accounts"),
+    (_("Providers' reports"), "staff.reports"),
 )
 
 

@@ -27,6 +27,7 @@ CONTACT_ADVICE = {
     "stopped": _("The patient asked for no more messages there. Nothing to do, unless they want them again."),
     "wrong-number": _("It belongs to somebody else. Ask the patient for the right number."),
 }
+PROVIDERS = {"twilio": _("Twilio"), "gateway": _("Text message gateway"), "mail": _("Mail")}
 INFUSION_STATES = {"completed": _("Completed"), "stopped": _("Stopped")}
 ROLES = {
     "coordinator": _("Coordinator"),

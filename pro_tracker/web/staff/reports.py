@@ -1,0 +1,21 @@
+"""The administrator's page about webhooks: how many calls came, and how many of them were not believed."""
+
+from flask import render_template
+
+from pro_tracker import clock
+from pro_tracker.services import receipts, webhook_counts
+from pro_tracker.web import access
+from pro_tracker.web.session import db_session
+from pro_tracker.web.staff.blueprint import blueprint
+
+
+@blueprint.get("/reports")
+@access.staff("administrator", sites="none")
+def reports() -> str:
+    now = clock.now()
+    return render_template(
+        "staff/reports.html",
+        counts=webhook_counts.recent(db_session(), now=now),
+        kinds=webhook_counts.KINDS,
+        unmatched=receipts.unmatched(db_session(), now=now),
+    )
