@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.visit_windows import visit_status
+from pro_tracker.domain.visit_windows import is_open, visit_status
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
-from pro_tracker.models.visit import Visit
+from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import courses, visits
 from pro_tracker.services.courses import AdverseEventFacts
 from tests.schedule import COORDINATOR, add_course, add_subject, give, infusion, messages_of, visits_of
@@ -291,24 +291,30 @@ def test_the_status_in_sql_is_the_status_in_the_domain(session: Session) -> None
     edges = [NOW + each * hours for each in (-2, -1, 0, 1, 2)]
     windows = [each for each in product(edges, repeat=3) if each[0] <= each[1] <= each[2]]
     facts = [(None, None), (NOW, None), (None, NOW), (NOW, NOW)]
-    for number, ((opens, due, closes), (completed, voided)) in enumerate(product(windows, facts)):
-        session.add(
-            Visit(
-                course_id=course.id,
-                subject_id=subject.id,
-                event_code=f"event-{number}",
-                visit_number=number,
-                anchor_on=NOW.date(),
-                opens_at=opens,
-                due_at=due,
-                closes_at=closes,
-                planned_at=NOW,
-                completed_at=completed,
-                voided_at=voided,
-                void_reason="withdrawn" if voided else None,
-            )
+    graces = [None, NOW, NOW + hours]
+    for number, ((opens, due, closes), (completed, voided), grace) in enumerate(product(windows, facts, graces)):
+        visit = Visit(
+            course_id=course.id,
+            subject_id=subject.id,
+            event_code=f"event-{number}",
+            visit_number=number,
+            anchor_on=NOW.date(),
+            opens_at=opens,
+            due_at=due,
+            closes_at=closes,
+            planned_at=NOW,
+            completed_at=completed,
+            voided_at=voided,
+            void_reason="withdrawn" if voided else None,
         )
-    session.flush()
-    rows = session.execute(select(Visit, visits.status_expression(NOW))).all()
-    assert len({status for _, status in rows}) == 6
-    assert [status for _, status in rows] == [visit_status(visit, NOW).value for visit, _ in rows]
+        session.add(visit)
+        session.flush()
+        if grace is not None:
+            session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=NOW, grace_until=grace))
+    session.commit()
+    session.expire_all()
+    rows = session.execute(select(Visit, visits.status_expression(NOW), visits.answerable(NOW))).all()
+    assert len({status for _, status, _ in rows}) == 6
+    assert len({visit.grace_until for visit, _, _ in rows}) == 3
+    assert [status for _, status, _ in rows] == [visit_status(visit, NOW).value for visit, _, _ in rows]
+    assert [bool(answerable) for _, _, answerable in rows] == [is_open(visit, NOW) for visit, _, _ in rows]
