@@ -54,6 +54,8 @@ class PostgresqlServer:
             "listen_addresses=",
             "-c",
             "max_connections=100",
+            "-c",
+            "track_commit_timestamp=on",  # tells a test which of two transactions came first
         ]
         command = [program("postgres"), "-D", str(self.folder / "data"), *options, *([] if self.durable else FAST)]
         self.process = start(command, log=self.folder / "log", cwd=self.folder, **demoted())
