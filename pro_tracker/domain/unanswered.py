@@ -17,6 +17,7 @@ REASONS = {
     "not-reached": "Called, and not reached",
     "no-contact": "No contact on file that works",
     "no-reply": "Asked, and did not reply",
+    "entered-late": "Its time was over when it was entered",
     "withdrawn": "Withdrew from the study",
     "new-course": "A new course of treatment began",
     "no-date": "The date it hung on was taken back",

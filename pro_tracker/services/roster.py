@@ -117,7 +117,8 @@ class _Import:
         self._add_infusions(person, subject)
 
     def _add_infusions(self, person: Person, subject: Subject) -> None:
-        recorded = infusions_of(self.session, subject)
+        """Record what is new, then plan once: a course of five needs no five plans."""
+        recorded, before = infusions_of(self.session, subject), self.outcome.new_infusions
         told = {(each.given_on, each.started_at_local): (line, each) for line, each in reversed(_infusions(person))}
         for key in sorted(told, key=lambda key: (key[0], key[1] or time.min)):
             line, facts = told[key]
@@ -127,13 +128,15 @@ class _Import:
                 self.outcome.known_infusions += 1
             else:
                 self.outcome.findings.add([Finding(line, "infusion_on", RECORDED_OTHERWISE)])
+        if self.outcome.new_infusions > before:
+            visits.replan(self.session, subject.id, now=self.now)
 
     def _add_infusion(self, subject: Subject, line: int, facts: InfusionFacts) -> None:
         """Record it; what the services refuse (a withdrawn subject, an ended course) rejects this row alone."""
         try:
             with self.session.begin_nested():
                 course = self._course_for(subject, facts.given_on)
-                courses.record_infusion(self.session, self.actor, course, facts, now=self.now)
+                courses.add_infusion(self.session, self.actor, course, facts, now=self.now)
         except InvalidInput as error:
             field = error.field or "given_on"
             self.outcome.findings.add([Finding(line, COLUMN_OF.get(field, field), str(error))])

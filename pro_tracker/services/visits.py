@@ -22,6 +22,7 @@ from pro_tracker.services.upsert import insert_into
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
 NEW_COURSE = "new-course"
 NO_DATE = "no-date"  # the date it hung on is gone: an infusion was taken back, a course reopened
+ENTERED_LATE = "entered-late"  # its window was over when it was entered, so nobody was asked
 ENDED_BY_PLANNING = (NEW_COURSE, NO_DATE)
 
 
@@ -132,11 +133,12 @@ def _write_windows(
     if not rows:
         return
     insert = insert_into(session, Visit, rows)
-    moved = {name: insert.excluded[name] for name in ("anchor_on", "opens_at", "due_at", "closes_at", "planned_at")}
+    names = ("anchor_on", "opens_at", "due_at", "closes_at", "planned_at", "missed_reason")
+    moved = {name: insert.excluded[name] for name in names}
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["course_id", "event_code"],
-            set_={**moved, "missed_reason": None},
+            set_=moved,
             where=and_(_movable(course, now), _differs(insert)),
         )
     )
@@ -154,6 +156,7 @@ def _row(course: Course, key: tuple[str, int], anchor_on: date, planned: Window,
         "due_at": planned.due_at,
         "closes_at": planned.closes_at,
         "planned_at": now,
+        "missed_reason": ENTERED_LATE if planned.closes_at <= now else None,
         "failed_checks": 0,
     }
 
