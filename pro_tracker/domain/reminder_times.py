@@ -134,7 +134,7 @@ def message_time(protocol: Protocol, recipient: Recipient) -> time:
     """The wall time at which this subject gets messages: their own hour, kept out of the quiet hours."""
     if recipient.message_time is None:
         return protocol.reminder_time
-    last = (datetime.combine(date.min, protocol.quiet_from) - LAST_CALL).time()
+    last = (datetime.combine(date.max, protocol.quiet_from) - LAST_CALL).time()
     return max(protocol.quiet_until, min(recipient.message_time, last))
 
 

@@ -1,7 +1,7 @@
 """The format of a protocol file (docs/protocol-format.md): schema, contradictions, and the turn into a Protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import time
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -84,6 +84,7 @@ class QuietEntry(FileModel):
     end: WallTime
 
 
+SHORTEST_DAY = timedelta(hours=1)  # between one night's quiet hours and the next
 USUALLY_QUIET = QuietEntry.model_validate({"start": "21:00", "end": "08:00"})
 
 
@@ -192,8 +193,8 @@ def _event_faults(file: ProtocolFile) -> Iterator[Fault]:
 
 def _message_faults(messages: MessagesEntry) -> Iterator[Fault]:
     quiet = messages.quiet
-    if quiet.end >= quiet.start:
-        yield "messages.quiet", "runs over midnight: `start` is in the evening, `end` in the morning before it"
+    if datetime.combine(date.min, quiet.end) + SHORTEST_DAY > datetime.combine(date.min, quiet.start):
+        yield "messages.quiet", "must leave an hour by day: from `end`, in the morning, to `start`, in the evening"
     elif not quiet.end <= messages.send_at < quiet.start:
         yield "messages.send_at", "must lie outside the quiet hours, which run over midnight from start to end"
     if sorted(set(messages.snooze_days)) != messages.snooze_days:

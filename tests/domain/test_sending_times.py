@@ -55,6 +55,12 @@ def test_a_hold_that_ends_after_the_hour_moves_it_to_the_next_day() -> None:
     assert steps(planned(held((at(3, 5, 8, 30), at(3, 5, 12)))))[1] == ("reminder", 1, at(3, 6, 9))
 
 
+def test_what_was_due_in_a_hold_leaves_at_the_hour_after_it_and_what_was_due_at_night_when_the_night_is_over() -> None:
+    recipient = replace(held((at(3, 5, 8, 30), at(3, 6, 8))), message_time=time(18))
+    assert next_allowed(PROTOCOL, at(3, 5, 12), recipient) == at(3, 6, 18)
+    assert next_allowed(PROTOCOL, at(3, 7, 23), recipient) == at(3, 8, 8)
+
+
 def test_of_several_messages_that_a_hold_moves_to_one_day_the_newest_alone_goes() -> None:
     assert steps(planned(held((at(3, 1), at(3, 7))))) == [("reminder", 1, at(3, 7, 9)), ("reminder", 2, at(3, 9, 9))]
     assert steps(planned(held((at(3, 1), at(3, 9))))) == [("reminder", 2, at(3, 9, 9))]
