@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.models.message import Attempt, Message
-from pro_tracker.providers.base import Outcome, Receipt
-from pro_tracker.providers.console import ConsoleProvider
+from pro_tracker.providers.base import Outcome, Provider, Receipt
+from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services import circuits, outbox
 from pro_tracker.services.circuits import FIRST_WAIT, LONGEST_WAIT, OPENS_AFTER
@@ -23,6 +23,7 @@ from tests.conftest import Clock
 from tests.outgoing import BASE_URL, DUE, LEASE, SENDER, START, at
 from tests.schedule import add_course, add_subject
 from tests.servers.process import free_port
+from tests.servers.sms import GatewayServer
 from tests.servers.smtp import SmtpServer
 
 DOWN = Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
@@ -133,16 +134,22 @@ def listening(server: SmtpServer, port: int) -> Iterator[None]:
     controller.stop()
 
 
-def sweep(session: Session, clock: Clock, port: int, per_second: int = 100) -> int:
-    """What a sweep and the workers after it do, with connections of their own; returns how many messages they took."""
-    batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={"email": per_second})
+def sweep(session: Session, clock: Clock, provider: Provider) -> int:
+    """What a sweep and the workers after it do; returns how many messages they took."""
+    batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
     session.commit()
+    ways = Ways({"email": provider, "sms": provider}, BASE_URL)
     for batch in batches:
-        mail = SmtpProvider(f"smtp://127.0.0.1:{port}", SENDER)
-        ways = Ways({"email": mail, "sms": ConsoleProvider()}, BASE_URL)
         outbox.deliver_all(session, batch, ways=ways, clock=lambda: clock.now)
-        mail.close()
     return sum(map(len, batches))
+
+
+def sweep_by_mail(session: Session, clock: Clock, port: int) -> int:
+    """The same, with a worker's own connection to a mail server on this port."""
+    provider = SmtpProvider(f"smtp://127.0.0.1:{port}", SENDER)
+    taken = sweep(session, clock, provider)
+    provider.close()
+    return taken
 
 
 def test_a_mail_server_goes_away_and_comes_back_and_everything_arrives_once(session: Session, clock: Clock) -> None:
@@ -153,20 +160,45 @@ def test_a_mail_server_goes_away_and_comes_back_and_everything_arrives_once(sess
     clock.set(DUE)
     server, port = SmtpServer(), free_port()
 
-    taken = [sweep(session, clock, port) for _ in range(3)]
+    taken = [sweep_by_mail(session, clock, port) for _ in range(3)]
     assert taken == [8, 0, 0]  # five of them found nobody there, and then the channel rests
     for _ in range(4):
         clock.advance(minutes=5)
-        assert sweep(session, clock, port) == 1
+        assert sweep_by_mail(session, clock, port) == 1
     assert set(session.scalars(select(Message.state).where(Message.send_at <= clock.now))) == {"planned"}
 
     with listening(server, port):
         clock.advance(minutes=5)
-        assert sweep(session, clock, port) == 1  # a probe, which goes through
-        while sweep(session, clock, port):
+        assert sweep_by_mail(session, clock, port) == 1  # a probe, which goes through
+        while sweep_by_mail(session, clock, port):
             clock.advance(minutes=1)
     assert len(server.accepted) == 8
     assert len({mail.message_id for mail in server.accepted}) == 8
     sent = session.scalars(select(Message).where(Message.send_at <= clock.now)).all()
     assert {message.state for message in sent} == {"sent"}
     assert set(session.scalars(select(Attempt.outcome))) == {"accepted", "try-again"}
+
+
+@pytest.mark.dialects("postgresql")
+def test_a_message_that_a_provider_chokes_on_holds_nobody_up_and_ends_with_people(
+    session: Session, clock: Clock, sms_gateway: GatewayServer
+) -> None:
+    clock.set(at(3, 2, 10))
+    places = {"+12125550111": "America/New_York", "+13125550122": "America/Chicago", "+17205550133": "America/Denver"}
+    for mobile, zone in places.items():  # due at nine where they live, one after the other
+        facts = {"mobile": mobile, "time_zone": zone, "preferred_channel": "sms"}
+        add_course(session, add_subject(session, clock.now, **facts), clock.now, START)
+    session.commit()
+    sms_gateway.chokes_on.add("+12125550111")
+    gateway = SmsGatewayProvider(sms_gateway.url, sms_gateway.token)
+    rested = 0
+    for minute in range(130):
+        clock.set(DUE + timedelta(minutes=minute))
+        sweep(session, clock, gateway)
+        rested += "sms" in circuits.closed_channels(session)
+    gateway.close()
+    assert rested > 30  # it was all there was to try
+    assert [text.to for text in sms_gateway.accepted] == ["+13125550122", "+17205550133"]
+    states = session.execute(select(Message.state, Message.attempts).where(Message.send_at <= clock.now)).all()
+    assert sorted(state for state, _ in states) == ["sent", "sent", "uncertain"]
+    assert sorted(attempts for _, attempts in states)[:2] == [1, 1]

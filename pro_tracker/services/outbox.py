@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, func, select, text
+from sqlalchemy import BindParameter, TextClause, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
@@ -25,28 +25,41 @@ SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would o
 BATCH = 25
 WORKER_DIED = "the sender stopped in the middle"
 
-# The array makes PostgreSQL choose the rows once, by the partial index: 65,000 rows a second out of five million.
-_DUE = (
-    "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels"
-    " ORDER BY send_at LIMIT :size"
-)
+_DUE = "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels ORDER BY"
 _CLAIM = "UPDATE message SET state = 'claimed', lease_until = :until WHERE id "
 _PARAMETERS: tuple[BindParameter[Any], ...] = (
     bindparam("now", type_=UtcDateTime),
     bindparam("until", type_=UtcDateTime),
     bindparam("channels", expanding=True),
 )
-_CLAIM_POSTGRESQL = text(f"{_CLAIM} = ANY(ARRAY({_DUE} FOR UPDATE SKIP LOCKED)) RETURNING id").bindparams(*_PARAMETERS)
-_CLAIM_SQLITE = text(f"{_CLAIM} IN ({_DUE}) RETURNING id").bindparams(*_PARAMETERS)
+
+
+def _claiming(order: str) -> tuple[TextClause, TextClause]:
+    """The statement that claims the first ones in this order, on PostgreSQL and on SQLite.
+
+    The array makes PostgreSQL choose the rows once, by the partial index: 65,000 rows a second out of five million.
+    """
+    due = f"{_DUE} {order} LIMIT :size"
+    postgresql = text(f"{_CLAIM} = ANY(ARRAY({due} FOR UPDATE SKIP LOCKED)) RETURNING id")
+    return postgresql.bindparams(*_PARAMETERS), text(f"{_CLAIM} IN ({due}) RETURNING id").bindparams(*_PARAMETERS)
+
+
+_OLDEST = _claiming("send_at")
+_LEAST_TRIED = _claiming("attempts, send_at")
 
 
 def claim_due(
     session: Session, *, now: datetime, limit: int, lease: timedelta, channels: Collection[str] = CHANNELS
 ) -> list[int]:
     """Claim up to `limit` due messages for `lease` and return their ids; the caller commits before queueing them."""
-    claim = _CLAIM_POSTGRESQL if is_postgresql(session) else _CLAIM_SQLITE
     asked = {"now": now, "until": now + lease, "size": limit, "channels": sorted(channels)}
-    return list(session.scalars(claim, asked))
+    return list(session.scalars(_OLDEST[not is_postgresql(session)], asked))
+
+
+def claim_probe(session: Session, channel: str, *, now: datetime, lease: timedelta) -> list[int]:
+    """Claim one message to see whether a provider is back: the least tried, lest it be the one that it chokes on."""
+    asked = {"now": now, "until": now + lease, "size": 1, "channels": [channel]}
+    return list(session.scalars(_LEAST_TRIED[not is_postgresql(session)], asked))
 
 
 def claim_batches(
@@ -64,7 +77,7 @@ def claim_batches(
             ids = claim_due(session, now=now, limit=room, lease=lease, channels=[channel])
             batches += [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     for channel in circuits.take_probes(session, now=now):
-        batches.append(claim_due(session, now=now, limit=1, lease=lease, channels=[channel]))
+        batches.append(claim_probe(session, channel, now=now, lease=lease))
     return [batch for batch in batches if batch]
 
 

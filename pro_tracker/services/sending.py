@@ -22,6 +22,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.handover import Sheet
 
 FRESH = timedelta(seconds=1)  # what was read of a message is not believed for longer
+SPARED = 20  # tries at a message that may be the provider's fault; a provider chokes on what spoils each of them
 REPEAT_WITHIN = timedelta(hours=12)  # providers remember a key for a day or longer
 ASK_FOR = timedelta(days=1)  # a provider that cannot say for so long what became of a message never will
 NOT_CLAIMED = "not-claimed"
@@ -187,8 +188,8 @@ def _result(held: InHand, provider: Provider | None, receipt: Receipt, *, rests:
 
 
 def _again_at(held: InHand, receipt: Receipt, now: datetime) -> datetime | None:
-    """When to try again, or None after the last try. What the provider spoilt was none."""
-    tries = 1 if receipt.about_provider else held.number - held.spared
+    """When to try again, or None after the last try. What the provider spoilt was none, within reason."""
+    tries = max(1, held.number - SPARED) if receipt.about_provider else held.number - min(held.spared, SPARED)
     # Jitter: what failed together should not come back together. Nothing secret hangs on it.
     again = retry_at(tries, now, random.random())  # nosec B311
     return again and max(again, now + (receipt.retry_after or timedelta(0)))

@@ -63,12 +63,16 @@ class AcceptedText:
 
 @dataclass
 class SmsServer:
-    """`faults` befall the next requests to send, one each; then `choose` is asked for each. `requests` counts them."""
+    """`faults` befall the next requests to send, one each; then `choose` is asked for each. `requests` counts them.
+
+    For a number in `chokes_on` every request ends in an error of the server's own.
+    """
 
     port: int = 0
     accepted: list[AcceptedText] = field(default_factory=list)
     faults: deque[Fault | None] = field(default_factory=deque)
     choose: Callable[[], Fault | None] = lambda: None
+    chokes_on: set[str] = field(default_factory=set)
     requests: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,9 +80,11 @@ class SmsServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, to: str) -> Fault | None:
         with self.lock:
             self.requests += 1
+            if to in self.chokes_on:
+                return Fault(500)
             return self.faults.popleft() if self.faults else self.choose()
 
 
@@ -147,7 +153,7 @@ class _TwilioHandler(_Handler):
     def do_POST(self) -> None:
         """Create a message."""
         server, form = self.state, {name: each[0] for name, each in parse_qs(self.content().decode()).items()}
-        fault = server.next_fault()
+        fault = server.next_fault(form.get("To", ""))
         if fault is not None and not fault.accepts:
             self._misbehave(fault)
         elif not self._knows_us():
@@ -232,7 +238,7 @@ class _GatewayHandler(_Handler):
     def do_POST(self) -> None:
         """Take a message, or say what became of the first one with its key."""
         server, message = self.state, json.loads(self.content())
-        key, fault = message["key"], server.next_fault()
+        key, fault = message["key"], server.next_fault(message["to"])
         if fault is not None and not fault.accepts:
             self._misbehave(fault, None)
         elif self.headers.get("Authorization") != f"Bearer {server.token}" or self.path != "/messages":
