@@ -1,7 +1,7 @@
 """The patient's "not today": when it is offered, that it holds, and that no program can say it."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from threading import Thread
 
 import pytest
 from flask.testing import FlaskClient
@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pro_tracker import db
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.interruption import Pause, Snooze
@@ -203,10 +204,18 @@ def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Ses
     assert "Volveremos a escribirle el 3 de marzo de 2026" in send_form(client, page, {"days": "1"}).text
 
 
-def test_two_devices_at_once_leave_one_snooze(
-    client: FlaskClient, another_client: Callable[[], FlaskClient], session: Session, patient: Patient
-) -> None:
-    pages = [(device, not_today(device, patient)) for device in (client, another_client())]
-    for device, page in pages:
-        send_form(device, page, {"days": "3"})
+@pytest.mark.dialects("postgresql")
+def test_two_devices_at_the_same_moment_leave_one_snooze(session: Session, patient: Patient, clock: Clock) -> None:
+    def say_not_today() -> None:
+        with db.Session() as another:
+            snoozes.snooze(another, visit_sheets.by_link(another, patient.link_id), 3, now=clock.now)
+            another.commit()
+
+    snoozes.snooze(session, visit_sheets.by_link(session, patient.link_id), 3, now=clock.now)
+    second = Thread(target=say_not_today)
+    second.start()
+    second.join(0.3)
+    assert second.is_alive(), "it waits for the first"
+    session.commit()
+    second.join(10)
     assert kept(session) == [(3, IN_THREE_DAYS)]

@@ -29,16 +29,17 @@ def of(subject: Subject) -> Preferences:
 
 def change(session: Session, subject: Subject, wanted: Preferences, *, now: datetime, actor: Actor) -> None:
     """Keep what is wanted and move what is planned accordingly; the same again changes nothing. Raises InvalidInput."""
-    session.refresh(subject, with_for_update={"of": Subject})
+    # Planning inserts rows that refer to the subject, so the lock is the one that lets them.
+    session.refresh(subject, with_for_update={"of": Subject, "key_share": True})
     _check(subject, wanted)
     changed = [field.name for field in fields(wanted) if getattr(wanted, field.name) != getattr(subject, field.name)]
     if not changed:
         return
     for name in changed:
         setattr(subject, name, getattr(wanted, name))
+    visits.replan(session, subject.id, now=now)
     detail: audit.Detail = {"fields": changed}
     audit.record(session, actor, "subject.prefer", now=now, subject_id=subject.id, detail=detail)
-    visits.replan(session, subject.id, now=now)
 
 
 def _check(subject: Subject, wanted: Preferences) -> None:

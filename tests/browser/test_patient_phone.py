@@ -19,6 +19,15 @@ pytestmark = pytest.mark.browser
 OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 
 
+# What is reached from a visit and is no part of answering it.
+BESIDE = {
+    "not today": "/visit/later",
+    "how we write": "/visit/preferences",
+    "no more e-mails": "/v/{token}/stop/0123456789ab",
+    "no more e-mails came": "/visit/stopped",
+}
+
+
 @pytest.fixture
 def patient(session: Session, clock: Clock) -> Patient:
     return add_patient(session, clock.now)
@@ -90,6 +99,10 @@ def pages_of_a_visit(page: Page, patient: Patient) -> Iterator[str]:
     yield "start with an error"
     begin(page, patient)
     yield "item"
+    for name, path in BESIDE.items():
+        page.goto(path.format(token=patient.token))
+        yield name
+    page.goto("/visit")
     page.get_by_role("button", name="Save and continue").tap()
     page.get_by_role("alert").wait_for()
     yield "item with an error"
