@@ -53,13 +53,18 @@ def claim_due(
 ) -> list[int]:
     """Claim up to `limit` due messages for `lease` and return their ids; the caller commits before queueing them."""
     asked = {"now": now, "until": now + lease, "size": limit, "channels": sorted(channels)}
-    return list(session.scalars(_OLDEST[not is_postgresql(session)], asked))
+    return _claim(session, _OLDEST, asked)
 
 
 def claim_probe(session: Session, channel: str, *, now: datetime, lease: timedelta) -> list[int]:
     """Claim one message to see whether a provider is back: the least tried, lest it be the one that it chokes on."""
     asked = {"now": now, "until": now + lease, "size": 1, "channels": [channel]}
-    return list(session.scalars(_LEAST_TRIED[not is_postgresql(session)], asked))
+    return _claim(session, _LEAST_TRIED, asked)
+
+
+def _claim(session: Session, claiming: tuple[TextClause, TextClause], asked: Mapping[str, Any]) -> list[int]:
+    postgresql, sqlite = claiming
+    return list(session.scalars(postgresql if is_postgresql(session) else sqlite, asked))
 
 
 def claim_batches(
