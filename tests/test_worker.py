@@ -7,7 +7,8 @@ from sqlalchemy import select
 from pro_tracker import db
 from pro_tracker.models.heartbeat import Heartbeat
 from tests.conftest import FIELD_KEYS
-from tests.faults.sending import add_due_messages, post
+from tests.faults.due_messages import add_due_messages
+from tests.faults.sending import post
 from tests.servers.process import wait_until
 from tests.servers.redis import RedisServer
 from worker.celery_app import BEAT, HOUSEKEEPING, QUEUES
@@ -21,7 +22,7 @@ def test_a_worker_runs_every_scheduled_task_and_sends_what_is_due(database: str,
         for entry in BEAT.values():
             running.queue.send_task(entry["task"], queue=HOUSEKEEPING)
         running.start_worker()
-        wait_until(lambda: running.server.accepted.total() == 3, what="three mails", seconds=60)
+        wait_until(lambda: running.accepted == 3, what="three mails", seconds=60)
         wait_until(lambda: not queue.hlen("unacked") + sum(map(queue.llen, QUEUES)), what="an empty queue", seconds=60)
         log = (running.folder / "worker.log").read_text()
     assert [line for line in log.splitlines() if "ERROR" in line or "Traceback" in line] == []

@@ -1,57 +1,47 @@
-"""Due messages, real Celery workers and a mail server whose record of what it accepted is the truth."""
+"""Due messages, real Celery workers, and providers whose record of what they accepted is the truth."""
 
-import asyncio
 import contextlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session as SmtpSession
 from celery import Celery
-from sqlalchemy import exists, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
 
+from config.settings import PREFIX
 from pro_tracker import db
 from pro_tracker.keyring import KeyRing
-from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt, Message
-from pro_tracker.models.site import Site
-from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.models.visit import Visit
-from pro_tracker.services import outbox, protocols
-from pro_tracker.services.sending import Ways
+from pro_tracker.models.subject import Subject
+from tests.faults.due_messages import add_due_messages, address
 from tests.servers.process import end, free_port, start
+from tests.servers.sms import gateway_server, twilio_server
 from worker.celery_app import HOUSEKEEPING
 
-MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([0-9a-f-]{36})@", re.MULTILINE | re.IGNORECASE)
-CELERY = [sys.executable, "-m", "celery", "--app", "worker.celery_app:app", "--quiet", "worker"]
+CELERY = [sys.executable, "-m", "celery", "--app", "tests.faults.hurried:app", "--quiet"]
 QUIET = ["--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
 class MailServer:
-    """Accepts everything after a moment and remembers how often it accepted each message key."""
+    """Accepts everything and remembers how often it accepted a mail for each address."""
 
-    accepted: Counter[str] = field(default_factory=Counter)
-    seconds_to_accept: float = 0.0
+    accepted: list[str] = field(default_factory=list)
 
     async def handle_DATA(self, _server: SMTP, _session: SmtpSession, envelope: Envelope) -> str:  # noqa: N802
-        found = MESSAGE_ID.search(cast(bytes, envelope.content))
-        self.accepted[found[1].decode() if found else "none"] += 1
-        await asyncio.sleep(self.seconds_to_accept)
+        self.accepted.append(envelope.rcpt_tos[0])
         return "250 2.0.0 accepted"
 
 
@@ -73,19 +63,34 @@ class Outcome:
 
 @dataclass
 class Post:
-    """A running installation that sends: database, broker and mail server are there, workers come and go."""
+    """A running installation that sends: database, broker and providers are there, workers and beats come and go.
+
+    `accepted_by` is the provider's own list of addresses that it took a message for: the truth.
+    """
 
     environment: dict[str, str]
     folder: Path
-    server: MailServer
     queue: Celery
-    worker: subprocess.Popen[bytes] | None = None
+    accepted_by: Callable[[], list[str]]
     modules: tuple[str, ...] = ()
+    worker: subprocess.Popen[bytes] | None = None
+    beats: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        """How many messages the provider has taken, counting each time."""
+        return len(self.accepted_by())
 
     def start_worker(self) -> None:
         include = [f"--include={module}" for module in self.modules]
-        environment = {**os.environ, **self.environment}
-        self.worker = start([*CELERY, *QUIET, *include], log=self.folder / "worker.log", env=environment)
+        self.worker = self._start("worker", *QUIET, *include)
+
+    def start_beat(self) -> None:
+        self.beats.append(self._start("beat", "--loglevel", "warning", "--pidfile", ""))
+
+    def _start(self, program: str, *options: str) -> subprocess.Popen[bytes]:
+        log, environment = self.folder / f"{program}.log", {**os.environ, **self.environment}
+        return start([*CELERY, program, *options], log=log, env=environment, cwd=ROOT)
 
     def kill_worker(self) -> None:
         """SIGKILL to the worker and every child at the same moment."""
@@ -93,10 +98,10 @@ class Post:
         os.killpg(self.worker.pid, signal.SIGKILL)
         self.worker.wait()
 
-    def stop_worker(self) -> None:
-        """Let the worker finish what it has in hand: the mail server may know of a mail before its sender noted it."""
-        if self.worker is not None:
-            end(self.worker)
+    def stop(self) -> None:
+        """Let everything finish what it has in hand: a provider may know of a message before its sender noted it."""
+        for process in [*self.beats, *([self.worker] if self.worker is not None else [])]:
+            end(process)
 
     def knock(self) -> None:
         """What beat queues each minute."""
@@ -106,10 +111,10 @@ class Post:
     def run(self, disturb: Callable[[], None], *, limit_seconds: float) -> None:
         """Let the worker send until nothing is left to be sent; `disturb` is called between looks at the database."""
         started = last_knock = time.monotonic()
-        while _unfinished() > 0:
+        while unfinished() > 0:
             if time.monotonic() - started > limit_seconds:
-                raise TimeoutError(f"{_unfinished()} messages are left, see {self.folder}/worker.log")
-            if time.monotonic() - last_knock > 1:
+                raise TimeoutError(f"{unfinished()} messages are left, see {self.folder}/worker.log")
+            if not self.beats and time.monotonic() - last_knock > 1:
                 self.knock()
                 last_knock = time.monotonic()
             disturb()
@@ -120,35 +125,72 @@ class Post:
 def post(
     database_url: str, broker_url: str, field_keys: str, *, lease_seconds: int = 4, modules: tuple[str, ...] = ()
 ) -> Iterator[Post]:
-    """An installation around a migrated database and a broker; its workers, which load `modules`, end with it."""
+    """An installation around a migrated database and a broker that sends mails to a server of its own."""
     server = MailServer()
     controller = Controller(server, hostname="127.0.0.1", port=free_port())
     controller.start()
-    environment = {
-        "PRO_TRACKER_DATABASE_URL": database_url,
-        "PRO_TRACKER_BROKER_URL": broker_url,
-        "PRO_TRACKER_SMTP_URL": f"smtp://127.0.0.1:{controller.port}",
-        "PRO_TRACKER_BASE_URL": "https://pro-tracker.test",
-        "PRO_TRACKER_SECRET_KEY": "a secret for tests, long enough to be one",
-        "PRO_TRACKER_FIELD_KEYS": field_keys,
-        "PRO_TRACKER_LEASE_SECONDS": str(lease_seconds),
-        "PRO_TRACKER_SMTP_PER_SECOND": "1000",
+    try:
+        settings = {"SMTP_URL": f"smtp://127.0.0.1:{controller.port}", "LEASE_SECONDS": str(lease_seconds)}
+        with installation(database_url, broker_url, field_keys, settings) as running:
+            running.accepted_by, running.modules = lambda: server.accepted, modules
+            yield running
+    finally:
+        controller.stop()
+
+
+@contextlib.contextmanager
+def post_by_text(
+    database_url: str, broker_url: str, field_keys: str, *, provider: str, modules: tuple[str, ...] = ()
+) -> Iterator[Post]:
+    """The same for text messages by "gateway", which knows keys, or by "twilio", which can be asked."""
+    serve: Callable[[], contextlib.AbstractContextManager[Any]] = (
+        gateway_server if provider == "gateway" else twilio_server
+    )
+    with serve() as server:
+        settings = {
+            "SMS_PROVIDER": provider,
+            "SMS_GATEWAY_URL": server.url,
+            "SMS_GATEWAY_TOKEN": server.token,
+            "SMS_GATEWAY_SECRET": "a secret for tests, long enough to be one",
+            "TWILIO_URL": server.url,
+            "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+            "TWILIO_AUTH_TOKEN": server.token,
+            "TWILIO_FROM": "+12165550100",
+            "LEASE_SECONDS": "4",
+        }
+        with installation(database_url, broker_url, field_keys, settings) as running:
+            running.accepted_by, running.modules = lambda: [text.to for text in server.accepted], modules
+            yield running
+
+
+@contextlib.contextmanager
+def installation(database_url: str, broker_url: str, field_keys: str, settings: dict[str, str]) -> Iterator[Post]:
+    """Everything but a provider; what runs in it ends with it."""
+    known = {
+        "DATABASE_URL": database_url,
+        "BROKER_URL": broker_url,
+        "SMTP_URL": "smtp://127.0.0.1:9",
+        "BASE_URL": "https://pro-tracker.test",
+        "SECRET_KEY": "a secret for tests, long enough to be one",
+        "FIELD_KEYS": field_keys,
+        "SMTP_PER_SECOND": "10000",
+        "SMS_PER_SECOND": "10000",
     }
+    environment = {PREFIX + name: value for name, value in {**known, **settings}.items()}
     db.connect(database_url, KeyRing.parse(field_keys))
     with tempfile.TemporaryDirectory(prefix="pro-tracker-faults-") as folder, Celery(broker=broker_url) as queue:
         queue.conf.task_publish_retry = False
-        running = Post(environment, Path(folder), server, queue, modules=modules)
+        running = Post(environment, Path(folder), queue, list)
         try:
             yield running
         finally:
-            running.stop_worker()
-            controller.stop()
+            running.stop()
 
 
-def kill_workers(running: Post, messages: int, kills: int, *, seed: int) -> Outcome:
+def kill_workers(running: Post, messages: int, kills: int, *, seed: int, channel: str = "email") -> Outcome:
     """Send due messages while the worker is killed so many times on the way, at moments drawn from `seed`."""
     chance, started = random.Random(seed), time.monotonic()
-    add_due_messages(messages)
+    add_due_messages(messages, channel=channel)
     running.start_worker()
     killer = Killer(running, messages, kills, chance)
     running.run(killer.maybe_kill, limit_seconds=120 + messages / 10 + kills * 10)
@@ -167,7 +209,7 @@ class Killer:
     next_at: int = 1
 
     def maybe_kill(self) -> None:
-        accepted = self.running.server.accepted.total()
+        accepted = self.running.accepted
         if self.left == 0 or accepted < self.next_at:
             return
         time.sleep(self.chance.uniform(0, 0.05))
@@ -179,116 +221,30 @@ class Killer:
 
 
 def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome:
-    """Compare the mail server's record with ours, once the worker is done and every lease has run out."""
-    running.stop_worker()
+    """Compare the provider's record with ours, once the worker is done."""
+    running.stop()
     with db.Session() as session:
-        outbox.take_back(session, ways=Ways({}, ""), clock=lambda: datetime.now(UTC) + timedelta(hours=1))
-        states = {str(key): state for key, state in session.execute(select(Message.key, Message.state))}
+        rows = session.execute(select(Subject.study_code, Message.channel, Message.state).join(Message))
+        states = {address(channel, int(code.rpartition("-")[2])): state for code, channel, state in rows}
         attempts = session.scalar(select(func.count()).select_from(Attempt)) or 0
-    accepted = running.server.accepted
-    uncertain = {key for key, state in states.items() if state == "uncertain"}
+    accepted = Counter(running.accepted_by())
+    uncertain = {to for to, state in states.items() if state == "uncertain"}
     return Outcome(
         messages=messages,
         kills=kills,
         seconds=seconds,
         accepted=len(accepted),
         accepted_twice=sum(1 for times in accepted.values() if times > 1),
-        lost=sum(1 for key, state in states.items() if key not in accepted and state != "uncertain"),
-        hidden=sum(1 for key in accepted if states.get(key) not in ("sent", "uncertain")),
+        lost=sum(1 for to, state in states.items() if to not in accepted and state != "uncertain"),
+        hidden=sum(1 for to in accepted if states.get(to) not in ("sent", "uncertain")),
         uncertain=len(uncertain),
         uncertain_accepted=len(uncertain & accepted.keys()),
         attempts=attempts,
     )
 
 
-def add_due_messages(count: int, *, clinic: str = "North Clinic") -> None:
-    """Subjects with an open visit and a first message that is due, inserted in bulk."""
-    now = datetime.now(UTC)
-    with db.Session() as session:
-        first = session.scalar(select(func.count()).select_from(Subject)) or 0
-        site = Site(code=f"site-{first}", name=clinic, time_zone="UTC", phone="+1 216 555 0100")
-        session.add(site)
-        session.flush()
-        for start_at in range(first, first + count, 1000):
-            _insert(session, site, range(start_at, min(start_at + 1000, first + count)), now)
-        session.commit()
-
-
-def _insert(session: Session, site: Site, numbers: range, now: datetime) -> None:
-    subjects = [_subject(number, site, now) for number in numbers]
-    session.execute(insert(Subject), subjects)
-    session.add_all(_contact(subject["id"], number, now) for subject, number in zip(subjects, numbers, strict=True))
-    protocol = protocols.protocols()[0]
-    bound = {"protocol_code": protocol.code, "protocol_version": protocol.version, "number": 1}
-    courses = [{**bound, "subject_id": each["id"], "planned_infusions": 5, "created_at": now} for each in subjects]
-    course_ids = session.scalars(insert(Course).returning(Course.id, sort_by_parameter_order=True), courses).all()
-    visits = [_visit(course, each["id"], now) for course, each in zip(course_ids, subjects, strict=True)]
-    visit_ids = session.scalars(insert(Visit).returning(Visit.id, sort_by_parameter_order=True), visits).all()
-    session.execute(insert(Message), [_message(v, s["id"], now) for v, s in zip(visit_ids, subjects, strict=True)])
-
-
-def _subject(number: int, site: Site, now: datetime) -> dict[str, Any]:
-    return {
-        "id": uuid.uuid4(),
-        "site_id": site.id,
-        "study_code": f"fault-{number:06}",
-        "enrolled_on": now.date(),
-        "sex": "unknown",
-        "age_years": 50,
-        "language": "en",
-        "time_zone": _where_it_is_noon(now),
-        "preferred_channel": "email",
-        "created_at": now,
-    }
-
-
-def _where_it_is_noon(now: datetime) -> str:
-    """A zone whose quiet hours are far away, whenever the test runs. (Etc/GMT-3 is three hours ahead of Greenwich.)"""
-    return f"Etc/GMT{now.hour - 12:+d}"
-
-
-def _contact(subject_id: uuid.UUID, number: int, now: datetime) -> Contact:
-    contact = Contact(subject_id=subject_id, channel="email", address_hash=number.to_bytes(8), state_at=now)
-    contact.address = f"patient-{number}@patients.example"
-    return contact
-
-
-def _visit(course_id: int, subject_id: uuid.UUID, now: datetime) -> dict[str, Any]:
-    return {
-        "course_id": course_id,
-        "subject_id": subject_id,
-        "event_code": "3-months",
-        "visit_number": 3,
-        "anchor_on": now.date(),
-        "opens_at": now - timedelta(days=1),
-        "due_at": now + timedelta(days=14),
-        "closes_at": now + timedelta(days=40),
-        "planned_at": now - timedelta(days=1),
-        "failed_checks": 0,
-    }
-
-
-def _message(visit_id: int, subject_id: uuid.UUID, now: datetime) -> dict[str, Any]:
-    return {
-        "key": uuid.uuid4(),
-        "subject_id": subject_id,
-        "visit_id": visit_id,
-        "kind": "reminder",
-        "step": 0,
-        "template": "invitation",
-        "channel": "email",
-        "local_on": now.date(),
-        "local_time": now.time().replace(microsecond=0),
-        "send_at": now,
-        "state": "planned",
-        "attempts": 0,
-        "created_at": now,
-    }
-
-
-def _unfinished() -> int:
-    """Messages that a running worker will still send; one with an attempt left open waits for its lease to end."""
-    left_open = exists().where(Attempt.message_id == Message.id, Attempt.outcome.is_(None))
-    waiting = select(func.count()).where(Message.state.in_(("planned", "claimed")), ~left_open)
+def unfinished() -> int:
+    """Messages that somebody will still do something about."""
+    waiting = select(func.count()).where(Message.state.in_(("planned", "claimed")))
     with db.Session() as session:
         return session.scalar(waiting) or 0

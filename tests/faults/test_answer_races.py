@@ -19,7 +19,7 @@ from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Recei
 from pro_tracker.services import outbox, responses, visit_sheets
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.sending import Sender, Ways, sheets_of
-from tests.faults.sending import add_due_messages
+from tests.faults.due_messages import add_due_messages
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
 RACES = 5_000 if FULL else 300

@@ -1,0 +1,16 @@
+"""The worker's application with less patience: what waits for minutes waits for seconds, and beat ticks each second."""
+
+from datetime import timedelta
+
+from pro_tracker.domain import reminder_times
+from pro_tracker.providers import twilio
+from pro_tracker.services import attempts
+from worker.celery_app import BEAT, app
+
+reminder_times.FIRST_RETRY = timedelta(seconds=2)
+attempts.HAND_OVER = timedelta(seconds=8)
+twilio.TURNS_UP_WITHIN = timedelta(seconds=2)
+for name in ("sweep", "take back"):
+    BEAT[name]["schedule"] = 1
+
+__all__ = ["app"]
