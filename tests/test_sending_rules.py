@@ -15,10 +15,10 @@ from pro_tracker.models.interruption import Pause, Snooze
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit, VisitDraft
-from pro_tracker.services import messages, protocols, visits
+from pro_tracker.services import enrolment, messages, protocols, visits
 from tests.conftest import Clock
 from tests.outgoing import DUE, Post, add_baseline, at, baseline
-from tests.schedule import give, messages_of
+from tests.schedule import COORDINATOR, give, messages_of
 
 
 def waiting(session: Session, course: Course) -> list[tuple[str, int, str, datetime]]:
@@ -175,6 +175,16 @@ def test_a_fresh_link_comes_while_somebody_is_answering_past_closing_and_a_remin
     assert sorted(post.sweep())[-1:] == ["sent"]
     sent = session.scalars(select(Message.kind).where(Message.state == "sent")).all()
     assert sent == ["fresh-link"]
+
+
+def test_who_withdraws_while_answering_past_closing_cannot_send_any_more(
+    session: Session, clock: Clock, course: Course
+) -> None:
+    visit = baseline(session, course)
+    session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=clock.now, grace_until=at(3, 21, 12)))
+    clock.set(at(3, 21, 11))
+    enrolment.withdraw(session, COORDINATOR, subject_of(session, course), "moved away", now=clock.now)
+    assert baseline(session, course).void_reason == "withdrawn"
 
 
 def both(session: Session, course: Course, now: datetime) -> None:

@@ -28,7 +28,12 @@ ENDED_BY_PLANNING = (NEW_COURSE, NO_DATE)
 
 def answerable(now: datetime) -> ColumnElement[bool]:
     """Whether a visit can be answered: domain.visit_windows.is_open over Visit."""
-    return and_(OPEN, Visit.opens_at <= now, or_(Visit.closes_at > now, Visit.grace_until > now))
+    return and_(OPEN, Visit.opens_at <= now, _not_over(now))
+
+
+def _not_over(now: datetime) -> ColumnElement[bool]:
+    """domain.visit_windows.answerable_until over Visit."""
+    return or_(Visit.closes_at > now, Visit.grace_until > now)
 
 
 def status_expression(now: datetime) -> ColumnElement[str]:
@@ -38,7 +43,7 @@ def status_expression(now: datetime) -> ColumnElement[str]:
         (Visit.voided_at.is_not(None), VisitStatus.VOID.value),
         (Visit.opens_at > now, VisitStatus.PLANNED.value),
         (Visit.due_at > now, VisitStatus.DUE.value),
-        (or_(Visit.closes_at > now, Visit.grace_until > now), VisitStatus.OVERDUE.value),
+        (_not_over(now), VisitStatus.OVERDUE.value),
         else_=VisitStatus.MISSED.value,
     )
 
@@ -79,7 +84,7 @@ def plan_idle(session: Session, *, now: datetime) -> None:
 
 def void_all(session: Session, subject_id: uuid.UUID, reason: str, now: datetime) -> None:
     """End every visit of the subject that is neither answered nor over, with its messages: on withdrawal."""
-    _void(session, and_(Visit.subject_id == subject_id, Visit.closes_at > now), reason, voided_at=now)
+    _void(session, and_(Visit.subject_id == subject_id, _not_over(now)), reason, voided_at=now)
 
 
 def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> None:
