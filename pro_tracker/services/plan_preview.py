@@ -15,12 +15,13 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.reminder_times import next_allowed
 from pro_tracker.domain.wall_time import local
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import protocols
+from pro_tracker.services import protocols, recipients
 from pro_tracker.services.visits import OPEN
 
 AHEAD = timedelta(days=183)
@@ -150,12 +151,12 @@ def try_out(
 def plan_of(session: Session, subject_id: uuid.UUID, *, now: datetime) -> Plan:
     """The subject's plan as it stands."""
     session.flush()
-    zone = session.scalars(select(Subject.time_zone).where(Subject.id == subject_id)).one()
+    subject = session.scalars(select(Subject).where(Subject.id == subject_id)).one()
     visits = session.execute(_open_visits(subject_id, now)).all()
-    messages = session.execute(_coming_messages(subject_id, now)).all()
+    messages = _coming(session, subject, now)
     return Plan(
-        tuple(sorted((_visit(row, zone) for row in visits), key=lambda visit: visit.order)),
-        tuple(sorted((_message(row, zone, now) for row in _going(messages, now)), key=lambda sent: sent.order)),
+        tuple(sorted((_visit(row, subject.time_zone) for row in visits), key=lambda visit: visit.order)),
+        tuple(sorted(messages, key=lambda message: message.order)),
     )
 
 
@@ -188,12 +189,25 @@ def _open_visits(subject_id: uuid.UUID, now: datetime) -> Any:
 
 def _coming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
     """In the order they are to go. One whose visit is over is not sent any more, whatever it says itself."""
-    columns = (*_EVENT, Message.visit_id, Message.kind, Message.step, Message.send_at, Message.channel)
-    rows = select(*columns, Message.template).join(Visit, Visit.id == Message.visit_id)
+    columns = (*_EVENT, Message.visit_id, Message.kind, Message.step, Message.send_at)
+    rows = select(*columns, Message.channel, Message.template, Visit.closes_at).join(
+        Visit, Visit.id == Message.visit_id
+    )
     rows = rows.join(Course, Course.id == Visit.course_id)
     coming = (Message.state.in_(("planned", "claimed")), Message.send_at < now + AHEAD)
     rows = rows.where(Message.subject_id == subject_id, *coming, OPEN, Visit.closes_at > now)
     return rows.order_by(Message.send_at, Message.step)
+
+
+def _coming(session: Session, subject: Subject, now: datetime) -> Iterator[PlannedMessage]:
+    """What goes and when: what is due by now waits for the quiet hours and for holds, as at its hand-over."""
+    recipient = recipients.recipient(session, subject)
+    for row in _going(session.execute(_coming_messages(subject.id, now)).all(), now):
+        at = row.send_at
+        if at <= now:
+            at = next_allowed(protocols.protocol(row.protocol_code, row.protocol_version), now, recipient)
+        if at < min(row.closes_at, now + AHEAD):
+            yield _message(row, subject.time_zone, at, now)
 
 
 def _going(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
@@ -209,9 +223,8 @@ def _visit(row: Row[Any], zone: str) -> PlannedVisit:
     return PlannedVisit(row.number, row.visit_number, _title(row), *days)
 
 
-def _message(row: Row[Any], zone: str, now: datetime) -> PlannedMessage:
-    at_once = row.send_at <= now
-    there = local(max(row.send_at, now), zone)
+def _message(row: Row[Any], zone: str, at: datetime, now: datetime) -> PlannedMessage:
+    there = local(at, zone)
     return PlannedMessage(
         course=row.number,
         number=row.visit_number,
@@ -219,7 +232,7 @@ def _message(row: Row[Any], zone: str, now: datetime) -> PlannedMessage:
         kind=row.kind,
         step=row.step,
         on=there.date(),
-        at=None if at_once else there.time(),
+        at=there.time() if at > now else None,
         zone=zone,
         channel=row.channel,
         template=row.template,

@@ -1,0 +1,73 @@
+"""A patient withdraws: is not asked any more, and if wanted the answers are not used either. It can be taken back."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.correction import Correction
+from pro_tracker.services import enrolment, plan_preview, withdrawals
+from tests.conftest import Clock
+from tests.histories import treated, visit_of
+from tests.schedule import COORDINATOR, add_subject
+from tests.staff import add_account, save, sign_in, submit
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+LATER = NOW + timedelta(days=30)
+
+
+def test_a_withdrawal_taken_back_asks_again_what_can_still_be_answered(session: Session) -> None:
+    subject = treated(session, date(2026, 2, 26), NOW)
+    before = plan_preview.plan_of(session, subject.id, now=LATER)
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW, scope="data")
+    assert plan_preview.plan_of(session, subject.id, now=NOW).messages == ()
+    withdrawals.take_back(session, COORDINATOR, subject, reason="another patient", now=LATER)
+    assert plan_preview.plan_of(session, subject.id, now=LATER) == before
+    assert visit_of(session, subject, "last-infusion").void_reason == "withdrawn", "its time is over"
+    assert (subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope) == (None, None, None)
+    kept = session.scalars(select(Correction)).one()
+    assert (kept.before["withdrawn_reason"], kept.before["scope"]) == ("moved away", "data")
+
+
+def test_whoever_comes_back_late_gets_one_message(session: Session) -> None:
+    subject = treated(session, date(2026, 2, 26), NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    now = NOW + timedelta(days=95)
+    withdrawals.take_back(session, COORDINATOR, subject, reason="back in town", now=now)
+    at_once = [each for each in plan_preview.plan_of(session, subject.id, now=now).messages if each.at is None]
+    assert [(each.event, each.template) for each in at_once] == [("3 months", "invitation")]
+
+
+@pytest.mark.dialects("sqlite")
+def test_what_cannot_be_is_refused(session: Session) -> None:
+    subject = add_subject(session, NOW)
+    with pytest.raises(InvalidInput, match="has not withdrawn"):
+        withdrawals.take_back(session, COORDINATOR, subject, reason="x", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    with pytest.raises(InvalidInput, match="recorded already"):
+        withdrawals.change_scope(session, COORDINATOR, subject, "asking", reason="x", now=NOW)
+    with pytest.raises(InvalidInput, match="Say why"):
+        withdrawals.change_scope(session, COORDINATOR, subject, "data", reason=" ", now=NOW)
+
+
+def test_a_coordinator_records_how_far_it_goes_changes_it_and_takes_it_back(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    sign_in(client, add_account(session, "coordinator"))
+    subject = treated(session, date(2026, 2, 26), clock.now)
+    page = f"/subjects/{subject.id}/withdraw"
+    shown = submit(client, page, {"scope": "asking", "reason": "moved away"})
+    assert shown.text.count(">Goes</span>") == 3 + 9, "three visits with one message and twice four"
+    assert save(client, page, {"scope": "asking", "reason": "moved away"}).status_code == 303
+    assert "what was answered may be used" in client.get(f"/subjects/{subject.id}").text
+    assert save(client, page, {"scope": "data", "reason": "wrote a letter"}).status_code == 303
+    session.expire_all()
+    assert (subject.withdrawn_scope, subject.withdrawn_reason) == ("data", "moved away")
+    back = save(client, f"{page}/take-back", {"back-reason": "wrong patient"}, page=page)
+    assert back.status_code == 303
+    session.expire_all()
+    assert subject.withdrawn_at is None
+    assert visit_of(session, subject, "3-months").voided_at is None
