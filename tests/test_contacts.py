@@ -72,7 +72,7 @@ def test_a_corrected_address_is_used_and_news_of_the_old_one_count_no_more(
     clock.advance(hours=1)
     contacts.correct(session, subject, {"email": " new@patients.example "}, now=clock.now, actor=COORDINATOR)
     late = Standing("bounced", clock.now - timedelta(minutes=1))
-    contacts.hear(session, email, late, now=clock.now, actor=COORDINATOR)
+    contacts.hear(session, [email], late, now=clock.now, actor=COORDINATOR)
     assert (email.address, email.state) == ("new@patients.example", "active")
     assert contacts.at_address(session, "email", "NEW@patients.example") == [email]
     assert planned(session, subject) == ALL_BY_MAIL

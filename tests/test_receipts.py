@@ -9,6 +9,7 @@ import re
 import subprocess
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pro_tracker import db
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.receipt import Receipt as Report, WebhookCount
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.providers.base import Outcome, Receipt
-from pro_tracker.services import contacts, receipts
+from pro_tracker.services import audit, contacts, receipts
 from tests.conftest import Clock
 from tests.outgoing import DUE, Answering, Post, baseline
 from tests.schedule import COORDINATOR, add_subject, messages_of
@@ -94,6 +96,12 @@ def to_come(session: Session) -> set[str]:
 def counted(session: Session) -> dict[tuple[str, str], int]:
     rows = session.execute(select(WebhookCount.provider, WebhookCount.kind, WebhookCount.n_calls))
     return {(provider, kind): n_calls for provider, kind, n_calls in rows}
+
+
+def settle_waiting(session: Session, clock: Clock) -> None:
+    for receipt_id in receipts.waiting(session, now=clock.now):
+        receipts.settle(session, receipt_id, now=clock.now)
+    session.flush()
 
 
 def test_a_hard_bounce_closes_the_channel_and_what_is_to_come_goes_by_the_other(
@@ -352,11 +360,11 @@ def test_a_report_that_comes_before_our_own_note_waits_for_it(
     client: FlaskClient, session: Session, clock: Clock, course: Course, post: Post
 ) -> None:
     to_gateway(client, clock, {"event": "hard-bounce", "provider_id": "mail-1"})
-    assert receipts.settle(session, now=clock.now) == 0
+    assert receipts.waiting(session, now=clock.now) == []
     post.sweep(email=Answering(Receipt(Outcome.ACCEPTED, provider_id="mail-1")))
     assert states(session)["email"] == "active"
-    assert receipts.settle(session, now=clock.now) == 1
-    session.flush()
+    settle_waiting(session, clock)
+    assert receipts.waiting(session, now=clock.now) == []
     assert states(session)["email"] == "bounced"
     assert messages_of(session, baseline(session, course))[0].state == "failed"
 
@@ -436,8 +444,7 @@ def test_reports_in_any_order_and_any_number_of_times_end_the_same(
     def end_of(steps: list[Step]) -> tuple[Any, ...]:
         for step in steps:
             step(session, clock.now)
-        receipts.settle(session, now=clock.now)
-        session.flush()
+        settle_waiting(session, clock)
         session.expire_all()
         message = handing_over
         known = session.execute(
@@ -486,3 +493,30 @@ def test_an_administrator_sees_how_many_calls_were_not_believed(
     clock.advance(days=31)
     sign_in(client, "administrator@clinic.example")
     assert "No calls." in client.get("/reports").text
+
+
+@pytest.mark.dialects("postgresql")
+def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_for_no_longer(
+    session: Session, clock: Clock, sent: Message
+) -> None:
+    moment = clock.now
+    stop = receipts.Report(provider="gateway", event_id="e-1", channel="sms", event="stop", at=moment, address=MOBILE)
+    bounce = receipts.Report(
+        provider="mail", event_id="e-2", channel="email", event="hard-bounce", at=moment, provider_id="mail-1"
+    )
+    told = [stop, bounce] * 6
+    session.commit()
+
+    def take(one: receipts.Report) -> bool:
+        with db.Session() as mine:
+            new = receipts.take(mine, one, now=moment)
+            mine.commit()
+            return new
+
+    with ThreadPoolExecutor(len(told)) as pool:
+        new = list(pool.map(take, told))
+    session.expire_all()
+    assert sorted(new) == [False] * 10 + [True] * 2
+    assert states(session) == {"email": "bounced", "sms": "stopped"}
+    assert to_come(session) == set()
+    assert audit.first_broken(session) is None

@@ -43,8 +43,9 @@ def take_back() -> None:
 def settle_receipts() -> None:
     """Act on reports that came before the note about their message."""
     with Session() as session:
-        receipts.settle(session, now=clock.now())
-        session.commit()
+        for receipt_id in receipts.waiting(session, now=clock.now()):
+            receipts.settle(session, receipt_id, now=clock.now())
+            session.commit()
 
 
 @app.task(name="calls.open_due")

@@ -4,7 +4,7 @@ Each change plans the subject's messages anew, so that what is still to come goe
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -48,21 +48,16 @@ def close(session: Session, contact: Contact, state: str, *, now: datetime, acto
     """Send nothing more to this address: "bounced", "stopped" or "wrong-number". Safe to repeat."""
     if state not in CLOSED:
         raise InvalidInput(f"A channel is closed as one of {', '.join(CLOSED)}.")
-    hear(session, contact, Standing(state, now), now=now, actor=actor)
+    hear(session, [contact], Standing(state, now), now=now, actor=actor)
 
 
-def hear(session: Session, contact: Contact, news: Standing, *, now: datetime, actor: Actor) -> None:
-    """Take in news of `news.at`. What is older than the address, or less than what is known, changes nothing."""
-    _lock(session, contact)
-    known = Standing(contact.state, contact.state_at)
-    if (contact.vouched_at is not None and news.at < contact.vouched_at) or after(known, news) == known:
-        return
-    contact.state, contact.state_at = news.state, news.at
-    if news.state == known.state:
-        return
-    contact.acknowledged_at = None
-    _record(session, contact, "contact.reopen" if news.state == ACTIVE else "contact.close", now=now, actor=actor)
-    visits.replan(session, contact.subject_id, now=now)
+def hear(session: Session, told: Iterable[Contact], news: Standing, *, now: datetime, actor: Actor) -> None:
+    """Take in news of `news.at`. What is older than the address, or less than what is known of it, changes nothing."""
+    changed = [contact for contact in told if _take_in(session, contact, news)]
+    for contact in changed:
+        visits.replan(session, contact.subject_id, now=now)
+    for contact in changed:
+        _record(session, contact, "contact.reopen" if news.state == ACTIVE else "contact.close", now=now, actor=actor)
 
 
 def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -> None:
@@ -71,8 +66,8 @@ def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -
     if contact.state == ACTIVE:
         raise InvalidInput("This address is in use already.")
     _vouch(contact, now)
-    _record(session, contact, "contact.reopen", now=now, actor=actor)
     visits.replan(session, contact.subject_id, now=now)
+    _record(session, contact, "contact.reopen", now=now, actor=actor)
 
 
 def acknowledge(session: Session, contact: Contact, *, now: datetime, actor: Actor) -> None:
@@ -94,13 +89,26 @@ def correct(session: Session, subject: Subject, addresses: Mapping[str, str], *,
         return
     session.flush()
     session.expire(subject, ["contacts"])
+    visits.replan(session, subject.id, now=now)
     detail: audit.Detail = {"channels": changed}
     audit.record(session, actor, "contact.correct", now=now, subject_id=subject.id, detail=detail)
-    visits.replan(session, subject.id, now=now)
 
 
 def _spelling(channel: str, address: str) -> str:
     return (usable_address(channel, address) or address).casefold()
+
+
+def _take_in(session: Session, contact: Contact, news: Standing) -> bool:
+    """Whether the channel is another way now: open or closed, or closed for another reason."""
+    _lock(session, contact)
+    known = Standing(contact.state, contact.state_at)
+    if (contact.vouched_at is not None and news.at < contact.vouched_at) or after(known, news) == known:
+        return False
+    contact.state, contact.state_at = news.state, news.at
+    if news.state == known.state:
+        return False
+    contact.acknowledged_at = None
+    return True
 
 
 def _usable(channel: str, text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.contact_state import ACTIVE, Standing
@@ -23,9 +23,10 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.upsert import insert_into
 
 UNMATCHED_FOR = timedelta(days=3)  # after this a report of a message that we do not know is not looked at again
-SETTLED_AT_ONCE = 500
 REPLIES = {STOP: "sms-stopped", START: "sms-started", HELP: "sms-help", OTHER: "sms-help"}
 ANSWERED_AGAIN_AFTER = timedelta(days=1)  # what is no known word: two machines must not talk to each other for ever
+
+_ITS_CHANNEL = and_(Message.subject_id == Contact.subject_id, Message.channel == Contact.channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +53,25 @@ def take(session: Session, report: Report, *, now: datetime) -> bool:
     )
     if receipt_id is None:
         return False
-    receipt = session.get_one(Receipt, receipt_id)
-    if report.address is not None:
-        _tell(session, contacts.at_address(session, report.channel, report.address), receipt, now)
-    _settle(session, receipt, now)
+    told = contacts.at_address(session, report.channel, report.address) if report.address else ()
+    _settle(session, session.get_one(Receipt, receipt_id), told, now)
     return True
 
 
-def settle(session: Session, *, now: datetime) -> int:
-    """Act on the reports whose message was not known or still at hand when they came; returns how many were settled."""
-    waiting = select(Receipt).where(Receipt.settled_at.is_(None), Receipt.received_at > now - UNMATCHED_FOR)
-    rows = waiting.order_by(Receipt.received_at).limit(SETTLED_AT_ONCE).with_for_update(skip_locked=True)
-    return sum([_settle(session, receipt, now) for receipt in session.scalars(rows).all()])
+def waiting(session: Session, *, now: datetime) -> Sequence[int]:
+    """Ids of reports that came before their message was known or at rest, and can be acted on now."""
+    at_rest = Message.state != "claimed"
+    by_key = exists().where(Message.key == Receipt.message_key, at_rest)
+    by_provider = exists().where(Attempt.provider_id == Receipt.provider_id, Message.id == Attempt.message_id, at_rest)
+    rows = select(Receipt.id).where(Receipt.settled_at.is_(None), Receipt.received_at > now - UNMATCHED_FOR)
+    return session.scalars(rows.where(or_(by_key, by_provider)).order_by(Receipt.received_at)).all()
+
+
+def settle(session: Session, receipt_id: int, *, now: datetime) -> None:
+    """Act on a report that had to wait. The caller commits after each: auditing makes others wait until then."""
+    receipt = session.get_one(Receipt, receipt_id, with_for_update=True, populate_existing=True)
+    if receipt.settled_at is None:
+        _settle(session, receipt, (), now)
 
 
 def unmatched(session: Session, *, now: datetime) -> int:
@@ -98,51 +106,39 @@ def _row(report: Report, now: datetime) -> dict[str, object]:
     }
 
 
-def _settle(session: Session, receipt: Receipt, now: datetime) -> bool:
-    """Whether all that follows from it is done: not while its message is unknown, or in the hands of its sender."""
-    if receipt.message_id is None:
-        receipt.message_id = _message_id(session, receipt)
-    if receipt.message_id is not None:
-        _tell(session, _contacts_of(session, receipt), receipt, now)
-        session.flush()
-        settled = _conclude(session, receipt.message_id)
-    else:
-        settled = receipt.message_key is None and receipt.provider_id is None
+def _settle(session: Session, receipt: Receipt, told: Iterable[Contact], now: datetime) -> None:
+    """Do what follows, as far as it can be done: not for a message that is unknown, or in the hands of its sender."""
+    receipt.message_id = receipt.message_id or _message_id(session, receipt)
+    if (state := STATES.get(receipt.event)) is not None:
+        everybody = {contact.id: contact for contact in (*told, *_contacts_of(session, receipt))}
+        actor = Actor("service", f"webhooks.{receipt.provider}")
+        contacts.hear(session, everybody.values(), Standing(state, receipt.at), now=now, actor=actor)
+    session.flush()
+    names_one = receipt.message_key is not None or receipt.provider_id is not None
+    settled = _conclude(session, receipt.message_id) if receipt.message_id is not None else not names_one
     receipt.settled_at = now if settled else None
-    return settled
 
 
 def _message_id(session: Session, receipt: Receipt) -> int | None:
-    if receipt.message_key is not None:
-        return session.scalar(select(Message.id).where(Message.key == receipt.message_key))
-    if receipt.provider_id is None:
-        return None
-    rows = select(Message.id).join(Attempt, Attempt.message_id == Message.id)
-    return session.scalar(rows.where(Attempt.provider_id == receipt.provider_id, Message.channel == receipt.channel))
+    by_key = select(Message.id).where(Message.key == receipt.message_key)
+    if receipt.message_key is not None and (known := session.scalar(by_key)) is not None:
+        return known
+    rows = select(Message.id).join(Attempt, Attempt.message_id == Message.id).where(Message.channel == receipt.channel)
+    by_provider = rows.where(Attempt.provider_id == receipt.provider_id)
+    return session.scalar(by_provider.limit(1)) if receipt.provider_id is not None else None
 
 
 def _contacts_of(session: Session, receipt: Receipt) -> Sequence[Contact]:
     """Everybody's contact at the address that the message went to; none when it was corrected since."""
     rows = (
-        select(Message.subject_id, Message.channel, Attempt.started_at)
-        .join(Attempt)
-        .where(Message.id == receipt.message_id)
+        select(Contact, Attempt.started_at).join(Message, _ITS_CHANNEL).join(Attempt, Attempt.message_id == Message.id)
     )
     this_one_first = case((Attempt.provider_id == receipt.provider_id, 0), else_=1)
-    sent = session.execute(rows.order_by(this_one_first, Attempt.started_at.desc()).limit(1)).one_or_none()
-    contact = contacts.of_subject(session, sent.subject_id, sent.channel) if sent else None
-    if sent is None or contact is None or (contact.vouched_at is not None and sent.started_at < contact.vouched_at):
-        return []
-    return contacts.at_address(session, contact.channel, contact.address)
-
-
-def _tell(session: Session, told: Iterable[Contact], receipt: Receipt, now: datetime) -> None:
-    state = STATES.get(receipt.event)
-    if state is None:
-        return
-    actor = Actor("service", f"webhooks.{receipt.provider}")
-    for contact in told:
-        contacts.hear(session, contact, Standing(state, receipt.at), now=now, actor=actor)
+    newest = rows.where(Message.id == receipt.message_id).order_by(this_one_first, Attempt.started_at.desc()).limit(1)
+    sent = session.execute(newest).one_or_none() if receipt.message_id is not None else None
+    if sent is None or (sent.Contact.vouched_at is not None and sent.started_at < sent.Contact.vouched_at):
+        return ()
+    return contacts.at_address(session, sent.Contact.channel, sent.Contact.address)
 
 
 def _conclude(session: Session, message_id: int) -> bool:
