@@ -23,7 +23,8 @@ from pro_tracker.models.call import Call
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import courses, enrolment, exports, protocols
+from pro_tracker.services import call_attempts, courses, enrolment, exports, protocols, unanswered
+from pro_tracker.services.call_attempts import AttemptFacts
 from pro_tracker.services.courses import AdverseEventFacts
 from pro_tracker.services.exports import Extent, Kind, harmless
 from tests.conftest import Clock
@@ -59,7 +60,15 @@ def _site(session: Session, clock: Clock) -> None:
 
 def cohort(session: Session) -> tuple[Subject, Subject]:
     """One subject who answered both visits that were due, and one who answered none."""
-    return answering(session), treated_subject(session, record_number="MRN-silent")
+    both = answering(session), treated_subject(session, record_number="MRN-silent")
+    note_missed(session)
+    return both
+
+
+def note_missed(session: Session) -> None:
+    """What the worker does every few minutes, and each export before it begins."""
+    unanswered.note_missed(session, now=NOW)
+    session.commit()
 
 
 def answering(session: Session) -> Subject:
@@ -159,15 +168,17 @@ def test_an_unanswered_visit_is_one_not_done_row_an_instrument(session: Session)
     rows = chosen(exported("long"), USUBJID=silent.study_code)
     assert {row["QSTESTCD"] for row in rows} == {"QSALL"}
     assert [row["QSCAT"] for row in rows if row["VISITNUM"] == "2"] == [PI, FATIGUE, PCS, ROLES, NRS, PGIC]
-    assert {(row["QSSTAT"], row["QSREASND"], row["QSDY"]) for row in rows} == {("NOT DONE", "no-answer", "")}
+    assert {(row["QSSTAT"], row["QSREASND"], row["QSDY"]) for row in rows} == {("NOT DONE", "no-reply", "")}
 
 
 def test_what_a_call_found_out_is_the_reason(session: Session) -> None:
-    _, silent = cohort(session)
+    silent = treated_subject(session)
     visit = visit_of(session, silent, "last-infusion")
-    known = {"subject_id": silent.id, "visit_id": visit.id, "opened_at": NOW, "closed_at": NOW}
-    session.add(Call(**known, reason="all-reminders-sent", outcome="too-ill"))
-    session.commit()
+    call = Call(subject_id=silent.id, visit_id=visit.id, reason="all-reminders-sent", opened_at=LAST_AT)
+    session.add(call)
+    session.flush()
+    call_attempts.record(session, COORDINATOR, call.id, AttemptFacts("too-ill"), now=LAST_AT)
+    note_missed(session)
     row = only(exported("wide"), USUBJID=silent.study_code, VISITNUM="2")
     assert (row["QSSTAT"], row["QSREASND"]) == ("NOT DONE", "too-ill")
 
@@ -179,8 +190,8 @@ def test_withdrawal_is_the_reason_of_visits_it_ended(session: Session) -> None:
     session.commit()
     rows = chosen(exported("wide", now=later), USUBJID=silent.study_code)
     assert [(row["VISIT"], row["QSREASND"]) for row in rows] == [
-        ("Baseline", "no-answer"),
-        ("Last infusion", "no-answer"),
+        ("Baseline", "no-reply"),
+        ("Last infusion", "no-reply"),
         ("3 months", "withdrawn"),
     ]
 
@@ -286,6 +297,7 @@ def test_an_export_can_be_limited_to_sites(session: Session) -> None:
     cohort(session)
     south = add_site(session, "south")
     treated_subject(session, record_number="MRN-south", site_code="south")
+    note_missed(session)
     assert {row["SITEID"] for row in exported("wide")} == {"north", "south"}
     assert {row["SITEID"] for row in exported("wide", site_ids=[south.id])} == {"south"}
     assert exported("long", site_ids=[]) == []

@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import beat_init, setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init
 from kombu import Queue
 
 from config import logging as logs
@@ -37,6 +37,7 @@ BEAT: dict[str, dict[str, Any]] = {
     "heartbeat": {"task": "heartbeat.beat", "schedule": 60, "options": {"expires": 55}},
     "receipts": {"task": "receipts.settle", "schedule": 60, "options": {"expires": 55}},
     "calls": {"task": "calls.open_due", "schedule": 300, "options": {"expires": 290}},
+    "missed visits": {"task": "visits.note_missed", "schedule": 300, "options": {"expires": 290}},
     "aggregates": {"task": "aggregates.refresh", "schedule": 15, "options": {"expires": 14}},
     "all aggregates": {
         "task": "aggregates.rebuild",
@@ -46,7 +47,6 @@ BEAT: dict[str, dict[str, Any]] = {
     "re-scoring": {"task": "scores.resume", "schedule": 60, "options": {"expires": 55}},
     "idle courses": {"task": "visits.plan_idle", "schedule": 3600, "options": {"expires": 3500}},
 }
-AT_START = ("heartbeat", "sweep")  # beat itself would wait for a whole interval first
 
 
 def _settings() -> dict[str, Any]:
@@ -56,6 +56,7 @@ def _settings() -> dict[str, Any]:
         "broker_transport_options": BROKER_OPTIONS,
         "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker
         "beat_schedule": BEAT,
+        "beat_scheduler": "worker.ticks:SharedScheduler",
         "timezone": "UTC",
         "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
         "task_default_queue": HOUSEKEEPING,
@@ -78,7 +79,7 @@ app = Celery("pro_tracker", include=["worker.tasks"])
 app.add_defaults(_settings)
 
 
-def _connect(**_: object) -> None:
+def connect(**_: object) -> None:
     """Each process has connections of its own: one shared over a fork breaks both."""
     settings = load_settings(*SERVICE)
     db.connect(settings.text("database_url"), settings.key_ring())
@@ -90,11 +91,5 @@ def _log(**_: object) -> None:
     logs.configure(load_settings().log_level)
 
 
-def _begin(**_: object) -> None:
-    for name in AT_START:
-        app.send_task(BEAT[name]["task"], **BEAT[name]["options"])
-
-
-worker_process_init.connect(_connect)
+worker_process_init.connect(connect)
 setup_logging.connect(_log)
-beat_init.connect(_begin)

@@ -4,7 +4,7 @@ Eleven is the limit of the CMS cell size suppression policy: neither 1 to 10 may
 follow. Here 0 is kept back too, since "none of them" says something about every one of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 LEAST_SHOWN = 11
@@ -37,3 +37,22 @@ def total_gives_away(parts: Iterable[Count]) -> bool:
     for part in hidden[1:]:
         rest += part
     return rest.is_small
+
+
+def shown_and_rest(counts: Mapping[str, Sequence[int]]) -> tuple[dict[str, int], int | None]:
+    """Name -> total of those that may be shown, the greatest first, and the sum of all others; None: too few to tell.
+
+    `counts` has for each name the numbers of people at the sites that the total is over. What would leave too few for
+    the others is counted among them.
+    """
+    shown = {name: sum(parts) for name, parts in counts.items() if _may_show(parts)}
+    names = sorted(shown, key=lambda name: (shown[name], name), reverse=True)
+    rest = sum(sum(parts) for name, parts in counts.items() if name not in shown)
+    while names and 0 < rest < LEAST_SHOWN:
+        rest += shown[names.pop()]
+    return {name: shown[name] for name in names}, rest if rest >= LEAST_SHOWN or rest == 0 else None
+
+
+def _may_show(parts: Sequence[int]) -> bool:
+    gives_away = len(parts) > 1 and total_gives_away(map(Count, parts))
+    return not Count(sum(parts)).is_small and not gives_away

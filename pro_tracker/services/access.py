@@ -15,6 +15,7 @@ from pro_tracker.models.account import Account, Role
 from pro_tracker.models.call import Call
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
 
 CLINICAL_ROLES = frozenset({Role.COORDINATOR, Role.CLINICIAN})
 UNKNOWN_SUBJECT = "There is no such patient at your sites. Look the patient up in the list."
@@ -43,6 +44,14 @@ def _only(session: Session, rows: Select[Subject]) -> Subject:
     found = session.scalars(rows).unique().one_or_none()
     if found is None:
         raise NotFound(UNKNOWN_SUBJECT)
+    return found
+
+
+def visit(session: Session, subject: Subject, visit_id: int) -> Visit:
+    """The visit, if it is this subject's, who was found for the account before. Raises NotFound."""
+    found = session.get(Visit, visit_id)
+    if found is None or found.subject_id != subject.id:
+        raise NotFound("This patient has no such visit.")
     return found
 
 

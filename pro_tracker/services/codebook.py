@@ -64,7 +64,7 @@ def entries(protocols: Sequence[Protocol], wording: Wording, asked: Iterable[Tex
     instruments = asked_in(protocols)
     for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
         columns = (column for group in layout for column in group.columns)
-        yield from (Entry(file, column.name, column.label, column.unit) for column in columns)
+        yield from (Entry(file, each.name, each.label, each.unit, values=each.values) for each in columns)
     for instrument in instruments:
         yield from _tests(instrument, wording)
         yield from _score_entries(instrument, wording, protocols)

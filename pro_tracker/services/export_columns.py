@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Row
 
+from pro_tracker.domain import unanswered
 from pro_tracker.domain.change import Basis, Change, ScorePoint, change, is_responder
 from pro_tracker.domain.instrument import Instrument, Scale
 from pro_tracker.services import catalog
@@ -22,16 +23,18 @@ NOT_DONE = "NOT DONE"
 SKIPPED = "skipped"
 NOT_ASKED = "not-asked"  # an adaptive test stores the items on its way only; those asked and put aside are among them
 RAW_SCORE, T_SCORE = "raw_score", "t_score"
+UNANSWERED = "; ".join(f"{code} = {meaning}" for code, meaning in unanswered.REASONS.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Record]):
-    """One column: `label` says what it holds, `unit` in what unit or which values it may have."""
+    """One column: `label` says what it holds, `unit` its unit or which values it may have, `values` what these mean."""
 
     name: str
     get: Callable[[Record], Cell]
     label: str
     unit: str = ""
+    values: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ RESULT_COLUMNS: tuple[Column[Result], ...] = (
     Column("QSSTRESN", lambda r: r.value, "Result as a number", "items: option code; scores: raw points or T points"),
     Column("QSSE", lambda r: r.score.standard_error if r.score and r.is_t else None, "Its standard error", "T"),
     Column("QSSTAT", lambda r: NOT_DONE if r.value is None else "", "Whether there is a result", "NOT DONE or empty"),
-    Column("QSREASND", lambda r: r.reason, "Why there is no result"),
+    Column("QSREASND", lambda r: r.reason, "Why there is no result", "of a whole instrument: a code", UNANSWERED),
     Column("NANSWERED", lambda r: r.score.n_answered if r.score else None, "Items answered of the scale", "count"),
     Column("NITEMS", lambda r: r.score.n_items if r.score else None, "Items of the scale", "count"),
     Column("PRORATED", lambda r: _yes_no(r.score.prorated) if r.score else "", "Pro-rated for missing items", "Y, N"),
@@ -206,7 +209,7 @@ def _item_result(value: int | None, reason: str, text_pack: TextPackMark) -> Res
 
 TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
     Column("QSSTAT", lambda v: "" if v.responses else NOT_DONE, "Whether the visit was answered", "NOT DONE or empty"),
-    Column("QSREASND", lambda v: v.reason, "Why it was not answered"),
+    Column("QSREASND", lambda v: v.reason, "Why it was not answered", "a code", UNANSWERED),
     Column("INFUSIONS", lambda v: v.treatment.infusions, "Infusions given in the course, so far", "count"),
     Column("STOPPED", lambda v: v.treatment.stopped, "Of them stopped early", "count"),
     Column("CUMDOSE", lambda v: v.treatment.cumulative_mg_per_kg, "Cumulative dose of the course, so far", "mg/kg"),

@@ -18,18 +18,17 @@ from pro_tracker.domain.change import Change
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.models.call import Call
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import protocols
+from pro_tracker.services.visits import GIVEN_UP
 
 SUBJECTS_AT_A_TIME = 100
 TOP_AGE = 90  # older people are told apart by their age alone: 45 CFR 164.514(b)(2)(i)(C)
-# Why a visit stayed unanswered, where a person found out on the phone.
-TELLING_OUTCOMES = ("refused", "too-ill", "wrong-number")
+ENTERED_IN_ERROR = "entered-in-error"
 AnySelect = Select[*tuple[Any, ...]]
 
 
@@ -89,7 +88,7 @@ def records(
 
 
 def count_subjects(session: Session, site_ids: Collection[int] | None = None) -> int:
-    return session.scalar(select(func.count()).select_from(Subject).where(*_at(site_ids))) or 0
+    return session.scalar(select(func.count()).select_from(Subject).where(DATA_MAY_BE_USED, *_at(site_ids))) or 0
 
 
 def used_protocols(session: Session) -> tuple[Protocol, ...]:
@@ -99,6 +98,11 @@ def used_protocols(session: Session) -> tuple[Protocol, ...]:
 
 
 _BOUND = (Course.protocol_code, Course.protocol_version)
+
+
+def count_left_out(session: Session, site_ids: Collection[int] | None = None) -> int:
+    """How many subjects are in no file since they withdrew their data."""
+    return session.scalar(select(func.count()).select_from(Subject).where(~DATA_MAY_BE_USED, *_at(site_ids))) or 0
 
 
 def _at(site_ids: Collection[int] | None) -> list[ColumnElement[bool]]:
@@ -114,7 +118,7 @@ def _subjects(after: str, site_ids: Collection[int] | None) -> AnySelect:
         Subject.time_zone,
         Site.code.label("site"),
     )
-    rows = select(*columns).join(Site).where(Subject.study_code > after, *_at(site_ids))
+    rows = select(*columns).join(Site).where(Subject.study_code > after, DATA_MAY_BE_USED, *_at(site_ids))
     return rows.order_by(Subject.study_code).limit(SUBJECTS_AT_A_TIME)
 
 
@@ -130,7 +134,6 @@ class _Portion:
         self.visits = _grouped(session.execute(_visits(ids, now)), "course_id")
         self.responses = _grouped(session.execute(_responses(ids)), "visit_id")
         self.scores = _grouped(session.execute(_scores(ids)), "visit_id")
-        self.calls = _grouped(session.execute(_calls(ids)), "visit_id")
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -169,7 +172,7 @@ class _Portion:
             record.day = self._day(course, responses[0].authored_at, zone)
             record.mode = responses[0].mode
         else:
-            record.reason = _reason(visit, self.calls[visit.id])
+            record.reason = visit.void_reason or visit.missed_reason or ENTERED_IN_ERROR
 
     def _day(self, course: Row[Any], moment: datetime, zone: str) -> int | None:
         """The study day: day 1 is the course's first infusion, until that is given its planned start."""
@@ -187,20 +190,6 @@ class _Portion:
             treatment.adverse_events, treatment.worst_grade = events.events, events.worst
             treatment.emergencies = events.emergencies
         return treatment
-
-
-def _reason(visit: Row[Any], calls: Iterable[Row[Any]]) -> str:
-    """Why a finished visit has no answers, in one of the words that docs/exports.md lists."""
-    if visit.voided_at is not None:
-        return str(visit.void_reason)
-    if visit.completed_at is not None:
-        return "entered-in-error"
-    told = [call.outcome for call in calls if call.outcome in TELLING_OUTCOMES]
-    if told:
-        return str(told[-1])
-    if any(call.reason == "no-contact" for call in calls):
-        return "no-contact"
-    return "started-not-sent" if visit.started_at else "no-answer"
 
 
 def _grouped(rows: Iterable[Row[Any]], column: str) -> Mapping[uuid.UUID | int, list[Row[Any]]]:
@@ -246,15 +235,15 @@ def _adverse_events(subjects: list[uuid.UUID]) -> AnySelect:
 
 
 def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
-    """Answered, closed unanswered, or given up after the window had opened: what is open or to come is not data yet."""
+    """Answered, missed, or given up after the window had opened: what is open or to come is not data yet."""
     finished = or_(
         Visit.completed_at.is_not(None),
-        (Visit.closes_at <= now) & Visit.voided_at.is_(None),
-        Visit.voided_at > Visit.opens_at,
+        (Visit.closes_at <= now) & Visit.missed_reason.is_not(None),
+        GIVEN_UP,
     )
     columns = (
-        *(Visit.id, Visit.course_id, Visit.visit_number, Visit.event_code, Visit.due_at, Visit.started_at),
-        *(Visit.completed_at, Visit.voided_at, Visit.void_reason),
+        *(Visit.id, Visit.course_id, Visit.visit_number, Visit.event_code, Visit.due_at),
+        *(Visit.void_reason, Visit.missed_reason),
     )
     return select(*columns).where(Visit.subject_id.in_(subjects), finished).order_by(Visit.visit_number)
 
@@ -281,8 +270,3 @@ def _scores(subjects: list[uuid.UUID]) -> AnySelect:
     mine = (response.subject_id.in_(subjects), response.status.in_(STANDING))
     joined = select(*columns).join(response, response.id == Score.response_id)
     return joined.where(*mine).order_by(Score.scored_at, Score.id)
-
-
-def _calls(subjects: list[uuid.UUID]) -> AnySelect:
-    columns = (Call.visit_id, Call.reason, Call.outcome)
-    return select(*columns).where(Call.subject_id.in_(subjects)).order_by(Call.id)

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, TypeVar
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import is_postgresql, reads_only
-from pro_tracker.services import audit, codebook, export_rows, text_packs
+from pro_tracker.services import audit, codebook, export_rows, text_packs, unanswered
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.export_columns import LONG, Cell, Column, Group, findings, wide
 
@@ -40,7 +40,8 @@ class Extent:
 
 
 def note(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
-    """The audit row of an export, to be committed before the first row leaves."""
+    """The audit row of an export, and the reasons of visits missed just now, to be committed before a row leaves."""
+    unanswered.note_missed(session, now=extent.now)
     sites = None if extent.site_ids is None else sorted(extent.site_ids)
     audit.record(session, actor, "cohort.export", now=extent.now, detail={"kind": kind, "sites": sites})
 

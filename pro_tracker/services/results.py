@@ -4,7 +4,7 @@ Reads the figures that cohort.py keeps; computes none. What is None in a row is 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,8 +17,9 @@ from pro_tracker.domain.protocol import StudyEvent
 from pro_tracker.models.account import Account
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.site import Site
-from pro_tracker.services import catalog, protocols
+from pro_tracker.services import catalog, protocols, unanswered_counts
 from pro_tracker.services.cohort import ALL_SITES
+from pro_tracker.services.unanswered_counts import NONE_UNANSWERED, Unanswered
 
 Key = tuple[str, str, str, str]  # protocol, event, instrument and scale code
 Parts = dict[Key, list[Aggregate]]  # the single sites' rows behind a row of all sites
@@ -52,10 +53,11 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class EventResults:
-    """One study event and the rows of its battery."""
+    """One study event and the rows of its battery, and why visits ended without answers."""
 
     event: StudyEvent
     rows: tuple[ResultRow, ...]
+    unanswered: Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ def results(session: Session, account: Account, chosen: str = "") -> Results:
         if code == ALL_SITES and row.site_code != ALL_SITES:
             parts[_key(row)].append(row)
     refreshed_at = max((row.refreshed_at for row in mine), default=None)
-    return Results(choices, code, tuple(_events(mine, parts)), refreshed_at)
+    unanswered = unanswered_counts.by_event(session, [site.code for site in account.sites], code)
+    return Results(choices, code, tuple(_events(mine, parts, unanswered)), refreshed_at)
 
 
 def _choices(session: Session, account: Account) -> tuple[tuple[str, str], ...]:
@@ -92,7 +95,9 @@ def _key(row: Aggregate) -> Key:
     return row.protocol_code, row.event_code, row.instrument_code, row.scale_code
 
 
-def _events(mine: Sequence[Aggregate], parts: Parts) -> Iterator[EventResults]:
+def _events(
+    mine: Sequence[Aggregate], parts: Parts, unanswered: Mapping[tuple[str, str], Unanswered]
+) -> Iterator[EventResults]:
     """The events in the order of the protocol, in each the scales in the order they are asked."""
     rows = {_key(row): row for row in mine}
     for protocol_code, event_code in dict.fromkeys((row.protocol_code, row.event_code) for row in mine):
@@ -104,7 +109,7 @@ def _events(mine: Sequence[Aggregate], parts: Parts) -> Iterator[EventResults]:
             for scale in instrument.scales
             if (key := (protocol_code, event_code, instrument.code, scale.code)) in rows
         ]
-        yield EventResults(event, tuple(found))
+        yield EventResults(event, tuple(found), unanswered.get((protocol_code, event_code), NONE_UNANSWERED))
 
 
 def _result(instrument: Instrument, scale: Scale, row: Aggregate, parts: Sequence[Aggregate]) -> ResultRow:

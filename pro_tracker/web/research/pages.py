@@ -9,6 +9,7 @@ from pro_tracker.services.results import results as cohort_results
 from pro_tracker.web import access, navigation
 from pro_tracker.web.research.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.staff.words import UNANSWERED
 
 
 @blueprint.get("/results")
@@ -18,4 +19,5 @@ def results() -> str:
     audit.record(db_session(), access.actor(), "results.view", now=clock.now(), detail={"site": shown.chosen})
     commit()
     may_download = navigation.may_use("research.download")
-    return render_template("research/results.html", results=shown, least=LEAST_SHOWN, may_download=may_download)
+    facts = {"results": shown, "reasons": UNANSWERED, "least": LEAST_SHOWN, "may_download": may_download}
+    return render_template("research/results.html", **facts)

@@ -11,9 +11,8 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit, responses, subject_records, visit_sheets
+from pro_tracker.services import access as visibility, audit, responses, subject_records, visit_sheets
 from pro_tracker.services.visit_sheets import VisitSheet
 from pro_tracker.web import access, answering
 from pro_tracker.web.answering import Page
@@ -113,9 +112,8 @@ def _subject() -> Subject:
 def _open_sheet() -> VisitSheet:
     """The visit, if it is this subject's, one of the account's sites, and can be answered now."""
     subject: Subject = _subject()
-    sheet = visit_sheets.by_visit(db_session(), g.interview["visit_id"])
-    if sheet.subject_id != subject.id:
-        raise NotFound("This patient has no such visit.")
+    visit = visibility.visit(db_session(), subject, g.interview["visit_id"])
+    sheet = visit_sheets.by_visit(db_session(), visit.id)
     sheet.require_open(clock.now())
     return sheet
 

@@ -5,11 +5,10 @@ import uuid
 from flask import current_app, url_for
 
 from pro_tracker import clock
-from pro_tracker.domain.errors import NotFound, WindowClosed
+from pro_tracker.domain.errors import WindowClosed
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.course import Course
-from pro_tracker.models.visit import Visit
-from pro_tracker.services import audit, links
+from pro_tracker.services import access as visibility, audit, links
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current
@@ -21,9 +20,7 @@ from pro_tracker.web.staff.current import Page
 @access.staff("coordinator")
 def hand_over_link(subject_id: uuid.UUID, visit_id: int) -> Page:
     session, now, subject = db_session(), clock.now(), current.subject(subject_id)
-    visit = session.get(Visit, visit_id)
-    if visit is None or visit.subject_id != subject.id:
-        raise NotFound("This patient has no such visit.")
+    visit = visibility.visit(session, subject, visit_id)
     if not is_open(visit, now):
         raise WindowClosed("These questions cannot be answered now: they were answered, or their time is over.")
     token = links.issue(session, visit.id, now=now)

@@ -147,6 +147,11 @@ def why_unanswered(visit: Visit) -> str:
     return "" if code is None or visit.completed_at is not None else str(UNANSWERED.get(code, code))
 
 
+def may_have_reason(visit: Visit, now: datetime) -> bool:
+    """Whether staff may say why the visit has no answers."""
+    return visit_status(visit, now) in (VisitStatus.DUE, VisitStatus.OVERDUE, VisitStatus.MISSED)
+
+
 def days_left(visit: Visit, now: datetime) -> int:
     """Whole days until the visit's window closes."""
     return max((visit.closes_at - now).days, 0)
