@@ -20,10 +20,13 @@ from pro_tracker.services import (
     course_plans,
     courses,
     data_files,
+    export_rows,
     infusion_corrections,
     messages,
     plan_preview,
     protocols,
+    unanswered,
+    unanswered_counts,
     visits,
 )
 from pro_tracker.services.anchor_dates import DateSet
@@ -124,6 +127,23 @@ def test_a_reopened_course_waits_for_its_last_infusion_again_and_keeps_why_it_ha
     assert visit_of(session, subject, "3-months").voided_at is None
 
 
+def test_follow_ups_whose_date_was_lost_after_the_first_was_told_come_back_when_the_course_is_idle(
+    session: Session,
+) -> None:
+    subject = add_subject(session, NOW)
+    course = add_course(session, subject, NOW, WEEK[0])
+    now = datetime(2026, 3, 13, 20, 0, tzinfo=UTC)
+    last = give(session, course, now, *WEEK)[-1]
+    now += timedelta(days=1)
+    visit_of(session, subject, "last-infusion").started_at = now  # so it stays
+    infusion_corrections.remove(session, COORDINATOR, last, reason=REASON, now=now)
+    assert visit_of(session, subject, "3-months").void_reason == "no-date"
+    visits.plan_idle(session, now=now + timedelta(days=8))
+    visit = visit_of(session, subject, "3-months")
+    assert (visit.anchor_on, visit.void_reason) == (WEEK[3], None)
+    assert visit_of(session, subject, "last-infusion").anchor_on == WEEK[4]
+
+
 def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
@@ -137,6 +157,21 @@ def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Se
     assert revived.voided_at is None
     assert [message.state for message in messages_of(session, revived)] == ["planned"] * 4
     assert len({message.key for message in messages_of(session, revived)}) == 4
+
+
+def test_what_a_new_course_ended_is_in_the_files_and_counted_even_before_it_opened(session: Session) -> None:
+    subject = add_subject(session, NOW)
+    first = add_course(session, subject, NOW, WEEK[0])
+    give(session, first, AFTER, *WEEK)
+    infusion_corrections.remove(session, COORDINATOR, first.infusions[-1], reason=REASON, now=AFTER)
+    give(session, first, AFTER, WEEK[4])
+    now = datetime(2026, 6, 1, 16, 0, tzinfo=UTC)
+    add_course(session, subject, now, date(2026, 6, 15))
+    unanswered.note_missed(session, now=now)
+    rows = export_rows.records(session, now=now)
+    ended = [row.event_code for row in rows if row.course_number == first.number and row.reason == "new-course"]
+    assert ended == ["3-months", "6-months"]
+    assert unanswered_counts.by_event(session, ["north"], "north")["ketamine-5day", "6-months"].others is None
 
 
 def test_a_course_that_ends_without_an_infusion_never_took_place(session: Session) -> None:

@@ -24,6 +24,8 @@ NEW_COURSE = "new-course"
 NO_DATE = "no-date"  # the date it hung on is gone: an infusion was taken back, a course reopened
 ENTERED_LATE = "entered-late"  # its window was over when it was entered, so nobody was asked
 ENDED_BY_PLANNING = (NEW_COURSE, NO_DATE)
+# Asked for and then given up. What a new course ends counts even before it opened: it is an intercurrent event.
+GIVEN_UP = or_(Visit.void_reason == NEW_COURSE, and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != NO_DATE))
 
 
 def answerable(now: datetime) -> ColumnElement[bool]:
@@ -246,11 +248,7 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
             Course.protocol_code == each.code,
             Course.protocol_version == each.version,
             func.max(Infusion.given_on) <= (now - timedelta(days=each.course_idle_days - 1)).date(),
-            ~exists().where(
-                Visit.course_id == Course.id,
-                Visit.void_reason.is_distinct_from(NO_DATE),
-                Visit.event_code.in_([event.code for event in each.events if event.anchor == "last-infusion"]),
-            ),
+            _lacks([event.code for event in each.events if event.anchor == "last-infusion"], now),
         )
         for each in _protocols_in_use(session)
     ]
@@ -264,6 +262,14 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
         .group_by(Course.id)
         .having(or_(false(), *rules))
     )
+
+
+def _lacks(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
+    """Whether a course has none of these visits, or lost the date of one of them that may still be asked about."""
+    of_course = and_(Visit.course_id == Course.id, Visit.event_code.in_(event_codes))
+    dated = exists().where(of_course, Visit.void_reason.is_distinct_from(NO_DATE))
+    undated = exists().where(of_course, Visit.void_reason == NO_DATE, Visit.closes_at > now)
+    return or_(~dated, undated)
 
 
 def _waiting_course_ids(now: datetime) -> Any:
