@@ -88,6 +88,19 @@ def test_through_a_gateway_which_knows_a_message_by_its_key(
     assert once_and_known(session, sms_gateway)
 
 
+def test_what_a_gateway_may_have_taken_is_not_posted_again_when_it_may_have_forgotten_the_key(
+    session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer
+) -> None:
+    sms_gateway.faults.append(TAKES_AND_HANGS_UP)
+    sms_gateway.choose = lambda: Fault(503)  # it crashed, and stays away for a day
+    sweep(session, clock, by_gateway)
+    work_on(session, clock, by_gateway)
+    clock.advance(days=1)
+    sms_gateway.choose, sms_gateway.by_key = lambda: None, {}
+    assert sweep(session, clock, by_gateway) == ["uncertain"]
+    assert len(sms_gateway.accepted) == 1
+
+
 def test_a_number_that_said_stop_closes_its_channel_and_the_mail_takes_over(
     session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer
 ) -> None:

@@ -134,6 +134,11 @@ def put_back(session: Session, message: Message, send_at: datetime | None) -> bo
     return _put_back(session, message, {"state": "planned", "reason": None, "send_at": send_at})
 
 
+def give_up(session: Session, message: Message) -> bool:
+    """Nobody will ever know whether the message came. False as in `end`."""
+    return _put_back(session, message, {"state": "uncertain", "reason": None, "send_at": None})
+
+
 def finish(session: Session, held: InHand, receipt: Receipt, result: Result, *, now: datetime) -> str:
     """Write what came of an attempt; returns the message's state, which somebody else may have settled meanwhile."""
     row = {"attempt_id": held.attempt_id, "message_id": held.message_id, "number": held.number, "now": now}
@@ -178,6 +183,12 @@ def spared() -> Any:
     """SQL: how many earlier attempts at a message failed because of the provider, and do not count."""
     faults = select(func.count()).where(Attempt.message_id == Message.id, Attempt.about_provider)
     return faults.correlate(Message).scalar_subquery()
+
+
+def unsure_since() -> Any:
+    """SQL: when the first attempt at a message began of which nobody knows what came of it."""
+    unknown = select(func.min(Attempt.started_at)).where(Attempt.message_id == Message.id, Attempt.outcome == "unknown")
+    return unknown.correlate(Message).scalar_subquery()
 
 
 def left_open() -> Any:

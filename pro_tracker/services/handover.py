@@ -27,7 +27,7 @@ class Sheet:
 
     `contact`: None where there is none on its channel. `superseded`: a later message about the visit is out of our
     hands; `next_at`: when the next one leaves, None without one.
-    `spared`: how many attempts at it the provider spoiled.
+    `spared`: how many attempts at it the provider spoiled; `unsure_since`: see attempts.py.
     """
 
     message: Message
@@ -39,6 +39,7 @@ class Sheet:
     superseded: bool
     next_at: datetime | None
     spared: int
+    unsure_since: datetime | None
     recipient: Recipient
     snoozes: Sequence[Snoozed]
 
@@ -55,8 +56,8 @@ class Sheet:
 def claimed(session: Session, message_ids: Sequence[int], now: datetime) -> dict[int, Sheet]:
     """Those of the messages that are claimed and at which no attempt is open: of the others somebody takes care."""
     on_channel = and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel)
-    columns = (Message, Visit, Subject, Site, Course, Contact, _superseded(), _next_at(), attempts.spared())
-    rows = select(*columns).join(Visit, Visit.id == Message.visit_id)
+    columns = (Message, Visit, Subject, Site, Course, Contact, _superseded(), _next_at())
+    rows = select(*columns, attempts.spared(), attempts.unsure_since()).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Subject, Subject.id == Message.subject_id).join(Site, Site.id == Subject.site_id)
     rows = rows.join(Course, Course.id == Visit.course_id).outerjoin(Contact, on_channel)
     mine = (Message.id.in_(message_ids), Message.state == "claimed", Message.lease_until > now)

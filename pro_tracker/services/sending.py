@@ -68,6 +68,8 @@ class Sender:
             return "ended" if attempts.end(self._session, message, reason) else NOT_CLAIMED
         if (later := handover.not_before(sheet, now)) > now:
             return self._put_back(message, later)
+        if sheet.unsure_since is not None and now - sheet.unsure_since >= REPEAT_WITHIN:
+            return "uncertain" if attempts.give_up(self._session, message) else NOT_CLAIMED
         if not self._takes_turn(message.channel, now):
             return self._put_back(message, self._resting[message.channel])
         return self._hand_over(sheet, now)
