@@ -66,7 +66,11 @@ def to_gateway(
 ) -> TestResponse:
     """As docs/webhooks.md says to call it."""
     body = json.dumps({"id": uuid.uuid4().hex, "at": clock.now.isoformat(), **event}).encode()
-    timestamp = str(int((signed_at or clock.now).timestamp()))
+    return post_signed(client, signed_at or clock.now, body, secret=secret)
+
+
+def post_signed(client: FlaskClient, signed_at: datetime, body: bytes, *, secret: str = MAIL_SECRET) -> TestResponse:
+    timestamp = str(int(signed_at.timestamp()))
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
     headers = {"X-PRO-Tracker-Timestamp": timestamp, "X-PRO-Tracker-Signature": f"sha256={digest}"}
     return client.post("/webhooks/gateway", data=body, headers=headers, content_type="application/json")
@@ -291,6 +295,9 @@ def test_a_call_that_comes_once_more_is_answered_and_changes_nothing(
         ({"event": "stop", "address": MOBILE, "bounced": "hard"}, "bounced"),
         ({"event": "failed", "provider_id": "x", "code": "rejected zoe@patients.example"}, "code"),
         ({"event": "delivered", "message": "not a key"}, "message"),
+        ({"event": "delivered", "provider_id": "a\0b"}, "provider_id"),
+        ({"event": "stop", "address": MOBILE, "id": "a b"}, "id"),
+        ({"event": "stop", "address": MOBILE, "at": "0001-01-01T00:00:00+14:00"}, "at"),
     ],
 )
 @ONE
@@ -303,6 +310,20 @@ def test_a_report_that_cannot_be_read_is_refused_with_a_reason_that_repeats_noth
     assert MOBILE not in answer.text
     assert "zoe" not in answer.text
     assert counted(session) == {("mail", "unreadable"): 1}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 2000, b'{"id": NaN}'])
+@ONE
+def test_what_is_no_event_at_all_is_refused(client: FlaskClient, clock: Clock, body: bytes) -> None:
+    assert post_signed(client, clock.now, body).status_code == 422
+
+
+@ONE
+def test_a_call_of_twilios_that_lacks_what_it_must_have_is_refused(client: FlaskClient, session: Session) -> None:
+    for fields in ({}, {"MessageSid": "SM1"}, {"MessageSid": "S\0", "From": MOBILE}):
+        assert from_twilio(client, "/webhooks/twilio/incoming", fields).status_code == 422
+        assert from_twilio(client, "/webhooks/twilio/status", fields).status_code == 422
+    assert counted(session) == {("twilio", "unreadable"): 6}
 
 
 @ONE
@@ -483,7 +504,7 @@ def test_an_administrator_sees_how_many_calls_were_not_believed(
     for token in (TOKEN, "guessed", "guessed again"):
         fields = {"MessageSid": "SM1", "From": MOBILE, "Body": "HELP"}
         from_twilio(client, "/webhooks/twilio/incoming", fields, token=token)
-    to_gateway(client, clock, {"event": "delivered", "provider_id": "of somebody else"})
+    to_gateway(client, clock, {"event": "delivered", "provider_id": "somebody-elses"})
     clock.advance(hours=2)
     sign_in(client, add_account(session, "administrator"))
     page = client.get("/reports").text

@@ -24,6 +24,8 @@ from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
 TIMESTAMP, SIGNATURE = "X-PRO-Tracker-Timestamp", "X-PRO-Tracker-Signature"
 TOLERANCE = timedelta(minutes=5)
 PROVIDERS = {"sms": "gateway", "email": "mail"}  # channel -> the name under which its reports are kept and counted
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it clocks were not set
+Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]  # visible ASCII: PostgreSQL would refuse a NUL
 ABOUT_MESSAGES = ("delivered", "failed", "hard-bounce", "soft-bounce")
 
 
@@ -37,11 +39,11 @@ class Event(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(min_length=1, max_length=200)
+    id: Id
     event: Literal["delivered", "failed", "hard-bounce", "soft-bounce", "complained", "stop", "start", "help", "text"]
-    at: AwareDatetime
+    at: AwareDatetime = Field(ge=EARLIEST)
     message: Annotated[uuid.UUID, BeforeValidator(_key)] | None = None
-    provider_id: str | None = Field(None, min_length=1, max_length=200)
+    provider_id: Id | None = None
     address: str | None = Field(None, min_length=3, max_length=320)
     code: str | None = Field(None, pattern=r"^[\w.-]{1,40}$")  # no place for an address or a sentence
     text: str | None = Field(None, max_length=10_000)  # read for its one word and never kept
@@ -86,7 +88,7 @@ def _signed_channel(now: datetime) -> str:
 
 
 def _check_age(channel: str, timestamp: str, now: datetime) -> None:
-    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 10:
         raise RefusedCall(PROVIDERS[channel], "unreadable", f"{TIMESTAMP} must be seconds since 1970.")
     if abs(now - datetime.fromtimestamp(int(timestamp), UTC)) > TOLERANCE:
         raise RefusedCall(

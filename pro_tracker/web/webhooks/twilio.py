@@ -1,5 +1,6 @@
 """Twilio's reports on text messages, and the text messages that people send back (twilio.com/docs/messaging)."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,6 +28,7 @@ CODES = {
     "30005": (HARD_BOUNCE,),  # unknown, or out of service
     "30006": (HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
 }
+WORD = re.compile(r"[\w+:.-]{1,100}", re.ASCII)  # ids, states, codes and numbers
 OPT_OUT_TYPES = ("stop", "start", "help")
 
 
@@ -34,8 +36,8 @@ OPT_OUT_TYPES = ("stop", "start", "help")
 @access.public
 def twilio_status() -> Response:
     now, form = clock.now(), _verified()
-    state, code = STATES.get(_field(form, "MessageStatus")), form.get("ErrorCode") or None
-    events = CODES.get(code or "", (state,)) if state == FAILED else (state,)
+    state, code = STATES.get(_field(form, "MessageStatus")), _field(form, "ErrorCode", optional=True)
+    events = CODES.get(code, (state,)) if state == FAILED else (state,)
     take(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
     commit()
     return Response(status=204)
@@ -77,14 +79,14 @@ def _verified() -> Mapping[str, str]:
     return request.form
 
 
-def _field(form: Mapping[str, str], name: str) -> str:
+def _field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str:
     value = form.get(name, "")
-    if not 0 < len(value) <= 200:
-        raise RefusedCall(NAME, "unreadable", f"{name} is missing or too long.")
+    if not WORD.fullmatch(value) and (value or not optional):
+        raise RefusedCall(NAME, "unreadable", f"{name} cannot be read.")
     return value
 
 
-def _status(form: Mapping[str, str], event: str, code: str | None, now: datetime) -> Report:
+def _status(form: Mapping[str, str], event: str, code: str, now: datetime) -> Report:
     sid = _field(form, "MessageSid")
     return Report(
         provider=NAME,
@@ -94,7 +96,7 @@ def _status(form: Mapping[str, str], event: str, code: str | None, now: datetime
         at=now,
         message_key=_our_key(),
         provider_id=sid,
-        code=code,
+        code=code or None,
     )
 
 
