@@ -12,6 +12,8 @@ from pro_tracker.services import catalog, data_files, message_checks, message_te
 from pro_tracker.services.catalog import Problem
 from pro_tracker.services.data_files import load_yaml
 
+MESSAGE_KEYS = {"layout", "templates", "replies"}
+
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -44,7 +46,7 @@ def _problems_of(file: Path, settings: Settings) -> list[Problem]:
     keys = _keys(file)
     if "events" in keys:
         return protocols.problems(file)
-    return _message_problems(file, settings) if "templates" in keys else catalog.problems(file)
+    return _message_problems(file, settings) if MESSAGE_KEYS & set(keys) else catalog.problems(file)
 
 
 def _message_problems(file: Path | None, settings: Settings) -> list[Problem]:

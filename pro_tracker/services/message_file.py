@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from pro_tracker.services.data_files import FileModel
+from pro_tracker.services.data_files import FileModel, written
 from pro_tracker.services.instrument_checks import Fault
 from pro_tracker.services.instrument_file import Code, Text
 from pro_tracker.services.text_pack_file import Language
@@ -16,6 +16,7 @@ from pro_tracker.services.text_pack_file import Language
 CLINIC = frozenset({"clinic", "phone"})
 VISIT = CLINIC | {"closes"}
 LINK = "url"
+ALONE = re.compile(rf"(?<!\S){{{LINK}}}(?!\S)")
 
 
 class Said(NamedTuple):
@@ -27,7 +28,7 @@ class Said(NamedTuple):
 
 
 class MailEntry(FileModel):
-    subject: Text
+    subject: Annotated[Text, written(r"[^\r\n]+", "one line")]
     opening: Text
 
 
@@ -87,7 +88,7 @@ def folded(text: str) -> str:
 
 def _place_faults(said: Said) -> Iterator[str]:
     try:
-        used = {_written(name, *how) for _, name, *how in Formatter().parse(said.text) if name is not None}
+        used = {_place(name, *how) for _, name, *how in Formatter().parse(said.text) if name is not None}
     except ValueError:
         yield "has a brace that is not one of a pair"
         return
@@ -95,9 +96,11 @@ def _place_faults(said: Said) -> Iterator[str]:
     yield from (f"cannot fill in {{{place}}}, only {known}" for place in sorted(used - said.places))
     if LINK in said.places and LINK not in used:
         yield f"lacks the link, {{{LINK}}}"
+    elif LINK in used and not ALONE.search(said.text):
+        yield f"needs a space on either side of {{{LINK}}}, or telephones take its neighbours for a part of it"
 
 
-def _written(name: str, specification: str | None, conversion: str | None) -> str:
+def _place(name: str, specification: str | None, conversion: str | None) -> str:
     """The place as it stands between its braces: only a bare name can be filled in."""
     return f"{name}{'!' + conversion if conversion else ''}{':' + specification if specification else ''}"
 
