@@ -28,6 +28,7 @@ TWICE = "twice"
 WRONG_HOUR = "at a wrong hour"
 HELD = "while paused, after an infusion, or put off"
 ANSWERED = "after completion"
+NO = "after a no on the telephone"
 WITHDRAWN = "after withdrawal"
 CLOSED = "to a closed channel"
 OTHER_ADDRESS = "to another address"
@@ -39,6 +40,8 @@ INVENTED = "sent by the ledger, and nobody accepted it"
 STUCK = "still claimed, or tried with no end"
 WRONG_DAYS = "a visit on the wrong days"
 UNPLANNED = "a visit not planned"
+NOBODY_CALLS = "a message gone wrong, and nobody to call"
+NO_REASON = "a visit that ended unanswered, with no reason"
 NO_CAUSE = "a visit ended without cause"
 
 
@@ -76,6 +79,10 @@ class Books:
         line["at"] = when
         self.lines.insert(sum(1 for each in self.lines if each["at"] < when), line)
 
+    def end(self, when: datetime) -> None:
+        """Let the record end at another time."""
+        self.lines[-1]["at"] = when
+
     def message(self, step: int) -> Message:
         rows = select(Message).where(Message.subject_id == self.subject.id, Message.step == step)
         return self.session.scalars(rows).one()
@@ -98,7 +105,7 @@ class Books:
         record = folder / "outside.jsonl"
         record.write_text("".join(json.dumps(line, default=_plain) + "\n" for line in self.lines))
         verdicts = judge(self.session.connection(), record, [protocols.PROTOCOLS])
-        assert len({verdict.check for verdict in verdicts}) == 17
+        assert {verdict.check for verdict in verdicts} == CHECKS
         return {verdict.check: len(verdict.cases) for verdict in verdicts if verdict.cases}
 
 
@@ -175,6 +182,10 @@ def answered(books: Books) -> None:
     books.add(at(9, 8, 59), "answered", visit=books.visit(books.subject).id)
 
 
+def refused(books: Books) -> None:
+    books.add(at(9, 8, 59), "declined", visit=books.visit(books.subject).id)
+
+
 def withdrawn(books: Books) -> None:
     books.add(at(9, 8, 59), "withdrew")
 
@@ -234,6 +245,16 @@ def without_an_end(books: Books) -> None:
     attempt.outcome = attempt.finished_at = None
 
 
+def left_alone(books: Books) -> None:
+    message = books.message(1)
+    message.state, message.sent_at = "uncertain", None
+    books.end(at(12, 12))
+
+
+def in_silence(books: Books) -> None:
+    books.end(at(25, 12))
+
+
 def moved_by_a_day(books: Books) -> None:
     books.visit(books.subject).closes_at += timedelta(days=1)
 
@@ -273,6 +294,7 @@ FAULTS: dict[Callable[[Books], None], dict[str, int]] = {
     after_an_infusion: {HELD: 1},
     put_off: {HELD: 1},
     answered: {ANSWERED: 1},
+    refused: {NO: 1},
     withdrawn: {WITHDRAWN: 1},
     stopped: {CLOSED: 1, NOT_THE_STEP: 1},
     another_address: {OTHER_ADDRESS: 1},
@@ -286,11 +308,29 @@ FAULTS: dict[Callable[[Books], None], dict[str, int]] = {
     invented: {LOST: 1, INVENTED: 1},
     claimed_for_ever: {STUCK: 1},
     without_an_end: {STUCK: 1},
+    left_alone: {NOBODY_CALLS: 1},
+    in_silence: {LOST: 2, NO_REASON: 1},
     moved_by_a_day: {WRONG_DAYS: 1},
     not_moved: {WRONG_DAYS: 1},
     not_planned: {UNPLANNED: 1},
     ended_for_nothing: {NO_CAUSE: 1},
 }
+
+CHECKS = {
+    LOST,
+    TWICE,
+    WRONG_HOUR,
+    HELD,
+    ANSWERED,
+    NO,
+    WITHDRAWN,
+    CLOSED,
+    OTHER_ADDRESS,
+    OUTSIDE,
+    NOT_THE_STEP,
+    SAME_DAY,
+}
+CHECKS |= {HIDDEN, INVENTED, STUCK, WRONG_DAYS, UNPLANNED, NOBODY_CALLS, NO_REASON, NO_CAUSE}
 
 
 def test_sound_books_hold_nothing(books: Books, tmp_path: Path) -> None:
@@ -307,6 +347,4 @@ def test_a_planted_fault_is_found_and_nothing_else(
 
 
 def test_every_check_can_fail() -> None:
-    names = [LOST, TWICE, WRONG_HOUR, HELD, ANSWERED, WITHDRAWN, CLOSED, OTHER_ADDRESS, OUTSIDE, NOT_THE_STEP]
-    names += [SAME_DAY, HIDDEN, INVENTED, STUCK, WRONG_DAYS, UNPLANNED, NO_CAUSE]
-    assert set(names) == {name for found in FAULTS.values() for name in found}
+    assert {name for found in FAULTS.values() for name in found} == CHECKS

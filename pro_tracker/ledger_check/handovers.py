@@ -25,6 +25,8 @@ class HandOver:
     person: Person
     plan: Schedule
     answered: Line | None
+    declined: Line | None
+    asked: Sequence[Line]
     snoozes: Sequence[Line]
     wish: Wish | None
 
@@ -55,11 +57,15 @@ def handovers(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
         person = told.persons[message.subject].before(line.number) if message else None
         if message is not None and person is not None:
             visit = ledger.visits[message.visit]
-            plan, answered = plan_of(visit.course), told.answered.get(visit.id)
-            snoozes = [each for each in told.snoozed.get(visit.id, []) if each.number < line.number]
+            plan, answered, declined = plan_of(visit.course), told.answered.get(visit.id), told.declined.get(visit.id)
+            asked, snoozes = (_before(line, lines.get(visit.id, [])) for lines in (told.asked, told.snoozed))
             wanted = {(wish.kind, wish.number): wish for wish in wishes(plan, visit, person, snoozes)}
             wish = wanted.get((message.kind, message.step))
-            yield HandOver(line, message, visit, person, plan, answered, snoozes, wish)
+            yield HandOver(line, message, visit, person, plan, answered, declined, asked, snoozes, wish)
+
+
+def _before(line: Line, others: Iterable[Line]) -> list[Line]:
+    return [each for each in others if each.number < line.number]
 
 
 def at_a_wrong_hour(each: HandOver) -> bool:
@@ -74,6 +80,11 @@ def while_held(each: HandOver) -> bool:
 
 def after_completion(each: HandOver) -> bool:
     return each.answered is not None and each.answered.number < each.accepted.number
+
+
+def after_a_no(each: HandOver) -> bool:
+    """Whoever was called about this visit refused, or was too ill."""
+    return each.declined is not None and each.declined.number < each.accepted.number
 
 
 def after_withdrawal(each: HandOver) -> bool:
@@ -99,7 +110,7 @@ def not_the_step(each: HandOver) -> bool:
     """Asked for by nobody, too early, on another channel than the step's, or with another text."""
     wish = each.wish
     if wish is None:
-        return not each.is_asked_for
+        return not (each.is_asked_for and each.asked)
     right_channel = each.channel in channels(wish.channel, each.person)
     return each.accepted.at < wish.at or not right_channel or wish.template != each.message.template
 
@@ -108,6 +119,7 @@ BY_ITSELF: Mapping[str, Callable[[HandOver], bool]] = {
     "at a wrong hour": at_a_wrong_hour,
     "while paused, after an infusion, or put off": while_held,
     "after completion": after_completion,
+    "after a no on the telephone": after_a_no,
     "after withdrawal": after_withdrawal,
     "to a closed channel": to_a_closed_channel,
     "to another address": to_another_address,

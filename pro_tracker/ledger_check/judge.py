@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from pro_tracker.ledger_check import ledger as books, outside
 from pro_tracker.ledger_check.handovers import BY_ITSELF, HandOver, handovers, twice, two_on_a_day
 from pro_tracker.ledger_check.ledger import Ledger, Message
-from pro_tracker.ledger_check.omissions import lost
+from pro_tracker.ledger_check.omissions import left_alone, lost, unexplained
 from pro_tracker.ledger_check.schedule import Schedule, schedule
 from pro_tracker.ledger_check.windows import ended_without_cause, misplaced, unplanned
 from pro_tracker.ledger_check.world import World, world
@@ -37,6 +37,8 @@ def judge(connection: Connection, record: Path, folders: Sequence[Path]) -> list
         *_of_both_books(told, ledger),
         Verdict("a visit on the wrong days", *misplaced(told, ledger, plan_of)),
         Verdict("a visit not planned", *unplanned(told, ledger, plan_of)),
+        Verdict("a message gone wrong, and nobody to call", *left_alone(told, ledger)),
+        Verdict("a visit that ended unanswered, with no reason", *unexplained(told, ledger)),
         Verdict("a visit ended without cause", *ended_without_cause(told, ledger, plan_of)),
     ]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 MESSAGES = "SELECT id, key, subject_id, visit_id, kind, step, template, channel, state, end_reason FROM message"
 VISITS = (
     "SELECT id, subject_id, course_id, event_code, anchor_on, opens_at, due_at, closes_at, planned_at, started_at,"
-    " voided_at, void_reason FROM visit"
+    " voided_at, void_reason, missed_reason FROM visit"
 )
 COURSES = "SELECT id, protocol_code, protocol_version FROM course"
 ATTEMPTS = "SELECT message_id, started_at, finished_at, outcome FROM attempt ORDER BY id"
@@ -52,16 +52,18 @@ class Visit:
     started_at: datetime | None
     voided_at: datetime | None
     void_reason: str | None
+    missed_reason: str | None
     told_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Messages by key, visits by id; course id -> code and version of its protocol."""
+    """Messages by key, visits by id; course id -> code and version of its protocol; visits that staff were to call."""
 
     messages: Mapping[str, Message]
     visits: Mapping[int, Visit]
     protocols: Mapping[str, tuple[str, str]]
+    called: frozenset[int]
 
     def of_visit(self) -> Mapping[int, Sequence[Message]]:
         """Visit id -> its messages, those without any included."""
@@ -83,7 +85,8 @@ def read(connection: Connection) -> Ledger:
             told[message.visit] = min(tried_at, told.get(message.visit, tried_at))
     visits = [_visit(row, told.get(row.id)) for row in connection.execute(text(VISITS))]
     courses = {str(row.id): (row.protocol_code, row.protocol_version) for row in connection.execute(text(COURSES))}
-    return Ledger({each.key: each for each in messages}, {each.id: each for each in visits}, courses)
+    called = frozenset(row.visit_id for row in connection.execute(text("SELECT visit_id FROM call")))
+    return Ledger({each.key: each for each in messages}, {each.id: each for each in visits}, courses, called)
 
 
 def _message(row: Any, attempts: Sequence[Any]) -> Message:
@@ -117,6 +120,7 @@ def _visit(row: Any, told_at: datetime | None) -> Visit:
         started_at=row.started_at and _moment(row.started_at),
         voided_at=row.voided_at and _moment(row.voided_at),
         void_reason=row.void_reason,
+        missed_reason=row.missed_reason,
         told_at=told_at,
     )
 

@@ -12,6 +12,7 @@ from pro_tracker.ledger_check.world import FOREVER, Person, World
 
 SLACK = timedelta(hours=1)  # a message may be this much later than its moment: leases, a worker's death
 PUT_OFF_SLACK = timedelta(hours=16)  # five tries take hours, and a night may lie between two of them
+NOTED_WITHIN = timedelta(days=2)  # what follows from time passing is noted by night
 GONE_WRONG = ("failed", "uncertain")  # these two wait for a person, by name
 
 Key = tuple[str, int]  # kind and number of a message within its visit
@@ -58,16 +59,37 @@ def _stretches(told: World, visit: Visit) -> Iterator[tuple[datetime, datetime, 
         cuts = [begins_at, *(each.at for each in snoozes if begins_at < each.at < ends_at), ends_at]
         for start, end in itertools.pairwise(cuts):
             until = min(end, over_at)
-            if start < until:
+            if start < until and not person.withdrawn:
                 yield start, until, person, [each for each in snoozes if each.at <= start]
 
 
 def _over_at(told: World, visit: Visit) -> datetime:
     """When nothing is wanted of the visit any more, or the record ends."""
-    answered = told.answered.get(visit.id)
-    withdrawn = (at for at, _, person in told.persons[visit.subject].stretches() if person.withdrawn)
-    ends = [visit.closes_at, told.ends_at, visit.voided_at, answered.at if answered else None, next(withdrawn, None)]
-    return min(each for each in ends if each is not None)
+    said = [lines[visit.id].at for lines in (told.answered, told.declined) if visit.id in lines]
+    ends = [visit.closes_at, told.left_at(visit.subject), *([visit.voided_at] if visit.voided_at else [])]
+    return min([*said, *ends])
+
+
+def unexplained(told: World, ledger: Ledger) -> tuple[int, list[str]]:
+    """How many visits ended unanswered days before the record did, and those of which nothing says why."""
+    ended = [each for each in ledger.visits.values() if each.closes_at < told.ends_at - NOTED_WITHIN]
+    unanswered = [each for each in ended if each.id not in told.answered]
+    silent = [each for each in unanswered if each.missed_reason is None and each.void_reason is None]
+    return len(unanswered), [f"visit {each.id}" for each in silent]
+
+
+def left_alone(told: World, ledger: Ledger) -> tuple[int, list[str]]:
+    """How many open visits had a message go wrong as their last one, and those that nobody was to call about."""
+    wrong, alone = 0, []
+    for visit, messages in ledger.of_visit().items():
+        tried = [each for each in messages if each.tried_at]
+        last = max(tried, key=lambda each: each.tried_at[-1], default=None)
+        if last is None or last.state not in GONE_WRONG:
+            continue
+        if last.tried_at[-1] + NOTED_WITHIN < _over_at(told, ledger.visits[visit]):
+            wrong += 1
+            alone += [] if visit in ledger.called else [f"visit {visit}, message {last.id}"]
+    return wrong, alone
 
 
 def _tried(told: World, messages: Sequence[Message]) -> Mapping[Key, datetime]:

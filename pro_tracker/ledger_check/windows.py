@@ -16,7 +16,7 @@ def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
     """
     judged, wrong = 0, []
     for visit in ledger.visits.values():
-        over_at = _withdrawn_at(told, visit.subject)
+        over_at = told.left_at(visit.subject)
         settled_at = min(each for each in (visit.told_at, visit.started_at, over_at) if each is not None)
         plan, person = plan_of(visit.course), told.persons[visit.subject].at(settled_at)
         event = plan.events[visit.event]
@@ -40,7 +40,7 @@ def unplanned(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
     there = {(visit.course, visit.event) for visit in ledger.visits.values()}
     for course, history in told.courses.items():
         plan, subject = plan_of(course), history.newest.subject
-        as_of = _withdrawn_at(told, subject) - DAY
+        as_of = told.left_at(subject) - DAY
         for event in plan.events.values():
             if _is_wanted(told, plan, event, course, as_of):
                 wanted += 1
@@ -60,7 +60,7 @@ def _has_cause(told: World, plan: Schedule, visit: Visit) -> bool:
     if visit.void_reason == "withdrawn":
         return told.persons[visit.subject].newest.withdrawn
     if visit.void_reason == "no-date" and visit.voided_at is not None:
-        last = max(visit.voided_at, min(visit.closes_at, _withdrawn_at(told, visit.subject)))
+        last = max(visit.voided_at, min(visit.closes_at, told.left_at(visit.subject)))
         anchors = (_anchor_on(told, plan, plan.events[visit.event], visit.course, at) for at in (visit.voided_at, last))
         return all(each is None for each in anchors)
     return (
@@ -108,8 +108,3 @@ def _newer(told: World, treatment: Treatment, at: datetime) -> Treatment | None:
 def _begins_at(treatment: Treatment, zone: str, now: datetime) -> datetime:
     first_on = min(treatment.given_on, default=treatment.start_on)
     return now if first_on is None else moment(first_on, time.min, zone)
-
-
-def _withdrawn_at(told: World, subject: str) -> datetime:
-    """When the person withdrew, or the end of the record."""
-    return next((at for at, _, person in told.persons[subject].stretches() if person.withdrawn), told.ends_at)

@@ -105,8 +105,18 @@ class World:
     bounced: set[str] = field(default_factory=set)  # keys that a provider took first and took back later
     put_off: dict[str, datetime] = field(default_factory=dict)  # key -> when a provider last said "try again"
     answered: dict[int, Line] = field(default_factory=dict)  # by visit
+    declined: dict[int, Line] = field(default_factory=dict)  # by visit: whoever was called does not want it
+    asked: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))  # by visit: a fresh link, please
     snoozed: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))  # by visit
     ends_at: datetime = FOREVER
+
+    def left_at(self, subject: str) -> datetime:
+        """When the person withdrew and did not come back, or the end of the record."""
+        history = self.persons[subject]
+        if not history.newest.withdrawn:
+            return self.ends_at
+        stayed = [until for _, until, person in history.stretches() if not person.withdrawn]
+        return max(stayed)
 
 
 def world(lines: Iterable[Line]) -> World:
@@ -208,12 +218,15 @@ TELL: Mapping[str, Any] = {
     "opened": _opened,
     "paused": _paused,
     "withdrew": lambda told, line, _facts: _change(told, line, withdrawn=True),
+    "returned": lambda told, line, _facts: _change(told, line, withdrawn=False),
     "course": _course,
     "course-ended": lambda told, line, facts: _treat(told, line, ended_on=_day(facts["on"])),
     "infused": _infused,
     "not-infused": _not_infused,
     "answered": lambda told, line, facts: told.answered.setdefault(facts["visit"], line),
     "snoozed": lambda told, line, facts: told.snoozed[facts["visit"]].append(line),
+    "declined": lambda told, line, facts: told.declined.setdefault(facts["visit"], line),
+    "asked": lambda told, line, facts: told.asked[facts["visit"]].append(line),
     "accepted": _accepted,
     "put-off": _put_off,
     "ended": lambda _told, _line, _facts: None,

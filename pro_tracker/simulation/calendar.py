@@ -12,7 +12,7 @@ class Happening:
 
     at: datetime
     number: int
-    act: Callable[[], None] = field(compare=False)
+    act: Callable[[], object] = field(compare=False)
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Calendar:
     _upcoming: list[Happening] = field(default_factory=list)
     _count: int = 0
 
-    def add(self, at: datetime, act: Callable[[], None]) -> None:
+    def add(self, at: datetime, act: Callable[[], object]) -> None:
         """Let `act` happen at a moment, or now when that is past."""
         self._count += 1
         heapq.heappush(self._upcoming, Happening(max(at, self.now), self._count, act))

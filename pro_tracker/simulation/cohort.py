@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.wall_time import moment
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import calls, enrolment, visits
+from pro_tracker.services import calls, enrolment, receipts, unanswered, visits, withdrawals
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import Life
 from pro_tracker.simulation.mishaps import Mishaps
@@ -74,7 +74,7 @@ class Cohort:
         self.treatment.expect(life, subject)
         self.mishaps.expect(life, subject.id)
         if life.withdraws_after is not None:
-            self.calendar.add(now + life.withdraws_after, partial(self._withdraw, subject.id))
+            self.calendar.add(now + life.withdraws_after, partial(self._withdraw, life, subject.id))
 
     def _tell_enrolment(self, life: Life, subject: Subject) -> None:
         facts = life.facts
@@ -83,11 +83,19 @@ class Cohort:
         preferred = facts.preferred_channel or next(iter(addresses), "email")
         self.tell("enrolled", subject=subject.id, zone=facts.time_zone, preferred=preferred, addresses=addresses)
 
-    def _withdraw(self, subject_id: uuid.UUID) -> None:
+    def _withdraw(self, life: Life, subject_id: uuid.UUID) -> None:
         subject = self.session.get_one(Subject, subject_id)
         enrolment.withdraw(self.session, STAFF, subject, "moved away", now=self.calendar.now)
         self.tell("withdrew", subject=subject_id)
         self.counts["withdrawn"] += 1
+        if life.returns_after is not None:
+            self.calendar.add(self.calendar.now + life.returns_after, partial(self._return, subject_id))
+
+    def _return(self, subject_id: uuid.UUID) -> None:
+        subject = self.session.get_one(Subject, subject_id)
+        withdrawals.take_back(self.session, STAFF, subject, reason="a misunderstanding", now=self.calendar.now)
+        self.tell("returned", subject=subject_id)
+        self.counts["withdrawals taken back"] += 1
 
     def _send(self) -> None:
         """What the sweep and its tasks do each minute, for the messages due at this moment."""
@@ -105,6 +113,10 @@ class Cohort:
         now = self.calendar.now
         visits.plan_idle(self.session, now=now)
         calls.open_due(self.session, now=now)
+        unanswered.note_missed(self.session, now=now)
+        for receipt_id in receipts.waiting(self.session, now=now):
+            receipts.settle(self.session, receipt_id, now=now)
+            self.session.commit()
         self.patients.expect_calls(now=now)
         progress(now)
         self._add_night(progress)

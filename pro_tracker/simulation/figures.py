@@ -103,7 +103,11 @@ class TroubleFigures(FileModel):
     plan_moved: float
     correction: float
     never_given: float
+    taken_back: float
     snooze: float
+    fresh_link: float
+    report: float
+    calls: dict[str, int]
 
 
 class Figures(FileModel):

@@ -44,6 +44,7 @@ class Life:
     traits: Traits
     courses: tuple[CourseScript, ...]
     withdraws_after: timedelta | None
+    returns_after: timedelta | None = None  # days after withdrawing: a misunderstanding
     troubles: tuple[Trouble, ...] = ()
     dead: set[str] = field(default_factory=set)  # addresses that bounce
     messages: dict[int, int] = field(default_factory=dict)  # visit id -> messages received

@@ -131,20 +131,29 @@ class Mishaps:
         self._tell(subject, told, channel="sms")
         return True
 
+    def deliver(self, letter: Letter, after: timedelta) -> None:
+        """The provider reports that the letter was delivered, and says so twice."""
+        for times in (1, 2):
+            self.calendar.add(self.calendar.now + times * after, partial(self._about, letter, events.DELIVERED))
+
     def _bounced(self, letter: Letter) -> None:
-        now = self.calendar.now
-        subject_id = self.session.scalars(select(Message.subject_id).where(Message.key == uuid.UUID(letter.key))).one()
-        report = Report(
-            provider="simulation",
-            event_id=f"bounce-{letter.key}",
-            channel=letter.channel,
-            event=events.HARD_BOUNCE,
-            at=now,
-            message_key=uuid.UUID(letter.key),
-        )
-        if receipts.take(self.session, report, now=now):
+        if self._about(letter, events.HARD_BOUNCE):
+            rows = select(Message.subject_id).where(Message.key == uuid.UUID(letter.key))
+            subject_id = self.session.scalars(rows).one()
             self.counts["bounces"] += 1
             self.tell("bounced", subject=subject_id, key=letter.key, channel=letter.channel, to=letter.to)
+
+    def _about(self, letter: Letter, event: str) -> bool:
+        """What the provider reports of a letter; whether it is news."""
+        report = Report(
+            provider="simulation",
+            event_id=f"{event}-{letter.key}",
+            channel=letter.channel,
+            event=event,
+            at=self.calendar.now,
+            message_key=uuid.UUID(letter.key),
+        )
+        return receipts.take(self.session, report, now=self.calendar.now)
 
     def _report(self, channel: str, event: str, *, address: str) -> None:
         now = self.calendar.now

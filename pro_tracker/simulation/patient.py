@@ -3,7 +3,6 @@
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -22,9 +21,11 @@ from pro_tracker.simulation.answers import answer
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import Figures
 from pro_tracker.simulation.life import Life, intends, time_to_answer
+from pro_tracker.simulation.mishaps import Mishaps
 from pro_tracker.simulation.postbox import Letter
 from pro_tracker.simulation.telling import Tell
 from pro_tracker.simulation.treatment import STAFF
+from pro_tracker.simulation.whims import Whims
 
 LINK = re.compile(r"/v/([\w-]+)")
 
@@ -36,7 +37,8 @@ class Patients:
     session: Session
     figures: Figures
     calendar: Calendar
-    bounce: Callable[[Letter], None]
+    mishaps: Mishaps
+    whims: Whims | None  # in a hard simulation
     counts: Counter[str]
     tell: Tell
     lives: dict[uuid.UUID, Life] = field(default_factory=dict)
@@ -52,10 +54,12 @@ class Patients:
         message = self.session.scalars(select(Message).where(Message.key == uuid.UUID(letter.key))).one()
         life, visit = self.lives[message.subject_id], self.session.get_one(Visit, message.visit_id)
         if letter.to in life.dead:
-            self.bounce(letter)
+            self.mishaps.bounce(letter)
             return
         received = life.messages[visit.id] = life.messages.get(visit.id, 0) + 1
         link = LINK.search(letter.text)
+        if link is not None and self.whims is not None:
+            self.whims.follow(life, letter, link[1])
         if link is not None and intends(life, visit.id, visit.event_code, self.figures) == received:
             self.calendar.add(now + time_to_answer(life, self.figures), partial(self._answer_by_link, life, link[1]))
 
@@ -80,9 +84,12 @@ class Patients:
         if call.closed_at is not None:
             return  # answered meanwhile
         now, visit_id = self.calendar.now, call.visit_id
-        attempt = AttemptFacts("reached" if reached else "no-answer")
-        call_attempts.record(self.session, STAFF, call_id, attempt, now=now)
+        missed = self.whims.answers_the_telephone(life) if self.whims is not None else "no-answer"
+        outcome = "reached" if reached else missed
+        call_attempts.record(self.session, STAFF, call_id, AttemptFacts(outcome), now=now)
         self.counts["calls"] += 1
+        if self.whims is not None:
+            self.whims.after_call(call, outcome)
         if reached:
             self.calendar.add(now + timedelta(minutes=20), partial(self._answer_on_the_phone, life, visit_id))
 

@@ -27,6 +27,7 @@ from pro_tracker.simulation.sending import InThisProcess, InWorkers, Sender
 from pro_tracker.simulation.telling import Tell, nobody
 from pro_tracker.simulation.treatment import Treatment
 from pro_tracker.simulation.troubles import disturb, troubled
+from pro_tracker.simulation.whims import Whims
 
 STILL_IN_TREATMENT = 21  # days before the end at which the last people come, so that every stage of a course is there
 Progress = Callable[[float, datetime], None]
@@ -119,7 +120,8 @@ def _cohort(
 ) -> Cohort:
     treatment = Treatment(session, calendar, expected.protocol, counts, tell)
     mishaps = Mishaps(session, calendar, treatment, counts, tell)
-    patients = Patients(session, expected, calendar, mishaps.bounce, counts, tell)
+    whims = Whims(session, calendar, expected.troubles, mishaps, counts, tell) if expected.troubles else None
+    patients = Patients(session, expected, calendar, mishaps, whims, counts, tell)
     return Cohort(session, calendar, sender, patients, treatment, mishaps, counts, tell)
 
 

@@ -23,7 +23,8 @@ def disturb(life: Life, figures: TroubleFigures, seed: int) -> Life:
     random = Random(f"{seed}:{life.number}:troubles")
     courses = tuple(_late(script, figures, random) for script in life.courses)
     drawn = (*_of_living(figures, random), *_of_addresses(figures, random), *_of_treatment(life, figures, random))
-    return replace(life, courses=courses, troubles=drawn)
+    mended = timedelta(days=_days(figures.days_to_mend, random)) if random.random() < figures.taken_back else None
+    return replace(life, courses=courses, troubles=drawn, returns_after=mended)
 
 
 def _late(script: CourseScript, figures: TroubleFigures, random: Random) -> CourseScript:

@@ -31,7 +31,7 @@ def test_no_message_is_lost_twice_or_misplaced_in_the_hardest_months(
     assert counts["workers killed"] >= KILLS // 2  # the last ones may fall after the last message
     verdicts = judge(session.connection(), tmp_path / "outside.jsonl", [protocols.PROTOCOLS])
     assert {verdict.check: verdict.cases for verdict in verdicts if verdict.cases} == {}
-    assert all(verdict.of > 0 for verdict in verdicts)
+    assert verdicts[0].of > 4 * SUBJECTS  # messages that had to go
 
 
 def _live(database: str, session: Session, record: Path) -> Counter[str]:

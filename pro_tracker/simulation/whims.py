@@ -1,0 +1,81 @@
+"""What made-up people do with a message beside answering it, and what is heard on the telephone. An edge."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.calling import NO_MORE_ASKED
+from pro_tracker.models.call import Call
+from pro_tracker.services import links, snoozes, visit_sheets
+from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.simulation.calendar import Calendar
+from pro_tracker.simulation.figures import TroubleFigures
+from pro_tracker.simulation.life import Life
+from pro_tracker.simulation.mishaps import Mishaps
+from pro_tracker.simulation.postbox import Letter
+from pro_tracker.simulation.telling import Tell
+
+A_LITTLE_LATER = timedelta(minutes=40)
+DAY_MINUTES = 24 * 60
+
+
+@dataclass
+class Whims:
+    """Of everybody in a hard simulation."""
+
+    session: Session
+    calendar: Calendar
+    figures: TroubleFigures
+    mishaps: Mishaps
+    counts: Counter[str]
+    tell: Tell
+
+    def follow(self, life: Life, letter: Letter, token: str) -> None:
+        """What comes of a letter: "not today", a link lost, a provider's report."""
+        now, chance = self.calendar.now, life.random.random()
+        if chance < self.figures.snooze:
+            self.calendar.add(now + A_LITTLE_LATER, partial(self._snooze, life, token))
+        elif chance < self.figures.snooze + self.figures.fresh_link:
+            later = timedelta(minutes=life.random.randint(1, 2 * DAY_MINUTES))
+            self.calendar.add(now + later, partial(self._ask_for_link, token))
+        if life.random.random() < self.figures.report:
+            self.mishaps.deliver(letter, timedelta(minutes=life.random.randint(0, DAY_MINUTES)))
+
+    def answers_the_telephone(self, life: Life) -> str:
+        """What comes of a call that does not reach the person it is for, or not in good health."""
+        outcomes = self.figures.calls
+        return life.random.choices(list(outcomes), list(outcomes.values()))[0]
+
+    def after_call(self, call: Call, outcome: str) -> None:
+        """Tell what the service was told by a call."""
+        if outcome == "wrong-number":
+            self.tell("closed", subject=call.subject_id, channel="sms")
+        if call.outcome in NO_MORE_ASKED:
+            self.tell("declined", subject=call.subject_id, visit=call.visit_id)
+            self.counts["no on the telephone"] += 1
+
+    def _snooze(self, life: Life, token: str) -> None:
+        """One of the days that the page offers."""
+        sheet, now = self._open_sheet(token), self.calendar.now
+        choices = snoozes.choices(self.session, sheet, now=now) if sheet is not None else []
+        if sheet is not None and choices:
+            choice = life.random.choice(choices)
+            snoozes.snooze(self.session, sheet, choice.days, now=now)
+            self.tell("snoozed", subject=sheet.subject_id, visit=sheet.visit_id, until_on=choice.until_on)
+            self.counts["not today"] += 1
+
+    def _ask_for_link(self, token: str) -> None:
+        sheet = self._open_sheet(token)
+        if sheet is not None:
+            links.request_fresh_link(self.session, sheet, now=self.calendar.now)
+            self.tell("asked", subject=sheet.subject_id, visit=sheet.visit_id)
+            self.counts["fresh links asked for"] += 1
+
+    def _open_sheet(self, token: str) -> VisitSheet | None:
+        """The visit behind a link while it can be answered."""
+        sheet, now = visit_sheets.by_link(self.session, links.find(self.session, token)), self.calendar.now
+        over = sheet.completed_at is not None or sheet.voided_at is not None
+        return None if over or not sheet.opens_at <= now < sheet.closes_at else sheet
