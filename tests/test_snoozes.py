@@ -144,6 +144,18 @@ def test_another_day_takes_the_place_of_the_one_before(client: FlaskClient, sess
     assert [on for kind, _template, on in waiting(session) if kind == "snooze"] == [IN_THREE_DAYS]
 
 
+def test_a_double_tap_on_the_last_one_is_no_error(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    for _ in range(2):
+        choose(client, patient, 1)
+        clock.advance(days=1)
+    page = not_today(client, patient)
+    for _ in range(2):
+        assert send_form(client, page, {"days": "1"}).request.path == "/visit/until-later"
+    assert len(kept(session)) == 3
+
+
 def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:

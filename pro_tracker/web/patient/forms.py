@@ -28,9 +28,11 @@ class BirthDateForm(FlaskForm):  # type: ignore[misc]
 
 
 class LaterForm(FlaskForm):  # type: ignore[misc]
-    """Asks when to come back."""
+    """Asks when to come back. Which days may be chosen is not judged here: a choice sent twice is no longer offered."""
 
-    days = library.RadioField(_("When shall we ask you again?"), invalid_choice_message=_("Choose a day."))
+    days = library.RadioField(
+        _("When shall we ask you again?"), [InputRequired(_("Choose a day."))], coerce=int, validate_choice=False
+    )
 
     def offer(self, choices: Iterable[Choice]) -> None:
         self.days.choices = [library.SelectChoice(str(each.days), _day(each)) for each in choices]

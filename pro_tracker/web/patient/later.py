@@ -1,5 +1,7 @@
 """Not today: the patient chooses when we come back. Behind the birth date, where no program that follows links gets."""
 
+from datetime import datetime
+
 from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
@@ -19,9 +21,8 @@ Page = str | tuple[str, int] | Response
 @access.patient
 def later() -> Page:
     now = clock.now()
-    sheet = _open_sheet()
-    form = LaterForm()
-    form.offer(snoozes.choices(db_session(), sheet, now=now))
+    sheet = _open_sheet(now)
+    form = _form(sheet, now)
     return _page(sheet, form) if form.days.choices else redirect(url_for("patient.start"))
 
 
@@ -29,12 +30,11 @@ def later() -> Page:
 @access.patient
 def choose_day() -> Page:
     now = clock.now()
-    sheet = _open_sheet()
-    form = LaterForm()
-    form.offer(snoozes.choices(db_session(), sheet, now=now))
+    sheet = _open_sheet(now)
+    form = _form(sheet, now)
     if not form.validate():
         return _page(sheet, form), 422
-    snoozes.snooze(db_session(), sheet, int(form.days.data), now=now)
+    snoozes.snooze(db_session(), sheet, form.days.data, now=now)
     commit()
     return redirect(url_for("patient.until_later"), 303)
 
@@ -49,11 +49,16 @@ def until_later() -> Page:
     return render_template("patient/until_later.html", sheet=sheet, until_on=until_on)
 
 
-def _open_sheet() -> VisitSheet:
-    now = clock.now()
+def _open_sheet(now: datetime) -> VisitSheet:
     sheet = current.confirmed_sheet(now)
     sheet.require_open(now)
     return sheet
+
+
+def _form(sheet: VisitSheet, now: datetime) -> LaterForm:
+    form = LaterForm()
+    form.offer(snoozes.choices(db_session(), sheet, now=now))
+    return form
 
 
 def _page(sheet: VisitSheet, form: LaterForm) -> str:

@@ -44,7 +44,7 @@ def save_wishes() -> Page:
     return redirect(url_for("patient.wishes", saved=""), 303)
 
 
-def hours(protocol: Protocol) -> list[time]:
+def _hours(protocol: Protocol) -> list[time]:
     """Full hours at which messages may leave, not all of them: a short list is read, a long one is not."""
     return [
         time(hour) for hour in range(0, 24, EVERY_HOURS) if protocol.quiet_until <= time(hour) < protocol.quiet_from
@@ -64,7 +64,7 @@ def _form(sheet: VisitSheet, subject: Subject) -> PreferencesForm:
         language=now.language,
     )
     channels = sorted(recipients.recipient(db_session(), subject).usable)
-    form.offer(now, channels=channels, hours=hours(protocol), usual=protocol.reminder_time)
+    form.offer(now, channels=channels, hours=_hours(protocol), usual=protocol.reminder_time)
     return form
 
 
