@@ -31,10 +31,11 @@ if TYPE_CHECKING:  # pytest itself loads these two, as plugins
 
 pytest_plugins = [
     "tests.servers.browser",
+    "tests.servers.gateway",
     "tests.servers.postgresql",
     "tests.servers.redis",
-    "tests.servers.sms",
     "tests.servers.smtp",
+    "tests.servers.twilio",
     "tests.servers.web",
     "tests.outgoing",  # after the servers that it uses
     "tests.rescored",

@@ -22,8 +22,8 @@ from pro_tracker.services.sending import Ways
 from tests.conftest import Clock
 from tests.outgoing import BASE_URL, DUE, LEASE, SENDER, START, at
 from tests.schedule import add_course, add_subject
+from tests.servers.gateway import GatewayServer
 from tests.servers.process import free_port
-from tests.servers.sms import GatewayServer
 from tests.servers.smtp import SmtpServer
 
 DOWN = Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)

@@ -9,8 +9,9 @@ import pytest
 from pro_tracker.providers import sms_gateway as gateway
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
+from tests.servers.gateway import GatewayServer
 from tests.servers.process import free_port
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, GatewayServer, slow
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
 
 NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
 NUMBER = "+12125550123"

@@ -16,7 +16,9 @@ from pro_tracker.services import outbox
 from pro_tracker.services.sending import Ways
 from tests.conftest import Clock
 from tests.outgoing import BASE_URL, LEASE, add_baseline
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, GatewayServer, SmsServer, TwilioServer
+from tests.servers.gateway import GatewayServer
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, SmsServer
+from tests.servers.twilio import TwilioServer
 
 UNKNOWN = [HANGS_UP, TAKES_AND_HANGS_UP, Fault(500), Fault(500, accepts=True)]
 NAMES = ["reset", "takes it, then resets", "500", "takes it, then 500"]

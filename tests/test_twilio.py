@@ -10,7 +10,8 @@ from pro_tracker.providers import twilio
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
 from tests.servers.process import free_port
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, TwilioServer, slow
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
+from tests.servers.twilio import TwilioServer
 
 NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
 NUMBER = "+12125550123"

@@ -11,7 +11,8 @@ from config.settings import SERVICE, load_settings
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.twilio import TwilioProvider
-from tests.servers.sms import GatewayServer, TwilioServer
+from tests.servers.gateway import GatewayServer
+from tests.servers.twilio import TwilioServer
 from worker.providers import NotInstalled, open_providers
 
 TWILIO = {"ACCOUNT_SID": "AC" + "0" * 32, "AUTH_TOKEN": "the account's token", "FROM": "MG" + "1" * 32}
