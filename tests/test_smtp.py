@@ -78,6 +78,7 @@ class Script:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Script]]:
     monkeypatch.setattr(smtp, "REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(smtp, "ACCEPT_SECONDS", 0.3)
     running: list[Script] = []
 
     def start(*answers: str, silent: bool = False) -> Script:

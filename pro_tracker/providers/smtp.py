@@ -23,6 +23,7 @@ from pro_tracker.providers.tls import trusting
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 20
+ACCEPT_SECONDS = 60  # to read the whole mail for spam, say; RFC 5321 4.5.3.2.6 would give ten minutes
 REST_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
 ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
 DEAD_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")  # RFC 3463, 7505: no mailbox, no domain, closed
@@ -119,8 +120,10 @@ class SmtpProvider(Provider):
             self._drop()
             return Receipt(Outcome.TRY_AGAIN, _reply_of(error), about_provider=True)
         try:
+            _wait_at_most(connection, ACCEPT_SECONDS)
             connection.send(b".\r\n")
             code, text = connection.getreply()
+            _wait_at_most(connection, REPLY_SECONDS)
         except TROUBLE as error:
             self._drop()
             return Receipt(Outcome.UNKNOWN, _reply_of(error), about_provider=True)
@@ -208,14 +211,19 @@ def _open(server: SplitResult, our_name: str, tls: ssl.SSLContext | None) -> smt
 
 
 def _make_ready(connection: smtplib.SMTP, server: SplitResult, tls: ssl.SSLContext | None) -> None:
+    _wait_at_most(connection, REPLY_SECONDS)
     if connection.sock is not None:
-        connection.sock.settimeout(REPLY_SECONDS)
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the final dot goes in its own packet
     if server.scheme == "smtp+starttls":
         connection.starttls(context=tls)
     if server.username:
         connection.login(unquote(server.username), unquote(server.password or ""))
     connection.ehlo_or_helo_if_needed()
+
+
+def _wait_at_most(connection: smtplib.SMTP, seconds: float) -> None:
+    if connection.sock is not None:
+        connection.sock.settimeout(seconds)
 
 
 def _as_lines(mail: EmailMessage) -> bytes:
