@@ -3,15 +3,19 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from config.settings import Settings
+from pro_tracker.cli.exports import export
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
-from pro_tracker.services import enrolment, plan_preview, withdrawals
+from pro_tracker.services import cohort, enrolment, plan_preview, withdrawals
 from tests.conftest import Clock
-from tests.histories import treated, visit_of
+from tests.histories import answer_visit, treated, visit_of
 from tests.schedule import COORDINATOR, add_subject
 from tests.staff import add_account, save, sign_in, submit
 
@@ -39,6 +43,38 @@ def test_whoever_comes_back_late_gets_one_message(session: Session) -> None:
     withdrawals.take_back(session, COORDINATOR, subject, reason="back in town", now=now)
     at_once = [each for each in plan_preview.plan_of(session, subject.id, now=now).messages if each.at is None]
     assert [(each.event, each.template) for each in at_once] == [("3 months", "invitation")]
+
+
+def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_taken_back(
+    client: FlaskClient, session: Session, settings: Settings, clock: Clock
+) -> None:
+    sign_in(client, add_account(session, "researcher"))
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 10))
+    answer_visit(session, visit_of(session, subject, "baseline"), clock.now, {})
+    expected = select(func.max(Aggregate.n_expected))
+
+    def seen(now: datetime) -> tuple[bool, bool, int | None]:
+        session.commit()
+        cohort.refresh(session, now=now)
+        session.commit()
+        with client.get("/results/wide.csv") as download:
+            is_in_file = subject.study_code in download.text
+        return (
+            is_in_file,
+            "withdrew and does not want" in client.get("/results").text,
+            session.scalar(expected),
+        )
+
+    assert seen(NOW) == (True, False, 1)
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    assert seen(NOW) == (True, False, 1), "what was answered may be used"
+    withdrawals.change_scope(session, COORDINATOR, subject, "data", reason="wrote a letter", now=NOW)
+    assert seen(NOW) == (False, True, None)
+    session.commit()
+    printed = CliRunner().invoke(export, ["wide", "--out", "-"])
+    assert "Left out, since they withdrew their data: 1" in printed.stderr
+    withdrawals.take_back(session, COORDINATOR, subject, reason="another patient", now=NOW)
+    assert seen(NOW) == (True, False, 1)
 
 
 @pytest.mark.dialects("sqlite")

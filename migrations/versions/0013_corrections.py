@@ -23,7 +23,6 @@ def upgrade() -> None:
         subject.create_check_constraint(op.f("ck_subject_withdrawn_scope"), "withdrawn_scope IN ('asking', 'data')")
         both = "(withdrawn_at IS NULL) = (withdrawn_scope IS NULL)"
         subject.create_check_constraint(op.f("ck_subject_withdrawn_with_scope"), both)
-    op.add_column("aggregate", sa.Column("n_intercurrent", sa.Integer(), server_default="0", nullable=False))
     _create_anchor_dates()
     _create_corrections()
 
@@ -31,7 +30,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("correction")
     op.drop_table("anchor_date")
-    op.drop_column("aggregate", "n_intercurrent")
     with op.batch_alter_table("subject") as subject:
         subject.drop_constraint(op.f("ck_subject_withdrawn_with_scope"), type_="check")
         subject.drop_constraint(op.f("ck_subject_withdrawn_scope"), type_="check")

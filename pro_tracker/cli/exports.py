@@ -44,8 +44,10 @@ def export(kind: Kind, out: Path) -> None:
     extent = Extent(clock.now())
     with db.Session() as session:
         exports.note(session, COMMAND, kind, extent)
-        total = export_rows.count_subjects(session)
+        total, left_out = export_rows.count_subjects(session), export_rows.count_left_out(session)
         session.commit()
+    if left_out:
+        click.echo(f"Left out, since they withdrew their data: {left_out}", err=True)
     gc.freeze()  # the loaded program is no garbage: looking through it again and again costs an eighth of an export
     if str(out) == "-":
         _write(kind, click.open_file("-", "w", encoding="utf-8"), extent, total)

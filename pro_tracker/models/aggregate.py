@@ -28,8 +28,7 @@ class Aggregate(Base):
     instrument_code: Mapped[str]
     scale_code: Mapped[str]
     n_expected: Mapped[int]  # visits whose window has opened and that were not voided before it
-    n_intercurrent: Mapped[int] = mapped_column(server_default="0")  # visits that a new course ended, opened or not
-    n_answered: Mapped[int]  # of those expected, with a score on this scale
+    n_answered: Mapped[int]  # of those, with a score on this scale
     n_unvalidated: Mapped[int] = mapped_column(server_default="0")  # of the answered, to wording that is not validated
     mean: Mapped[float | None] = mapped_column(Float)
     sd: Mapped[float | None] = mapped_column(Float)  # sample SD, n - 1

@@ -46,6 +46,9 @@ class Subject(Base):
     contacts: Mapped[list["Contact"]] = relationship(order_by="Contact.channel")
 
 
+DATA_MAY_BE_USED = Subject.withdrawn_scope.is_distinct_from("data")  # for whatever leaves the clinic
+
+
 class Identity(Base):
     """Name, birth date and record number of a subject, each encrypted for this row alone."""
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import is_postgresql
@@ -16,12 +16,14 @@ from pro_tracker.domain.change import Basis, ScorePoint
 from pro_tracker.domain.cohort_figures import Moments, ScaleFigures
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.models.aggregate import Aggregate
+from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course
 from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import catalog, protocols
+from pro_tracker.services.visits import NO_DATE
 
 ALL_SITES = "*"
 # A transaction stamps its moment before it commits: what was committed late is looked at once more.
@@ -72,12 +74,15 @@ def _one_at_a_time(session: Session) -> None:
 def _touched_since(since: datetime, now: datetime) -> ColumnElement[bool]:
     happened = (Visit.completed_at, Visit.voided_at, Visit.planned_at)
     opened = and_(Visit.opens_at >= since, Visit.opens_at <= now)
-    return or_(opened, *(moment >= since for moment in happened))
+    taken_back = exists().where(
+        Correction.subject_id == Subject.id, Correction.what == "withdrawal", Correction.recorded_at >= since
+    )
+    return or_(opened, Subject.withdrawn_at >= since, taken_back, *(moment >= since for moment in happened))
 
 
 def _opened(now: datetime) -> ColumnElement[bool]:
     """Expected to be answered: the window has opened, and the visit was not given up before that."""
-    given_up = and_(Visit.voided_at.is_not(None), Visit.voided_at <= Visit.opens_at)
+    given_up = and_(Visit.voided_at.is_not(None), or_(Visit.voided_at <= Visit.opens_at, Visit.void_reason == NO_DATE))
     return and_(or_(Visit.opens_at <= now, Visit.completed_at.is_not(None)), ~given_up)
 
 
@@ -159,13 +164,14 @@ def _expect(session: Session, group: Group, figures: Figures, now: datetime) -> 
 
 
 def _in_group(rows: Any, group: Group, now: datetime) -> Any:
-    """`rows` over the visits of this group that were expected by now."""
+    """`rows` over the visits of this group that were expected by now, but for people who withdrew their data."""
     joined = rows.select_from(Visit).join(Course, Course.id == Visit.course_id)
     joined = joined.join(Subject, Subject.id == Visit.subject_id).join(Site, Site.id == Subject.site_id)
     return joined.where(
         Course.protocol_code == group.protocol_code,
         Site.code == group.site_code,
         Visit.event_code == group.event_code,
+        DATA_MAY_BE_USED,
         _opened(now),
     )
 

@@ -17,7 +17,7 @@ from pro_tracker.domain.protocol import StudyEvent
 from pro_tracker.models.account import Account
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.site import Site
-from pro_tracker.services import catalog, protocols, unanswered_counts
+from pro_tracker.services import catalog, export_rows, protocols, unanswered_counts
 from pro_tracker.services.cohort import ALL_SITES
 from pro_tracker.services.unanswered_counts import NONE_UNANSWERED, Unanswered
 
@@ -68,6 +68,7 @@ class Results:
     chosen: str
     events: tuple[EventResults, ...]
     refreshed_at: datetime | None
+    left_out: int  # subjects of these sites who withdrew their data
 
 
 def results(session: Session, account: Account, chosen: str = "") -> Results:
@@ -82,7 +83,9 @@ def results(session: Session, account: Account, chosen: str = "") -> Results:
             parts[_key(row)].append(row)
     refreshed_at = max((row.refreshed_at for row in mine), default=None)
     unanswered = unanswered_counts.by_event(session, [site.code for site in account.sites], code)
-    return Results(choices, code, tuple(_events(mine, parts, unanswered)), refreshed_at)
+    site_ids = [site.id for site in account.sites if code in (ALL_SITES, site.code)]
+    left_out = export_rows.count_left_out(session, site_ids)
+    return Results(choices, code, tuple(_events(mine, parts, unanswered)), refreshed_at, left_out)
 
 
 def _choices(session: Session, account: Account) -> tuple[tuple[str, str], ...]:
