@@ -20,6 +20,7 @@ from tests.outgoing import Post, baseline
 from tests.patients import heading, post as send_form
 from tests.schedule import COORDINATOR
 
+SURE = {"sure": "y"}
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
@@ -101,17 +102,26 @@ def test_a_person_presses_a_button_and_is_told_how_to_come_back(
     client: FlaskClient, session: Session, mail: EmailMessage, course: Course
 ) -> None:
     page = client.get(way_out(mail), follow_redirects=True)
-    done = send_form(client, page, {})
+    done = send_form(client, page, SURE)
     assert heading(done) == "You will get no more e-mails from us"
     assert "+1 216 555 0100" in done.text
     assert states(session, course) == STOPPED
+
+
+def test_a_program_that_presses_every_button_ends_nothing(
+    client: FlaskClient, session: Session, mail: EmailMessage, course: Course
+) -> None:
+    page = send_form(client, client.get(way_out(mail), follow_redirects=True), {})
+    assert page.status_code == 422
+    assert "Tick the box if you want no more e-mails." in page.text
+    assert states(session, course) == OPEN
 
 
 def test_the_button_needs_the_token_of_our_own_form(
     client: FlaskClient, session: Session, mail: EmailMessage, course: Course
 ) -> None:
     page = client.get(way_out(mail), follow_redirects=True)
-    assert client.post(page.request.path).status_code == 400
+    assert client.post(page.request.path, data=SURE).status_code == 400
     assert states(session, course) == OPEN
 
 
@@ -121,7 +131,7 @@ def test_it_works_when_the_link_is_over(
     links.revoke(session, COORDINATOR, baseline(session, course).id, now=clock.now)
     clock.advance(days=400)
     page = client.get(way_out(mail), follow_redirects=True)
-    assert heading(send_form(client, page, {})) == "You will get no more e-mails from us"
+    assert heading(send_form(client, page, SURE)) == "You will get no more e-mails from us"
     assert states(session, course) == STOPPED
 
 

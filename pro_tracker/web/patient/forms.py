@@ -1,4 +1,4 @@
-"""The forms of the patient's path with more than one control: the birth date, "not today", and preferences."""
+"""The forms of the patient's pages beside the questions: birth date, "not today", preferences, an end of mails."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -63,6 +63,14 @@ class PreferencesForm(FlaskForm):  # type: ignore[misc]
         channel = self.preferred_channel.data if self.preferred_channel else now.preferred_channel
         hour = time.fromisoformat(at) if at else None
         return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
+
+
+class StopForm(FlaskForm):  # type: ignore[misc]
+    """Asks whether mails shall really end: some programs that look through mails press every button they find."""
+
+    sure = library.BooleanField(
+        _("I want no more e-mails about my questions"), [InputRequired(_("Tick the box if you want no more e-mails."))]
+    )
 
 
 def _choices(labels: Iterable[tuple[str, Any]]) -> list[Any]:

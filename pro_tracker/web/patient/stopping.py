@@ -10,7 +10,10 @@ from pro_tracker.services import links, unsubscribing
 from pro_tracker.web import access
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.patient.forms import StopForm
 from pro_tracker.web.session import commit, db_session
+
+Page = str | tuple[str, int] | Response
 
 
 @blueprint.post("/v/<token>/stop/<mark>")
@@ -43,13 +46,16 @@ def open_stop(token: str, mark: str) -> Response:
 def stop(mark: str) -> str:
     """No birth date is asked for: who wants no mails must not have to prove anything (RFC 8058, 1; 16 CFR 316.5)."""
     current.sheet()
-    return render_template("patient/stop.html", mark=mark)
+    return _page(StopForm())
 
 
 @blueprint.post("/visit/stop/<mark>")
 @access.patient
-def stop_mails(mark: str) -> Response:
+def stop_mails(mark: str) -> Page:
     sheet = current.sheet()
+    form = StopForm()
+    if not form.validate():
+        return _page(form), 422
     assert sheet.link_id is not None  # it was reached by one
     unsubscribing.stop_mails(db_session(), sheet.link_id, mark, now=clock.now())
     commit()
@@ -62,3 +68,7 @@ def stopped() -> str:
     """The same words whatever was on file: they must not tell which contacts there are."""
     current.sheet()
     return render_template("patient/stopped.html")
+
+
+def _page(form: StopForm) -> str:
+    return render_template("patient/stop.html", form=form)
