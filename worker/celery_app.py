@@ -54,7 +54,8 @@ def _settings() -> dict[str, Any]:
     return {
         "broker_url": load_settings(*SERVICE).text("broker_url"),
         "broker_transport_options": BROKER_OPTIONS,
-        "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker
+        "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker ...
+        "broker_connection_max_retries": None,  # ... or much later: by default a worker gives up after 100 tries
         "beat_schedule": BEAT,
         "beat_scheduler": "worker.ticks:SharedScheduler",
         "timezone": "UTC",

@@ -31,7 +31,7 @@ def commands(installation: Installation) -> dict[str, list[str]]:
         "mail": _mail(installation),
         "web": _web(),
         "worker": [*CELERY, "worker", "--concurrency", "1", "--loglevel", "warning", "--without-mingle"],
-        "beat": [*CELERY, "beat", "--loglevel", "warning", *_beat_files(installation)],
+        "beat": [*CELERY, "beat", "--loglevel", "warning", "--pidfile", ""],
     }
 
 
@@ -85,7 +85,3 @@ def _mail(installation: Installation) -> list[str]:
 
 def _web() -> list[str]:
     return [sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn", "pro_tracker.app:create_app()"]
-
-
-def _beat_files(installation: Installation) -> list[str]:
-    return ["--schedule", str(installation.folder / "beat-schedule"), "--pidfile", ""]

@@ -25,12 +25,13 @@ from pro_tracker.keyring import KeyRing
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from tests.faults.due_messages import add_due_messages, address
+from tests.servers.gateway import gateway_server
 from tests.servers.process import end, free_port, start
-from tests.servers.sms import gateway_server, twilio_server
+from tests.servers.twilio import twilio_server
 from worker.celery_app import HOUSEKEEPING
 
 CELERY = [sys.executable, "-m", "celery", "--app", "tests.faults.hurried:app", "--quiet"]
-QUIET = ["--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"]
+QUIET = ["--loglevel", "warning", "--without-gossip", "--without-mingle"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -73,20 +74,24 @@ class Post:
     queue: Celery
     accepted_by: Callable[[], list[str]]
     modules: tuple[str, ...] = ()
-    worker: subprocess.Popen[bytes] | None = None
-    beats: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    worker: subprocess.Popen[bytes] | None = None  # the newest
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    has_beat: bool = False
 
     @property
     def accepted(self) -> int:
         """How many messages the provider has taken, counting each time."""
         return len(self.accepted_by())
 
-    def start_worker(self) -> None:
-        include = [f"--include={module}" for module in self.modules]
-        self.worker = self._start("worker", *QUIET, *include)
+    def start_worker(self, *modules: str, processes: int = 2) -> subprocess.Popen[bytes]:
+        include = [f"--include={module}" for module in (*self.modules, *modules)]
+        self.worker = self._start("worker", *QUIET, "--concurrency", str(processes), *include)
+        self.processes.append(self.worker)
+        return self.worker
 
     def start_beat(self) -> None:
-        self.beats.append(self._start("beat", "--loglevel", "warning", "--pidfile", ""))
+        self.has_beat = True
+        self.processes.append(self._start("beat", "--loglevel", "warning", "--pidfile", ""))
 
     def _start(self, program: str, *options: str) -> subprocess.Popen[bytes]:
         log, environment = self.folder / f"{program}.log", {**os.environ, **self.environment}
@@ -100,13 +105,18 @@ class Post:
 
     def stop(self) -> None:
         """Let everything finish what it has in hand: a provider may know of a message before its sender noted it."""
-        for process in [*self.beats, *([self.worker] if self.worker is not None else [])]:
+        for process in reversed(self.processes):
             end(process)
+
+    def in_hand(self) -> int:
+        """Attempts that have begun and not ended."""
+        with db.Session() as session:
+            return session.scalar(select(func.count()).where(Attempt.outcome.is_(None))) or 0
 
     def knock(self) -> None:
         """What beat queues each minute."""
         for name in ("outbox.sweep", "outbox.take_back"):
-            self.queue.send_task(name, queue=HOUSEKEEPING, expires=10)
+            self.queue.send_task(name, queue=HOUSEKEEPING, expires=60)
 
     def run(self, disturb: Callable[[], None], *, limit_seconds: float) -> None:
         """Let the worker send until nothing is left to be sent; `disturb` is called between looks at the database."""
@@ -114,7 +124,7 @@ class Post:
         while unfinished() > 0:
             if time.monotonic() - started > limit_seconds:
                 raise TimeoutError(f"{unfinished()} messages are left, see {self.folder}/worker.log")
-            if not self.beats and time.monotonic() - last_knock > 1:
+            if not self.has_beat and time.monotonic() - last_knock > 1:
                 self.knock()
                 last_knock = time.monotonic()
             disturb()
@@ -177,7 +187,7 @@ def installation(database_url: str, broker_url: str, field_keys: str, settings: 
         "SMS_PER_SECOND": "10000",
     }
     environment = {PREFIX + name: value for name, value in {**known, **settings}.items()}
-    db.connect(database_url, KeyRing.parse(field_keys))
+    engine = db.connect(database_url, KeyRing.parse(field_keys))
     with tempfile.TemporaryDirectory(prefix="pro-tracker-faults-") as folder, Celery(broker=broker_url) as queue:
         queue.conf.task_publish_retry = False
         running = Post(environment, Path(folder), queue, list)
@@ -185,6 +195,7 @@ def installation(database_url: str, broker_url: str, field_keys: str, settings: 
             yield running
         finally:
             running.stop()
+            engine.dispose()
 
 
 def kill_workers(running: Post, messages: int, kills: int, *, seed: int, channel: str = "email") -> Outcome:

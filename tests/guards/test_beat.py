@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from worker.celery_app import AT_START, BEAT
+from worker.celery_app import BEAT
 
 # In a process of its own: Celery reads the environment once, for good.
 TELL = """
@@ -45,7 +45,3 @@ def test_every_beat_entry_expires_before_the_next_one_is_queued():
 
     assert [name for name, entry in BEAT.items() if "expires" not in entry["options"]] == []
     assert [name for name, every in seconds.items() if not 0 < BEAT[name]["options"]["expires"] < every] == []
-
-
-def test_what_is_queued_at_the_start_is_in_the_schedule():
-    assert set(AT_START) <= set(BEAT)
