@@ -4,7 +4,7 @@ Twilio has no idempotency keys for messages. What it took is found again by the 
 keep only a hash; `Asked.is_ours` compares.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ssl import SSLCertVerificationError
 from typing import Any
@@ -39,7 +39,7 @@ class TwilioAccount:
     """`sender`: a number +1... or a messaging service MG...; `url`: Twilio's API, in a region of its own if wanted."""
 
     sid: str
-    token: str
+    token: str = field(repr=False)
     sender: str
     url: str = "https://api.twilio.com"
 
