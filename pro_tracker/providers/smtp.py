@@ -29,6 +29,7 @@ ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
 DEAD_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")  # RFC 3463, 7505: no mailbox, no domain, closed
 BAD_SENDER = ("5.1.7", "5.1.8")
 ABOUT_US = (421, 530, 534, 535, 538)  # whichever command they answer: it goes away; RFC 4954: our account
+NO_RELAY = re.compile(rb"(?i)\brelay(ing)?\b(?!@)")  # 5.7.1 says "not for you" and "not to this mailbox"; words tell
 TROUBLE = (smtplib.SMTPException, OSError)
 
 
@@ -41,7 +42,8 @@ class _Answered(Exception):
 
     def __init__(self, code: int, text: bytes, *, about_us: bool = False) -> None:
         self.code, self.enhanced = code, _enhanced(text)
-        self.about_us = about_us or code in ABOUT_US or self.enhanced in BAD_SENDER
+        not_for_us = NO_RELAY.search(text) is not None
+        self.about_us = about_us or not_for_us or code in ABOUT_US or self.enhanced in BAD_SENDER
 
 
 class _OneLine(UnstructuredHeader, BaseHeader):
