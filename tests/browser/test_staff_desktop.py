@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import calls
+from pro_tracker.services import calls, contacts, webhook_counts
 from tests.conftest import Clock
 from tests.histories import FATIGUE, PCS, PI, answer_visit, course_of, visit_of
-from tests.schedule import add_subject, give
+from tests.schedule import COORDINATOR, add_subject, give
 from tests.servers.browser import DESKTOP
 from tests.staff import PASSWORD, add_account
 
@@ -38,6 +38,8 @@ def history(session: Session, clock: Clock) -> Subject:
     waiting = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), email="", mobile="")
     calls.open_due(session, now=clock.now)
     assert waiting.contacts == []
+    contacts.close(session, subject.contacts[0], "bounced", now=clock.now, actor=COORDINATOR)
+    webhook_counts.count(session, "twilio", "forged", now=clock.now)
     session.commit()
     return subject
 
@@ -175,13 +177,14 @@ def pages(subject: Subject) -> dict[str, list[str]]:
             own,
             f"{own}/infusions/new",
             f"{own}/course",
+            f"{own}/contacts",
             f"{own}/withdraw",
             "/calls",
             "/calls/1",
             "/no-such-page",
         ],
         "researcher": ["/instruments", "/instruments/promis-fatigue-8a", "/instruments/promis-global-health"],
-        "administrator": ["/accounts", "/accounts/new"],
+        "administrator": ["/accounts", "/accounts/new", "/reports"],
     }
 
 
