@@ -1,5 +1,6 @@
 """The patient's "not today": when it is offered, that it holds, and that no program can say it."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from threading import Thread
 
@@ -42,7 +43,12 @@ def not_today(client: FlaskClient, patient: Patient) -> TestResponse:
 
 
 def choose(client: FlaskClient, patient: Patient, days: int) -> TestResponse:
-    return send_form(client, not_today(client, patient), {"days": str(days)})
+    page = not_today(client, patient)
+    return send_form(client, page, {"until_on": days_offered(page)[0 if days == 1 else -1]})
+
+
+def days_offered(page: TestResponse) -> list[str]:
+    return re.findall(r'name="until_on" type="radio" value="([^"]*)"', page.text)
 
 
 def kept(session: Session) -> list[tuple[int, date]]:
@@ -64,7 +70,7 @@ def test_the_patient_chooses_a_day_and_is_told_when_we_come_back(
     assert "When shall we ask you again?" in heading(page)
     assert "Tomorrow, Tuesday, March 3, 2026" in page.text
     assert "In 3 days, Thursday, March 5, 2026" in page.text
-    done = send_form(client, page, {"days": "3"})
+    done = send_form(client, page, {"until_on": "2026-03-05"})
     assert (done.request.path, heading(done)) == ("/visit/until-later", "We will come back")
     assert "on March 5, 2026, and not before" in done.text
     assert "you can answer until March 11, 2026" in done.text
@@ -107,10 +113,12 @@ def test_a_program_that_opens_the_link_and_sends_its_forms_puts_nothing_off(
     assert client.post("/visit", data={**hidden, "later": "yes"}).status_code == 422
     for path in ("/visit/later", "/visit/until-later"):
         assert client.get(path).location == "/visit"
-    assert client.post("/visit/later", data={**hidden, "days": "1"}).location == "/visit"
+    assert client.post("/visit/later", data={**hidden, "until_on": "2026-03-03"}).location == "/visit"
     begin(client, patient)
-    assert client.get("/visit/later?days=1").status_code == 200
-    assert client.post("/visit/later", data={"days": "1"}).status_code == 400, "without the token of our own form"
+    assert client.get("/visit/later?until_on=2026-03-03").status_code == 200
+    assert client.post("/visit/later", data={"until_on": "2026-03-03"}).status_code == 400, (
+        "without the token of our own form"
+    )
     assert kept(session) == []
 
 
@@ -125,21 +133,21 @@ def test_a_choice_has_to_be_made(client: FlaskClient, session: Session, patient:
     page = send_form(client, not_today(client, patient), {})
     assert page.status_code == 422
     assert "Choose a day." in page.text
-    assert send_form(client, page, {"days": "2"}).status_code == 422, "not among the days of the protocol"
+    assert send_form(client, page, {"until_on": "2026-03-04"}).status_code == 422, "not among the days of the protocol"
     assert kept(session) == []
 
 
 def test_a_double_tap_is_one_snooze(client: FlaskClient, session: Session, patient: Patient) -> None:
     page = not_today(client, patient)
     for _ in range(2):
-        assert send_form(client, page, {"days": "1"}).request.path == "/visit/until-later"
+        assert send_form(client, page, {"until_on": "2026-03-03"}).request.path == "/visit/until-later"
     assert kept(session) == [(1, TOMORROW)]
     assert [kind for kind, _template, _on in waiting(session)].count("snooze") == 1
 
 
 def test_another_day_takes_the_place_of_the_one_before(client: FlaskClient, session: Session, patient: Patient) -> None:
     choose(client, patient, 1)
-    page = send_form(client, client.get("/visit/later"), {"days": "3"})
+    page = send_form(client, client.get("/visit/later"), {"until_on": "2026-03-05"})
     assert "on March 5, 2026, and not before" in page.text
     assert [on for kind, _template, on in waiting(session) if kind == "snooze"] == [IN_THREE_DAYS]
 
@@ -152,8 +160,21 @@ def test_a_double_tap_on_the_last_one_is_no_error(
         clock.advance(days=1)
     page = not_today(client, patient)
     for _ in range(2):
-        assert send_form(client, page, {"days": "1"}).request.path == "/visit/until-later"
+        assert send_form(client, page, {"until_on": "2026-03-05"}).request.path == "/visit/until-later"
     assert len(kept(session)) == 3
+
+
+def test_tomorrow_means_the_same_after_midnight(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    clock.set(datetime(2026, 3, 3, 4, 59, tzinfo=UTC))  # a minute before midnight in New York
+    page = not_today(client, patient)
+    clock.advance(minutes=2)
+    again = send_form(client, page, {"until_on": "2026-03-03"})
+    assert again.status_code == 422
+    assert days_offered(again) == ["2026-03-04", "2026-03-06"]
+    assert send_form(client, page, {"until_on": "2026-03-05"}).status_code == 422
+    assert kept(session) == []
 
 
 def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
@@ -167,16 +188,16 @@ def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
     assert not_today(client, patient).request.path == "/visit/item/1"
     sheet = visit_sheets.by_link(session, patient.link_id)
     with pytest.raises(InvalidInput, match="Choose another one"):
-        snoozes.snooze(session, sheet, 1, now=clock.now)
+        snoozes.snooze(session, sheet, clock.now.date() + timedelta(days=1), now=clock.now)
     assert len(kept(session)) == 3
 
 
 @pytest.mark.parametrize(
     ("days_left", "offered"),
-    [(9, ["1", "3"]), (3, ["1", "3"]), (2, ["1"]), (1, ["1"]), (0, [])],
+    [(9, [1, 3]), (3, [1, 3]), (2, [1]), (1, [1]), (0, [])],
 )
 def test_no_day_is_offered_on_which_nothing_would_come(
-    client: FlaskClient, session: Session, patient: Patient, clock: Clock, days_left: int, offered: list[str]
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock, days_left: int, offered: list[int]
 ) -> None:
     patient.visit.closes_at = clock.now + timedelta(days=days_left, minutes=1)
     patient.visit.due_at = min(patient.visit.due_at, patient.visit.closes_at)
@@ -184,7 +205,7 @@ def test_no_day_is_offered_on_which_nothing_would_come(
     assert (OFFER in page.text) == bool(offered)
     page = send_form(client, page, LATER)
     assert page.request.path == ("/visit/later" if offered else "/visit/item/1")
-    assert [days for days in ("1", "2", "3") if f'value="{days}"' in page.text and offered] == offered
+    assert [date.fromisoformat(on).day - 2 for on in days_offered(page)] == offered
 
 
 @pytest.mark.parametrize("why", ["no contact", "a pause"])
@@ -213,17 +234,17 @@ def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Ses
     page = not_today(client, patient)
     assert "¿Cuándo quiere que volvamos a preguntarle?" in heading(page)
     assert "Mañana, martes, 3 de marzo de 2026" in page.text
-    assert "Volveremos a escribirle el 3 de marzo de 2026" in send_form(client, page, {"days": "1"}).text
+    assert "Volveremos a escribirle el 3 de marzo de 2026" in send_form(client, page, {"until_on": "2026-03-03"}).text
 
 
 @pytest.mark.dialects("postgresql")
 def test_two_devices_at_the_same_moment_leave_one_snooze(session: Session, patient: Patient, clock: Clock) -> None:
     def say_not_today() -> None:
         with db.Session() as another:
-            snoozes.snooze(another, visit_sheets.by_link(another, patient.link_id), 3, now=clock.now)
+            snoozes.snooze(another, visit_sheets.by_link(another, patient.link_id), IN_THREE_DAYS, now=clock.now)
             another.commit()
 
-    snoozes.snooze(session, visit_sheets.by_link(session, patient.link_id), 3, now=clock.now)
+    snoozes.snooze(session, visit_sheets.by_link(session, patient.link_id), IN_THREE_DAYS, now=clock.now)
     second = Thread(target=say_not_today)
     second.start()
     second.join(0.3)

@@ -44,18 +44,18 @@ def coming_back_on(session: Session, sheet: VisitSheet) -> date | None:
     return said[-1].until_on if said else None
 
 
-def snooze(session: Session, sheet: VisitSheet, days: int, *, now: datetime) -> None:
-    """Ask again so many days from today and not before. Raises InvalidInput when that is not among the `choices`.
+def snooze(session: Session, sheet: VisitSheet, until_on: date, *, now: datetime) -> None:
+    """Ask again on that day and not before. Raises InvalidInput when it is not among the `choices`.
 
-    The same choice made twice is one: phones send a form again, and fingers tap twice.
+    The same day chosen twice is one: phones send a form again, and fingers tap twice.
     """
     # Planning inserts rows that refer to the subject, so the lock is the one that lets them.
     session.execute(select(Subject.id).where(Subject.id == sheet.subject_id).with_for_update(key_share=True))
-    until_on = days_later(local_date(now, sheet.time_zone), days)
     if coming_back_on(session, sheet) == until_on:
         return
-    if Choice(days, until_on) not in choices(session, sheet, now=now):
-        raise InvalidInput("We cannot ask you again on that day. Choose another one.", field="days")
+    days = next((each.days for each in choices(session, sheet, now=now) if each.until_on == until_on), None)
+    if days is None:
+        raise InvalidInput("We cannot ask you again on that day. Choose another one.", field="until_on")
     session.add(Snooze(visit_id=sheet.visit_id, days=days, until_on=until_on, asked_at=now))
     session.flush()
     visits.replan(session, sheet.subject_id, now=now)

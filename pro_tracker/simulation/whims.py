@@ -63,7 +63,7 @@ class Whims:
         choices = snoozes.choices(self.session, sheet, now=now) if sheet is not None else []
         if sheet is not None and choices:
             choice = life.random.choice(choices)
-            snoozes.snooze(self.session, sheet, choice.days, now=now)
+            snoozes.snooze(self.session, sheet, choice.until_on, now=now)
             self.tell("snoozed", subject=sheet.subject_id, visit=sheet.visit_id, until_on=choice.until_on)
             self.counts["not today"] += 1
 

@@ -1,14 +1,14 @@
 """The forms of the patient's pages beside the questions: birth date, "not today", preferences, an end of mails."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import time
+from datetime import date, time
 from typing import Any
 
 import wtforms
 from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, ValidationError
 
 from pro_tracker.services.preferences import Preferences
 from pro_tracker.services.snoozes import Choice
@@ -28,14 +28,20 @@ class BirthDateForm(FlaskForm):  # type: ignore[misc]
 
 
 class LaterForm(FlaskForm):  # type: ignore[misc]
-    """Asks when to come back. Which days may be chosen is not judged here: a choice sent twice is no longer offered."""
+    """Asks when to come back. By the date, so that "tomorrow" means the same after midnight."""
 
-    days = library.RadioField(
-        _("When shall we ask you again?"), [InputRequired(_("Choose a day."))], coerce=int, validate_choice=False
-    )
+    until_on = library.RadioField(_("When shall we ask you again?"), validate_choice=False)
+    possible: Collection[str] = ()
 
-    def offer(self, choices: Iterable[Choice]) -> None:
-        self.days.choices = [library.SelectChoice(str(each.days), _day(each)) for each in choices]
+    def offer(self, choices: Iterable[Choice], chosen: date | None) -> None:
+        """Set the choices. What was `chosen` before may come once more, from a second tap."""
+        days = {each.until_on.isoformat(): _day(each) for each in choices}
+        self.until_on.choices = _choices(days.items())
+        self.possible = {*days, *([chosen.isoformat()] if chosen else [])}
+
+    def validate_until_on(self, field: Any) -> None:
+        if field.data not in self.possible:
+            raise ValidationError(gettext("Choose a day."))
 
 
 class PreferencesForm(FlaskForm):  # type: ignore[misc]
@@ -78,10 +84,10 @@ def _choices(labels: Iterable[tuple[str, Any]]) -> list[Any]:
 
 
 def _day(choice: Choice) -> str:
-    date = format_date(choice.until_on, "full")
+    day = format_date(choice.until_on, "full")
     if choice.days == 1:
-        return str(gettext("Tomorrow, %(date)s", date=date))
-    return str(gettext("In %(num)d days, %(date)s", num=choice.days, date=date))
+        return str(gettext("Tomorrow, %(date)s", date=day))
+    return str(gettext("In %(num)d days, %(date)s", num=choice.days, date=day))
 
 
 def _clock(at: time) -> str:

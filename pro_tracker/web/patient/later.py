@@ -1,6 +1,6 @@
 """Not today: the patient chooses when we come back. Behind the birth date, where no program that follows links gets."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
@@ -23,7 +23,7 @@ def later() -> Page:
     now = clock.now()
     sheet = _open_sheet(now)
     form = _form(sheet, now)
-    return _page(sheet, form) if form.days.choices else redirect(url_for("patient.start"))
+    return _page(sheet, form) if form.until_on.choices else redirect(url_for("patient.start"))
 
 
 @blueprint.post("/visit/later")
@@ -33,8 +33,8 @@ def choose_day() -> Page:
     sheet = _open_sheet(now)
     form = _form(sheet, now)
     if not form.validate():
-        return _page(sheet, form), 422
-    snoozes.snooze(db_session(), sheet, form.days.data, now=now)
+        return (_page(sheet, form), 422) if form.until_on.choices else redirect(url_for("patient.start"))
+    snoozes.snooze(db_session(), sheet, date.fromisoformat(form.until_on.data), now=now)
     commit()
     return redirect(url_for("patient.until_later"), 303)
 
@@ -57,7 +57,7 @@ def _open_sheet(now: datetime) -> VisitSheet:
 
 def _form(sheet: VisitSheet, now: datetime) -> LaterForm:
     form = LaterForm()
-    form.offer(snoozes.choices(db_session(), sheet, now=now))
+    form.offer(snoozes.choices(db_session(), sheet, now=now), snoozes.coming_back_on(db_session(), sheet))
     return form
 
 
