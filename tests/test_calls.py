@@ -4,15 +4,16 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
+from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.services import call_attempts, calls, contacts
+from pro_tracker.services import call_attempts, calls, contacts, enrolment, withdrawals
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.call_attempts import AttemptFacts
 from tests.conftest import Clock
@@ -116,36 +117,65 @@ def test_a_day_to_call_back_lies_within_the_window(session: Session, clock: Cloc
 def test_whoever_refuses_or_is_too_ill_gets_no_further_reminder(
     session: Session, clock: Clock, course: Course, outcome: str
 ) -> None:
-    call = Call(
-        subject_id=course.subject_id,
-        visit_id=baseline(session, course).id,
-        reason="send-failed",
-        opened_at=clock.now,
-    )
-    session.add(call)
-    session.flush()
-    note(session, call.id, outcome, clock)
+    add_call(session, course, clock, "send-failed")
+    note(session, only_call(session).id, outcome, clock)
     ended = session.execute(select(Message.state, Message.end_reason).distinct()).all()
     assert [tuple(each) for each in ended] == [("ended", outcome)]
 
 
+def test_whoever_refused_is_not_reminded_on_another_channel_either(
+    session: Session, clock: Clock, course: Course
+) -> None:
+    add_call(session, course, clock, "send-failed")
+    note(session, only_call(session).id, "refused", clock)
+    (contact,) = session.scalars(select(Contact).where(Contact.channel == "email"))
+    contacts.close(session, contact, "bounced", now=clock.now, actor=COORDINATOR)
+    assert set(session.scalars(select(Message.state))) == {"ended"}
+
+
+def add_call(session: Session, course: Course, clock: Clock, reason: str) -> None:
+    visit = baseline(session, course)
+    session.add(Call(subject_id=course.subject_id, visit_id=visit.id, reason=reason, opened_at=clock.now))
+    session.flush()
+
+
 def test_a_wrong_number_is_not_written_to_and_a_corrected_one_is_called(session: Session, clock: Clock) -> None:
     course = add_baseline(session, clock, email="")
-    contact = session.scalars(select(Contact)).one()
-    contact.state, contact.state_at = "bounced", clock.now
-    visit = baseline(session, course)
-    session.add(Call(subject_id=course.subject_id, visit_id=visit.id, reason="no-contact", opened_at=clock.now))
-    session.flush()
+    session.execute(update(Message).values(state="ended", end_reason="superseded"))
+    add_call(session, course, clock, "all-reminders-sent")
     note(session, only_call(session).id, "wrong-number", clock)
     assert session.scalars(select(Contact.state)).one() == "wrong-number"
-    assert only_call(session).outcome == "wrong-number"
-    clock.advance(hours=1)
-    calls.open_due(session, now=clock.now)
-    assert only_call(session).outcome == "wrong-number"
     subject = session.get_one(Subject, course.subject_id)
+    clock.advance(hours=1)
     contacts.correct(session, subject, {"sms": "+12165550177"}, now=clock.now, actor=COORDINATOR)
+    session.execute(update(Message).values(state="ended", end_reason="superseded"))
+    assert only_call(session).outcome == "wrong-number"
+    calls.open_due(session, now=clock.now)
+    assert (only_call(session).closed_at, only_call(session).opened_at) == (None, clock.now)
+
+
+def test_a_visit_that_was_given_up_and_is_wanted_again_is_called_about_again(session: Session, clock: Clock) -> None:
+    silent_call(session, clock)
+    subject = session.scalars(select(Subject)).one()
+    enrolment.withdraw(session, COORDINATOR, subject, "by mistake", now=clock.now)
+    assert only_call(session).outcome == "no-longer-wanted"
+    withdrawals.take_back(session, COORDINATOR, subject, reason="a mistake", now=clock.now)
     calls.open_due(session, now=clock.now)
     assert only_call(session).closed_at is None
+
+
+def test_nobody_calls_during_a_pause(session: Session, clock: Clock) -> None:
+    silent_call(session, clock)
+    later = add_baseline(session, clock, email="", mobile="")
+    clock.set(at(3, 6, 9))
+    for subject_id in session.scalars(select(Subject.id)):
+        facts = {"from_on": date(2026, 3, 5), "until_on": date(2026, 3, 8), "reason": "x", "recorded_at": clock.now}
+        session.add(Pause(subject_id=subject_id, **facts))
+    session.flush()
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).call_again_at == at(3, 9, 8)
+    calls.open_due(session, now=at(3, 9, 9))
+    assert later.subject_id in session.scalars(select(Call.subject_id)).all()
 
 
 def test_a_call_is_closed_once_with_an_outcome_that_exists(session: Session, clock: Clock) -> None:

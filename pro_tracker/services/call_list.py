@@ -5,7 +5,7 @@ Alerts first, the oldest on top. Then what closes first; of what closes together
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,10 +46,12 @@ class Wanted:
 class CallPage:
     """One page. `rows`: Call, Visit, Subject (with identity, contacts and site), Course, severity (a score, or None).
 
-    `tried`: what earlier attempts came to, by call id, with the name of whoever called; `callers`: names by account id.
+    `ranked_by`: the names of the scales that severity is of. `tried`: what earlier attempts came to, by call id, with
+    the name of whoever called. `callers`: names by account id.
     """
 
     rows: Sequence[Row[Any]]
+    ranked_by: Sequence[str]
     tried: Mapping[int, Sequence[Row[Any]]]
     callers: Mapping[int, str]
     n_now: int
@@ -69,19 +71,20 @@ def page(session: Session, account: Account, wanted: Wanted, *, now: datetime) -
         rows.with_only_columns(func.count(case((waits(now), None), else_=1)), func.count(case((waits(now), 1))))
     ).one()
     number = min(max(wanted.page, 1), _last_page(n_later if wanted.later else n_now))
-    severity, urgent = _urgency(session)
+    used = _protocols_called_about(session)
+    severity, urgent = _urgency(used)
     ordered = rows.where(waits(now) if wanted.later else ~waits(now)).add_columns(severity.label("severity"))
     ordered = ordered.order_by(*((Call.call_again_at, Call.id) if wanted.later else urgent))
     ordered = ordered.options(*(joinedload(part) for part in (Subject.identity, Subject.contacts, Subject.site)))
     found = session.execute(ordered.limit(PAGE_SIZE).offset((number - 1) * PAGE_SIZE)).unique().all()
-    attempts = tried(session, [row.Call.id for row in found])
     return CallPage(
-        found,
-        attempts,
-        _callers(session, found),
-        n_now,
-        n_later,
-        Wanted(wanted.site, wanted.mine, wanted.later, number),
+        rows=found,
+        ranked_by=sorted({_scale_name(protocol) for protocol in used}),
+        tried=tried(session, [row.Call.id for row in found]),
+        callers=_callers(session, found),
+        n_now=n_now,
+        n_later=n_later,
+        wanted=replace(wanted, page=number),
     )
 
 
@@ -99,7 +102,7 @@ def waits(now: datetime) -> ColumnElement[bool]:
 
 def order(session: Session) -> Order:
     """The most urgent first: see the top of this file."""
-    return _urgency(session)[1]
+    return _urgency(_protocols_called_about(session))[1]
 
 
 def tried(session: Session, call_ids: Sequence[int]) -> Mapping[int, Sequence[Row[Any]]]:
@@ -136,20 +139,29 @@ def _last_page(total: int) -> int:
     return max((total + PAGE_SIZE - 1) // PAGE_SIZE, 1)
 
 
-def _urgency(session: Session) -> tuple[ColumnElement[Any], Order]:
-    """The baseline score of a call's course, and the order of the list."""
-    bound = (Course.protocol_code, Course.protocol_version)
-    used = session.execute(open_calls().with_only_columns(*bound).distinct()).all()
+def _protocols_called_about(session: Session) -> list[Protocol]:
+    bound = open_calls().with_only_columns(Course.protocol_code, Course.protocol_version).distinct()
+    return [protocols.protocol(*row) for row in session.execute(bound)]
+
+
+def _urgency(used: Sequence[Protocol]) -> tuple[ColumnElement[Any], Order]:
+    """The baseline score of a call's course, under one of these protocols, and the order of the list."""
     scores, ranks = [], []
-    for code, version in used:
-        of_protocol = and_(Course.protocol_code == code, Course.protocol_version == version)
-        instrument_code, scale = severity_scale(protocols.protocol(code, version))
+    for protocol in used:
+        of_protocol = and_(Course.protocol_code == protocol.code, Course.protocol_version == protocol.version)
+        instrument_code, scale = severity_scale(protocol)
         score = _baseline_score(instrument_code, scale)
         scores.append((of_protocol, score))
         ranks.append((of_protocol, score if scale.direction == "higher-worse" else -score))
     severity, rank = (case(*each) if each else null().cast(Float) for each in (scores, ranks))
     alert_at = case((Call.reason == ALERT, Call.opened_at))
     return severity, (alert_at.nulls_last(), Visit.closes_at, rank.desc().nulls_last(), Call.id)
+
+
+def _scale_name(protocol: Protocol) -> str:
+    code, scale = severity_scale(protocol)
+    title = catalog.scale_title(code, scale.code, catalog.FALLBACK_LANGUAGE)
+    return f"{title}, T" if scale.has_t else title
 
 
 def _baseline_score(instrument_code: str, scale: Scale) -> Any:

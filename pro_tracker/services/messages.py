@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.calling import NO_MORE_ASKED
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.reminder_times import CHANNELS, PlannedSend, Recipient, Snoozed, reminder_times
 from pro_tracker.domain.visit_windows import Window
+from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -46,9 +48,11 @@ def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequenc
     gone = _gone(rows, visits, protocol)
     recipient = recipients.recipient(session, subject)
     snoozes = recipients.snoozes(session, [visit.id for visit in visits])
+    declined = _declined(session, visits)
     wanted = [
         each
         for visit in _asked(visits, rows, now)
+        if visit.id not in declined
         for each in _wanted(protocol, visit, recipient, snoozes[visit.id])
         if each.key not in gone
     ]
@@ -78,6 +82,12 @@ def _asked(visits: Sequence[Visit], rows: Sequence[Any], now: datetime) -> list[
     newest = max((visit.opens_at for visit in waiting if visit.opens_at <= now), default=now)
     told = {row.visit_id for row in rows if row.state not in ("planned", "ended")}
     return [v for v in waiting if v.opens_at >= newest or v.planned_at <= v.opens_at or v.id in told]
+
+
+def _declined(session: Session, visits: Sequence[Visit]) -> set[int]:
+    """The visits about which the subject told a caller not to be reminded: too ill, or unwilling."""
+    told = select(Call.visit_id).where(Call.visit_id.in_([v.id for v in visits]), Call.outcome.in_(NO_MORE_ASKED))
+    return set(session.scalars(told))
 
 
 def _key(row: Any) -> Key:
