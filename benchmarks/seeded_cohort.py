@@ -134,6 +134,7 @@ def _visits(
                 "closes_at": planned.closes_at,
                 "planned_at": planned.opens_at,
                 "completed_at": planned.opens_at if answered else None,
+                "missed_reason": None if answered else "no-reply",
             },
         )
         if answered:
