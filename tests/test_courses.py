@@ -11,12 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.call import Call
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import (
     anchor_dates,
+    calls,
     course_plans,
     courses,
     data_files,
@@ -233,6 +235,8 @@ def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newe
     stored = visits_of(session, course)
     assert {message.visit_id for message in going(session, subject)} == {stored["6-months"].id}
     visits.plan_idle(session, now=now + timedelta(hours=1))
+    calls.open_due(session, now=now + timedelta(hours=1))
+    assert session.scalars(select(Call.visit_id)).all() == [], "nobody calls about the older one meanwhile"
     assert {message.visit_id for message in going(session, subject)} == {stored["6-months"].id}
     stored["6-months"].completed_at = now + timedelta(days=1)
     messages.end_all(session, [stored["6-months"].id], "answered")

@@ -17,7 +17,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.upsert import insert_into
-from pro_tracker.services.visits import OPEN
+from pro_tracker.services.visits import OPEN, waits_for_newer
 
 # After these nobody calls again about the same visit.
 FINAL_OUTCOMES = ("reached", "refused", "too-ill", "language", "not-reached")
@@ -69,7 +69,7 @@ def _due(now: datetime) -> Select[tuple[object, ...]]:
     rows = select(Visit.subject_id, Visit.id, case(*reasons), literal(now, Visit.opens_at.type))
     rows = rows.join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
     waiting = and_(OPEN, Visit.opens_at <= now, Visit.closes_at > now)
-    return rows.where(waiting, ~talked, or_(*(condition for condition, _ in reasons)))
+    return rows.where(waiting, ~talked, ~waits_for_newer(now), or_(*(condition for condition, _ in reasons)))
 
 
 def _reasons(now: datetime) -> list[tuple[str, ColumnElement[bool]]]:

@@ -50,6 +50,16 @@ def status_expression(now: datetime) -> ColumnElement[str]:
     )
 
 
+def waits_for_newer(now: datetime) -> ColumnElement[bool]:
+    """Entered after it had opened, and not written about until the newer visit of its course that is open is over."""
+    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != "ended")
+    later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
+    is_open = and_(
+        newer.completed_at.is_(None), newer.voided_at.is_(None), newer.opens_at <= now, newer.closes_at > now
+    )
+    return and_(Visit.planned_at > Visit.opens_at, ~written, exists().where(later, is_open))
+
+
 def plan(session: Session, course: Course, *, now: datetime) -> None:
     """Write the visits and messages that follow from the course's dates. Safe to repeat.
 
@@ -273,12 +283,12 @@ def _lacks(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
 
 
 def _waiting_course_ids(now: datetime) -> Any:
-    """Where a visit that was entered late can be asked about now: the newer one that came first was answered."""
+    """Where a visit that was entered late can be asked about now: the newer one that came first is over."""
     newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != "ended")
     rows = select(Visit.course_id).join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
-    rows = rows.where(OPEN, Visit.closes_at > now, Visit.planned_at > Visit.opens_at, ~written)
-    later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
-    return rows.where(exists().where(later, newer.completed_at.is_not(None)))
+    rows = rows.where(answerable(now), Visit.planned_at > Visit.opens_at, ~written, ~waits_for_newer(now))
+    later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at, newer.opens_at <= now)
+    return rows.where(exists().where(later))
 
 
 def _protocols_in_use(session: Session) -> list[Protocol]:

@@ -3,22 +3,38 @@
 A change that moves nothing is saved at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from flask import flash, redirect, request, url_for
+from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import plan_preview
-from pro_tracker.services.plan_preview import Difference
+from pro_tracker.services.plan_preview import Difference, Line
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current
 from pro_tracker.web.staff.current import Page
 
+SIDES = {"before": _("Before"), "after": _("After")}
 SEEN, BACK = "seen_difference", "back_to_the_form"  # names of the preview's two buttons
+
+
+class Comparison(NamedTuple):
+    """Lines to compare. A side that is empty on each of them gets no column: a phone has room for one."""
+
+    lines: Sequence[Line[Any]]
+    sides: list[str]
+    columns: list[tuple[Any, str]]
+
+    @classmethod
+    def of(cls, lines: Sequence[Line[Any]]) -> "Comparison":
+        sides = [side for side in SIDES if any(getattr(line, side) is not None for line in lines)]
+        return cls(lines, sides, [(SIDES[side], "") for side in sides])
 
 
 def save(
@@ -61,6 +77,8 @@ def _show(subject: Subject, difference: Difference) -> Page:
         "staff/preview.html",
         subject,
         difference=difference,
+        visits=Comparison.of(difference.visits),
+        messages=Comparison.of(difference.messages),
         carried=carried,
         changed_meanwhile=SEEN in request.form,
         seen=SEEN,
