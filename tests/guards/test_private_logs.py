@@ -32,6 +32,8 @@ def test_a_visit_answered_by_its_patient_leaves_nothing_personal_in_the_log(log,
     begin(client, patient)
     post(client, answer_all(client, patient), {})
     client.get(f"/v/{patient.token}x")
+    client.get(f"/v/{patient.token}/stop/0123456789ab", follow_redirects=True)
+    client.post(f"/v/{patient.token}/stop/0123456789ab", data={"List-Unsubscribe": "One-Click"})
     logging.getLogger("pro_tracker").info("visit.walked")
 
     written = log()
