@@ -90,7 +90,7 @@ def test_nothing_comes_before_that_day_and_then_what_was_asked_for(
     assert post.sweep() == []
     clock.advance(minutes=1)  # nine o'clock in New York
     assert post.sweep() == ["sent"]
-    assert "You asked us to come back today." in post.server.accepted[-1].text
+    assert "You asked us to come back." in post.server.accepted[-1].text
 
 
 def test_it_is_on_record_who_put_what_off(client: FlaskClient, session: Session, patient: Patient) -> None:
