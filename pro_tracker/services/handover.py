@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.protocol import Protocol
@@ -55,15 +56,8 @@ class Sheet:
 
 def claimed(session: Session, message_ids: Sequence[int], now: datetime) -> dict[int, Sheet]:
     """Those of the messages that are claimed and at which no attempt is open: of the others somebody takes care."""
-    on_channel = and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel)
-    columns = (Message, Visit, Subject, Site, Course, Contact, _superseded(), _next_at())
-    rows = select(*columns, attempts.spared(), attempts.unsure_since()).join(Visit, Visit.id == Message.visit_id)
-    rows = rows.join(Subject, Subject.id == Message.subject_id).join(Site, Site.id == Subject.site_id)
-    rows = rows.join(Course, Course.id == Visit.course_id).outerjoin(Contact, on_channel)
-    mine = (Message.id.in_(message_ids), Message.state == "claimed", Message.lease_until > now)
-    found = session.execute(
-        rows.where(*mine, ~attempts.left_open()), execution_options={"populate_existing": True}
-    ).all()
+    asked = {"ids": message_ids, "now": now}
+    found = session.execute(_CLAIMED, asked, execution_options={"populate_existing": True}).all()
     recipient = recipients.recipients(session, {row.Subject for row in found})
     snoozes = recipients.snoozes(session, [row.Visit.id for row in found])
     return {row.Message.id: Sheet(*(*row, recipient[row.Subject.id], snoozes[row.Visit.id])) for row in found}
@@ -151,3 +145,16 @@ def _later(newer: type[Message]) -> ColumnElement[bool]:
     next_day = newer.local_on > Message.local_on
     same_day = and_(newer.local_on == Message.local_on, newer.local_time > Message.local_time)
     return and_(newer.visit_id == Message.visit_id, or_(next_day, same_day))
+
+
+def _claimed() -> Select[Any]:
+    on_channel = and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel)
+    columns = (Message, Visit, Subject, Site, Course, Contact, _superseded(), _next_at())
+    rows = select(*columns, attempts.spared(), attempts.unsure_since()).join(Visit, Visit.id == Message.visit_id)
+    rows = rows.join(Subject, Subject.id == Message.subject_id).join(Site, Site.id == Subject.site_id)
+    rows = rows.join(Course, Course.id == Visit.course_id).outerjoin(Contact, on_channel)
+    in_hand = (Message.state == "claimed", Message.lease_until > bindparam("now"), ~attempts.left_open())
+    return rows.where(Message.id.in_(bindparam("ids", expanding=True)), *in_hand)
+
+
+_CLAIMED = _claimed()  # made once: building it took as long as asking the database
