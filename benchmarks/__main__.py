@@ -5,19 +5,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks import exports, pages, scoring, sending, submit
+from benchmarks import claiming, dispatch, exports, pages, scoring, sending, submit
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "submit": lambda _options: submit.main(),
     "pages": lambda _options: pages.main(),
     "exports": lambda _options: exports.main(),
     "scoring": lambda options: scoring.main(options.responses),
+    "claiming": lambda options: claiming.main(options.rows),
+    "dispatch": lambda options: dispatch.main(options.dispatched),
     "sending": lambda options: sending.main(options.messages, options.kills),
 }
 EXAMPLES = """examples:
   python -m benchmarks
   python -m benchmarks submit pages
   python -m benchmarks scoring --responses 1000000
+  python -m benchmarks claiming --rows 5000000
   python -m benchmarks sending --messages 10000 --kills 50
   make bench ARGS="exports"
 """
@@ -33,6 +36,8 @@ def main() -> None:
     parser.add_argument(
         "--responses", type=int, default=50_000, help="to re-score (default: %(default)s; full: 1000000)"
     )
+    parser.add_argument("--rows", type=int, default=500_000, help="in the outbox (default: %(default)s; full: 5000000)")
+    parser.add_argument("--dispatched", type=int, default=5_000, help="messages to dispatch (default: %(default)s)")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
@@ -41,7 +46,8 @@ def main() -> None:
         return
     for name in options.names or BENCHMARKS:  # each in a process of its own: none finds what another left
         sizes = ["--messages", str(options.messages), "--kills", str(options.kills)]
-        sizes += ["--responses", str(options.responses)]
+        sizes += ["--responses", str(options.responses), "--rows", str(options.rows)]
+        sizes += ["--dispatched", str(options.dispatched)]
         subprocess.run([sys.executable, "-m", "benchmarks", name, *sizes], check=True)
         print(flush=True)
 

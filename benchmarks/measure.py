@@ -36,13 +36,13 @@ def show(name: str, values: list[float], unit: str = "ms") -> None:
 
 def _round(servers: Sequence[int], steps: Steps, per_round: int) -> float:
     next(steps)
-    before = _cpu_seconds(servers)
+    before = cpu_seconds(servers)
     for _ in range(per_round):
         next(steps)
-    return (_cpu_seconds(servers) - before) / per_round * 1000
+    return (cpu_seconds(servers) - before) / per_round * 1000
 
 
-def _cpu_seconds(servers: Sequence[int]) -> float:
+def cpu_seconds(servers: Sequence[int]) -> float:
     """CPU used so far by these processes and their children, all threads."""
     return sum(_cpu_of(pid) for root in servers for pid in [root, *_children(root)])
 

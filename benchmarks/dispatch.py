@@ -1,0 +1,83 @@
+"""Messages a second to a provider that answers at once, each with its own attempt, lease and outcome.
+
+Through Redis, Celery and PostgreSQL; says whose processor time it takes. Run: python -m benchmarks dispatch
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from benchmarks.measure import cpu_seconds, machine
+from pro_tracker import db, migrate
+from pro_tracker.models.message import Attempt, Message
+from tests.conftest import FIELD_KEYS
+from tests.faults.due_messages import add_due_messages
+from tests.faults.sending import Post, installation, unfinished
+from tests.servers.postgresql import make_server
+from tests.servers.process import free_port
+from tests.servers.redis import RedisServer
+
+WARM_UP = 200
+PROCESSES = 4  # of the worker: twice the cores, since a process that waits for a commit leaves its core free
+
+
+def main(messages: int) -> None:
+    """Print the table."""
+    print(f"Dispatch of {messages:,} due messages in batches of ids, durable commits\n  {machine()}")
+    database = make_server(durable=True)
+    broker = RedisServer(Path(tempfile.mkdtemp(prefix="pro-tracker-redis-")), free_port())
+    broker.start()
+    try:
+        url = database.new_database()
+        engine = db.make_engine(url)
+        migrate.upgrade(engine)
+        engine.dispose()
+        settings = {"LEASE_SECONDS": "120", "SMTP_PER_SECOND": "1000000", "SMS_PER_SECOND": "1000000"}
+        with installation(url, broker.url, FIELD_KEYS, settings) as running:
+            worker = running.start_worker("benchmarks.instant_provider", processes=PROCESSES)
+            _send(running, WARM_UP)
+            pids = {"workers": worker.pid, "PostgreSQL": _pid(database), "Redis": _pid(broker)}
+            before = {name: cpu_seconds([pid]) for name, pid in pids.items()}
+            seconds = _send(running, messages)
+            spent = {name: cpu_seconds([pid]) - before[name] for name, pid in pids.items()}
+            _check(messages + WARM_UP)
+    finally:
+        broker.stop()
+        database.stop()
+        for folder in (broker.folder, database.folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    _show(messages, seconds, spent)
+
+
+def _send(running: Post, messages: int) -> float:
+    """Seconds from the first sweep to the last outcome."""
+    add_due_messages(messages)
+    started = time.perf_counter()
+    running.knock()  # once: who has sent a batch claims the next
+    while unfinished():
+        time.sleep(0.2)
+    return time.perf_counter() - started
+
+
+def _check(messages: int) -> None:
+    with db.Session() as session:
+        attempts = session.scalar(select(func.count()).where(Attempt.outcome == "accepted", Attempt.number == 1))
+        sent = session.scalar(select(func.count()).where(Message.state == "sent", Message.attempts == 1))
+    if (attempts, sent) != (messages, messages):
+        raise RuntimeError(f"{messages} messages, {sent} sent, {attempts} accepted attempts")
+
+
+def _pid(server: object) -> int:
+    return int(server.process.pid)  # type: ignore[attr-defined]
+
+
+def _show(messages: int, seconds: float, spent: dict[str, float]) -> None:
+    print(f"  {'messages a second (at least 1,000)':<58} {messages / seconds:10,.0f}")
+    for name, cpu in spent.items():
+        print(f"  {f'  processor time a message, {name}':<58} {cpu / messages * 1000:10.2f} ms")
+    busy = sum(spent.values()) / seconds / (os.cpu_count() or 1)
+    print(f"  {'  of the processors, while they did it':<58} {busy:10.0%}")

@@ -1,0 +1,28 @@
+"""Loaded into a worker by a benchmark: every channel's provider answers at once, and only our own work is left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from config.settings import Settings
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from worker import providers
+
+
+class InstantProvider(Provider):
+    """Accepts whatever it is handed."""
+
+    name = "instant"
+    repeatable = True
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        return Receipt(Outcome.ACCEPTED, provider_id=message.key.hex)
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def open_instant(_settings: Settings) -> Iterator[dict[str, Provider]]:
+    yield {"email": InstantProvider(), "sms": InstantProvider()}
+
+
+setattr(providers, "open_providers", open_instant)  # noqa: B010  the type checker knows one kind of these only
