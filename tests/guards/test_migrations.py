@@ -13,7 +13,7 @@ from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
 from pro_tracker.services import links
 from tests.conftest import FIELD_KEYS
-from tests.faults.sending import add_due_messages
+from tests.faults.due_messages import add_due_messages
 
 both = pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
 
