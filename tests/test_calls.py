@@ -1,5 +1,6 @@
 """The call list: what messages cannot do comes to people, who note each attempt, until nobody is needed any more."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from pro_tracker import db
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
@@ -199,6 +201,25 @@ def test_of_two_who_call_at_once_the_second_is_told_of_the_first(session: Sessio
     note(session, call_id, "no-answer", clock, number=2)
     assert session.scalars(select(CallAttempt.outcome).order_by(CallAttempt.number)).all() == ["voicemail", "no-answer"]
     assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+
+
+@pytest.mark.dialects("postgresql")
+def test_the_second_of_two_notes_at_the_same_moment_waits_for_the_first(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    session.commit()
+    note(session, call_id, "voicemail", clock, number=1)
+
+    def note_too() -> str:
+        with db.Session() as other:
+            with pytest.raises(InvalidInput) as refused:
+                note(other, call_id, "no-answer", clock, number=1)
+            return str(refused.value)
+
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(note_too)
+        session.commit()
+        assert "Somebody else noted a call meanwhile." in second.result()
+    assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
 
 
 def test_a_claim_lapses(session: Session, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from pro_tracker.services import audit, contacts, messages, protocols
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calls import ALERT, TELEPHONE
 
+NOT_OPEN = "This call is not open any more. The call list shows what is open."
 CLAIM_FOR = timedelta(minutes=30)  # longer than a questionnaire takes on the telephone
 
 
@@ -57,8 +59,8 @@ def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *,
     Raises NotFound when the call is not open, InvalidInput (with its field) for facts that cannot be, and where
     somebody else noted an attempt that the caller has not seen.
     """
+    subject, visit = _lock_around(session, call_id)
     call = _open(session, call_id)
-    subject, visit = session.get_one(Subject, call.subject_id), session.get_one(Visit, call.visit_id)
     number = _tried(session, CallAttempt.call_id == call.id) + 1
     _check(facts, number, visit, subject.time_zone, now)
     attempt = CallAttempt(call_id=call.id, number=number, at=now, outcome=facts.outcome)
@@ -75,11 +77,20 @@ def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *,
     return attempt
 
 
+def _lock_around(session: Session, call_id: int) -> tuple[Subject, Visit]:
+    """The subject and the visit of a call, locked before it: withdrawing and answering take them in this order, too."""
+    call = session.get(Call, call_id)
+    if call is None:
+        raise NotFound(NOT_OPEN)
+    lock: dict[str, Any] = {"with_for_update": {"key_share": True}, "populate_existing": True}
+    return session.get_one(Subject, call.subject_id, **lock), session.get_one(Visit, call.visit_id, **lock)
+
+
 def _open(session: Session, call_id: int) -> Call:
     """The open call, locked: callers take turns."""
     call = session.get(Call, call_id, with_for_update=True, populate_existing=True)
     if call is None or call.closed_at is not None:
-        raise NotFound("This call is not open any more. The call list shows what is open.")
+        raise NotFound(NOT_OPEN)
     return call
 
 
