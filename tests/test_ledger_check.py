@@ -9,10 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.ledger_check.judge import judge
+from pro_tracker.ledger_check.outside import OutsideRecord, read
+from pro_tracker.ledger_check.schedule import Step, schedule
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -348,3 +351,28 @@ def test_a_planted_fault_is_found_and_nothing_else(
 
 def test_every_check_can_fail() -> None:
     assert {name for found in FAULTS.values() for name in found} == CHECKS
+
+
+@pytest.mark.dialects("sqlite")
+def test_who_is_not_in_the_record_is_not_judged(books: Books, tmp_path: Path) -> None:
+    books.lines = [line for line in books.lines if line.get("subject") != books.waiting.id]
+    not_planned(books)
+    assert books.found(tmp_path) == {}
+
+
+def test_an_events_own_steps_count_from_where_they_say(tmp_path: Path) -> None:
+    shipped = yaml.safe_load((protocols.PROTOCOLS / "ketamine-5day.yaml").read_text())
+    shipped["events"][2]["steps"] = [{"day": -2, "from": "due", "channel": "both", "template": "reminder"}]
+    (tmp_path / "ketamine-5day.yaml").write_text(yaml.safe_dump(shipped))
+    plan = schedule((tmp_path,), shipped["code"], shipped["version"])
+    assert plan.events["3-months"].steps == [Step(0, -2, "due", "both", "reminder")]
+    assert [step.day for step in plan.events["6-months"].steps] == [0, 3, 7, 12]
+
+
+def test_what_a_dying_writer_left_unfinished_did_not_happen(tmp_path: Path) -> None:
+    record = OutsideRecord(tmp_path / "outside.jsonl")
+    record.add("killed", ENDED)
+    record.close()
+    with record.path.open("a") as file:
+        file.write('{"at":"2026-03-')
+    assert [line.what for line in read(record.path)] == ["killed"]

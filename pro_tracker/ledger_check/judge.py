@@ -28,8 +28,9 @@ class Verdict:
 
 
 def judge(connection: Connection, record: Path, folders: Sequence[Path]) -> list[Verdict]:
-    """Every check. `folders` hold the protocol files. The connection only reads."""
-    told, ledger = world(outside.read(record)), books.read(connection)
+    """Every check, of the subjects in the record. `folders` hold the protocol files. The connection only reads."""
+    told = world(outside.read(record))
+    ledger = books.read(connection, told.persons.keys())
     plan_of = partial(_plan_of, ledger, tuple(folders))
     return [
         Verdict("lost, or more than an hour late", *lost(told, ledger, plan_of)),

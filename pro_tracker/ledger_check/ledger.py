@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -73,17 +73,19 @@ class Ledger:
         return found
 
 
-def read(connection: Connection) -> Ledger:
-    """Everything that the check needs to know of what the service believes."""
+def read(connection: Connection, subjects: Collection[str]) -> Ledger:
+    """Everything that the check needs to know of what the service believes about these subjects."""
     attempts = defaultdict(list)
     for row in connection.execute(text(ATTEMPTS)):
         attempts[row.message_id].append(row)
-    messages = [_message(row, attempts[row.id]) for row in connection.execute(text(MESSAGES))]
+    rows = (row for row in connection.execute(text(MESSAGES)) if _id(row.subject_id) in subjects)
+    messages = [_message(row, attempts[row.id]) for row in rows]
     told: dict[int, datetime] = {}
     for message in messages:
         for tried_at in message.tried_at:
             told[message.visit] = min(tried_at, told.get(message.visit, tried_at))
-    visits = [_visit(row, told.get(row.id)) for row in connection.execute(text(VISITS))]
+    rows = (row for row in connection.execute(text(VISITS)) if _id(row.subject_id) in subjects)
+    visits = [_visit(row, told.get(row.id)) for row in rows]
     courses = {str(row.id): (row.protocol_code, row.protocol_version) for row in connection.execute(text(COURSES))}
     called = frozenset(row.visit_id for row in connection.execute(text("SELECT visit_id FROM call")))
     return Ledger({each.key: each for each in messages}, {each.id: each for each in visits}, courses, called)

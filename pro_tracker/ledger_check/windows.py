@@ -8,6 +8,12 @@ from pro_tracker.ledger_check.rules import DAY, local, moment, window
 from pro_tracker.ledger_check.schedule import Event, Schedule
 from pro_tracker.ledger_check.world import Treatment, World
 
+JUDGED = (
+    "course-start",
+    "first-infusion",
+    "last-infusion",
+)  # anchors that follow from what the record tells of a course
+
 
 def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
     """How many visits can be judged, and those whose window is not what followed from the course.
@@ -21,7 +27,7 @@ def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
         plan, person = plan_of(visit.course), told.persons[visit.subject].at(settled_at)
         event = plan.events[visit.event]
         anchor_on = _anchor_on(told, plan, event, visit.course, settled_at)
-        if person is None or (anchor_on is None and visit.told_at is None):
+        if person is None or event.anchor not in JUDGED or (anchor_on is None and visit.told_at is None):
             continue
         judged += 1
         stands = (visit.anchor_on, visit.opens_at, visit.closes_at)
@@ -59,10 +65,11 @@ def _has_cause(told: World, plan: Schedule, visit: Visit) -> bool:
     """The person withdrew, a later course began, or the date was lost and did not come back in time."""
     if visit.void_reason == "withdrawn":
         return told.persons[visit.subject].newest.withdrawn
+    event = plan.events[visit.event]
     if visit.void_reason == "no-date" and visit.voided_at is not None:
         last = max(visit.voided_at, min(visit.closes_at, told.left_at(visit.subject)))
-        anchors = (_anchor_on(told, plan, plan.events[visit.event], visit.course, at) for at in (visit.voided_at, last))
-        return all(each is None for each in anchors)
+        anchors = [_anchor_on(told, plan, event, visit.course, at) for at in (visit.voided_at, last)]
+        return event.anchor not in JUDGED or anchors == [None, None]
     return (
         visit.void_reason == "new-course" and _newer(told, told.courses[visit.course].newest, told.ends_at) is not None
     )
@@ -88,7 +95,8 @@ def _anchor_on(told: World, plan: Schedule, event: Event, course: str, at: datet
         return given_on[0] if given_on else treatment.start_on
     if event.anchor == "last-infusion":
         return given_on[-1] if given_on and _is_over(told, plan, treatment, at) else None
-    return treatment.start_on if event.anchor == "course-start" else None
+    first_on = given_on[0] if given_on else None
+    return treatment.start_on or first_on if event.anchor == "course-start" else None
 
 
 def _is_over(told: World, plan: Schedule, treatment: Treatment, at: datetime) -> bool:

@@ -25,6 +25,7 @@ from pro_tracker.simulation.postbox import Letter, postboxes
 BASE_URL = "https://simulation.invalid"
 LEASE = timedelta(minutes=2)
 BATCH = 200  # messages claimed at once
+SLOWLY = 0.02  # seconds that a provider takes before and after it accepts, when its caller is to be killed meanwhile
 
 
 def hand_over(session: Session, ways: Ways, now: datetime) -> None:
@@ -83,8 +84,9 @@ class InWorkers:
         self.session.commit()
         self._start()
         started = monotonic()
-        self._orders.send(now)
-        if not (self.kill_at and self.kill_at[-1] <= now and self._kill(now, count)):
+        doomed = bool(self.kill_at) and self.kill_at[-1] <= now
+        self._orders.send((now, SLOWLY if doomed else 0.0))
+        if not (doomed and self._kill(now, count)):
             self._wait()
             self._seconds = 0.9 * self._seconds + 0.1 * (monotonic() - started) / count
         return self._arrived()
@@ -114,7 +116,7 @@ class InWorkers:
 
     def _kill(self, now: datetime, count: int) -> bool:
         """SIGKILL at some moment of the work at hand; False when that was done before, and the kill waits."""
-        sleep(self.random.uniform(0, count * self._seconds))
+        sleep(self.random.uniform(0, count * (self._seconds + 2 * SLOWLY)))
         if self._worker is None or self._orders.poll():
             return False
         self._worker.kill()
@@ -131,18 +133,28 @@ class InWorkers:
         return arrived
 
 
+@dataclass
+class SlowRecord:
+    """Where a worker's providers write what they accept, in their own time."""
+
+    record: OutsideRecord
+    seconds: float = 0.0  # before and after
+
+    def put(self, letter: Letter, now: datetime) -> None:
+        sleep(self.seconds)
+        self.record.add("accepted", now, durable=True, **asdict(letter))
+        sleep(self.seconds)
+
+
 def work(connect: Callable[[], object], record_path: Path, orders: Connection) -> None:
-    """A worker's life: each order is a moment, at which it does what tasks do each minute."""
+    """A worker's life: each order is a moment, at which it does what tasks do each minute, and its providers' pace."""
     connect()
-    record = OutsideRecord(record_path)
-
-    def put(letter: Letter, now: datetime) -> None:
-        record.add("accepted", now, durable=True, **asdict(letter))
-
-    ways = Ways(postboxes(put, lambda: letters_in(record_path)), BASE_URL)
+    record = SlowRecord(OutsideRecord(record_path))
+    ways = Ways(postboxes(record.put, lambda: letters_in(record_path)), BASE_URL)
     with suppress(EOFError):  # nobody gives orders any more
         while True:
-            _each_minute(ways, orders.recv())
+            now, record.seconds = orders.recv()
+            _each_minute(ways, now)
             orders.send("done")
 
 
