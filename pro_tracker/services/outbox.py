@@ -77,7 +77,9 @@ def claim_batches(
     claimed, closed = _claimed(session), circuits.closed_channels(session)
     batches = []
     for channel in CHANNELS:
-        room = min(IN_FLIGHT, SECONDS_AHEAD * per_second.get(channel, IN_FLIGHT)) - claimed.get(channel, 0)
+        most = min(IN_FLIGHT, SECONDS_AHEAD * per_second.get(channel, IN_FLIGHT))
+        room = most - claimed.get(channel, 0)
+        room -= room % min(BATCH, most)  # whole batches: what is free now and then would make ever smaller ones
         if room > 0 and channel not in closed:
             ids = claim_due(session, now=now, limit=room, lease=lease, channels=[channel])
             batches += [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
