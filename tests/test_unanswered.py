@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.disclosure import shown_and_rest
 from pro_tracker.domain.unanswered import REASONS, Circumstances, reason
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call, CallAttempt
@@ -131,6 +132,25 @@ def test_a_reason_given_while_a_visit_is_open_ends_it(client: FlaskClient, sessi
     assert {tuple(row) for row in session.execute(select(Message.state, Message.end_reason))} == {("ended", "died")}
     assert session.scalars(select(Call.outcome)).all() == ["no-longer-wanted"]
     assert "needs no reason" in submit(client, path, {"reason": "refused"}).text
+
+
+@pytest.mark.parametrize(
+    ("sites", "shown", "rest"),
+    [
+        ([{}], {}, 0),
+        ([{"a": 40, "b": 12}], {"a": 40, "b": 12}, 0),
+        ([{"a": 40, "b": 9, "c": 2}], {"a": 40}, 11),
+        ([{"a": 40, "b": 12, "c": 3}], {"a": 40}, 15),  # b stands among the others, else c would follow
+        ([{"a": 5}], {}, None),
+        ([{"a": 30}, {"a": 5}], {}, None),  # the first site's 30 can be seen, so 35 would tell the second's
+        ([{"a": 30, "b": 12}, {"a": 30, "b": 5}], {}, 77),  # as would 60 of a, since the second shows 35 of any
+        ([{"a": 30, "b": 12}, {"a": 20, "b": 11}], {"a": 50, "b": 23}, 0),
+    ],
+)
+def test_no_small_count_follows_from_those_that_are_shown(
+    sites: list[dict[str, int]], shown: dict[str, int], rest: int | None
+) -> None:
+    assert shown_and_rest(sites) == (shown, rest)
 
 
 @pytest.mark.dialects("sqlite")

@@ -39,20 +39,26 @@ def total_gives_away(parts: Iterable[Count]) -> bool:
     return rest.is_small
 
 
-def shown_and_rest(counts: Mapping[str, Sequence[int]]) -> tuple[dict[str, int], int | None]:
-    """Name -> total of those that may be shown, the greatest first, and the sum of all others; None: too few to tell.
+def shown_and_rest(sites: Sequence[Mapping[str, int]]) -> tuple[dict[str, int], int | None]:
+    """Name -> how many people at all these sites, of what may be shown, and how many all others are; None: too few.
 
-    `counts` has for each name the numbers of people at the sites that the total is over. What would leave too few for
-    the others is counted among them.
+    Who may see a total may see the sites, too, so over several sites a name is shown where it is shown at each.
     """
-    shown = {name: sum(parts) for name, parts in counts.items() if _may_show(parts)}
-    names = sorted(shown, key=lambda name: (shown[name], name), reverse=True)
-    rest = sum(sum(parts) for name, parts in counts.items() if name not in shown)
-    while names and 0 < rest < LEAST_SHOWN:
-        rest += shown[names.pop()]
-    return {name: shown[name] for name in names}, rest if rest >= LEAST_SHOWN or rest == 0 else None
+    each = [_at_one(counts) for counts in sites]
+    names = set.intersection(*(set(shown) for shown, _rest in each)) if each else set()
+    totals = {name: sum(shown[name] for shown, _rest in each) for name in names}
+    rest = sum(sum(counts.values()) for counts in sites) - sum(totals.values())
+    untold = sum(sum(counts.values()) for counts, (_shown, told) in zip(sites, each, strict=True) if told is None)
+    greatest_first = dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+    return greatest_first, None if 0 < min(rest, untold or rest) < LEAST_SHOWN else rest
 
 
-def _may_show(parts: Sequence[int]) -> bool:
-    gives_away = len(parts) > 1 and total_gives_away(map(Count, parts))
-    return not Count(sum(parts)).is_small and not gives_away
+def _at_one(counts: Mapping[str, int]) -> tuple[dict[str, int], int | None]:
+    """What is shown of one site. What would leave too few for the others is counted among them."""
+    shown = {name: n for name, n in counts.items() if n >= LEAST_SHOWN}
+    rest = sum(counts.values()) - sum(shown.values())
+    for name in sorted(shown, key=lambda name: (shown[name], name)):
+        if not 0 < rest < LEAST_SHOWN:
+            break
+        rest += shown.pop(name)
+    return shown, None if 0 < rest < LEAST_SHOWN else rest

@@ -1,6 +1,7 @@
 """The cohort results as one account may see them: per study event a row for each scale, small cells left out.
 
-Reads the figures that cohort.py keeps; computes none. What is None in a row is kept back, and the page says so.
+Reads the figures that cohort.py keeps and computes none; only the reasons of unanswered visits are counted anew. What
+is None in a row is kept back, and the page says so.
 """
 
 from collections import defaultdict

@@ -41,10 +41,5 @@ def by_event(session: Session, site_codes: Sequence[str], chosen: str) -> Mappin
     )
     counted: dict[tuple[str, str], dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     for protocol_code, event_code, code, site, n in session.execute(rows.group_by(*rows.selected_columns[:4])):
-        counted[protocol_code, event_code][code][site] = n
-    return {key: _unanswered(reasons, sites) for key, reasons in counted.items()}
-
-
-def _unanswered(reasons: Mapping[str, Mapping[str, int]], sites: Sequence[str]) -> Unanswered:
-    parts = {code: [at_site.get(site, 0) for site in sites] for code, at_site in reasons.items()}
-    return Unanswered(*shown_and_rest(parts))
+        counted[protocol_code, event_code][site][code] = n
+    return {key: Unanswered(*shown_and_rest([of[site] for site in sites])) for key, of in counted.items()}
