@@ -76,7 +76,8 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
         assert "Unseen" not in answer.text
     course = visit.course_id
     infusion = session.scalars(select(Infusion.id).where(Infusion.course_id == course)).first()
-    pause = pauses.begin(session, Actor("command", "test"), there, PauseFacts(clock.now.date(), None, "x"), now=clock.now)
+    facts = PauseFacts(clock.now.date(), None, "hospital")
+    pause = pauses.begin(session, Actor("command", "test"), there, facts, now=clock.now)
     posts = (
         *("infusions/new", f"infusions/{infusion}", f"infusions/{infusion}/remove"),
         *(f"course/{each}" for each in ("plan", "end", "reopen", "date", "new")),

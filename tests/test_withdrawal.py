@@ -58,7 +58,7 @@ def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_tak
         cohort.refresh(session, now=now)
         session.commit()
         with client.get("/results/wide.csv") as download:
-            is_in_file = subject.study_code in download.text
+            is_in_file = subject.study_code in download.get_data(as_text=True)
         return (
             is_in_file,
             "withdrew and does not want" in client.get("/results").text,
