@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
@@ -59,7 +59,9 @@ def handovers(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
             visit = ledger.visits[message.visit]
             plan, answered, declined = plan_of(visit.course), told.answered.get(visit.id), told.declined.get(visit.id)
             asked, snoozes = (_before(line, lines.get(visit.id, [])) for lines in (told.asked, told.snoozed))
-            wanted = {(wish.kind, wish.number): wish for wish in wishes(plan, visit, person, snoozes)}
+            # Planned anew since, after a withdrawal taken back: what went before counted from the opening at the earliest.
+            then = visit if visit.planned_at <= line.at else replace(visit, planned_at=visit.opens_at)
+            wanted = {(wish.kind, wish.number): wish for wish in wishes(plan, then, person, snoozes)}
             wish = wanted.get((message.kind, message.step))
             yield HandOver(line, message, visit, person, plan, answered, declined, asked, snoozes, wish)
 
