@@ -59,7 +59,7 @@ def handovers(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
             visit = ledger.visits[message.visit]
             plan, answered, declined = plan_of(visit.course), told.answered.get(visit.id), told.declined.get(visit.id)
             asked, snoozes = (_before(line, lines.get(visit.id, [])) for lines in (told.asked, told.snoozed))
-            # Planned anew since, after a withdrawal taken back: what went before counted from the opening at the earliest.
+            # Planned anew since, after a withdrawal taken back: what went before counted from the opening or later.
             then = visit if visit.planned_at <= line.at else replace(visit, planned_at=visit.opens_at)
             wanted = {(wish.kind, wish.number): wish for wish in wishes(plan, then, person, snoozes)}
             wish = wanted.get((message.kind, message.step))
