@@ -44,7 +44,8 @@ def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> d
         newest: dict[object, tuple[Wish, datetime]] = {}
         for wish in sorted(wishes(plan, visit, person, snoozes), key=lambda each: (each.at, each.kind == SNOOZE)):
             if channels(wish.channel, person):
-                free_at = first_free(plan, max(begins_at, wish.at), person, snoozes, until)
+                planned_at = first_free(plan, wish.at, person, snoozes, until)
+                free_at = first_free(plan, max(begins_at, planned_at), person, snoozes, until)
                 newest[local(free_at, person.zone).date()] = wish, free_at
         for wish, free_at in newest.values():
             if free_at + slack < until:
