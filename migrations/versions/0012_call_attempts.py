@@ -1,4 +1,4 @@
-"""Attempts to call, who is calling and when to call again; who took answers on the telephone; why a visit was missed."""
+"""Attempts to call, who is calling, when to call again; who took answers by telephone; why a visit was missed."""
 
 import sqlalchemy as sa
 from alembic import op
