@@ -41,7 +41,7 @@ def _statement(sql: str) -> TextClause:
 
 
 _BEGIN_POSTGRESQL = _statement(
-    f"WITH open_visit AS MATERIALIZED ({_OPEN_VISIT} FOR SHARE OF visit), taken AS ({_TAKE} RETURNING id),"
+    f"WITH open_visit AS MATERIALIZED ({_OPEN_VISIT} FOR SHARE OF visit), taken AS ({_TAKE} RETURNING id),"  # nosec B608
     f" linked AS ({_LINK} SELECT :visit_id, id, :token_hash, :now FROM taken)"
     f" {_ATTEMPT} SELECT id, CAST(:attempts AS integer) + 1, :provider, :now, false FROM taken RETURNING id"
 )
