@@ -20,7 +20,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.call_attempts import AttemptFacts
 from tests.conftest import Clock
 from tests.outgoing import Post, add_baseline, at, baseline
-from tests.schedule import COORDINATOR
+from tests.schedule import COORDINATOR, messages_of
 from tests.staff import add_account
 
 
@@ -64,6 +64,16 @@ def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_
     calls.open_due(session, now=at(3, 19, 11))
     call = only_call(session)
     assert (call.outcome, call.account_id) == ("answered", None)
+
+
+def test_a_call_about_a_message_that_arrived_after_all_closes(session: Session, clock: Clock, course: Course) -> None:
+    first = messages_of(session, baseline(session, course))[0]
+    first.state = "uncertain"
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).reason == "send-uncertain"
+    first.state, first.sent_at = "sent", clock.now
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).outcome == "no-longer-wanted"
 
 
 @pytest.mark.parametrize("outcome", ["voicemail", "no-answer"])

@@ -50,13 +50,15 @@ def open_due(session: Session, *, now: datetime) -> None:
 
 
 def close_settled(session: Session, *, now: datetime) -> None:
-    """Nobody needs to call about a visit that was answered, ended or closed."""
+    """Nobody needs to call about a visit that was answered, ended or closed, or a message that arrived after all."""
     of_call = Visit.id == Call.visit_id
     answered = exists().where(of_call, Visit.completed_at.is_not(None))
     over = exists().where(of_call, or_(Visit.voided_at.is_not(None), Visit.closes_at <= now))
+    uncertain = exists().where(Message.visit_id == Call.visit_id, Message.state == "uncertain")
+    arrived = and_(Call.reason == "send-uncertain", ~uncertain)
     session.execute(
         update(Call)
-        .where(Call.closed_at.is_(None), Call.reason != ALERT, or_(answered, over))
+        .where(Call.closed_at.is_(None), Call.reason != ALERT, or_(answered, over, arrived))
         .values(closed_at=now, outcome=case((answered, "answered"), else_="no-longer-wanted")),
         execution_options={"synchronize_session": False},
     )
