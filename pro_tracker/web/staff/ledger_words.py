@@ -13,7 +13,8 @@ KINDS = {
     "snooze": lazy_gettext("Asked to come back"),
     "fresh-link": lazy_gettext("New link, on request"),
 }
-# Why a message was not sent. What is not here is the provider's own reply and shown as it is.
+# Why a message was not sent: with its visit (words.UNANSWERED), or for one of these reasons. What is in neither is the
+# provider's own reply and shown as it is.
 WHY_NOT = {
     "answered": lazy_gettext("answered before"),
     "withdrawn": lazy_gettext("the patient withdrew"),
@@ -21,7 +22,6 @@ WHY_NOT = {
     "superseded": lazy_gettext("a later message took its place"),
     "no-contact": lazy_gettext("no usable address on this channel"),
     "re-planned": lazy_gettext("the plan changed"),
-    "new-course": lazy_gettext("a new course began"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
 # What a provider reported later.
@@ -87,7 +87,12 @@ def state(entry: Entry) -> tuple[str, str]:
 def why_not(entry: Entry) -> str:
     """Why it was not sent, in words; nothing for one that was."""
     code = entry.why_not
-    return str(WHY_NOT.get(code, code)) if code else ""
+    return reason(code) if code else ""
+
+
+def reason(code: str) -> str:
+    """A code of why something was not sent or not answered, in words."""
+    return str(WHY_NOT.get(code) or words.UNANSWERED.get(code, code))
 
 
 def report(entry: Entry) -> str:
