@@ -1,5 +1,6 @@
 """Due messages, real Celery workers, and providers whose record of what they accepted is the truth."""
 
+import asyncio
 import contextlib
 import os
 import random
@@ -37,12 +38,14 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class MailServer:
-    """Accepts everything and remembers how often it accepted a mail for each address."""
+    """Accepts everything, remembers for which address, and says so after `seconds_to_accept`."""
 
     accepted: list[str] = field(default_factory=list)
+    seconds_to_accept: float = 0
 
     async def handle_DATA(self, _server: SMTP, _session: SmtpSession, envelope: Envelope) -> str:  # noqa: N802
         self.accepted.append(envelope.rcpt_tos[0])
+        await asyncio.sleep(self.seconds_to_accept)
         return "250 2.0.0 accepted"
 
 
@@ -133,10 +136,16 @@ class Post:
 
 @contextlib.contextmanager
 def post(
-    database_url: str, broker_url: str, field_keys: str, *, lease_seconds: int = 4, modules: tuple[str, ...] = ()
+    database_url: str,
+    broker_url: str,
+    field_keys: str,
+    *,
+    lease_seconds: int = 4,
+    modules: tuple[str, ...] = (),
+    seconds_to_accept: float = 0,
 ) -> Iterator[Post]:
     """An installation around a migrated database and a broker that sends mails to a server of its own."""
-    server = MailServer()
+    server = MailServer(seconds_to_accept=seconds_to_accept)
     controller = Controller(server, hostname="127.0.0.1", port=free_port())
     controller.start()
     try:
