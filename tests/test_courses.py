@@ -146,6 +146,20 @@ def test_follow_ups_whose_date_was_lost_after_the_first_was_told_come_back_when_
     assert visit_of(session, subject, "last-infusion").anchor_on == WEEK[4]
 
 
+def test_infusions_entered_late_one_by_one_leave_what_was_over_by_then_missed(session: Session) -> None:
+    """Idle after the third, going on with the fourth, over with the fifth: for a moment there is no date."""
+    course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
+    for on in WEEK[:3]:
+        give(session, course, datetime(on.year, on.month, on.day, 20, tzinfo=UTC), on)
+    visits.plan_idle(session, now=datetime(2026, 3, 18, 20, tzinfo=UTC))
+    late = datetime(2026, 3, 19, 20, tzinfo=UTC)
+    give(session, course, late, date(2026, 3, 14))
+    assert visits_of(session, course)["last-infusion"].void_reason == "no-date"
+    give(session, course, late, date(2026, 3, 15))
+    visit = visits_of(session, course)["last-infusion"]
+    assert (visit.anchor_on, visit.void_reason, visit.missed_reason) == (date(2026, 3, 15), None, "entered-late")
+
+
 def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])

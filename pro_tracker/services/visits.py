@@ -235,8 +235,9 @@ def _end_or_revive(session: Session, course: Course, windows: Mapping[tuple[str,
 
 
 def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
-    """Want these visits again, as far as they can still be answered; their reminders count from now."""
-    again = update(Visit).where(which, Visit.completed_at.is_(None), Visit.closes_at > now)
+    """Want these visits again, as far as they can still be answered or never could; reminders count from now."""
+    in_time = or_(Visit.closes_at > now, Visit.missed_reason == ENTERED_LATE)
+    again = update(Visit).where(which, Visit.completed_at.is_(None), in_time)
     session.execute(
         again.values(voided_at=None, void_reason=None, planned_at=now),
         execution_options={"synchronize_session": "fetch"},
