@@ -18,7 +18,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.services import calls, outbox
-from pro_tracker.services.sending import Sender, Ways, sheets_of
+from pro_tracker.services.sending import Sender, Ways
 from tests.conftest import Clock
 from tests.outgoing import DUE, LEASE, Answering, Dying, Post, add_baseline, baseline
 from tests.schedule import messages_of
@@ -254,8 +254,8 @@ def test_a_channel_that_had_its_share_waits_for_its_turn_at_no_cost(
     session: Session, clock: Clock, course: Course, post: Post
 ) -> None:
     add_baseline(session, clock)
-    turns = iter([timedelta(0), timedelta(seconds=1)])
-    ways = Ways(post.providers, "https://pro-tracker.test", lambda _channel: next(turns))
+    turns = iter([(1, timedelta(0)), (0, timedelta(seconds=1))])
+    ways = Ways(post.providers, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
     assert outbox.deliver_all(session, post.claim(), ways=ways, clock=lambda: clock.now)
     states = session.execute(
         select(Message.state, Message.attempts).where(Message.send_at <= DUE + timedelta(seconds=1))
@@ -281,12 +281,13 @@ def test_an_answer_between_reading_and_handing_over_keeps_the_message_back(
     session: Session, clock: Clock, course: Course, post: Post
 ) -> None:
     claimed = post.claim()
-    sheet = next(sheets_of(session, claimed, lambda: clock.now))
+    sender = Sender(session, post.ways(), lambda: clock.now)
+    group = next(sender.groups(claimed))
     session.commit()
     with db.Session() as other:
-        other.get_one(Visit, sheet.visit.id).completed_at = clock.now
+        other.get_one(Visit, group[0].visit.id).completed_at = clock.now
         other.commit()
-    assert Sender(session, post.ways(), lambda: clock.now).deliver(sheet) == "planned"
+    assert sender.deliver(group) == ["planned"]
     session.commit()
     assert post.sweep() == ["ended"]
     assert post.server.accepted == []

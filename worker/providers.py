@@ -36,7 +36,7 @@ def open_providers(settings: Settings) -> Iterator[dict[str, Provider]]:
 def open_ways(settings: Settings) -> Iterator[Ways]:
     """The same with the places where links lead, and the rates that all workers share."""
     with open_providers(settings) as providers:
-        yield Ways(providers, settings.text("base_url"), _rates(settings).wait)
+        yield Ways(providers, settings.text("base_url"), _rates(settings).take)
 
 
 @cache

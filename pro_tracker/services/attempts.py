@@ -1,72 +1,26 @@
-"""A claimed message in one sender's hands: begun, put back, ended, finished. Each is stored before the next step.
+"""Claimed messages in one sender's hands: begun, put back, ended, finished. Each is stored before the next step.
 
-On PostgreSQL each is one statement that commits by itself (decision 0004). Whether a message may go is handover.py's
-business, what its hand-over came to sending.py's.
+On PostgreSQL each is one statement that commits by itself (decision 0004), for one message or for some at once. Whether
+a message may go is handover.py's business, what its hand-over came to sending.py's.
 """
 
+import json
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, TextClause, and_, bindparam, exists, func, select, text, update
+from sqlalchemy import CursorResult, TextClause, and_, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from pro_tracker.db import UtcDateTime, is_postgresql
+from pro_tracker.db import is_postgresql
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.providers.base import Receipt
+from pro_tracker.services import attempt_statements as statements
 
 HAND_OVER = timedelta(minutes=5)  # longer than the slowest conversation that a provider allows itself
-MOMENTS = ("now", "until", "send_at", "sent_at")
-
-# The visit first and the message after it, as answering locks them. FOR SHARE waits for an answer that is being stored,
-# and an answer waits for it: whichever commits first decides. What was read may be old by now, so it is asked again.
-_OPEN_VISIT = (
-    "SELECT visit.id FROM visit JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = :visit_id"
-    " AND completed_at IS NULL AND voided_at IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
-    "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
-    " AND contact.channel = :channel AND contact.state = 'active'"
-)
-# `attempts` as they were read: of two senders with the same message one begins.
-_TAKE = (
-    "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id AND state = 'claimed'"
-    " AND attempts = :attempts AND EXISTS (SELECT 1 FROM open_visit)"
-)
-_LINK = "INSERT INTO link (visit_id, message_id, token_hash, created_at)"
-_ATTEMPT = "INSERT INTO attempt (message_id, number, provider, started_at, about_provider)"
-
-
-def _statement(sql: str) -> TextClause:
-    return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime) for name in MOMENTS if f":{name}" in sql))
-
-
-_BEGIN_POSTGRESQL = _statement(
-    f"WITH open_visit AS MATERIALIZED ({_OPEN_VISIT} FOR SHARE OF visit), taken AS ({_TAKE} RETURNING id),"  # nosec B608
-    f" linked AS ({_LINK} SELECT :visit_id, id, :token_hash, :now FROM taken)"
-    f" {_ATTEMPT} SELECT id, CAST(:attempts AS integer) + 1, :provider, :now, false FROM taken RETURNING id"
-)
-_BEGIN_SQLITE = (
-    _statement(_TAKE.replace("open_visit", f"({_OPEN_VISIT})")),
-    _statement(f"{_LINK} VALUES (:visit_id, :message_id, :token_hash, :now)"),
-    _statement(f"{_ATTEMPT} VALUES (:message_id, :attempts + 1, :provider, :now, false) RETURNING id"),
-)
-_PUT_BACK = _statement(
-    "UPDATE message SET state = :state, lease_until = NULL, end_reason = :reason, send_at = coalesce(:send_at, send_at)"
-    " WHERE id = :message_id AND state = 'claimed' AND attempts = :attempts"
-)
-# Who handed it over knows best, however late the news; who only found the attempt open overwrites nothing.
-_NOTE = (
-    "UPDATE attempt SET outcome = :outcome, finished_at = :now, reply = :reply, provider_id = :provider_id,"
-    " about_provider = :about_provider WHERE id = :attempt_id AND (outcome IS NULL OR outcome = 'unknown')"
-)
-# "Accepted" is true whatever happened since. Anything else is news only of the newest attempt at a message in hand.
-_CLOSE = (
-    "UPDATE message SET state = :state, lease_until = NULL, end_reason = NULL, failure = :failure,"
-    " sent_at = :sent_at, send_at = coalesce(:send_at, send_at) WHERE id = :message_id"
-    " AND (:state = 'sent' OR (attempts = :number AND state IN ('claimed', 'uncertain')))"
-)
-_FINISH_POSTGRESQL = _statement(f"WITH noted AS ({_NOTE}) {_CLOSE}".replace(":state =", "CAST(:state AS text) ="))
-_FINISH_SQLITE = (_statement(_NOTE), _statement(_CLOSE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +29,7 @@ class InHand:
 
     attempt_id: int
     message_id: int
+    subject_id: uuid.UUID
     number: int
     began_at: datetime
     provider: str
@@ -92,35 +47,50 @@ class Result:
     failure: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What came of an attempt, at `at`, and what its message is after it."""
+
+    held: InHand
+    receipt: Receipt
+    result: Result
+    at: datetime
+
+
 def commit(session: Session) -> None:
     """Store what was done on SQLite; on PostgreSQL, where each statement commits by itself, it is."""
     if not is_postgresql(session):
         session.commit()
 
 
-def begin(session: Session, message: Message, *, provider: str, token_hash: bytes, now: datetime) -> int | None:
-    """Open an attempt with its link, unless the message is no longer as it was read, or its visit is no longer open.
+def begin(
+    session: Session, taken: Sequence[tuple[Message, bytes]], *, channel: str, provider: str, now: datetime
+) -> Mapping[int, int]:
+    """Open an attempt at each message of one channel, with a link of the hash beside it. Message id -> attempt's id.
 
-    No attempt begins after an answer to its visit was committed. Returns its id.
+    Left out is what is no longer as it was read, or whose visit is no longer open: no attempt begins after an answer
+    to its visit was committed.
     """
-    row: dict[str, Any] = {"message_id": message.id, "visit_id": message.visit_id, "attempts": message.attempts}
-    row |= {
-        "channel": message.channel,
-        "token_hash": token_hash,
-        "now": now,
-        "until": now + HAND_OVER,
-        "provider": provider,
-    }
-    attempt_id: int | None
+    rows = [_beginning(message, token_hash) for message, token_hash in taken]
+    same = {"channel": channel, "provider": provider, "now": now, "until": now + HAND_OVER}
     if is_postgresql(session):
-        attempt_id = session.scalar(_BEGIN_POSTGRESQL, row)
-    else:
-        take, link, attempt = _BEGIN_SQLITE
-        attempt_id = None
-        if _changed(session, take, row):
-            session.execute(link, row)
-            attempt_id = session.scalar(attempt, row)
+        return dict(session.execute(statements.BEGIN_POSTGRESQL, {**same, "rows": _json(rows)}).all())
+    begun = {row["message_id"]: _begin_on_sqlite(session, {**row, **same}) for row in rows}
     commit(session)
+    return {message_id: attempt_id for message_id, attempt_id in begun.items() if attempt_id is not None}
+
+
+def _beginning(message: Message, token_hash: bytes) -> dict[str, Any]:
+    seen = {"message_id": message.id, "visit_id": message.visit_id, "attempts": message.attempts}
+    return {**seen, "token_hash": token_hash}
+
+
+def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
+    take, link, attempt = statements.BEGIN_SQLITE
+    if not _changed(session, take, row):
+        return None
+    session.execute(link, row)
+    attempt_id: int | None = session.scalar(attempt, row)
     return attempt_id
 
 
@@ -139,25 +109,57 @@ def give_up(session: Session, message: Message) -> bool:
     return _put_back(session, message, {"state": "uncertain", "reason": None, "send_at": None})
 
 
-def finish(session: Session, held: InHand, receipt: Receipt, result: Result, *, now: datetime) -> str:
-    """Write what came of an attempt; returns the message's state, which somebody else may have settled meanwhile."""
-    row = {"attempt_id": held.attempt_id, "message_id": held.message_id, "number": held.number, "now": now}
-    row |= {"outcome": receipt.outcome.value, "reply": receipt.reply, "provider_id": receipt.provider_id}
-    row |= {"about_provider": receipt.about_provider, "state": result.state, "send_at": result.send_at}
-    row |= {"failure": result.failure, "sent_at": now if result.state == "sent" else None}
+def finish(session: Session, finished: Sequence[Finished]) -> list[str]:
+    """Write what came of these attempts; returns each message's state, which may have been settled meanwhile."""
+    rows = [_finishing(each) for each in finished]
     if is_postgresql(session):
-        stored = _changed(session, _FINISH_POSTGRESQL, row)
+        stored = set(session.scalars(statements.FINISH_POSTGRESQL, {"rows": _json(rows)}))
     else:
-        _changed(session, _FINISH_SQLITE[0], row)
-        stored = _changed(session, _FINISH_SQLITE[1], row)
-    state = result.state if stored else str(session.scalar(select(Message.state).where(Message.id == held.message_id)))
+        stored = {row["message_id"] for row in rows if _finish_on_sqlite(session, row)}
+    states = [_state(session, each, stored) for each in finished]
     commit(session)
-    return state
+    return states
+
+
+def _finishing(each: Finished) -> dict[str, Any]:
+    held, receipt, result = each.held, each.receipt, each.result
+    return {
+        "attempt_id": held.attempt_id,
+        "message_id": held.message_id,
+        "number": held.number,
+        "finished_at": each.at,
+        "outcome": receipt.outcome.value,
+        "reply": receipt.reply,
+        "provider_id": receipt.provider_id,
+        "about_provider": receipt.about_provider,
+        "state": result.state,
+        "send_at": result.send_at,
+        "failure": result.failure,
+        "sent_at": each.at if result.state == "sent" else None,
+    }
+
+
+def _finish_on_sqlite(session: Session, row: dict[str, Any]) -> bool:
+    note, close = statements.FINISH_SQLITE
+    _changed(session, note, row)
+    return _changed(session, close, row)
+
+
+def _state(session: Session, each: Finished, stored: Collection[int]) -> str:
+    message_id = each.held.message_id
+    if message_id in stored:
+        return each.result.state
+    return str(session.scalar(select(Message.state).where(Message.id == message_id)))
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=lambda value: value.hex() if isinstance(value, bytes) else value.isoformat())
 
 
 def release_unbegun(session: Session, *, now: datetime) -> int:
     """Plan again what was claimed by somebody who has not begun when the lease ran out. Returns how many."""
-    unbegun = update(Message).where(Message.state == "claimed", Message.lease_until <= now, ~left_open())
+    expired = select(Message.id).where(Message.state == "claimed", Message.lease_until <= now, ~left_open())
+    unbegun = update(Message).where(Message.id.in_(expired.with_for_update(skip_locked=True)))
     freed = session.execute(
         unbegun.values(state="planned", lease_until=None), execution_options={"synchronize_session": False}
     )
@@ -197,17 +199,18 @@ def left_open() -> Any:
 
 
 _OPEN = (
-    select(Attempt, Message.channel, Contact, spared())
+    select(Attempt, Message.subject_id, Message.channel, Contact, spared())
     .join(Message, Message.id == Attempt.message_id)
     .outerjoin(Contact, and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel))
     .where(Attempt.outcome.is_(None))
 )
 
 
-def _in_hand(attempt: Attempt, channel: str, contact: Contact | None, spared: int) -> InHand:
+def _in_hand(attempt: Attempt, subject_id: uuid.UUID, channel: str, contact: Contact | None, spared: int) -> InHand:
     return InHand(
         attempt_id=attempt.id,
         message_id=attempt.message_id,
+        subject_id=subject_id,
         number=attempt.number,
         began_at=attempt.started_at,
         provider=attempt.provider,
@@ -218,7 +221,7 @@ def _in_hand(attempt: Attempt, channel: str, contact: Contact | None, spared: in
 
 
 def _put_back(session: Session, message: Message, row: dict[str, Any]) -> bool:
-    stored = _changed(session, _PUT_BACK, {**row, "message_id": message.id, "attempts": message.attempts})
+    stored = _changed(session, statements.PUT_BACK, {**row, "message_id": message.id, "attempts": message.attempts})
     commit(session)
     return stored
 

@@ -18,11 +18,12 @@ from pro_tracker.domain.reminder_times import CHANNELS
 from pro_tracker.models.message import Message
 from pro_tracker.providers.base import Outcome, Receipt
 from pro_tracker.services import attempts, circuits
-from pro_tracker.services.sending import NOT_CLAIMED, Clock, Sender, Ways, settle, sheets_of
+from pro_tracker.services.sending import NOT_CLAIMED, Clock, Sender, Ways
+from pro_tracker.services.settling import settle
 
 IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
 SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
-BATCH = 25
+BATCH = 100
 WORKER_DIED = "the sender stopped in the middle"
 
 _DUE = "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels ORDER BY"
@@ -97,8 +98,10 @@ def _claimed(session: Session) -> dict[str, int]:
 def deliver(session: Session, message_id: int, *, ways: Ways, clock: Clock) -> str:
     """Hand one claimed message over and return its state, or "not-claimed" when it is not this caller's to send."""
     with _each_step_stored(session):
-        sheet = next(sheets_of(session, [message_id], clock), None)
-        return NOT_CLAIMED if sheet is None else Sender(session, ways, clock).deliver(sheet)
+        sender = Sender(session, ways, clock)
+        states = [state for group in sender.groups([message_id]) for state in sender.deliver(group)]
+    _raise_all(sender.errors, 1)
+    return states[0] if states else NOT_CLAIMED
 
 
 def deliver_all(session: Session, message_ids: Sequence[int], *, ways: Ways, clock: Clock) -> bool:
@@ -106,14 +109,10 @@ def deliver_all(session: Session, message_ids: Sequence[int], *, ways: Ways, clo
 
     No transaction is open while a provider is called. Returns whether some went back to wait for their turn.
     """
-    errors: list[Exception] = []
     with _each_step_stored(session):
         sender = Sender(session, ways, clock)
-        for sheet in sheets_of(session, message_ids, clock):
-            with _collected(session, errors):
-                sender.deliver(sheet)
-    if errors:
-        raise ExceptionGroup(f"{len(errors)} of {len(message_ids)} messages failed", errors)
+        sender.deliver_all(message_ids)
+    _raise_all(sender.errors, len(message_ids))
     return sender.held_back
 
 
@@ -132,9 +131,13 @@ def take_back(session: Session, *, ways: Ways, clock: Clock) -> Counter[str]:
                 provider = ways.providers.get(held.channel)
                 known = provider if provider is not None and provider.name == held.provider else None
                 became[settle(session, held, known, Receipt(Outcome.UNKNOWN, WORKER_DIED), now=clock())] += 1
-    if errors:
-        raise ExceptionGroup(f"{len(errors)} messages could not be settled", errors)
+    _raise_all(errors, became.total())
     return +became
+
+
+def _raise_all(errors: Sequence[Exception], messages: int) -> None:
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {messages} messages failed", errors)
 
 
 @contextmanager

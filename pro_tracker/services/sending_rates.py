@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from limits import RateLimitItemPerSecond
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import RedisError
@@ -27,20 +27,27 @@ class SendingRates:
         self._limits = {channel: RateLimitItemPerSecond(rate) for channel, rate in per_second.items()}
         self._resting_until = 0.0
 
-    def wait(self, channel: str) -> timedelta:
-        """Zero, and a place is taken: send now. Else nothing is taken, and how long until one may be free.
+    def take(self, channel: str, wanted: int = 1) -> tuple[int, timedelta]:
+        """How many of the `wanted` messages go now, their places taken; and how long until the next place may be free.
 
         With Redis away everything goes: a provider that gets too much says so itself, and a reminder that stays is the
         greater harm.
         """
         limit = self._limits.get(channel)
         if limit is None or time.monotonic() < self._resting_until:
-            return timedelta(0)
+            return wanted, timedelta(0)
         try:
-            if self._limiter.hit(limit, "sending", channel):
-                return timedelta(0)
-            free_at = self._limiter.get_window_stats(limit, "sending", channel).reset_time
+            return self._take(limit, channel, wanted)
         except RedisError:
             self._resting_until = time.monotonic() + REST_SECONDS
-            return timedelta(0)
-        return timedelta(seconds=min(max(free_at - time.time(), 0.01), 1))  # both clocks are this machine's
+            return wanted, timedelta(0)
+
+    def _take(self, limit: RateLimitItem, channel: str, wanted: int) -> tuple[int, timedelta]:
+        if wanted <= limit.amount and self._limiter.hit(limit, "sending", channel, cost=wanted):
+            return wanted, timedelta(0)
+        window = self._limiter.get_window_stats(limit, "sending", channel)
+        some = min(wanted, window.remaining)
+        if some and not self._limiter.hit(limit, "sending", channel, cost=some):
+            some = 0  # somebody else was faster
+        # Both clocks are this machine's.
+        return some, timedelta(seconds=min(max(window.reset_time - time.time(), 0.01), 1))

@@ -18,7 +18,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.services import outbox, responses, visit_sheets
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.sending import Sender, Ways, sheets_of
+from pro_tracker.services.sending import Sender, Ways
 from tests.faults.due_messages import add_due_messages
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
@@ -85,12 +85,13 @@ def _send(message_ids: list[int], provider: Provider, start: threading.Barrier) 
     chance, ways = random.Random(1), Ways({"email": provider}, "https://pro-tracker.test")
     with db.Session() as session:
         for message_id in message_ids:
-            sheet = next(sheets_of(session, [message_id], _now))
+            sender = Sender(session, ways, _now)
+            group = next(sender.groups([message_id]))
             session.commit()
             db.commit_each_statement(session)
             start.wait()
             time.sleep(chance.uniform(0, SECONDS_APART))
-            Sender(session, ways, _now).deliver(sheet)
+            sender.deliver(group)
             session.commit()
 
 
