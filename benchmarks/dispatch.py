@@ -7,10 +7,12 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import func, select
 
+from benchmarks.instant_provider import ONE_AT_A_TIME
 from benchmarks.measure import cpu_seconds, machine
 from pro_tracker import db, migrate
 from pro_tracker.models.message import Attempt, Message
@@ -38,19 +40,28 @@ def main(messages: int) -> None:
         engine.dispose()
         settings = {"LEASE_SECONDS": "120", "SMTP_PER_SECOND": "1000000", "SMS_PER_SECOND": "1000000"}
         with installation(url, broker.url, FIELD_KEYS, settings) as running:
-            worker = running.start_worker("benchmarks.instant_provider", processes=PROCESSES)
-            _send(running, WARM_UP)
-            pids = {"workers": worker.pid, "PostgreSQL": _pid(database), "Redis": _pid(broker)}
-            before = {name: cpu_seconds([pid]) for name, pid in pids.items()}
-            seconds = _send(running, messages)
-            spent = {name: cpu_seconds([pid]) - before[name] for name, pid in pids.items()}
-            _check(messages + WARM_UP)
+            pids = {"PostgreSQL": _pid(database), "Redis": _pid(broker)}
+            _measure(running, messages, pids, "messages a second (at least 1,000)")
+            running.environment[ONE_AT_A_TIME] = "yes"
+            _measure(running, messages // 4, pids, "the same one after the other, as mail goes")
     finally:
         broker.stop()
         database.stop()
         for folder in (broker.folder, database.folder):
             shutil.rmtree(folder, ignore_errors=True)
-    _show(messages, seconds, spent)
+
+
+def _measure(running: Post, messages: int, servers: Mapping[str, int], name: str) -> None:
+    """One kind of provider, with workers of its own."""
+    worker = running.start_worker("benchmarks.instant_provider", processes=PROCESSES)
+    _send(running, WARM_UP)
+    pids = {"workers": worker.pid, **servers}
+    before = {part: cpu_seconds([pid]) for part, pid in pids.items()}
+    seconds = _send(running, messages)
+    spent = {part: cpu_seconds([pid]) - before[part] for part, pid in pids.items()}
+    running.stop()
+    _check()
+    _show(name, messages, seconds, spent)
 
 
 def _send(running: Post, messages: int) -> float:
@@ -63,8 +74,9 @@ def _send(running: Post, messages: int) -> float:
     return time.perf_counter() - started
 
 
-def _check(messages: int) -> None:
+def _check() -> None:
     with db.Session() as session:
+        messages = session.scalar(select(func.count()).select_from(Message))
         attempts = session.scalar(select(func.count()).where(Attempt.outcome == "accepted", Attempt.number == 1))
         sent = session.scalar(select(func.count()).where(Message.state == "sent", Message.attempts == 1))
     if (attempts, sent) != (messages, messages):
@@ -75,9 +87,9 @@ def _pid(server: object) -> int:
     return int(server.process.pid)  # type: ignore[attr-defined]
 
 
-def _show(messages: int, seconds: float, spent: dict[str, float]) -> None:
-    print(f"  {'messages a second (at least 1,000)':<58} {messages / seconds:10,.0f}")
-    for name, cpu in spent.items():
-        print(f"  {f'  processor time a message, {name}':<58} {cpu / messages * 1000:10.2f} ms")
+def _show(name: str, messages: int, seconds: float, spent: dict[str, float]) -> None:
+    print(f"  {name:<58} {messages / seconds:10,.0f}")
+    for part, cpu in spent.items():
+        print(f"  {f'  processor time a message, {part}':<58} {cpu / messages * 1000:10.2f} ms")
     busy = sum(spent.values()) / seconds / (os.cpu_count() or 1)
     print(f"  {'  of the processors, while they did it':<58} {busy:10.0%}")

@@ -1,5 +1,7 @@
 """The statements behind attempts.py: PostgreSQL does for some messages in one what SQLite does for each in steps."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import TextClause, bindparam, text
 
 from pro_tracker.db import UtcDateTime
@@ -34,17 +36,23 @@ def _statement(sql: str) -> TextClause:
     return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime) for name in MOMENTS if f":{name}" in sql))
 
 
-def _asked(**columns: str) -> str:
-    """The parameter `rows` as a table: one statement does for some messages what it does for one."""
+def _one_and_some(sql: str, columns: Mapping[str, str]) -> tuple[TextClause, TextClause]:
+    """The statement for one row of "asked", whose columns are parameters, and for some, in the JSON parameter `rows`.
+
+    That one row is one PostgreSQL must be told: of JSON it expects a hundred, for which it goes through a small table.
+    """
+    one = ", ".join(f"CAST(:{name} AS {type_}) AS {name}" for name, type_ in columns.items())
     typed = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
-    return f"asked AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS rows ({typed}))"
+    some = f"* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS rows ({typed})"
+    return _statement(sql.format(asked=one)), _statement(sql.format(asked=some))
 
 
-# `attempts` as they were read: of two senders with the same message one begins. LATERAL, coalesce and lease_until (which
-# only what is claimed has) keep PostgreSQL to the rows that are asked for: with old statistics it went through all open
-# visits and all claimed messages by their partial indexes instead, sixty times as long.
-BEGIN_POSTGRESQL = _statement(f"""
-    WITH {_asked(message_id="bigint", visit_id="bigint", attempts="integer", token_hash="text")},
+# `attempts` as they were read: of two senders with the same message one begins. LATERAL, coalesce, and lease_until in
+# the place of the state (only what is claimed has one) keep PostgreSQL to the rows that are asked for: with statistics
+# from before, it went through all open visits and all claimed messages by their partial indexes, sixty times as long.
+BEGIN_POSTGRESQL = _one_and_some(
+    f"""
+    WITH asked AS MATERIALIZED (SELECT {{asked}}),
     open_visit AS MATERIALIZED (SELECT visit.id FROM asked CROSS JOIN LATERAL (
         {_OPEN_VISIT.format(id="asked.visit_id")} FOR SHARE OF visit) AS visit),
     taken AS (UPDATE message SET attempts = message.attempts + 1, lease_until = :until FROM asked
@@ -53,7 +61,9 @@ BEGIN_POSTGRESQL = _statement(f"""
         RETURNING message.id, message.visit_id, message.attempts, asked.token_hash),
     linked AS ({_LINK} SELECT visit_id, id, decode(token_hash, 'hex'), :now FROM taken)
     {_ATTEMPT} SELECT id, attempts, :provider, :now, false FROM taken RETURNING message_id, id
-""")  # nosec B608  only constants are put together
+    """,  # nosec B608  only constants are put together
+    {"message_id": "bigint", "visit_id": "bigint", "attempts": "integer", "token_hash": "text"},
+)
 BEGIN_SQLITE = (
     _statement(
         "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id AND state = 'claimed'"
@@ -69,12 +79,15 @@ _FINISHED = {
     "number": "integer",
     "about_provider": "boolean",
 }
-FINISH_POSTGRESQL = _statement(f"""
-    WITH {_asked(**_FINISHED)},
+FINISH_POSTGRESQL = _one_and_some(
+    f"""
+    WITH asked AS MATERIALIZED (SELECT {{asked}}),
     noted AS ({_NOTE.format(new="asked.")} FROM asked WHERE attempt.id = asked.attempt_id AND {_IS_OPEN})
     {_CLOSE.format(new="asked.")} FROM asked
     WHERE message.id = asked.message_id AND {_IS_NEWS.format(new="asked.")} RETURNING message.id
-""")  # nosec B608
+    """,  # nosec B608
+    _FINISHED,
+)
 FINISH_SQLITE = (
     _statement(f"{_NOTE.format(new=':')} WHERE id = :attempt_id AND {_IS_OPEN}"),
     _statement(f"{_CLOSE.format(new=':')} WHERE id = :message_id AND {_IS_NEWS.format(new=':')}"),

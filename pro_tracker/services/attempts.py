@@ -74,7 +74,7 @@ def begin(
     rows = [_beginning(message, token_hash) for message, token_hash in taken]
     same = {"channel": channel, "provider": provider, "now": now, "until": now + HAND_OVER}
     if is_postgresql(session):
-        return dict(session.execute(statements.BEGIN_POSTGRESQL, {**same, "rows": _json(rows)}).all())
+        return dict(_ask(session, statements.BEGIN_POSTGRESQL, rows, **same).all())
     begun = {row["message_id"]: _begin_on_sqlite(session, {**row, **same}) for row in rows}
     commit(session)
     return {message_id: attempt_id for message_id, attempt_id in begun.items() if attempt_id is not None}
@@ -82,14 +82,14 @@ def begin(
 
 def _beginning(message: Message, token_hash: bytes) -> dict[str, Any]:
     seen = {"message_id": message.id, "visit_id": message.visit_id, "attempts": message.attempts}
-    return {**seen, "token_hash": token_hash}
+    return {**seen, "token_hash": token_hash.hex()}
 
 
 def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
     take, link, attempt = statements.BEGIN_SQLITE
     if not _changed(session, take, row):
         return None
-    session.execute(link, row)
+    session.execute(link, {**row, "token_hash": bytes.fromhex(row["token_hash"])})
     attempt_id: int | None = session.scalar(attempt, row)
     return attempt_id
 
@@ -113,7 +113,7 @@ def finish(session: Session, finished: Sequence[Finished]) -> list[str]:
     """Write what came of these attempts; returns each message's state, which may have been settled meanwhile."""
     rows = [_finishing(each) for each in finished]
     if is_postgresql(session):
-        stored = set(session.scalars(statements.FINISH_POSTGRESQL, {"rows": _json(rows)}))
+        stored = set(_ask(session, statements.FINISH_POSTGRESQL, rows).scalars())
     else:
         stored = {row["message_id"] for row in rows if _finish_on_sqlite(session, row)}
     states = [_state(session, each, stored) for each in finished]
@@ -150,10 +150,6 @@ def _state(session: Session, each: Finished, stored: Collection[int]) -> str:
     if message_id in stored:
         return each.result.state
     return str(session.scalar(select(Message.state).where(Message.id == message_id)))
-
-
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(rows, default=lambda value: value.hex() if isinstance(value, bytes) else value.isoformat())
 
 
 def release_unbegun(session: Session, *, now: datetime) -> int:
@@ -228,3 +224,13 @@ def _put_back(session: Session, message: Message, row: dict[str, Any]) -> bool:
 
 def _changed(session: Session, statement: TextClause, row: dict[str, Any]) -> bool:
     return cast(CursorResult[Any], session.execute(statement, row)).rowcount > 0
+
+
+def _ask(
+    session: Session, one_and_some: tuple[TextClause, TextClause], rows: Sequence[dict[str, Any]], **same: Any
+) -> Any:
+    """PostgreSQL's answer about these rows, which have `same` in common."""
+    one, some = one_and_some
+    if len(rows) == 1:
+        return session.execute(one, {**same, **rows[0]})
+    return session.execute(some, {**same, "rows": json.dumps(rows, default=datetime.isoformat)})

@@ -6,7 +6,7 @@ The wording stands in the message files, shipped or a clinic's own (docs/message
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from babel.dates import format_date
@@ -87,6 +87,7 @@ def wording(language: str) -> Wording:
     return _merged(tuple(path for each in languages for path in files() if path.stem == each))
 
 
+@lru_cache(maxsize=1000)  # a morning's mails name the same few days
 def long_date(on: date, language: str) -> str:
     """The date as people write it in this language."""
     return format_date(on, "long", locale=language.replace("-", "_"))

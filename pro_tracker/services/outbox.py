@@ -23,7 +23,7 @@ from pro_tracker.services.settling import settle
 
 IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
 SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
-BATCH = 100
+BATCH = 100  # for one task: what is read and asked once for each of them costs a message little
 WORKER_DIED = "the sender stopped in the middle"
 
 _DUE = "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels ORDER BY"

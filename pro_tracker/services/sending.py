@@ -21,6 +21,7 @@ from pro_tracker.services.handover import Sheet
 from pro_tracker.services.settling import LEFT_OPEN, REPEAT_WITHIN, concluded
 
 FRESH = timedelta(seconds=1)  # what was read of a message is not believed for longer
+READ_AHEAD = 25  # that are read together at least
 IN_A_MOMENT = timedelta(seconds=0.2)  # what a provider takes in it may be in hand together ...
 MOST_AT_ONCE = 100  # ... and no more
 NOT_CLAIMED = "not-claimed"
@@ -88,15 +89,19 @@ class Sender:
 
     def groups(self, message_ids: Sequence[int]) -> Iterator[list[Sheet]]:
         """This sender's messages, each as it stood a moment ago, in groups that may be in hand together."""
-        ids = list(message_ids)
+        ids = deque(message_ids)
         while ids:
-            read_at = self._clock()
-            sheets = handover.claimed(self._session, ids, read_at)
+            read_at, next_ids = self._clock(), [ids.popleft() for _ in range(min(len(ids), self._read_ahead()))]
+            sheets = handover.claimed(self._session, next_ids, read_at)
             attempts.commit(self._session)
-            waiting = deque(sheets[each] for each in ids if each in sheets)
+            waiting = deque(sheets[each] for each in next_ids if each in sheets)
             while waiting and self._clock() - read_at <= FRESH:
                 yield self._next_group(waiting)
-            ids = [sheet.message.id for sheet in waiting]
+            ids.extendleft(sheet.message.id for sheet in reversed(waiting))
+
+    def _read_ahead(self) -> int:
+        """As many as are likely to go before what was read of them is too old."""
+        return max(READ_AHEAD, *self._at_once.values(), 0)
 
     def _next_group(self, waiting: deque[Sheet]) -> list[Sheet]:
         channel = waiting[0].message.channel
