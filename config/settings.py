@@ -1,5 +1,6 @@
 """Environment -> one frozen object. Only app, cli and worker read it; nothing else knows a variable's name."""
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -9,8 +10,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.keyring import KeyRing
+from pro_tracker.providers import smtp
 
 PREFIX = "PRO_TRACKER_"
+BROKERS = ("redis", "rediss", "redis+socket")
+MAIL_ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+")
 DATABASE = ("database_url", "field_keys")
 SERVICE = (*DATABASE, "broker_url", "smtp_url", "base_url", "secret_key")
 # What each way of sending text messages needs beyond that.
@@ -59,11 +63,11 @@ class Settings(BaseSettings):
     mail_webhook_secret: SecretStr | None = None
     sites_file: Path = Path(__file__).with_name("sites.yaml")
     data_folder: Path | None = None
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # How long a claimed message belongs to its worker. Then it is taken back, or uncertain if it may have left.
-    lease_seconds: int = 120
+    lease_seconds: int = Field(default=120, gt=0)
     # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
-    trusted_proxies: int = 0
+    trusted_proxies: int = Field(default=0, ge=0)
 
     @field_validator("secret_key", "sms_gateway_secret", "mail_webhook_secret")
     @classmethod
@@ -92,6 +96,30 @@ class Settings(BaseSettings):
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("must be a web address such as https://pro.clinic.example")
         return value.rstrip("/") if value else value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                smtp.checked(value.get_secret_value())
+            except smtp.InvalidSmtpUrl as error:
+                raise ValueError(str(error).removeprefix(f"{PREFIX}SMTP_URL ")) from None
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in BROKERS:
+            raise ValueError("must look like redis://:password@host:6379/0")
+        return value
+
+    @field_validator("mail_from", "operator_mail")
+    @classmethod
+    def _mail_address(cls, value: str | None) -> str | None:
+        if value is not None and MAIL_ADDRESS.fullmatch(value) is None:
+            raise ValueError("must be a mail address such as it@clinic.example, without a name")
+        return value
 
     def key_ring(self) -> KeyRing:
         """The field keys, newest first. Raises InvalidKeys when one of them is not 32 bytes."""
@@ -141,5 +169,9 @@ def _variable(name: str) -> str:
 
 
 def _reason(message: str) -> str:
-    plain = message.removeprefix("Value error, ")
-    return plain if plain.startswith("must") else f"is unusable: {plain[:1].lower()}{plain[1:]}"
+    own = message.removeprefix("Value error, ")
+    if own != message:
+        return own
+    return (
+        message.replace("Input should be", "must be").replace("valid integer", "whole number").partition(", unable")[0]
+    )

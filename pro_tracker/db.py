@@ -4,6 +4,7 @@ PostgreSQL is the real database. SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE)
 smallest clinic.
 """
 
+import contextlib
 import hashlib
 import select
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, Session as OrmSession, mapped_column, sessionmaker
 
@@ -122,16 +123,9 @@ def connect(url: str, keys: KeyRing | None = None) -> Engine:
 
 def make_engine(url: str) -> Engine:
     """An engine for PostgreSQL (psycopg 3) or SQLite with the settings this service relies on."""
-    try:
-        target = make_url(url)
-    except ArgumentError:
-        raise InvalidDatabaseUrl(
-            "PRO_TRACKER_DATABASE_URL must look like postgresql://user:password@host/name or sqlite:////path/file.sqlite3"
-        ) from None
+    target = _target(url)
     if target.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
-    if target.drivername in ("postgresql", "postgres"):
-        target = target.set(drivername="postgresql+psycopg")
     # Timeouts: no statement, lock wait or forgotten transaction may hold others up for ever.
     options = (
         "-c statement_timeout=120s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s -c timezone=UTC"
@@ -139,6 +133,19 @@ def make_engine(url: str) -> Engine:
     engine = create_engine(target, pool_size=10, connect_args={"options": options, "connect_timeout": 5})
     event.listen(engine, "checkout", _replace_closed)
     return engine
+
+
+def _target(url: str) -> URL:
+    """The address, of a PostgreSQL always with the driver that comes along; whatever else it names is refused."""
+    with contextlib.suppress(ArgumentError):
+        target = make_url(url)
+        if target.get_backend_name() in ("postgresql", "postgres"):
+            return target.set(drivername="postgresql+psycopg")
+        if target.drivername == "sqlite":
+            return target
+    raise InvalidDatabaseUrl(
+        "PRO_TRACKER_DATABASE_URL must look like postgresql://user:password@host/name or sqlite:////path/file.sqlite3"
+    )
 
 
 def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:

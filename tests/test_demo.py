@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pro_tracker.cli.demo import demo
 from pro_tracker.demo import ports
 from pro_tracker.demo.installation import AlreadyRunning, Installation, claim, clear
 from tests.servers.process import end, start, wait_until
@@ -43,6 +45,12 @@ def test_secrets_are_made_once_are_private_and_differ_between_machines(tmp_path)
     assert one.environment()["PRO_TRACKER_SECRET_KEY"] != other.environment()["PRO_TRACKER_SECRET_KEY"]
     assert one.password != other.password
     assert stat.S_IMODE((one.folder / "secrets.env").stat().st_mode) == 0o600
+
+
+def test_a_number_of_patients_that_cannot_be_is_refused_before_anything_is_made(tmp_path):
+    refused = CliRunner().invoke(demo, ["--subjects", "-3", "--folder", str(tmp_path / "demo")])
+    assert "-3 is not in the range" in refused.output
+    assert not (tmp_path / "demo").exists()
 
 
 def test_one_folder_runs_one_demonstration_at_a_time(tmp_path):

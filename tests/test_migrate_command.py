@@ -1,6 +1,8 @@
 """`pro-tracker migrate`: tables, sites and released data files."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -28,6 +30,22 @@ def test_a_file_changed_under_a_version_in_use_is_refused(session: Session) -> N
     session.flush()
     with pytest.raises(InvalidDataFile, match=r"changed under version 1.0"):
         definitions.release(session, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("sites: []", "sites: list should have at least 1 item"),
+        ("- north", "the file must hold keys and values at its top level"),
+    ],
+)
+def test_a_list_of_sites_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, reason: str) -> None:
+    path = tmp_path / "sites.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InvalidDataFile, match=re.escape(f"{path}: {reason}")):
+        sites.read(path)
 
 
 def test_a_site_is_updated_and_never_deleted(session: Session) -> None:

@@ -64,5 +64,8 @@ def test_what_cannot_be_planned_is_said(session: Session, settings: Settings, cl
     assert "no subject 'nobody'" in str(run(session, "nobody").exception)
     assert "has begun" in str(run(session, subject.study_code, "--first-infusion", "2026-12-01").exception)
     assert "time zone" in str(run(session, subject.study_code, "--time-zone", "Mars/Base").exception)
+    for no_day in ("31.12.2026", "2027-02-29"):
+        refused = run(session, subject.study_code, "--first-infusion", no_day)
+        assert f"{no_day!r} is no day of the calendar. A day is written like 2026-12-31." in refused.output
     unplanned = add_subject(session, clock.now)
     assert run(session, unplanned.study_code).output.count("none") == 2

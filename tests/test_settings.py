@@ -32,14 +32,41 @@ def test_what_is_wrong_is_said_without_the_value(monkeypatch: pytest.MonkeyPatch
     message = str(refused.value)
     assert "PRO_TRACKER_SECRET_KEY must be at least 32 characters" in message
     assert "PRO_TRACKER_BASE_URL must be a web address" in message
-    assert "PRO_TRACKER_LEASE_SECONDS is unusable" in message
+    assert "PRO_TRACKER_LEASE_SECONDS must be a whole number" in message
     assert not any(value in message for value in ("hush", "soon"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("SMTP_URL", "mail.example:25", "must look like smtp://host:25"),
+        ("SMTP_URL", "smtp://mail.example:mail", "must look like smtp://host:25"),
+        ("SMTP_URL", "smtp://us:secret@mail.example", "would send its password in the clear"),
+        ("BROKER_URL", "broker:6379", "must look like redis://"),
+        ("MAIL_FROM", "nobody", "must be a mail address"),
+        ("MAIL_FROM", "Clinic <no-reply@clinic.example>", "must be a mail address"),
+        ("OPERATOR_MAIL", "nobody", "must be a mail address"),
+        ("LOG_LEVEL", "LOUD", "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("LEASE_SECONDS", "-5", "must be greater than 0"),
+        ("TRUSTED_PROXIES", "many", "must be a whole number"),
+        ("SMS_PROVIDER", "pigeon", "must be 'console', 'twilio' or 'gateway'"),
+    ],
+)
+def test_a_value_that_would_fail_later_is_refused_at_the_start_and_says_what_it_must_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
+) -> None:
+    monkeypatch.setenv(f"PRO_TRACKER_{name}", value)
+    with pytest.raises(InvalidSettings) as refused:
+        load_settings()
+    assert str(refused.value) == f"PRO_TRACKER_{name} {advice}" + str(refused.value).partition(advice)[2]
+    assert value not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
         ("nonsense", "must look like postgresql://"),
+        ("mysql://clinic@127.0.0.1/clinic", "must look like postgresql://"),
         ("postgresql://nobody@127.0.0.1:1/nothing", "Check that it runs"),
         ("sqlite://", "Run: pro-tracker migrate"),
     ],

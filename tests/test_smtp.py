@@ -225,7 +225,7 @@ def test_an_address_that_smtp_cannot_carry_is_refused_and_the_next_mail_goes(
     assert len(smtp_server.accepted) == 1
 
 
-@pytest.mark.parametrize("url", ["http://mail.example", "smtp://", "mail.example:25", ""])
+@pytest.mark.parametrize("url", ["http://mail.example", "smtp://", "mail.example:25", "", "smtp://mail.example:mail"])
 def test_a_wrong_url_is_named_at_once(url: str) -> None:
     with pytest.raises(InvalidSmtpUrl, match="PRO_TRACKER_SMTP_URL must look like"):
         SmtpProvider(url, SENDER)

@@ -45,6 +45,12 @@ def test_a_template_does_not_overwrite_a_file(tmp_path: Path) -> None:
     assert isinstance(result.exception, InvalidInput)
 
 
+def test_the_list_says_when_it_knows_no_such_instrument() -> None:
+    assert CliRunner().invoke(group, ["text-pack", "list", PAIN]).output.count("in force") == 2
+    result = CliRunner().invoke(group, ["text-pack", "list", "nope"])
+    assert "There is no instrument 'nope'" in str(result.exception)
+
+
 @pytest.mark.parametrize(("encoding", "delimiter"), [("utf-8-sig", ";"), ("utf-8", "\t"), ("utf-8-sig", ",")])
 def test_csv_is_read_as_spreadsheets_write_it(session: Session, tmp_path: Path, encoding: str, delimiter: str) -> None:
     rows = filled(NRS)

@@ -29,7 +29,13 @@ Examples:
 """
 )
 @click.option("--reset", is_flag=True, help="Forget the earlier demonstration and start over.")
-@click.option("--subjects", default=200, show_default=True, help="How many synthetic patients the first run makes.")
+@click.option(
+    "--subjects",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    help="How many synthetic patients the first run makes.",
+)
 @click.option("--seed", default=1, show_default=True, help="Equal seeds give equal patients.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
 def demo(reset: bool, subjects: int, seed: int, folder: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
+from pro_tracker.cli.day import DAY
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import course_plans, courses, plan_preview, preferences
@@ -18,7 +19,6 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.plan_preview import Difference, Line, PlannedMessage, PlannedVisit
 
 COMMAND = Actor("command", "plan")
-DATE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command(
@@ -30,16 +30,16 @@ Examples:
 """
 )
 @click.argument("subject")
-@click.option("--first-infusion", type=DATE, metavar="DATE", help="If it were planned for this day.")
+@click.option("--first-infusion", type=DAY, metavar="DATE", help="If it were planned for this day.")
 @click.option("--time-zone", metavar="ZONE", help="If the subject lived in this IANA time zone.")
-def plan(subject: str, first_infusion: datetime | None, time_zone: str | None) -> None:
+def plan(subject: str, first_infusion: date | None, time_zone: str | None) -> None:
     """Print the visits of SUBJECT (a study code) and every message of the next six months, in the subject's own time.
 
     With an option each line says whether it stays, moves, goes or comes. Nothing is saved, and no name is printed.
     """
     with open_session() as session:
         found, now = _subject(session, subject), clock.now()
-        changes = list(_changes(session, found, first_infusion and first_infusion.date(), time_zone, now))
+        changes = list(_changes(session, found, first_infusion, time_zone, now))
         difference = plan_preview.try_out(
             session, found.id, lambda: [change() for change in changes], now=now, keep=lambda _: False
         )

@@ -1,7 +1,7 @@
 """`pro-tracker simulate`: a synthetic cohort of any size, lived through the real services; a hard one is checked."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.check_ledger import report
 from pro_tracker.cli.connection import connect
+from pro_tracker.cli.day import DAY
 from pro_tracker.simulation.run import Hardship, Setting, run
 
 EPILOG = """\b
@@ -29,7 +30,7 @@ Examples:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds and ends give equal data.")
 @click.option("--protocol", default="ketamine-5day", show_default=True, help="The protocol they follow.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The simulation's last day (UTC); by default today.")
+@click.option("--until", type=DAY, metavar="DATE", help="The simulation's last day (UTC); by default today.")
 @click.option(
     "--troubles",
     "record",
@@ -43,7 +44,7 @@ Examples:
     show_default=True,
     help="With troubles: workers killed while sending.",
 )
-def simulate(subjects: int, seed: int, protocol: str, until: datetime | None, record: Path | None, kills: int) -> None:
+def simulate(subjects: int, seed: int, protocol: str, until: date | None, record: Path | None, kills: int) -> None:
     """Make up people and let them live nine months: enrolled, treated, asked, reminded, answering or not.
 
     Nothing is sent to anybody. Use an empty database: made-up people do not belong beside real ones.
@@ -54,7 +55,7 @@ def simulate(subjects: int, seed: int, protocol: str, until: datetime | None, re
     """
     settings = load_settings(*DATABASE)
     connect(settings)
-    now = clock.now() if until is None else until.replace(tzinfo=UTC)
+    now = clock.now() if until is None else datetime(until.year, until.month, until.day, tzinfo=UTC)
     if record is not None and record.exists():
         raise click.BadParameter(f"{record} is there already. Name a new file.", param_hint="--troubles")
     hardship = None if record is None else Hardship(kills, record, partial(connect, settings))

@@ -66,11 +66,15 @@ def load(file: Path, holder: str, permission: str, **facts: str | bool) -> None:
     _report(loaded)
 
 
-@text_pack.command(name="list", epilog="\b\nExample:\n  pro-tracker text-pack list\n")
+@text_pack.command(
+    name="list", epilog="\b\nExamples:\n  pro-tracker text-pack list\n  pro-tracker text-pack list pcs\n"
+)
 @click.argument("instrument", default="")
 def list_packs(instrument: str) -> None:
     """Show the wording of every instrument, or of one INSTRUMENT: language, version, whether validated and in force."""
     with open_session() as session:
+        if instrument:
+            catalog.instrument(instrument)  # says so where there is none
         for each in text_packs.all_packs(session, instrument or None):
             click.echo("\t".join(_line(each)))
 

@@ -65,7 +65,7 @@ class SmtpProvider(Provider):
     name = "smtp"
 
     def __init__(self, url: str, sender: str, ca_file: Path | None = None) -> None:
-        self._server = _checked(url)
+        self._server = checked(url)
         self._tls = trusting(ca_file) if self._server.scheme != "smtp" else None
         self._sender = sender
         self._connection: smtplib.SMTP | None = None
@@ -185,9 +185,14 @@ class SmtpProvider(Provider):
         return mail
 
 
-def _checked(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
+def checked(url: str) -> SplitResult:
+    """The address of the server in its parts, or InvalidSmtpUrl."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
         raise InvalidSmtpUrl(
             "PRO_TRACKER_SMTP_URL must look like smtp://host:25, smtps://user:password@host or smtp+starttls://..."
         )

@@ -45,8 +45,11 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[str, str]) -
     except SQLAlchemyError as error:
         session.rollback()
         return [
-            Part("database", False, type(error).__name__),
-            *(Part(name, False, "unknown") for name in ("migrations", *HEARTS, *CHANNELS)),
+            Part("database", False, f"cannot be used ({type(error).__name__})"),
+            *(
+                Part(name, False, "not known while the database cannot be used")
+                for name in ("migrations", *HEARTS, *CHANNELS)
+            ),
         ]
     migrations = Part("migrations", current, "" if current else "run pro-tracker migrate")
     hearts = [_heart(name, seen.get(name), now) for name in HEARTS]
@@ -73,5 +76,5 @@ def _broker(url: str) -> Part:
         with Connection(url, connect_timeout=BROKER_SECONDS, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
     except Exception as error:  # whatever a transport raises means the same here: not reachable
-        return Part("broker", False, type(error).__name__)
+        return Part("broker", False, f"cannot be reached ({type(error).__name__})")
     return Part("broker", True)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.models.site import Site
 from pro_tracker.services import audit
 from pro_tracker.services.data_files import FileModel, load_yaml, read_as
@@ -36,8 +37,11 @@ class SitesFile(FileModel):
 
 
 def read(path: Path) -> list[SiteFacts]:
-    """The sites that `path` lists. Raises InvalidDataFile naming keys and reasons."""
-    return read_as(SitesFile, load_yaml(path)).sites
+    """The sites that `path` lists. Raises InvalidDataFile naming the file, keys and reasons."""
+    try:
+        return read_as(SitesFile, load_yaml(path)).sites
+    except InvalidDataFile as error:
+        raise InvalidDataFile(*((f"{path}: {key}" if key else str(path), why) for key, why in error.faults)) from None
 
 
 def sync(session: Session, listed: list[SiteFacts], *, now: datetime) -> int:

@@ -30,6 +30,8 @@ def test_compose_gives_every_process_what_it_needs_and_no_secret_a_default():
 
     for name in ("web", "worker", "beat", "migrate"):
         assert {PREFIX + setting.upper() for setting in SERVICE} <= set(services[name]["environment"])
+    own = {PREFIX + setting.upper() for setting in Settings.model_fields}
+    assert own - set(services["worker"]["environment"]) == set(), "set in .env, and nobody would hear of it"
     assert re.findall(r"\$\{\w*(?:KEYS?|PASSWORD)(?!:\?|\w)", text) == []
 
 
