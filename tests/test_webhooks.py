@@ -129,6 +129,8 @@ def test_a_call_that_comes_once_more_is_answered_and_changes_nothing(
         ({"event": "delivered", "message": "not a key"}, "message"),
         ({"event": "delivered", "provider_id": "a\0b"}, "provider_id"),
         ({"event": "stop", "address": MOBILE, "id": "a b"}, "id"),
+        ({"event": "stop", "address": MOBILE}, "address: must be a mail address such as"),
+        ({"event": "delivered", "provider_id": "x", "at": "yesterday"}, "at: must look like 2026-03-06T09:15"),
         ({"event": "stop", "address": MOBILE, "at": "0001-01-01T00:00:00+14:00"}, "at"),
     ],
 )
@@ -178,7 +180,7 @@ def test_the_example_in_the_documentation_is_believed(client: FlaskClient, sessi
 def test_a_secret_for_mail_says_nothing_of_text_messages(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
-    assert to_gateway(client, clock, {"event": "stop", "address": MOBILE}, secret=MAIL_SECRET).status_code == 200
+    assert to_gateway(client, clock, {"event": "stop", "address": MOBILE}, secret=MAIL_SECRET).status_code == 422
     assert states(session)["sms"] == "active"
 
 

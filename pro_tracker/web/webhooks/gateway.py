@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 from flask import Response, current_app, jsonify, request
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.receipts import meaning
 from pro_tracker.services import receipts
+from pro_tracker.services.enrolment_facts import usable_address
 from pro_tracker.services.receipts import Report
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
@@ -26,6 +28,18 @@ TOLERANCE = timedelta(minutes=5)
 PROVIDERS = {"sms": "gateway", "email": "mail"}  # channel -> the name under which its reports are kept and counted
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it clocks were not set
 Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]  # visible ASCII: PostgreSQL would refuse a NUL
+ADDRESSES = {"sms": "a number such as +12165550123", "email": "a mail address such as ann@patients.example"}
+REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "is no key of this format",
+    "json_invalid": "the body is no JSON",
+    "model_type": "the body must be a JSON object",
+    "string_pattern_mismatch": "has a sign that cannot be here, or is too long",
+    "timezone_aware": "needs an offset from UTC, such as 2026-03-06T09:15:00-05:00",
+    "datetime_from_date_parsing": "must look like 2026-03-06T09:15:00-05:00",
+    "datetime_parsing": "must look like 2026-03-06T09:15:00-05:00",
+    "uuid_parsing": "is no key that we gave",
+}
 ABOUT_MESSAGES = ("delivered", "failed", "hard-bounce", "soft-bounce")
 
 
@@ -101,6 +115,9 @@ def _report(channel: str, now: datetime) -> Report:
         event = Event.model_validate_json(request.get_data())
     except ValidationError as error:
         raise RefusedCall(PROVIDERS[channel], "unreadable", _reason(error)) from None
+    if event.address is not None and usable_address(channel, event.address) is None:
+        # Taken, a STOP whose number is written in another way would be heeded by nobody.
+        raise RefusedCall(PROVIDERS[channel], "unreadable", f"address: must be {ADDRESSES[channel]}")
     return Report(
         provider=PROVIDERS[channel],
         event_id=event.id,
@@ -117,4 +134,9 @@ def _report(channel: str, now: datetime) -> Report:
 def _reason(error: ValidationError) -> str:
     """What is wrong, by field and without the values: they may be somebody's address."""
     faults = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'event'}: {fault['msg']}" for fault in faults)
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'event'}: {_plain(fault)}" for fault in faults)
+
+
+def _plain(fault: ErrorDetails) -> str:
+    own = fault["msg"].removeprefix("Value error, ")
+    return REASONS.get(fault["type"], own.replace("Input should", "must"))
