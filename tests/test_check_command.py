@@ -98,7 +98,7 @@ def test_an_instrument_in_its_place_without_english_wording_is_named(
         ("scales", {"total": "Change", "sum": "Sum"}, "scales.sum: is not in the instrument"),
         ("language", "english", "language: must be a language code such as en or es-MX"),
         ("instrument", "nope", "instrument: There is no instrument 'nope'"),
-        ("title", "", "title: string should have at least 1 character"),
+        ("title", "", "title: must have at least 1 character"),
     ],
 )
 def test_a_text_pack_must_match_its_instrument(tmp_path: Path, key: str, value: Any, line: str) -> None:
@@ -151,6 +151,29 @@ def test_a_broken_file_is_named_and_not_a_traceback(tmp_path: Path) -> None:
     result = run(str(path))
     assert result.exit_code == 1
     assert f"{path}: line 2: is not valid YAML: did not find expected ',' or ']'" in result.output
+
+
+def test_a_tab_is_told_to_be_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "tab.yaml"
+    path.write_text("code: pgic\nitems:\n\t- code: A\n")
+    assert f"{path}: line 3: is not valid YAML: found character that cannot start any token; indent with spaces" in (
+        run(str(path)).output
+    )
+
+
+def test_what_a_value_must_be_is_said_in_plain_words(tmp_path: Path) -> None:
+    shipped = protocols.all_files()[0]
+    protocol = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    protocol["messages"] |= {"steps": [], "hold_days": "one"}
+    protocol["events"][0]["anchor"] = "first"
+    path = write(tmp_path, shipped.name, protocol)
+    anchors = "'enrolment', 'course-start', 'first-infusion', 'last-infusion' or 'by-hand'"
+    assert run(path).output.splitlines() == [
+        f"{path}: events.0.anchor: must be {anchors}",
+        f"{path}: messages.hold_days: must be a whole number",
+        f"{path}: messages.steps: must have at least 1 item",
+        "1 file checked, 3 problems.",
+    ]
 
 
 def test_text_with_a_colon_is_told_to_stand_in_quotes(tmp_path: Path) -> None:

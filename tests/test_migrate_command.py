@@ -36,7 +36,7 @@ def test_a_file_changed_under_a_version_in_use_is_refused(session: Session) -> N
     ("content", "reason"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("sites: []", "sites: list should have at least 1 item"),
+        ("sites: []", "sites: must have at least 1 item"),
         ("- north", "the file must hold keys and values at its top level"),
     ],
 )

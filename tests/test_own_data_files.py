@@ -48,6 +48,15 @@ def test_the_example_of_the_documentation_is_checked_and_scored(folder: Path) ->
     assert catalog.scale_title(CODE, "total", "fr") == "Sleep and worry"
 
 
+@pytest.mark.parametrize("name", ["messages/en.yml", "mesages/en.yaml", "en.yaml", "messages/old/en.yaml"])
+def test_a_file_that_nobody_would_read_is_named(folder: Path, name: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("language: en\n")
+    result = CliRunner().invoke(check)
+    assert (result.exit_code, f"{path}: is not read: a file ends in .yaml and stands in" in result.output) == (1, True)
+
+
 def test_without_the_folder_there_is_no_such_instrument(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PRO_TRACKER_DATA_FOLDER")
     assert "There is no instrument 'sleep-worry-3'" in scored({"SW1": 5}).output

@@ -13,6 +13,10 @@ from pro_tracker.services.catalog import Problem
 from pro_tracker.services.data_files import load_yaml
 
 MESSAGE_KEYS = {"layout", "templates", "replies"}
+UNREAD = (
+    "is not read: a file ends in .yaml and stands in the folder instruments, text_packs, protocols or messages of "
+    "PRO_TRACKER_DATA_FOLDER"
+)
 
 
 @click.command()
@@ -33,13 +37,18 @@ def check(file: Path | None) -> None:
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file
         click.echo(f"{place}: {problem.reason}")
-    checked = 1 if file else len([*catalog.all_files(), *protocols.all_files(), *message_texts.files()])
+    checked = 1 if file else len(_read_files())
     click.echo(f"{_count(checked, 'file')} checked, {_count(len(problems), 'problem')}.")
     sys.exit(1 if problems else 0)
 
 
 def _all_problems(settings: Settings) -> list[Problem]:
-    return [*catalog.problems(), *protocols.problems(), *_message_problems(None, settings)]
+    unread = [Problem(str(path), "", UNREAD) for path in data_files.unread(_read_files())]
+    return [*catalog.problems(), *protocols.problems(), *_message_problems(None, settings), *unread]
+
+
+def _read_files() -> list[Path]:
+    return [*catalog.all_files(), *protocols.all_files(), *message_texts.files()]
 
 
 def _problems_of(file: Path, settings: Settings) -> list[Problem]:

@@ -4,7 +4,7 @@ Safe by limits: plain values only, no aliases, no repeated keys, bounded size an
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +22,16 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_REASONS = {
     "missing": "is missing",
     "extra_forbidden": "is no key of this format",
+    "int_type": "must be a whole number",
     "string_type": "must be text; put a number or a date in quotes",
     "model_type": "must hold keys and values",
     "dict_type": "must hold keys and values",
 }
+_HINTS = {
+    "mapping values": "; put text with a colon in quotes",
+    "cannot start any token": "; indent with spaces, not tabs, and put text that begins with a sign in quotes",
+}
+_SHOULD = re.compile(r"^(Input|String|List|Dictionary) should")
 
 
 class FileModel(BaseModel):
@@ -50,7 +56,7 @@ _own: list[Path] = []  # the clinic's folder, where it has one; set once per pro
 
 
 def look_also_in(folder: Path | None) -> None:
-    """Read the clinic's own files too: `folder`/instruments, `folder`/text_packs and `folder`/protocols."""
+    """Read the clinic's own files too: `folder`/instruments, text_packs, protocols and messages."""
     _own[:] = [folder] if folder else []
 
 
@@ -63,6 +69,19 @@ def yaml_file(shipped: Path, name: str) -> Path | None:
     """The data file of this name, the clinic's own before the shipped one; None without one."""
     found = (folder / name for folder in reversed(_folders(shipped)) if folder / name in _in(folder))
     return next(found, None)
+
+
+def unread(read: Collection[Path]) -> list[Path]:
+    """The clinic's own YAML files that are not among those that are `read`: in no folder that is looked at, or .yml."""
+    found = [path for own in _own for path in _yaml_below(own)]
+    return sorted(path for path in found if path not in read)
+
+
+def _yaml_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in (".yaml", ".yml") and not hidden:
+            yield path
 
 
 def _folders(shipped: Path) -> tuple[Path, ...]:
@@ -154,11 +173,11 @@ def _line(place: yaml.Event | yaml.Node) -> str:
 
 def _syntax_fault(error: yaml.MarkedYAMLError) -> tuple[str, str]:
     line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
-    hint = "; put text with a colon in quotes" if "mapping values" in str(error.problem) else ""
+    hint = next((each for words, each in _HINTS.items() if words in str(error.problem)), "")
     return line, f"is not valid YAML: {error.problem or error.context}{hint}"
 
 
 def _fault(detail: ErrorDetails) -> tuple[str, str]:
     key = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _SHOULD.sub("must", detail["msg"].removeprefix("Value error, ")).partition(" after validation")[0]
     return key, _PLAIN_REASONS.get(detail["type"], message[:1].lower() + message[1:])

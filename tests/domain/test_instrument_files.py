@@ -119,7 +119,11 @@ def test_the_made_up_file_is_without_fault() -> None:
             "check digit",
         ),
         (("response_sets.often.options.1.value", 1), "response_sets.often.options", "1 stands twice"),
-        (("response_sets.often.options.1.value", True), "response_sets.often.options.1.value", "valid integer"),
+        (
+            ("response_sets.often.options.1.value", True),
+            "response_sets.often.options.1.value",
+            "must be a whole number",
+        ),
         (("response_sets.pain.range", [10, 0]), "response_sets.pain.range", "from a smaller number to a greater"),
         (("response_sets.pain", {}), "response_sets.pain", "needs options or a range"),
         (
