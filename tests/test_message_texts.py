@@ -35,6 +35,9 @@ def test_each_message_is_complete_in_each_language(template: str, language: str)
     assert f"\n{facts.url}\n" in written.text
     assert f'href="{facts.url}"' in written.html
     assert "North &amp; South Clinic" in written.html
+    assert '<meta name="color-scheme" content="light dark">' in written.html, (
+        "or a mailbox at night shows black on black"
+    )
     for text in (written.text, written.html, short.text):
         assert "20" in text
         assert facts.url in text

@@ -14,6 +14,7 @@ from pro_tracker.migrate import is_current
 from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.provider_state import ProviderState
 from pro_tracker.services import circuits
+from pro_tracker.services.heartbeats import TICK
 
 SEEN_WITHIN = timedelta(minutes=3)
 HEARTS = ("worker", "beat")
@@ -52,7 +53,9 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[str, str]) -
             ),
         ]
     migrations = Part("migrations", current, "" if current else "run pro-tracker migrate")
-    hearts = [_heart(name, seen.get(name), now) for name in HEARTS]
+    # Beat itself writes at each tick; its other sign of life is a worker's to write, and ends with the workers.
+    ticks = [at for part, at in seen.items() if part == "beat" or part.startswith(TICK)]
+    hearts = [_heart("worker", seen.get("worker"), now), _heart("beat", max(ticks, default=None), now)]
     providers = [_provider(name, down.get(name), notes.get(name, "")) for name in CHANNELS]
     return [Part("database", True), migrations, *hearts, *providers]
 
