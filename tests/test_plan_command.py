@@ -67,5 +67,6 @@ def test_what_cannot_be_planned_is_said(session: Session, settings: Settings, cl
     for no_day in ("31.12.2026", "2027-02-29"):
         refused = run(session, subject.study_code, "--first-infusion", no_day)
         assert f"{no_day!r} is no day of the calendar. A day is written like 2026-12-31." in refused.output
+    assert "lies too far ahead" in run(session, subject.study_code, "--first-infusion", "9999-12-31").output
     unplanned = add_subject(session, clock.now)
     assert run(session, unplanned.study_code).output.count("none") == 2

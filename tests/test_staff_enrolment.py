@@ -112,6 +112,11 @@ def test_a_patient_without_contact_or_date_is_enrolled_too(coordinator: FlaskCli
         (date_parts("birth_date", "3", "3", "2026"), "birth_date", "The birth date is in the future."),
         (date_parts("birth_date", "", "", ""), "birth_date", "The birth date is missing"),
         (date_parts("birth_date", "1", "1", "80"), "birth_date", "Enter the year with four figures."),
+        (
+            date_parts("planned_start_on", "31", "12", "9999"),
+            "planned_start_on",
+            "Check the year: it lies too far ahead.",
+        ),
         ({"sex": ""}, "sex", "Choose the sex"),
         ({"email": "nonsense"}, "email", "This is not a usable e-mail address."),
         ({"mobile": "216 555"}, "mobile", "This is not a usable mobile number."),

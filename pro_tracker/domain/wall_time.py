@@ -6,6 +6,7 @@ Plain arithmetic on zones; what is planned at which wall time is in visit_window
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+LAST_YEAR = 2199  # of dates that people enter; what is counted from a later one might leave the calendar
 # The last moment of a day that still carries its date, so that "closes on 4 March" reads right wherever it is shown.
 END_OF_DAY = time(23, 59, 59)
 

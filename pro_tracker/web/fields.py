@@ -7,6 +7,8 @@ from flask_babel import lazy_gettext as _
 from wtforms import Field
 from wtforms.validators import ValidationError
 
+from pro_tracker.domain.wall_time import LAST_YEAR
+
 
 class DateInputField(Field):
     """A date typed as day, month and year (`<name>-day`, `-month`, `-year`); `data` is a date, or None when empty.
@@ -40,3 +42,5 @@ class DateInputField(Field):
     def pre_validate(self, form: Any) -> None:
         if self.data is not None and self.data.year < 1900:
             raise ValidationError(str(_("Enter the year with four figures.")))
+        if self.data is not None and self.data.year > LAST_YEAR:
+            raise ValidationError(str(_("Check the year: it lies too far ahead.")))
