@@ -299,6 +299,19 @@ def test_a_window_does_not_close_on_whoever_is_answering(
     assert count(session, QuestionnaireResponse) == len(BATTERY)
 
 
+def test_who_comes_back_after_the_last_day_is_told_until_when_to_finish(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], patient: Patient, clock: Clock
+) -> None:
+    clock.set(patient.visit.closes_at - timedelta(minutes=1))
+    answer(client, begin(client, patient), 3)
+    assert "Open until March 11, 2026." in open_link(another_client(), patient).text
+    clock.set(patient.visit.closes_at + timedelta(hours=2))
+    page = open_link(another_client(), patient)
+    # 24 hours after that answer, at 10:59 in New York, where summer time has begun.
+    assert "What you began you can still finish until March 12, 2026, 10:59" in page.text
+    assert "Open until" not in page.text
+
+
 def test_a_closed_window_takes_no_first_answer(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:

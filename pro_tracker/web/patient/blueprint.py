@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, current_app, g
-from flask_babel import format_date
+from flask_babel import format_date, format_time
 
 from pro_tracker.services.visit_sheets import VisitSheet
 
@@ -28,6 +28,12 @@ def _clinic() -> dict[str, str]:
 def local_date(moment: datetime, time_zone: str) -> str:
     """A moment as a date where the subject is: "2 March 2026"."""
     return long_date(moment.astimezone(ZoneInfo(time_zone)).date())
+
+
+@blueprint.app_template_filter("local_clock")
+def local_clock(moment: datetime, time_zone: str) -> str:
+    """A moment as the time of day where the subject is: "9:00 AM"."""
+    return str(format_time(moment.astimezone(ZoneInfo(time_zone)).time(), "short", rebase=False))
 
 
 @blueprint.app_template_filter("long_date")

@@ -75,9 +75,15 @@ def fresh_link_asked() -> Page:
 
 
 def _start_page(sheet: VisitSheet, form: BirthDateForm) -> str:
-    later = bool(snoozes.choices(db_session(), sheet, now=clock.now()))
-    questionnaire = sheet.questionnaire
-    return render_template("patient/start.html", form=form, sheet=sheet, questionnaire=questionnaire, later=later)
+    now = clock.now()
+    return render_template(
+        "patient/start.html",
+        form=form,
+        sheet=sheet,
+        questionnaire=sheet.questionnaire,
+        later=bool(snoozes.choices(db_session(), sheet, now=now)),
+        in_grace=now >= sheet.closes_at,
+    )
 
 
 def _locked() -> tuple[str, int]:
