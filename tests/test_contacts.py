@@ -22,6 +22,7 @@ from tests.staff import add_account, sign_in, submit
 
 ALL_BY_MAIL = {0: "email", 1: "email", 2: "sms", 3: "sms"}
 ALL_BY_SMS = dict.fromkeys(range(4), "sms")
+ZONE = {"wishes-time_zone": "America/New_York"}
 
 
 @pytest.fixture
@@ -225,6 +226,19 @@ def test_wishes_are_saved_and_move_what_is_planned(
     lost = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "Mars/Olympus"}, page=page)
     assert lost.status_code == 422
     assert "IANA" in lost.text
+
+
+@pytest.mark.dialects("sqlite")
+def test_before_somebody_moves_zone_each_time_says_in_which_it_is(coordinator: FlaskClient, subject: Subject) -> None:
+    page = f"/subjects/{subject.id}/contacts"
+    fields = {"wishes-preferred_channel": "email", "wishes-message_time": "", "wishes-language": "en"}
+    same = submit(coordinator, f"{page}/wishes", {**fields, "wishes-message_time": "18:00", **ZONE}, page=page).text
+    assert same.count("America/New_York") == 1 + same.count('value="America/New_York"')
+    moved = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "Asia/Kathmandu"}, page=page).text
+    assert "own: America/New_York, Asia/Kathmandu." in moved
+    assert re.search(
+        r'<span class="small">America/New_York E-mail.*\n?.*<span class="small">Asia/Kathmandu E-mail', moved
+    )
 
 
 @pytest.mark.dialects("sqlite")
