@@ -18,7 +18,7 @@ from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.models.visit import Visit, VisitDraft
-from pro_tracker.services import courses, visits
+from pro_tracker.services import course_plans, courses, links, visits
 from pro_tracker.services.courses import AdverseEventFacts
 from tests.schedule import COORDINATOR, add_course, add_subject, give, infusion, messages_of, visits_of
 
@@ -112,6 +112,17 @@ def test_a_visit_the_subject_was_told_of_stays_where_it_is(session: Session) -> 
     assert stored["last-infusion"].anchor_on == date(2026, 3, 13)
     assert [m.state for m in messages_of(session, stored["last-infusion"])] == ["sent"]
     assert stored["3-months"].anchor_on == date(2026, 3, 14)
+
+
+def test_a_visit_whose_link_was_handed_over_stays_and_keeps_nobody_elses_where_it_is(session: Session) -> None:
+    tablet, other = (add_course(session, add_subject(session, NOW), NOW, date(2026, 3, 12)) for _ in range(2))
+    links.issue(session, visits_of(session, tablet)["baseline"].id, now=NOW)
+    for course in (tablet, other):
+        course_plans.change_plan(
+            session, COORDINATOR, course, planned_start_on=date(2026, 3, 15), planned_infusions=5, now=NOW
+        )
+    assert visits_of(session, tablet)["baseline"].anchor_on == date(2026, 3, 12)
+    assert visits_of(session, other)["baseline"].anchor_on == date(2026, 3, 15)
 
 
 def test_infusions_recorded_long_afterwards_anchor_on_the_last_one(session: Session) -> None:

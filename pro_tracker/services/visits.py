@@ -180,11 +180,14 @@ def _row(course: Course, key: tuple[str, int], anchor_on: date, planned: Window,
 
 def _movable(course: Course, now: datetime) -> ColumnElement[bool]:
     """Not opened yet, or opened without a word to the subject: infusions may be recorded days late and one by one."""
-    told = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
-    untold = Visit.id.not_in(told.where(Message.subject_id == course.subject_id))
-    handed_over = exists().where(Link.visit_id == Visit.id, Link.message_id.is_(None))
+    written = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
+    written = written.where(Message.subject_id == course.subject_id)
+    of_course = aliased(Visit)  # EXISTS would look at every patient's links: an upsert's condition correlates nothing
+    handed_over = select(Link.visit_id).join(of_course, of_course.id == Link.visit_id)
+    handed_over = handed_over.where(of_course.course_id == course.id, Link.message_id.is_(None))
+    untold = and_(Visit.id.not_in(written), Visit.id.not_in(handed_over))
     waiting = or_(OPEN, and_(Visit.completed_at.is_(None), Visit.void_reason.in_(ENDED_BY_PLANNING)))
-    return and_(waiting, Visit.started_at.is_(None), or_(Visit.opens_at > now, and_(untold, ~handed_over)))
+    return and_(waiting, Visit.started_at.is_(None), or_(Visit.opens_at > now, untold))
 
 
 def _differs(insert: Any) -> ColumnElement[bool]:
