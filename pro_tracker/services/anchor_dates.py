@@ -7,8 +7,10 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.protocol import StudyEvent
+from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AnchorDate, Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections, courses, protocols, visits
@@ -39,19 +41,25 @@ def of_course(session: Session, course: Course) -> Mapping[str, AnchorDate]:
 def set_date(session: Session, actor: Actor, course: Course, chosen: DateSet, *, now: datetime) -> None:
     """Hang an event on a date; what was set before is kept.
 
-    Raises InvalidInput for an event that hangs on another date, and without a reason.
+    Raises InvalidInput for an event that hangs on another date, for a day that cannot be meant or is set already, and
+    without a reason.
     """
     if chosen.event_code not in [event.code for event in settable(course)]:
         raise InvalidInput("The date of these questions follows from the course.", field="event_code")
     reason = corrections.given(chosen.reason, "Say where this date comes from.")
     subject = session.get_one(Subject, course.subject_id)
     courses.lock(session, subject)
+    plausible_dates.check(chosen.anchor_on, local_date(now, subject.time_zone), field="anchor_on")
+    known = of_course(session, course).get(chosen.event_code)
+    if chosen.anchor_on == (known.anchor_on if known else None):
+        raise InvalidInput("Nothing differs from what is recorded.", field="anchor_on")
     _take_away(session, course, chosen.event_code, reason, now)
     if chosen.anchor_on is not None:
-        known = {"course_id": course.id, "event_code": chosen.event_code, "anchor_on": chosen.anchor_on}
-        session.add(AnchorDate(**known, reason=reason, recorded_at=now))
+        row = {"course_id": course.id, "event_code": chosen.event_code, "anchor_on": chosen.anchor_on}
+        session.add(AnchorDate(**row, reason=reason, recorded_at=now))
     visits.replan(session, subject.id, now=now)
-    detail: audit.Detail = {"course": course.id, "event": chosen.event_code}
+    days = [on.isoformat() if on else "" for on in (known.anchor_on if known else None, chosen.anchor_on)]
+    detail: audit.Detail = {"course": course.id, "event": chosen.event_code, "anchor_on": days}
     audit.record(session, actor, "course.set-date", now=now, subject_id=subject.id, detail=detail)
 
 

@@ -5,7 +5,7 @@ Correcting an infusion is infusion_corrections.py.
 
 from datetime import date, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
@@ -91,13 +91,17 @@ def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date
         raise InvalidInput("This course was ended before.")
     if ended_on > local_date(now, subject.time_zone):
         raise InvalidInput("The end of the course lies in the future. End it on the day it ends.", field="ended_on")
-    if ended_on < max(visits.dates_of(session, course).given_on, default=ended_on):
+    dates = visits.dates_of(session, course)
+    if ended_on < max(dates.given_on, default=ended_on):
         raise InvalidInput("An infusion was recorded after this date. Check the date.", field="ended_on")
+    if ended_on < subject.enrolled_on and not dates.given_on:
+        raise InvalidInput("The patient was enrolled after this date. Check the date.", field="ended_on")
     if not reason.strip():
         raise InvalidInput("Say why the course ended.", field="reason")
+    detail: audit.Detail = {"course": course.id, "ended_on": ended_on.isoformat()}
     course.ended_on, course.end_reason = ended_on, reason.strip()
     visits.replan(session, subject.id, now=now)
-    audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail={"course": course.id})
+    audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail=detail)
 
 
 def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str, now: datetime) -> None:
@@ -163,6 +167,7 @@ def refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> 
     if not belongs_to_course(dates, protocol, facts.given_on):
         gap = f"more than {protocol.course_gap_days} days from the other infusions of this course"
         raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
+    _refuse_out_of_order(session, course, facts.given_on)
     same_start = select(Infusion.id).where(
         Infusion.course_id == course.id,
         Infusion.voided_at.is_(None),
@@ -171,6 +176,21 @@ def refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> 
     )
     if session.scalar(same_start) is not None:
         raise InvalidInput("An infusion with this date and start is recorded already.", field="given_on")
+
+
+def _refuse_out_of_order(session: Session, course: Course, given_on: date) -> None:
+    """Courses do not overlap: what was given lies after all of an earlier course and before all of a later one."""
+    rows = select(Course.number, Infusion.given_on).join(Infusion, Infusion.course_id == Course.id)
+    rows = rows.where(Course.subject_id == course.subject_id, Infusion.voided_at.is_(None))
+    wrong = or_(
+        and_(Course.number < course.number, Infusion.given_on >= given_on),
+        and_(Course.number > course.number, Infusion.given_on <= given_on),
+    )
+    other = session.execute(rows.where(wrong).order_by(Course.number, Infusion.given_on).limit(1)).first()
+    if other is not None:
+        side = "after" if other.number < course.number else "before"
+        place = f"course {course.number} lies {side} course {other.number}, with an infusion on"
+        raise InvalidInput(f"Check the date: {place} {other.given_on:%d %b %Y}.", field="given_on")
 
 
 def infusion_row(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:

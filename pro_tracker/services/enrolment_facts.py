@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from pro_tracker.domain import plausible_dates
+
 SEXES = ("female", "male", "other", "unknown")
 LANGUAGES = ("en", "es")  # of pages, messages and demonstration text packs
 CHANNELS = ("email", "sms")
@@ -71,7 +73,7 @@ def check(facts: EnrolmentFacts, *, sites: Collection[str], now: datetime) -> li
         *_contact_problems(facts),
         *_choice_problems(facts, sites),
         *_consent_problems(facts, now),
-        *_plan_problems(facts),
+        *_plan_problems(facts, now),
     ]
 
 
@@ -137,7 +139,9 @@ def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[Problem]
             yield Problem(field, f"The {name} is before the birth date.")
 
 
-def _plan_problems(facts: EnrolmentFacts) -> Iterator[Problem]:
+def _plan_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[Problem]:
+    if reason := plausible_dates.problem(facts.planned_start_on, _today(facts, now)):
+        yield Problem("planned_start_on", reason)
     if facts.planned_infusions is not None and not 1 <= facts.planned_infusions <= 100:
         yield Problem("planned_infusions", "The number of planned infusions must be from 1 to 100.")
 

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.plausible_dates import EARLIEST
 from pro_tracker.domain.wall_time import local_date
-
-EARLIEST_YEAR = 2000  # a two-digit year typed by mistake becomes the year 25, not a wrong window
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,11 @@ def check(facts: InfusionFacts, *, zone: str, now: datetime) -> None:
 def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
     if facts.given_on > today:
         yield "given_on", "The infusion date lies in the future. Record an infusion once it was given."
-    if facts.given_on.year < EARLIEST_YEAR:
-        yield "given_on", f"The infusion date lies before {EARLIEST_YEAR}. Check the year."
-    if not 0 < facts.dose_mg_per_kg <= 5:
+    if facts.given_on < EARLIEST:
+        yield "given_on", f"The infusion date lies before {EARLIEST.year}. Check the year."
+    if not (0 < facts.dose_mg_per_kg <= 5 and _kept(facts.dose_mg_per_kg, "0.001")):
         yield "dose_mg_per_kg", "The dose must be above 0 and at most 5 mg/kg."
-    if not 0 < facts.weight_kg < 500:
+    if not (0 < facts.weight_kg < 500 and 0 < _kept(facts.weight_kg, "0.1") < 500):
         yield "weight_kg", "The weight must be above 0 and below 500 kg."
     if not 0 < facts.minutes <= 24 * 60:
         yield "minutes", "The duration must be 1 to 1440 minutes."
@@ -57,6 +56,11 @@ def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
         yield "ondansetron_mg", "Ondansetron must be 0 to 32 mg, or left empty when none was given."
     yield from _status_problems(facts)
     yield from _adverse_event_problems(facts)
+
+
+def _kept(value: Decimal, unit: str) -> Decimal:
+    """The number as the table keeps it, in whole `unit`s: 0.0001 mg/kg is none."""
+    return value.quantize(Decimal(unit), ROUND_HALF_UP)
 
 
 def _status_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:

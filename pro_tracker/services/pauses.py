@@ -8,7 +8,9 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections, courses, visits
@@ -39,14 +41,17 @@ def one(session: Session, subject: Subject, pause_id: int) -> Pause:
 
 
 def begin(session: Session, actor: Actor, subject: Subject, facts: PauseFacts, *, now: datetime) -> Pause:
-    """Ask nothing meanwhile. Raises InvalidInput, with its field, for days in the wrong order and without a reason."""
+    """Ask nothing meanwhile.
+
+    Raises InvalidInput, with its field, for days that cannot be or that another pause holds, and without a reason.
+    """
     courses.lock(session, subject)
-    _check_days(facts.from_on, facts.until_on)
+    _check_days(session, subject, facts.from_on, facts.until_on, now=now)
     why = corrections.given(facts.reason, "Say why nothing is to be asked.")
     pause = Pause(subject_id=subject.id, from_on=facts.from_on, until_on=facts.until_on, reason=why, recorded_at=now)
     session.add(pause)
     visits.replan(session, subject.id, now=now)
-    audit.record(session, actor, "pause.begin", now=now, subject_id=subject.id, detail={"pause": pause.id})
+    audit.record(session, actor, "pause.begin", now=now, subject_id=subject.id, detail=_detail(pause))
     return pause
 
 
@@ -54,11 +59,11 @@ def end(session: Session, actor: Actor, pause: Pause, *, until_on: date | None, 
     """Set another last day; what was set before is kept. Raises InvalidInput as `begin`."""
     subject = session.get_one(Subject, pause.subject_id)
     courses.lock(session, subject)
-    _check_days(pause.from_on, until_on)
+    _check_days(session, subject, pause.from_on, until_on, now=now, but=pause.id)
     corrections.keep(session, subject.id, "pause", _before(pause), reason=reason, now=now)
     pause.until_on = until_on
     visits.replan(session, subject.id, now=now)
-    audit.record(session, actor, "pause.end", now=now, subject_id=subject.id, detail={"pause": pause.id})
+    audit.record(session, actor, "pause.end", now=now, subject_id=subject.id, detail=_detail(pause))
 
 
 def remove(session: Session, actor: Actor, pause: Pause, *, reason: str, now: datetime) -> None:
@@ -68,12 +73,27 @@ def remove(session: Session, actor: Actor, pause: Pause, *, reason: str, now: da
     corrections.keep(session, subject.id, "pause", _before(pause), reason=reason, now=now)
     session.delete(pause)
     visits.replan(session, subject.id, now=now)
-    audit.record(session, actor, "pause.remove", now=now, subject_id=subject.id, detail={"pause": pause.id})
+    audit.record(session, actor, "pause.remove", now=now, subject_id=subject.id, detail=_detail(pause))
 
 
-def _check_days(from_on: date, until_on: date | None) -> None:
+def _check_days(
+    session: Session, subject: Subject, from_on: date, until_on: date | None, *, now: datetime, but: int = 0
+) -> None:
+    """Whether a pause can lie there; `but` is the id of the one that is changed."""
+    today = local_date(now, subject.time_zone)
+    plausible_dates.check(from_on, today, field="from_on")
+    plausible_dates.check(until_on, today, field="until_on")
     if until_on is not None and until_on < from_on:
         raise InvalidInput("The last day lies before the first.", field="until_on")
+    for other in of_subject(session, subject.id):
+        if other.id != but and other.from_on <= (until_on or date.max) and from_on <= (other.until_on or date.max):
+            told = f"A pause from {other.from_on:%d %b %Y} is recorded for these days already. Change that one instead."
+            raise InvalidInput(told, field="until_on" if but else "from_on")
+
+
+def _detail(pause: Pause) -> audit.Detail:
+    until_on = None if pause.until_on is None else pause.until_on.isoformat()
+    return {"pause": pause.id, "from_on": pause.from_on.isoformat(), "until_on": until_on}
 
 
 def _before(pause: Pause) -> dict[str, str | int | None]:

@@ -109,15 +109,9 @@ def _end(subject: Subject, form: CourseEndForm, now: datetime) -> None:
 
 
 def _start(subject: Subject, form: PlanForm, now: datetime) -> None:
-    course_plans.check_number(form.planned_infusions.data)
     protocol = replace(enrolment.default_protocol(), planned_infusions=form.planned_infusions.data)
-    courses.start_course(
-        db_session(),
-        subject,
-        protocol,
-        planned_start_on=form.planned_start_on.data,
-        now=now,
-        actor=access.actor(),
+    course_plans.start_next(
+        db_session(), access.actor(), subject, protocol, planned_start_on=form.planned_start_on.data, now=now
     )
 
 

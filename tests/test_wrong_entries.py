@@ -1,0 +1,120 @@
+"""What staff enter wrongly, twice, or at the same time as somebody else: said plainly, and nothing is changed."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.interruption import Pause
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import courses, infusion_corrections
+from tests.conftest import Clock
+from tests.histories import course_of
+from tests.schedule import COORDINATOR, add_course, add_subject, give, infusion
+from tests.staff import add_account, confirm, save, sign_in, submit
+from tests.test_infusions import FORM
+
+START = date(2026, 3, 9)
+
+
+@pytest.fixture
+def subject(client: FlaskClient, session: Session, clock: Clock) -> Subject:
+    """Planned from 9 March, a week ahead; a coordinator has signed in."""
+    sign_in(client, add_account(session, "coordinator"))
+    return add_subject(session, clock.now, planned_start_on=START)
+
+
+def day(field: str, on: date | None) -> dict[str, str]:
+    """The three boxes of a date."""
+    parts = ("", "", "") if on is None else (str(on.day), str(on.month), str(on.year))
+    return dict(zip((f"{field}-day", f"{field}-month", f"{field}-year"), parts, strict=True))
+
+
+def plan(on: date | None, number: str = "5", *, form: str = "plan") -> dict[str, str]:
+    return {**day(f"{form}-planned_start_on", on), f"{form}-planned_infusions": number}
+
+
+@pytest.mark.parametrize("on", [date(9999, 12, 31), date(2029, 1, 1), date(1999, 12, 31)])
+def test_a_mistyped_year_plans_nothing(client: FlaskClient, subject: Subject, session: Session, on: date) -> None:
+    page = f"/subjects/{subject.id}/course"
+    for path, data in (
+        (f"{page}/plan", plan(on)),
+        (f"/subjects/{subject.id}/pauses", {**day("from_on", on), "reason": "hospital"}),
+        (f"/subjects/{subject.id}/pauses", {**day("from_on", START), **day("until_on", on), "reason": "hospital"}),
+    ):
+        refused = submit(client, path, data, page=page)
+        assert refused.status_code == 422
+        assert "Check the year." in refused.text
+    assert course_of(session, subject).planned_start_on == START
+    assert session.scalars(select(Pause)).all() == []
+
+
+@pytest.mark.parametrize("wrong", [{"dose_mg_per_kg": "0.0001"}, {"weight_kg": "0.01"}, {"weight_kg": "499.99"}])
+def test_a_number_that_would_be_kept_as_another_is_refused(
+    client: FlaskClient, subject: Subject, session: Session, wrong: dict[str, str]
+) -> None:
+    refused = submit(client, f"/subjects/{subject.id}/infusions/new", {**FORM, **wrong})
+    assert refused.status_code == 422
+    assert "must be above 0" in refused.text
+    assert session.scalars(select(Infusion)).all() == []
+
+
+def test_a_course_without_an_infusion_does_not_end_before_the_patient_was_enrolled(
+    client: FlaskClient, subject: Subject, session: Session
+) -> None:
+    page = f"/subjects/{subject.id}/course"
+    refused = submit(client, f"{page}/end", {**day("end-ended_on", date(2026, 2, 1)), "end-reason": "x"}, page=page)
+    assert "enrolled after this date" in refused.text
+    assert course_of(session, subject).ended_on is None
+
+
+def test_a_new_course_sent_twice_is_one_course(client: FlaskClient, subject: Subject, session: Session) -> None:
+    give(session, course_of(session, subject), course_of(session, subject).created_at, date(2026, 3, 2))
+    page = f"/subjects/{subject.id}/course"
+    shown = submit(client, f"{page}/new", plan(None, form="new"), page=page)
+    assert confirm(client, shown).status_code == 303
+    again = confirm(client, shown)
+    assert again.status_code == 422
+    assert "Course 2 waits for its first infusion. Change its plan instead, or end it." in again.text
+    assert [course.number for course in session.scalars(select(Course))] == [1, 2]
+
+
+def test_a_new_course_begins_after_the_last_infusion_of_the_one_before(
+    client: FlaskClient, subject: Subject, session: Session, clock: Clock
+) -> None:
+    give(session, course_of(session, subject), clock.now, date(2026, 3, 1), date(2026, 3, 2))
+    page = f"/subjects/{subject.id}/course"
+    refused = submit(client, f"{page}/new", plan(date(2026, 3, 2), form="new"), page=page)
+    assert "Course 1 had an infusion on 02 Mar 2026. Plan the new one for a later day." in refused.text
+    assert save(client, f"{page}/new", plan(date(2026, 3, 3), form="new"), page=page).status_code == 303
+
+
+def test_no_infusion_lies_within_another_course(session: Session, clock: Clock, subject: Subject) -> None:
+    first = course_of(session, subject)
+    given = give(session, first, clock.now, date(2026, 2, 10), date(2026, 2, 11))[-1]
+    second = add_course(session, subject, clock.now)
+    with pytest.raises(InvalidInput, match="course 2 lies after course 1, with an infusion on 11 Feb 2026"):
+        give(session, second, clock.now, date(2026, 2, 11))
+    give(session, second, clock.now, date(2026, 2, 27))
+    late: Any = infusion(date(2026, 2, 28))
+    with pytest.raises(InvalidInput, match="course 1 lies before course 2, with an infusion on 27 Feb 2026"):
+        infusion_corrections.correct(session, COORDINATOR, given, late, reason="typed wrongly", now=clock.now)
+    courses.end_course(session, COORDINATOR, second, ended_on=date(2026, 2, 27), reason="enough", now=clock.now)
+
+
+def test_two_pauses_do_not_hold_the_same_days(client: FlaskClient, subject: Subject, session: Session) -> None:
+    page = f"/subjects/{subject.id}/pauses"
+    data = {**day("from_on", START), **day("until_on", None), "reason": "hospital"}
+    shown = submit(client, page, data)
+    assert confirm(client, shown).status_code == 303
+    again = confirm(client, shown)
+    assert again.status_code == 422
+    assert "A pause from 09 Mar 2026 is recorded for these days already." in again.text
+    before = {**day("from_on", date(2026, 3, 1)), **day("until_on", date(2026, 3, 8)), "reason": "travel"}
+    assert save(client, page, before).status_code == 303
+    assert len(session.scalars(select(Pause)).all()) == 2
