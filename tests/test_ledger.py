@@ -4,20 +4,23 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.services import enrolment, ledger
+from pro_tracker.services import course_plans, courses, enrolment, infusion_corrections, ledger, unanswered
+from pro_tracker.services.audit import Actor
 from tests.conftest import Clock
 from tests.outgoing import Post, add_baseline, at, baseline
 from tests.patients import answer, give_birth_date
-from tests.schedule import COORDINATOR
+from tests.schedule import COORDINATOR, infusion
 from tests.staff import add_account, sign_in
 
 CLINICIAN = "clinician@clinic.example"
@@ -39,6 +42,11 @@ def read(client: FlaskClient, address: str) -> str:
 
 
 def rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
+    """Of the file, what was asked."""
+    return [row for row in file_rows(client, address) if row["RECORD"] != "change"]
+
+
+def file_rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(client.get(f"{address}.csv").text)))
 
 
@@ -55,10 +63,10 @@ def test_before_anything_was_sent_it_says_so_and_when_it_will_be(client: FlaskCl
     assert "Mar 6, 2026, 9:00 AM" in page
     steps = [(row["KIND"], row["STEP"], row["PLANNED_FOR"], row["STATE"]) for row in rows(client, address)]
     assert steps == [
-        ("reminder", "0", "2026-03-06T09:00", "planned"),
-        ("reminder", "1", "2026-03-09T09:00", "planned"),
-        ("reminder", "2", "2026-03-13T09:00", "planned"),
-        ("reminder", "3", "2026-03-18T09:00", "planned"),
+        ("reminder", "1", "2026-03-06T09:00", "planned"),
+        ("reminder", "2", "2026-03-09T09:00", "planned"),
+        ("reminder", "3", "2026-03-13T09:00", "planned"),
+        ("reminder", "4", "2026-03-18T09:00", "planned"),
     ]
 
 
@@ -102,6 +110,38 @@ def test_a_message_that_was_not_sent_says_why(
 def test_changes_name_who_made_them(client: FlaskClient, address: str, session: Session, course: Course) -> None:
     page = read(client, address)
     assert re.search(r"a command of the operator</td><td>Enrolled", page)
+
+
+def test_page_and_file_say_what_each_change_was_about(
+    client: FlaskClient, address: str, session: Session, course: Course, clock: Clock
+) -> None:
+    nurse = Actor("account", str(session.scalars(select(Account.id)).one()))
+    start, number = date(2026, 3, 16), course.planned_infusions + 1
+    course_plans.change_plan(session, nurse, course, planned_start_on=start, planned_infusions=number, now=clock.now)
+    wrong = courses.record_infusion(session, nurse, course, infusion(date(2026, 3, 1)), now=clock.now)
+    facts = infusion(date(2026, 3, 2))
+    infusion_corrections.correct(session, nurse, wrong, facts, reason="typed wrongly", now=clock.now)
+    page = read(client, address)
+    assert "course 2; planned infusions 5 → 6; planned from Mar 20, 2026 → Mar 16, 2026" in page
+    assert 'Infusion corrected</td><td class="wide">course 2; Mar 2, 2026; in place of Mar 1, 2026' in page
+    changes = [row for row in file_rows(client, address) if row["RECORD"] == "change"]
+    assert [row["CHANGE"] for row in changes[-3:]] == ["course.plan", "infusion.record", "infusion.correct"]
+    assert {row["CHANGED_BY"] for row in changes[-3:]} == {"The clinician"}
+    assert changes[-3]["CHANGED_AT"] == "2026-03-06T09:00:00-05:00"
+    assert changes[-3]["ABOUT"] == "course=2; planned_infusions=5>6; planned_start_on=2026-03-20>2026-03-16"
+    assert changes[-1]["ABOUT"] == "course=2; infusion_on=2026-03-02; infusion_on_before=2026-03-01"
+
+
+def test_the_file_says_why_a_visit_was_not_answered(
+    client: FlaskClient, address: str, session: Session, clock: Clock
+) -> None:
+    clock.set(at(3, 21, 9))
+    unanswered.note_missed(session, now=clock.now)
+    session.commit()
+    sign_in(client, CLINICIAN)
+    assert {(row["DUE_AT"], row["NOT_ANSWERED"]) for row in rows(client, address)} == {
+        ("2026-03-19T23:59:59-04:00", "no-reply")
+    }
 
 
 def test_nobody_of_another_site_sees_it(client: FlaskClient, session: Session, course: Course) -> None:

@@ -3,7 +3,6 @@
 Reads only, in a fixed number of statements. Claims leave no trace of their own: a message is claimed for its attempts.
 """
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.account import Account
@@ -22,11 +21,12 @@ from pro_tracker.models.interruption import Snooze
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.receipt import Receipt
+from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.ledger_changes import Change, changes
 
 OPENED = "identity.confirm"  # the birth date was right: a link that was only fetched was not opened by anybody
-NO_CHANGES = ("identity.", "subject.view", "ledger.")  # of the audit trail: what was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One visit with its messages in the order of sending."""
+    """One visit with its messages in the order of sending.
+
+    `mode`: how it was answered, "" where it was not. `taken_by`: whoever asked on the telephone.
+    """
 
     visit: Visit
     course: Course
     entries: Sequence[Entry]
     snoozes: Sequence[Snooze]
     calls: Sequence[CallAttempt]
+    mode: str = ""
+    taken_by: str = ""
 
     @property
     def sent(self) -> list[Entry]:
@@ -79,16 +84,10 @@ class Asking:
         """When the first of its links was opened."""
         return min((entry.opened_at for entry in self.entries if entry.opened_at), default=None)
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of the subject's data. `account`: who of the staff, None for the patient, the service or a command."""
-
-    at: datetime
-    actor_kind: str
-    account: Account | None
-    action: str
-    detail: Mapping[str, Any]
+    @property
+    def why_not(self) -> str | None:
+        """The code of why it has no answers; None where it has, or still may."""
+        return None if self.visit.completed_at else self.visit.void_reason or self.visit.missed_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +104,19 @@ def ledger(session: Session, subject: Subject) -> Ledger:
     visits = select(Visit, Course).join(Course, Course.id == Visit.course_id).where(Visit.subject_id == subject.id)
     entries = _entries(session, subject.id)
     snoozes = _grouped(session.scalars(_of_visits(select(Snooze), Snooze, subject.id).order_by(Snooze.id)), "visit_id")
-    calls = _calls(session, subject.id)
+    calls, answered = _calls(session, subject.id), _answered(session, subject.id)
     askings = [
-        Asking(visit, course, entries.get(visit.id, ()), snoozes.get(visit.id, ()), calls.get(visit.id, ()))
+        Asking(
+            visit,
+            course,
+            entries.get(visit.id, ()),
+            snoozes.get(visit.id, ()),
+            calls.get(visit.id, ()),
+            *answered.get(visit.id, ()),
+        )
         for visit, course in session.execute(visits.order_by(Visit.opens_at, Visit.visit_number))
     ]
-    return Ledger(subject, askings, _changes(session, subject.id))
+    return Ledger(subject, askings, changes(session, subject.id))
 
 
 def _entries(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Entry]]:
@@ -136,6 +142,14 @@ def _calls(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Cal
     return found
 
 
+def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[str, str]]:
+    """Visit id -> how its answers came, and the name of whoever took them."""
+    rows = select(QuestionnaireResponse.visit_id, QuestionnaireResponse.mode, Account.display_name)
+    rows = rows.outerjoin(Account, Account.id == QuestionnaireResponse.taken_by_id)
+    rows = rows.where(QuestionnaireResponse.subject_id == subject_id)
+    return {visit_id: (mode, name or "") for visit_id, mode, name in session.execute(rows)}
+
+
 def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
     """Message id -> when its link was first opened."""
     confirmed = select(AuditEvent.actor_id, func.min(AuditEvent.at)).where(
@@ -149,20 +163,6 @@ def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
             moment = datetime.fromisoformat(at)
             found[message_id] = min(found.get(message_id, moment), moment)
     return found
-
-
-def _changes(session: Session, subject_id: uuid.UUID) -> Sequence[Change]:
-    looked = or_(*(AuditEvent.action.startswith(start, autoescape=True) for start in NO_CHANGES))
-    rows = select(AuditEvent).where(AuditEvent.subject_id == subject_id, ~looked).order_by(AuditEvent.id.desc())
-    events = session.scalars(rows).all()
-    ids = {int(event.actor_id) for event in events if event.actor_kind == "account"}
-    accounts = {each.id: each for each in session.scalars(select(Account).where(Account.id.in_(ids)))} if ids else {}
-    return [_change(event, accounts) for event in events]
-
-
-def _change(event: AuditEvent, accounts: Mapping[int, Account]) -> Change:
-    account = accounts.get(int(event.actor_id)) if event.actor_kind == "account" else None
-    return Change(datetime.fromisoformat(event.at), event.actor_kind, account, event.action, json.loads(event.detail))
 
 
 def _of_visits(rows: Any, table: Any, subject_id: uuid.UUID) -> Any:

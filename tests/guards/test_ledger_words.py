@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from pro_tracker.services.ledger import NO_CHANGES
+from pro_tracker.services.ledger_changes import NO_CHANGES
 from pro_tracker.web.staff.ledger_words import CHANGES
 
 PACKAGE = Path(__file__).parents[2] / "pro_tracker"

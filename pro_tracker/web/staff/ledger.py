@@ -10,7 +10,7 @@ from pro_tracker.services import audit, ledger as ledgers, ledger_file
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.staff import current, ledger_words
-from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff.blueprint import blueprint, event_title
 from pro_tracker.web.staff.current import Page
 
 
@@ -18,7 +18,9 @@ from pro_tracker.web.staff.current import Page
 @access.staff("coordinator", "clinician")
 def ledger(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
-    return current.show("staff/ledger.html", subject, ledger=ledgers.ledger(db_session(), subject), say=ledger_words)
+    shown = ledgers.ledger(db_session(), subject)
+    events = {each.visit.event_code: event_title(each.visit, each.course) for each in shown.askings}
+    return current.show("staff/ledger.html", subject, ledger=shown, events=events, say=ledger_words)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/ledger.csv")

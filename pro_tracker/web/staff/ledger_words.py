@@ -1,11 +1,13 @@
 """The ledger in words: whether somebody was asked, in one sentence; codes of reasons and changes as people say them."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
-from flask_babel import gettext as _, lazy_gettext, ngettext
+from flask_babel import format_date, gettext as _, lazy_gettext, ngettext
 
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
-from pro_tracker.services.ledger import Asking, Change, Entry
+from pro_tracker.services.ledger import Asking, Entry
+from pro_tracker.services.ledger_changes import Change
 from pro_tracker.web.staff import words
 
 KINDS = {
@@ -71,6 +73,36 @@ CHANGES = {
 }
 
 
+WISHES = {
+    "preferred_channel": lazy_gettext("channel"),
+    "language": lazy_gettext("language"),
+    "message_time": lazy_gettext("hour"),
+    "time_zone": lazy_gettext("time zone"),
+}
+
+# Details of changes whose codes have words, and what is said before them.
+WORDS: Mapping[str, Mapping[str, object]] = {
+    "course": {},
+    "planned_infusions": {},
+    "outcome": words.CALL_OUTCOMES,
+    "reason": words.UNANSWERED,
+    "scope": words.WITHDRAWAL_SCOPES,
+    "channel": words.CHANNELS,
+    "channels": words.CHANNELS,
+    "state": words.CONTACT_STATES,
+    "fields": WISHES,
+}
+LABELS = {
+    "course": lazy_gettext("course"),
+    "planned_infusions": lazy_gettext("planned infusions"),
+    "planned_start_on": lazy_gettext("planned from"),
+    "infusion_on_before": lazy_gettext("in place of"),
+    "from_on": lazy_gettext("from"),
+    "until_on": lazy_gettext("until"),
+    "ended_on": lazy_gettext("on"),
+}
+
+
 def asked(asking: Asking, now: datetime, day: str) -> str:
     """Whether she was asked, and what came of it. `day`: when she was asked first, in words."""
     times = len(asking.sent)
@@ -113,3 +145,37 @@ def who(change: Change) -> str:
 def what(change: Change) -> str:
     """What was changed; an action without words of its own is shown by its code, never left out."""
     return str(CHANGES.get(change.action, change.action))
+
+
+def about(change: Change, events: Mapping[str, str]) -> str:
+    """What a change was about: "Mar 9, 2026 → Mar 10, 2026". `events`: titles of study events by code."""
+    told = (_fact(name, values, events) for name, values in change.facts.items())
+    return "; ".join(each for each in told if each)
+
+
+def answered_by(asking: Asking) -> str:
+    """How the answers came, where the patient did not send them from a device of their own."""
+    if asking.mode == "telephone":
+        return _("by telephone, asked by %(name)s", name=asking.taken_by or "–")
+    return _("at the clinic") if asking.mode == "clinic" else ""
+
+
+def _fact(name: str, values: Sequence[str], events: Mapping[str, str]) -> str:
+    if name in ("visit", "event"):
+        return events.get(values[0], values[0])
+    if name.endswith(("_on", "_on_before")):
+        return _label(name, " → ".join(_day(each) for each in values))
+    words_of = WORDS.get(name)
+    if words_of is None:
+        return ""
+    between = " → " if name == "planned_infusions" else ", "
+    return _label(name, between.join(str(words_of.get(each, each)) for each in values if each))
+
+
+def _label(name: str, text: str) -> str:
+    label = LABELS.get(name)
+    return f"{label} {text}" if label and text else text
+
+
+def _day(text: str) -> str:
+    return str(format_date(date.fromisoformat(text), "medium")) if text else _("no day")
