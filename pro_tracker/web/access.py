@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from flask import Flask, current_app, redirect, request, url_for
+from flask import Flask, current_app, flash, redirect, request, url_for
+from flask_babel import gettext as _
 from flask_login import current_user
 
 from pro_tracker.domain.errors import NotAllowed, NotSignedIn
 from pro_tracker.models.account import Account, Role
 from pro_tracker.services.audit import Actor
+from pro_tracker.web import ways_back
 
 View = TypeVar("View", bound=Callable[..., Any])
 Sites = Literal["own", "none"]
@@ -73,7 +75,11 @@ def _enforce() -> Any:
     if not current_user.is_authenticated:
         if request.accept_mimetypes and not request.accept_mimetypes.accept_html:
             raise NotSignedIn("Sign in with a staff account first.")
-        target = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        if request.method == "GET":
+            target = request.full_path.rstrip("?")
+        else:
+            target = ways_back.nearest_page()
+            flash(_("What you had just sent was not saved. Sign in, and enter it again."), "error")
         return redirect(url_for("security.login", next=target))
     if account().role not in access.roles:
         raise NotAllowed("Your account may not use this page. Ask an administrator if you need it.")

@@ -2,14 +2,16 @@
 
 import logging
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, make_response, redirect, render_template, request
 from flask_babel import gettext as _
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from pro_tracker.domain import errors
 from pro_tracker.services.fhir_server import operation_outcome
+from pro_tracker.web import ways_back
 from pro_tracker.web.fhir import fhir_json
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code < 400:
         return make_response(error.get_response())
+    if code == 405 and request.method == "GET" and current_user.is_authenticated and ways_back.nearest_page() != "/":
+        return make_response(redirect(ways_back.nearest_page(), 303))
     return _page(code, _title(code), _advice(code))
 
 
@@ -83,11 +87,17 @@ def _advice(code: int) -> str:
         413: _("Nothing was saved. Send less at once."),
         429: _("Wait a few minutes, then try again."),
     }
-    return advice.get(code, _("Nothing was lost. Please try again; if it happens again, call the clinic."))
+    if _is_a_patients():
+        return advice.get(code, _("Nothing was lost. Please try again; if it happens again, call the clinic."))
+    return advice.get(code, _("Nothing was saved. Try again; if it happens again, tell whoever runs this service."))
+
+
+def _is_a_patients() -> bool:
+    return request.path.startswith(("/v/", "/visit"))
 
 
 def _page(code: int, title: str, text: str) -> Response:
     if request.path.startswith("/fhir/"):
         return fhir_json(operation_outcome(code, text), code)
-    template = "error_patient.html" if request.path.startswith(("/v/", "/visit")) else "error_staff.html"
+    template = "error_patient.html" if _is_a_patients() else "error_staff.html"
     return make_response(render_template(template, title=title, text=text, code=code), code)
