@@ -1,5 +1,7 @@
 """What staff enter wrongly, twice, or at the same time as somebody else: said plainly, and nothing is changed."""
 
+import re
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,11 +14,12 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import courses, infusion_corrections
+from pro_tracker.services import courses, infusion_corrections, preferences
+from pro_tracker.services.audit import Actor
 from tests.conftest import Clock
 from tests.histories import course_of
 from tests.schedule import COORDINATOR, add_course, add_subject, give, infusion
-from tests.staff import add_account, confirm, save, sign_in, submit
+from tests.staff import add_account, confirm, csrf_token, save, sign_in, submit
 from tests.test_infusions import FORM
 
 START = date(2026, 3, 9)
@@ -118,3 +121,72 @@ def test_two_pauses_do_not_hold_the_same_days(client: FlaskClient, subject: Subj
     before = {**day("from_on", date(2026, 3, 1)), **day("until_on", date(2026, 3, 8)), "reason": "travel"}
     assert save(client, page, before).status_code == 303
     assert len(session.scalars(select(Pause)).all()) == 2
+
+
+def as_shown(client: FlaskClient, page: str, form: str) -> dict[str, str]:
+    """What the form remembers of what it was filled with."""
+    found = re.search(rf'name="({form}-as_shown)" value="([^"]+)"', client.get(page).text)
+    assert found
+    return {found[1]: found[2]}
+
+
+def test_who_sends_a_plan_later_is_told_what_somebody_else_saved_meanwhile(
+    client: FlaskClient, subject: Subject, session: Session
+) -> None:
+    page = f"/subjects/{subject.id}/course"
+    mine = {**plan(START, "6"), **as_shown(client, page, "plan")}
+    assert save(client, f"{page}/plan", plan(date(2026, 3, 16)), page=page).status_code == 303
+    refused = submit(client, f"{page}/plan", mine, page=page)
+    assert refused.status_code == 422
+    assert "Recorded now: first infusion planned for: Mar 16, 2026; planned infusions: 5." in refused.text
+    assert 'name="plan-planned_infusions" type="text" value="6"' in refused.text
+    assert course_of(session, subject).planned_start_on == date(2026, 3, 16)
+    again = {**mine, **dict(re.findall(r'name="(plan-as_shown)" value="([^"]+)"', refused.text))}
+    assert save(client, f"{page}/plan", again, page=page).status_code == 303
+    assert course_of(session, subject).planned_start_on == START
+
+
+def test_a_corrected_address_is_not_put_back_by_a_page_opened_before(
+    client: FlaskClient, subject: Subject, session: Session
+) -> None:
+    page = f"/subjects/{subject.id}/contacts"
+    mobile = {"addresses-mobile": "+1 216 555 0123"}
+    mine = {**mobile, "addresses-email": "old@patients.example", **as_shown(client, page, "addresses")}
+    new = {**mobile, "addresses-email": "new@patients.example"}
+    assert save(client, f"{page}/addresses", new, page=page).status_code == 303
+    refused = submit(client, f"{page}/addresses", mine, page=page)
+    assert "Recorded now: E-mail: new@patients.example;" in refused.text
+    session.expire_all()
+    assert [each.address for each in subject.contacts if each.channel == "email"] == ["new@patients.example"]
+
+
+def test_a_wish_the_patient_changed_is_not_put_back_by_a_page_opened_before(
+    client: FlaskClient, subject: Subject, session: Session, clock: Clock
+) -> None:
+    page = f"/subjects/{subject.id}/contacts"
+    kept = {"wishes-preferred_channel": "email", "wishes-message_time": "", "wishes-time_zone": "America/New_York"}
+    mine = {**kept, "wishes-language": "en", **as_shown(client, page, "wishes")}
+    spanish = replace(preferences.of(subject), language="es")
+    preferences.change(session, subject, spanish, now=clock.now, actor=Actor("patient", "1"))
+    refused = submit(client, f"{page}/wishes", mine, page=page)
+    assert "language: Spanish" in refused.text
+    session.expire_all()
+    assert subject.language == "es"
+
+
+def test_a_form_sent_after_the_session_ended_says_that_it_was_not_saved_and_leads_back(
+    client: FlaskClient, subject: Subject, session: Session, clock: Clock
+) -> None:
+    page = f"/subjects/{subject.id}/course"
+    token = csrf_token(client, page)
+    clock.advance(hours=4)
+    sent = client.post(f"{page}/plan", data={"csrf_token": token, **plan(date(2026, 3, 16))})
+    assert sent.location == f"/sign-in?next={page}"
+    assert "What you had just sent was not saved." in client.get(sent.location).text
+    assert course_of(session, subject).planned_start_on == START
+
+
+def test_an_address_that_only_takes_a_form_leads_to_its_page(client: FlaskClient, subject: Subject) -> None:
+    for path, page in (("course/plan", "/course"), ("contacts/sms/reopen", "/contacts"), ("visits/1/link", "")):
+        led = client.get(f"/subjects/{subject.id}/{path}")
+        assert (led.status_code, led.location) == (303, f"/subjects/{subject.id}{page}")

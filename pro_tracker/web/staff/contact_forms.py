@@ -5,7 +5,7 @@ from typing import Any
 
 from flask_babel import format_time, lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import BooleanField
+from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired
 
 from pro_tracker.domain.protocol import Protocol
@@ -15,6 +15,7 @@ from pro_tracker.web.staff import fields, words
 
 
 class AddressesForm(FlaskForm):  # type: ignore[misc]
+    as_shown = HiddenField()
     email = fields.line(_("E-mail address"))
     mobile = fields.line(_("Mobile number"), description=_("With country code: +1 216 555 0100"))
 
@@ -26,6 +27,7 @@ class AddressesForm(FlaskForm):  # type: ignore[misc]
 class PreferencesForm(FlaskForm):  # type: ignore[misc]
     """How the subject wants to be written to; hours of the night are not offered."""
 
+    as_shown = HiddenField()
     preferred_channel = fields.one_of(_("Messages by"), _("Choose how messages go out."))
     message_time = fields.pick(_("Messages come at"))
     language = fields.one_of(_("Language of questions and messages"), _("Choose the language."))

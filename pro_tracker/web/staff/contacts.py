@@ -1,6 +1,8 @@
 """How a patient is reached: addresses and what became of them, and how and when the patient wants to be written to."""
 
 import uuid
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import flash, redirect, url_for
@@ -11,10 +13,11 @@ from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services import contacts as service, courses, enrolment, preferences, protocols
+from pro_tracker.services.preferences import Preferences
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.staff import current, preview
-from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff import current, meanwhile, preview, words
+from pro_tracker.web.staff.blueprint import blueprint, wall_time
 from pro_tracker.web.staff.contact_forms import AddressesForm, PreferencesForm, ReopenForm
 from pro_tracker.web.staff.current import Page
 
@@ -34,7 +37,7 @@ def correct_addresses(subject_id: uuid.UUID) -> Page | Response:
     return preview.save(
         subject,
         form,
-        lambda now: service.correct(db_session(), subject, form.addresses(), now=now, actor=access.actor()),
+        lambda now: _correct(subject, form, now),
         told=_("The addresses are saved."),
         again=lambda: _page(subject_id, **{ADDRESSES: form}),
     )
@@ -48,7 +51,7 @@ def change_preferences(subject_id: uuid.UUID) -> Page | Response:
     return preview.save(
         subject,
         form,
-        lambda now: preferences.change(db_session(), subject, form.wanted(), now=now, actor=access.actor()),
+        lambda now: _change(subject, form, now),
         told=_("The wishes are saved."),
         again=lambda: _page(subject_id, **{WISHES: form}),
     )
@@ -78,6 +81,39 @@ def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
     return redirect(url_for("staff.subject", subject_id=subject_id), 303)
 
 
+def _correct(subject: Subject, form: AddressesForm, now: datetime) -> None:
+    courses.lock(db_session(), subject)
+    db_session().expire(subject, ["contacts"])
+    wanted = {channel: address.strip() for channel, address in form.addresses().items()}
+    meanwhile.refuse(form, _addresses(_on_file(subject)), _addresses(wanted))
+    service.correct(db_session(), subject, wanted, now=now, actor=access.actor())
+
+
+def _change(subject: Subject, form: PreferencesForm, now: datetime) -> None:
+    courses.lock(db_session(), subject)
+    meanwhile.refuse(form, _wished(preferences.of(subject)), _wished(form.wanted()))
+    preferences.change(db_session(), subject, form.wanted(), now=now, actor=access.actor())
+
+
+def _on_file(subject: Subject) -> dict[str, str]:
+    """Channel -> address, "" for none."""
+    known = {contact.channel: contact.address for contact in subject.contacts}
+    return {channel: known.get(channel, "") for channel in words.CHANNELS}
+
+
+def _addresses(by_channel: Mapping[str, str]) -> meanwhile.Recorded:
+    return {str(words.CHANNELS[channel]): address or "–" for channel, address in by_channel.items()}
+
+
+def _wished(wishes: Preferences) -> meanwhile.Recorded:
+    return {
+        _("channel"): str(words.CHANNELS.get(wishes.preferred_channel, wishes.preferred_channel)),
+        _("hour"): wall_time(wishes.message_time) if wishes.message_time else _("as the protocol says"),
+        _("language"): str(words.LANGUAGES.get(wishes.language, wishes.language)),
+        _("time zone"): wishes.time_zone,
+    }
+
+
 def _contact(subject: Subject, channel: str) -> Contact:
     contact = service.of_subject(db_session(), subject.id, channel)
     if contact is None:
@@ -96,9 +132,11 @@ def _wishes(subject: Subject, **options: Any) -> PreferencesForm:
 def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     """The page; `failed` holds the form that was sent, the others are fresh."""
     subject = current.subject(subject_id)
-    known = {"email": "", "mobile": ""}
-    for contact in subject.contacts:
-        known["mobile" if contact.channel == "sms" else "email"] = contact.address
+    known = _on_file(subject)
+    addresses = AddressesForm(formdata=None, prefix=ADDRESSES, data={"email": known["email"], "mobile": known["sms"]})
+    meanwhile.note(addresses, _addresses(known))
+    wishes = _wishes(subject, formdata=None)
+    meanwhile.note(wishes, _wished(preferences.of(subject)))
     closed = {
         contact.channel: failed.get(contact.channel) or ReopenForm(formdata=None, prefix=contact.channel)
         for contact in subject.contacts
@@ -107,8 +145,8 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     return current.show(
         "staff/contacts.html",
         subject,
-        addresses=failed.get(ADDRESSES) or AddressesForm(formdata=None, prefix=ADDRESSES, data=known),
-        wishes=failed.get(WISHES) or _wishes(subject, formdata=None),
+        addresses=failed.get(ADDRESSES) or addresses,
+        wishes=failed.get(WISHES) or wishes,
         closed=closed,
         **{f"{channel}_form": form for channel, form in closed.items()},
     )

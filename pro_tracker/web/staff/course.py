@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from flask_babel import gettext as _
@@ -18,8 +18,8 @@ from pro_tracker.services import anchor_dates, course_plans, courses, enrolment,
 from pro_tracker.services.anchor_dates import DateSet
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current, preview
-from pro_tracker.web.staff.blueprint import blueprint
+from pro_tracker.web.staff import current, meanwhile, preview
+from pro_tracker.web.staff.blueprint import blueprint, day
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.small_forms import CourseEndForm, DateSetForm, PlanForm, ReasonForm
 
@@ -87,14 +87,23 @@ def _done(
 
 
 def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
+    courses.lock(db_session(), subject)
+    course = _current(subject)
+    db_session().refresh(course)
+    wanted = _planned(form.planned_start_on.data, form.planned_infusions.data)
+    meanwhile.refuse(form, _planned(course.planned_start_on, course.planned_infusions), wanted)
     course_plans.change_plan(
         db_session(),
         access.actor(),
-        _current(subject),
+        course,
         planned_start_on=form.planned_start_on.data,
         planned_infusions=form.planned_infusions.data,
         now=now,
     )
+
+
+def _planned(start_on: date | None, number: int) -> meanwhile.Recorded:
+    return {_("first infusion planned for"): day(start_on), _("planned infusions"): str(number)}
 
 
 def _end(subject: Subject, form: CourseEndForm, now: datetime) -> None:
@@ -157,5 +166,7 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
         NEW: PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": planned}),
         **failed,
     }
+    if newest and PLAN not in failed:
+        meanwhile.note(forms[PLAN], _planned(newest.planned_start_on, planned))
     dates = anchor_dates.of_course(db_session(), newest) if newest else {}
     return current.show("staff/course.html", subject, course=newest, dates=dates, **forms)

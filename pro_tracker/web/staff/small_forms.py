@@ -5,7 +5,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, SelectMultipleField
+from wtforms import HiddenField, PasswordField, SelectMultipleField
 from wtforms.validators import DataRequired, InputRequired, Optional
 
 from pro_tracker.models.site import Site
@@ -64,6 +64,7 @@ class DateSetForm(FlaskForm):  # type: ignore[misc]
 class PlanForm(FlaskForm):  # type: ignore[misc]
     """The plan of a course, of the current one or of a new one."""
 
+    as_shown = HiddenField()
     planned_start_on = DateInputField(
         _("Planned date of the first infusion"),
         [Optional()],
