@@ -1,7 +1,7 @@
 """The call list: what messages cannot do comes to people, who note each attempt, until nobody is needed any more."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -81,6 +81,16 @@ def test_who_was_not_reached_stays_on_the_list_for_two_days_later(session: Sessi
     note(session, silent_call(session, clock), outcome, clock)
     call = only_call(session)
     assert (call.closed_at, call.call_again_at) == (None, clock.now + timedelta(days=2))
+
+
+@pytest.mark.parametrize(("noted_at", "again_at"), [(at(3, 19, 10), at(3, 20, 8)), (at(3, 20, 10), at(3, 20, 8))])
+def test_who_was_not_reached_is_called_again_before_the_questions_close(
+    session: Session, clock: Clock, noted_at: datetime, again_at: datetime
+) -> None:
+    call_id = silent_call(session, clock)
+    clock.set(noted_at)
+    note(session, call_id, "voicemail", clock)
+    assert (only_call(session).closed_at, only_call(session).call_again_at) == (None, again_at)
 
 
 def test_after_the_last_try_nobody_calls_any_more(session: Session, clock: Clock) -> None:

@@ -4,7 +4,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pro_tracker.domain.protocol import CallRule
-from pro_tracker.domain.wall_time import moment
+from pro_tracker.domain.wall_time import local_date, moment
 
 # What a caller may say came of it.
 OUTCOMES = ("reached", "voicemail", "no-answer", "wrong-number", "refused", "too-ill", "language")
@@ -36,6 +36,13 @@ def again_at(now: datetime, *, on: date | None, best_time: str | None, zone: str
     if on is None:
         return now + timedelta(days=rule.again_days)
     return moment(on, TIMES[best_time or "morning"][0], zone)
+
+
+def in_time(again: datetime, closes_at: datetime, *, best_time: str | None, zone: str) -> datetime:
+    """The same, or on the last day on which the questions can be answered where they would be over by then."""
+    if again < closes_at:
+        return again
+    return moment(local_date(closes_at, zone), TIMES[best_time or "morning"][0], zone)
 
 
 def is_good_time(now: datetime, best_time: str | None, zone: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.calling import NO_MORE_ASKED, OUTCOMES, TIMES, again_at, ends_with
+from pro_tracker.domain.calling import NO_MORE_ASKED, OUTCOMES, TIMES, again_at, ends_with, in_time
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.domain.protocol import CallRule
 from pro_tracker.domain.wall_time import local_date
@@ -122,7 +122,8 @@ def _go_on(session: Session, call: Call, subject: Subject, visit: Visit, attempt
         call.closed_at, call.outcome, call.account_id = attempt.at, closed_with, attempt.account_id
     elif call.reason != ALERT:
         best, zone = subject.best_call_time, subject.time_zone
-        call.call_again_at = again_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
+        again = again_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
+        call.call_again_at = in_time(again, visit.closes_at, best_time=best, zone=zone)
     if closed_with in NO_MORE_ASKED:
         messages.end_all(session, [visit.id], attempt.outcome)
 
