@@ -65,6 +65,9 @@ def test_a_coordinator_reads_the_questions_out_and_records_the_answers(
     assert {(row.mode, row.taken_by_id, row.status) for row in rows} == {("telephone", coordinator.id, "completed")}
     assert len(session.scalars(select(Score)).all()) > 0
     assert session.scalars(select(VisitDraft)).all() == []
+    ledger = caller.get(f"/subjects/{patient.visit.subject_id}/ledger").text
+    assert "by telephone, asked by The coordinator" in ledger
+    assert ledger.count("Answers taken on the telephone") == 1  # one interview, not one row a question
 
 
 def test_every_page_says_whose_answers_they_are_and_shows_the_whole_wording(

@@ -42,7 +42,7 @@ ACTORS = {
     "command": lazy_gettext("a command of the operator"),
 }
 CHANGES = {
-    "answer.save": lazy_gettext("Answer taken on the telephone"),
+    "answer.save": lazy_gettext("Answers taken on the telephone"),
     "call.attempt": lazy_gettext("Called"),
     "call.claim": lazy_gettext("Said: I am calling"),
     "contact.acknowledge": lazy_gettext("Closed channel noted"),
@@ -145,6 +145,20 @@ def who(change: Change) -> str:
 def what(change: Change) -> str:
     """What was changed; an action without words of its own is shown by its code, never left out."""
     return str(CHANGES.get(change.action, change.action))
+
+
+def told(changes: Sequence[Change]) -> list[Change]:
+    """The changes, without all but the newest of the answers that one person took on the telephone in a row."""
+    found: list[Change] = []
+    for change in changes:
+        before = found[-1] if found else None
+        if change.action != "answer.save" or before is None or _same_interview(change) != _same_interview(before):
+            found.append(change)
+    return found
+
+
+def _same_interview(change: Change) -> tuple[object, ...]:
+    return change.action, change.account, change.facts.get("visit")
 
 
 def about(change: Change, events: Mapping[str, str]) -> str:
