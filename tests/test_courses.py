@@ -323,7 +323,7 @@ def test_an_infusion_is_removed_and_the_difference_is_shown_before(
     shown = submit(client, f"{page}/remove", {"remove-reason": "not given"}, page=page)
     assert shown.status_code == 200
     assert "Nothing is saved yet." in shown.text
-    assert shown.text.count(">Goes</span>") > 4
+    assert shown.text.count(">Dropped</span>") > 4
     assert len(course_of(session, subject).infusions) == 5
     assert save(client, f"{page}/remove", {"remove-reason": "not given"}, page=page).status_code == 303
     assert len(course_of(session, subject).infusions) == 4

@@ -1,5 +1,6 @@
 """Who needs somebody now: what stands on the first page of the clinic, and how a call is closed."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -23,7 +24,11 @@ def section(page: str, name: str) -> str:
 
 
 def figure(page: str, label: str) -> int:
-    return int(page.split(f"<dt>{label}</dt><dd>", 1)[1].split("<", 1)[0])
+    """The figure, which leads to its list on the page."""
+    found = re.search(rf'<dt><a href="#(\w+)">{label}</a></dt><dd>(\d+)<', page)
+    assert found
+    assert f'<h2 id="{found[1]}">' in page
+    return int(found[2])
 
 
 def open_page(client: FlaskClient, session: Session, role: str = "coordinator") -> str:

@@ -88,10 +88,10 @@ MESSAGE_TEMPLATES = {
     "fresh-link": _("new link"),
 }
 PLAN_CHANGES = {
-    "stays": (_("Stays"), "quiet"),
+    "stays": (_("Unchanged"), "quiet"),
     "moves": (_("Moves"), "accent"),
-    "goes": (_("Goes"), "strong"),
-    "comes": (_("Comes"), "accent"),
+    "goes": (_("Dropped"), "strong"),
+    "comes": (_("New"), "accent"),
 }
 VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
     VisitStatus.PLANNED: (_("Planned"), "quiet"),
