@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
 from pro_tracker.ledger_check.outside import Line
 from pro_tracker.ledger_check.rules import Wish, channels, is_held, is_quiet, local, wishes
 from pro_tracker.ledger_check.schedule import Schedule
 from pro_tracker.ledger_check.world import Person, World
+
+MOMENT = timedelta(minutes=1)  # a message under way when an answer is stored has reached its provider by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class HandOver:
     visit: Visit
     person: Person
     plan: Schedule
+    race: Line | None  # an answer that was stored at the moment of a hand-over
     answered: Line | None
     declined: Line | None
     asked: Sequence[Line]
@@ -63,7 +66,8 @@ def handovers(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
             then = visit if visit.planned_at <= line.at else replace(visit, planned_at=visit.opens_at)
             wanted = {(wish.kind, wish.number): wish for wish in wishes(plan, then, person, snoozes)}
             wish = wanted.get((message.kind, message.step))
-            yield HandOver(line, message, visit, person, plan, answered, declined, asked, snoozes, wish)
+            race = told.answering.get(visit.id)
+            yield HandOver(line, message, visit, person, plan, race, answered, declined, asked, snoozes, wish)
 
 
 def _before(line: Line, others: Iterable[Line]) -> list[Line]:
@@ -81,7 +85,12 @@ def while_held(each: HandOver) -> bool:
 
 
 def after_completion(each: HandOver) -> bool:
-    return each.answered is not None and each.answered.number < each.accepted.number
+    """Of an answer that raced a message counts what comes after the line before it, but for what was under way then."""
+    if each.answered is None:
+        return False
+    race = each.race
+    under_way = race and each.message.key in race.facts["under_way"] and each.accepted.at <= race.at + MOMENT
+    return not under_way and each.accepted.number > (race or each.answered).number
 
 
 def after_a_no(each: HandOver) -> bool:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
 from pro_tracker.ledger_check.outside import Line
@@ -13,6 +14,8 @@ from pro_tracker.ledger_check.world import FOREVER, Person, World
 SLACK = timedelta(hours=1)  # a message may be this much later than its moment: leases, a worker's death
 PUT_OFF_SLACK = timedelta(hours=16)  # five tries take hours, and a night may lie between two of them
 NOTED_WITHIN = timedelta(days=2)  # what follows from time passing is noted by night
+BEYOND = timedelta(days=2)  # what would leave later than this would not on the last day either
+BACK_OFF = timedelta(minutes=5)  # so seldom is a provider tried that is down, and so long may it be back unnoticed
 GONE_WRONG = ("failed", "uncertain")  # these two wait for a person, by name
 
 Key = tuple[str, int]  # kind and number of a message within its visit
@@ -22,7 +25,7 @@ def lost(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tup
     """How many messages had to be handed over, and those that were not, or more than an hour late.
 
     One had to be when from its moment on nothing stood against it for that hour: the visit open and unanswered, the
-    person reachable, awake and not held back, no newer message on the same day.
+    person reachable, awake and not held back, its provider up and known to be, no newer message on the same day.
     """
     wanted, missing, rows = 0, [], ledger.of_visit()
     for visit in ledger.visits.values():
@@ -43,14 +46,27 @@ def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> d
     for begins_at, until, person, snoozes in _stretches(told, visit):
         newest: dict[object, tuple[Wish, datetime]] = {}
         for wish in sorted(wishes(plan, visit, person, snoozes), key=lambda each: (each.at, each.kind == SNOOZE)):
-            if channels(wish.channel, person):
-                planned_at = first_free(plan, wish.at, person, snoozes, until)
-                free_at = first_free(plan, max(begins_at, planned_at), person, snoozes, until)
+            ways = channels(wish.channel, person)
+            if ways:
+                free = partial(first_free, plan, person=person, snoozes=snoozes, until=until + BEYOND)
+                free_at = free(max(begins_at, free(wish.at)))
+                free_at = min(_up_and_free(told, way, free_at, free) for way in ways)
                 newest[local(free_at, person.zone).date()] = wish, free_at
         for wish, free_at in newest.values():
             if free_at + slack < until:
                 found.setdefault((wish.kind, wish.number), free_at + slack)
     return found
+
+
+def _up_and_free(told: World, channel: str, at: datetime, free: Callable[[datetime], datetime]) -> datetime:
+    """The first moment from `at` on with an hour before it in which its provider is up and the person not asleep."""
+    for outage in told.outages[channel]:
+        back_at = min(outage.until, told.ends_at) + BACK_OFF
+        if outage.first < at + SLACK and at < back_at:
+            at = free(back_at)
+            later = free(at + SLACK)
+            at = at if later == at + SLACK else later
+    return at
 
 
 def _stretches(told: World, visit: Visit) -> Iterator[tuple[datetime, datetime, Person, Sequence[Line]]]:

@@ -23,6 +23,14 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """A channel's provider is down from a moment until just before another one."""
+
+    first: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """What the service was told of one person.
 
@@ -108,6 +116,8 @@ class World:
     declined: dict[int, Line] = field(default_factory=dict)  # by visit: whoever was called does not want it
     asked: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))  # by visit: a fresh link, please
     snoozed: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))  # by visit
+    answering: dict[int, Line] = field(default_factory=dict)  # by visit: an answer that raced a message, being stored
+    outages: dict[str, list[Outage]] = field(default_factory=lambda: defaultdict(list))  # by channel, in order
     ends_at: datetime = FOREVER
 
     def left_at(self, subject: str) -> datetime:
@@ -204,6 +214,12 @@ def _accepted(told: World, line: Line, facts: dict[str, Any]) -> None:
     told.accepted_at.setdefault(facts["key"], line.at)
 
 
+def _up(told: World, line: Line, facts: dict[str, Any]) -> None:
+    """The provider is back from its outage."""
+    outages = told.outages[facts["channel"]]
+    outages[-1] = replace(outages[-1], until=line.at)
+
+
 def _put_off(told: World, line: Line, facts: dict[str, Any]) -> None:
     told.put_off[facts["key"]] = line.at
 
@@ -227,7 +243,10 @@ TELL: Mapping[str, Any] = {
     "snoozed": lambda told, line, facts: told.snoozed[facts["visit"]].append(line),
     "declined": lambda told, line, facts: told.declined.setdefault(facts["visit"], line),
     "asked": lambda told, line, facts: told.asked[facts["visit"]].append(line),
+    "answering": lambda told, line, facts: told.answering.update({facts["visit"]: line}),
     "accepted": _accepted,
+    "down": lambda told, line, facts: told.outages[facts["channel"]].append(Outage(line.at, FOREVER)),
+    "up": _up,
     "put-off": _put_off,
     "ended": lambda _told, _line, _facts: None,
     "killed": lambda _told, _line, _facts: None,
