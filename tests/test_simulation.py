@@ -1,6 +1,7 @@
 """`pro-tracker simulate`: made-up people who live through the real services."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from pro_tracker import clock, db
 from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.reminder_times import CHANNELS
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.response import QuestionnaireResponse, Score
@@ -19,6 +21,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.simulation import answers
 from pro_tracker.simulation.figures import read
+from pro_tracker.simulation.outages import draw_outages
 from pro_tracker.simulation.run import Setting, run
 from tests.domain import made_up
 from tests.patients import add_patient
@@ -75,6 +78,18 @@ def test_equal_seeds_give_equal_data_and_others_do_not(session: Session, migrate
         with db.Session() as again:
             _simulate(again, seed)
             assert (_scores(again) == first) is equal
+
+
+def test_equal_seeds_draw_equal_outages_and_a_provider_has_one_at_a_time() -> None:
+    troubles = read("ketamine-5day").troubles
+    assert troubles is not None
+    drawn = [draw_outages(troubles, UNTIL, seed) for seed in (3, 3, 4)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    for channel in CHANNELS:
+        outages = [each for each in drawn[0] if each.channel == channel]
+        assert len(outages) == troubles.outages
+        assert all(one.until_at <= next_one.from_at for one, next_one in pairwise(outages))
+        assert {each.kind for each in outages} == {"refusing", "silent"}
 
 
 def test_nobody_is_simulated_beside_real_people(session: Session) -> None:

@@ -49,9 +49,10 @@ def simulate(subjects: int, seed: int, protocol: str, until: date | None, record
 
     Nothing is sent to anybody. Use an empty database: made-up people do not belong beside real ones.
 
-    With --troubles addresses die, people text STOP, move to other zones, pause and withdraw, dates are corrected, and
-    the processes that send are killed. `pro-tracker check-ledger` then looks for any message that was lost, came twice
-    or came when it must not; exit status 1 when it finds one. What a killed worker had in hand differs from run to run.
+    With --troubles addresses die, people text STOP, move to other zones, pause and withdraw, dates are corrected,
+    providers go down, answers race their reminders, and the processes that send are killed. `pro-tracker check-ledger`
+    then looks for any message that was lost, came twice or came when it must not; exit status 1 when it finds one. What
+    a killed worker had in hand differs from run to run.
     """
     settings = load_settings(*DATABASE)
     connect(settings)

@@ -18,7 +18,7 @@ from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import Life
 from pro_tracker.simulation.mishaps import Mishaps
 from pro_tracker.simulation.patient import Patients
-from pro_tracker.simulation.sending import Sender
+from pro_tracker.simulation.sending import Meanwhile, Sender
 from pro_tracker.simulation.telling import Tell
 from pro_tracker.simulation.treatment import MORNING, STAFF, Treatment
 
@@ -34,6 +34,7 @@ class Cohort:
     session: Session
     calendar: Calendar
     sender: Sender
+    meanwhile: Meanwhile
     patients: Patients
     treatment: Treatment
     mishaps: Mishaps
@@ -100,7 +101,7 @@ class Cohort:
     def _send(self) -> None:
         """What the sweep and its tasks do each minute, for the messages due at this moment."""
         self.swept_at = now = self.calendar.now
-        for letter in self.sender.send_due(now):
+        for letter in self.sender.send_due(now, self.meanwhile):
             self.patients.read(letter, now=now)
 
     def _add_night(self, progress: Callable[[datetime], None]) -> None:

@@ -21,6 +21,13 @@ class Days(FileModel):
     most: int
 
 
+class Minutes(FileModel):
+    """Both ends are possible."""
+
+    least: int
+    most: int
+
+
 class LogNormal(FileModel):
     """Median, and sigma of the logarithm."""
 
@@ -108,6 +115,11 @@ class TroubleFigures(FileModel):
     fresh_link: float
     report: float
     calls: dict[str, int]
+    outages: int
+    outage_minutes: Minutes
+    silent: float
+    given_twice: float
+    race: float
 
 
 class Figures(FileModel):

@@ -91,32 +91,42 @@ class Patients:
         if self.whims is not None:
             self.whims.after_call(call, outcome)
         if reached:
-            self.calendar.add(now + timedelta(minutes=20), partial(self._answer_on_the_phone, life, visit_id))
+            self.calendar.add(now + timedelta(minutes=20), partial(self._answer_on_the_phone, visit_id))
 
     def _answer_by_link(self, life: Life, token: str) -> None:
         link_id = links.find(self.session, token)
         sheet = visit_sheets.by_link(self.session, link_id)
         links.check_birth_date(self.session, sheet, _given(life.facts.birth_date), now=self.calendar.now)
-        self._answer(life, sheet.visit_id, Actor("patient", str(link_id)), "self-web")
+        self._answer(sheet.visit_id, Actor("patient", str(link_id)), "self-web")
 
-    def _answer_on_the_phone(self, life: Life, visit_id: int) -> None:
-        self._answer(life, visit_id, STAFF, "telephone")
+    def _answer_on_the_phone(self, visit_id: int) -> None:
+        self._answer(visit_id, STAFF, "telephone")
 
-    def _answer(self, life: Life, visit_id: int, actor: Actor, mode: responses.Mode) -> None:
-        """Give every answer of the visit and send them. Too late or sent before: nothing, as on the page."""
+    def _answer(self, visit_id: int, actor: Actor, mode: responses.Mode) -> None:
+        if self.fill_in(visit_id):
+            subject_id = self.send_in(visit_id, actor, mode)
+            self.tell("answered", subject=subject_id, visit=visit_id)
+
+    def fill_in(self, visit_id: int) -> bool:
+        """Give every answer of the visit. Too late or sent before: nothing, as on the page."""
         now, sheet = self.calendar.now, visit_sheets.by_visit(self.session, visit_id)
         try:
             sheet.require_open(now)
         except (AlreadyAnswered, WindowClosed) as late:
             self.counts["too late" if isinstance(late, WindowClosed) else "answered before"] += 1
-            return
+            return False
+        life = self.lives[sheet.subject_id]
         for instrument, _pack in sheet.questionnaire.parts:
             given = answer(instrument, sheet.event_code, life.traits, self.figures, life.random)
             responses.save_answers(self.session, sheet, instrument.code, given, now=now)
+        return True
+
+    def send_in(self, visit_id: int, actor: Actor, mode: responses.Mode) -> uuid.UUID:
+        """Send what was filled in; returns whose it is."""
         filled = visit_sheets.by_visit(self.session, visit_id)
-        responses.complete(self.session, filled, actor=actor, now=now, mode=mode)
-        self.tell("answered", subject=sheet.subject_id, visit=visit_id)
+        responses.complete(self.session, filled, actor=actor, now=self.calendar.now, mode=mode)
         self.counts["answered"] += 1
+        return filled.subject_id
 
 
 def _given(day: date | None) -> date:

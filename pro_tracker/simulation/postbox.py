@@ -1,12 +1,15 @@
-"""The made-up patients' letterbox: a provider that accepts every message and puts it where the patients look."""
+"""The made-up patients' letterbox: a provider that puts messages where they look, while it is up."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.simulation.outages import Outage, kind_at
 
 Put = Callable[["Letter", datetime], None]
+REFUSES = Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
+SAYS_NOTHING = Receipt(Outcome.UNKNOWN, "TimeoutError", about_provider=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +27,43 @@ class Postbox(Provider):
 
     name = "simulation"
 
-    def __init__(self, channel: str, put: Put) -> None:
+    def __init__(self, channel: str, put: Put, outages: Sequence[Outage] = ()) -> None:
         self.channel = channel
         self._put = put
+        self._outages = [each for each in outages if each.channel == channel]
 
     def send(self, message: OutgoingMessage) -> Receipt:
-        """Put it down, then say that it was accepted."""
-        self._put(Letter(str(message.key), self.channel, message.to, message.text), message.written_at)
-        return Receipt(Outcome.ACCEPTED, "250", str(message.key))
+        """Put it down, then say that it was accepted; in a silent outage put every other one down and say nothing."""
+        fails = kind_at(self._outages, message.written_at)
+        if fails == "refusing":
+            return REFUSES
+        if fails is None or message.key.int % 2:
+            self._put(Letter(str(message.key), self.channel, message.to, message.text), message.written_at)
+        return SAYS_NOTHING if fails else Receipt(Outcome.ACCEPTED, "250", str(message.key))
 
     def close(self) -> None:
         """Nothing to let go of."""
 
 
 class TextPostbox(Postbox):
-    """Text messages end here; it can be asked what it accepted, as an SMS provider can."""
+    """Text messages end here; it can be asked what it accepted, as an SMS provider can, while it is up."""
 
-    def __init__(self, channel: str, put: Put, accepted: Callable[[], Sequence[Letter]]) -> None:
-        super().__init__(channel, put)
+    def __init__(
+        self, channel: str, put: Put, accepted: Callable[[], Sequence[Letter]], outages: Sequence[Outage] = ()
+    ) -> None:
+        super().__init__(channel, put, outages)
         self._accepted = accepted
 
     def find(self, asked: Asked) -> Receipt | None:
         """Whether one of the letters to that number is the one."""
+        if kind_at(self._outages, asked.now):
+            return SAYS_NOTHING
         found = [each for each in self._accepted() if each.to == asked.to and asked.is_ours(each.text)]
         return Receipt(Outcome.ACCEPTED, "250", found[0].key) if found else Receipt(Outcome.TRY_AGAIN)
 
 
-def postboxes(put: Put, accepted: Callable[[], Sequence[Letter]]) -> dict[str, Provider]:
+def postboxes(
+    put: Put, accepted: Callable[[], Sequence[Letter]], outages: Sequence[Outage] = ()
+) -> dict[str, Provider]:
     """One for each channel; `put` gets each message and its moment, `accepted` tells all that was put."""
-    return {"email": Postbox("email", put), "sms": TextPostbox("sms", put, accepted)}
+    return {"email": Postbox("email", put, outages), "sms": TextPostbox("sms", put, accepted, outages)}

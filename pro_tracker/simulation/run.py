@@ -1,10 +1,11 @@
 """Sets a simulation up and lets it run to its end. An edge: it drives the clock and commits."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker import clock
+from pro_tracker.db import is_postgresql
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.ledger_check.outside import OutsideRecord
 from pro_tracker.models.site import Site
@@ -20,15 +22,20 @@ from pro_tracker.services import cohort as cohort_figures
 from pro_tracker.simulation import figures
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.cohort import Cohort
+from pro_tracker.simulation.figures import TroubleFigures
 from pro_tracker.simulation.life import Life, draw_life
 from pro_tracker.simulation.mishaps import Mishaps
+from pro_tracker.simulation.outages import Outage, draw_outages
 from pro_tracker.simulation.patient import Patients
-from pro_tracker.simulation.sending import InThisProcess, InWorkers, Sender
+from pro_tracker.simulation.races import Races
+from pro_tracker.simulation.sending import InThisProcess, Sender, nothing
 from pro_tracker.simulation.telling import Tell, nobody
 from pro_tracker.simulation.treatment import Treatment
 from pro_tracker.simulation.troubles import disturb, troubled
 from pro_tracker.simulation.whims import Whims
+from pro_tracker.simulation.workers import Fate, InWorkers, Post
 
+WORKERS = 2  # at once, in a hard simulation
 STILL_IN_TREATMENT = 21  # days before the end at which the last people come, so that every stage of a course is there
 Progress = Callable[[float, datetime], None]
 
@@ -56,6 +63,17 @@ class Setting:
     hardship: Hardship | None = None
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What all parts of a simulation act on, who hands over, and who is told what happened."""
+
+    session: Session
+    calendar: Calendar
+    counts: Counter[str]
+    sender: Sender
+    tell: Tell
+
+
 def run(session: Session, setting: Setting, progress: Progress) -> Counter[str]:
     """Live these people's months; returns what was counted.
 
@@ -68,17 +86,17 @@ def run(session: Session, setting: Setting, progress: Progress) -> Counter[str]:
     calendar, counts = Calendar(starts_at), Counter[str]()
     previous = clock.drive(lambda: calendar.now)
     try:
-        with _sending(session, calendar, setting, counts) as (sender, tell):
-            cohort = _cohort(session, expected, calendar, sender, counts, tell)
+        with _stage(session, calendar, counts, setting=setting, troubles=expected.troubles) as stage:
+            cohort = _cohort(stage, setting, expected)
             cohort.live(lives, until, lambda now: progress((now - starts_at) / (until - starts_at), now))
             calendar.move_to(until)
-            tell("ended")
+            stage.tell("ended")
     finally:
         clock.drive(previous)
     cohort_figures.rebuild(session, now=until)
     session.commit()
     progress(1.0, until)
-    return counts
+    return +counts
 
 
 def _expected(setting: Setting) -> figures.Figures:
@@ -92,37 +110,60 @@ def _expected(setting: Setting) -> figures.Figures:
 
 
 @contextmanager
-def _sending(
-    session: Session, calendar: Calendar, setting: Setting, counts: Counter[str]
-) -> Iterator[tuple[Sender, Tell]]:
-    """Who hands over, and how the outside record is told."""
+def _stage(
+    session: Session, calendar: Calendar, counts: Counter[str], *, setting: Setting, troubles: TroubleFigures | None
+) -> Iterator[Stage]:
+    """With hardship messages leave from worker processes, providers go down, and the outside record is told of all."""
     hardship = setting.hardship
-    if hardship is None:
-        yield InThisProcess(session), nobody
+    if hardship is None or troubles is None:
+        yield Stage(session, calendar, counts, InThisProcess(session), nobody)
         return
-    random, record, months = (
-        Random(f"{setting.seed}:kills"),
-        OutsideRecord(hardship.record),
-        setting.until - calendar.now,
+    record, outages = OutsideRecord(hardship.record), draw_outages(troubles, calendar.now, setting.seed)
+    team = InWorkers(
+        session,
+        Post(hardship.connect, hardship.record, outages),
+        record,
+        counts,
+        Fate(troubles, setting.seed, _kills(setting, hardship, calendar.now), Random(f"{setting.seed}:moments")),
+        size=WORKERS if is_postgresql(session) else 1,  # SQLite has one sender
     )
-    kill_at = sorted((calendar.now + random.random() * months for _ in range(hardship.kills)), reverse=True)
-    workers = InWorkers(session, hardship.connect, record, kill_at, random)
+    stage = Stage(session, calendar, counts, team, lambda what, **facts: record.add(what, calendar.now, **facts))
+    _expect_outages(stage, outages)
     try:
-        yield workers, lambda what, **facts: record.add(what, calendar.now, **facts)
+        yield stage
     finally:
-        workers.close()
+        team.close()
         record.close()
-        counts["workers killed"] += workers.kills
 
 
-def _cohort(
-    session: Session, expected: figures.Figures, calendar: Calendar, sender: Sender, counts: Counter[str], tell: Tell
-) -> Cohort:
+def _kills(setting: Setting, hardship: Hardship, starts_at: datetime) -> list[datetime]:
+    """When workers are killed, the last time first."""
+    random, months = Random(f"{setting.seed}:kills"), setting.until - starts_at
+    return sorted((starts_at + random.random() * months for _ in range(hardship.kills)), reverse=True)
+
+
+def _expect_outages(stage: Stage, outages: Sequence[Outage]) -> None:
+    """The record says when each provider goes down and comes back."""
+
+    def happen(what: str, channel: str, counted: int) -> None:
+        stage.tell(what, channel=channel)
+        stage.counts["outages of a provider"] += counted
+
+    for each in outages:
+        stage.calendar.add(each.from_at, partial(happen, "down", each.channel, 1))
+        stage.calendar.add(each.until_at, partial(happen, "up", each.channel, 0))
+
+
+def _cohort(stage: Stage, setting: Setting, expected: figures.Figures) -> Cohort:
+    session, calendar, counts, tell = stage.session, stage.calendar, stage.counts, stage.tell
     treatment = Treatment(session, calendar, expected.protocol, counts, tell)
     mishaps = Mishaps(session, calendar, treatment, counts, tell)
-    whims = Whims(session, calendar, expected.troubles, mishaps, counts, tell) if expected.troubles else None
+    troubles = expected.troubles
+    whims = Whims(session, calendar, troubles, mishaps, counts, tell) if troubles else None
     patients = Patients(session, expected, calendar, mishaps, whims, counts, tell)
-    return Cohort(session, calendar, sender, patients, treatment, mishaps, counts, tell)
+    races = Races(session, calendar, patients, troubles.race, setting.seed, counts, tell) if troubles else None
+    meanwhile = races.with_one_of if races else nothing
+    return Cohort(session, calendar, stage.sender, meanwhile, patients, treatment, mishaps, counts, tell)
 
 
 def _sites(session: Session) -> list[str]:
