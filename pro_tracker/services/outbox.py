@@ -24,6 +24,7 @@ from pro_tracker.services.settling import settle
 IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
 SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
 BATCH = 100  # for one task: what is read and asked once for each of them costs a message little
+PROBE = 100  # claimed at a time of a channel whose provider is down, to find one that may go
 WORKER_DIED = "the sender stopped in the middle"
 
 _DUE = "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels ORDER BY"
@@ -58,9 +59,14 @@ def claim_due(
 
 
 def claim_probe(session: Session, channel: str, *, now: datetime, lease: timedelta) -> list[int]:
-    """Claim one message to see whether a provider is back: the least tried, lest it be the one that it chokes on."""
-    asked = {"now": now, "until": now + lease, "size": 1, "channels": [channel]}
-    return _claim(session, _LEAST_TRIED, asked)
+    """Claim a few messages to see whether a provider is back; the first one that may go now tells the others.
+
+    With one alone, each that is not wanted any more or whose reader sleeps would cost the others minutes. The least
+    tried first, lest it be the one that the provider chokes on.
+    """
+    asked = {"now": now, "until": now + lease, "size": PROBE, "channels": [channel]}
+    claimed = select(Message.id).where(Message.id.in_(_claim(session, _LEAST_TRIED, asked)))
+    return list(session.scalars(claimed.order_by(Message.attempts, Message.send_at)))
 
 
 def _claim(session: Session, claiming: tuple[TextClause, TextClause], asked: Mapping[str, Any]) -> list[int]:
@@ -73,7 +79,7 @@ def claim_batches(
 ) -> list[list[int]]:
     """Claim what is due as far as the senders can follow, in batches for one task each; `per_second` by channel.
 
-    Of a channel whose provider is down one message goes now and then, to see whether it is back.
+    Of a channel whose provider is down one message goes now and then, to see whether it is back, and others if it is.
     """
     claimed, closed = _claimed(session), circuits.closed_channels(session)
     batches = []
