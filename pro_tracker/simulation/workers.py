@@ -164,6 +164,7 @@ class InWorkers:
         if self.size > 1 and claimed and self.fate.gives_twice_at(now):
             self.counts["minutes' work given twice"] += 1
             return [claimed] * self.size
+        self.counts["minutes' work shared by workers"] += min(len(claimed), self.size) > 1
         return [claimed[number :: self.size] for number in range(self.size)]
 
     def _order(self, now: datetime, hands: list[list[int]], seconds: float) -> None:
