@@ -199,6 +199,29 @@ def test_a_message_that_cannot_be_written_and_one_that_a_provider_trips_over_hol
     assert states(session) == {"sent": MESSAGES}
 
 
+def test_a_message_that_cannot_be_written_says_nothing_of_its_provider(
+    session: Session, clock: Clock, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = Receipt(Outcome.TRY_AGAIN, "no", about_provider=True)
+    for _ in range(circuits.OPENS_AFTER):
+        circuits.note(session, "email", down, now=clock.now)
+    session.commit()
+
+    def choke(*_: object) -> OutgoingMessage:
+        raise LookupError
+
+    monkeypatch.setattr(handover, "compose", choke)
+    with pytest.raises(ExceptionGroup):
+        deliver(post, Watched())
+    assert circuits.closed_channels(session) == {"email"}
+
+
+def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock, post: Post) -> None:
+    provider, ids = Watched(), post.claim()
+    outbox.deliver_all(session, [*ids, *ids], ways=post.ways(email=provider), clock=lambda: clock.now)
+    assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
+
+
 def test_only_as_many_go_as_it_is_the_channels_turn_for(session: Session, clock: Clock, post: Post) -> None:
     provider = Watched()
     turns = iter([(1, timedelta(0)), (3, timedelta(seconds=1))])

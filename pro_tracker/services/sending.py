@@ -89,7 +89,7 @@ class Sender:
 
     def groups(self, message_ids: Sequence[int]) -> Iterator[list[Sheet]]:
         """This sender's messages, each as it stood a moment ago, in groups that may be in hand together."""
-        ids = deque(message_ids)
+        ids = deque(dict.fromkeys(message_ids))
         while ids:
             read_at, next_ids = self._clock(), [ids.popleft() for _ in range(min(len(ids), self._read_ahead()))]
             sheets = handover.claimed(self._session, next_ids, read_at)
@@ -183,8 +183,8 @@ class Sender:
             held = errand.held
             rests = rests or (number > 0 and self._clock() - held.began_at > FRESH)
             receipt = HELD_BACK if rests else self._send(errand, provider)
+            rests = rests or self._is_down(held.channel)
             if receipt is not None:
-                rests = rests or self._note(held.channel, receipt)
                 done = concluded(self._session, held, provider, receipt, now=self._clock(), rests=rests)
                 finished += [done] if done else []
         return finished
@@ -197,21 +197,25 @@ class Sender:
             self.errors.append(error)
             return Receipt(Outcome.TRY_AGAIN, type(error).__name__)
         try:
-            return provider.send(outgoing) if provider else NO_PROVIDER
+            receipt = provider.send(outgoing) if provider else NO_PROVIDER
         except Exception as error:  # noqa: BLE001  it may have left: whoever finds it open decides
             self.errors.append(error)
             return None
+        self._note(errand.held.channel, receipt)
+        return receipt
 
-    def _note(self, channel: str, receipt: Receipt) -> bool:
-        """Whether the channel's circuit is open after this; then what is left for it waits."""
+    def _is_down(self, channel: str) -> bool:
+        return channel in self._resting and self._resting[channel] is None
+
+    def _note(self, channel: str, receipt: Receipt) -> None:
+        """Count it for the channel's circuit; when that is open after it, what is left for the channel waits."""
         if not receipt.about_provider and channel in self._well:
-            return False  # that it goes on working is no news
+            return  # that it goes on working is no news
         (self._well.discard if receipt.about_provider else self._well.add)(channel)
         open_until = circuits.note(self._session, channel, receipt, now=self._clock())
         attempts.commit(self._session)
         if open_until is not None:
             self._resting[channel] = None
-        return open_until is not None
 
     def _learn_pace(self, channel: str, provider: Provider | None, took: timedelta) -> None:
         if provider is not None and provider.repeatable:
