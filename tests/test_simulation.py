@@ -19,7 +19,7 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
-from pro_tracker.simulation import answers
+from pro_tracker.simulation import answers, figures
 from pro_tracker.simulation.figures import read
 from pro_tracker.simulation.outages import draw_outages
 from pro_tracker.simulation.run import Setting, run
@@ -96,3 +96,8 @@ def test_nobody_is_simulated_beside_real_people(session: Session) -> None:
     add_patient(session, UNTIL)
     with pytest.raises(InvalidInput, match="empty database"):
         _simulate(session, seed=3)
+
+
+def test_a_protocol_without_figures_is_named_with_those_that_have_some() -> None:
+    with pytest.raises(InvalidInput, match="no figures to simulate another-protocol by; there are for ketamine-5day"):
+        figures.read("another-protocol")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.services.data_files import FileModel, load_yaml, read_as
 
 
@@ -138,5 +139,8 @@ class Figures(FileModel):
 
 
 def read(protocol: str) -> Figures:
-    """The figures for a protocol. Raises InvalidDataFile naming what is wrong."""
-    return read_as(Figures, load_yaml(Path(__file__).with_name(f"{protocol}.yaml")))
+    """The figures for a protocol. Raises InvalidDataFile naming what is wrong, InvalidInput when there are none."""
+    known = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+    if protocol not in known:
+        raise InvalidInput(f"There are no figures to simulate {protocol} by; there are for {', '.join(known)}.")
+    return read_as(Figures, load_yaml(known[protocol]))

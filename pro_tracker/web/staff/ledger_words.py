@@ -24,6 +24,7 @@ WHY_NOT = {
     "superseded": lazy_gettext("a later message took its place"),
     "no-contact": lazy_gettext("no usable address on this channel"),
     "re-planned": lazy_gettext("the plan changed"),
+    "held back": lazy_gettext("held back, since its provider took its time"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
 # What a provider reported later.
