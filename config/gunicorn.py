@@ -5,6 +5,7 @@ Threads rather than an event loop: pages wait for the database and nothing else;
 
 import os
 from pathlib import Path
+from typing import Any
 
 bind = os.environ.get("PRO_TRACKER_BIND", "127.0.0.1:8000")
 worker_class = "gthread"
@@ -24,3 +25,8 @@ accesslog = None
 errorlog = "-"
 loglevel = "info"
 control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Say when pages are answered: the address is listened at some seconds before the application is loaded."""
+    worker.log.info("Ready to answer")

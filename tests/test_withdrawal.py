@@ -96,7 +96,7 @@ def test_a_coordinator_records_how_far_it_goes_changes_it_and_takes_it_back(
     subject = treated(session, date(2026, 2, 26), clock.now)
     page = f"/subjects/{subject.id}/withdraw"
     shown = submit(client, page, {"scope": "asking", "reason": "moved away"})
-    assert shown.text.count(">Goes</span>") == 3 + 9, "three visits with one message and twice four"
+    assert shown.text.count(">Dropped</span>") == 3 + 9, "three visits with one message and twice four"
     assert save(client, page, {"scope": "asking", "reason": "moved away"}).status_code == 303
     assert "what was answered may be used" in client.get(f"/subjects/{subject.id}").text
     assert save(client, page, {"scope": "data", "reason": "wrote a letter"}).status_code == 303

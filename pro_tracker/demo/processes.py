@@ -17,7 +17,7 @@ from pro_tracker.demo.installation import Installation
 from pro_tracker.domain.errors import ProTrackerError
 
 CELERY = [sys.executable, "-m", "celery", "--quiet", "--app", "worker.celery_app:app"]
-WEB_IS_UP = b"Listening at"
+WEB_IS_UP = b"Ready to answer"
 
 
 class NoBroker(ProTrackerError):
@@ -48,15 +48,17 @@ def supervise(installation: Installation, when_up: Callable[[], None]) -> int:
 
 
 class _Printer(Printer):  # type: ignore[misc]  # honcho ships no types
-    """Prints what the processes say, and tells the caller once when the web server listens."""
+    """Prints what the processes say, and tells the caller once when pages are answered."""
 
     def __init__(self, when_up: Callable[[], None]) -> None:
         super().__init__(sys.stdout)
         self._when_up = when_up
+        self._is_up = False
 
     def write(self, message: Any) -> None:
         super().write(message)
-        if message.name == "web" and WEB_IS_UP in message.data:
+        if not self._is_up and message.name == "web" and WEB_IS_UP in message.data:
+            self._is_up = True
             self._when_up()
 
 

@@ -23,7 +23,7 @@ from pro_tracker.services.settling import settle
 
 IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
 SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
-BATCH = 100  # for one task: what is read and asked once for each of them costs a message little
+BATCH = 50  # for one task: more cost each message less, and wait for their lease when their worker is killed
 PROBE = 100  # claimed at a time of a channel whose provider is down, to find one that may go
 WORKER_DIED = "the sender stopped in the middle"
 
