@@ -47,6 +47,7 @@ def _one_and_some(sql: str, columns: Mapping[str, str]) -> tuple[TextClause, Tex
     return _statement(sql.format(asked=one)), _statement(sql.format(asked=some))
 
 
+_BEGUN = dict(message_id="bigint", visit_id="bigint", attempts="integer", token_hash="text")  # noqa: C408  # nosec B106
 # `attempts` as they were read: of two senders with the same message one begins. LATERAL, coalesce, and lease_until in
 # the place of the state (only what is claimed has one) keep PostgreSQL to the rows that are asked for: with statistics
 # from before, it went through all open visits and all claimed messages by their partial indexes, sixty times as long.
@@ -62,11 +63,11 @@ BEGIN_POSTGRESQL = _one_and_some(
     linked AS ({_LINK} SELECT visit_id, id, decode(token_hash, 'hex'), :now FROM taken)
     {_ATTEMPT} SELECT id, attempts, :provider, :now, false FROM taken RETURNING message_id, id
     """,  # nosec B608  only constants are put together
-    {"message_id": "bigint", "visit_id": "bigint", "attempts": "integer", "token_hash": "text"},
+    _BEGUN,
 )
 BEGIN_SQLITE = (
     _statement(
-        "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id AND state = 'claimed'"
+        "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id AND state = 'claimed'"  # nosec B608
         f" AND attempts = :attempts AND EXISTS ({_OPEN_VISIT.format(id=':visit_id')})"
     ),
     _statement(f"{_LINK} VALUES (:visit_id, :message_id, :token_hash, :now)"),
