@@ -75,6 +75,13 @@ def test_what_may_have_left_is_unknown_and_sent_once_by_repeating_it(
     assert len(sms_gateway.accepted) == 1
 
 
+def test_an_id_that_no_database_takes_is_kept_as_far_as_one_does(
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer
+) -> None:
+    sms_gateway.faults.append(Fault(202, accepts=True, body=b'{"id": "a\\u0000b\\ud800c"}'))
+    assert provider.send(text()) == Receipt(Outcome.ACCEPTED, "202", "abc")
+
+
 def test_a_gateway_that_still_works_on_the_key_is_asked_again(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:

@@ -95,8 +95,10 @@ def _receipt(answer: HTTPResponse, body: bytes, message: OutgoingMessage) -> Rec
 
 def _accepted(status: int, provider_id: object) -> Receipt:
     """A 2xx without an id did not come from a gateway, whatever it is that stands in its place."""
-    if isinstance(provider_id, str | int) and provider_id:
-        return Receipt(Outcome.ACCEPTED, str(status), str(provider_id)[:100])
+    given = str(provider_id) if isinstance(provider_id, str | int) and provider_id else ""
+    # No database takes NUL or half a surrogate pair, and the notes about some messages are stored together.
+    if storable := "".join(filter(str.isprintable, given))[:100]:
+        return Receipt(Outcome.ACCEPTED, str(status), storable)
     return Receipt(Outcome.UNKNOWN, f"{status} without an id", about_provider=True)
 
 
