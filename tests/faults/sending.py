@@ -121,16 +121,17 @@ class Post:
         for name in ("outbox.sweep", "outbox.take_back"):
             self.queue.send_task(name, queue=HOUSEKEEPING, expires=60)
 
-    def run(self, disturb: Callable[[], None], *, limit_seconds: float) -> None:
-        """Let the worker send until nothing is left to be sent; `disturb` is called between looks at the database."""
+    def run(self, disturb: Callable[[int], None] | None = None, *, limit_seconds: float) -> None:
+        """Let the worker send until nothing is left to be sent; `disturb` is told between looks how many are left."""
         started = last_knock = time.monotonic()
-        while unfinished() > 0:
+        while (left := unfinished()) > 0:
             if time.monotonic() - started > limit_seconds:
-                raise TimeoutError(f"{unfinished()} messages are left, see {self.folder}/worker.log")
+                raise TimeoutError(f"{left} messages are left, see {self.folder}/worker.log")
             if not self.has_beat and time.monotonic() - last_knock > 1:
                 self.knock()
                 last_knock = time.monotonic()
-            disturb()
+            if disturb is not None:
+                disturb(left)
             time.sleep(0.01)
 
 
@@ -212,7 +213,7 @@ def kill_workers(running: Post, messages: int, kills: int, *, seed: int, channel
     chance, started = random.Random(seed), time.monotonic()
     add_due_messages(messages, channel=channel)
     running.start_worker()
-    killer = Killer(running, messages, kills, chance)
+    killer = Killer(running, kills, chance, messages - 1)
     running.run(killer.maybe_kill, limit_seconds=120 + messages / 10 + kills * 10)
     seconds = time.monotonic() - started
     return outcome(running, messages, kills - killer.left, seconds)
@@ -220,24 +221,21 @@ def kill_workers(running: Post, messages: int, kills: int, *, seed: int, channel
 
 @dataclass
 class Killer:
-    """Kills the worker after a random number of further mails, and a moment."""
+    """Kills the worker after a random number of further messages, and a moment; ever sooner, lest they run out."""
 
     running: Post
-    messages: int
     left: int
     chance: random.Random
-    next_at: int = 1
+    next_at: int  # when no more messages than this are unfinished
 
-    def maybe_kill(self) -> None:
-        accepted = self.running.accepted
-        if self.left == 0 or accepted < self.next_at:
+    def maybe_kill(self, unfinished: int) -> None:
+        if self.left == 0 or unfinished > self.next_at:
             return
         time.sleep(self.chance.uniform(0, 0.05))
         self.running.kill_worker()
         self.left -= 1
         self.running.start_worker()
-        share = max(1, (self.messages - accepted) // (self.left + 1))
-        self.next_at = accepted + self.chance.randint(1, max(1, 2 * share - share // 4))
+        self.next_at = unfinished - self.chance.randint(1, max(1, unfinished // (self.left + 1)))
 
 
 def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome:

@@ -26,7 +26,7 @@ def test_the_rest_of_a_dead_senders_batch_is_sent_at_once(database: str, broker:
         running.environment[FOLDER] = str(tmp_path)
         add_due_messages(25)
         running.start_worker()
-        running.run(lambda: None, limit_seconds=60)
+        running.run(limit_seconds=60)
         assert list(tmp_path.iterdir()) == []
         assert sorted(running.accepted_by()) == sorted(set(running.accepted_by()))
 

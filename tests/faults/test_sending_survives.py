@@ -59,7 +59,7 @@ def test_a_sender_that_dies_at_any_point_sends_nothing_twice_and_loses_nothing(
         while any(tmp_path.iterdir()):  # it has not died at each point as often as it is to
             add_due_messages(75, channel=channel)
             messages += 75
-            running.run(lambda: None, limit_seconds=120)
+            running.run(limit_seconds=120)
         found = outcome(running, messages, len(failpoints.POINTS) * TIMES, 0)
     print(provider, found)
     assert (found.accepted_twice, found.lost, found.hidden) == (0, 0, 0)
@@ -73,7 +73,7 @@ def test_a_message_that_kills_its_worker_does_so_once_and_the_others_go(database
         add_due_messages(1, clinic=POISON)
         add_due_messages(30)
         running.start_worker()
-        running.run(lambda: None, limit_seconds=120)
+        running.run(limit_seconds=120)
         found = outcome(running, 31, 0, 0)
     assert (found.accepted, found.accepted_twice, found.uncertain) == (30, 0, 1)
     with db.Session() as session:

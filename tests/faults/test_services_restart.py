@@ -44,7 +44,7 @@ def test_a_queue_that_restarts_and_forgets_costs_time_and_no_message(database: s
                 broker.flush()
             broker.stop((signal.SIGTERM, signal.SIGKILL)[number % 2])
             broker.start()
-        running.run(lambda: None, limit_seconds=120)
+        running.run(limit_seconds=120)
         found = outcome(running, AT_ONCE * RESTARTS, 0, 0)
     print(found)
     assert (found.accepted, found.accepted_twice, found.uncertain) == (AT_ONCE * RESTARTS, 0, 0)
@@ -69,7 +69,7 @@ def test_a_database_that_crashes_under_load_keeps_every_change_that_it_acknowled
             add_due_messages(AT_ONCE)
         for writer in writers:
             writer.finish()
-        running.run(lambda: None, limit_seconds=120)
+        running.run(limit_seconds=120)
         found = outcome(running, AT_ONCE * (CRASHES + 1), 0, 0)
         with db.Session() as session:
             kept = set(session.scalars(select(Link.token_hash)))
@@ -92,7 +92,7 @@ def test_two_beats_tick_as_one_and_nothing_is_sent_twice(database: str, broker: 
             _wait_for(running, sent)
             if time.monotonic() > until:
                 break
-        running.run(lambda: None, limit_seconds=120)
+        running.run(limit_seconds=120)
         found = outcome(running, sent, 0, 0)
         log = (running.folder / "beat.log").read_text()
     print(found)
