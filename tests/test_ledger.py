@@ -15,8 +15,9 @@ from pro_tracker import db
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.services import course_plans, courses, enrolment, infusion_corrections, ledger, unanswered
+from pro_tracker.services import course_plans, courses, enrolment, infusion_corrections, ledger, pauses, unanswered
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.pauses import PauseFacts
 from tests.conftest import Clock
 from tests.outgoing import Post, add_baseline, at, baseline
 from tests.patients import answer, give_birth_date
@@ -130,6 +131,28 @@ def test_page_and_file_say_what_each_change_was_about(
     assert changes[-3]["CHANGED_AT"] == "2026-03-06T09:00:00-05:00"
     assert changes[-3]["ABOUT"] == "course=2; planned_infusions=5>6; planned_start_on=2026-03-20>2026-03-16"
     assert changes[-1]["ABOUT"] == "course=2; infusion_on=2026-03-02; infusion_on_before=2026-03-01"
+
+
+def test_the_page_says_why_something_was_corrected_and_the_file_holds_no_free_text(
+    client: FlaskClient, address: str, session: Session, course: Course, clock: Clock
+) -> None:
+    subject = session.get_one(Subject, course.subject_id)
+    days = PauseFacts(date(2026, 3, 7), date(2026, 3, 9), "hospital stay")
+    pause = pauses.begin(session, COORDINATOR, subject, days, now=clock.now)
+    clock.advance(minutes=1)
+    pauses.end(session, COORDINATOR, pause, until_on=date(2026, 3, 8), reason="home early", now=clock.now)
+    wrong = courses.record_infusion(session, COORDINATOR, course, infusion(date(2026, 3, 1)), now=clock.now)
+    infusion_corrections.remove(session, COORDINATOR, wrong, reason="another patient's", now=clock.now)
+    courses.end_course(session, COORDINATOR, course, ended_on=date(2026, 3, 6), reason="tired of it", now=clock.now)
+    clock.advance(minutes=1)
+    courses.reopen_course(session, COORDINATOR, course, reason="changed their mind", now=clock.now)
+    page = read(client, address)
+    assert 'Pause begun</td><td class="wide">from Mar 7, 2026; until Mar 9, 2026; hospital stay</td>' in page
+    assert "until Mar 8, 2026; home early</td>" in page
+    assert "course 2; Mar 1, 2026; another patient&#39;s</td>" in page
+    assert 'Course opened again</td><td class="wide">course 2; changed their mind</td>' in page
+    text = client.get(f"{address}.csv").text
+    assert not [each for each in ("hospital", "early", "another", "their mind") if each in text]
 
 
 def test_the_file_says_why_a_visit_was_not_answered(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.interruption import Pause
+from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import pauses, plan_preview
 from pro_tracker.services.pauses import PauseFacts
@@ -52,6 +53,18 @@ def test_a_pause_without_an_end_holds_everything_until_it_gets_one(session: Sess
     later = NOW + timedelta(days=12)
     pauses.end(session, COORDINATOR, pause, until_on=date(2026, 3, 14), reason="home again", now=later)
     assert days_of(session, subject, later)[0] >= date(2026, 3, 15)
+
+
+def test_what_a_pause_dropped_says_so_and_comes_back_when_the_pause_goes(session: Session) -> None:
+    subject = add_subject(session, NOW, planned_start_on=date(2026, 3, 20))
+    pause = begin(session, subject, *march(5, 12))
+    ended = select(Message.local_on, Message.end_reason).where(Message.state == "ended").order_by(Message.local_on)
+    dropped = [tuple(row) for row in session.execute(ended)]
+    assert dropped == [(on, "paused") for on in march(6, 9)], "the third goes on the day after and says it all"
+    assert days_of(session, subject) == march(13, 18)
+    pauses.remove(session, COORDINATOR, pause, reason="another patient", now=NOW)
+    assert session.execute(ended).all() == []
+    assert days_of(session, subject) == march(6, 9, 13, 18)
 
 
 def test_a_pause_entered_in_error_leaves_the_plan_as_it_was_and_is_kept_among_corrections(session: Session) -> None:

@@ -50,7 +50,7 @@ class Message(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    end_reason: Mapped[str | None]  # answered, withdrawn, window-closed, superseded, no-contact, re-planned
+    end_reason: Mapped[str | None]  # answered, withdrawn, window-closed, superseded, no-contact, re-planned, paused
     failure: Mapped[str | None]  # the provider's words, without any address
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

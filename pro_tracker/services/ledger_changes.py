@@ -7,17 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
-from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.correction import Correction
+from pro_tracker.models.course import AnchorDate, Course, Infusion
+from pro_tracker.models.interruption import Pause
 from pro_tracker.models.visit import Visit
 
 NO_CHANGES = ("identity.", "subject.view", "ledger.")  # of the audit trail: what was looked at
 # Details that are shown under another name, as what their id stands for.
 RESOLVED = {"course": "course", "visit": "visit", "infusion": "infusion_on", "replaces": "infusion_on_before"}
+# Actions for which staff said why, and what their words were kept with. A withdrawal is none of them: what a patient
+# said stays on the patient's page.
+REASONED = {
+    "course.reopen": "course-end",
+    "course.set-date": "anchor-date",
+    "infusion.correct": "infusion",
+    "infusion.remove": "infusion",
+    "pause.begin": "pause",
+    "pause.end": "pause",
+    "pause.remove": "pause",
+}
 INTERNAL = ("call", "pause", "closed", "adverse_events")  # ids and counts that say nothing beside the rest
 
 
@@ -26,6 +39,7 @@ class Change:
     """One change of the subject's data. `account`: who of the staff, None for the patient, the service or a command.
 
     `facts`: what it was about, as codes and ISO dates by name; two values where something was put in place of another.
+    `why`: in the words of whoever made it, "" where none were asked for.
     """
 
     at: datetime
@@ -33,6 +47,7 @@ class Change:
     account: Account | None
     action: str
     facts: Mapping[str, Sequence[str]]
+    why: str = ""
 
 
 def changes(session: Session, subject_id: uuid.UUID) -> Sequence[Change]:
@@ -42,8 +57,23 @@ def changes(session: Session, subject_id: uuid.UUID) -> Sequence[Change]:
     events = session.scalars(rows).all()
     ids = {int(event.actor_id) for event in events if event.actor_kind == "account"}
     accounts = {each.id: each for each in session.scalars(select(Account).where(Account.id.in_(ids)))} if ids else {}
-    known = _known(session, subject_id)
-    return [_change(event, accounts, known) for event in events]
+    known, reasons = _known(session, subject_id), _reasons(session, subject_id)
+    return [_change(event, accounts, known, reasons) for event in events]
+
+
+def _reasons(session: Session, subject_id: uuid.UUID) -> Mapping[tuple[str, datetime], str]:
+    """(What was changed, when) -> why. The moment of a change is that of its row of the audit trail."""
+    courses = select(Course.id).where(Course.subject_id == subject_id).scalar_subquery()
+    voided = (Infusion.course_id.in_(courses), Infusion.voided_at.is_not(None))
+    given = union_all(
+        select(Correction.what, Correction.recorded_at, Correction.reason).where(Correction.subject_id == subject_id),
+        select(literal("pause"), Pause.recorded_at, Pause.reason).where(Pause.subject_id == subject_id),
+        select(literal("anchor-date"), AnchorDate.recorded_at, AnchorDate.reason).where(
+            AnchorDate.course_id.in_(courses)
+        ),
+        select(literal("infusion"), Infusion.voided_at, Infusion.void_reason).where(*voided),
+    )
+    return {(what, at): reason for what, at, reason in session.execute(given)}
 
 
 def _known(session: Session, subject_id: uuid.UUID) -> Mapping[str, Mapping[int, str]]:
@@ -60,11 +90,18 @@ def _known(session: Session, subject_id: uuid.UUID) -> Mapping[str, Mapping[int,
     }
 
 
-def _change(event: AuditEvent, accounts: Mapping[int, Account], known: Mapping[str, Mapping[int, str]]) -> Change:
+def _change(
+    event: AuditEvent,
+    accounts: Mapping[int, Account],
+    known: Mapping[str, Mapping[int, str]],
+    reasons: Mapping[tuple[str, datetime], str],
+) -> Change:
     account = accounts.get(int(event.actor_id)) if event.actor_kind == "account" else None
     detail = json.loads(event.detail)
     facts = {RESOLVED.get(name, name): _values(name, detail[name], known) for name in detail if name not in INTERNAL}
-    return Change(datetime.fromisoformat(event.at), event.actor_kind, account, event.action, facts)
+    at = datetime.fromisoformat(event.at)
+    why = reasons.get((REASONED.get(event.action, ""), at), "")
+    return Change(at, event.actor_kind, account, event.action, facts, why)
 
 
 def _values(name: str, value: Any, known: Mapping[str, Mapping[int, str]]) -> Sequence[str]:

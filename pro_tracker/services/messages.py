@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +21,9 @@ from pro_tracker.services import recipients
 from pro_tracker.services.upsert import insert_into
 
 PLANNED_KINDS = ("reminder", "snooze")  # the others are asked for and leave at once
+PAUSED = "paused"
 # Ended because plans changed: when they change back, planning brings them back.
-REVIVABLE = ("re-planned", "no-contact", "new-course", "no-date", "withdrawn")
+REVIVABLE = ("re-planned", PAUSED, "no-contact", "new-course", "no-date", "withdrawn")
 
 Key = tuple[int, str, int, str]  # visit, kind, step, channel: what a message is known by
 
@@ -49,17 +50,16 @@ def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequenc
     recipient = recipients.recipient(session, subject)
     snoozes = recipients.snoozes(session, [visit.id for visit in visits])
     declined = _declined(session, visits)
-    wanted = [
-        each
-        for visit in _asked(visits, rows, now)
-        if visit.id not in declined
-        for each in _wanted(protocol, visit, recipient, snoozes[visit.id])
-        if each.key not in gone
-    ]
+    asked = [(visit, snoozes[visit.id]) for visit in _asked(visits, rows, now) if visit.id not in declined]
+    wanted = [each for each in _wanted(protocol, asked, recipient) if each.key not in gone]
     _write(session, wanted, now=now)
     keys = {each.key for each in wanted}
-    unwanted = [row.id for row in rows if row.state == "planned" and _key(row) not in keys]
-    _end(session, Message.id.in_(unwanted), "re-planned")
+    unwanted = {_key(row): row.id for row in rows if row.state == "planned" and _key(row) not in keys}
+    if unwanted:
+        without_pauses = replace(recipient, holds=tuple(hold for hold in recipient.holds if hold.reason != "pause"))
+        dropped = {each.key for each in _wanted(protocol, asked, without_pauses)}
+        _end(session, Message.id.in_([id_ for key, id_ in unwanted.items() if key in dropped]), PAUSED)
+        _end(session, Message.id.in_(unwanted.values()), "re-planned")
 
 
 def end_all(session: Session, visit_ids: Sequence[int], reason: str) -> None:
@@ -110,10 +110,13 @@ def _goes_once(row: Any, protocol: Protocol, event_code: str) -> bool:
     return row.kind != "reminder" or row.step not in on_both
 
 
-def _wanted(protocol: Protocol, visit: Visit, recipient: Recipient, snoozes: Sequence[Snoozed]) -> Iterator[_Wanted]:
-    window = Window(visit.opens_at, visit.due_at, visit.closes_at)
-    for send in reminder_times(protocol, visit.event_code, window, visit.planned_at, recipient, snoozes):
-        yield _Wanted(visit, send)
+def _wanted(
+    protocol: Protocol, asked: Sequence[tuple[Visit, Sequence[Snoozed]]], recipient: Recipient
+) -> Iterator[_Wanted]:
+    for visit, snoozes in asked:
+        window = Window(visit.opens_at, visit.due_at, visit.closes_at)
+        for send in reminder_times(protocol, visit.event_code, window, visit.planned_at, recipient, snoozes):
+            yield _Wanted(visit, send)
 
 
 def _write(session: Session, wanted: Sequence[_Wanted], *, now: datetime) -> None:

@@ -24,6 +24,7 @@ WHY_NOT = {
     "superseded": lazy_gettext("a later message took its place"),
     "no-contact": lazy_gettext("no usable address on this channel"),
     "re-planned": lazy_gettext("the plan changed"),
+    "paused": lazy_gettext("the patient had a pause"),
     "held back": lazy_gettext("held back, since its provider took its time"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
@@ -163,9 +164,12 @@ def _same_interview(change: Change) -> tuple[object, ...]:
 
 
 def about(change: Change, events: Mapping[str, str]) -> str:
-    """What a change was about: "Mar 9, 2026 → Mar 10, 2026". `events`: titles of study events by code."""
+    """What a change was about, and why: "Mar 9, 2026 → Mar 10, 2026; typed wrongly".
+
+    `events`: titles of study events by code.
+    """
     told = (_fact(name, values, events) for name, values in change.facts.items())
-    return "; ".join(each for each in told if each)
+    return "; ".join(each for each in (*told, change.why) if each)
 
 
 def answered_by(asking: Asking) -> str:
