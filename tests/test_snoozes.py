@@ -25,6 +25,7 @@ from tests.patients import BIRTH_DATE, HIDDEN, Patient, add_patient, begin, head
 BIRTH_PARTS = {"day": BIRTH_DATE.day, "month": BIRTH_DATE.month, "year": BIRTH_DATE.year}
 LATER = {**{f"birth_date-{part}": str(value) for part, value in BIRTH_PARTS.items()}, "later": "yes"}
 OFFER = 'name="later"'
+WAIT = "Not today?"
 TOMORROW, IN_THREE_DAYS = date(2026, 3, 3), date(2026, 3, 5)
 
 
@@ -227,6 +228,19 @@ def test_nothing_is_promised_that_would_not_come(
 def test_whoever_has_begun_finds_it_under_how_we_write(client: FlaskClient, patient: Patient) -> None:
     assert 'href="/visit/preferences"' in begin(client, patient).text
     assert 'href="/visit/later"' in client.get("/visit/preferences").text
+
+
+def test_whoever_finishes_after_the_window_closed_is_not_asked_to_wait(
+    client: FlaskClient, patient: Patient, clock: Clock
+) -> None:
+    clock.set(patient.visit.closes_at - timedelta(minutes=5))
+    page = begin(client, patient)
+    assert WAIT in page.text
+    send_form(client, page, {"answer": "2"})
+    clock.advance(minutes=10)
+    page = client.get("/visit/item/1")
+    assert (page.status_code, WAIT in page.text) == (200, False)
+    assert WAIT not in client.get("/visit/review").text
 
 
 def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Session, clock: Clock) -> None:

@@ -7,6 +7,7 @@ from flask import jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from pro_tracker import clock
 from pro_tracker.services import questionnaires
 from pro_tracker.services.questionnaires import AskedItem
 from pro_tracker.services.visit_sheets import VisitSheet
@@ -46,7 +47,9 @@ def review_page(sheet: VisitSheet) -> Page:
     questionnaire = sheet.questionnaire
     rows = [(asked, questionnaires.answer_to(sheet.answers, asked)) for asked in questionnaire.items]
     n_open = sum(value is None for _i, value in rows)
-    return render_template("patient/review.html", language=questionnaire.language, rows=rows, n_open=n_open)
+    return render_template(
+        "patient/review.html", language=questionnaire.language, rows=rows, n_open=n_open, can_wait=_can_wait(sheet)
+    )
 
 
 def next_page(sheet: VisitSheet) -> str:
@@ -84,4 +87,10 @@ def _item_page(sheet: VisitSheet, asked: AskedItem, *, error: str = "") -> str:
         touched=questionnaires.touched(sheet.answers, asked),
         reviewing="review" in request.args,
         error=error,
+        can_wait=_can_wait(sheet),
     )
+
+
+def _can_wait(sheet: VisitSheet) -> bool:
+    """Whether another day could do: who finishes after the window closed has hours, not days."""
+    return clock.now() < sheet.closes_at
