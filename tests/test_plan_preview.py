@@ -65,6 +65,21 @@ def test_the_difference_is_shown_first_and_saved_as_it_was_shown(
     assert moved.anchor_on == date(2026, 6, 1)
 
 
+def test_what_was_typed_is_read_back_before_it_is_saved(client: FlaskClient, subject: Subject) -> None:
+    page = change_plan(client, subject).text
+    assert "<dt>Planned date of the first infusion</dt><dd>Mon, Jun 1, 2026</dd>" in page
+    assert "<dt>Planned number of infusions</dt><dd>5</dd>" in page
+    assert "If you save: <b>The plan is changed.</b>" in page
+    infusions = f"/subjects/{subject.id}/infusions/new"
+    typed = {**FORM, "given_on-day": "1", "given_on-month": "3", "course_ends": "y", "end_reason": "nausea"}
+    page = submit(client, infusions, typed).text
+    assert "<dt>Date</dt><dd>Sun, Mar 1, 2026</dd>" in page
+    assert "<dt>How did it go?</dt><dd>Completed</dd>" in page
+    assert "<dt>The course ends here</dt><dd>yes</dd>" in page
+    assert "CTCAE" not in page, "nothing that was left empty"
+    assert "<dd>y</dd>" not in page
+
+
 def test_looking_leaves_nothing_but_the_note_that_somebody_looked(
     client: FlaskClient, session: Session, subject: Subject
 ) -> None:

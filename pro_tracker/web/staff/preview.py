@@ -17,8 +17,9 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services import plan_preview
 from pro_tracker.services.plan_preview import Difference, Line
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current
+from pro_tracker.web.staff import current, entered
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.entered import Entry
 
 SIDES = {"before": _("Before"), "after": _("After")}
 SEEN, BACK = "seen_difference", "back_to_the_form"  # names of the preview's two buttons
@@ -60,7 +61,7 @@ def save(
     if difference is None:
         return again()
     if not _was_seen(difference):
-        return _show(current.subject(subject_id), difference)
+        return _show(current.subject(subject_id), difference, told=told, entries=entered.entries(form))
     flash(told)
     return redirect(url_for("staff.subject", subject_id=subject_id), 303)
 
@@ -70,12 +71,14 @@ def _was_seen(difference: Difference) -> bool:
     return difference.is_empty or request.form.get(SEEN) == difference.fingerprint
 
 
-def _show(subject: Subject, difference: Difference) -> Page:
+def _show(subject: Subject, difference: Difference, *, told: str, entries: Sequence[Entry]) -> Page:
     names = ("csrf_token", SEEN, BACK)
     carried = [(name, value) for name, values in request.form.lists() for value in values if name not in names]
     return current.show(
         "staff/preview.html",
         subject,
+        told=told,
+        entries=entries,
         difference=difference,
         visits=Comparison.of(difference.visits),
         messages=Comparison.of(difference.messages),
