@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import literal, or_, select, union_all
+from sqlalchemy import CompoundSelect, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.account import Account
@@ -65,7 +65,7 @@ def _reasons(session: Session, subject_id: uuid.UUID) -> Mapping[tuple[str, date
     """(What was changed, when) -> why. The moment of a change is that of its row of the audit trail."""
     courses = select(Course.id).where(Course.subject_id == subject_id).scalar_subquery()
     voided = (Infusion.course_id.in_(courses), Infusion.voided_at.is_not(None))
-    given = union_all(
+    given: CompoundSelect[Any] = union_all(
         select(Correction.what, Correction.recorded_at, Correction.reason).where(Correction.subject_id == subject_id),
         select(literal("pause"), Pause.recorded_at, Pause.reason).where(Pause.subject_id == subject_id),
         select(literal("anchor-date"), AnchorDate.recorded_at, AnchorDate.reason).where(
