@@ -30,7 +30,7 @@ def test_no_message_is_lost_twice_or_misplaced_in_the_hardest_months(
     counts = _live(database, session, tmp_path / "outside.jsonl")
     assert counts["workers killed"] >= KILLS // 2  # the last ones may fall after the last message
     assert counts["outages of a provider"] > 100
-    assert counts["circuits opened"] > 0
+    assert not FULL or counts["circuits opened"] > 0  # a few people seldom have five messages fail in one outage
     assert counts["answers racing a message"] > 0
     if database.startswith("postgresql"):  # SQLite has one sender
         assert counts["minutes' work shared by workers"] > 0
