@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from config.settings import settings_or_exit
+
 bind = os.environ.get("PRO_TRACKER_BIND", "127.0.0.1:8000")
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -25,6 +27,11 @@ accesslog = None
 errorlog = "-"
 loglevel = "info"
 control_socket_disable = True
+
+
+def on_starting(_server: Any) -> None:
+    """Look at the environment once, before each process would complain of it."""
+    settings_or_exit()
 
 
 def post_worker_init(worker: Any) -> None:

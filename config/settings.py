@@ -159,6 +159,16 @@ def load_settings(*needed: str) -> Settings:
     return settings
 
 
+def settings_or_exit() -> Settings:
+    """What a process of the service needs; without it the process ends, with what to do as its last words."""
+    try:
+        settings = load_settings(*SERVICE)
+        settings.key_ring()
+    except ProTrackerError as error:
+        raise SystemExit(f"pro-tracker: {error}") from None
+    return settings
+
+
 def _missing_message(names: list[str]) -> str:
     listed = ", ".join(_variable(name) for name in names)
     return f"Not set in the environment: {listed}. See config/env.example for what each of them is."

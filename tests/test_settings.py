@@ -102,3 +102,35 @@ def test_the_way_of_sending_text_messages_says_what_else_is_needed(
         load_settings(*SERVICE)
     assert all(f"PRO_TRACKER_{name}" in str(refused.value) for name in missing)
     load_settings(*DATABASE)  # a command that sends nothing runs all the same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "process",
+    [
+        ("celery", "--app", "worker.celery_app:app", "worker"),
+        ("celery", "--app", "worker.celery_app:app", "beat"),
+        ("gunicorn", "--config", "python:config.gunicorn", "pro_tracker.app:create_app()"),
+    ],
+    ids=["worker", "beat", "web"],
+)
+def test_no_process_starts_on_an_environment_that_lacks_something(
+    environment: dict[str, str], process: tuple[str, ...]
+) -> None:
+    module, *arguments = process
+    faults = {
+        "": "Not set in the environment: PRO_TRACKER_FIELD_KEYS.",
+        "short": "A key in PRO_TRACKER_FIELD_KEYS is not 32 bytes",
+    }
+    for keys, told in faults.items():
+        ended = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, **environment, "PRO_TRACKER_FIELD_KEYS": keys},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert ended.stderr.splitlines()[-1].startswith(f"pro-tracker: {told}")
+        assert "Traceback" not in ended.stdout + ended.stderr

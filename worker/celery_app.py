@@ -8,7 +8,7 @@ from celery.signals import setup_logging, worker_process_init
 from kombu import Queue
 
 from config import logging as logs
-from config.settings import SERVICE, load_settings
+from config.settings import SERVICE, load_settings, settings_or_exit
 from pro_tracker import db
 from pro_tracker.services import data_files
 from worker import redis_queue
@@ -53,7 +53,7 @@ BEAT: dict[str, dict[str, Any]] = {
 def _settings() -> dict[str, Any]:
     """Celery's settings, read from the environment when first needed: importing this module needs no environment."""
     return {
-        "broker_url": load_settings(*SERVICE).text("broker_url"),
+        "broker_url": settings_or_exit().text("broker_url"),
         "broker_transport_options": BROKER_OPTIONS,
         "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker ...
         "broker_connection_max_retries": None,  # ... or much later: by default a worker gives up after 100 tries
