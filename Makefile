@@ -10,6 +10,9 @@ NODE_PATH := $(if $(SYSTEM_NODE),,$(CURDIR)/.venv/bin:)
 PACKAGES := pro_tracker worker config migrations benchmarks tests
 JOBS ?= 2
 
+# Where this is set, each of the many processes of the tests would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock.json
 BUILT := pro_tracker/web/static/build/manifest.json
 CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '*.po' 2>/dev/null))

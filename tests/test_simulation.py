@@ -33,11 +33,11 @@ SUBJECTS = 8
 pytestmark = [pytest.mark.slow, pytest.mark.dialects("sqlite")]
 
 
-def _simulate(session: Session, seed: int) -> None:
+def _simulate(session: Session, seed: int, subjects: int = SUBJECTS) -> None:
     add_site(session, "north")
     add_site(session, "south", time_zone="America/Chicago")
     session.commit()
-    run(session, Setting("ketamine-5day", SUBJECTS, seed, UNTIL), progress=lambda _share, _now: None)
+    run(session, Setting("ketamine-5day", subjects, seed, UNTIL), progress=lambda _share, _now: None)
 
 
 def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, datetime]]]:
@@ -69,14 +69,15 @@ def test_an_instrument_without_figures_is_answered_too() -> None:
 
 
 def test_equal_seeds_give_equal_data_and_others_do_not(session: Session, migrated_sqlite: Path, tmp_path: Path) -> None:
-    _simulate(session, seed=3)
+    _simulate(session, seed=3, subjects=3)
     first = _scores(session)
+    assert first
     for seed, equal in ((3, True), (4, False)):
         copy = tmp_path / f"again-{seed}.sqlite3"
         copy.write_bytes(migrated_sqlite.read_bytes())
         db.connect(f"sqlite:///{copy}", db.key_ring())
         with db.Session() as again:
-            _simulate(again, seed)
+            _simulate(again, seed, subjects=3)
             assert (_scores(again) == first) is equal
 
 

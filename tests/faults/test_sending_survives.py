@@ -19,7 +19,7 @@ from tests.servers.redis import RedisServer
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
 MESSAGES, KILLS, LEASE_SECONDS = (10_000, 200, 15) if FULL else (200, 4, 4)
-TIMES = 20 if FULL else 2  # at each failpoint
+TIMES = 20 if FULL else 1  # at each failpoint
 PROVIDERS = ("smtp", "gateway", "twilio")
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects("postgresql")]
