@@ -107,6 +107,21 @@ def test_a_coordinator_begins_changes_and_removes_a_pause(client: FlaskClient, s
 
 
 @pytest.mark.dialects("sqlite")
+def test_the_patients_page_tells_of_a_pause_to_come_and_of_none_that_is_over(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    sign_in(client, add_account(session, "coordinator"))
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 20))
+    begin(session, subject, *march(5, 12))
+    session.commit()
+    told = "Paused from Mar 5, 2026: hospital. Last day: Mar 12, 2026."
+    for day, is_told in ((2, True), (12, True), (13, False)):
+        clock.set(datetime(2026, 3, day, 15, tzinfo=UTC))
+        sign_in(client, "coordinator@clinic.example")
+        assert (told in client.get(f"/subjects/{subject.id}").text) is is_told
+
+
+@pytest.mark.dialects("sqlite")
 def test_a_pause_needs_a_day_and_a_reason(client: FlaskClient, session: Session, clock: Clock) -> None:
     sign_in(client, add_account(session, "coordinator"))
     subject = add_subject(session, clock.now)

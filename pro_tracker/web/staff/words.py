@@ -114,10 +114,10 @@ def template_name(code: str) -> str:
     return str(MESSAGE_TEMPLATES.get(code, code))
 
 
-def is_running(pause: Pause, now: datetime, time_zone: str) -> bool:
-    """Whether the patient is paused today."""
+def is_over(pause: Pause, now: datetime, time_zone: str) -> bool:
+    """Whether its last day has passed; one that is still to come is not."""
     today = local_date(now, time_zone)
-    return pause.from_on <= today and (pause.until_on is None or today <= pause.until_on)
+    return pause.until_on is not None and pause.until_on < today
 
 
 def told(messages: Sequence[Message]) -> list[Message]:
