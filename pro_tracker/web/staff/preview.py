@@ -37,6 +37,10 @@ class Comparison(NamedTuple):
         sides = [side for side in SIDES if any(getattr(line, side) is not None for line in lines)]
         return cls(lines, sides, [(SIDES[side], "") for side in sides])
 
+    def name(self, side: str) -> str:
+        """As people call it."""
+        return str(SIDES[side])
+
 
 def save(
     subject: Subject,
