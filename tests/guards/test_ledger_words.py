@@ -1,13 +1,17 @@
-"""Every change of a person's data that the audit trail keeps has words on the ledger's page."""
+"""Every change of a person's data that the audit trail keeps has words on the ledger's page, and its file a manual."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pro_tracker.services.ledger_changes import NO_CHANGES
-from pro_tracker.web.staff.ledger_words import CHANGES
+from pro_tracker.services.ledger_file import HEADER
+from pro_tracker.web.staff.ledger_words import CHANGES, KINDS, REPORTS, WHY_NOT
 
-PACKAGE = Path(__file__).parents[2] / "pro_tracker"
+PROJECT = Path(__file__).parents[2]
+PACKAGE, MANUAL = PROJECT / "pro_tracker", PROJECT / "docs" / "ledger-file.md"
+OF_NO_MESSAGE = {"start", "help"}  # what people write to us answers none
 
 
 def test_every_recorded_change_of_a_subject_has_words():
@@ -18,6 +22,14 @@ def test_every_recorded_change_of_a_subject_has_words():
 
 def test_no_words_are_left_over():
     assert CHANGES.keys() - {action for call in _calls() for action in _noun_verbs(call)} == set()
+
+
+def test_the_manual_of_the_file_explains_every_column_and_every_code():
+    manual = MANUAL.read_text()
+    words = set(re.findall(r"[A-Z_]{4,}", manual))
+    codes = set(re.findall(r"`([^`]+)`", manual))
+    assert set(HEADER) - words == set()
+    assert {*WHY_NOT, *KINDS, *REPORTS} - OF_NO_MESSAGE - codes == set()
 
 
 def _calls() -> Iterator[ast.Call]:
