@@ -112,6 +112,31 @@ def test_what_a_dead_worker_had_in_hand_goes_again_under_the_same_keys_and_the_r
     assert (len(times), sorted(times.values())[-3:]) == (MESSAGES, [2, 2, 2])
 
 
+def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_it_only_once(
+    session: Session, clock: Clock, post: Post
+) -> None:
+    class Dies(Watched):
+        def send(self, message: OutgoingMessage) -> Receipt:
+            if message.key == deadly:
+                raise KeyboardInterrupt
+            return super().send(message)
+
+    provider, due = Dies(), select(Message.key).where(Message.send_at <= clock.now).order_by(Message.id)
+    deadly = session.scalars(due).all()[MESSAGES // 2]
+    for died, minutes in ((1, 2), (2, 10), (3, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            deliver(post, provider)
+        clock.advance(minutes=6)
+        post.take_back(email=provider)
+        tries = dict(session.execute(select(Message.key, Message.attempts)).all())
+        assert tries.pop(deadly) == died
+        assert max(tries.values()) <= 2
+        clock.advance(minutes=minutes)
+    deliver(post, provider)  # what stood behind it: its own turn comes later
+    assert states(session) == {"sent": MESSAGES - 1, "planned": 1}
+    assert len(set(provider.keys)) == MESSAGES - 1
+
+
 def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clock, post: Post) -> None:
     answered = session.scalars(select(Visit.id).join(Message, Message.visit_id == Visit.id)).first()
 

@@ -104,9 +104,11 @@ class Sender:
         return max(READ_AHEAD, *self._at_once.values(), 0)
 
     def _next_group(self, waiting: deque[Sheet]) -> list[Sheet]:
-        channel = waiting[0].message.channel
+        """What may be in hand together. A message that was when its worker died may have killed it, and goes alone."""
         group = [waiting.popleft()]
-        while waiting and waiting[0].message.channel == channel and len(group) < self._at_once.get(channel, 1):
+        channel = group[0].message.channel
+        most = self._at_once.get(channel, 1) if group[0].unsure_since is None else 1
+        while waiting and len(group) < most and _may_join(waiting[0], channel):
             group.append(waiting.popleft())
         return group
 
@@ -236,6 +238,10 @@ class Sender:
             contacts.close(self._session, contact, state, now=self._clock(), actor=actor)
         self._session.commit()
         commit_each_statement(self._session)
+
+
+def _may_join(sheet: Sheet, channel: str) -> bool:
+    return sheet.message.channel == channel and sheet.unsure_since is None
 
 
 def _in_hand(sheet: Sheet, attempt_id: int, provider: str, now: datetime) -> InHand:

@@ -16,9 +16,9 @@ from pro_tracker.providers.twilio import TwilioProvider
 from pro_tracker.services import attempts, outbox
 from worker import tasks
 
-POINTS = ("before-claim", "after-claim", "before-call", "after-call", "after-commit")
 FOLDER = "FAILPOINTS"
-ONE_IN = 4
+# One pass in so many ends there. Seldom with a message in hand: no message shall die all five times that it is tried.
+POINTS = {"before-claim": 4, "after-claim": 4, "before-call": 40, "after-call": 40, "after-commit": 4}
 
 
 def lay(folder: Path, times: int) -> None:
@@ -29,7 +29,9 @@ def lay(folder: Path, times: int) -> None:
 
 
 def _die(point: str) -> None:
-    if random.randrange(ONE_IN) == 0 and any(_taken(path) for path in Path(os.environ[FOLDER]).glob(f"{point}-*")):
+    if random.randrange(POINTS[point]) == 0 and any(
+        _taken(path) for path in Path(os.environ[FOLDER]).glob(f"{point}-*")
+    ):
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -8,6 +8,7 @@ from pro_tracker.services import attempts
 from worker.celery_app import BEAT, app
 
 reminder_times.FIRST_RETRY = timedelta(seconds=2)
+reminder_times.RETRY_FACTOR = 2
 attempts.HAND_OVER = timedelta(seconds=8)
 twilio.TURNS_UP_WITHIN = timedelta(seconds=2)
 for name in ("sweep", "take back"):

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class Post:
         started = last_knock = time.monotonic()
         while (left := unfinished()) > 0:
             if time.monotonic() - started > limit_seconds:
-                raise TimeoutError(f"{left} messages are left, see {self.folder}/worker.log")
+                raise TimeoutError(f"{left} messages are left: {', '.join(_left_over())}")
             if not self.has_beat and time.monotonic() - last_knock > 1:
                 self.knock()
                 last_knock = time.monotonic()
@@ -261,8 +262,19 @@ def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome
     )
 
 
+WAITING = Message.state.in_(("planned", "claimed"))
+
+
 def unfinished() -> int:
     """Messages that somebody will still do something about."""
-    waiting = select(func.count()).where(Message.state.in_(("planned", "claimed")))
     with db.Session() as session:
-        return session.scalar(waiting) or 0
+        return session.scalar(select(func.count()).where(WAITING)) or 0
+
+
+def _left_over() -> list[str]:
+    """What the first of them wait for."""
+    first = select(Message.state, Message.attempts, func.coalesce(Message.lease_until, Message.send_at)).where(WAITING)
+    with db.Session() as session:
+        found = session.execute(first.order_by(Message.id).limit(10)).all()
+    now = datetime.now(UTC)
+    return [f"{state} with {tries} attempts, {(at - now).total_seconds():+.0f} s" for state, tries, at in found]

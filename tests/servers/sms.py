@@ -147,6 +147,8 @@ def running(state: Server, handler: type[Handler]) -> Iterator[Server]:
         state.port = http.server_address[1]
         thread = threading.Thread(target=http.serve_forever, args=(0.05,))
         thread.start()
-        yield state
-        http.shutdown()
-        thread.join()
+        try:
+            yield state
+        finally:
+            http.shutdown()
+            thread.join()
