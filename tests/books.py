@@ -68,6 +68,15 @@ class Books:
     def visit(self, subject: Subject) -> Visit:
         return self.session.scalars(select(Visit).where(Visit.subject_id == subject.id)).one()
 
+    def another(self, message: Message, **changes: Any) -> Message:
+        """One more message that is as this one but for the changes."""
+        names = ("subject_id", "visit_id", "kind", "step", "template", "channel", "local_on", "local_time", "send_at")
+        facts = {name: getattr(message, name) for name in (*names, "created_at")}
+        more = Message(**{**facts, **changes})
+        self.session.add(more)
+        self.session.flush()
+        return more
+
     def send(self, message: Message, when: datetime) -> None:
         """Let the message be sent by both books."""
         message.state, message.sent_at, message.attempts, message.end_reason = "sent", when, 1, None

@@ -81,6 +81,23 @@ def test_nothing_is_due_while_a_provider_is_down(books: Books, tmp_path: Path) -
     assert books.found(tmp_path) == {}
 
 
+def test_a_message_that_gave_way_to_a_newer_one_is_not_owed_when_an_outage_holds_up_the_next(
+    books: Books, tmp_path: Path
+) -> None:
+    """On the 13th the third step, by text message, gave way to the mail after a "not today"; a second one followed."""
+    books.end(at(15, 12))
+    step, visit = books.message(2), books.visit(books.subject).id
+    step.state, step.end_reason = "ended", "re-planned"
+    same = {"kind": "snooze", "template": "snooze", "channel": "email"}
+    for number, (day, until, arrives) in enumerate([(9, 13, at(13, 9)), (13, 14, at(15, 9))]):
+        books.add(at(day, 9, 40), "snoozed", visit=visit, until_on=at(until, 9).date())
+        books.send(books.another(step, step=number, **same), arrives)
+    down(books, at(14, 9, 51), at(14, 20, 30))
+    assert books.found(tmp_path) == {}
+    books.lines = [line for line in books.lines if line["what"] not in ("down", "up")]
+    assert books.found(tmp_path) == LATE  # the mail after the second one
+
+
 def answer(books: Books, *, under_way: list[int]) -> None:
     """The answers are stored at the moment of the hand-over, and the provider took the message after both lines."""
     visit = books.visit(books.subject).id

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -58,10 +57,7 @@ def taken_twice(books: Books) -> None:
 
 
 def twice_in_two_messages(books: Books) -> None:
-    again = _copy(books.message(1), channel="sms")
-    books.session.add(again)
-    books.session.flush()
-    books.send(again, at(9, 9, 30))
+    books.send(books.another(books.message(1), channel="sms"), at(9, 9, 30))
 
 
 def at_night(books: Books) -> None:
@@ -120,10 +116,7 @@ def wrong_channel(books: Books) -> None:
 
 
 def asked_for_by_nobody(books: Books) -> None:
-    more = _copy(books.message(1), kind="snooze", step=0, template="snooze")
-    books.session.add(more)
-    books.session.flush()
-    books.send(more, at(9, 10))
+    books.send(books.another(books.message(1), kind="snooze", step=0, template="snooze"), at(9, 10))
 
 
 def not_noted(books: Books) -> None:
@@ -180,12 +173,6 @@ def not_planned(books: Books) -> None:
 def ended_for_nothing(books: Books) -> None:
     visit = books.visit(books.waiting)
     visit.voided_at, visit.void_reason = at(9, 12), "new-course"
-
-
-def _copy(message: Message, **changes: Any) -> Message:
-    names = ("subject_id", "visit_id", "kind", "step", "template", "channel", "local_on", "local_time", "send_at")
-    facts = {name: getattr(message, name) for name in (*names, "created_at")}
-    return Message(**{**facts, **changes})
 
 
 FAULTS: dict[Callable[[Books], None], dict[str, int]] = {

@@ -1,7 +1,7 @@
 """Looks for what is not there: messages that nobody handed over in time."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -44,18 +44,26 @@ def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> d
     """Until when each message had to be handed over; those against which something always stood are left out."""
     found: dict[Key, datetime] = {}
     for begins_at, until, person, snoozes in _stretches(told, visit):
-        newest: dict[object, tuple[Wish, datetime]] = {}
-        for wish in sorted(wishes(plan, visit, person, snoozes), key=lambda each: (each.at, each.kind == SNOOZE)):
-            ways = channels(wish.channel, person)
-            if ways:
-                free = partial(first_free, plan, person=person, snoozes=snoozes, until=until + BEYOND)
-                free_at = free(max(begins_at, free(wish.at)))
-                free_at = min(_up_and_free(told, way, free_at, free) for way in ways)
-                newest[local(free_at, person.zone).date()] = wish, free_at
-        for wish, free_at in newest.values():
-            if free_at + slack < until:
-                found.setdefault((wish.kind, wish.number), free_at + slack)
+        if not person.reachable:
+            continue
+        free = partial(first_free, plan, person=person, snoozes=snoozes, until=until + BEYOND)
+        wanted = sorted(wishes(plan, visit, person, snoozes), key=lambda each: (each.at, each.kind == SNOOZE))
+        coming = _newest(((wish, free(max(begins_at, free(wish.at)))) for wish in wanted), person)
+        leaving = ((wish, _leaves_at(told, wish, at, person, free)) for wish, at in coming)
+        for wish, at in _newest(leaving, person):
+            if at + slack < until:
+                found.setdefault((wish.kind, wish.number), at + slack)
     return found
+
+
+def _newest(coming: Iterable[tuple[Wish, datetime]], person: Person) -> list[tuple[Wish, datetime]]:
+    """Of those that come on one day of the person's, the last."""
+    return list({local(at, person.zone).date(): (wish, at) for wish, at in coming}.values())
+
+
+def _leaves_at(told: World, wish: Wish, at: datetime, person: Person, free: Callable[[datetime], datetime]) -> datetime:
+    """When a wish that comes at a moment leaves by the first of its channels whose provider is up."""
+    return min(_up_and_free(told, channel, at, free) for channel in channels(wish.channel, person))
 
 
 def _up_and_free(told: World, channel: str, at: datetime, free: Callable[[datetime], datetime]) -> datetime:
