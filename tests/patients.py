@@ -6,10 +6,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from pro_tracker.models.visit import Visit
+from pro_tracker import db
+from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import courses, enrolment, links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import EnrolmentFacts
@@ -17,6 +19,8 @@ from tests.staff import add_site
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 BIRTH_DATE = date(1975, 3, 27)
+PAIN = "promis-pain-interference-8a"
+BATTERY = [PAIN, "promis-fatigue-8a", "pcs", "promis-satisfaction-social-roles-4a", "pain-intensity-nrs"]
 N_ITEMS = 34  # of the baseline battery: 8 + 8 + 13 + 4 + 1
 FACTS = EnrolmentFacts(
     record_number="MRN-1",
@@ -107,3 +111,13 @@ def heading(page: TestResponse) -> str:
     found = re.search(r"<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
     assert found, "no heading"
     return found[1].strip()
+
+
+def count(session: Session, model: type[db.Base]) -> int:
+    """How many rows there are of a kind."""
+    return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]]:
+    """What is saved of the patient's answers and not sent."""
+    return session.get_one(VisitDraft, patient.visit.id, populate_existing=True).answers

@@ -1,21 +1,18 @@
 """Answering a visit: every answer is kept as it is given, and sending makes one record with its scores."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker import db
-from pro_tracker.domain.errors import AlreadyAnswered, AnswerOutOfRange, InvalidInput, UnknownItem, WindowClosed
+from pro_tracker.domain.errors import AnswerOutOfRange, InvalidInput, UnknownItem
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
@@ -25,33 +22,26 @@ from pro_tracker.services import audit, responses, visit_sheets
 from pro_tracker.services.audit import Actor
 from tests.conftest import Clock
 from tests.patients import (
+    BATTERY,
     N_ITEMS,
+    PAIN,
     Patient,
     add_patient,
     answer,
     answer_all,
     begin,
+    count,
+    draft,
     give_birth_date,
     heading,
     open_link,
     post,
 )
 
-PAIN = "promis-pain-interference-8a"
-BATTERY = [PAIN, "promis-fatigue-8a", "pcs", "promis-satisfaction-social-roles-4a", "pain-intensity-nrs"]
-
 
 @pytest.fixture
 def patient(session: Session, clock: Clock) -> Patient:
     return add_patient(session, clock.now)
-
-
-def count(session: Session, model: type[db.Base]) -> int:
-    return session.scalar(select(func.count()).select_from(model)) or 0
-
-
-def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]]:
-    return session.get_one(VisitDraft, patient.visit.id, populate_existing=True).answers
 
 
 def test_an_answer_is_saved_as_it_is_given_and_leads_to_the_next_question(
@@ -359,112 +349,6 @@ def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Ses
     post(client, answer(client, item, 1), {"skip": "yes"})
     post(client, client.get("/visit/review"), {})
     assert set(session.scalars(select(QuestionnaireResponse.language))) == {"es"}
-
-
-@pytest.mark.dialects("postgresql")
-def test_two_devices_sending_at_the_same_moment_make_one_record(
-    app: Flask, session: Session, patient: Patient, clock: Clock
-) -> None:
-    save_some(session, patient, clock)
-    outcomes: list[str] = []
-    barrier = threading.Barrier(4)
-
-    def send() -> None:
-        with db.Session() as own:
-            barrier.wait()
-            try:
-                sheet = visit_sheets.by_visit(own, patient.visit.id)
-                responses.complete(own, sheet, actor=Actor("patient", "1"), now=clock.now)
-                own.commit()
-                outcomes.append("sent")
-            except AlreadyAnswered:
-                outcomes.append("already")
-
-    threads = [threading.Thread(target=send) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["already", "already", "already", "sent"]
-    assert count(session, QuestionnaireResponse) == len(BATTERY)
-
-
-@pytest.mark.dialects("postgresql")
-def test_an_answer_saved_while_another_device_sends_is_not_left_behind_as_a_draft(
-    app: Flask, session: Session, patient: Patient, clock: Clock
-) -> None:
-    save_some(session, patient, clock)
-    with db.Session() as sender, db.Session() as saver:
-        stale = visit_sheets.by_visit(saver, patient.visit.id)
-        sheet = visit_sheets.by_visit(sender, patient.visit.id)
-        responses.complete(sender, sheet, actor=Actor("patient", "1"), now=clock.now)
-        late = threading.Thread(target=save_and_commit, args=(saver, stale, clock))
-        late.start()
-        sender.commit()
-        late.join()
-    assert count(session, VisitDraft) == 0
-
-
-@pytest.mark.dialects("postgresql")
-def test_an_answer_saved_on_another_device_just_before_sending_is_sent_too(
-    app: Flask, session: Session, patient: Patient, clock: Clock
-) -> None:
-    save_some(session, patient, clock)
-    with db.Session() as sender, db.Session() as saver:
-        stale = visit_sheets.by_visit(sender, patient.visit.id)
-        clock.now += timedelta(seconds=1)
-        responses.save_answers(saver, stale, PAIN, {"PAININ22": 4}, now=clock.now)
-        late = threading.Thread(target=complete_and_commit, args=(sender, stale, clock))
-        late.start()
-        saver.commit()
-        late.join()
-    sent = session.scalars(select(QuestionnaireResponse).filter_by(instrument_code=PAIN)).one()
-    assert (sent.answers["PAININ9"], sent.answers["PAININ22"]) == (5, 4)
-
-
-@pytest.mark.dialects("postgresql")
-def test_what_was_given_up_meanwhile_is_not_sent(session: Session, patient: Patient, clock: Clock) -> None:
-    save_some(session, patient, clock)
-    stale = visit_sheets.by_visit(session, patient.visit.id)
-    with db.Session() as staff:
-        visit = staff.get_one(Visit, patient.visit.id)
-        visit.voided_at, visit.void_reason = clock.now, "withdrawn"
-        staff.commit()
-    with pytest.raises(WindowClosed):
-        responses.complete(session, stale, actor=Actor("patient", "1"), now=clock.now)
-    assert count(session, QuestionnaireResponse) == 0
-    assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
-
-
-def complete_and_commit(session: Session, sheet: visit_sheets.VisitSheet, clock: Clock) -> None:
-    responses.complete(session, sheet, actor=Actor("patient", "1"), now=clock.now)
-    session.commit()
-
-
-def save_and_commit(session: Session, sheet: visit_sheets.VisitSheet, clock: Clock) -> None:
-    responses.save_answers(session, sheet, PAIN, {"PAININ9": 5}, now=clock.now)
-    session.commit()
-
-
-def save_some(session: Session, patient: Patient, clock: Clock) -> None:
-    save_and_commit(session, visit_sheets.by_visit(session, patient.visit.id), clock)
-
-
-@pytest.mark.dialects("postgresql")
-def test_a_failure_on_the_way_to_the_commit_leaves_the_draft_as_it_was(
-    app: Flask, session: Session, patient: Patient, clock: Clock
-) -> None:
-    save_some(session, patient, clock)
-    sheet = visit_sheets.by_visit(session, patient.visit.id)
-    responses.complete(session, sheet, actor=Actor("patient", "1"), now=clock.now)
-    with db.Session() as killer:
-        process = session.connection().connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
-        killer.execute(select(func.pg_terminate_backend(process)))
-    with pytest.raises(OperationalError):
-        session.execute(select(1))
-    session.rollback()
-    assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
-    assert count(session, QuestionnaireResponse) == 0
 
 
 def test_the_service_refuses_what_no_form_would_send(session: Session, patient: Patient, clock: Clock) -> None:
