@@ -41,7 +41,11 @@ def lost(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tup
 
 
 def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> dict[Key, datetime]:
-    """Until when each message had to be handed over; those against which something always stood are left out."""
+    """Until when each message had to be handed over; those against which something always stood are left out.
+
+    Looked at twice: what gives way to a newer message on the day that it comes stays away, even when an outage holds up
+    that newer one; and what an outage holds up gives way to what comes on the day that it leaves.
+    """
     found: dict[Key, datetime] = {}
     for begins_at, until, person, snoozes in _stretches(told, visit):
         if not person.reachable:

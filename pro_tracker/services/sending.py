@@ -104,7 +104,7 @@ class Sender:
         return max(READ_AHEAD, *self._at_once.values(), 0)
 
     def _next_group(self, waiting: deque[Sheet]) -> list[Sheet]:
-        """What may be in hand together. A message that was when its worker died may have killed it, and goes alone."""
+        """What may be in hand together. One with a try of unknown end may have killed its worker, and goes alone."""
         group = [waiting.popleft()]
         channel = group[0].message.channel
         most = self._at_once.get(channel, 1) if group[0].unsure_since is None else 1

@@ -35,6 +35,7 @@ from worker.celery_app import HOUSEKEEPING
 CELERY = [sys.executable, "-m", "celery", "--app", "tests.faults.hurried:app", "--quiet"]
 QUIET = ["--loglevel", "warning", "--without-gossip", "--without-mingle"]
 ROOT = Path(__file__).parents[2]
+WAITING = Message.state.in_(("planned", "claimed"))
 
 
 @dataclass
@@ -260,9 +261,6 @@ def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome
         uncertain_accepted=len(uncertain & accepted.keys()),
         attempts=attempts,
     )
-
-
-WAITING = Message.state.in_(("planned", "claimed"))
 
 
 def unfinished() -> int:
