@@ -8,12 +8,12 @@ from flask import Flask, request
 from sqlalchemy import create_engine, text
 
 from pro_tracker.app import create_app
-from pro_tracker.services import protocols
+from pro_tracker.services.protocols import protocol_catalog
 
 
 def full() -> Flask:
     """The service as it is, with the protocols of a folder that the benchmark made."""
-    protocols.PROTOCOLS = Path(os.environ["BENCHMARK_PROTOCOLS"])
+    protocol_catalog.PROTOCOLS = Path(os.environ["BENCHMARK_PROTOCOLS"])
     return create_app()
 
 

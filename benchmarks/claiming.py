@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from benchmarks.measure import machine
 from pro_tracker import db, migrate
 from pro_tracker.keyring import KeyRing
-from pro_tracker.services import outbox
+from pro_tracker.services.sending import outbox
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 from tests.servers.postgresql import PostgresqlServer, make_server

@@ -16,8 +16,8 @@ from pathlib import Path
 from benchmarks.measure import machine
 from benchmarks.seeded_cohort import NOW, seed
 from pro_tracker import db, migrate
-from pro_tracker.services import exports
-from pro_tracker.services.exports import KINDS, Extent, Kind
+from pro_tracker.services.results import exports
+from pro_tracker.services.results.exports import KINDS, Extent, Kind
 from tests.servers.postgresql import make_server
 
 SMALL, LARGE = 1000, 4000

@@ -14,9 +14,9 @@ from benchmarks.browser import Browser, Served
 from benchmarks.measure import PER_ROUND, Steps, machine, measure, show
 from benchmarks.submit import give_birth_date, new_visit, pid_of, service
 from pro_tracker import db
-from tests.histories import answer_visit, treated, visit_of
-from tests.patients import N_ITEMS
-from tests.staff import PASSWORD, add_account, sign_in
+from tests.support.history_builder import answer_visit, treated, visit_of
+from tests.support.patient_browser import N_ITEMS
+from tests.support.staff_browser import PASSWORD, add_account, sign_in
 
 FIRST_INFUSION_ON = date(2025, 3, 3)
 ANSWERED = {"baseline": -1, "last-infusion": 5, "3-months": 94, "6-months": 184}  # days from the first infusion

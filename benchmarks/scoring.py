@@ -22,8 +22,10 @@ from benchmarks.measure import machine
 from pro_tracker import clock, db, migrate
 from pro_tracker.domain import scoring
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.services import catalog, cohort, protocols
-from pro_tracker.services.bulk_scoring import MISSING, BulkScorer
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.rescoring.bulk_scoring import MISSING, BulkScorer
+from pro_tracker.services.results import aggregates
 from tests.servers.postgresql import PostgresqlServer, make_server
 
 FORMS = ("promis-pain-interference-8a", "promis-fatigue-8a")
@@ -47,12 +49,12 @@ print(time.process_time(), re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/statu
 
 def main(responses: int) -> None:
     print(f"Scoring\n  {machine()}")
-    _scorers(catalog.instrument(FORMS[0]))
+    _scorers(instrument_catalog.instrument(FORMS[0]))
     server, folder = make_server(durable=True), Path(tempfile.mkdtemp(prefix="pro-tracker-scoring-"))
     try:
         _seed(server, responses)
         print(f"  The whole job, {responses} responses{'':<16} seconds  rows/s  its CPU  database CPU  peak MB")
-        _show("first scores", responses, _job(server, catalog.INSTRUMENTS))
+        _show("first scores", responses, _job(server, instrument_catalog.INSTRUMENTS))
         _show("scores under a new version", responses, _job(server, _new_scoring(folder / "instruments")))
         _show("once more, nothing to add", responses, _job(server, folder / "instruments"))
         print(f"    {'of the first two, the cohort figures alone':<44} {_seconds_of_figures():>8.1f}")
@@ -100,7 +102,7 @@ def _spread(rates: list[float]) -> str:
 def _seed(server: PostgresqlServer, responses: int) -> None:
     """Courses of the first protocol with every visit answered, and no scores yet; made by the database."""
     migrate.upgrade(db.connect(server.url("postgres")))
-    protocol = protocols.protocols()[0]
+    protocol = protocol_catalog.protocols()[0]
     known: dict[str, object] = {"code": protocol.code, "version": protocol.version, "events": len(protocol.events)}
     known["event_codes"] = [event.code for event in protocol.events]
     known["visits"] = responses // len(FORMS)
@@ -134,7 +136,7 @@ SEED = (
 
 
 def _responses(code: str) -> str:
-    instrument = catalog.instrument(code)
+    instrument = instrument_catalog.instrument(code)
     answer = f"CASE WHEN random() < {SHARE_SKIPPED} THEN NULL ELSE 1 + floor(random() * 5) END"
     answers = ", ".join(f"'{item.link_id}', CAST({answer} AS int)" for item in instrument.items)
     return f"""
@@ -146,7 +148,7 @@ def _responses(code: str) -> str:
 
 def _new_scoring(folder: Path) -> Path:
     """The shipped instruments, the forms under a new scoring version that gives every raw score half a T point more."""
-    shutil.copytree(catalog.INSTRUMENTS, folder, ignore=shutil.ignore_patterns("text_packs"))
+    shutil.copytree(instrument_catalog.INSTRUMENTS, folder, ignore=shutil.ignore_patterns("text_packs"))
     for code in FORMS:
         path = folder / f"{code}.yaml"
         file = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -160,7 +162,7 @@ def _new_scoring(folder: Path) -> Path:
 def _seconds_of_figures() -> float:
     began = time.perf_counter()
     with db.Session() as session:
-        cohort.rebuild(session, now=clock.now())
+        aggregates.rebuild(session, now=clock.now())
         session.commit()
     return time.perf_counter() - began
 

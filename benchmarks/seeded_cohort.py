@@ -20,7 +20,8 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import catalog, protocols
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.protocols import protocol_catalog
 
 SITES, INFUSIONS, ZONE = 2, 5, "America/New_York"
 FIRST_ON = date(2025, 1, 6)
@@ -39,7 +40,7 @@ def seed(session: Session, subjects: int, *, first: int = 0, seed_value: int = 1
     for start in range(first, first + subjects, SUBJECTS_AT_A_TIME):
         rows: Rows = {}
         for number in range(start, min(start + SUBJECTS_AT_A_TIME, first + subjects)):
-            for model, row in _subject(number, protocols.protocols()[0], chance):
+            for model, row in _subject(number, protocol_catalog.protocols()[0], chance):
                 rows.setdefault(model, []).append(row)
         _insert(session, rows)
     session.commit()
@@ -139,14 +140,16 @@ def _visits(
         )
         if answered:
             for code in event.battery:
-                yield from _answers(visit, subject, catalog.instrument(code), planned.opens_at, chance=chance)
+                yield from _answers(
+                    visit, subject, instrument_catalog.instrument(code), planned.opens_at, chance=chance
+                )
 
 
 def _answers(
     visit: int, subject: uuid.UUID, instrument: Instrument, at: datetime, *, chance: random.Random
 ) -> Iterator[tuple[type[Base], dict[str, Any]]]:
     answers = {item.link_id: chance.choice(item.response_set.values) for item in instrument.items}
-    response = visit * 100 + sorted(each.code for each in catalog.instruments()).index(instrument.code)
+    response = visit * 100 + sorted(each.code for each in instrument_catalog.instruments()).index(instrument.code)
     known = {"visit_id": visit, "subject_id": subject, "instrument_code": instrument.code}
     known["instrument_version"] = instrument.version
     yield (

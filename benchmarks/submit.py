@@ -23,10 +23,11 @@ from benchmarks.measure import PER_ROUND, ROUNDS, WARM_UP, Steps, compare, machi
 from config.settings import PREFIX
 from pro_tracker import clock, db, migrate
 from pro_tracker.models.course import Course
-from pro_tracker.services import protocols, responses, visit_sheets
+from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.protocols import protocol_catalog
 from tests.conftest import FIELD_KEYS
-from tests.patients import BIRTH_DATE, N_ITEMS, Patient, add_patient
 from tests.servers.postgresql import PostgresqlServer, make_server
+from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
 
 INSTRUMENT = "pcs"  # 13 items, four scales
 ONE_INSTRUMENT = "one-instrument"  # a protocol made here, whose only battery is INSTRUMENT
@@ -166,7 +167,7 @@ def visit_to_send() -> Patient:
     """A new visit of one instrument with every item answered."""
     patient = new_visit(ONE_INSTRUMENT)
     with db.Session() as session:
-        sheet = visit_sheets.by_visit(session, patient.visit.id)
+        sheet = visit_context.by_visit(session, patient.visit.id)
         given = {item.link_id: 2 for item in sheet.questionnaire.items}
         responses.save_answers(session, sheet, INSTRUMENT, given, now=clock.now())
         session.commit()
@@ -201,8 +202,8 @@ def environment(server: PostgresqlServer, folder: Path) -> dict[str, str]:
 def protocol_folder() -> Iterator[Path]:
     """The shipped protocols, and beside them one that asks a single instrument."""
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(protocols.PROTOCOLS, folder, dirs_exist_ok=True)
-        text = (protocols.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
+        shutil.copytree(protocol_catalog.PROTOCOLS, folder, dirs_exist_ok=True)
+        text = (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
         text = text.replace("code: ketamine-5day", f"code: {ONE_INSTRUMENT}")
         text = re.sub(r"battery:\n(?:      - .*\n)+", f"battery:\n      - {INSTRUMENT}\n", text)
         (Path(folder) / f"{ONE_INSTRUMENT}.yaml").write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import logging as logs
 from config.settings import SERVICE, Settings, load_settings
 from pro_tracker import db
-from pro_tracker.services import data_files
+from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
     access,
     accounts,

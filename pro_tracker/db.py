@@ -24,6 +24,7 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
@@ -34,6 +35,7 @@ from pro_tracker.keyring import KeyRing
 
 BigInt = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 Json = JSON().with_variant(JSONB, "postgresql")
+Insert = postgresql.Insert | sqlite.Insert
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -204,3 +206,12 @@ def commit_each_statement(session: OrmSession) -> None:
 
 def is_postgresql(session: OrmSession) -> bool:
     return session.get_bind().dialect.name == "postgresql"
+
+
+def insert_into(session: OrmSession, model: type[Base], rows: Any = None) -> Any:
+    """Returns an INSERT into the model's table that takes `on_conflict_do_update` and `on_conflict_do_nothing`.
+
+    PostgreSQL and SQLite spell ON CONFLICT alike, but SQLAlchemy keeps it in two dialects.
+    """
+    statement: Any = postgresql.insert(model) if is_postgresql(session) else sqlite.insert(model)
+    return statement if rows is None else statement.values(rows)

@@ -15,10 +15,12 @@ from pro_tracker.ledger_check.judge import Verdict, judge
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import courses, enrolment, protocols
 from pro_tracker.services.audit import Actor
-from tests.patients import FACTS
-from tests.staff import add_site
+from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import courses
+from tests.support.patient_browser import FACTS
+from tests.support.staff_browser import add_site
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -91,7 +93,7 @@ class Books:
         self.session.flush()
         record = folder / "outside.jsonl"
         record.write_text("".join(json.dumps(line, default=_plain) + "\n" for line in self.lines))
-        return judge(self.session.connection(), record, [protocols.PROTOCOLS])
+        return judge(self.session.connection(), record, [protocol_catalog.PROTOCOLS])
 
     def found(self, folder: Path) -> dict[str, int]:
         """Check -> how many cases, of the checks that found any."""

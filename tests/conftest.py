@@ -38,8 +38,8 @@ pytest_plugins = [
     "tests.servers.smtp",
     "tests.servers.twilio",
     "tests.servers.web",
-    "tests.outgoing",  # after the servers that it uses
-    "tests.rescored",
+    "tests.support.sending_fixtures",  # after the servers that it uses
+    "tests.support.rescoring_fixtures",
 ]
 
 DIALECTS = ("sqlite", "postgresql")

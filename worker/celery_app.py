@@ -10,7 +10,7 @@ from kombu import Queue
 from config import logging as logs
 from config.settings import SERVICE, load_settings, settings_or_exit
 from pro_tracker import db
-from pro_tracker.services import data_files
+from pro_tracker.services.instruments import data_files
 from worker import redis_queue
 
 TASK_SECONDS = 600  # a batch of the slowest mails takes less; whatever hangs longer is killed and its lease runs out

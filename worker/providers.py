@@ -10,8 +10,8 @@ from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
-from pro_tracker.services.sending import Ways
-from pro_tracker.services.sending_rates import SendingRates
+from pro_tracker.services.sending.rate_limits import SendingRates
+from pro_tracker.services.sending.sender import Ways
 
 TWILIO_REPORTS_TO = "/webhooks/twilio/status"
 

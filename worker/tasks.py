@@ -7,8 +7,13 @@ from sqlalchemy.orm import Session as OrmSession
 from config.settings import SERVICE, load_settings
 from pro_tracker import clock
 from pro_tracker.db import Session
-from pro_tracker.services import calls, cohort, heartbeats, outbox, receipts, rescoring, unanswered, visits
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.calling import calls, unanswered
+from pro_tracker.services.operations import heartbeats
+from pro_tracker.services.planning import idle_courses
+from pro_tracker.services.rescoring import jobs
+from pro_tracker.services.results import aggregates
+from pro_tracker.services.sending import outbox, receipts
 from worker.celery_app import app
 from worker.providers import open_ways, per_second
 
@@ -68,7 +73,7 @@ def note_missed() -> None:
 def plan_idle() -> None:
     """Plan the follow-ups of courses that ended without anybody saying so."""
     with Session() as session:
-        visits.plan_idle(session, now=clock.now())
+        idle_courses.plan_idle(session, now=clock.now())
         session.commit()
 
 
@@ -76,7 +81,7 @@ def plan_idle() -> None:
 def refresh_aggregates() -> None:
     """Bring the cohort's figures up to what happened since the last time."""
     with Session() as session:
-        cohort.refresh(session, now=clock.now())
+        aggregates.refresh(session, now=clock.now())
         session.commit()
 
 
@@ -84,7 +89,7 @@ def refresh_aggregates() -> None:
 def rebuild_aggregates() -> None:
     """Work out all figures of the cohort anew."""
     with Session() as session:
-        cohort.rebuild(session, now=clock.now())
+        aggregates.rebuild(session, now=clock.now())
         session.commit()
 
 
@@ -92,18 +97,18 @@ def rebuild_aggregates() -> None:
 def resume_rescoring() -> None:
     """Begin the re-scorings that were asked for, and go on with those that somebody left."""
     with Session() as session:
-        left = rescoring.claim_left(session, now=clock.now())
+        left = jobs.claim_left(session, now=clock.now())
         session.commit()
     for job_id in left:
         rescore.delay(job_id)
 
 
-@app.task(name="scores.rescore", expires=rescoring.LEASE.total_seconds())  # by then it was queued once more
+@app.task(name="scores.rescore", expires=jobs.LEASE.total_seconds())  # by then it was queued once more
 def rescore(job_id: int) -> None:
     """Re-score a few portions, then let other work come first; where another process is at it, leave it to that one."""
     with Session() as session:
         for _ in range(PORTIONS):
-            job = rescoring.step(session, job_id, actor=Actor("service", "scores.rescore"), now=clock.now())
+            job = jobs.step(session, job_id, actor=Actor("service", "scores.rescore"), now=clock.now())
             session.commit()
             if job is None or job.finished_at is not None:
                 return

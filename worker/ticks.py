@@ -12,7 +12,7 @@ from celery.beat import Scheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from pro_tracker.db import Session
-from pro_tracker.services import heartbeats
+from pro_tracker.services.operations import heartbeats
 from worker.celery_app import connect
 
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)  # what has not run yet is due

@@ -7,9 +7,9 @@ import click
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.models.account import Role
-from pro_tracker.services import accounts
-from pro_tracker.services.accounts import AccountFacts
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.clinic import accounts
+from pro_tracker.services.clinic.accounts import AccountFacts
 
 password_file = click.option(
     "--password-file",

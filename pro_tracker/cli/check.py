@@ -8,9 +8,12 @@ import click
 
 from config.settings import Settings, load_settings
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.services import catalog, data_files, message_checks, message_texts, protocols, sites
-from pro_tracker.services.catalog import Problem
-from pro_tracker.services.data_files import load_yaml
+from pro_tracker.services.clinic import sites
+from pro_tracker.services.instruments import data_files, instrument_catalog
+from pro_tracker.services.instruments.data_files import load_yaml
+from pro_tracker.services.instruments.instrument_catalog import Problem
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.wording import message_checks, message_texts
 
 MESSAGE_KEYS = {"layout", "templates", "replies"}
 UNREAD = (
@@ -44,18 +47,18 @@ def check(file: Path | None) -> None:
 
 def _all_problems(settings: Settings) -> list[Problem]:
     unread = [Problem(str(path), "", UNREAD) for path in data_files.unread(_read_files())]
-    return [*catalog.problems(), *protocols.problems(), *_message_problems(None, settings), *unread]
+    return [*instrument_catalog.problems(), *protocol_catalog.problems(), *_message_problems(None, settings), *unread]
 
 
 def _read_files() -> list[Path]:
-    return [*catalog.all_files(), *protocols.all_files(), *message_texts.files()]
+    return [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()]
 
 
 def _problems_of(file: Path, settings: Settings) -> list[Problem]:
     keys = _keys(file)
     if "events" in keys:
-        return protocols.problems(file)
-    return _message_problems(file, settings) if MESSAGE_KEYS & set(keys) else catalog.problems(file)
+        return protocol_catalog.problems(file)
+    return _message_problems(file, settings) if MESSAGE_KEYS & set(keys) else instrument_catalog.problems(file)
 
 
 def _message_problems(file: Path | None, settings: Settings) -> list[Problem]:

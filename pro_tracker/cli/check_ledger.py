@@ -11,7 +11,7 @@ from config.settings import DATABASE, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.cli.connection import connect
 from pro_tracker.ledger_check.judge import Verdict, judge
-from pro_tracker.services import protocols
+from pro_tracker.services.protocols import protocol_catalog
 
 SHOWN = 20  # cases of each check
 
@@ -40,7 +40,7 @@ def report(record: Path, settings: Settings) -> int:
     """Print what was found, with ids only; returns the exit status."""
     own = [settings.data_folder / "protocols"] if settings.data_folder else []
     with db.Session() as session:
-        verdicts = judge(db.reads_only(session).connection(), record, [protocols.PROTOCOLS, *own])
+        verdicts = judge(db.reads_only(session).connection(), record, [protocol_catalog.PROTOCOLS, *own])
     Console(width=100).print(_table(verdicts))
     for verdict in verdicts:
         for case in verdict.cases[:SHOWN]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import DATABASE, Settings, load_settings
 from pro_tracker import db
-from pro_tracker.services import data_files
+from pro_tracker.services.instruments import data_files
 
 
 @contextmanager

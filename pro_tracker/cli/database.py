@@ -6,7 +6,8 @@ from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.migrate import upgrade
-from pro_tracker.services import definitions, sites
+from pro_tracker.services.clinic import sites
+from pro_tracker.services.protocols import releases
 
 
 @click.command(
@@ -24,7 +25,7 @@ def migrate() -> None:
     with db.Session() as session:
         now = clock.now()
         created = sites.sync(session, listed, now=now)
-        definitions.release(session, now=now)
+        releases.release(session, now=now)
         session.commit()
     click.echo(
         f"The database is at its newest version; sites: {', '.join(site.code for site in listed)} ({created} new)."

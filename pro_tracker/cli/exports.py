@@ -11,9 +11,9 @@ from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.cli.progress import progress
 from pro_tracker.cli.whole_file import whole_file
-from pro_tracker.services import export_rows, exports
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.exports import KINDS, Extent, Kind
+from pro_tracker.services.results import export_rows, exports
+from pro_tracker.services.results.exports import KINDS, Extent, Kind
 
 COMMAND = Actor("command", "export")
 

@@ -15,10 +15,10 @@ from pro_tracker.cli.connection import connect
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import fhir as resources, fhir_bundle
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.fhir_datatypes import Json
-from pro_tracker.services.fhir_questionnaire import questionnaire as as_questionnaire
+from pro_tracker.services.fhir import bundle, resources
+from pro_tracker.services.fhir.datatypes import Json
+from pro_tracker.services.fhir.questionnaire import questionnaire as as_questionnaire
 
 COMMAND = Actor("command", "fhir")
 out_option = click.option(
@@ -57,10 +57,10 @@ def subject(study_id: str, out: Path) -> None:
         if found is None:
             raise NotFound(f"There is no subject {study_id[:60]!r}.")
         now = clock.now()
-        bundle = fhir_bundle.collection(resources.everything(session, found, base), base, now=now)
+        collected = bundle.collection(resources.everything(session, found, base), base, now=now)
         resources.note(session, COMMAND, found, now=now)
         session.commit()
-    _write(bundle, out)
+    _write(collected, out)
 
 
 @contextmanager

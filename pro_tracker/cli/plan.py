@@ -14,9 +14,11 @@ from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.day import DAY
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import course_plans, courses, plan_preview, preferences
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.plan_preview import Difference, Line, PlannedMessage, PlannedVisit
+from pro_tracker.services.contacts import preferences
+from pro_tracker.services.planning import plan_preview
+from pro_tracker.services.planning.plan_preview import Difference, Line, PlannedMessage, PlannedVisit
+from pro_tracker.services.treatment import course_plans, courses
 
 COMMAND = Actor("command", "plan")
 

@@ -7,8 +7,8 @@ import click
 from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
-from pro_tracker.services import readiness
-from pro_tracker.services.readiness import Part
+from pro_tracker.services.operations import readiness
+from pro_tracker.services.operations.readiness import Part
 
 PARTS = ("database", "migrations", "worker", "beat", "email", "sms", "broker")
 

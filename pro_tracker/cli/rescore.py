@@ -10,9 +10,9 @@ from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
 from pro_tracker.db import reads_only
 from pro_tracker.models.rescoring import Rescoring
-from pro_tracker.services import rescoring
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.rescoring_report import Report, ScaleChanges
+from pro_tracker.services.rescoring import jobs
+from pro_tracker.services.rescoring.report import Report, ScaleChanges
 
 COMMAND = Actor("command", "rescore")
 EPILOG = """\b
@@ -44,27 +44,27 @@ def rescore(instrument: str | None, mode: str | None) -> None:
         if mode == "preview":
             _preview(session, instrument)
         elif mode == "status":
-            _show_job(rescoring.newest(session))
+            _show_job(jobs.newest(session))
         else:
             _run(session, instrument, queue=mode == "queue")
 
 
 def _preview(session: Session, instrument: str | None) -> None:
     with progress("Comparing") as show:
-        report = rescoring.preview(reads_only(session), instrument, now=clock.now(), on_progress=show)
+        report = jobs.preview(reads_only(session), instrument, now=clock.now(), on_progress=show)
     _show(report, complete=True)
     click.echo("Nothing was stored.")
 
 
 def _run(session: Session, instrument: str | None, *, queue: bool) -> None:
-    job = rescoring.begin(session, instrument, actor=COMMAND, now=clock.now(), queue=queue)
+    job = jobs.begin(session, instrument, actor=COMMAND, now=clock.now(), queue=queue)
     session.commit()
     if queue:
         click.echo(f"Re-scoring {job.id} is queued: a worker begins within a minute. See: pro-tracker rescore --status")
         return
     with progress("Re-scoring") as show:
         while job.finished_at is None:
-            mine = rescoring.step(session, job.id, actor=COMMAND, now=clock.now())
+            mine = jobs.step(session, job.id, actor=COMMAND, now=clock.now())
             session.commit()
             if mine is None:  # a worker has a portion in hand: both go on, in turns
                 time.sleep(0.5)

@@ -12,10 +12,10 @@ from pro_tracker.cli.progress import progress
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.roster_file import REJECT_COLUMNS
-from pro_tracker.services import roster
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.exports import harmless
-from pro_tracker.services.roster import Outcome
+from pro_tracker.services.csv_columns import harmless
+from pro_tracker.services.enrolment import roster_import
+from pro_tracker.services.enrolment.roster_import import Outcome
 
 COMMAND = Actor("command", "import")
 
@@ -50,10 +50,10 @@ def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None) -> None
     rejects = rejects or file.with_name(f"{file.name}.rejects.csv")
     if rejects.resolve() == file.resolve():
         raise InvalidInput("The rejects would overwrite the roster itself. Give --rejects another name.")
-    contents = roster.read_file(file)
+    contents = roster_import.read_file(file)
     with open_session() as session:
         with progress("Importing") as show:
-            outcome = roster.load(session, COMMAND, contents, now=clock.now(), on_person=show)
+            outcome = roster_import.load(session, COMMAND, contents, now=clock.now(), on_person=show)
         loaded = skip_bad_rows or not outcome.rejected
         _report(outcome)
         if outcome.rejected and skip_bad_rows:

@@ -10,7 +10,7 @@ import click
 from config.settings import load_settings
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.domain.scoring import ScaleScore, score as score_answers
-from pro_tracker.services import catalog, data_files
+from pro_tracker.services.instruments import data_files, instrument_catalog
 
 # One response is well under a kilobyte; a longer line is another kind of file and is not read into memory.
 MAX_LINE_BYTES = 64 * 1024
@@ -62,7 +62,7 @@ def _score_line(line: bytes) -> dict[str, Any]:
         raise UnusableLine('"instrument" must be the id of an instrument, such as "pcs".')
     if not isinstance(answers, dict):
         raise UnusableLine('"answers" must be an object of item codes and whole numbers.')
-    scores = score_answers(catalog.instrument(code), answers)
+    scores = score_answers(instrument_catalog.instrument(code), answers)
     return {"instrument": code, "scores": [_as_json(each) for each in scores]}
 
 

@@ -11,11 +11,12 @@ from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
-from pro_tracker.services import catalog, data_files, text_pack_csv, text_pack_loading, text_packs
+from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.enrolment_facts import LANGUAGES
-from pro_tracker.services.text_pack_loading import Loaded, PackFacts
-from pro_tracker.services.text_packs import KnownPack
+from pro_tracker.services.instruments import data_files, instrument_catalog
+from pro_tracker.services.wording import csv_source, text_pack_loading, text_packs
+from pro_tracker.services.wording.text_pack_loading import Loaded, PackFacts
+from pro_tracker.services.wording.text_packs import KnownPack
 
 COMMAND = Actor("command", "text-pack")
 
@@ -74,7 +75,7 @@ def list_packs(instrument: str) -> None:
     """Show the wording of every instrument, or of one INSTRUMENT: language, version, whether validated and in force."""
     with open_session() as session:
         if instrument:
-            catalog.instrument(instrument)  # says so where there is none
+            instrument_catalog.instrument(instrument)  # says so where there is none
         for each in text_packs.all_packs(session, instrument or None):
             click.echo("\t".join(_line(each)))
 
@@ -90,7 +91,7 @@ def template(instrument: str, language: str, out: Path) -> None:
     data_files.look_also_in(load_settings().data_folder)
     if out.exists():
         raise InvalidInput(f"{out} is there already. Choose another name.")
-    rows = text_pack_csv.template(catalog.instrument(instrument), language)
+    rows = csv_source.template(instrument_catalog.instrument(instrument), language)
     with whole_file(out, encoding="utf-8-sig") as stream:  # by its mark spreadsheets know UTF-8
         csv.writer(stream).writerows(rows)
     click.echo(f"Fill in the texts of {out}, then run: pro-tracker text-pack load {out} --help")

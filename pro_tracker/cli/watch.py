@@ -15,8 +15,8 @@ from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.providers.base import Outcome, OutgoingMessage
 from pro_tracker.providers.smtp import SmtpProvider
-from pro_tracker.services import incidents
-from pro_tracker.services.incidents import Alert
+from pro_tracker.services.operations import incidents
+from pro_tracker.services.operations.incidents import Alert
 
 EVERY_SECONDS = 60
 AWAY_FOR = timedelta(minutes=2)  # a restart of the database is no incident

@@ -11,10 +11,12 @@ from pro_tracker.models.account import Role
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import accounts, enrolment, links
-from pro_tracker.services.accounts import AccountFacts
+from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.enrolment_facts import EnrolmentFacts
+from pro_tracker.services.clinic import accounts
+from pro_tracker.services.clinic.accounts import AccountFacts
+from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.facts import EnrolmentFacts
 
 ACTOR = Actor("command", "demo")
 NAMES = {

@@ -1,6 +1,6 @@
 """Anchor date -> visit window, and a visit's status from its stored moments and now. Pure functions of the protocol.
 
-The same status rule stands as SQL in services/visits.py; a test holds the two together.
+The same status rule stands as SQL in services/planning/visits.py; a test holds the two together.
 """
 
 from collections.abc import Mapping, Sequence

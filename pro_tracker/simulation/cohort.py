@@ -13,7 +13,10 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.wall_time import moment
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import calls, enrolment, receipts, unanswered, visits, withdrawals
+from pro_tracker.services.calling import calls, unanswered
+from pro_tracker.services.enrolment import enrolment, withdrawals
+from pro_tracker.services.planning import idle_courses
+from pro_tracker.services.sending import receipts
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import Life
 from pro_tracker.simulation.mishaps import Mishaps
@@ -112,7 +115,7 @@ class Cohort:
 
     def _night(self, progress: Callable[[datetime], None]) -> None:
         now = self.calendar.now
-        visits.plan_idle(self.session, now=now)
+        idle_courses.plan_idle(self.session, now=now)
         calls.open_due(self.session, now=now)
         unanswered.note_missed(self.session, now=now)
         for receipt_id in receipts.waiting(self.session, now=now):

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.services.data_files import FileModel, load_yaml, read_as
+from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as
 
 
 class Normal(FileModel):

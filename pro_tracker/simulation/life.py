@@ -5,8 +5,8 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from random import Random
 
-from pro_tracker.services.enrolment_facts import EnrolmentFacts
-from pro_tracker.services.infusion_facts import AdverseEventFacts, InfusionFacts
+from pro_tracker.services.enrolment.facts import EnrolmentFacts
+from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 from pro_tracker.simulation.answers import Traits, draw_traits
 from pro_tracker.simulation.figures import Figures
 from pro_tracker.simulation.people import enrolment, next_weekday

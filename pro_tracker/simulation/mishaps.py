@@ -14,8 +14,10 @@ from pro_tracker.domain import receipts as events
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import contacts, pauses, preferences, receipts
-from pro_tracker.services.receipts import Report
+from pro_tracker.services.contacts import contacts, preferences
+from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending.receipts import Report
+from pro_tracker.services.treatment import pauses
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import Life, Trouble
 from pro_tracker.simulation.postbox import Letter

@@ -14,9 +14,10 @@ from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import call_attempts, links, responses, visit_sheets
+from pro_tracker.services.answering import links, responses, visit_context
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.call_attempts import AttemptFacts
+from pro_tracker.services.calling import call_attempts
+from pro_tracker.services.calling.call_attempts import AttemptFacts
 from pro_tracker.simulation.answers import answer
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import Figures
@@ -95,7 +96,7 @@ class Patients:
 
     def _answer_by_link(self, life: Life, token: str) -> None:
         link_id = links.find(self.session, token)
-        sheet = visit_sheets.by_link(self.session, link_id)
+        sheet = visit_context.by_link(self.session, link_id)
         links.check_birth_date(self.session, sheet, _given(life.facts.birth_date), now=self.calendar.now)
         self._answer(sheet.visit_id, Actor("patient", str(link_id)), "self-web")
 
@@ -109,7 +110,7 @@ class Patients:
 
     def fill_in(self, visit_id: int) -> bool:
         """Give every answer of the visit. Too late or sent before: nothing, as on the page."""
-        now, sheet = self.calendar.now, visit_sheets.by_visit(self.session, visit_id)
+        now, sheet = self.calendar.now, visit_context.by_visit(self.session, visit_id)
         try:
             sheet.require_open(now)
         except (AlreadyAnswered, WindowClosed) as late:
@@ -123,7 +124,7 @@ class Patients:
 
     def send_in(self, visit_id: int, actor: Actor, mode: responses.Mode) -> uuid.UUID:
         """Send what was filled in; returns whose it is."""
-        filled = visit_sheets.by_visit(self.session, visit_id)
+        filled = visit_context.by_visit(self.session, visit_id)
         responses.complete(self.session, filled, actor=actor, now=self.calendar.now, mode=mode)
         self.counts["answered"] += 1
         return filled.subject_id

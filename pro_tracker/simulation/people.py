@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from random import Random
 
-from pro_tracker.services.enrolment_facts import EnrolmentFacts
+from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.simulation.figures import Figures
 
 ZONES = {

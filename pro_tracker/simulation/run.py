@@ -18,7 +18,7 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.ledger_check.outside import OutsideRecord
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import cohort as cohort_figures
+from pro_tracker.services.results import aggregates as cohort_figures
 from pro_tracker.simulation import figures
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.cohort import Cohort

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.services import outbox
-from pro_tracker.services.sending import Ways
+from pro_tracker.services.sending import outbox
+from pro_tracker.services.sending.sender import Ways
 from pro_tracker.simulation.postbox import Letter, postboxes
 
 BASE_URL = "https://simulation.invalid"

@@ -13,8 +13,9 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import course_plans, courses, infusion_corrections, protocols
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import course_plans, courses, infusion_corrections
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import CourseScript, Life, Trouble
 from pro_tracker.simulation.telling import Tell
@@ -119,7 +120,7 @@ class Treatment:
         subject = self.session.get_one(Subject, subject_id)
         if subject.withdrawn_at is not None:
             return
-        protocol, now = protocols.protocol(self.protocol), self.calendar.now
+        protocol, now = protocol_catalog.protocol(self.protocol), self.calendar.now
         course = courses.start_course(self.session, subject, protocol, planned_start_on=script.start_on, now=now)
         self._tell_course(subject_id, course)
         self._script(life, subject_id, script)

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.calling import NO_MORE_ASKED
 from pro_tracker.models.call import Call
-from pro_tracker.services import links, snoozes, visit_sheets
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering import links, snoozes, visit_context
+from pro_tracker.services.answering.visit_context import VisitSheet
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import TroubleFigures
 from pro_tracker.simulation.life import Life
@@ -76,6 +76,6 @@ class Whims:
 
     def _open_sheet(self, token: str) -> VisitSheet | None:
         """The visit behind a link while it can be answered."""
-        sheet, now = visit_sheets.by_link(self.session, links.find(self.session, token)), self.calendar.now
+        sheet, now = visit_context.by_link(self.session, links.find(self.session, token)), self.calendar.now
         over = sheet.completed_at is not None or sheet.voided_at is not None
         return None if over or not sheet.opens_at <= now < sheet.closes_at else sheet

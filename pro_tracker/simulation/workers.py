@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from pro_tracker import db
 from pro_tracker.ledger_check.outside import OutsideRecord, read
 from pro_tracker.models.message import Message
-from pro_tracker.services import circuits, outbox
-from pro_tracker.services.sending import Ways
+from pro_tracker.services.sending import circuit_breakers, outbox
+from pro_tracker.services.sending.sender import Ways
 from pro_tracker.simulation.figures import TroubleFigures
 from pro_tracker.simulation.outages import Outage
 from pro_tracker.simulation.postbox import Letter, postboxes
@@ -145,7 +145,7 @@ class InWorkers:
             self._team.pop().go_home()
 
     def _sweep(self, now: datetime) -> list[int]:
-        down = circuits.closed_channels(self.session)
+        down = circuit_breakers.closed_channels(self.session)
         self.counts["circuits opened"] += len(down - self._open)
         self._open = down
         batches = outbox.claim_batches(self.session, now=now, lease=LEASE, per_second={})

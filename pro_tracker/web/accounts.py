@@ -1,4 +1,4 @@
-"""Staff sign-in and sign-out: Flask-Security on our accounts, time-outs, limits. Who may use a page: access.py."""
+"""Staff sign-in and sign-out: Flask-Security on our accounts, time-outs, limits. Who may use a page: visibility.py."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ from werkzeug.local import LocalProxy
 
 from pro_tracker import clock
 from pro_tracker.models.account import Account, Role
-from pro_tracker.services import accounts
+from pro_tracker.services.clinic import accounts
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 
@@ -32,7 +32,7 @@ CONFIG = {
     "SECURITY_POST_LOGOUT_VIEW": "/sign-in",
     "SECURITY_LOGIN_USER_TEMPLATE": "staff/sign_in.html",
     "SECURITY_PASSWORD_SCHEMES": ["argon2"],
-    # argon2 salts by itself; services/accounts.py makes the same hashes.
+    # argon2 salts by itself; services/clinic/accounts.py makes the same hashes.
     "SECURITY_PASSWORD_SINGLE_HASH": True,  # nosec B105: a switch
     "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False, "globally_deliverable": False},
     "SECURITY_API_ENABLED_METHODS": ["session"],

@@ -8,9 +8,9 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.services import questionnaires
-from pro_tracker.services.questionnaires import AskedItem
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering import questionnaires
+from pro_tracker.services.answering.questionnaires import AskedItem
+from pro_tracker.services.answering.visit_context import VisitSheet
 
 Page = str | tuple[str, int] | Response
 Answer = dict[str, int | None]

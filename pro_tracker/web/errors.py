@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from pro_tracker.domain import errors
-from pro_tracker.services.fhir_server import operation_outcome
+from pro_tracker.services.fhir.server import operation_outcome
 from pro_tracker.web import ways_back
 from pro_tracker.web.fhir import fhir_json
 

@@ -9,9 +9,10 @@ from flask import Blueprint, Response, current_app, request
 from pro_tracker import clock
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import access as visibility, fhir, fhir_bundle, fhir_server
-from pro_tracker.services.fhir_datatypes import Json
-from pro_tracker.services.fhir_questionnaire import questionnaire as as_questionnaire
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.fhir import bundle, resources, server
+from pro_tracker.services.fhir.datatypes import Json
+from pro_tracker.services.fhir.questionnaire import questionnaire as as_questionnaire
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 
@@ -21,35 +22,35 @@ blueprint = Blueprint("fhir", __name__, url_prefix="/fhir")
 @blueprint.get("/metadata")
 @access.public
 def metadata() -> Response:
-    return fhir_json(fhir_server.capability_statement(_base()))
+    return fhir_json(server.capability_statement(_base()))
 
 
 @blueprint.get("/Questionnaire")
 @access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
 def questionnaires() -> Response:
     url = request.args.get("url", "")
-    found = [form for form in fhir.current_forms(db_session(), _base()) if url in ("", form.url, form.canonical)]
+    found = [form for form in resources.current_forms(db_session(), _base()) if url in ("", form.url, form.canonical)]
     return fhir_json(_searchset([as_questionnaire(form) for form in found], "url"))
 
 
 @blueprint.get("/Questionnaire/<questionnaire_id>")
 @access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
 def questionnaire(questionnaire_id: str) -> Response:
-    return fhir_json(as_questionnaire(fhir.form(db_session(), questionnaire_id, _base())))
+    return fhir_json(as_questionnaire(resources.form(db_session(), questionnaire_id, _base())))
 
 
 @blueprint.get("/Patient/<study_code>")
 @access.staff("coordinator", "clinician")
 def patient(study_code: str) -> Response:
     subject = _subject(study_code)
-    return _viewed(subject, fhir.patient(subject, _base()))
+    return _viewed(subject, resources.patient(subject, _base()))
 
 
 @blueprint.get("/Patient/<study_code>/$everything")
 @access.staff("coordinator", "clinician")
 def everything(study_code: str) -> Response:
     subject = _subject(study_code)
-    return _viewed(subject, _searchset(fhir.everything(db_session(), subject, _base())))
+    return _viewed(subject, _searchset(resources.everything(db_session(), subject, _base())))
 
 
 @blueprint.get("/QuestionnaireResponse")
@@ -63,7 +64,7 @@ def responses() -> Response:
 @access.staff("coordinator", "clinician")
 def observations() -> Response:
     subject, code = _subject_searched_for(), request.args.get("code", "")
-    found = [each for each in _of_type("Observation", subject) if not code or fhir_bundle.has_code(each, code)]
+    found = [each for each in _of_type("Observation", subject) if not code or bundle.has_code(each, code)]
     return _viewed(subject, _searchset(found, "patient", "code"))
 
 
@@ -84,19 +85,19 @@ def _subject_searched_for() -> Subject:
 
 
 def _of_type(kind: str, subject: Subject) -> list[Json]:
-    return [each for each in fhir.everything(db_session(), subject, _base()) if each["resourceType"] == kind]
+    return [each for each in resources.everything(db_session(), subject, _base()) if each["resourceType"] == kind]
 
 
 def _searchset(resources: Sequence[Json], *heeded: str) -> Json:
     """The resources found, and in the self link those of the request's parameters that were heeded."""
     parameters = urlencode([(name, request.args[name]) for name in heeded if request.args.get(name)])
     asked = request.path.removeprefix(f"{blueprint.url_prefix}/")
-    return fhir_bundle.searchset(resources, _base(), f"{asked}?{parameters}" if parameters else asked, now=clock.now())
+    return bundle.searchset(resources, _base(), f"{asked}?{parameters}" if parameters else asked, now=clock.now())
 
 
 def _viewed(subject: Subject, resource: Json) -> Response:
     """The answer, once the view is on record."""
-    fhir.note(db_session(), access.actor(), subject, now=clock.now())
+    resources.note(db_session(), access.actor(), subject, now=clock.now())
     commit()
     return fhir_json(resource)
 

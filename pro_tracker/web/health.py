@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, current_app, jsonify
 
 from pro_tracker import clock
-from pro_tracker.services import readiness
+from pro_tracker.services.operations import readiness
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 

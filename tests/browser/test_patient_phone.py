@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.visit import VisitDraft
 from tests.conftest import Clock
-from tests.patients import BIRTH_DATE, N_ITEMS, Patient, add_patient
 from tests.servers.browser import PHONE
+from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
 
 pytestmark = pytest.mark.browser
 

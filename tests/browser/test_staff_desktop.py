@@ -9,12 +9,14 @@ from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import calls, contacts, webhook_counts
+from pro_tracker.services.calling import calls
+from pro_tracker.services.contacts import contacts
+from pro_tracker.services.operations import webhook_counts
 from tests.conftest import Clock
-from tests.histories import FATIGUE, PCS, PI, answer_visit, course_of, visit_of
-from tests.schedule import COORDINATOR, add_subject, give
 from tests.servers.browser import DESKTOP
-from tests.staff import PASSWORD, add_account
+from tests.support.course_builder import COORDINATOR, add_subject, give
+from tests.support.history_builder import FATIGUE, PCS, PI, answer_visit, course_of, visit_of
+from tests.support.staff_browser import PASSWORD, add_account
 
 pytestmark = pytest.mark.browser
 

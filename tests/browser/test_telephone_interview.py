@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.call import Call
 from pro_tracker.models.response import QuestionnaireResponse
 from tests.conftest import Clock
-from tests.patients import N_ITEMS, Patient, add_patient
 from tests.servers.browser import DESKTOP
-from tests.staff import PASSWORD, add_account
+from tests.support.patient_browser import N_ITEMS, Patient, add_patient
+from tests.support.staff_browser import PASSWORD, add_account
 
 pytestmark = pytest.mark.browser
 

@@ -9,15 +9,16 @@ import pytest
 from pro_tracker.domain import adaptive, scoring
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.services import catalog, protocols
-from pro_tracker.services.data_files import load_yaml
-from tests import adaptive_test
-from tests.adaptive_test import CODE, FILE, LINK_IDS, PARAMETERS, PROTOCOL, parameters_csv
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.instruments.data_files import load_yaml
+from pro_tracker.services.protocols import protocol_catalog
+from tests.support import adaptive_instrument
+from tests.support.adaptive_instrument import CODE, FILE, LINK_IDS, PARAMETERS, PROTOCOL, parameters_csv
 
 
 def faults_of(path: Path) -> list[tuple[str, str]]:
     with pytest.raises(InvalidDataFile) as raised:
-        catalog.read_instrument(path)
+        instrument_catalog.read_instrument(path)
     return list(raised.value.faults)
 
 
@@ -27,7 +28,7 @@ def file_with(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def instrument(tmp_path: Path) -> Instrument:
-    return catalog.read_instrument(adaptive_test.write(tmp_path))
+    return instrument_catalog.read_instrument(adaptive_instrument.write(tmp_path))
 
 
 def test_the_rules_are_those_of_the_file_or_the_usual_ones(tmp_path: Path, instrument: Instrument) -> None:
@@ -35,8 +36,8 @@ def test_the_rules_are_those_of_the_file_or_the_usual_ones(tmp_path: Path, instr
     assert (instrument.bank.stop_at_standard_error, instrument.bank.least_items) == (3.0, 4)
     assert instrument.bank.most_items == 12
     rules = {"stop_at_standard_error": 2.5, "least_items": 5, "most_items": 8}
-    changed = catalog.read_instrument(
-        adaptive_test.write(tmp_path, file_with(adaptive={**FILE["adaptive"], **rules}))
+    changed = instrument_catalog.read_instrument(
+        adaptive_instrument.write(tmp_path, file_with(adaptive={**FILE["adaptive"], **rules}))
     ).bank
     assert changed
     assert (changed.stop_at_standard_error, changed.least_items, changed.most_items) == (2.5, 5, 8)
@@ -44,7 +45,9 @@ def test_the_rules_are_those_of_the_file_or_the_usual_ones(tmp_path: Path, instr
 
 def test_parameters_belong_to_their_items_in_any_order_of_lines(tmp_path: Path) -> None:
     turned = dict(reversed(PARAMETERS.items()))
-    bank = catalog.read_instrument(adaptive_test.write(tmp_path, parameters=parameters_csv(turned))).bank
+    bank = instrument_catalog.read_instrument(
+        adaptive_instrument.write(tmp_path, parameters=parameters_csv(turned))
+    ).bank
     assert bank
     assert [(item.link_id, item.discrimination, *item.thresholds) for item in bank.items] == [
         (link_id, *PARAMETERS[link_id]) for link_id in LINK_IDS
@@ -119,14 +122,14 @@ def test_its_scale_has_t_scores_within_what_the_bank_can_give(instrument: Instru
 def test_a_slip_in_the_parameters_is_named_by_line_and_reason(
     tmp_path: Path, parameters: str, reasons: list[str]
 ) -> None:
-    found = faults_of(adaptive_test.write(tmp_path, parameters=parameters))
+    found = faults_of(adaptive_instrument.write(tmp_path, parameters=parameters))
     assert [key for key, _reason in found] == ["adaptive.parameters"] * len(reasons)
     for (_key, told), reason in zip(found, reasons, strict=True):
         assert told.startswith(f"{CODE}.csv {reason}")
 
 
 def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
-    path = adaptive_test.write(tmp_path)
+    path = adaptive_instrument.write(tmp_path)
     path.with_suffix(".csv").unlink()
     wanted = f"{CODE}.csv is missing; put the item parameters beside the instrument file"
     assert faults_of(path) == [("adaptive.parameters", wanted)]
@@ -150,15 +153,15 @@ def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_a_slip_in_the_file_is_named_by_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
-    found = faults_of(adaptive_test.write(tmp_path, file_with(**changes)))
+    found = faults_of(adaptive_instrument.write(tmp_path, file_with(**changes)))
     assert key in [each for each, _reason in found]
 
 
 @pytest.fixture
 def protocol_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The protocol that asks the adaptive test, as data."""
-    adaptive_test.install(tmp_path, monkeypatch)
-    return load_yaml(protocols.PROTOCOLS / f"{PROTOCOL}.yaml")
+    adaptive_instrument.install(tmp_path, monkeypatch)
+    return load_yaml(protocol_catalog.PROTOCOLS / f"{PROTOCOL}.yaml")
 
 
 @pytest.mark.parametrize(
@@ -172,17 +175,17 @@ def protocol_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
 def test_a_protocol_names_the_fixed_form_for_an_adaptive_test(
     protocol_body: dict[str, Any], forms: dict[str, str], told: str
 ) -> None:
-    assert protocols.protocol(PROTOCOL).offline_forms == {CODE: "promis-fatigue-8a"}
-    path = protocols.PROTOCOLS / f"{PROTOCOL}@2.yaml"
-    adaptive_test.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
-    assert [(each.key, each.reason) for each in protocols.problems(path)] == [(f"offline_forms.{CODE}", told)]
+    assert protocol_catalog.protocol(PROTOCOL).offline_forms == {CODE: "promis-fatigue-8a"}
+    path = protocol_catalog.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    adaptive_instrument.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
+    assert [(each.key, each.reason) for each in protocol_catalog.problems(path)] == [(f"offline_forms.{CODE}", told)]
 
 
 def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any]) -> None:
-    path = protocols.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    path = protocol_catalog.PROTOCOLS / f"{PROTOCOL}@2.yaml"
     forms = {CODE: "promis-fatigue-8a", "pain-intensity-nrs": "promis-fatigue-8a"}
-    adaptive_test.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
-    assert [(each.key, each.reason) for each in protocols.problems(path)] == [
+    adaptive_instrument.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
+    assert [(each.key, each.reason) for each in protocol_catalog.problems(path)] == [
         ("offline_forms.pain-intensity-nrs", "no event asks for an adaptive test of this name")
     ]
 
@@ -190,8 +193,8 @@ def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any])
 def test_a_protocol_points_at_a_broken_instrument_without_telling_its_faults_again(
     protocol_body: dict[str, Any],
 ) -> None:
-    (catalog.INSTRUMENTS / f"{CODE}.csv").unlink()
-    path = protocols.PROTOCOLS / f"{PROTOCOL}@2.yaml"
-    adaptive_test.write_yaml(path, {**protocol_body, "version": "2"})
-    told = {each.reason for each in protocols.problems(path) if each.key.endswith(".battery")}
+    (instrument_catalog.INSTRUMENTS / f"{CODE}.csv").unlink()
+    path = protocol_catalog.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    adaptive_instrument.write_yaml(path, {**protocol_body, "version": "2"})
+    told = {each.reason for each in protocol_catalog.problems(path) if each.key.endswith(".battery")}
     assert told == {f"the file of {CODE} has problems of its own"}

@@ -5,16 +5,16 @@ from hypothesis import given, strategies as st
 
 from pro_tracker.domain.change import Basis, ScorePoint, band, change, is_responder, reliable_change_limit
 from pro_tracker.domain.instrument import Scale
-from pro_tracker.services import catalog
-from tests.domain import made_up
+from pro_tracker.services.instruments import instrument_catalog
+from tests.support import example_instrument
 
-PAIN = catalog.instrument("promis-pain-interference-8a").scale("total")
-FATIGUE = catalog.instrument("promis-fatigue-8a").scale("total")
-ROLES = catalog.instrument("promis-satisfaction-social-roles-4a").scale("total")
-PCS = catalog.instrument("pcs").scale("total")
-RUMINATION = catalog.instrument("pcs").scale("rumination")
-NRS = catalog.instrument("pain-intensity-nrs").scale("total")
-PGIC = catalog.instrument("pgic").scale("total")
+PAIN = instrument_catalog.instrument("promis-pain-interference-8a").scale("total")
+FATIGUE = instrument_catalog.instrument("promis-fatigue-8a").scale("total")
+ROLES = instrument_catalog.instrument("promis-satisfaction-social-roles-4a").scale("total")
+PCS = instrument_catalog.instrument("pcs").scale("total")
+RUMINATION = instrument_catalog.instrument("pcs").scale("rumination")
+NRS = instrument_catalog.instrument("pain-intensity-nrs").scale("total")
+PGIC = instrument_catalog.instrument("pgic").scale("total")
 
 
 def at(value: float, standard_error: float | None = None) -> ScorePoint:
@@ -99,7 +99,7 @@ def test_a_scale_without_a_rule_says_so() -> None:
 
 
 def test_a_percentage_of_a_zero_baseline_is_no_size() -> None:
-    mean = made_up.instrument().scale("mean")
+    mean = example_instrument.instrument().scale("mean")
     assert change(mean, at(0), at(5)).verdict is None
     assert change(mean, at(5), at(3.5)).verdict == "improved"
     assert change(mean, at(5), at(3.6)).verdict == "within-error"

@@ -7,10 +7,10 @@ import pytest
 
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInstrument, NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.services import catalog
-from pro_tracker.services.data_files import MAX_BYTES, load_yaml
-from tests.domain import made_up
-from tests.domain.made_up import faults_of, file_with
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.instruments.data_files import MAX_BYTES, load_yaml
+from tests.support import example_instrument
+from tests.support.example_instrument import faults_of, file_with
 
 BATTERY = {
     "promis-pain-interference-8a": (
@@ -31,18 +31,18 @@ ROWS = "scales.0.score_table.rows"
 
 @pytest.mark.parametrize("code", BATTERY)
 def test_the_battery_has_its_items_and_recall_periods(code: str) -> None:
-    instrument = catalog.instrument(code)
+    instrument = instrument_catalog.instrument(code)
     assert (instrument.recall_period, [item.link_id for item in instrument.items]) == BATTERY[code]
 
 
 def test_the_last_two_fatigue_items_ask_how_often() -> None:
-    sets = [item.response_set.code for item in catalog.instrument("promis-fatigue-8a").items]
+    sets = [item.response_set.code for item in instrument_catalog.instrument("promis-fatigue-8a").items]
     assert sets == ["intensity"] * 6 + ["frequency"] * 2
 
 
 def test_response_options_carry_their_loinc_answer_codes() -> None:
-    intensity = catalog.instrument("promis-fatigue-8a").item("HI7").response_set
-    frequency = catalog.instrument("promis-fatigue-8a").item("FATIMP3").response_set
+    intensity = instrument_catalog.instrument("promis-fatigue-8a").item("HI7").response_set
+    frequency = instrument_catalog.instrument("promis-fatigue-8a").item("FATIMP3").response_set
     assert [(each.value, each.code) for each in intensity.options] == [
         (1, "LA6568-5"),
         (2, "LA13863-8"),
@@ -54,23 +54,23 @@ def test_response_options_carry_their_loinc_answer_codes() -> None:
 
 
 def test_loinc_codes_stand_where_a_public_source_gives_them_and_nowhere_else() -> None:
-    instrument = catalog.instrument("promis-pain-interference-8a")
+    instrument = instrument_catalog.instrument("promis-pain-interference-8a")
     assert (instrument.loinc, instrument.scale("total").loinc) == ("75870-6", "77865-4")
     assert (instrument.item("PAININ36").loinc, instrument.item("PAININ13").loinc) == ("61777-9", None)
 
 
 def test_charts_get_the_range_of_what_they_show() -> None:
-    assert catalog.instrument("pcs").scale("rumination").value_range == (0, 16)
-    assert catalog.instrument("promis-fatigue-8a").scale("total").value_range == (33.1, 77.8)
-    assert made_up.instrument().scale("mean").value_range == (0, 10)
+    assert instrument_catalog.instrument("pcs").scale("rumination").value_range == (0, 16)
+    assert instrument_catalog.instrument("promis-fatigue-8a").scale("total").value_range == (33.1, 77.8)
+    assert example_instrument.instrument().scale("mean").value_range == (0, 10)
 
 
-@pytest.mark.parametrize("instrument", catalog.instruments(), ids=lambda each: each.code)
+@pytest.mark.parametrize("instrument", instrument_catalog.instruments(), ids=lambda each: each.code)
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_every_instrument_has_demonstration_wording_that_is_marked_as_not_validated(
     instrument: Instrument, language: str
 ) -> None:
-    pack = catalog.text_pack(instrument.code, language)
+    pack = instrument_catalog.text_pack(instrument.code, language)
     assert (pack.instrument_code, pack.language, pack.validated) == (instrument.code, language, False)
     assert list(pack.items) == [item.link_id for item in instrument.items]
     assert list(pack.scales) == [scale.code for scale in instrument.scales]
@@ -78,29 +78,29 @@ def test_every_instrument_has_demonstration_wording_that_is_marked_as_not_valida
 
 
 def test_wording_falls_back_to_the_language_without_region_and_then_to_english() -> None:
-    assert catalog.text_pack("pcs", "es-MX").language == "es"
-    assert catalog.text_pack("pcs", "fr").language == "en"
-    assert catalog.scale_title("pcs", "rumination", "es") == "Rumiación"
+    assert instrument_catalog.text_pack("pcs", "es-MX").language == "es"
+    assert instrument_catalog.text_pack("pcs", "fr").language == "en"
+    assert instrument_catalog.scale_title("pcs", "rumination", "es") == "Rumiación"
 
 
 def test_what_is_not_in_the_catalog_is_named() -> None:
     with pytest.raises(
         UnknownInstrument, match=r"no instrument 'nope'; there are .*pain-intensity-nrs, pcs, peg, pgic"
     ):
-        catalog.instrument("nope")
+        instrument_catalog.instrument("nope")
     with pytest.raises(UnknownInstrument, match="no instrument 'pcs' version 9"):
-        catalog.instrument("pcs", "9")
+        instrument_catalog.instrument("pcs", "9")
     with pytest.raises(NotFound, match=r"no wording for '\.\./pcs'"):
-        catalog.text_pack("../pcs", "en")
+        instrument_catalog.text_pack("../pcs", "en")
     with pytest.raises(NotFound, match="pcs has no scale 'sum'"):
-        catalog.scale_title("pcs", "sum", "en")
+        instrument_catalog.scale_title("pcs", "sum", "en")
     with pytest.raises(InvalidInstrument, match="pcs has no scale 'sum'; it has total, rumination"):
-        catalog.instrument("pcs").scale("sum")
-    assert catalog.instrument("pcs", "1.0") == catalog.instrument("pcs")
+        instrument_catalog.instrument("pcs").scale("sum")
+    assert instrument_catalog.instrument("pcs", "1.0") == instrument_catalog.instrument("pcs")
 
 
 def test_the_made_up_file_is_without_fault() -> None:
-    assert faults_of(made_up.FILE) == []
+    assert faults_of(example_instrument.FILE) == []
 
 
 @pytest.mark.parametrize(

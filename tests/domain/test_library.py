@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from pro_tracker.domain.change import band
 from pro_tracker.domain.instrument import Instrument, Scale, ScoreTable
 from pro_tracker.domain.scoring import ScaleScore, score
-from pro_tracker.services import catalog
+from pro_tracker.services.instruments import instrument_catalog
 
 
 class Form(NamedTuple):
@@ -84,7 +84,7 @@ REVERSED = {
 
 
 def instrument_of(form: str) -> Instrument:
-    return catalog.instrument(form.partition("/")[0])
+    return instrument_catalog.instrument(form.partition("/")[0])
 
 
 def scale_of(form: str) -> Scale:
@@ -201,7 +201,12 @@ def test_pro_rating_counts_reversed_answers_as_they_are_scored(
 
 
 def test_every_t_scored_scale_that_is_shipped_is_tested_here() -> None:
-    shipped = {(each.code, scale.code) for each in catalog.instruments() for scale in each.scales if scale.score_table}
+    shipped = {
+        (each.code, scale.code)
+        for each in instrument_catalog.instruments()
+        for scale in each.scales
+        if scale.score_table
+    }
     assert shipped == {(instrument_of(form).code, scale_of(form).code) for form in FORMS}
 
 
@@ -250,7 +255,7 @@ def test_an_item_is_answered_on_its_response_set(form: str) -> None:
 
 
 def test_the_ability_items_say_usually_where_others_say_often() -> None:
-    options = catalog.instrument("promis-ability-social-roles-8a").item("SRPPER14r1").response_set.options
+    options = instrument_catalog.instrument("promis-ability-social-roles-8a").item("SRPPER14r1").response_set.options
     codes = ["LA6270-8", "LA10066-1", "LA10082-8", "LA14747-2", "LA9933-8"]
     assert [(each.value, each.code) for each in options] == list(enumerate(codes, start=1))
 
@@ -288,7 +293,7 @@ def test_bands_of_the_general_population_are_for_scales_whose_50_is_its_mean(for
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_an_item_that_stands_in_several_forms_has_one_wording(language: str) -> None:
-    packs = [catalog.text_pack(instrument_of(form).code, language) for form in ONE_SCALE]
+    packs = [instrument_catalog.text_pack(instrument_of(form).code, language) for form in ONE_SCALE]
     wordings = {wording for pack in packs for wording in pack.items.items()}
     labels = {(code, value, label) for pack in packs for code, s in pack.options.items() for value, label in s.items()}
     assert len(wordings) == len({link_id for link_id, _ in wordings})

@@ -7,9 +7,9 @@ import pytest
 from pro_tracker.domain.change import ScorePoint, band, change
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.scoring import ScaleScore, score
-from pro_tracker.services import catalog
-from tests.domain import made_up
-from tests.domain.made_up import faults_of, file_with
+from pro_tracker.services.instruments import instrument_catalog
+from tests.support import example_instrument
+from tests.support.example_instrument import faults_of, file_with
 
 GLOBAL = "promis-global-health"
 PHYSICAL = ["Global03", "Global06", "Global07r", "Global08r"]
@@ -19,11 +19,11 @@ ALERT = {"item": "A", "at_least": 4, "reason": "Made up"}
 
 
 def scored(code: str, answers: dict[str, int], scale: str = "total") -> ScaleScore:
-    return next(each for each in score(catalog.instrument(code), answers) if each.scale == scale)
+    return next(each for each in score(instrument_catalog.instrument(code), answers) if each.scale == scale)
 
 
 def all_items(code: str, answer: int) -> dict[str, int]:
-    return {item.link_id: answer for item in catalog.instrument(code).items}
+    return {item.link_id: answer for item in instrument_catalog.instrument(code).items}
 
 
 # answers to the four items of the scale in their order: raw, T, SE
@@ -61,7 +61,7 @@ def test_tiredness_and_troubled_feelings_count_the_other_way_round(code: int) ->
 
 
 def test_global_health_has_ten_items_of_which_two_are_in_neither_scale() -> None:
-    instrument = catalog.instrument(GLOBAL)
+    instrument = instrument_catalog.instrument(GLOBAL)
     link_ids = {item.link_id for item in instrument.items}
     assert len(instrument.items) == 10
     assert link_ids - {*PHYSICAL, *MENTAL} == {"Global01", "Global09"}
@@ -71,13 +71,13 @@ def test_global_health_has_ten_items_of_which_two_are_in_neither_scale() -> None
 
 def test_a_missing_item_takes_one_global_score_and_leaves_the_other() -> None:
     answers = {link_id: 3 for link_id in (*PHYSICAL, *MENTAL) if link_id != "Global06"}
-    physical, mental = score(catalog.instrument(GLOBAL), answers, prorate=True)
+    physical, mental = score(instrument_catalog.instrument(GLOBAL), answers, prorate=True)
     assert (physical.status, physical.reason) == ("not-scored", "3 of 4 items answered, all 4 are needed")
     assert mental.raw_score == 12
 
 
 def test_global_health_says_how_far_its_tables_were_checked() -> None:
-    said = {scale.verification for scale in catalog.instrument(GLOBAL).scales}
+    said = {scale.verification for scale in instrument_catalog.instrument(GLOBAL).scales}
     assert said == {"Three published copies agree (T); one full published copy (SE)."}
 
 
@@ -110,7 +110,7 @@ def test_peg_needs_all_three_items() -> None:
     ],
 )
 def test_a_change_matters_from_its_size_on(code: str, before: float, after: float, verdict: str) -> None:
-    scale = catalog.instrument(code).scales[0]
+    scale = instrument_catalog.instrument(code).scales[0]
     assert change(scale, ScorePoint(before), ScorePoint(after)).verdict == verdict
 
 
@@ -124,7 +124,7 @@ GLOBAL_BANDS = {45.1: "none", 45: "mild", 40.1: "mild", 40: "moderate", 30.1: "m
     ("code", "expected"), [("phq-9", PHQ_BANDS), ("gad-7", GAD_BANDS), (GLOBAL, GLOBAL_BANDS), ("peg", {10: None})]
 )
 def test_bands_begin_at_their_cut_points(code: str, expected: dict[float, str | None]) -> None:
-    for scale in catalog.instrument(code).scales:
+    for scale in instrument_catalog.instrument(code).scales:
         found = {value: band(scale, value) for value in expected}
         assert {value: each.code if each else None for value, each in found.items()} == expected
 
@@ -153,7 +153,7 @@ def test_phq_9_has_no_total_without_one_of_its_nine_items(missing: str) -> None:
 
 @pytest.mark.parametrize("code", CHECKLISTS)
 def test_a_checklist_counts_the_effects_that_were_moderate_or_severe(code: str) -> None:
-    instrument = catalog.instrument(code)
+    instrument = instrument_catalog.instrument(code)
     assert instrument.recall_period == CHECKLISTS[code]
     assert [scored(code, all_items(code, answer)).raw_score for answer in (0, 1, 2, 3)] == [0, 0, 12, 12]
     answers = all_items(code, 0)
@@ -164,7 +164,7 @@ def test_a_checklist_counts_the_effects_that_were_moderate_or_severe(code: str) 
 
 @pytest.mark.parametrize("code", CHECKLISTS)
 def test_a_count_of_effects_is_not_judged(code: str) -> None:
-    (scale,) = catalog.instrument(code).scales
+    (scale,) = instrument_catalog.instrument(code).scales
     assert (scale.bands, scale.change_rule, scale.responder_rule) == ((), None, None)
     assert "descriptive only" in scale.verification
 
@@ -179,14 +179,14 @@ def test_a_checklist_with_an_effect_left_out_gives_no_count(code: str) -> None:
 @pytest.mark.parametrize("code", CHECKLISTS)
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_a_checklist_names_no_drug_to_patients(code: str, language: str) -> None:
-    pack = catalog.text_pack(code, language)
+    pack = instrument_catalog.text_pack(code, language)
     shown = [pack.title, pack.instruction, *pack.items.values(), *pack.scales.values()]
     assert not [text for text in shown if "ketamin" in text.lower()]
 
 
 def test_no_item_code_stands_in_two_of_these_instruments() -> None:
     codes = [GLOBAL, "peg", "phq-9", "gad-7", *CHECKLISTS]
-    link_ids = [item.link_id for code in codes for item in catalog.instrument(code).items]
+    link_ids = [item.link_id for code in codes for item in instrument_catalog.instrument(code).items]
     assert len(set(link_ids)) == len(link_ids)
 
 
@@ -201,15 +201,15 @@ def test_no_item_code_stands_in_two_of_these_instruments() -> None:
     ],
 )
 def test_thoughts_of_death_or_self_harm_on_any_day_raise_an_alert(answers: dict[str, int | None], raised: bool) -> None:
-    assert bool(catalog.instrument("phq-9").alerts_in(answers)) is raised
+    assert bool(instrument_catalog.instrument("phq-9").alerts_in(answers)) is raised
 
 
 def test_no_other_instrument_raises_alerts() -> None:
-    assert [each.code for each in catalog.instruments() if each.alerts] == ["phq-9"]
+    assert [each.code for each in instrument_catalog.instruments() if each.alerts] == ["phq-9"]
 
 
 def test_an_alert_goes_by_the_answer_as_stored_also_where_the_item_is_reversed() -> None:
-    instrument: Instrument = made_up.instrument(("alerts", [ALERT | {"item": "B"}]))
+    instrument: Instrument = example_instrument.instrument(("alerts", [ALERT | {"item": "B"}]))
     assert [bool(instrument.alerts_in({"B": code})) for code in (1, 3, 4, 5)] == [False, False, True, True]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from pro_tracker.domain.protocol import ChannelChoice
 from pro_tracker.domain.reminder_times import channels_for, next_allowed, reminder_times, retry_at
 from pro_tracker.domain.visit_windows import Window, window
-from tests.domain.schedules import EVERY_CHANNEL, PROTOCOL, ZONES, event, someone
+from tests.support.example_protocol import EVERY_CHANNEL, PROTOCOL, ZONES, event, someone
 
 NEW_YORK = ZoneInfo("America/New_York")
 WINDOW = window(event(), date(2026, 2, 10), "America/New_York", PROTOCOL)  # opens on 2 March at 08:00

@@ -8,9 +8,9 @@ from hypothesis import assume, given, strategies as st
 from pro_tracker.domain.errors import AnswerOutOfRange, UnknownItem
 from pro_tracker.domain.instrument import Instrument, Item
 from pro_tracker.domain.scoring import ScaleScore, score, validate_answers
-from pro_tracker.services import catalog
+from pro_tracker.services.instruments import instrument_catalog
 
-INSTRUMENTS = catalog.instruments()
+INSTRUMENTS = instrument_catalog.instruments()
 ITEMS = [(instrument, item) for instrument in INSTRUMENTS for item in instrument.items]
 Answered = tuple[Instrument, dict[str, int]]
 

@@ -24,7 +24,7 @@ from pro_tracker.domain.reminder_times import (
     reminder_times,
 )
 from pro_tracker.domain.visit_windows import Window
-from tests.domain.schedules import EVERY_CHANNEL, EVERY_ZONE, PROTOCOL, event
+from tests.support.example_protocol import EVERY_CHANNEL, EVERY_ZONE, PROTOCOL, event
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 STEPS = (

@@ -20,7 +20,7 @@ from pro_tracker.domain.reminder_times import (
     reminder_times,
 )
 from pro_tracker.domain.visit_windows import Window, window
-from tests.domain.schedules import PROTOCOL, event, someone
+from tests.support.example_protocol import PROTOCOL, event, someone
 
 NEW_YORK = ZoneInfo("America/New_York")
 WINDOW = window(event(), date(2026, 2, 10), "America/New_York", PROTOCOL)  # Monday 2 March at 08:00 to 27 March

@@ -20,7 +20,7 @@ from pro_tracker.domain.visit_windows import (
     window,
 )
 from pro_tracker.domain.wall_time import moment
-from tests.domain.schedules import PROTOCOL, ZONES, event
+from tests.support.example_protocol import PROTOCOL, ZONES, event
 
 DATES = st.dates(date(1990, 1, 1), date(2035, 12, 31))
 ANCHOR = date(2026, 1, 20)

@@ -13,7 +13,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import protocols
+from pro_tracker.services.protocols import protocol_catalog
 
 
 def address(channel: str, number: int) -> str:
@@ -38,7 +38,7 @@ def _insert(session: Session, site: Site, channel: str, numbers: range, now: dat
     subjects = [_subject(number, site, now) for number in numbers]
     session.execute(insert(Subject), subjects)
     session.add_all(_contact(each["id"], channel, number, now) for each, number in zip(subjects, numbers, strict=True))
-    protocol = protocols.protocols()[0]
+    protocol = protocol_catalog.protocols()[0]
     bound = {"protocol_code": protocol.code, "protocol_version": protocol.version, "number": 1}
     courses = [{**bound, "subject_id": each["id"], "planned_infusions": 5, "created_at": now} for each in subjects]
     course_ids = session.scalars(insert(Course).returning(Course.id, sort_by_parameter_order=True), courses).all()

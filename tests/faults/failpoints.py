@@ -13,7 +13,7 @@ from typing import Any
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.providers.twilio import TwilioProvider
-from pro_tracker.services import attempts, outbox
+from pro_tracker.services.sending import attempts, outbox
 from worker import tasks
 
 FOLDER = "FAILPOINTS"

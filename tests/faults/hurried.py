@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pro_tracker.domain import reminder_times
 from pro_tracker.providers import twilio
-from pro_tracker.services import attempts
+from pro_tracker.services.sending import attempts
 from worker.celery_app import BEAT, app
 
 reminder_times.FIRST_RETRY = timedelta(seconds=2)

@@ -5,16 +5,16 @@ import signal
 from datetime import datetime
 
 from pro_tracker.providers.base import OutgoingMessage
-from pro_tracker.services import handover
+from pro_tracker.services.sending import message_composer, pre_send
 
 POISON = "Poison Clinic"
-_compose = handover.compose
+_compose = message_composer.compose
 
 
-def _die(sheet: handover.Sheet, url: str, now: datetime) -> OutgoingMessage:
+def _die(sheet: pre_send.Sheet, url: str, now: datetime) -> OutgoingMessage:
     if sheet.site.name == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
     return _compose(sheet, url, now)
 
 
-handover.compose = _die
+message_composer.compose = _die

@@ -16,9 +16,10 @@ from pro_tracker import db
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
-from pro_tracker.services import outbox, responses, visit_sheets
+from pro_tracker.services.answering import responses, visit_context
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.sending import Sender, Ways
+from pro_tracker.services.sending import outbox
+from pro_tracker.services.sending.sender import Sender, Ways
 from tests.faults.due_messages import add_due_messages
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
@@ -72,7 +73,7 @@ def test_no_attempt_at_a_reminder_begins_after_its_answer_is_committed(database:
 
 def _begin_answering(session: Session, message_id: int) -> int:
     visit_id = session.get_one(Message, message_id).visit_id
-    sheet = visit_sheets.by_visit(session, visit_id)
+    sheet = visit_context.by_visit(session, visit_id)
     instrument, _pack = sheet.questionnaire.parts[0]
     item = instrument.items[0]
     answers = {item.link_id: item.response_set.options[0].value}
@@ -99,7 +100,7 @@ def _answer(visit_ids: list[int], start: threading.Barrier) -> None:
     chance = random.Random(2)
     with db.Session() as session:
         for visit_id in visit_ids:
-            sheet = visit_sheets.by_visit(session, visit_id)
+            sheet = visit_context.by_visit(session, visit_id)
             session.commit()
             start.wait()
             time.sleep(chance.uniform(0, SECONDS_APART))

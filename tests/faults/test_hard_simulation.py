@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from pro_tracker import db
 from pro_tracker.keyring import KeyRing
 from pro_tracker.ledger_check.judge import judge
-from pro_tracker.services import protocols
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.simulation.run import Hardship, Setting, run
 from tests.conftest import FIELD_KEYS
-from tests.staff import add_site
+from tests.support.staff_browser import add_site
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
 SUBJECTS, KILLS, DIALECTS = (1000, 200, ["postgresql"]) if FULL else (12, 4, ["sqlite", "postgresql"])
@@ -35,7 +35,7 @@ def test_no_message_is_lost_twice_or_misplaced_in_the_hardest_months(
     if database.startswith("postgresql"):  # SQLite has one sender
         assert counts["minutes' work shared by workers"] > 0
         assert counts["minutes' work given twice"] > 0
-    verdicts = judge(session.connection(), tmp_path / "outside.jsonl", [protocols.PROTOCOLS])
+    verdicts = judge(session.connection(), tmp_path / "outside.jsonl", [protocol_catalog.PROTOCOLS])
     assert {verdict.check: verdict.cases for verdict in verdicts if verdict.cases} == {}
     assert verdicts[0].of > 4 * SUBJECTS  # messages that had to go
 

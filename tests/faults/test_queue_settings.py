@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pro_tracker.services.outbox import BATCH
+from pro_tracker.services.sending.outbox import BATCH
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 from tests.faults.failpoints import FOLDER

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from pro_tracker import db, migrate
 from pro_tracker.models.link import Link
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import heartbeats, links
+from pro_tracker.services.answering import link_tokens, links
+from pro_tracker.services.operations import heartbeats
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 from tests.faults.sending import Post, outcome, post
@@ -76,7 +77,7 @@ def test_a_database_that_crashes_under_load_keeps_every_change_that_it_acknowled
     acknowledged = [token for writer in writers for token in writer.acknowledged]
     print(found, f"{len(acknowledged)} changes acknowledged")
     assert all(writer.acknowledged and writer.refused for writer in writers)  # they wrote, and through a crash
-    assert [token for token in acknowledged if links.token_hash(token) not in kept] == []
+    assert [token for token in acknowledged if link_tokens.token_hash(token) not in kept] == []
     assert (found.accepted_twice, found.lost, found.hidden) == (0, 0, 0)
     assert found.uncertain <= 2 * CRASHES
 

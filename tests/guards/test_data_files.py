@@ -4,19 +4,21 @@ from pathlib import Path
 
 import pro_tracker
 from config.settings import Settings
-from pro_tracker.services import catalog, protocols, sites
+from pro_tracker.services.clinic import sites
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.protocols import protocol_catalog
 
 PACKAGE = Path(pro_tracker.__file__).parent
 
 
 def test_every_instrument_and_text_pack_loads():
-    assert catalog.problems() == []
-    assert len(catalog.instruments()) >= 6
+    assert instrument_catalog.problems() == []
+    assert len(instrument_catalog.instruments()) >= 6
 
 
 def test_every_protocol_loads():
-    assert protocols.problems() == []
-    assert "ketamine-5day" in {protocol.code for protocol in protocols.protocols()}
+    assert protocol_catalog.problems() == []
+    assert "ketamine-5day" in {protocol.code for protocol in protocol_catalog.protocols()}
 
 
 def test_every_shipped_definition_is_one_that_is_read():
@@ -24,7 +26,7 @@ def test_every_shipped_definition_is_one_that_is_read():
         path for folder in ("instruments", "protocols") for path in (PACKAGE / folder).rglob("*") if path.is_file()
     }
 
-    assert shipped == {*catalog.all_files(), *protocols.all_files()}
+    assert shipped == {*instrument_catalog.all_files(), *protocol_catalog.all_files()}
 
 
 def test_the_shipped_sites_load():

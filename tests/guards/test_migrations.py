@@ -11,7 +11,7 @@ from pro_tracker import db, migrate
 from pro_tracker.keyring import KeyRing
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
-from pro_tracker.services import links
+from pro_tracker.services.answering import links
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 

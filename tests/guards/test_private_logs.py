@@ -7,8 +7,17 @@ from datetime import date
 
 import pytest
 
-from tests.patients import BIRTH_DATE, FACTS, add_patient, answer_all, begin, give_birth_date, open_link, post
-from tests.staff import PASSWORD, add_account, sign_in, submit
+from tests.support.patient_browser import (
+    BIRTH_DATE,
+    FACTS,
+    add_patient,
+    answer_all,
+    begin,
+    give_birth_date,
+    open_link,
+    post,
+)
+from tests.support.staff_browser import PASSWORD, add_account, sign_in, submit
 
 pytestmark = pytest.mark.dialects("postgresql")
 

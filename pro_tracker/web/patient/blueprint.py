@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, current_app, g
 from flask_babel import format_date, format_time
 
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitSheet
 
 blueprint = Blueprint("patient", __name__)
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from flask import g, request, session as cookie
 
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
-from pro_tracker.services import visit_sheets
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering import visit_context
+from pro_tracker.services.answering.visit_context import VisitSheet
 from pro_tracker.web.session import commit_each_statement, db_session
 
 CONFIRMED_FOR = timedelta(hours=4)  # a rest between questions, not a phone handed on the next day
@@ -41,7 +41,7 @@ def _read() -> VisitSheet:
     link_id: int | None = cookie.get("link_id")
     if link_id is None:
         raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
-    found = visit_sheets.by_link(db_session(), link_id)
+    found = visit_context.by_link(db_session(), link_id)
     g.sheet, g.language = found, found.language
     return found
 

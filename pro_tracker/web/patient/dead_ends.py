@@ -8,7 +8,7 @@ from pro_tracker import clock
 from pro_tracker.domain.errors import AlreadyAnswered, IdentityNotConfirmed, UnusableLink, WindowClosed
 from pro_tracker.domain.visit_windows import visit_status
 from pro_tracker.models.site import Site
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitSheet
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.session import db_session
 

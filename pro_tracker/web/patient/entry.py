@@ -5,9 +5,9 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.services import links, snoozes
-from pro_tracker.services.links import BirthDateCheck
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering import links, snoozes
+from pro_tracker.services.answering.links import BirthDateCheck
+from pro_tracker.services.answering.visit_context import VisitSheet
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page
 from pro_tracker.web.patient import current

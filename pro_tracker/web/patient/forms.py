@@ -10,8 +10,8 @@ from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms.validators import InputRequired, ValidationError
 
-from pro_tracker.services.preferences import Preferences
-from pro_tracker.services.snoozes import Choice
+from pro_tracker.services.answering.snoozes import Choice
+from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message

@@ -3,7 +3,7 @@
 from flask import redirect, render_template, url_for
 
 from pro_tracker import clock
-from pro_tracker.services import responses
+from pro_tracker.services.answering import responses
 from pro_tracker.services.audit import Actor
 from pro_tracker.web import access, answering
 from pro_tracker.web.answering import Page

@@ -6,8 +6,8 @@ from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.services import snoozes
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.answering import snoozes
+from pro_tracker.services.answering.visit_context import VisitSheet
 from pro_tracker.web import access
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint

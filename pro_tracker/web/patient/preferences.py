@@ -9,9 +9,12 @@ from pro_tracker import clock
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import preferences, protocols, recipients, snoozes
+from pro_tracker.services.answering import snoozes
+from pro_tracker.services.answering.visit_context import VisitSheet
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services.contacts import preferences
+from pro_tracker.services.planning import recipients
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.web import access
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
@@ -56,7 +59,7 @@ def _subject(sheet: VisitSheet) -> Subject:
 
 
 def _form(sheet: VisitSheet, subject: Subject) -> PreferencesForm:
-    protocol = protocols.protocol(sheet.protocol_code, sheet.protocol_version)
+    protocol = protocol_catalog.protocol(sheet.protocol_code, sheet.protocol_version)
     now = preferences.of(subject)
     form = PreferencesForm(
         preferred_channel=now.preferred_channel,

@@ -6,7 +6,8 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.services import links, unsubscribing
+from pro_tracker.services.answering import links
+from pro_tracker.services.contacts import unsubscribing
 from pro_tracker.web import access
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint

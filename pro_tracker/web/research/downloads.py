@@ -9,8 +9,8 @@ from flask import Response, send_file
 
 from pro_tracker import clock, db
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.services import exports
-from pro_tracker.services.exports import KINDS, Extent, Kind
+from pro_tracker.services.results import exports
+from pro_tracker.services.results.exports import KINDS, Extent, Kind
 from pro_tracker.web import access
 from pro_tracker.web.research.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session

@@ -5,11 +5,11 @@ from flask import render_template, request
 from pro_tracker import clock
 from pro_tracker.domain.disclosure import LEAST_SHOWN
 from pro_tracker.services import audit
-from pro_tracker.services.results import results as cohort_results
+from pro_tracker.services.results.cohort_results import results as cohort_results
 from pro_tracker.web import access, navigation
+from pro_tracker.web.labels import UNANSWERED
 from pro_tracker.web.research.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.staff.words import UNANSWERED
 
 
 @blueprint.get("/results")

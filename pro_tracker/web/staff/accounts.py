@@ -8,14 +8,14 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.models.account import Account
 from pro_tracker.models.site import Site
-from pro_tracker.services import accounts as services
-from pro_tracker.services.accounts import AccountFacts
+from pro_tracker.services.clinic import accounts as services
+from pro_tracker.services.clinic.accounts import AccountFacts
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.small_forms import AccountForm
+from pro_tracker.web.staff.forms.account_form import AccountForm
 
 
 @blueprint.get("/accounts")

@@ -8,9 +8,9 @@ from flask_babel import format_date, format_time
 
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import protocols
-from pro_tracker.web import navigation
-from pro_tracker.web.staff import chart, readings, words
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.web import labels, navigation
+from pro_tracker.web.staff import chart, trend_wording
 
 blueprint = Blueprint("staff", __name__)
 
@@ -66,10 +66,10 @@ def local_time(moment: datetime, time_zone: str) -> str:
 
 def event_title(visit: Visit, course: Course) -> str:
     """The name of a visit's study event in its course's protocol."""
-    return protocols.protocol(course.protocol_code, course.protocol_version).event(visit.event_code).title
+    return protocol_catalog.protocol(course.protocol_code, course.protocol_version).event(visit.event_code).title
 
 
 @blueprint.context_processor
-def _words() -> dict[str, object]:
+def _labels() -> dict[str, object]:
     may = navigation.may_use
-    return {"event_title": event_title, "may": may, "plot": chart, "readings": readings, "words": words}
+    return {"event_title": event_title, "may": may, "plot": chart, "trend_wording": trend_wording, "labels": labels}

@@ -11,14 +11,17 @@ from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access as visibility, audit, call_attempts, call_list, calls, protocols
-from pro_tracker.services.call_list import Wanted
+from pro_tracker.services import audit
+from pro_tracker.services.calling import call_attempts, call_list, calls
+from pro_tracker.services.calling.call_list import Wanted
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.staff import current
 from pro_tracker.web.staff.blueprint import blueprint
-from pro_tracker.web.staff.call_form import CallForm
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.forms.call_form import CallForm
 
 
 @blueprint.get("/calls")
@@ -71,7 +74,7 @@ def _page(shown: Call, form: CallForm | None = None) -> Page:
     visit = session.get_one(Visit, shown.visit_id)
     course = session.get_one(Course, visit.course_id)
     subject = current.subject(shown.subject_id)
-    protocol = protocols.protocol(course.protocol_code, course.protocol_version)
+    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     plans = protocol.plans_at(visit.event_code) if shown.reason == calls.ALERT else ()
     tried = call_list.tried(session, [shown.id])[shown.id]
     form = form or CallForm(shown.reason, best_time=subject.best_call_time or "")

@@ -12,7 +12,7 @@ from math import ceil, floor
 from pro_tracker.domain.change import RELIABLE_AT_95_PERCENT, ScorePoint, change
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.domain.study_days import date_of, study_day
-from pro_tracker.services.trends import Point, ScaleTrend, Series, Trend
+from pro_tracker.services.record.trends import Point, ScaleTrend, Series, Trend
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 40, 505, 24, 244  # the names of the bands stand to the right, where no point can be

@@ -12,14 +12,17 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.services import contacts as service, courses, enrolment, preferences, protocols
-from pro_tracker.services.preferences import Preferences
-from pro_tracker.web import access
+from pro_tracker.services.contacts import contacts as service, preferences
+from pro_tracker.services.contacts.preferences import Preferences
+from pro_tracker.services.planning import subject_lock
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import courses
+from pro_tracker.web import access, labels
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.staff import current, meanwhile, preview, words
+from pro_tracker.web.staff import current, meanwhile, preview
 from pro_tracker.web.staff.blueprint import blueprint, wall_time
-from pro_tracker.web.staff.contact_forms import AddressesForm, PreferencesForm, ReopenForm
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.forms.contact_forms import AddressesForm, PreferencesForm, ReopenForm
 
 ADDRESSES, WISHES = "addresses", "wishes"  # prefixes, like each channel's own: several forms stand on one page
 
@@ -82,7 +85,7 @@ def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
 
 
 def _correct(subject: Subject, form: AddressesForm, now: datetime) -> None:
-    courses.lock(db_session(), subject)
+    subject_lock.lock(db_session(), subject)
     db_session().expire(subject, ["contacts"])
     wanted = {channel: address.strip() for channel, address in form.addresses().items()}
     meanwhile.refuse(form, _addresses(_on_file(subject)), _addresses(wanted))
@@ -90,7 +93,7 @@ def _correct(subject: Subject, form: AddressesForm, now: datetime) -> None:
 
 
 def _change(subject: Subject, form: PreferencesForm, now: datetime) -> None:
-    courses.lock(db_session(), subject)
+    subject_lock.lock(db_session(), subject)
     meanwhile.refuse(form, _wished(preferences.of(subject)), _wished(form.wanted()))
     preferences.change(db_session(), subject, form.wanted(), now=now, actor=access.actor())
 
@@ -98,18 +101,18 @@ def _change(subject: Subject, form: PreferencesForm, now: datetime) -> None:
 def _on_file(subject: Subject) -> dict[str, str]:
     """Channel -> address, "" for none."""
     known = {contact.channel: contact.address for contact in subject.contacts}
-    return {channel: known.get(channel, "") for channel in words.CHANNELS}
+    return {channel: known.get(channel, "") for channel in labels.CHANNELS}
 
 
 def _addresses(by_channel: Mapping[str, str]) -> meanwhile.Recorded:
-    return {str(words.CHANNELS[channel]): address or "–" for channel, address in by_channel.items()}
+    return {str(labels.CHANNELS[channel]): address or "–" for channel, address in by_channel.items()}
 
 
 def _wished(wishes: Preferences) -> meanwhile.Recorded:
     return {
-        _("channel"): str(words.CHANNELS.get(wishes.preferred_channel, wishes.preferred_channel)),
+        _("channel"): str(labels.CHANNELS.get(wishes.preferred_channel, wishes.preferred_channel)),
         _("hour"): wall_time(wishes.message_time) if wishes.message_time else _("as the protocol says"),
-        _("language"): str(words.LANGUAGES.get(wishes.language, wishes.language)),
+        _("language"): str(labels.LANGUAGES.get(wishes.language, wishes.language)),
         _("time zone"): wishes.time_zone,
     }
 
@@ -124,7 +127,9 @@ def _contact(subject: Subject, channel: str) -> Contact:
 def _wishes(subject: Subject, **options: Any) -> PreferencesForm:
     course = courses.current_course(db_session(), subject)
     known = (
-        protocols.protocol(course.protocol_code, course.protocol_version) if course else enrolment.default_protocol()
+        protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+        if course
+        else protocol_catalog.default_protocol()
     )
     return PreferencesForm(known, subject, prefix=WISHES, **options)
 

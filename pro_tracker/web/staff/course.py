@@ -14,14 +14,17 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import anchor_dates, course_plans, courses, enrolment, subject_records
-from pro_tracker.services.anchor_dates import DateSet
+from pro_tracker.services.planning import subject_lock
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.record import subject_records
+from pro_tracker.services.treatment import anchor_dates, course_plans, courses
+from pro_tracker.services.treatment.anchor_dates import DateSet
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, meanwhile, preview
 from pro_tracker.web.staff.blueprint import blueprint, day
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.small_forms import CourseEndForm, DateSetForm, PlanForm, ReasonForm
+from pro_tracker.web.staff.forms.course_forms import CourseEndForm, DateSetForm, PlanForm, ReasonForm
 
 PLAN, END, REOPEN, DATE, NEW = "plan", "end", "reopen", "date", "new"  # prefixes: several forms stand on one page
 
@@ -87,7 +90,7 @@ def _done(
 
 
 def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
-    courses.lock(db_session(), subject)
+    subject_lock.lock(db_session(), subject)
     course = _current(subject)
     db_session().refresh(course)
     wanted = _planned(form.planned_start_on.data, form.planned_infusions.data)
@@ -118,7 +121,7 @@ def _end(subject: Subject, form: CourseEndForm, now: datetime) -> None:
 
 
 def _start(subject: Subject, form: PlanForm, now: datetime) -> None:
-    protocol = replace(enrolment.default_protocol(), planned_infusions=form.planned_infusions.data)
+    protocol = replace(protocol_catalog.default_protocol(), planned_infusions=form.planned_infusions.data)
     course_plans.start_next(
         db_session(), access.actor(), subject, protocol, planned_start_on=form.planned_start_on.data, now=now
     )
@@ -156,7 +159,7 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     subject = current.subject(subject_id)
     newest = _newest(subject_id)
     today = local_date(clock.now(), subject.time_zone)
-    planned = newest.planned_infusions if newest else enrolment.default_protocol().planned_infusions
+    planned = newest.planned_infusions if newest else protocol_catalog.default_protocol().planned_infusions
     plan = {"planned_start_on": newest.planned_start_on if newest else None, "planned_infusions": planned}
     forms = {
         PLAN: PlanForm(formdata=None, prefix=PLAN, data=plan),

@@ -10,7 +10,8 @@ from flask_wtf import FlaskForm
 from pro_tracker import clock
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit, subject_records
+from pro_tracker.services import audit
+from pro_tracker.services.record import subject_records
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 

@@ -8,13 +8,14 @@ from pro_tracker import clock
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.account import Account
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import access as visibility, enrolment
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.enrolment import enrolment
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.enrolment_form import EnrolmentForm
+from pro_tracker.web.staff.forms.enrolment_form import EnrolmentForm
 
 
 @blueprint.get("/subjects/new")

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.models.account import Role
 from pro_tracker.services import audit
-from pro_tracker.services.worklist import Worklist, worklist
+from pro_tracker.services.calling.worklist import Worklist, worklist
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.staff.blueprint import blueprint

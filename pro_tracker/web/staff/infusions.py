@@ -12,13 +12,14 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import courses, infusion_corrections
+from pro_tracker.services.treatment import courses, infusion_corrections
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.infusion_form import (
+from pro_tracker.web.staff.forms.course_forms import RemovalForm
+from pro_tracker.web.staff.forms.infusion_form import (
     FEWEST_ROWS,
     MOST_ROWS,
     CorrectionForm,
@@ -27,7 +28,6 @@ from pro_tracker.web.staff.infusion_form import (
     short,
     with_rows,
 )
-from pro_tracker.web.staff.small_forms import RemovalForm
 
 REMOVE = "remove"  # prefix: two forms stand on the page of one infusion
 

@@ -5,12 +5,12 @@ from flask import render_template, request
 from flask_babel import get_locale, gettext as _
 
 from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule, Instrument, Item, ResponderRule, Scale
-from pro_tracker.services import library
+from pro_tracker.services.protocols import library_overview
 from pro_tracker.web import access
+from pro_tracker.web.labels import LANGUAGES
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff.blueprint import blueprint
-from pro_tracker.web.staff.readings import number
-from pro_tracker.web.staff.words import LANGUAGES
+from pro_tracker.web.staff.trend_wording import number
 
 EVERY_ROLE = ("coordinator", "clinician", "researcher", "administrator")
 UNITS = {"H": "duration-hour", "D": "duration-day", "W": "duration-week", "M": "duration-month", "Y": "duration-year"}
@@ -19,13 +19,13 @@ UNITS = {"H": "duration-hour", "D": "duration-day", "W": "duration-week", "M": "
 @blueprint.get("/instruments")
 @access.staff(*EVERY_ROLE, sites="none")
 def instruments() -> str:
-    return render_template("staff/instruments.html", entries=library.entries(db_session()), **_WORDS)
+    return render_template("staff/instruments.html", entries=library_overview.entries(db_session()), **_WORDS)
 
 
 @blueprint.get("/instruments/<code>")
 @access.staff(*EVERY_ROLE, sites="none")
 def instrument(code: str) -> str:
-    entry = library.entry(db_session(), code, request.args.get("version") or None)
+    entry = library_overview.entry(db_session(), code, request.args.get("version") or None)
     return render_template("staff/instrument.html", entry=entry, instrument=entry.instrument, **_WORDS)
 
 
@@ -108,7 +108,7 @@ _WORDS = {
     "languages": LANGUAGES,
     "missing": missing,
     "recall": recall,
-    "recomputed_only": library.recomputed_only,
+    "recomputed_only": library_overview.recomputed_only,
     "responders": responders,
     "scales_of": scales_of,
     "sizes": sizes,

@@ -6,10 +6,11 @@ import uuid
 from flask import Response, make_response
 
 from pro_tracker import clock
-from pro_tracker.services import audit, ledger as ledgers, ledger_file
+from pro_tracker.services import audit
+from pro_tracker.services.record import ledger as ledgers, ledger_file
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.staff import current, ledger_words
+from pro_tracker.web.staff import current, ledger_labels
 from pro_tracker.web.staff.blueprint import blueprint, event_title
 from pro_tracker.web.staff.current import Page
 
@@ -20,7 +21,7 @@ def ledger(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     shown = ledgers.ledger(db_session(), subject)
     events = {each.visit.event_code: event_title(each.visit, each.course) for each in shown.askings}
-    return current.show("staff/ledger.html", subject, ledger=shown, events=events, say=ledger_words)
+    return current.show("staff/ledger.html", subject, ledger=shown, events=events, say=ledger_labels)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/ledger.csv")

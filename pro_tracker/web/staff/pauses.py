@@ -8,14 +8,15 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.interruption import Pause
-from pro_tracker.services import pauses as service
-from pro_tracker.services.pauses import PauseFacts
+from pro_tracker.services.treatment import pauses as service
+from pro_tracker.services.treatment.pauses import PauseFacts
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.small_forms import PauseEndForm, PauseForm, RemovalForm
+from pro_tracker.web.staff.forms.course_forms import RemovalForm
+from pro_tracker.web.staff.forms.pause_forms import PauseEndForm, PauseForm
 
 REMOVE = "remove"  # prefix: two forms stand on the page of one pause
 

@@ -14,8 +14,8 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import plan_preview
-from pro_tracker.services.plan_preview import Difference, Line
+from pro_tracker.services.planning import plan_preview
+from pro_tracker.services.planning.plan_preview import Difference, Line
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, entered
 from pro_tracker.web.staff.current import Page

@@ -12,12 +12,14 @@ from pro_tracker.domain.unanswered import GIVEN_BY_STAFF
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services import access as visibility, unanswered
-from pro_tracker.web import access
+from pro_tracker.services.calling import unanswered
+from pro_tracker.services.clinic import visibility
+from pro_tracker.web import access, labels
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current, fields, words
+from pro_tracker.web.staff import current
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.forms import fields
 
 
 class UnansweredForm(FlaskForm):  # type: ignore[misc]
@@ -25,7 +27,7 @@ class UnansweredForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, visit: Visit) -> None:
         super().__init__(reason=visit.missed_reason)
-        self.reason.choices = fields.choices((code, words.UNANSWERED[code]) for code in GIVEN_BY_STAFF)
+        self.reason.choices = fields.choices((code, labels.UNANSWERED[code]) for code in GIVEN_BY_STAFF)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/visits/<int:visit_id>/reason")

@@ -3,7 +3,8 @@
 from flask import render_template
 
 from pro_tracker import clock
-from pro_tracker.services import receipts, webhook_counts
+from pro_tracker.services.operations import webhook_counts
+from pro_tracker.services.sending import receipts
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff.blueprint import blueprint

@@ -7,13 +7,14 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
-from pro_tracker.services import audit, subject_lists, subject_records, trends
-from pro_tracker.web import access
+from pro_tracker.services import audit
+from pro_tracker.services.record import subject_lists, subject_records, trends
+from pro_tracker.web import access, labels
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.staff import chart, current, words
+from pro_tracker.web.staff import chart, current
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.fields import one_line
+from pro_tracker.web.staff.forms.fields import one_line
 
 LONGEST_SEARCH = 200
 
@@ -43,7 +44,7 @@ def subject(subject_id: uuid.UUID) -> Page:
     trend = trends.subject_trend(session, record.subject, record.courses, record.visits)
     missed = {visit.id for visit in record.visits if visit_status(visit, now) is VisitStatus.MISSED}
     charts = [(each, chart.draw(trend, each, missed=missed)) for each in trend.scales] if trend else []
-    states = {visit.id: words.visit_state(visit, now)[0] for visit in record.visits}
+    states = {visit.id: labels.visit_state(visit, now)[0] for visit in record.visits}
     return current.show("staff/subject.html", record.subject, record=record, charts=charts, states=states)
 
 

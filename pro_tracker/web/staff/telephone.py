@@ -12,8 +12,11 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import access as visibility, audit, responses, subject_records, visit_sheets
-from pro_tracker.services.visit_sheets import VisitSheet
+from pro_tracker.services import audit
+from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.record import subject_records
 from pro_tracker.web import access, answering
 from pro_tracker.web.answering import Page
 from pro_tracker.web.session import commit, db_session
@@ -113,7 +116,7 @@ def _open_sheet() -> VisitSheet:
     """The visit, if it is this subject's, one of the account's sites, and can be answered now."""
     subject: Subject = _subject()
     visit = visibility.visit(db_session(), subject, g.interview["visit_id"])
-    sheet = visit_sheets.by_visit(db_session(), visit.id)
+    sheet = visit_context.by_visit(db_session(), visit.id)
     sheet.require_open(clock.now())
     return sheet
 

@@ -8,7 +8,9 @@ from pro_tracker import clock
 from pro_tracker.domain.errors import WindowClosed
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.course import Course
-from pro_tracker.services import access as visibility, audit, links
+from pro_tracker.services import audit
+from pro_tracker.services.answering import links
+from pro_tracker.services.clinic import visibility
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current

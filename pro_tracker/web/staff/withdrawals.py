@@ -7,13 +7,14 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import enrolment, withdrawals
+from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.small_forms import ReasonForm, WithdrawalForm
+from pro_tracker.web.staff.forms.course_forms import ReasonForm
+from pro_tracker.web.staff.forms.withdrawal_form import WithdrawalForm
 
 BACK = "back"  # prefix: two forms stand on the page of one who has withdrawn
 

@@ -11,8 +11,9 @@ from flask import Blueprint, Response, current_app, jsonify
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound, ProTrackerError
-from pro_tracker.services import receipts, webhook_counts
-from pro_tracker.services.receipts import Report
+from pro_tracker.services.operations import webhook_counts
+from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending.receipts import Report
 from pro_tracker.web.session import commit, db_session
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")

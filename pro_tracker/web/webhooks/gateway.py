@@ -16,9 +16,9 @@ from pydantic_core import ErrorDetails
 from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.receipts import meaning
-from pro_tracker.services import receipts
-from pro_tracker.services.enrolment_facts import usable_address
-from pro_tracker.services.receipts import Report
+from pro_tracker.services.contacts.addresses import usable_address
+from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending.receipts import Report
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take

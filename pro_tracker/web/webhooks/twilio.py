@@ -11,8 +11,8 @@ from markupsafe import escape
 from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.receipts import DELIVERED, FAILED, HARD_BOUNCE, STOP, meaning
-from pro_tracker.services import receipts
-from pro_tracker.services.receipts import Report
+from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending.receipts import Report
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take

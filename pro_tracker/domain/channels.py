@@ -1,0 +1,3 @@
+"""The channels on which messages go to subjects."""
+
+CHANNELS = ("email", "sms")

@@ -1,0 +1,1 @@
+"""Links, what a visit asks, drafts, completed responses and snoozes; knows no provider and no call."""

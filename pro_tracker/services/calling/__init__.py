@@ -1,0 +1,1 @@
+"""The call list, call attempts, the worklist, and why visits stay unanswered; sends nothing."""

@@ -1,0 +1,153 @@
+"""What callers do: say that they are calling, note what came of it. When a call is over follows from the protocol."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.calling import NO_MORE_ASKED, OUTCOMES, TIMES, again_at, ends_with, in_time
+from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.domain.protocol import CallRule
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.course import Course
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.calling.calls import ALERT, TELEPHONE
+from pro_tracker.services.contacts import contacts
+from pro_tracker.services.planning import planned_messages
+from pro_tracker.services.protocols import protocol_catalog
+
+NOT_OPEN = "This call is not open any more. The call list shows what is open."
+CLAIM_FOR = timedelta(minutes=30)  # longer than a questionnaire takes on the telephone
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFacts:
+    """What came of one attempt. `best_time`: one of domain.calling.TIMES; None leaves what is known.
+
+    `number`: which attempt at this call it is, as far as the caller knows; None where nobody looked.
+    """
+
+    outcome: str
+    note: str = ""
+    call_back_on: date | None = None
+    best_time: str | None = None
+    number: int | None = None
+
+
+def claim(session: Session, actor: Actor, call_id: int, *, now: datetime) -> bool:
+    """Say "I am calling", for half an hour. False: somebody else does. Raises NotFound when the call is not open."""
+    call = _open(session, call_id)
+    caller_id = _account_id(actor)
+    if is_taken(call, caller_id, now):
+        return False
+    call.caller_id, call.calling_until = caller_id, now + CLAIM_FOR
+    audit.record(session, actor, "call.claim", now=now, subject_id=call.subject_id, detail={"call": call.id})
+    return True
+
+
+def is_taken(call: Call, account_id: int | None, now: datetime) -> bool:
+    """Whether somebody else is calling just now."""
+    return call.caller_id not in (None, account_id) and call.calling_until is not None and now < call.calling_until
+
+
+def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *, now: datetime) -> CallAttempt:
+    """Note an attempt: the call stays on the list or is closed, as domain.calling says. A wrong number is used no more.
+
+    Raises NotFound when the call is not open, InvalidInput (with its field) for facts that cannot be, and where
+    somebody else noted an attempt that the caller has not seen.
+    """
+    subject, visit = _lock_around(session, call_id)
+    call = _open(session, call_id)
+    number = _tried(session, CallAttempt.call_id == call.id) + 1
+    _check(facts, number, visit, subject.time_zone, now)
+    attempt = CallAttempt(call_id=call.id, number=number, at=now, outcome=facts.outcome)
+    attempt.account_id, attempt.call_back_on = _account_id(actor), facts.call_back_on
+    if facts.note.strip():
+        attempt.note = facts.note.strip()
+    session.add(attempt)
+    subject.best_call_time = facts.best_time or subject.best_call_time
+    _go_on(session, call, subject, visit, attempt)
+    detail: audit.Detail = {"call": call.id, "visit": visit.id, "outcome": facts.outcome, "closed": call.outcome}
+    audit.record(session, actor, "call.attempt", now=now, subject_id=subject.id, detail=detail)
+    if facts.outcome == "wrong-number":
+        _close_telephone(session, actor, subject, now)
+    return attempt
+
+
+def _lock_around(session: Session, call_id: int) -> tuple[Subject, Visit]:
+    """The subject and the visit of a call, locked before it: withdrawing and answering take them in this order, too."""
+    call = session.get(Call, call_id)
+    if call is None:
+        raise NotFound(NOT_OPEN)
+    lock: dict[str, Any] = {"with_for_update": {"key_share": True}, "populate_existing": True}
+    return session.get_one(Subject, call.subject_id, **lock), session.get_one(Visit, call.visit_id, **lock)
+
+
+def _open(session: Session, call_id: int) -> Call:
+    """The open call, locked: callers take turns."""
+    call = session.get(Call, call_id, with_for_update=True, populate_existing=True)
+    if call is None or call.closed_at is not None:
+        raise NotFound(NOT_OPEN)
+    return call
+
+
+def _check(facts: AttemptFacts, number: int, visit: Visit, zone: str, now: datetime) -> None:
+    if facts.outcome not in OUTCOMES:
+        raise InvalidInput(f"The outcome must be one of {', '.join(OUTCOMES)}.", field="outcome")
+    if facts.best_time is not None and facts.best_time not in TIMES:
+        raise InvalidInput(f"The best time must be one of {', '.join(TIMES)}.", field="best_time")
+    if facts.number not in (None, number):
+        raise InvalidInput("Somebody else noted a call meanwhile. Read it below; then note yours if you called, too.")
+    back_on = facts.call_back_on
+    if back_on is not None and back_on < local_date(now, zone):
+        raise InvalidInput("This day has passed where the patient is.", field="call_back_on")
+    if back_on is not None and visit.completed_at is None and back_on > local_date(visit.closes_at, zone):
+        raise InvalidInput("The questions close before this day.", field="call_back_on")
+
+
+def _go_on(session: Session, call: Call, subject: Subject, visit: Visit, attempt: CallAttempt) -> None:
+    """Close the call, or say when to call again."""
+    rule = _rule(session, visit)
+    call.caller_id = call.calling_until = None
+    if call.reason == ALERT:
+        closed_with = "reached" if attempt.outcome == "reached" else None
+    else:
+        tried = _tried(session, Call.visit_id == visit.id, Call.reason != ALERT)
+        back = attempt.call_back_on is not None
+        closed_with = ends_with(attempt.outcome, tried=tried, rule=rule, call_back=back)
+    if closed_with is not None:
+        call.closed_at, call.outcome, call.account_id = attempt.at, closed_with, attempt.account_id
+    elif call.reason != ALERT:
+        best, zone = subject.best_call_time, subject.time_zone
+        again = again_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
+        call.call_again_at = in_time(again, visit.closes_at, best_time=best, zone=zone)
+    if closed_with in NO_MORE_ASKED:
+        planned_messages.end_all(session, [visit.id], attempt.outcome)
+
+
+def _rule(session: Session, visit: Visit) -> CallRule:
+    course = session.get_one(Course, visit.course_id)
+    return protocol_catalog.protocol(course.protocol_code, course.protocol_version).calls
+
+
+def _tried(session: Session, *which: object) -> int:
+    """How many attempts there were, with those of this transaction."""
+    session.flush()
+    rows = select(func.count()).select_from(CallAttempt).join(Call, Call.id == CallAttempt.call_id)
+    return session.scalar(rows.where(*which)) or 0  # type: ignore[arg-type]
+
+
+def _close_telephone(session: Session, actor: Actor, subject: Subject, now: datetime) -> None:
+    contact = contacts.of_subject(session, subject.id, TELEPHONE)
+    if contact is not None:
+        contacts.close(session, contact, "wrong-number", now=now, actor=actor)
+
+
+def _account_id(actor: Actor) -> int | None:
+    return int(actor.id) if actor.kind == "account" else None

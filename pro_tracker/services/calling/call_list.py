@@ -1,0 +1,191 @@
+"""The call list as it is read: whom to call now, in an order that anybody can check, or later.
+
+Alerts first, the oldest on top. Then what closes first; of what closes together, whoever was worst at baseline.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Float, Row, Select, and_, case, exists, func, null, or_, select
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from pro_tracker.domain.instrument import Scale
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.models.account import Account
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.course import Course
+from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.calling.calls import ALERT
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.protocols import protocol_catalog
+
+Joined = Select[*tuple[Any, ...]]
+Order = tuple[Any, ...]
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the list: `site` is a code, "" for all; `mine`, what the account is calling, or was the last to call.
+
+    `later`: those whose time to be called again has not come. `page` counts from 1.
+    """
+
+    site: str = ""
+    mine: bool = False
+    later: bool = False
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """One page. `rows`: Call, Visit, Subject (with identity, contacts and site), Course, severity (a score, or None).
+
+    `ranked_by`: the names of the scales that severity is of. `tried`: what earlier attempts came to, by call id, with
+    the name of whoever called. `callers`: names by account id.
+    """
+
+    rows: Sequence[Row[Any]]
+    ranked_by: Sequence[str]
+    tried: Mapping[int, Sequence[Row[Any]]]
+    callers: Mapping[int, str]
+    n_now: int
+    n_later: int
+    wanted: Wanted
+
+    @property
+    def last(self) -> int:
+        """The number of the last page, from 1."""
+        return _last_page(self.n_later if self.wanted.later else self.n_now)
+
+
+def page(session: Session, account: Account, wanted: Wanted, *, now: datetime) -> CallPage:
+    """A page of the open calls at the account's sites. Five statements, however many calls there are."""
+    rows = _chosen(visibility.visible(open_calls(), account), account, wanted, now)
+    n_now, n_later = session.execute(
+        rows.with_only_columns(func.count(case((waits(now), None), else_=1)), func.count(case((waits(now), 1))))
+    ).one()
+    number = min(max(wanted.page, 1), _last_page(n_later if wanted.later else n_now))
+    used = _protocols_called_about(session)
+    severity, urgent = _urgency(used)
+    ordered = rows.where(waits(now) if wanted.later else ~waits(now)).add_columns(severity.label("severity"))
+    ordered = ordered.order_by(*((Call.call_again_at, Call.id) if wanted.later else urgent))
+    ordered = ordered.options(*(joinedload(part) for part in (Subject.identity, Subject.contacts, Subject.site)))
+    found = session.execute(ordered.limit(PAGE_SIZE).offset((number - 1) * PAGE_SIZE)).unique().all()
+    return CallPage(
+        rows=found,
+        ranked_by=sorted({_scale_name(protocol) for protocol in used}),
+        tried=tried(session, [row.Call.id for row in found]),
+        callers=_callers(session, found),
+        n_now=n_now,
+        n_later=n_later,
+        wanted=replace(wanted, page=number),
+    )
+
+
+def open_calls() -> Joined:
+    """Call, Visit, Subject and Course of each open call."""
+    rows = select(Call, Visit, Subject, Course).join(Visit, Visit.id == Call.visit_id)
+    rows = rows.join(Subject, Subject.id == Call.subject_id).join(Course, Course.id == Visit.course_id)
+    return rows.where(Call.closed_at.is_(None))
+
+
+def waits(now: datetime) -> ColumnElement[bool]:
+    """Whether the time to call again has not come; an alert does not wait."""
+    return and_(Call.call_again_at.is_not(None), Call.call_again_at > now, Call.reason != ALERT)
+
+
+def order(session: Session) -> Order:
+    """The most urgent first: see the top of this file."""
+    return _urgency(_protocols_called_about(session))[1]
+
+
+def tried(session: Session, call_ids: Sequence[int]) -> Mapping[int, Sequence[Row[Any]]]:
+    """The attempts at these calls, the first one first: CallAttempt and `caller`, a name or None. One statement."""
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    rows: Joined = select(CallAttempt, Account.display_name.label("caller"))
+    rows = rows.outerjoin(Account, Account.id == CallAttempt.account_id).where(CallAttempt.call_id.in_(call_ids))
+    for row in session.execute(rows.order_by(CallAttempt.number)):
+        found[row.CallAttempt.call_id].append(row)
+    return found
+
+
+def severity_scale(protocol: Protocol) -> tuple[str, Scale]:
+    """Instrument code and scale whose baseline score tells how bad it was: the protocol's, or else its first."""
+    code, _, scale_code = protocol.calls.severity.partition(".")
+    if code:
+        return code, instrument_catalog.instrument(code).scale(scale_code)
+    first = instrument_catalog.instrument(protocol.events[0].battery[0])
+    return first.code, first.scales[0]
+
+
+def _chosen(rows: Joined, account: Account, wanted: Wanted, now: datetime) -> Joined:
+    if wanted.site:
+        rows = rows.join(Site, Site.id == Subject.site_id).where(Site.code == wanted.site)
+    if wanted.mine:
+        newer = aliased(CallAttempt)
+        overtaken = exists().where(newer.call_id == CallAttempt.call_id, newer.number > CallAttempt.number)
+        last = exists().where(CallAttempt.call_id == Call.id, CallAttempt.account_id == account.id, ~overtaken)
+        rows = rows.where(or_(last, and_(Call.caller_id == account.id, Call.calling_until > now)))
+    return rows
+
+
+def _last_page(total: int) -> int:
+    return max((total + PAGE_SIZE - 1) // PAGE_SIZE, 1)
+
+
+def _protocols_called_about(session: Session) -> list[Protocol]:
+    bound = open_calls().with_only_columns(Course.protocol_code, Course.protocol_version).distinct()
+    return [protocol_catalog.protocol(*row) for row in session.execute(bound)]
+
+
+def _urgency(used: Sequence[Protocol]) -> tuple[ColumnElement[Any], Order]:
+    """The baseline score of a call's course, under one of these protocols, and the order of the list."""
+    scores, ranks = [], []
+    for protocol in used:
+        of_protocol = and_(Course.protocol_code == protocol.code, Course.protocol_version == protocol.version)
+        instrument_code, scale = severity_scale(protocol)
+        score = _baseline_score(instrument_code, scale)
+        scores.append((of_protocol, score))
+        ranks.append((of_protocol, score if scale.direction == "higher-worse" else -score))
+    severity, rank = (case(*each) if each else null().cast(Float) for each in (scores, ranks))
+    alert_at = case((Call.reason == ALERT, Call.opened_at))
+    return severity, (alert_at.nulls_last(), Visit.closes_at, rank.desc().nulls_last(), Call.id)
+
+
+def _scale_name(protocol: Protocol) -> str:
+    code, scale = severity_scale(protocol)
+    title = instrument_catalog.scale_title(code, scale.code, instrument_catalog.FALLBACK_LANGUAGE)
+    return f"{title}, T" if scale.has_t else title
+
+
+def _baseline_score(instrument_code: str, scale: Scale) -> Any:
+    """The newest score of the first event of the call's course: T where the scale has it, else raw."""
+    first = aliased(Visit)
+    response = QuestionnaireResponse
+    score = select(Score.t_score if scale.has_t else Score.raw_score)
+    score = score.join(response, response.id == Score.response_id).join(first, first.id == response.visit_id)
+    score = score.where(
+        first.course_id == Course.id,
+        first.visit_number == 1,
+        response.instrument_code == instrument_code,
+        response.status.in_(STANDING),
+        Score.scale_code == scale.code,
+    )
+    newest = score.order_by(Score.scored_at.desc(), Score.id.desc()).limit(1)
+    return newest.correlate(Course).scalar_subquery()
+
+
+def _callers(session: Session, rows: Sequence[Row[Any]]) -> Mapping[int, str]:
+    ids = {row.Call.caller_id for row in rows if row.Call.caller_id is not None}
+    if not ids:
+        return {}
+    names = select(Account.id, Account.display_name).where(Account.id.in_(ids))
+    return {row.id: row.display_name for row in session.execute(names)}

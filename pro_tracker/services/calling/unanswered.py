@@ -1,0 +1,98 @@
+"""Gives every visit that ended without answers its reason: by itself once the window is over, or as staff found out."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.unanswered import GIVEN_BY_STAFF, Circumstances, reason
+from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.interruption import Pause
+from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.calling import calls
+from pro_tracker.services.planning import planned_messages, visit_filters
+
+AT_A_TIME = 1000
+
+
+def note_missed(session: Session, *, now: datetime) -> int:
+    """Write down why each visit whose window closed was missed; returns how many had no reason yet. Safe to repeat.
+
+    Who is still sending answers is not missed yet. A voided visit has its reason already.
+    """
+    noted = 0
+    while rows := session.execute(_missed(now)).all():
+        for code, ids in _by_reason(session, rows).items():
+            session.execute(
+                update(Visit).where(Visit.id.in_(ids)).values(missed_reason=code),
+                execution_options={"synchronize_session": "fetch"},
+            )
+        noted += len(rows)
+    return noted
+
+
+def give_reason(session: Session, actor: Actor, visit_id: int, code: str, *, now: datetime) -> None:
+    """Say why a visit has no answers. One that is still open is not asked for any more; of a missed one it is noted.
+
+    Raises InvalidInput for a code that staff do not give, and for a visit that was answered, ended or not yet opened.
+    """
+    visit = session.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
+    if code not in GIVEN_BY_STAFF:
+        raise InvalidInput(f"The reason must be one of {', '.join(GIVEN_BY_STAFF)}.", field="reason")
+    status = visit_status(visit, now)
+    if status in (VisitStatus.COMPLETED, VisitStatus.VOID, VisitStatus.PLANNED):
+        raise InvalidInput("This visit was answered, was ended, or has not opened yet, so it needs no reason.")
+    detail: audit.Detail = {"visit": visit.id, "reason": code, "before": visit.missed_reason}
+    if status is VisitStatus.MISSED:
+        visit.missed_reason = code
+    else:
+        visit.voided_at, visit.void_reason = now, code
+        planned_messages.end_all(session, [visit.id], code)
+        calls.close_settled(session, now=now)
+    audit.record(session, actor, "visit.give-reason", now=now, subject_id=visit.subject_id, detail=detail)
+
+
+def _missed(now: datetime) -> Select[*tuple[Any, ...]]:
+    over = and_(Visit.closes_at <= now, or_(Visit.grace_until.is_(None), Visit.grace_until <= now))
+    reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == "active")
+    columns = (Visit.id, Visit.subject_id, Visit.closes_at, Visit.started_at, Subject.time_zone)
+    rows = select(*columns, reachable.label("reachable")).join(Subject, Subject.id == Visit.subject_id)
+    return rows.where(visit_filters.OPEN, Visit.missed_reason.is_(None), over).order_by(Visit.id).limit(AT_A_TIME)
+
+
+def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[str, Sequence[int]]:
+    """The ids of these visits by the code of why they were missed."""
+    calls = _call_outcomes(session, [row.id for row in rows])
+    pauses = _pauses(session, {row.subject_id for row in rows})
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        last_on = local_date(row.closes_at, row.time_zone)
+        paused = any(each.from_on <= last_on <= (each.until_on or last_on) for each in pauses[row.subject_id])
+        known = Circumstances(calls[row.id], paused, row.started_at is not None, row.reachable)
+        found[reason(known)].append(row.id)
+    return found
+
+
+def _call_outcomes(session: Session, visit_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    rows = select(Call.visit_id, CallAttempt.outcome).join(CallAttempt, CallAttempt.call_id == Call.id)
+    for visit_id, outcome in session.execute(rows.where(Call.visit_id.in_(visit_ids)).order_by(CallAttempt.at)):
+        found[visit_id].append(outcome)
+    return found
+
+
+def _pauses(session: Session, subject_ids: set[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[Pause]]:
+    found: dict[uuid.UUID, list[Pause]] = defaultdict(list)
+    for pause in session.scalars(select(Pause).where(Pause.subject_id.in_(subject_ids))):
+        found[pause.subject_id].append(pause)
+    return found

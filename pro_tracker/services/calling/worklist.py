@@ -1,0 +1,111 @@
+"""Who needs somebody now: open calls, visits waiting for answers, courses without a date, messages that went wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, case, exists, func, select
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from pro_tracker.models.account import Account
+from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.calling import call_list
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.planning.visit_filters import answerable
+
+Joined = Select[*tuple[Any, ...]]
+
+SHOWN = 25  # rows of each section; the count beside its heading tells of the rest
+CLOSES_SOON = timedelta(days=7)
+WENT_WRONG = ("failed", "uncertain")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The first rows of one kind of work, and how many there are in all."""
+
+    rows: Sequence[Row[Any]]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """`calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
+
+    `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject.
+
+    Each Subject comes with identity and contacts.
+    """
+
+    calls: Section
+    visits: Section
+    overdue: int
+    closing_soon: int
+    undated: Section
+    messages: Section
+    closed: Section
+
+
+def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
+    """The work at the account's sites, most urgent first: alerts, then what closes first."""
+    waiting = answerable(now)
+    visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
+    visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
+    calls = call_list.open_calls().where(~call_list.waits(now))
+    overdue, closing_soon = _urgent(session, account, visits, now)
+    return Worklist(
+        calls=_section(session, account, calls, *call_list.order(session)),
+        visits=_section(session, account, visits, Visit.closes_at),
+        overdue=overdue,
+        closing_soon=closing_soon,
+        undated=_section(session, account, _undated(), Subject.study_code),
+        messages=_section(session, account, _messages(waiting), Visit.closes_at),
+        closed=_section(session, account, _closed_contacts(), Contact.state_at),
+    )
+
+
+def _undated() -> Joined:
+    given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
+    rows = select(Course, Subject).join(Subject, Subject.id == Course.subject_id)
+    return rows.where(
+        Course.planned_start_on.is_(None), Course.ended_on.is_(None), Subject.withdrawn_at.is_(None), ~given
+    )
+
+
+def _messages(waiting: Any) -> Joined:
+    """The last message of a visit, where it went wrong: one that came through later makes it good."""
+    rows = select(Message, Visit, Subject, Course).join(Visit, Visit.id == Message.visit_id)
+    rows = rows.join(Subject, Subject.id == Message.subject_id).join(Course, Course.id == Visit.course_id)
+    newer = aliased(Message)
+    made_good = exists().where(
+        newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, newer.state.in_(("sent", *WENT_WRONG))
+    )
+    return rows.where(Message.state.in_(WENT_WRONG), waiting, ~made_good)
+
+
+def _closed_contacts() -> Joined:
+    """Channels that nobody has looked after since they were closed."""
+    rows = select(Contact, Subject).join(Subject, Subject.id == Contact.subject_id)
+    return rows.where(Contact.state != "active", Contact.acknowledged_at.is_(None), Subject.withdrawn_at.is_(None))
+
+
+def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:
+    rows = visibility.visible(rows, account)
+    total = session.scalar(rows.with_only_columns(func.count())) or 0
+    shown = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts)).order_by(*order).limit(SHOWN)
+    # Without rows the second statement is not worth its round trip.
+    return Section(session.execute(shown).unique().all() if total else [], total)
+
+
+def _urgent(session: Session, account: Account, visits: Joined, now: datetime) -> tuple[int, int]:
+    """How many visits are past their due moment, and how many close soon."""
+    counted = visibility.visible(visits, account).with_only_columns(
+        func.sum(case((Visit.due_at <= now, 1), else_=0)),
+        func.sum(case((Visit.closes_at <= now + CLOSES_SOON, 1), else_=0)),
+    )
+    overdue, closing_soon = session.execute(counted).one()
+    return overdue or 0, closing_soon or 0

@@ -1,0 +1,1 @@
+"""The addresses and preferences of subjects; sends nothing."""

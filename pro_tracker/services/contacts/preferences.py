@@ -1,0 +1,56 @@
+"""How a subject wants to be written to: channel, language, hour, and the time zone in which they live."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime, time
+
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.channels import CHANNELS
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.contacts.addresses import NEEDS_ADDRESS, time_zones
+from pro_tracker.services.planning import visits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """Named as the columns of Subject that hold them. `message_time` is local; None: the protocol's hour."""
+
+    preferred_channel: str
+    language: str
+    message_time: time | None
+    time_zone: str
+
+
+def of(subject: Subject) -> Preferences:
+    """What holds now."""
+    return Preferences(**{field.name: getattr(subject, field.name) for field in fields(Preferences)})
+
+
+def change(session: Session, subject: Subject, wanted: Preferences, *, now: datetime, actor: Actor) -> None:
+    """Keep what is wanted and move what is planned accordingly; the same again changes nothing. Raises InvalidInput."""
+    # Planning inserts rows that refer to the subject, so the lock is the one that lets them.
+    session.refresh(subject, with_for_update={"of": Subject, "key_share": True})
+    _check(subject, wanted)
+    changed = [field.name for field in fields(wanted) if getattr(wanted, field.name) != getattr(subject, field.name)]
+    if not changed:
+        return
+    for name in changed:
+        setattr(subject, name, getattr(wanted, name))
+    visits.replan(session, subject.id, now=now)
+    detail: audit.Detail = {"fields": changed}
+    audit.record(session, actor, "subject.prefer", now=now, subject_id=subject.id, detail=detail)
+
+
+def _check(subject: Subject, wanted: Preferences) -> None:
+    for field, allowed in (("preferred_channel", CHANNELS), ("language", LANGUAGES)):
+        if getattr(wanted, field) not in allowed:
+            raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
+    if wanted.time_zone not in time_zones():
+        raise InvalidInput("This is no time zone of the IANA list. It looks like America/New_York.", field="time_zone")
+    moved = wanted.preferred_channel != subject.preferred_channel
+    if moved and wanted.preferred_channel not in {contact.channel for contact in subject.contacts}:
+        raise InvalidInput(NEEDS_ADDRESS[wanted.preferred_channel], field="preferred_channel")

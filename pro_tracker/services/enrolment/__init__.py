@@ -1,0 +1,1 @@
+"""Enrolling and withdrawing subjects, one by one or from a roster; sends nothing."""

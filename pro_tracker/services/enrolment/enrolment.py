@@ -1,0 +1,156 @@
+"""Enrolling a subject and withdrawing one: the rows that checked facts become."""
+
+import unicodedata
+import uuid
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from pro_tracker.db import key_ring
+from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Consent, Contact, Identity, Subject
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.calling import calls
+from pro_tracker.services.contacts import contacts
+from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
+from pro_tracker.services.enrolment.facts import EnrolmentFacts, FieldProblem, check, tidy
+from pro_tracker.services.planning import visits
+from pro_tracker.services.protocols.protocol_catalog import default_protocol
+from pro_tracker.services.treatment import courses
+
+__all__ = ["EnrolmentFacts", "FieldProblem", "age_on", "check", "enrol", "find_by_record_number", "withdraw"]
+
+RECORD_NUMBER = "record-number"  # kinds of keyed look-up hashes; a contact's kind is its channel
+Scope = Literal["asking", "data"]  # stop asking; or also stop using what was answered
+WITHDRAWN = "withdrawn"  # why a visit is void; the person's own words stay with the subject
+DUPLICATE = "This record number is enrolled already. Look the subject up, or correct the number."
+
+
+def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetime) -> Subject:
+    """Add the subject with identity, contacts, consent and a first course, whose visits are planned.
+
+    Raises InvalidInput for the first fact that cannot be used, DuplicateRecord when the record number exists.
+    """
+    facts = tidy(facts)
+    if problems := check(facts, sites=session.scalars(select(Site.code)).all(), now=now):
+        raise InvalidInput(problems[0].reason, field=problems[0].field)
+    subject = _add_subject(session, facts, now=now)
+    session.add_all([*_contacts(subject, facts, now), _consent(subject, facts, now)])
+    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail={"site": facts.site_code})
+    protocol = _protocol_for(facts)
+    courses.start_course(session, subject, protocol, planned_start_on=facts.planned_start_on, now=now, actor=actor)
+    return subject
+
+
+def withdraw(
+    session: Session, actor: Actor, subject: Subject, reason: str, *, now: datetime, scope: Scope = "asking"
+) -> None:
+    """End everything that is still wanted of the subject: visits, messages, calls. What was answered stays.
+
+    So does a call about an alert: who withdraws may need it all the same. With the scope "data" the answers leave the
+    research results and files, too. services/enrolment/withdrawals.py takes a withdrawal back.
+
+    Raises InvalidInput without a reason, and for one who has withdrawn before.
+    """
+    if not reason.strip():
+        raise InvalidInput("Say why the subject withdraws.", field="reason")
+    session.refresh(subject, with_for_update={"of": Subject})  # what was joined when it was loaded is not locked
+    if subject.withdrawn_at is not None:
+        raise InvalidInput("This subject has withdrawn before.")
+    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, reason.strip(), scope
+    visits.void_all(session, subject.id, WITHDRAWN, now)
+    calls.close_all(session, subject.id, now=now)
+    audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id, detail={"scope": scope})
+
+
+def _protocol_for(facts: EnrolmentFacts) -> Protocol:
+    protocol = default_protocol()
+    return replace(protocol, planned_infusions=facts.planned_infusions or protocol.planned_infusions)
+
+
+def find_by_record_number(session: Session, record_number: str) -> Subject | None:
+    """The subject under this record number, at any site: the caller asks whether it may be shown."""
+    number = unicodedata.normalize("NFC", record_number.strip())
+    hashes = key_ring().lookup_hashes(number, RECORD_NUMBER)
+    return session.scalar(select(Subject).join(Subject.identity).where(Identity.record_number_hash.in_(hashes)))
+
+
+def _add_subject(session: Session, facts: EnrolmentFacts, *, now: datetime) -> Subject:
+    if find_by_record_number(session, facts.record_number) is not None:  # under an older key no unique index tells
+        raise DuplicateRecord(DUPLICATE, field="record_number")
+    subject = _subject(session, facts, now)
+    try:
+        with session.begin_nested():
+            session.add_all([subject, _identity(subject, facts)])
+    except IntegrityError as twice:
+        raise DuplicateRecord(DUPLICATE, field="record_number") from twice
+    return subject
+
+
+def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
+    site_id, study_code = _next_study_code(session, facts.site_code)
+    return Subject(
+        id=uuid.uuid4(),
+        site_id=site_id,
+        study_code=study_code,
+        enrolled_on=_given(facts.enrolled_on),
+        sex=facts.sex,
+        age_years=age_on(_given(facts.enrolled_on), _given(facts.birth_date)),
+        language=facts.language,
+        time_zone=facts.time_zone,
+        preferred_channel=facts.preferred_channel or ("sms" if facts.mobile and not facts.email else "email"),
+        created_at=now,
+    )
+
+
+def _next_study_code(session: Session, site_code: str) -> tuple[int, str]:
+    """The site's id and its next study code, "north-0001". One row update: two enrolments never get the same."""
+    counted = (
+        update(Site)
+        .where(Site.code == site_code)
+        .values(last_subject_number=Site.last_subject_number + 1)
+        .returning(Site.id, Site.last_subject_number)
+        .execution_options(synchronize_session=False)
+    )
+    site_id, number = session.execute(counted).one()
+    return site_id, f"{site_code}-{number:04}"
+
+
+def _given(day: date | None) -> date:
+    if day is None:
+        raise InvalidInput("A date is missing.")
+    return day
+
+
+def age_on(day: date, birth_date: date) -> int:
+    """Completed years on that day."""
+    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
+
+
+def _identity(subject: Subject, facts: EnrolmentFacts) -> Identity:
+    identity = Identity(
+        subject_id=subject.id,
+        record_number_hash=key_ring().lookup_hash(facts.record_number, RECORD_NUMBER),
+    )
+    identity.record_number = facts.record_number
+    identity.given_name, identity.family_name = facts.given_name, facts.family_name
+    identity.birth_date = _given(facts.birth_date).isoformat()
+    return identity
+
+
+def _contacts(subject: Subject, facts: EnrolmentFacts, now: datetime) -> list[Contact]:
+    usable = {"email": usable_email(facts.email), "sms": usable_mobile(facts.mobile)}
+    return [contacts.new(subject.id, channel, address, now=now) for channel, address in usable.items() if address]
+
+
+def _consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Consent:
+    return Consent(
+        subject_id=subject.id, version=facts.consent_version, signed_on=_given(facts.consent_on), recorded_at=now
+    )

@@ -1,0 +1,168 @@
+"""What the cells of a roster row mean: dates, times, numbers, one infusion. Knows no other row and no table."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.services.enrolment.facts import LONGEST_TEXT
+from pro_tracker.services.treatment import infusion_facts
+from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
+
+Problems = dict[str, str]  # column -> reason
+
+
+class Unreadable(ValueError):
+    """A cell does not hold what its column asks for; the text says what to write instead."""
+
+
+def read_date(text: str) -> date:
+    """A calendar date such as 2026-03-31."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise Unreadable("Write the date as year-month-day: 2026-03-31.")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Unreadable("There is no such day in the calendar.") from None
+
+
+def read_time(text: str) -> time:
+    """A wall time such as 08:30."""
+    if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", text):
+        raise Unreadable("Write the time as hours:minutes from 00:00 to 23:59.")
+    return time.fromisoformat(text.zfill(5) if len(text) < 6 else text.zfill(8))
+
+
+def number(least: str, most: str, places: str) -> Callable[[str], Decimal]:
+    """A reader of decimals within bounds, rounded to the places that are stored ("0.001")."""
+
+    def read(text: str) -> Decimal:
+        if "," in text:
+            raise Unreadable("Write the decimal sign as a point: 0.5.")
+        if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise Unreadable("This is not a number.")
+        value = Decimal(text).quantize(Decimal(places), ROUND_HALF_UP)
+        if not Decimal(least) <= value <= Decimal(most):
+            raise Unreadable(f"The number must be from {least} to {most}.")
+        return value
+
+    return read
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,9}", text):
+            raise Unreadable("This is not a whole number.")
+        if not least <= int(text) <= most:
+            raise Unreadable(f"The number must be from {least} to {most}.")
+        return int(text)
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A reader of one of a few words, in any letter case."""
+
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise Unreadable(f"This must be one of: {', '.join(words)}.")
+        return text.lower()
+
+    return read
+
+
+def read_words(text: str) -> str:
+    """A few words; lines may be broken, other control characters (PostgreSQL refuses NUL) are not words."""
+    if len(text) > LONGEST_TEXT:
+        raise Unreadable(f"This is longer than {LONGEST_TEXT} characters.")
+    if any(unicodedata.category(sign) == "Cc" and sign not in "\r\n\t" for sign in text):
+        raise Unreadable("This holds a control character. Type it again.")
+    return text
+
+
+# Bounds as the infusion table has them.
+READERS: dict[str, Callable[[str], Any]] = {
+    "infusion_on": read_date,
+    "infusion_start": read_time,
+    "dose_mg_per_kg": number("0.001", "5", "0.001"),
+    "weight_kg": number("0.1", "499.9", "0.1"),
+    "minutes": whole(1, 1440),
+    "status": one_of("completed", "stopped"),
+    "stop_reason": read_words,
+    "ondansetron_mg": number("0", "32", "0.1"),
+    "adverse_event": read_words,
+    "ctcae_grade": whole(1, 5),
+    "emergency_response": one_of("yes", "no"),
+}
+NEEDED = ("infusion_on", "dose_mg_per_kg", "weight_kg", "minutes", "status")
+COLUMN_OF = {"given_on": "infusion_on", "started_at_local": "infusion_start", "adverse_events": "adverse_event"}
+
+
+def read_infusion(cells: Mapping[str, str], *, zone: str, now: datetime) -> tuple[InfusionFacts | None, Problems]:
+    """The infusion of a row, None when all its infusion cells are empty or any of them cannot be used.
+
+    `zone` is the subject's: an infusion of tomorrow is refused.
+    """
+    if not any(cells[column] for column in READERS):
+        return None, {}
+    values, problems = _read_cells(cells)
+    problems |= {column: "This is missing." for column in NEEDED if not cells[column]}
+    problems |= {column: why for column, why in _contradictions(cells).items() if column not in problems}
+    return (None, problems) if problems else _checked(_facts(values), zone, now)
+
+
+def _checked(facts: InfusionFacts, zone: str, now: datetime) -> tuple[InfusionFacts | None, Problems]:
+    try:
+        infusion_facts.check(facts, zone=zone, now=now)
+    except InvalidInput as error:
+        field = error.field or ""
+        return None, {COLUMN_OF.get(field, field): str(error)}
+    return facts, {}
+
+
+def _read_cells(cells: Mapping[str, str]) -> tuple[dict[str, Any], Problems]:
+    values: dict[str, Any] = {}
+    problems: Problems = {}
+    for column, read in READERS.items():
+        try:
+            values[column] = read(cells[column]) if cells[column] else None
+        except Unreadable as error:
+            problems[column] = str(error)
+    return values, problems
+
+
+def _contradictions(cells: Mapping[str, str]) -> Problems:
+    status, event = cells["status"].lower(), cells["adverse_event"]
+    found: Problems = {}
+    if status == "stopped" and not cells["stop_reason"]:
+        found["stop_reason"] = "A stopped infusion needs the reason why it was stopped."
+    if status == "completed" and cells["stop_reason"]:
+        found["stop_reason"] = "There is a reason for stopping, but the status is completed."
+    if event and not cells["ctcae_grade"]:
+        found["ctcae_grade"] = "An adverse event needs its CTCAE grade, 1 to 5."
+    if cells["ctcae_grade"] and not event:
+        found["adverse_event"] = "There is a CTCAE grade, but no adverse event."
+    if cells["emergency_response"].lower() == "yes" and not event:
+        found["adverse_event"] = "There was an emergency response, but no adverse event is named."
+    return found
+
+
+def _facts(values: Mapping[str, Any]) -> InfusionFacts:
+    event = values["adverse_event"]
+    emergency = values["emergency_response"] == "yes"
+    return InfusionFacts(
+        given_on=values["infusion_on"],
+        started_at_local=values["infusion_start"],
+        dose_mg_per_kg=values["dose_mg_per_kg"],
+        weight_kg=values["weight_kg"],
+        minutes=values["minutes"],
+        status=values["status"],
+        stop_reason=values["stop_reason"],
+        ondansetron_mg=values["ondansetron_mg"],
+        adverse_events=(AdverseEventFacts(event, values["ctcae_grade"], emergency),) if event else (),
+    )

@@ -1,0 +1,174 @@
+"""Imports a roster: reads the file, compares it with what is recorded, adds what is new. It overwrites nothing.
+
+The rows' own faults are found in roster_checks.py. The caller commits when it likes what was found, else rolls back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain import roster_file
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.roster_file import RosterFile
+from pro_tracker.domain.visit_windows import belongs_to_course
+from pro_tracker.models.course import Course
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment import enrolment, roster_checks
+from pro_tracker.services.enrolment.roster_cells import COLUMN_OF
+from pro_tracker.services.enrolment.roster_checks import Finding, Findings, Person
+from pro_tracker.services.enrolment.roster_known import differences, infusions_of, known_subjects, same_infusion
+from pro_tracker.services.planning import visits
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import courses
+from pro_tracker.services.treatment.infusion_facts import InfusionFacts
+
+OLDER = "This infusion lies before the subject's recorded courses and outside all of them. Record it by hand."
+RECORDED_OTHERWISE = (
+    "This infusion is recorded with other details. Correct it on the subject's page; a file overwrites nothing."
+)
+Progress = Callable[[int, int], object]
+
+
+@dataclass
+class Outcome:
+    """What an import found and what it added; counts of what was recorded before stand beside."""
+
+    file: RosterFile
+    findings: Findings
+    new_subjects: int = 0
+    known_subjects: int = 0
+    new_infusions: int = 0
+    known_infusions: int = 0
+
+    @property
+    def rejected(self) -> frozenset[int]:
+        return self.findings.rejected
+
+    def counts(self) -> dict[str, int]:
+        return {"new_subjects": self.new_subjects, "new_infusions": self.new_infusions, "rejected": len(self.rejected)}
+
+    @property
+    def changed_anything(self) -> bool:
+        return bool(self.new_subjects or self.new_infusions)
+
+
+def read_file(path: Path) -> RosterFile:
+    """The roster in this file; raises InvalidInput, in one sentence, where it cannot be used as a whole."""
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        raise InvalidInput(f"{path} is a folder. Name the file.") from None
+    except FileNotFoundError:
+        raise InvalidInput(f"There is no file {path}.") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        advice = "Save it again as CSV UTF-8."
+        raise InvalidInput(f"{path} is not UTF-8 text (line {line}, byte {error.start + 1}). {advice}") from error
+    return roster_file.parse(text)
+
+
+def load(
+    session: Session, actor: Actor, file: RosterFile, *, now: datetime, on_person: Progress | None = None
+) -> Outcome:
+    """Add every usable row that is not recorded yet, in the caller's transaction, and say what is wrong with others.
+
+    `on_person` hears how many people of how many are done.
+    """
+    sites = session.scalars(select(Site.code)).all()
+    people, findings = roster_checks.examine(file, sites=sites, now=now)
+    work = _Import(session, actor, Outcome(file, findings), now)
+    known = known_subjects(session, [person.record_number for person in people])
+    for done, person in enumerate(people, start=1):
+        work.add_person(person, known.get(person.record_number))
+        if on_person:
+            on_person(done, len(people))
+    if work.outcome.changed_anything:
+        audit.record(session, actor, "roster.import", now=now, detail=work.outcome.counts())
+    return work.outcome
+
+
+@dataclass
+class _Import:
+    """One import under way."""
+
+    session: Session
+    actor: Actor
+    outcome: Outcome
+    now: datetime
+
+    def add_person(self, person: Person, subject: Subject | None) -> None:
+        if subject is None:
+            subject = enrolment.enrol(self.session, self.actor, person.facts, now=self.now)
+            self.outcome.new_subjects += 1
+        else:
+            found = list(differences(person, subject))
+            self.outcome.findings.add(found)
+            if any(not each.is_warning for each in found):
+                return
+            self.outcome.known_subjects += 1
+        self._add_infusions(person, subject)
+
+    def _add_infusions(self, person: Person, subject: Subject) -> None:
+        """Record what is new, then plan once: a course of five needs no five plans."""
+        recorded, before = infusions_of(self.session, subject), self.outcome.new_infusions
+        told = {(each.given_on, each.started_at_local): (line, each) for line, each in reversed(_infusions(person))}
+        for key in sorted(told, key=lambda key: (key[0], key[1] or time.min)):
+            line, facts = told[key]
+            if key not in recorded:
+                self._add_infusion(subject, line, facts)
+            elif same_infusion(recorded[key], facts):
+                self.outcome.known_infusions += 1
+            else:
+                self.outcome.findings.add([Finding(line, "infusion_on", RECORDED_OTHERWISE)])
+        if self.outcome.new_infusions > before:
+            visits.replan(self.session, subject.id, now=self.now)
+
+    def _add_infusion(self, subject: Subject, line: int, facts: InfusionFacts) -> None:
+        """Record it; what the services refuse (a withdrawn subject, an ended course) rejects this row alone."""
+        try:
+            with self.session.begin_nested():
+                course = self._course_for(subject, facts.given_on)
+                courses.add_infusion(self.session, self.actor, course, facts, now=self.now)
+        except InvalidInput as error:
+            field = error.field or "given_on"
+            self.outcome.findings.add([Finding(line, COLUMN_OF.get(field, field), str(error))])
+        else:
+            self.outcome.new_infusions += 1
+
+    def _course_for(self, subject: Subject, given_on: date) -> Course:
+        """The course around this date, else one that has no infusion yet, else a new one."""
+        rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
+        dates = {course: visits.dates_of(self.session, course) for course in self.session.scalars(rows)}
+        begun = [course for course, each in dates.items() if each.given_on]
+        for course in begun:
+            if belongs_to_course(dates[course], _protocol_of(course), given_on):
+                return course
+        if any(given_on < max(dates[course].given_on) for course in begun):
+            raise InvalidInput(OLDER)
+        waiting = next((course for course in dates if course not in begun), None)
+        return waiting or self._new_course(subject, next(iter(dates)), given_on)
+
+    def _new_course(self, subject: Subject, before: Course, given_on: date) -> Course:
+        protocol = protocol_catalog.protocol(before.protocol_code)
+        start = courses.start_course
+        return start(self.session, subject, protocol, planned_start_on=given_on, now=self.now, actor=self.actor)
+
+
+def _infusions(person: Person) -> list[tuple[int, InfusionFacts]]:
+    return [(each.row.line, each.infusion) for each in person.rows if each.infusion is not None]
+
+
+def _protocol_of(course: Course) -> Protocol:
+    return protocol_catalog.protocol(course.protocol_code, course.protocol_version)

@@ -1,0 +1,121 @@
+"""Questionnaire: one instrument in one version with the wording of one text pack."""
+
+from dataclasses import dataclass
+
+from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.instrument import Instrument, Item, ResponseOption, TextPack
+from pro_tracker.services.fhir.datatypes import EXTENSION, Json, coding, concept, local_system, loinc
+
+ITEM_CONTROL = "http://hl7.org/fhir/questionnaire-item-control"
+UNKNOWN = "There is no such questionnaire. Its id is instrument, language and version, such as pcs.en.1.0-1.0."
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An instrument in the wording of a text pack, and the address under which this installation speaks FHIR."""
+
+    instrument: Instrument
+    pack: TextPack
+    base: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.instrument.code}.{self.pack.language}.{self.version}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.base}/Questionnaire/{self.instrument.code}.{self.pack.language}"
+
+    @property
+    def version(self) -> str:
+        """Version of the instrument, hyphen, version of the wording: both are digits and dots."""
+        return f"{self.instrument.version}-{self.pack.version}"
+
+    @property
+    def canonical(self) -> str:
+        """What a response names: exactly this wording of exactly this instrument."""
+        return f"{self.url}|{self.version}"
+
+
+def parts_of_id(questionnaire_id: str) -> tuple[str, str, str, str]:
+    """Instrument code, language, instrument version and text pack version that an id names. Raises NotFound."""
+    code, _, rest = questionnaire_id.partition(".")
+    language, _, version = rest.partition(".")
+    instrument_version, _, pack_version = version.partition("-")
+    if not pack_version:
+        raise NotFound(UNKNOWN)
+    return code, language, instrument_version, pack_version
+
+
+def questionnaire(form: Form) -> Json:
+    """The Questionnaire. Wording that nobody validated makes it `experimental`: not for genuine usage."""
+    instrument, pack = form.instrument, form.pack
+    return {
+        "resourceType": "Questionnaire",
+        "id": form.id,
+        "language": pack.language,
+        "url": form.url,
+        "version": form.version,
+        "title": pack.title,
+        "status": "active",
+        "experimental": not pack.validated,
+        "subjectType": ["Patient"],
+        "description": instrument.title,
+        "copyright": pack.licence or instrument.licence,
+        "code": [*loinc(instrument.loinc), coding(local_system(form.base, "instrument"), instrument.code)],
+        "item": [_display("/instruction", pack.instruction), *(_item(form, item) for item in instrument.items)],
+    }
+
+
+def answer_coding(form: Form, item: Item, value: int) -> Json:
+    """An option: its LOINC answer code where known, else our own; as it was worded; and what it counts in a score."""
+    labels = form.pack.options[item.response_set.code]
+    option = next(each for each in item.response_set.options if each.value == value)
+    ordinal = {"url": f"{EXTENSION}/ordinalValue", "valueDecimal": item.scored_value(value)}
+    return {"extension": [ordinal], **_option_code(form, item, option), "display": labels[value]}
+
+
+def _option_code(form: Form, item: Item, option: ResponseOption) -> Json:
+    known = loinc(option.code)
+    own = local_system(form.base, f"{form.instrument.code}.{item.response_set.code}")
+    return known[0] if known else coding(own, str(option.value))
+
+
+def _item(form: Form, item: Item) -> Json:
+    asked: Json = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
+    if item.loinc:
+        asked["code"] = loinc(item.loinc)
+    if item.response_set.kind == "numeric":
+        return asked | _numeric(form, item)
+    options = [{"valueCoding": answer_coding(form, item, value)} for value in item.response_set.values]
+    return asked | {"type": "choice", "answerOption": options}
+
+
+def _numeric(form: Form, item: Item) -> Json:
+    """A whole number between two ends; their words stand beside the slider."""
+    labels, values = form.pack.options[item.response_set.code], item.response_set.values
+    ends = {"lower": min(values), "upper": max(values)}
+    return {
+        "extension": [
+            {"url": f"{EXTENSION}/minValue", "valueInteger": ends["lower"]},
+            {"url": f"{EXTENSION}/maxValue", "valueInteger": ends["upper"]},
+            _control("slider"),
+        ],
+        "type": "integer",
+        "item": [
+            {"extension": [_control(end)], **_display(f"{item.link_id}/{end}", labels[value])}
+            for end, value in ends.items()
+        ],
+    }
+
+
+def _display(link_id: str, text: str) -> Json:
+    """Words without an answer. The slash keeps their ids apart from those of items, which have none."""
+    return {"linkId": link_id, "text": text, "type": "display"}
+
+
+def _control(code: str) -> Json:
+    return {
+        "url": f"{EXTENSION}/questionnaire-itemControl",
+        "valueCodeableConcept": concept(coding(ITEM_CONTROL, code)),
+    }

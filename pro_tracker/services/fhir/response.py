@@ -1,0 +1,53 @@
+"""QuestionnaireResponse: what one subject answered to one instrument, item by item, as it was asked."""
+
+from collections.abc import Iterator
+
+from pro_tracker.domain.instrument import Item
+from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.services.fhir.datatypes import EXTENSION, Json, concept, identifier, patient_reference
+from pro_tracker.services.fhir.questionnaire import Form, answer_coding
+
+ENTERED_IN_ERROR = "entered-in-error"
+MODES = {
+    "self-web": "Answered by the patient on the web",
+    "telephone": "Asked on the telephone",
+    "clinic": "Answered by the patient at the clinic",
+}
+
+
+def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
+    """The response. One entered in error is taken back by its status and carries no answers that could be read."""
+    subject = patient_reference(form.base, study_code)
+    mode = {
+        "url": f"{EXTENSION}/questionnaireresponse-completionMode",
+        "valueCodeableConcept": concept(text=MODES[row.mode]),
+    }
+    items = [] if row.status == ENTERED_IN_ERROR else list(_items(form, row))
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "id": str(row.id),
+        "language": form.pack.language,
+        "extension": [mode],
+        "identifier": identifier(form.base, "response", str(row.id)),
+        "questionnaire": form.canonical,
+        "status": row.status,
+        "subject": subject,
+        "authored": row.authored_at.isoformat(),
+        "source": subject,
+        **({"item": items} if items else {}),
+    }
+
+
+def _items(form: Form, row: QuestionnaireResponse) -> Iterator[Json]:
+    """The items that were asked; a skipped one has its text and no answer."""
+    for item in form.instrument.items:
+        if item.link_id in row.answers:
+            asked = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
+            value = row.answers[item.link_id]
+            yield asked if value is None else asked | {"answer": [_answer(form, item, value)]}
+
+
+def _answer(form: Form, item: Item, value: int) -> Json:
+    if item.response_set.kind == "numeric":
+        return {"valueInteger": value}
+    return {"valueCoding": answer_coding(form, item, value)}

@@ -1,0 +1,195 @@
+"""Reads YAML data files (instruments, text packs, protocols) that a clinic may have written or been sent.
+
+Safe by limits: plain values only, no aliases, no repeated keys, bounded size and depth. It does not judge the content.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from pro_tracker.domain.errors import InvalidDataFile
+
+MAX_BYTES = 256 * 1024  # the longest form of the library takes about 10 KB
+MAX_DEPTH = 12
+# The C parser is about ten times faster; PyYAML has it wherever libyaml was there at build time.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN_REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "is no key of this format",
+    "int_type": "must be a whole number",
+    "string_type": "must be text; put a number or a date in quotes",
+    "model_type": "must hold keys and values",
+    "dict_type": "must hold keys and values",
+}
+_HINTS = {
+    "mapping values": "; put text with a colon in quotes",
+    "cannot start any token": "; indent with spaces, not tabs, and put text that begins with a sign in quotes",
+}
+_SHOULD = re.compile(r"^(Input|String|List|Dictionary) should")
+
+
+class FileModel(BaseModel):
+    """Base of every file schema: no unknown key, no silent conversion (a version 1.10 must not become 1.1)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def written(pattern: str, like: str) -> AfterValidator:
+    """A text of this form, of ASCII characters; `like` says in words what it must be."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text, re.ASCII) is None:
+            raise ValueError(f"must be {like}")
+        return text
+
+    return AfterValidator(check)
+
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+_own: list[Path] = []  # the clinic's folder, where it has one; set once per process, as db.connect sets the database
+
+
+def look_also_in(folder: Path | None) -> None:
+    """Read the clinic's own files too: `folder`/instruments, text_packs, protocols and messages."""
+    _own[:] = [folder] if folder else []
+
+
+def yaml_files(shipped: Path) -> tuple[Path, ...]:
+    """Every data file of this kind: those of the `shipped` folder by name, then the clinic's own."""
+    return tuple(path for folder in _folders(shipped) for path in _in(folder))
+
+
+def yaml_file(shipped: Path, name: str) -> Path | None:
+    """The data file of this name, the clinic's own before the shipped one; None without one."""
+    found = (folder / name for folder in reversed(_folders(shipped)) if folder / name in _in(folder))
+    return next(found, None)
+
+
+def unread(read: Collection[Path]) -> list[Path]:
+    """The clinic's own YAML files that are not among those that are `read`: in no folder that is looked at, or .yml."""
+    found = [path for own in _own for path in _yaml_below(own)]
+    return sorted(path for path in found if path not in read)
+
+
+def _yaml_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in (".yaml", ".yml") and not hidden:
+            yield path
+
+
+def _folders(shipped: Path) -> tuple[Path, ...]:
+    return (shipped, *(own / shipped.name for own in _own))
+
+
+@cache
+def _in(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("*.yaml")))
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """The safe loader, and a repeated key is an error: YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if type(key) not in (str, int):  # "no:" and "on:" are booleans to YAML
+                raise InvalidDataFile((_line(key_node), "a key must be a word or a whole number (quote it)"))
+            if key in seen:
+                raise InvalidDataFile((_line(key_node), f"the key {key} stands twice"))
+            seen.add(key)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Return the file's top-level mapping.
+
+    Raises InvalidDataFile when it cannot be read, is no YAML, has an alias or repeated key, or is too big or deep.
+    """
+    text = read_text(path)
+    try:
+        _refuse_bombs(text)
+        # Bandit does not see that this is a subclass of the safe loader.
+        data = yaml.load(text, Loader=_Loader)  # nosec B506
+    except yaml.MarkedYAMLError as error:
+        raise InvalidDataFile(_syntax_fault(error)) from error
+    except yaml.YAMLError as error:
+        raise InvalidDataFile(("", f"is not valid YAML: {' '.join(str(error).split())}")) from error
+    except ValueError as error:  # an impossible date such as 2026-02-30
+        raise InvalidDataFile(("", f"holds a value that cannot be: {error}")) from error
+    if not isinstance(data, dict):
+        raise InvalidDataFile(("", "the file must hold keys and values at its top level"))
+    return data
+
+
+def read_as(model: type[AnyModel], data: dict[str, Any]) -> AnyModel:
+    """Return the data in the form of this schema, or raise InvalidDataFile with all its faults."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InvalidDataFile(*(_fault(detail) for detail in error.errors(include_url=False))) from error
+
+
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """Return the file's text. Raises InvalidDataFile when it cannot be read, is too big or no UTF-8."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise InvalidDataFile(("", f"cannot be read: {error.strerror}")) from error
+    if len(content) > max_bytes:
+        raise InvalidDataFile(("", f"is larger than {max_bytes // 1024} KB"))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDataFile(("", f"is not UTF-8 text (byte {error.start + 1}); save it as UTF-8")) from error
+
+
+def _refuse_bombs(text: str) -> None:
+    """Look at the parser's events before anything is built: 236 bytes of aliases can become 28 MB of lists."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidDataFile((_line(event), "aliases (*name) are not allowed"))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise InvalidDataFile((_line(event), f"is nested deeper than {MAX_DEPTH} levels"))
+
+
+def _line(place: yaml.Event | yaml.Node) -> str:
+    return f"line {place.start_mark.line + 1}" if place.start_mark else ""
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+    hint = next((each for words, each in _HINTS.items() if words in str(error.problem)), "")
+    return line, f"is not valid YAML: {error.problem or error.context}{hint}"
+
+
+def _fault(detail: ErrorDetails) -> tuple[str, str]:
+    key = ".".join(str(part) for part in detail["loc"])
+    message = _SHOULD.sub("must", detail["msg"].removeprefix("Value error, ")).partition(" after validation")[0]
+    return key, _PLAIN_REASONS.get(detail["type"], message[:1].lower() + message[1:])
+
+
+def digest(body: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the content without its layout."""
+    return hashlib.sha256(_text(body).encode()).hexdigest()
+
+
+def _text(body: Mapping[str, Any]) -> str:
+    """The content without its layout: comments and order of keys may change."""
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, default=str)

@@ -1,0 +1,207 @@
+"""Whether the parts of an instrument file fit together: each fault is (key, reason), the key as in InvalidDataFile.
+
+A clinic's own file passes here before anyone is asked with it, so that a slip in a table cannot become a wrong score.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from pro_tracker.domain.instrument import Item
+from pro_tracker.services.instruments.instrument_format import (
+    BandEntry,
+    ChangeEntry,
+    InstrumentFile,
+    ItemEntry,
+    ResponseSetEntry,
+    ScaleEntry,
+    ScoreTableEntry,
+    raw_range,
+)
+
+Fault = tuple[str, str]
+SEVERITIES = ("none", "minimal", "mild", "moderate", "moderately-severe", "severe")  # "relevant" may begin anywhere
+
+
+def faults(file: InstrumentFile) -> list[Fault]:
+    """Return every contradiction in the file, in the order of its keys."""
+    found = [*_response_set_faults(file), *_item_faults(file)]
+    if found:
+        return found  # scales are judged by their items' values, so these come first
+    return [*_adaptive_faults(file), *_scale_faults(file), *_unscored_faults(file), *_alert_faults(file)]
+
+
+def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
+    used = {item.response_set for item in file.items}
+    for code, entry in file.response_sets.items():
+        key = f"response_sets.{code}"
+        if code not in used:
+            yield key, "no item uses it"
+        if (entry.options is None) == (entry.range is None):
+            yield key, "needs options or a range, not both"
+        if entry.range is not None and entry.range[0] >= entry.range[1]:
+            yield f"{key}.range", "must go from a smaller number to a greater one"
+        yield from _repeated(f"{key}.options", [option.value for option in entry.options or ()])
+
+
+def _item_faults(file: InstrumentFile) -> Iterator[Fault]:
+    yield from _repeated("items", [item.link_id for item in file.items])
+    for number, item in enumerate(file.items):
+        entry = file.response_sets.get(item.response_set)
+        if entry is None:
+            yield f"items.{number}.response_set", f"names an unknown response set {item.response_set!r}"
+        else:
+            yield from _recode_faults(f"items.{number}", item, entry)
+
+
+def _recode_faults(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterator[Fault]:
+    if item.recode is None:
+        return
+    if item.reversed:
+        yield f"{key}.recode", "an item is either reversed or recoded"
+    values = sorted(entry.build(item.response_set).values)
+    if sorted(item.recode) != values:
+        yield f"{key}.recode", f"must give a value for each of {values} and for nothing else"
+        return
+    counted = [item.recode[value] for value in values]
+    if len(set(counted)) == 1 or counted == values:
+        yield f"{key}.recode", "changes nothing, or counts every answer the same"
+    if counted not in (sorted(counted), sorted(counted, reverse=True)):
+        yield f"{key}.recode", "must rise or fall with the answers, not both"
+
+
+def _adaptive_faults(file: InstrumentFile) -> Iterator[Fault]:
+    if (file.kind == "adaptive") != (file.adaptive is not None):
+        yield "adaptive", "belongs to kind: adaptive, and only to that"
+    for number, scale in enumerate(file.scales):
+        if (scale.method == "graded-response") != (file.kind == "adaptive"):
+            yield f"scales.{number}.method", "graded-response is the method of kind: adaptive, and only of that"
+    if file.adaptive is None:
+        return
+    if len(file.scales) != 1 or set(file.scales[0].items) != {item.link_id for item in file.items}:
+        yield "scales", "an adaptive test has one scale, of all its items"
+    if not file.adaptive.least_items <= min(file.adaptive.most_items, len(file.items)):
+        yield "adaptive.least_items", "is more than most_items, or than there are items"
+    if file.alerts:
+        yield "alerts", "an adaptive test may not ask the item at all; ask it in a fixed form"
+
+
+def _scale_faults(file: InstrumentFile) -> Iterator[Fault]:
+    yield from _repeated("scales", [scale.code for scale in file.scales])
+    items = file.build_items()
+    for number, scale in enumerate(file.scales):
+        key = f"scales.{number}"
+        unknown = [link_id for link_id in scale.items if link_id not in items]
+        for link_id in unknown:
+            yield f"{key}.items", f"names an unknown item {link_id!r}"
+        yield from _repeated(f"{key}.items", scale.items)
+        if not unknown:
+            yield from _rule_faults(key, scale, [items[link_id] for link_id in scale.items])
+
+
+def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fault]:
+    least = scale.missing_items.prorate_min_answered
+    if least is not None and least > len(items):
+        yield f"{key}.missing_items.prorate_min_answered", f"is more than the scale's {len(items)} items"
+    if least is not None and scale.method != "sum":
+        yield f"{key}.missing_items.prorate_min_answered", "pro-rating is for sums"
+    if scale.score_table is not None and scale.method != "sum":
+        yield f"{key}.score_table", "needs the method sum"
+    elif scale.score_table is not None:
+        yield from _table_faults(f"{key}.score_table", scale.score_table, items)
+    if scale.bands is not None:
+        yield from _band_faults(f"{key}.bands.steps", scale.bands.steps)
+        yield from _bound_faults(f"{key}.bands.steps", scale, items)
+    if scale.change is not None:
+        yield from change_faults(f"{key}.change", scale.change)
+    if scale.responder is not None and (scale.responder.at_most is None) == (scale.responder.at_least is None):
+        yield f"{key}.responder", "needs at_most or at_least, not both"
+
+
+def _table_faults(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterator[Fault]:
+    lowest, highest = (int(bound) for bound in raw_range("sum", items))
+    raws = [row[0] for row in table.rows]
+    yield from _repeated(f"{key}.rows", raws)
+    possible = {float(raw) for raw in range(lowest, highest + 1)}
+    for raw in sorted(possible - set(raws)):
+        yield f"{key}.rows", f"has no row for raw score {raw:g}; it must cover {lowest} to {highest}"
+    for raw in sorted(set(raws) - possible):
+        yield f"{key}.rows", f"has a row for raw score {raw:g}, which these items cannot give"
+    yield from _row_faults(key, table)
+
+
+def _row_faults(key: str, table: ScoreTableEntry) -> Iterator[Fault]:
+    for before, row in pairwise(table.rows):
+        if row[0] <= before[0]:
+            yield f"{key}.rows", f"raw score {row[0]:g} stands after {before[0]:g}; rows go upwards"
+        elif row[1] < before[1]:
+            yield f"{key}.rows", f"the T-score falls from {before[1]} to {row[1]} at raw score {row[0]:g}"
+    for number, (raw, t_score, error) in enumerate(table.rows):
+        if round(t_score, 1) != t_score or round(error, 1) != error:
+            yield f"{key}.rows.{number}", f"raw score {raw:g}: T-score and standard error have one decimal"
+        if not (0 <= t_score <= 100 and 0 < error < 20):
+            yield f"{key}.rows.{number}", f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
+
+
+def _unscored_faults(file: InstrumentFile) -> Iterator[Fault]:
+    scored = {link_id for scale in file.scales for link_id in scale.items}
+    for number, item in enumerate(file.items):
+        if (item.reversed or item.recode) and item.link_id not in scored:
+            yield f"items.{number}", f"{item.link_id} is turned round and counts in no scale"
+
+
+def _alert_faults(file: InstrumentFile) -> Iterator[Fault]:
+    values = {item.link_id: file.response_sets[item.response_set].build("").values for item in file.items}
+    for number, alert in enumerate(file.alerts):
+        codes = values.get(alert.item)
+        if codes is None:
+            yield f"alerts.{number}.item", f"names an unknown item {alert.item!r}"
+        elif not min(codes) < alert.at_least <= max(codes):
+            yield f"alerts.{number}.at_least", f"must be above {min(codes)} and at most {max(codes)}"
+
+
+def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
+    yield from _repeated(key, [step.code for step in steps])
+    for number, step in enumerate(steps):
+        if step.lower is not None and step.upper is not None and step.lower >= step.upper:
+            yield f"{key}.{number}", "lower must be below upper"
+    for number, (before, step) in enumerate(pairwise(steps), start=1):
+        if before.upper is None or before.upper != step.lower:
+            yield f"{key}.{number}", "must start where the band before it ends"
+
+
+def _bound_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fault]:
+    """Bands in raw points on a T-score, or the better ones on the worse side."""
+    steps = scale.bands.steps if scale.bands else []
+    low, high = _value_range(scale, items)
+    for number, step in enumerate(steps):
+        outside = [bound for bound in (step.lower, step.upper) if bound is not None and not low <= bound <= high]
+        if outside:
+            yield f"{key}.{number}", f"{outside[0]:g} is outside of what the scale can show, {low:g} to {high:g}"
+    ranks = [SEVERITIES.index(step.code) for step in steps if step.code in SEVERITIES]
+    if ranks != sorted(ranks, reverse=scale.direction == "higher-better"):
+        yield key, f"the bands do not go the way of {scale.direction}"
+
+
+def _value_range(scale: ScaleEntry, items: list[Item]) -> tuple[float, float]:
+    """In T points where the scale has T-scores, else in raw points, as bands are."""
+    if scale.score_table is not None:
+        t_scores = [row[1] for row in scale.score_table.rows]
+        return min(t_scores), max(t_scores)
+    return (0, 100) if scale.method == "graded-response" else raw_range(scale.method, items)
+
+
+def change_faults(key: str, rule: ChangeEntry) -> Iterator[Fault]:
+    """Yield what is wrong in a rule for change, of a scale or of a protocol."""
+    for number, criterion in enumerate(rule.any_of):
+        if (criterion.points is None) == (criterion.percent is None):
+            yield f"{key}.any_of.{number}", "needs points or percent, not both"
+    if rule.detectable_change is not None and rule.detectable_change[0] > rule.detectable_change[1]:
+        yield f"{key}.detectable_change", "must go from the least to the most reported"
+
+
+def _repeated(key: str, values: Iterable[object]) -> Iterator[Fault]:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            yield key, f"{value} stands twice"
+        seen.add(value)

@@ -1,0 +1,263 @@
+"""The format of an instrument file (docs/instrument-format.md): its schema, and its turn into domain objects.
+
+The schema judges each value alone; instrument_checks.py judges whether they fit together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from pro_tracker.domain.adaptive import GradedItem, ItemBank
+from pro_tracker.domain.instrument import (
+    Alert,
+    Band,
+    ChangeCriterion,
+    ChangeRule,
+    Direction,
+    Instrument,
+    Item,
+    Method,
+    MissingRule,
+    ResponderRule,
+    ResponseOption,
+    ResponseSet,
+    Scale,
+    ScoreTable,
+    TScore,
+)
+from pro_tracker.services.instruments.data_files import FileModel, written
+from pro_tracker.services.instruments.item_parameters import ItemParameters, graded_items
+
+
+def _loinc(code: str) -> str:
+    """Check the check digit: mod 10, with letters counted as the LOINC Users' Guide appendix C says."""
+    body, _, digit = code.rpartition("-")
+    total = 0
+    for place, character in enumerate(reversed(body)):
+        number = ord(character) - ord("0")
+        total += 2 * number - number // 5 * 9 if place % 2 == 0 else number
+    if -total % 10 != int(digit):
+        raise ValueError("is mistyped: the LOINC check digit does not fit")
+    return code
+
+
+Code = Annotated[
+    str,
+    StringConstraints(max_length=60),
+    written(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, such as sleep-worry-3"),
+]
+LinkId = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    written(r"[A-Za-z0-9_.-]+", "letters, digits, points, hyphens and underscores, such as SW1"),
+]
+Version = Annotated[
+    str, StringConstraints(max_length=20), written(r"\d+(\.\d+)*", 'numbers with points between them, such as "1.0"')
+]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+Duration = Annotated[str, written(r"P(\d+[DWMY]|T\d+H)", "a duration such as P7D, P1M or PT24H, or null for none")]
+Loinc = Annotated[str, written(r"\d{1,7}-\d", "a LOINC code such as 75870-6"), AfterValidator(_loinc)]
+LoincAnswer = Annotated[str, written(r"LA\d{1,7}-\d", "a LOINC answer code such as LA6270-8"), AfterValidator(_loinc)]
+Positive = Annotated[float, Field(gt=0)]
+OptionValue = Annotated[int, Field(ge=0, le=100)]
+
+
+class OptionEntry(FileModel):
+    value: OptionValue
+    loinc: LoincAnswer | None = None
+
+
+class ResponseSetEntry(FileModel):
+    """Either named options or, for a numeric scale, the range from its least to its greatest number."""
+
+    options: list[OptionEntry] | None = Field(None, min_length=2, max_length=20)
+    range: Annotated[list[OptionValue], Field(min_length=2, max_length=2)] | None = None
+
+    def build(self, code: str) -> ResponseSet:
+        options = tuple(ResponseOption(option.value, option.loinc) for option in self.options or ())
+        if self.range is None:
+            return ResponseSet(code, options, "choice")
+        least, greatest = self.range
+        return ResponseSet(code, tuple(map(ResponseOption, range(least, greatest + 1))), "numeric")
+
+
+class ItemEntry(FileModel):
+    link_id: LinkId
+    response_set: Code
+    reversed: bool = False
+    recode: dict[int, int] | None = None
+    loinc: Loinc | None = None
+
+    def build(self, response_sets: dict[str, ResponseSet]) -> Item:
+        return Item(self.link_id, response_sets[self.response_set], self.reversed, self.loinc, self.recode)
+
+
+class ScoreTableEntry(FileModel):
+    population: Text
+    source: Text
+    rows: list[Annotated[list[float], Field(min_length=3, max_length=3)]] = Field(min_length=2)
+
+    def build(self) -> ScoreTable:
+        rows = {int(raw): TScore(float(t_score), float(error)) for raw, t_score, error in self.rows}
+        return ScoreTable(rows, self.population, self.source)
+
+
+class BandEntry(FileModel):
+    code: Code
+    lower: float | None = None
+    upper: float | None = None
+
+
+class BandsEntry(FileModel):
+    source: Text
+    steps: list[BandEntry] = Field(min_length=1)
+
+    def build(self) -> tuple[Band, ...]:
+        return tuple(Band(step.lower, step.upper, step.code) for step in self.steps)
+
+
+class CriterionEntry(FileModel):
+    points: Positive | None = None
+    percent: Positive | None = None
+    baseline_at_most: float | None = None
+    baseline_above: float | None = None
+    only: Literal["improvement", "worsening"] | None = None
+
+
+class ChangeEntry(FileModel):
+    source: Text
+    any_of: list[CriterionEntry] = Field(min_length=1)
+    group_points: Positive | None = None
+    detectable_change: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+
+    def build(self) -> ChangeRule:
+        criteria = tuple(ChangeCriterion(**dict(criterion)) for criterion in self.any_of)
+        detectable = (self.detectable_change[0], self.detectable_change[1]) if self.detectable_change else None
+        return ChangeRule(criteria, self.source, self.group_points, detectable)
+
+
+class ResponderEntry(FileModel):
+    source: Text
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def build(self) -> ResponderRule:
+        return ResponderRule(self.source, self.at_most, self.at_least)
+
+
+class MissingEntry(FileModel):
+    source: Text
+    prorate_min_answered: Annotated[int, Field(ge=1)] | None = None
+
+    def build(self) -> MissingRule:
+        return MissingRule(self.source, self.prorate_min_answered)
+
+
+class ScaleEntry(FileModel):
+    code: Code
+    items: list[LinkId] = Field(min_length=1)
+    method: Method
+    direction: Direction
+    missing_items: MissingEntry
+    verification: Text
+    score_table: ScoreTableEntry | None = None
+    bands: BandsEntry | None = None
+    change: ChangeEntry | None = None
+    responder: ResponderEntry | None = None
+    loinc: Loinc | None = None
+
+    def build(self, items: dict[str, Item]) -> Scale:
+        return Scale(
+            code=self.code,
+            items=tuple(self.items),
+            method=self.method,
+            direction=self.direction,
+            raw_range=raw_range(self.method, [items[link_id] for link_id in self.items]),
+            missing=self.missing_items.build(),
+            verification=self.verification,
+            score_table=self.score_table.build() if self.score_table else None,
+            bands=self.bands.build() if self.bands else (),
+            bands_source=self.bands.source if self.bands else None,
+            change_rule=self.change.build() if self.change else None,
+            responder_rule=self.responder.build() if self.responder else None,
+            loinc=self.loinc,
+        )
+
+
+class AdaptiveEntry(FileModel):
+    """What an adaptive test adds: the clinic's item parameters, and when to stop asking."""
+
+    parameters: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*\.csv$", max_length=100)]
+    population: Text
+    source: Text
+    stop_at_standard_error: Annotated[float, Field(gt=0, lt=10)] = 3.0
+    least_items: Annotated[int, Field(ge=1)] = 4
+    most_items: Annotated[int, Field(ge=1, le=50)] = 12
+
+    def build(self, items: tuple[GradedItem, ...]) -> ItemBank:
+        return ItemBank(
+            items=items,
+            population=self.population,
+            source=self.source,
+            stop_at_standard_error=self.stop_at_standard_error,
+            least_items=self.least_items,
+            most_items=self.most_items,
+        )
+
+
+class AlertEntry(FileModel):
+    item: LinkId
+    at_least: OptionValue
+    reason: Text
+
+
+class InstrumentFile(FileModel):
+    """One instrument file as it stands."""
+
+    code: Code
+    version: Version
+    title: Text
+    recall_period: Duration | None
+    loinc: Loinc | None = None
+    kind: Literal["fixed", "adaptive"] = "fixed"
+    adaptive: AdaptiveEntry | None = None
+    scoring_version: Version
+    licence: Text
+    source: Text
+    response_sets: dict[Code, ResponseSetEntry] = Field(min_length=1)
+    items: list[ItemEntry] = Field(min_length=1, max_length=200)
+    scales: list[ScaleEntry] = Field(min_length=1)
+    alerts: list[AlertEntry] = Field([], max_length=20)
+
+    def build_items(self) -> dict[str, Item]:
+        """Return the items by link_id; their response sets must have passed instrument_checks.faults."""
+        response_sets = {code: entry.build(code) for code, entry in self.response_sets.items()}
+        return {entry.link_id: entry.build(response_sets) for entry in self.items}
+
+    def build(self, parameters: Sequence[ItemParameters] = ()) -> Instrument:
+        """Return the instrument; file and item parameters must have passed their checks."""
+        items = self.build_items()
+        chosen_from = graded_items(parameters, tuple(items.values())) if self.adaptive else ()
+        bank = self.adaptive.build(chosen_from) if self.adaptive else None
+        return Instrument(
+            code=self.code,
+            version=self.version,
+            title=self.title,
+            recall_period=self.recall_period,
+            items=tuple(items.values()),
+            scales=tuple(replace(scale.build(items), bank=bank) for scale in self.scales),
+            scoring_version=self.scoring_version,
+            licence=self.licence,
+            source=self.source,
+            loinc=self.loinc,
+            alerts=tuple(Alert(**dict(alert)) for alert in self.alerts),
+        )
+
+
+def raw_range(method: Method, items: list[Item]) -> tuple[float, float]:
+    """Least and most raw score that complete answers to these items can give."""
+    lowest = sum(item.scored_range[0] for item in items)
+    highest = sum(item.scored_range[1] for item in items)
+    return (lowest / len(items), highest / len(items)) if method == "mean" else (lowest, highest)

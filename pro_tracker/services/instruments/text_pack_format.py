@@ -1,0 +1,69 @@
+"""The format of a text pack: the wording of one instrument in one language, matched to it item by item."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated
+
+from pro_tracker.domain.instrument import Instrument, ResponseSet, TextPack
+from pro_tracker.services.instruments.data_files import FileModel, written
+from pro_tracker.services.instruments.instrument_checks import Fault
+from pro_tracker.services.instruments.instrument_format import Code, LinkId, Text, Version
+
+Language = Annotated[str, written(r"[a-z]{2}(-[A-Z]{2})?", "a language code such as en or es-MX")]
+
+
+class TextPackFile(FileModel):
+    """One text pack file as it stands. `validated` is true only for wording that a publisher released as translated."""
+
+    instrument: Code
+    language: Language
+    version: Version
+    validated: bool
+    licence: Text
+    title: Text
+    instruction: Text
+    items: dict[LinkId, Text]
+    options: dict[Code, dict[int, Text]]
+    scales: dict[Code, Text]
+
+    def build(self) -> TextPack:
+        return TextPack(
+            instrument_code=self.instrument,
+            language=self.language,
+            version=self.version,
+            validated=self.validated,
+            title=self.title,
+            instruction=self.instruction,
+            items=self.items,
+            options=self.options,
+            scales=self.scales,
+            licence=self.licence,
+        )
+
+
+def faults(file: TextPackFile | TextPack, instrument: Instrument) -> list[Fault]:
+    """Return where the pack's items, options and scales are not exactly the instrument's."""
+    response_sets = {item.response_set.code: item.response_set for item in instrument.items}
+    found = [
+        *_mismatches("items", file.items, [item.link_id for item in instrument.items]),
+        *_mismatches("options", file.options, response_sets),
+        *_mismatches("scales", file.scales, [scale.code for scale in instrument.scales]),
+    ]
+    for code in file.options.keys() & response_sets.keys():
+        found.extend(_option_faults(f"options.{code}", file.options[code], response_sets[code]))
+    return found
+
+
+def _option_faults(key: str, labels: Mapping[int, str], response_set: ResponseSet) -> Iterator[Fault]:
+    if response_set.kind == "choice":
+        yield from _mismatches(key, labels, response_set.values)
+        return
+    ends = {min(response_set.values), max(response_set.values)}
+    yield from _mismatches(key, labels, ends | (labels.keys() & set(response_set.values)))
+
+
+def _mismatches(key: str, given: Iterable[str | int], wanted: Iterable[str | int]) -> Iterator[Fault]:
+    given, wanted = set(given), set(wanted)
+    for missing in sorted(wanted - given, key=str):
+        yield f"{key}.{missing}", "is missing"
+    for unknown in sorted(given - wanted, key=str):
+        yield f"{key}.{unknown}", "is not in the instrument"

@@ -1,0 +1,166 @@
+"""Plans the messages of visits and ends those no longer wanted. Sending them is outbox.py."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from pro_tracker.db import insert_into
+from pro_tracker.domain.calling import NO_MORE_ASKED
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.reminder_times import CHANNELS, PlannedSend, Recipient, Snoozed, reminder_times
+from pro_tracker.domain.visit_windows import Window
+from pro_tracker.models.call import Call
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.planning import recipients
+
+PLANNED_KINDS = ("reminder", "snooze")  # the others are asked for and leave at once
+PAUSED = "paused"
+# Ended because plans changed: when they change back, planning brings them back.
+REVIVABLE = ("re-planned", PAUSED, "no-contact", "new-course", "no-date", "withdrawn")
+
+Key = tuple[int, str, int, str]  # visit, kind, step, channel: what a message is known by
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One message as it should stand."""
+
+    visit: Visit
+    send: PlannedSend
+
+    @property
+    def key(self) -> Key:
+        return self.visit.id, self.send.kind, self.send.step, self.send.channel
+
+
+def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequence[Visit], *, now: datetime) -> None:
+    """Write, move or end the messages of these visits of one subject. Safe to repeat; what was handed over stays.
+
+    The caller holds the lock on the visits' course.
+    """
+    rows = _existing(session, visits)
+    gone = _gone(rows, visits, protocol)
+    recipient = recipients.recipient(session, subject)
+    snoozes = recipients.snoozes(session, [visit.id for visit in visits])
+    declined = _declined(session, visits)
+    asked = [(visit, snoozes[visit.id]) for visit in _asked(visits, rows, now) if visit.id not in declined]
+    wanted = [each for each in _wanted(protocol, asked, recipient) if each.key not in gone]
+    _write(session, wanted, now=now)
+    keys = {each.key for each in wanted}
+    unwanted = {_key(row): row.id for row in rows if row.state == "planned" and _key(row) not in keys}
+    if unwanted:
+        without_pauses = replace(recipient, holds=tuple(hold for hold in recipient.holds if hold.reason != "pause"))
+        dropped = {each.key for each in _wanted(protocol, asked, without_pauses)}
+        _end(session, Message.id.in_([id_ for key, id_ in unwanted.items() if key in dropped]), PAUSED)
+        _end(session, Message.id.in_(unwanted.values()), "re-planned")
+
+
+def end_all(session: Session, visit_ids: Sequence[int], reason: str) -> None:
+    """End the unsent messages of these visits: answered, withdrawn, new-course ..."""
+    _end(session, Message.visit_id.in_(visit_ids), reason)
+
+
+def _existing(session: Session, visits: Sequence[Visit]) -> Sequence[Any]:
+    columns = (Message.id, Message.visit_id, Message.kind, Message.step, Message.channel, Message.state)
+    ids = [visit.id for visit in visits]
+    return session.execute(select(*columns).where(Message.visit_id.in_(ids), Message.kind.in_(PLANNED_KINDS))).all()
+
+
+def _asked(visits: Sequence[Visit], rows: Sequence[Any], now: datetime) -> list[Visit]:
+    """The unanswered visits to write about: of those entered after they had opened only the newest that is open.
+
+    Whoever was entered months late is asked one thing at a time; `visits.plan_idle` sees to the others afterwards.
+    """
+    waiting = [v for v in visits if v.completed_at is None and v.voided_at is None and v.closes_at > now]
+    newest = max((visit.opens_at for visit in waiting if visit.opens_at <= now), default=now)
+    told = {row.visit_id for row in rows if row.state not in ("planned", "ended")}
+    return [v for v in waiting if v.opens_at >= newest or v.planned_at <= v.opens_at or v.id in told]
+
+
+def _declined(session: Session, visits: Sequence[Visit]) -> set[int]:
+    """The visits about which the subject told a caller not to be reminded: too ill, or unwilling."""
+    told = select(Call.visit_id).where(Call.visit_id.in_([v.id for v in visits]), Call.outcome.in_(NO_MORE_ASKED))
+    return set(session.scalars(told))
+
+
+def _key(row: Any) -> Key:
+    return row.visit_id, row.kind, row.step, row.channel
+
+
+def _gone(rows: Sequence[Any], visits: Sequence[Visit], protocol: Protocol) -> set[Key]:
+    """What is out of our hands. A step that went on one channel goes on no other, unless it is meant for both."""
+    events = {visit.id: visit.event_code for visit in visits}
+    return {
+        (row.visit_id, row.kind, row.step, channel)
+        for row in rows
+        if row.state not in ("planned", "ended")
+        for channel in (CHANNELS if _goes_once(row, protocol, events[row.visit_id]) else [row.channel])
+    }
+
+
+def _goes_once(row: Any, protocol: Protocol, event_code: str) -> bool:
+    on_both = [step.number for step in protocol.reminders_at(event_code) if step.channel == "both"]
+    return row.kind != "reminder" or row.step not in on_both
+
+
+def _wanted(
+    protocol: Protocol, asked: Sequence[tuple[Visit, Sequence[Snoozed]]], recipient: Recipient
+) -> Iterator[_Wanted]:
+    for visit, snoozes in asked:
+        window = Window(visit.opens_at, visit.due_at, visit.closes_at)
+        for send in reminder_times(protocol, visit.event_code, window, visit.planned_at, recipient, snoozes):
+            yield _Wanted(visit, send)
+
+
+def _write(session: Session, wanted: Sequence[_Wanted], *, now: datetime) -> None:
+    if not wanted:
+        return
+    insert = insert_into(session, Message, [_row(each, now) for each in wanted])
+    changed = {name: insert.excluded[name] for name in ("template", "local_on", "local_time", "send_at")}
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["visit_id", "kind", "step", "channel"],
+            set_={**changed, "state": "planned", "end_reason": None},
+            where=_changes(insert.excluded),
+        )
+    )
+
+
+def _changes(excluded: Any) -> ColumnElement[bool]:
+    """Unsent and planned for another time. One that waits for its next try keeps waiting."""
+    revived = and_(Message.state == "ended", Message.end_reason.in_(REVIVABLE))
+    moved = or_(Message.local_on != excluded.local_on, Message.local_time != excluded.local_time)
+    return or_(revived, and_(Message.state == "planned", or_(moved, Message.attempts == 0)))
+
+
+def _row(wanted: _Wanted, now: datetime) -> dict[str, Any]:
+    visit, send = wanted.visit, wanted.send
+    return {
+        "key": uuid.uuid4(),
+        "subject_id": visit.subject_id,
+        "visit_id": visit.id,
+        "kind": send.kind,
+        "step": send.step,
+        "template": send.template,
+        "channel": send.channel,
+        "local_on": send.local_on,
+        "local_time": send.local_time,
+        "send_at": send.send_at,
+        "state": "planned",
+        "attempts": 0,
+        "created_at": now,
+    }
+
+
+def _end(session: Session, which: ColumnElement[bool], reason: str) -> None:
+    session.execute(
+        update(Message).where(Message.state == "planned", which).values(state="ended", end_reason=reason),
+        execution_options={"synchronize_session": "fetch"},
+    )

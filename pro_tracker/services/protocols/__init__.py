@@ -1,0 +1,1 @@
+"""Protocol files, read, checked, looked up and released; plans nothing."""

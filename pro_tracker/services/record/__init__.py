@@ -1,0 +1,1 @@
+"""One subject's pages: list, record, trend, ledger; only reads."""

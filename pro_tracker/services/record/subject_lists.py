@@ -1,0 +1,86 @@
+"""The list of an account's subjects: pages of it, an exact look-up, and what each is asked for now."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from pro_tracker.db import key_ring
+from pro_tracker.models.account import Account
+from pro_tracker.models.course import Course
+from pro_tracker.models.subject import Identity, Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic import visibility
+from pro_tracker.services.enrolment.enrolment import RECORD_NUMBER
+from pro_tracker.services.planning import visit_filters
+from pro_tracker.services.protocols import protocol_catalog
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVisit:
+    """A visit that can be answered now, and what its protocol calls it."""
+
+    visit: Visit
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPage:
+    """One page of subjects, with their open visits by subject id."""
+
+    subjects: Sequence[Subject]
+    open_visits: Mapping[object, Sequence[OpenVisit]]
+    total: int
+    number: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last page, from 1."""
+        return max((self.total + PAGE_SIZE - 1) // PAGE_SIZE, 1)
+
+
+def page(session: Session, account: Account, *, search: str = "", number: int = 1, now: datetime) -> SubjectPage:
+    """Page `number` (from 1) of the subjects this account may see, newest code last.
+
+    `search` is a whole record number or study code: names and numbers are encrypted, so no part of one can be found.
+    """
+    rows = visibility.visible(_matching(search), account)
+    total = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+    number = min(max(number, 1), max((total + PAGE_SIZE - 1) // PAGE_SIZE, 1))
+    ordered = (
+        rows.options(joinedload(Subject.identity), joinedload(Subject.site))
+        .order_by(Subject.study_code)
+        .limit(PAGE_SIZE)
+        .offset((number - 1) * PAGE_SIZE)
+    )
+    subjects = session.scalars(ordered).unique().all()
+    return SubjectPage(subjects, _open_visits(session, subjects, now), total, number)
+
+
+def _matching(search: str) -> Select[Subject]:
+    rows = select(Subject)
+    if not (text := unicodedata.normalize("NFC", search.strip())):
+        return rows
+    hashes = key_ring().lookup_hashes(text, RECORD_NUMBER)
+    numbered = select(Identity.subject_id).where(Identity.record_number_hash.in_(hashes))
+    return rows.where(or_(func.lower(Subject.study_code) == text.lower(), Subject.id.in_(numbered)))
+
+
+def _open_visits(session: Session, subjects: Sequence[Subject], now: datetime) -> Mapping[object, Sequence[OpenVisit]]:
+    rows = (
+        select(Visit, Course.protocol_code, Course.protocol_version)
+        .join(Course, Course.id == Visit.course_id)
+        .where(Visit.subject_id.in_([each.id for each in subjects]), visit_filters.answerable(now))
+        .order_by(Visit.closes_at)
+    )
+    found: dict[object, list[OpenVisit]] = defaultdict(list)
+    for visit, code, version in session.execute(rows):
+        title = protocol_catalog.protocol(code, version).event(visit.event_code).title
+        found[visit.subject_id].append(OpenVisit(visit, title))
+    return found

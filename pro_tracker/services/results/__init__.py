@@ -1,0 +1,1 @@
+"""Cohort figures and cohort files, without identity; changes no answers."""

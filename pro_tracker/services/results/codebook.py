@@ -1,0 +1,212 @@
+"""The codebook of the export files: what each column and test holds, how far its scoring and wording are checked.
+
+Which text packs the answers were given to stands here with their options; the items' words do not: a licensed text may
+not travel with the data.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pro_tracker.domain.adaptive import ItemBank
+from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
+from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.services.csv_columns import Column, Group
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.results.export_columns import LONG, T_SCORE, named_tests, wide
+from pro_tracker.services.wording.text_packs import Wording
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the codebook: a column of a file, or one test of the long file (QSCAT and QSTESTCD say which)."""
+
+    file: str
+    column: str
+    label: str
+    unit: str = ""
+    instrument: str = ""
+    test: str = ""
+    values: str = ""
+    rules: str = ""
+    verification: str = ""
+    text_validated: str = ""
+    text_language: str = ""
+    text_version: str = ""
+
+
+CODEBOOK: tuple[Column[Entry], ...] = (
+    Column("FILE", lambda e: e.file, "File that holds the column", "long, wide, codebook"),
+    Column("COLUMN", lambda e: e.column, "Column"),
+    Column("QSCAT", lambda e: e.instrument, "Instrument, for tests and text packs of the long file"),
+    Column("QSTESTCD", lambda e: e.test, "Test, for tests of the long file"),
+    Column("TEXTLANG", lambda e: e.text_language, "Language of a text pack of the long file"),
+    Column("TEXTVER", lambda e: e.text_version, "Version of a text pack of the long file"),
+    Column("LABEL", lambda e: e.label, "What it holds"),
+    Column("UNIT", lambda e: e.unit, "Unit or possible values"),
+    Column("VALUES", lambda e: e.values, "Range, or code = option"),
+    Column(
+        "RULES", lambda e: e.rules, "Direction, missing items, change that matters, with sources; licence of a text"
+    ),
+    Column("VERIFICATION", lambda e: e.verification, "How far the scoring was checked"),
+    Column(
+        "TEXTVALID", lambda e: e.text_validated, "Whether the wording, for tests that in force, is validated", "Y, N"
+    ),
+)
+
+LAYOUT: tuple[Group[Entry], ...] = (Group(CODEBOOK),)
+
+
+def entries(protocols: Sequence[Protocol], wording: Wording, asked: Iterable[TextPack]) -> Iterator[Entry]:
+    """Every column of every file, every test of these protocols' instruments, every text pack that was asked with.
+
+    Tests are told in the wording in force.
+    """
+    instruments = asked_in(protocols)
+    for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
+        columns = (column for group in layout for column in group.columns)
+        yield from (Entry(file, each.name, each.label, each.unit, values=each.values) for each in columns)
+    for instrument in instruments:
+        yield from _tests(instrument, wording)
+        yield from _score_entries(instrument, wording, protocols)
+    yield from map(_text_pack, asked)
+
+
+def asked_in(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
+    """The instruments of these protocols, each once and in its newest version, in the order they are asked."""
+    codes = dict.fromkeys(code for protocol in protocols for code in protocol.instruments)
+    return tuple(instrument_catalog.instrument(code) for code in codes)
+
+
+def _text_pack(pack: TextPack) -> Entry:
+    item_sets = {item.response_set.code: item for item in instrument_catalog.instrument(pack.instrument_code).items}
+    options = (f"{code}: {_options(item, pack)}" for code, item in item_sets.items())
+    return Entry(
+        "long",
+        "TEXTVER",
+        f"Text pack asked with: {pack.title}",
+        instrument=pack.instrument_code,
+        values=" | ".join(options),
+        rules=pack.licence,
+        text_validated=_yes_no(pack.validated),
+        text_language=pack.language,
+        text_version=pack.version,
+    )
+
+
+def _tests(instrument: Instrument, wording: Wording) -> Iterator[Entry]:
+    pack = wording.pack(instrument.code, instrument_catalog.FALLBACK_LANGUAGE)
+    validated = _validated(instrument, wording)
+    for test in named_tests(instrument.code, instrument.version).items:
+        item = instrument.item(test.code)
+        yield Entry(
+            "long",
+            "QSTESTCD",
+            test.label,
+            unit="option code",
+            instrument=instrument.code,
+            test=test.code,
+            values=_options(item, pack),
+            rules=_item_rules(instrument, item),
+            text_validated=validated,
+        )
+
+
+def _score_entries(instrument: Instrument, wording: Wording, protocols: Sequence[Protocol]) -> Iterator[Entry]:
+    validated = _validated(instrument, wording)
+    for test in named_tests(instrument.code, instrument.version).scores:
+        scale, is_t = instrument.scale(test.scale), test.stored_as == T_SCORE
+        low, high = scale.value_range if is_t else scale.raw_range
+        rules = _scale_rules(scale)
+        if is_t == scale.has_t:
+            rules += _reading_rules(instrument, scale, protocols)
+        yield Entry(
+            "long",
+            "QSTESTCD",
+            test.label,
+            unit="T points" if is_t else "points",
+            instrument=instrument.code,
+            test=test.code,
+            values=f"{low:g} to {high:g}",
+            rules=rules,
+            verification=scale.verification,
+            text_validated=validated,
+        )
+
+
+def _validated(instrument: Instrument, wording: Wording) -> str:
+    return _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
+
+
+def _yes_no(value: bool) -> str:
+    return "Y" if value else "N"
+
+
+def _options(item: Item, pack: TextPack) -> str:
+    labels = pack.options.get(item.response_set.code, {})
+    values = item.response_set.values
+    if item.response_set.kind == "numeric":
+        ends = "; ".join(f"{value} = {label}" for value, label in sorted(labels.items()))
+        return f"{min(values)} to {max(values)}" + (f" ({ends})" if ends else "")
+    return "; ".join(f"{value} = {labels.get(value, '')}" for value in values)
+
+
+def _item_rules(instrument: Instrument, item: Item) -> str:
+    scales = [scale.code for scale in instrument.scales if item.link_id in scale.items]
+    counted = f"Counts in: {', '.join(scales)}." if scales else "Counts in no scale."
+    turned = " Reversed when scored." if item.reversed else " Recoded when scored." if item.recode else ""
+    return counted + turned
+
+
+def _scale_rules(scale: Scale) -> str:
+    parts = [
+        "Higher is worse." if scale.direction == "higher-worse" else "Higher is better.",
+        f"Missing items: {scale.missing.source}",
+    ]
+    if scale.bank:
+        parts.append(_stop_words(scale.bank))
+    if scale.t_scores:
+        parts.append(f"T-scores: mean 50, SD 10 in {scale.t_scores.population} ({scale.t_scores.source})")
+    if scale.responder_rule:
+        parts.append(f"Responder: {scale.responder_rule.source}")
+    return " ".join(parts)
+
+
+def _reading_rules(instrument: Instrument, scale: Scale, protocols: Sequence[Protocol]) -> str:
+    """Bands and the change that matters, of the scale and of protocols with a rule of their own."""
+    parts = [f"Bands: {', '.join(map(_band_words, scale.bands))} ({scale.bands_source})"] if scale.bands else []
+    if scale.change_rule:
+        parts.append(_change_words(scale.change_rule))
+    for protocol in protocols:
+        own = protocol.change_rules.get(f"{instrument.code}.{scale.code}")
+        if own:
+            parts.append(f"In {protocol.code} version {protocol.version} instead: {_change_words(own)}")
+    return "".join(f" {part}" for part in parts)
+
+
+def _band_words(band: Band) -> str:
+    bounds = (("from", band.lower), ("up to", band.upper))
+    return " ".join([band.code, *(f"{word} {bound:g}" for word, bound in bounds if bound is not None)])
+
+
+def _stop_words(bank: ItemBank) -> str:
+    asked = f"{bank.least_items} to {bank.most_items} of {len(bank.items)} items"
+    return f"Adaptive: asks {asked}, until the standard error is at most {bank.stop_at_standard_error:g}."
+
+
+def _change_words(rule: ChangeRule) -> str:
+    sizes = " or ".join(map(_criterion_words, rule.any_of))
+    group = f"; of a group mean: {rule.group_points:g} points" if rule.group_points else ""
+    least, most = rule.detectable_change or (None, None)
+    detectable = f"; detectable: {least:g} to {most:g} points" if rule.detectable_change else ""
+    return f"Change that matters: {sizes}{group}{detectable} ({rule.source})"
+
+
+def _criterion_words(criterion: ChangeCriterion) -> str:
+    size = f"{criterion.points:g} points" if criterion.points is not None else f"{criterion.percent:g} % of baseline"
+    only = f", {criterion.only} only" if criterion.only else ""
+    if criterion.baseline_at_most is not None:
+        return f"{size}{only} from a baseline up to {criterion.baseline_at_most:g}"
+    if criterion.baseline_above is not None:
+        return f"{size}{only} from a baseline above {criterion.baseline_above:g}"
+    return size + only

@@ -1,0 +1,220 @@
+"""Treatment courses: start one, record its infusions, end it, reopen it. Every change plans the visits anew.
+
+Correcting an infusion is infusion_corrections.py.
+"""
+
+from datetime import date, datetime
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.visit_windows import belongs_to_course
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.course import AdverseEvent, Course, Infusion
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import audit, corrections
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.planning import visits
+from pro_tracker.services.planning.subject_lock import lock
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import infusion_facts
+from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
+
+__all__ = [
+    "AdverseEventFacts",
+    "InfusionFacts",
+    "add_infusion",
+    "current_course",
+    "end_course",
+    "infusion_row",
+    "lock",
+    "record_infusion",
+    "refuse_misplaced",
+    "reopen_course",
+    "start_course",
+]
+
+BY_ITSELF = Actor("service", "courses.start")
+
+
+def start_course(
+    session: Session,
+    subject: Subject,
+    protocol: Protocol,
+    *,
+    planned_start_on: date | None,
+    now: datetime,
+    actor: Actor = BY_ITSELF,
+) -> Course:
+    """Open the subject's next course and plan its visits; the follow-ups of an earlier course end with it.
+
+    `planned_start_on` (local) stands in for the first infusion until that is given; another number of planned infusions
+    comes as `replace(protocol, planned_infusions=...)`. Raises InvalidInput when the subject has withdrawn.
+    """
+    lock(session, subject)
+    _refuse_withdrawn(subject)
+    course = _next_course(session, subject, protocol, planned_start_on, now)
+    visits.replan(session, subject.id, now=now)
+    audit.record(session, actor, "course.start", now=now, subject_id=subject.id, detail={"course": course.id})
+    return course
+
+
+def record_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
+    """Store one infusion with its adverse events and plan the visits that hang on it. Raises as `add_infusion`."""
+    infusion = add_infusion(session, actor, course, facts, now=now)
+    visits.replan(session, course.subject_id, now=now)
+    return infusion
+
+
+def add_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
+    """Store one infusion; the caller plans, once for as many as there are.
+
+    Raises InvalidInput (with its field) for facts that cannot be right, a second infusion at the same date and start,
+    a date that belongs to another course, a course that was ended by hand and a withdrawn subject.
+    """
+    subject = session.get_one(Subject, course.subject_id)
+    lock(session, subject)
+    _refuse_withdrawn(subject)
+    infusion_facts.check(facts, zone=subject.time_zone, now=now)
+    refuse_misplaced(session, course, facts)
+    infusion = infusion_row(course, facts, now)
+    session.add(infusion)
+    session.flush()
+    session.expire(course, ["recorded"])
+    audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=_detail(course, infusion))
+    return infusion
+
+
+def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date, reason: str, now: datetime) -> None:
+    """Say that no further infusion comes, which anchors the follow-ups. Raises InvalidInput."""
+    subject = session.get_one(Subject, course.subject_id)
+    lock(session, subject)
+    if course.ended_on is not None:
+        raise InvalidInput("This course was ended before.")
+    if ended_on > local_date(now, subject.time_zone):
+        raise InvalidInput("The end of the course lies in the future. End it on the day it ends.", field="ended_on")
+    dates = visits.dates_of(session, course)
+    if ended_on < max(dates.given_on, default=ended_on):
+        raise InvalidInput("An infusion was recorded after this date. Check the date.", field="ended_on")
+    if ended_on < subject.enrolled_on and not dates.given_on:
+        raise InvalidInput("The patient was enrolled after this date. Check the date.", field="ended_on")
+    if not reason.strip():
+        raise InvalidInput("Say why the course ended.", field="reason")
+    detail: audit.Detail = {"course": course.id, "ended_on": ended_on.isoformat()}
+    course.ended_on, course.end_reason = ended_on, reason.strip()
+    visits.replan(session, subject.id, now=now)
+    audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail=detail)
+
+
+def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str, now: datetime) -> None:
+    """Take back the end of a course that was entered by mistake; its follow-ups wait for the last infusion again.
+
+    Raises InvalidInput when the course has not ended, and without a reason.
+    """
+    subject = session.get_one(Subject, course.subject_id)
+    lock(session, subject)
+    if course.ended_on is None:
+        raise InvalidInput("This course has not ended.")
+    ended_on = course.ended_on.isoformat()
+    before: corrections.Before = {"course": course.number, "ended_on": ended_on, "end_reason": course.end_reason}
+    corrections.keep(session, subject.id, "course-end", before, reason=reason, now=now)
+    course.ended_on, course.end_reason = None, None
+    visits.replan(session, subject.id, now=now)
+    audit.record(session, actor, "course.reopen", now=now, subject_id=subject.id, detail={"course": course.id})
+
+
+def current_course(session: Session, subject: Subject) -> Course | None:
+    """The subject's newest course, or None before the first."""
+    rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
+    return session.scalar(rows.limit(1))
+
+
+def _next_course(
+    session: Session, subject: Subject, protocol: Protocol, planned_start_on: date | None, now: datetime
+) -> Course:
+    last = session.scalar(select(func.max(Course.number)).where(Course.subject_id == subject.id)) or 0
+    course = Course(
+        subject_id=subject.id,
+        number=last + 1,
+        protocol_code=protocol.code,
+        protocol_version=protocol.version,
+        planned_start_on=planned_start_on,
+        planned_infusions=protocol.planned_infusions,
+        ended_on=None,
+        end_reason=None,
+        created_at=now,
+    )
+    session.add(course)
+    session.flush()
+    return course
+
+
+def _refuse_withdrawn(subject: Subject) -> None:
+    if subject.withdrawn_at is not None:
+        raise InvalidInput("This subject has withdrawn, so nothing more is recorded.")
+
+
+def refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
+    """Raise InvalidInput when the infusion is recorded already, or belongs to another course."""
+    dates = visits.dates_of(session, course)
+    if course.ended_on is not None and facts.given_on > course.ended_on:
+        raise InvalidInput("The course had ended by this date. Start a new course first.", field="given_on")
+    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+    if not belongs_to_course(dates, protocol, facts.given_on):
+        gap = f"more than {protocol.course_gap_days} days from the other infusions of this course"
+        raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
+    _refuse_out_of_order(session, course, facts.given_on)
+    same_start = select(Infusion.id).where(
+        Infusion.course_id == course.id,
+        Infusion.voided_at.is_(None),
+        Infusion.given_on == facts.given_on,
+        Infusion.started_at_local.is_not_distinct_from(facts.started_at_local),
+    )
+    if session.scalar(same_start) is not None:
+        raise InvalidInput("An infusion with this date and start is recorded already.", field="given_on")
+
+
+def _refuse_out_of_order(session: Session, course: Course, given_on: date) -> None:
+    """Courses do not overlap: what was given lies after all of an earlier course and before all of a later one."""
+    rows = select(Course.number, Infusion.given_on).join(Infusion, Infusion.course_id == Course.id)
+    rows = rows.where(Course.subject_id == course.subject_id, Infusion.voided_at.is_(None))
+    wrong = or_(
+        and_(Course.number < course.number, Infusion.given_on >= given_on),
+        and_(Course.number > course.number, Infusion.given_on <= given_on),
+    )
+    other = session.execute(rows.where(wrong).order_by(Course.number, Infusion.given_on).limit(1)).first()
+    if other is not None:
+        side = "after" if other.number < course.number else "before"
+        place = f"course {course.number} lies {side} course {other.number}, with an infusion on"
+        raise InvalidInput(f"Check the date: {place} {other.given_on:%d %b %Y}.", field="given_on")
+
+
+def infusion_row(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
+    """The row of an infusion with its adverse events, not yet in a session."""
+    return Infusion(
+        course_id=course.id,
+        given_on=facts.given_on,
+        started_at_local=facts.started_at_local,
+        dose_mg_per_kg=facts.dose_mg_per_kg,
+        weight_kg=facts.weight_kg,
+        minutes=facts.minutes,
+        status=facts.status,
+        stop_reason=(facts.stop_reason or "").strip() or None,
+        ondansetron_mg=facts.ondansetron_mg,
+        recorded_at=now,
+        adverse_events=[
+            AdverseEvent(
+                term=event.term.strip(),
+                ctcae_grade=event.ctcae_grade,
+                emergency_response=event.emergency_response,
+                recorded_at=now,
+            )
+            for event in facts.adverse_events
+        ],
+    )
+
+
+def _detail(course: Course, infusion: Infusion) -> audit.Detail:
+    return {"course": course.id, "infusion": infusion.id, "adverse_events": len(infusion.adverse_events)}

@@ -1,0 +1,90 @@
+"""Correcting an infusion, or removing one entered in error. The old row stays, voided; nothing is overwritten."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.subject import Subject
+from pro_tracker.services import audit, corrections
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.planning import subject_lock, visits
+from pro_tracker.services.treatment import courses, infusion_facts
+from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
+
+
+def standing(session: Session, subject: Subject, infusion_id: int) -> Infusion:
+    """The subject's infusion, if it stands. Raises NotFound."""
+    mine = (Infusion.id == infusion_id, Infusion.voided_at.is_(None), Course.subject_id == subject.id)
+    found = session.scalar(select(Infusion).join(Course, Course.id == Infusion.course_id).where(*mine))
+    if found is None:
+        raise NotFound("This patient has no such infusion, or it was corrected since.")
+    return found
+
+
+def facts_of(infusion: Infusion) -> InfusionFacts:
+    """What is recorded of it."""
+    return InfusionFacts(
+        given_on=infusion.given_on,
+        started_at_local=infusion.started_at_local,
+        dose_mg_per_kg=infusion.dose_mg_per_kg,
+        weight_kg=infusion.weight_kg,
+        minutes=infusion.minutes,
+        status="stopped" if infusion.status == "stopped" else "completed",
+        stop_reason=infusion.stop_reason,
+        ondansetron_mg=infusion.ondansetron_mg,
+        adverse_events=tuple(
+            AdverseEventFacts(event.term, event.ctcae_grade, event.emergency_response)
+            for event in infusion.adverse_events
+        ),
+    )
+
+
+def correct(
+    session: Session, actor: Actor, infusion: Infusion, facts: InfusionFacts, *, reason: str, now: datetime
+) -> Infusion:
+    """Put a row with these facts in place of this one, and plan anew. Adverse events go along, as in `facts`.
+
+    Raises InvalidInput as recording does, without a reason, and when nothing differs.
+    """
+    course, subject = _void(session, infusion, reason, now)
+    infusion_facts.check(facts, zone=subject.time_zone, now=now)
+    if facts == facts_of(infusion):
+        raise InvalidInput("Nothing differs from what is recorded.")
+    courses.refuse_misplaced(session, course, facts)
+    corrected = courses.infusion_row(course, facts, now)
+    corrected.replaces_id = infusion.id
+    session.add(corrected)
+    _plan(session, course, now)
+    detail: audit.Detail = {"course": course.id, "infusion": corrected.id, "replaces": infusion.id}
+    audit.record(session, actor, "infusion.correct", now=now, subject_id=subject.id, detail=detail)
+    return corrected
+
+
+def remove(session: Session, actor: Actor, infusion: Infusion, *, reason: str, now: datetime) -> None:
+    """Say that this infusion, with its adverse events, was entered in error, and plan anew. Raises InvalidInput."""
+    course, subject = _void(session, infusion, reason, now)
+    _plan(session, course, now)
+    detail: audit.Detail = {"course": course.id, "infusion": infusion.id}
+    audit.record(session, actor, "infusion.remove", now=now, subject_id=subject.id, detail=detail)
+
+
+def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> tuple[Course, Subject]:
+    why = corrections.given(reason, "Say why the infusion is corrected.")
+    course = session.get_one(Course, infusion.course_id)
+    subject = session.get_one(Subject, course.subject_id)
+    subject_lock.lock(session, subject)
+    session.refresh(infusion)
+    if infusion.voided_at is not None:
+        raise InvalidInput("This infusion was corrected since. Look at the patient's page again.")
+    infusion.voided_at, infusion.void_reason = now, why
+    session.flush()
+    return course, subject
+
+
+def _plan(session: Session, course: Course, now: datetime) -> None:
+    session.flush()
+    session.expire(course, ["recorded"])
+    visits.replan(session, course.subject_id, now=now)

@@ -1,0 +1,82 @@
+"""What a file of wording gives, whichever format it has, and what an instrument still lacks of it."""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pro_tracker.domain.instrument import Instrument, ResponseSet
+from pro_tracker.services.instruments.instrument_checks import Fault
+
+LONGEST_TEXT = 2000
+
+
+@dataclass(slots=True)
+class GivenWording:
+    """The texts of a file, matched to one instrument. `faults` are (place, reason), `notes` what is good to know."""
+
+    title: str = ""
+    instruction: str = ""
+    items: dict[str, str] = field(default_factory=dict)  # link_id -> text
+    options: dict[str, dict[int, str]] = field(default_factory=dict)  # response set -> answer code -> label
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add_item(self, place: str, link_id: str, text: str) -> None:
+        """Take the text of an item; a fault where it has none, or the item stands twice."""
+        if link_id in self.items:
+            self.faults.append((place, f"item {link_id} stands twice; leave one of them"))
+        self.items[link_id] = text
+        self._check_text(place, f"item {link_id}", text)
+
+    def add_option(self, place: str, response_set: str, value: int, label: str) -> None:
+        """Take the label of an option; a fault where items that share the response set say something else."""
+        labels = self.options.setdefault(response_set, {})
+        if labels.setdefault(value, label) != label:
+            told = f"option {value} of {response_set} reads “{label}” here and “{labels[value]}” before"
+            self.faults.append((place, f"{told}; items of one response set share their options"))
+        else:
+            self._check_text(place, f"option {value} of {response_set}", label)
+
+    def _check_text(self, place: str, what: str, text: str) -> None:
+        if not text:
+            self.faults.append((place, f"{what} has no text; fill it in"))
+        elif len(text) > LONGEST_TEXT:
+            self.faults.append((place, f"{what} is longer than {LONGEST_TEXT} characters; shorten it"))
+
+
+class Source(Protocol):
+    """One file. What it does not tell of itself is empty; whoever loads it says so instead."""
+
+    how_to_add: str  # what to do about an item or option that the file lacks
+
+    @property
+    def instrument(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    def speaks(self, language: str) -> bool: ...
+    def wording(self, instrument: Instrument, language: str) -> GivenWording: ...
+
+
+def lacks(given: GivenWording, instrument: Instrument, how_to_add: str) -> Iterator[Fault]:
+    """Every item and option of the instrument that is not in the file."""
+    for item in instrument.items:
+        if item.link_id not in given.items:
+            known_as = f"item {item.link_id}" + (f" (LOINC {item.loinc})" if item.loinc else "")
+            yield known_as, f"is not in the file. {how_to_add}"
+    for response_set in {item.response_set.code: item.response_set for item in instrument.items}.values():
+        labels = given.options.get(response_set.code, {})
+        for value in worded_values(response_set):
+            if value not in labels:
+                yield f"option {value} of {response_set.code}", f"is not in the file. {how_to_add}"
+
+
+def worded_values(response_set: ResponseSet) -> tuple[int, ...]:
+    """The answer codes that need words: all options, but only the two ends of a numeric scale."""
+    values = response_set.values
+    return values if response_set.kind == "choice" else (min(values), max(values))
+
+
+def tidy(text: str) -> str:
+    """The text in Unicode's composed form, with single spaces: what a page shows of it anyway."""
+    return " ".join(unicodedata.normalize("NFC", text).split())

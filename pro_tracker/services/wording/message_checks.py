@@ -1,0 +1,102 @@
+"""Whether every message can be written: nothing lacks in any language of the patients, no SMS is too long."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+from babel import UnknownLocaleError
+
+from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.domain.sms_segments import segments
+from pro_tracker.services.clinic.sites import SiteFacts
+from pro_tracker.services.instruments.instrument_catalog import Problem
+from pro_tracker.services.instruments.instrument_checks import Fault
+from pro_tracker.services.wording import message_texts
+from pro_tracker.services.wording.message_format import MessageFile, TemplateEntry
+
+ALWAYS = ("snooze", "fresh-link")  # templates that no protocol names, since patients ask for them themselves
+REPLIES = ("sms-stopped", "sms-started", "sms-help")
+MAX_SEGMENTS = 3
+EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # where the installation's own is not known
+LINK_TOKEN = "x" * 22  # as long as links.issue makes them
+
+
+def problems(
+    path: Path | None = None, *, clinics: Sequence[SiteFacts] = (), address: str = EXAMPLE_ADDRESS
+) -> list[Problem]:
+    """Everything that is wrong in one message file, or in all of them together.
+
+    Text messages are measured as these clinics send them, with links to `address`.
+    """
+    checked = [path] if path else message_texts.files()
+    found = [
+        Problem(str(each), key, reason) for each in checked for key, reason in _file_faults(each, clinics, address)
+    ]
+    return found or ([] if path else list(_lacking()))
+
+
+def templates() -> dict[str, list[str]]:
+    """The templates that a protocol's steps may name, each with its `gaps`; raises InvalidDataFile."""
+    named = dict.fromkeys(code for path in message_texts.files() for code in message_texts.read(path).templates)
+    return {code: gaps(code) for code in named if code not in ALWAYS}
+
+
+def gaps(template: str) -> list[str]:
+    """On which channel and in which language this template says nothing; raises InvalidDataFile.
+
+    A step may take either channel: who has one only gets every message on it.
+    """
+    said = [(language, entry) for language in LANGUAGES for entry in _entries(template, language)]
+    told = {("mail", language) for language, entry in said if entry.email}
+    told |= {("text message", language) for language, entry in said if entry.sms}
+    wanted = [(channel, language) for language in LANGUAGES for channel in ("mail", "text message")]
+    return [f"{channel} in {language}" for channel, language in wanted if (channel, language) not in told]
+
+
+def _lacking() -> Iterator[Problem]:
+    for template in ALWAYS:
+        if lacking := gaps(template):
+            yield Problem(str(message_texts.MESSAGES), f"templates.{template}", f"lacks its {', '.join(lacking)}")
+    for language in LANGUAGES:
+        entries = list(_of(language))
+        if not any(each.layout for each in entries):
+            yield Problem(str(message_texts.MESSAGES), "layout", f"is missing in {language}")
+        for code in REPLIES:
+            if not any(code in each.replies for each in entries):
+                yield Problem(str(message_texts.MESSAGES), f"replies.{code}", f"is missing in {language}")
+
+
+def _entries(template: str, language: str) -> Iterator[TemplateEntry]:
+    return (each.templates[template] for each in _of(language) if template in each.templates)
+
+
+def _of(language: str) -> Iterator[MessageFile]:
+    """The message files of the language, "es" for "es-MX" too; English stands in for none of them here."""
+    return (message_texts.read(path) for path in message_texts.files() if path.stem in (language, language[:2]))
+
+
+def _file_faults(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iterator[Fault]:
+    try:
+        file = message_texts.read(path)
+        yield from _length_faults(file, clinics, f"{address}/v/{LINK_TOKEN}")
+    except InvalidDataFile as error:
+        yield from error.faults
+    except UnknownLocaleError:
+        yield "language", "is none that dates can be written in"
+
+
+def _length_faults(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[Fault]:
+    closes = _longest_date(file.language)
+    senders = [{"clinic": each.name, "phone": each.phone, "url": link, "closes": closes} for each in clinics]
+    short = {f"templates.{code}.sms": entry.sms for code, entry in file.templates.items() if entry.sms}
+    short |= {f"replies.{code}": text for code, text in file.replies.items()}
+    for key, text in short.items():
+        count, clinic = max(((segments(text.format_map(each)), each["clinic"]) for each in senders), default=(0, ""))
+        if count > MAX_SEGMENTS:
+            yield key, f"takes {count} segments when {clinic} sends it, and {MAX_SEGMENTS} are the most"
+
+
+def _longest_date(language: str) -> str:
+    dates = (date(2026, month, 28) for month in range(1, 13))
+    return max((message_texts.long_date(each, language) for each in dates), key=len)

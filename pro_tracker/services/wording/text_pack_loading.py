@@ -1,0 +1,176 @@
+"""Loads a clinic's licensed wording from a file: all of it, matched to its instrument code by code, or nothing.
+
+Formats: csv_source.py, fhir_source.py. What is loaded is in force at once, for visits not yet begun.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from pro_tracker.db import is_postgresql
+from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
+from pro_tracker.domain.instrument import Instrument
+from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.models.definition import Definition
+from pro_tracker.models.text_pack import LoadedTextPack
+from pro_tracker.services import audit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.instruments.data_files import digest, read_text
+from pro_tracker.services.wording.csv_source import CsvSource
+from pro_tracker.services.wording.fhir_source import FhirSource
+from pro_tracker.services.wording.given_wording import GivenWording, Source, lacks, tidy
+
+MAX_BYTES = 4 * 1024 * 1024  # a form library's Questionnaire with its value sets takes some 100 KB
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackFacts:
+    """What the clinic says of a file. Instrument and language are needed where the file does not tell them."""
+
+    version: str
+    validated: bool
+    licence_holder: str
+    permission_reference: str
+    instrument: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of a file; without `is_new` the same was loaded before, and nothing was changed."""
+
+    pack: LoadedTextPack
+    is_new: bool
+    notes: tuple[str, ...]
+
+
+def load(session: Session, actor: Actor, path: Path, facts: PackFacts, *, now: datetime) -> Loaded:
+    """Add the wording in this file as a new version.
+
+    Raises InvalidDataFile with every mismatch, InvalidInput for unusable facts or a version that has other content,
+    UnknownInstrument.
+    """
+    _check(facts)
+    source = _source(path)
+    instrument, language = _instrument(facts, source), _language(facts, source)
+    given = source.wording(instrument, language)
+    faults = [*given.faults, *lacks(given, instrument, source.how_to_add)]
+    if faults:
+        raise InvalidDataFile(*faults)
+    pack = _pack(instrument, language, facts, given)
+    kept = _keep(session, actor, pack, now)
+    return Loaded(kept, kept is pack, (*given.notes, *_advice(instrument, given)))
+
+
+def _keep(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> LoadedTextPack:
+    """The row of this version: the one that was there when it says the same, else the new one."""
+    if is_postgresql(session):  # who reads the newest id must find every pack up to it
+        session.execute(text("LOCK TABLE text_pack IN SHARE ROW EXCLUSIVE MODE"))
+    known = session.scalar(select(LoadedTextPack).filter_by(**_key(pack)))
+    if known is None:
+        _add(session, actor, pack, now)
+        return pack
+    if known.sha256 != pack.sha256:
+        raise InvalidInput(
+            f"Version {known.version} was loaded on {known.loaded_at:%Y-%m-%d} and differs in "
+            f"{_differences(known, pack)}. A loaded version is never changed; load this one under another --version."
+        )
+    return known
+
+
+def _check(facts: PackFacts) -> None:
+    if not VERSION.fullmatch(facts.version):
+        raise InvalidInput("A version has 1 to 20 letters, digits, dots or hyphens, such as 2.0 or 2026-11.")
+    if not facts.licence_holder.strip():
+        raise InvalidInput("Say who holds the rights to this wording: --holder.")
+    if not facts.permission_reference.strip():
+        raise InvalidInput("Say where the permission to use it is kept: --permission.")
+
+
+def _source(path: Path) -> Source:
+    content = read_text(path, MAX_BYTES)
+    return FhirSource(content) if content.lstrip().startswith(("{", "[")) else CsvSource(content)
+
+
+def _instrument(facts: PackFacts, source: Source) -> Instrument:
+    code = facts.instrument or source.instrument
+    if not code:
+        raise InvalidInput("The file does not tell which instrument it words: give --instrument.")
+    return instrument_catalog.instrument(code)
+
+
+def _language(facts: PackFacts, source: Source) -> str:
+    language = facts.language or source.language
+    if not language:
+        raise InvalidInput("The file does not tell its language: give --language.")
+    if language not in LANGUAGES:
+        raise InvalidInput(f"Patients are asked in {' or '.join(LANGUAGES)}: give one of them as --language.")
+    if not source.speaks(language):
+        raise InvalidDataFile(("language", f"the file is in {source.language!r}, not in {language!r}"))
+    return language
+
+
+def _pack(instrument: Instrument, language: str, facts: PackFacts, given: GivenWording) -> LoadedTextPack:
+    options = {code: {str(value): label for value, label in labels.items()} for code, labels in given.options.items()}
+    stated = {
+        "validated": facts.validated,
+        "licence_holder": tidy(facts.licence_holder),
+        "permission_reference": tidy(facts.permission_reference),
+        "body": {
+            "title": given.title,
+            "instruction": given.instruction,
+            "items": given.items,
+            "options": options,
+        },
+    }
+    return LoadedTextPack(
+        instrument_code=instrument.code,
+        instrument_version=instrument.version,
+        language=language,
+        version=facts.version,
+        sha256=digest(stated),
+        **stated,
+    )
+
+
+def _key(pack: LoadedTextPack) -> dict[str, str]:
+    return {"instrument_code": pack.instrument_code, "language": pack.language, "version": pack.version}
+
+
+def _add(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> None:
+    code, language, version = _key(pack).values()
+    shipped = instrument_catalog.text_pack_file_of(code, language)
+    released = session.get(Definition, ("text-pack", f"{code}.{language}", version))
+    if released is not None or (shipped is not None and shipped.version == version):
+        raise InvalidInput(
+            f"Version {version} is that of the wording shipped for {code} in {language!r}; give another."
+        )
+    pack.loaded_at = now
+    session.add(pack)
+    session.flush()
+    detail: audit.Detail = {**_key(pack), "validated": pack.validated, "sha256": pack.sha256}
+    audit.record(session, actor, "text_pack.load", now=now, detail=detail)
+
+
+def _differences(known: LoadedTextPack, pack: LoadedTextPack) -> str:
+    names = {
+        "validated": "whether it is validated",
+        "licence_holder": "the licence holder",
+        "permission_reference": "the permission",
+    }
+    told = [name for attribute, name in names.items() if getattr(known, attribute) != getattr(pack, attribute)]
+    told += [name for name in pack.body if known.body[name] != pack.body[name]]
+    return ", ".join(told)
+
+
+def _advice(instrument: Instrument, given: GivenWording) -> list[str]:
+    if given.instruction or instrument.recall_period is None:
+        return []
+    period = instrument.recall_period
+    return [f"No instruction stands above the questions: each must name the recall period ({period}) itself."]

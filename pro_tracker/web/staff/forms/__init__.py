@@ -1,0 +1,1 @@
+"""The forms of staff pages: fields, validation, no database."""

@@ -1,0 +1,33 @@
+"""The form with which an administrator makes an account."""
+
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, SelectMultipleField
+from wtforms.validators import DataRequired, InputRequired
+
+from pro_tracker.models.site import Site
+from pro_tracker.web import labels
+from pro_tracker.web.staff.forms import fields
+
+
+class AccountForm(FlaskForm):  # type: ignore[misc]
+    email = fields.line(
+        _("E-mail address"), DataRequired(_("Enter the e-mail address.")), description=_("The person signs in with it.")
+    )
+    display_name = fields.line(_("Name"), DataRequired(_("Enter the name.")))
+    role = fields.one_of(_("Role"), _("Choose the role."))
+    site_codes = SelectMultipleField(
+        _("Clinics"), description=_("Whose patients the account may see. An administrator sees none and needs none.")
+    )
+    password = PasswordField(
+        _("Password"),
+        [InputRequired(_("Enter a password."))],
+        description=_("At least 15 characters; several words in a row make a good one."),
+    )
+
+    def __init__(self, sites: list[Site], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.role.choices = fields.choices(labels.ROLES.items())
+        self.site_codes.choices = fields.choices((site.code, site.name) for site in sites)

@@ -1,0 +1,75 @@
+"""The forms of the page of contacts: addresses, wishes, and opening a closed channel again."""
+
+from datetime import time
+from typing import Any
+
+from flask_babel import format_time, lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField
+from wtforms.validators import InputRequired
+
+from pro_tracker.domain.protocol import Protocol
+from pro_tracker.models.subject import Subject
+from pro_tracker.services.contacts.preferences import Preferences
+from pro_tracker.web import labels
+from pro_tracker.web.staff.forms import fields
+
+
+class AddressesForm(FlaskForm):  # type: ignore[misc]
+    as_shown = HiddenField()
+    email = fields.line(_("E-mail address"))
+    mobile = fields.line(_("Mobile number"), description=_("With country code: +1 216 555 0100"))
+
+    def addresses(self) -> dict[str, str]:
+        """By channel, as typed."""
+        return {"email": self.email.data, "sms": self.mobile.data}
+
+
+class PreferencesForm(FlaskForm):  # type: ignore[misc]
+    """How the subject wants to be written to; hours of the night are not offered."""
+
+    as_shown = HiddenField()
+    preferred_channel = fields.one_of(_("Messages by"), _("Choose how messages go out."))
+    message_time = fields.pick(_("Messages come at"))
+    language = fields.one_of(_("Language of questions and messages"), _("Choose the language."))
+    time_zone = fields.line(
+        _("Time zone"),
+        description=_("Where the patient lives, such as America/New_York. Messages to come keep their time of day."),
+    )
+
+    def __init__(self, protocol: Protocol, subject: Subject, **kwargs: Any) -> None:
+        own = subject.message_time
+        super().__init__(obj=subject, data={"message_time": own.isoformat("minutes") if own else ""}, **kwargs)
+        self.preferred_channel.choices = fields.choices(labels.CHANNELS.items())
+        self.language.choices = fields.choices(labels.LANGUAGES.items())
+        usual = ("", _("%(hour)s, as the protocol says", hour=_clock(protocol.reminder_time)))
+        hours = sorted({*_hours(protocol), *([own] if own else [])})
+        self.message_time.choices = fields.choices(
+            [usual, *((hour.isoformat("minutes"), _clock(hour)) for hour in hours)]
+        )
+
+    def wanted(self) -> Preferences:
+        """What was chosen, as the service wants it."""
+        own = self.message_time.data
+        return Preferences(
+            preferred_channel=self.preferred_channel.data,
+            language=self.language.data,
+            message_time=time.fromisoformat(own) if own else None,
+            time_zone=self.time_zone.data,
+        )
+
+
+class ReopenForm(FlaskForm):  # type: ignore[misc]
+    sure = BooleanField(
+        _("The patient wants messages there, and the address is right"),
+        [InputRequired(_("Confirm that the patient wants messages there."))],
+    )
+
+
+def _hours(protocol: Protocol) -> list[time]:
+    hours = [time(hour) for hour in range(24)]
+    return [hour for hour in hours if protocol.quiet_until <= hour < protocol.quiet_from]
+
+
+def _clock(hour: time) -> str:
+    return str(format_time(hour, "short", rebase=False))

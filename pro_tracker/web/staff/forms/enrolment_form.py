@@ -1,0 +1,61 @@
+"""The enrolment form: every field of EnrolmentFacts under its own name. services/enrolment says what is right."""
+
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms.validators import Optional
+
+from pro_tracker.models.site import Site
+from pro_tracker.services.enrolment.facts import EnrolmentFacts
+from pro_tracker.web import labels
+from pro_tracker.web.fields import DateInputField
+from pro_tracker.web.staff.forms import fields
+
+
+class EnrolmentForm(FlaskForm):  # type: ignore[misc]
+    """Who the person is, how they are reached, what they agreed to, what is planned."""
+
+    site_code = fields.one_of(_("Clinic"), _("Choose the clinic."))
+    record_number = fields.line(_("Record number"))
+    given_name = fields.line(_("Given name"))
+    family_name = fields.line(_("Family name"))
+    birth_date = DateInputField(
+        _("Date of birth"), [Optional()], description=_("Opens the patient's questions: check it with the patient.")
+    )
+    sex = fields.one_of(_("Sex"), _("Choose the sex, or “not known”."))
+    email = fields.line(_("E-mail address (optional)"))
+    mobile = fields.line(_("Mobile number (optional)"), description=_("With country code: +1 216 555 0100"))
+    preferred_channel = fields.one_of(_("Reminders by"), _("Choose how reminders go out."))
+    language = fields.one_of(_("Language of questions and messages"), _("Choose the language."))
+    time_zone = fields.line(_("Time zone"), description=_("Where the patient lives, such as America/New_York"))
+    enrolled_on = DateInputField(_("Date of enrolment"), [Optional()])
+    consent_version = fields.line(_("Version of the consent form signed"), description=_("As printed on it: 2026-01"))
+    consent_on = DateInputField(_("Date of consent"), [Optional()])
+    planned_start_on = DateInputField(
+        _("Planned date of the first infusion (optional)"),
+        [Optional()],
+        description=_("The first questions are asked in the days before it. It can be set or moved later."),
+    )
+    planned_infusions = fields.whole_number(
+        _("Planned number of infusions (optional)"),
+        Optional(),
+        description=_("Empty: as the protocol says. More may be given."),
+    )
+
+    def __init__(self, sites: list[Site], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.site_code.choices = fields.choices((site.code, site.name) for site in sites)
+        self.sex.choices = fields.choices(labels.SEXES.items())
+        self.language.choices = fields.choices(labels.LANGUAGES.items())
+        automatic = ("", _("E-mail where there is an address, else text message"))
+        self.preferred_channel.choices = fields.choices([automatic, *labels.CHANNELS.items()])
+
+    def facts(self) -> EnrolmentFacts:
+        """What was typed, as the service wants it."""
+        given: dict[str, Any] = {name: self[name].data for name in EnrolmentFacts.__dataclass_fields__}
+        given |= {name: given[name] or "" for name in CHOSEN}  # no radio button chosen is no text
+        return EnrolmentFacts(**given)
+
+
+CHOSEN = ("site_code", "sex", "language", "preferred_channel")

@@ -1,0 +1,25 @@
+"""The forms with which staff pause a subject's messages and end a pause."""
+
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms.validators import DataRequired, InputRequired, Optional
+
+from pro_tracker.web.fields import DateInputField
+from pro_tracker.web.staff.forms import fields
+
+
+class PauseForm(FlaskForm):  # type: ignore[misc]
+    from_on = DateInputField(_("First day of the pause"), [InputRequired(_("Enter the first day."))])
+    until_on = DateInputField(
+        _("Last day of the pause"), [Optional()], description=_("Empty while the end is not known.")
+    )
+    reason = fields.line(
+        _("Why is nothing to be asked?"),
+        DataRequired(_("Say why nothing is to be asked.")),
+        description=_("Such as: hospital stay."),
+    )
+
+
+class PauseEndForm(FlaskForm):  # type: ignore[misc]
+    until_on = DateInputField(_("Last day of the pause"), [Optional()], description=_("Empty while it is not known."))
+    reason = fields.line(_("Why does this day change?"), DataRequired(_("Say why the last day changes.")))

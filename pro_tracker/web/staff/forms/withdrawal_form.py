@@ -1,0 +1,19 @@
+"""The form with which staff record a withdrawal."""
+
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms.validators import DataRequired
+
+from pro_tracker.web import labels
+from pro_tracker.web.staff.forms import fields
+
+
+class WithdrawalForm(FlaskForm):  # type: ignore[misc]
+    scope = fields.one_of(_("What does the patient want?"), _("Choose what the patient wants."))
+    reason = fields.line(_("Why does the patient withdraw?"), DataRequired(_("Say why the patient withdraws.")))
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scope.choices = fields.choices(labels.WITHDRAWAL_SCOPES.items())

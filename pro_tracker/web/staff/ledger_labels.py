@@ -1,0 +1,200 @@
+"""The ledger in words: whether somebody was asked, in one sentence; codes of reasons and changes as people say them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from flask_babel import format_date, gettext as _, lazy_gettext, ngettext
+
+from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.services.record.ledger import Asking, Entry
+from pro_tracker.services.record.ledger_changes import Change
+from pro_tracker.web import labels
+
+KINDS = {
+    "reminder": lazy_gettext("Step %(number)s"),
+    "snooze": lazy_gettext("Asked to come back"),
+    "fresh-link": lazy_gettext("New link, on request"),
+}
+# Why a message was not sent: with its visit (words.UNANSWERED), or for one of these reasons. What is in neither is the
+# provider's own reply and shown as it is.
+WHY_NOT = {
+    "answered": lazy_gettext("answered before"),
+    "withdrawn": lazy_gettext("the patient withdrew"),
+    "window-closed": lazy_gettext("the time to answer was over"),
+    "superseded": lazy_gettext("a later message took its place"),
+    "no-contact": lazy_gettext("no usable address on this channel"),
+    "re-planned": lazy_gettext("the plan changed"),
+    "paused": lazy_gettext("the patient had a pause"),
+    "held back": lazy_gettext("held back, since its provider took its time"),
+    "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
+}
+# What a provider reported later.
+REPORTS = {
+    "failed": lazy_gettext("not delivered"),
+    "hard-bounce": lazy_gettext("came back: no such address"),
+    "soft-bounce": lazy_gettext("came back for now"),
+    "complained": lazy_gettext("reported as unwanted"),
+    "stop": lazy_gettext("answered with STOP"),
+    "start": lazy_gettext("answered with START"),
+    "help": lazy_gettext("answered with HELP"),
+}
+ACTORS = {
+    "patient": lazy_gettext("the patient"),
+    "service": lazy_gettext("the service"),
+    "command": lazy_gettext("a command of the operator"),
+}
+CHANGES = {
+    "answer.save": lazy_gettext("Answers taken on the telephone"),
+    "call.attempt": lazy_gettext("Called"),
+    "call.claim": lazy_gettext("Said: I am calling"),
+    "contact.acknowledge": lazy_gettext("Closed channel noted"),
+    "contact.close": lazy_gettext("Channel closed"),
+    "contact.correct": lazy_gettext("Address corrected"),
+    "contact.reopen": lazy_gettext("Channel opened again"),
+    "course.end": lazy_gettext("Course ended"),
+    "course.plan": lazy_gettext("Plan of the course changed"),
+    "course.reopen": lazy_gettext("Course opened again"),
+    "course.set-date": lazy_gettext("Date of a study event set by hand"),
+    "course.start": lazy_gettext("Course started"),
+    "infusion.correct": lazy_gettext("Infusion corrected"),
+    "infusion.record": lazy_gettext("Infusion recorded"),
+    "infusion.remove": lazy_gettext("Infusion taken back"),
+    "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),
+    "link.request": lazy_gettext("New link asked for"),
+    "link.revoke": lazy_gettext("Links ended"),
+    "pause.begin": lazy_gettext("Pause begun"),
+    "pause.end": lazy_gettext("Pause ended"),
+    "pause.remove": lazy_gettext("Pause taken back"),
+    "subject.enrol": lazy_gettext("Enrolled"),
+    "subject.prefer": lazy_gettext("Channel, hour, language or time zone changed"),
+    "subject.return": lazy_gettext("Withdrawal taken back"),
+    "subject.withdraw": lazy_gettext("Withdrawn"),
+    "visit.complete": lazy_gettext("Answers sent"),
+    "visit.give-reason": lazy_gettext("Reason given why nothing was answered"),
+    "visit.snooze": lazy_gettext("Said: not today"),
+}
+
+
+WISHES = {
+    "preferred_channel": lazy_gettext("channel"),
+    "language": lazy_gettext("language"),
+    "message_time": lazy_gettext("hour"),
+    "time_zone": lazy_gettext("time zone"),
+}
+
+# Details of changes whose codes have words, and what is said before them.
+WORDS: Mapping[str, Mapping[str, object]] = {
+    "course": {},
+    "planned_infusions": {},
+    "outcome": labels.CALL_OUTCOMES,
+    "reason": labels.UNANSWERED,
+    "scope": labels.WITHDRAWAL_SCOPES,
+    "channel": labels.CHANNELS,
+    "channels": labels.CHANNELS,
+    "state": labels.CONTACT_STATES,
+    "fields": WISHES,
+}
+LABELS = {
+    "course": lazy_gettext("course"),
+    "planned_infusions": lazy_gettext("planned infusions"),
+    "planned_start_on": lazy_gettext("planned from"),
+    "infusion_on_before": lazy_gettext("in place of"),
+    "from_on": lazy_gettext("from"),
+    "until_on": lazy_gettext("until"),
+    "ended_on": lazy_gettext("on"),
+}
+
+
+def asked(asking: Asking, now: datetime, day: str) -> str:
+    """Whether she was asked, and what came of it. `day`: when she was asked first, in words."""
+    times = len(asking.sent)
+    if not times:
+        return _("Not asked yet.") if visit_status(asking.visit, now) is VisitStatus.PLANNED else _("Not asked.")
+    return ngettext("Asked once, on %(day)s.", "Asked %(num)s times, first on %(day)s.", times, day=day)
+
+
+def state(entry: Entry) -> tuple[str, str]:
+    """Where a message stands, and the kind of tag to show it in."""
+    return labels.MESSAGE_STATES[entry.message.state]
+
+
+def why_not(entry: Entry) -> str:
+    """Why it was not sent, in words; nothing for one that was."""
+    code = entry.why_not
+    return reason(code) if code else ""
+
+
+def reason(code: str) -> str:
+    """A code of why something was not sent or not answered, in words."""
+    return str(WHY_NOT.get(code) or labels.UNANSWERED.get(code, code))
+
+
+def report(entry: Entry) -> str:
+    """What the provider reported last, if it is not that the message arrived."""
+    return str(REPORTS.get(entry.bad_news, entry.bad_news)) if entry.bad_news else ""
+
+
+def kind(entry: Entry) -> str:
+    """What kind of message it is; steps count from 1 for people."""
+    return str(KINDS[entry.message.kind]) % {"number": entry.message.step + 1}
+
+
+def who(change: Change) -> str:
+    """Who made a change."""
+    return change.account.display_name if change.account else str(ACTORS.get(change.actor_kind, change.actor_kind))
+
+
+def what(change: Change) -> str:
+    """What was changed; an action without words of its own is shown by its code, never left out."""
+    return str(CHANGES.get(change.action, change.action))
+
+
+def told(changes: Sequence[Change]) -> list[Change]:
+    """The changes, without all but the newest of the answers that one person took on the telephone in a row."""
+    found: list[Change] = []
+    for change in changes:
+        before = found[-1] if found else None
+        if change.action != "answer.save" or before is None or _same_interview(change) != _same_interview(before):
+            found.append(change)
+    return found
+
+
+def _same_interview(change: Change) -> tuple[object, ...]:
+    return change.action, change.account, change.facts.get("visit")
+
+
+def about(change: Change, events: Mapping[str, str]) -> str:
+    """What a change was about, and why: "Mar 9, 2026 → Mar 10, 2026; typed wrongly".
+
+    `events`: titles of study events by code.
+    """
+    told = (_fact(name, values, events) for name, values in change.facts.items())
+    return "; ".join(each for each in (*told, change.why) if each)
+
+
+def answered_by(asking: Asking) -> str:
+    """How the answers came, where the patient did not send them from a device of their own."""
+    if asking.mode == "telephone":
+        return _("by telephone, asked by %(name)s", name=asking.taken_by or "–")
+    return _("at the clinic") if asking.mode == "clinic" else ""
+
+
+def _fact(name: str, values: Sequence[str], events: Mapping[str, str]) -> str:
+    if name in ("visit", "event"):
+        return events.get(values[0], values[0])
+    if name.endswith(("_on", "_on_before")):
+        return _label(name, " → ".join(_day(each) for each in values))
+    words_of = WORDS.get(name)
+    if words_of is None:
+        return ""
+    between = " → " if name == "planned_infusions" else ", "
+    return _label(name, between.join(str(words_of.get(each, each)) for each in values if each))
+
+
+def _label(name: str, text: str) -> str:
+    label = LABELS.get(name)
+    return f"{label} {text}" if label and text else text
+
+
+def _day(text: str) -> str:
+    return str(format_date(date.fromisoformat(text), "medium")) if text else _("no day")

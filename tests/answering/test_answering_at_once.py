@@ -1,0 +1,127 @@
+"""Answering a visit from two sides at the same moment: one record, no answer left behind, and nothing half done."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
+from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.models.visit import Visit, VisitDraft
+from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.audit import Actor
+from tests.conftest import Clock
+from tests.support.patient_browser import BATTERY, PAIN, Patient, add_patient, count, draft
+
+pytestmark = pytest.mark.dialects("postgresql")
+
+
+@pytest.fixture
+def patient(session: Session, clock: Clock) -> Patient:
+    return add_patient(session, clock.now)
+
+
+def complete_and_commit(session: Session, sheet: visit_context.VisitSheet, clock: Clock) -> None:
+    responses.complete(session, sheet, actor=Actor("patient", "1"), now=clock.now)
+    session.commit()
+
+
+def save_and_commit(session: Session, sheet: visit_context.VisitSheet, clock: Clock) -> None:
+    responses.save_answers(session, sheet, PAIN, {"PAININ9": 5}, now=clock.now)
+    session.commit()
+
+
+def save_some(session: Session, patient: Patient, clock: Clock) -> None:
+    save_and_commit(session, visit_context.by_visit(session, patient.visit.id), clock)
+
+
+def test_two_devices_sending_at_the_same_moment_make_one_record(
+    app: Flask, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save_some(session, patient, clock)
+    outcomes: list[str] = []
+    barrier = threading.Barrier(4)
+
+    def send() -> None:
+        with db.Session() as own:
+            barrier.wait()
+            try:
+                sheet = visit_context.by_visit(own, patient.visit.id)
+                responses.complete(own, sheet, actor=Actor("patient", "1"), now=clock.now)
+                own.commit()
+                outcomes.append("sent")
+            except AlreadyAnswered:
+                outcomes.append("already")
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["already", "already", "already", "sent"]
+    assert count(session, QuestionnaireResponse) == len(BATTERY)
+
+
+def test_an_answer_saved_while_another_device_sends_is_not_left_behind_as_a_draft(
+    app: Flask, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save_some(session, patient, clock)
+    with db.Session() as sender, db.Session() as saver:
+        stale = visit_context.by_visit(saver, patient.visit.id)
+        sheet = visit_context.by_visit(sender, patient.visit.id)
+        responses.complete(sender, sheet, actor=Actor("patient", "1"), now=clock.now)
+        late = threading.Thread(target=save_and_commit, args=(saver, stale, clock))
+        late.start()
+        sender.commit()
+        late.join()
+    assert count(session, VisitDraft) == 0
+
+
+def test_an_answer_saved_on_another_device_just_before_sending_is_sent_too(
+    app: Flask, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save_some(session, patient, clock)
+    with db.Session() as sender, db.Session() as saver:
+        stale = visit_context.by_visit(sender, patient.visit.id)
+        clock.now += timedelta(seconds=1)
+        responses.save_answers(saver, stale, PAIN, {"PAININ22": 4}, now=clock.now)
+        late = threading.Thread(target=complete_and_commit, args=(sender, stale, clock))
+        late.start()
+        saver.commit()
+        late.join()
+    sent = session.scalars(select(QuestionnaireResponse).filter_by(instrument_code=PAIN)).one()
+    assert (sent.answers["PAININ9"], sent.answers["PAININ22"]) == (5, 4)
+
+
+def test_what_was_given_up_meanwhile_is_not_sent(session: Session, patient: Patient, clock: Clock) -> None:
+    save_some(session, patient, clock)
+    stale = visit_context.by_visit(session, patient.visit.id)
+    with db.Session() as staff:
+        visit = staff.get_one(Visit, patient.visit.id)
+        visit.voided_at, visit.void_reason = clock.now, "withdrawn"
+        staff.commit()
+    with pytest.raises(WindowClosed):
+        responses.complete(session, stale, actor=Actor("patient", "1"), now=clock.now)
+    assert count(session, QuestionnaireResponse) == 0
+    assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
+
+
+def test_a_failure_on_the_way_to_the_commit_leaves_the_draft_as_it_was(
+    app: Flask, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save_some(session, patient, clock)
+    sheet = visit_context.by_visit(session, patient.visit.id)
+    responses.complete(session, sheet, actor=Actor("patient", "1"), now=clock.now)
+    with db.Session() as killer:
+        process = session.connection().connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+        killer.execute(select(func.pg_terminate_backend(process)))
+    with pytest.raises(OperationalError):
+        session.execute(select(1))
+    session.rollback()
+    assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
+    assert count(session, QuestionnaireResponse) == 0

@@ -1,0 +1,265 @@
+"""Personal links: who gets in, who does not, and the way on that each of them is shown."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.link import Link
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Contact
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import links
+from pro_tracker.services.audit import Actor
+from tests.conftest import Clock
+from tests.support.patient_browser import Patient, add_patient, begin, give_birth_date, heading, open_link, post
+
+WRONG = date(1975, 3, 28)
+CLINIC_PHONE = "+1 216 555 0100"
+
+
+@pytest.fixture
+def patient(session: Session, clock: Clock) -> Patient:
+    return add_patient(session, clock.now)
+
+
+def fresh_links(session: Session) -> int:
+    return session.scalar(select(func.count()).where(Message.kind == "fresh-link")) or 0
+
+
+def test_a_token_has_128_random_bits_and_is_stored_only_as_a_hash(session: Session, patient: Patient) -> None:
+    stored = session.scalars(select(Link.token_hash)).one()
+    assert len(patient.token) == 22
+    assert len(stored) == 32
+    assert patient.token.encode() not in stored
+
+
+def test_the_first_request_takes_the_token_out_of_the_address(client: FlaskClient, patient: Patient) -> None:
+    page = client.get(f"/v/{patient.token}")
+    assert (page.status_code, page.location) == (302, "/visit")
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert patient.token not in str(page.headers)
+
+
+def test_opening_a_link_changes_no_row(client: FlaskClient, session: Session, patient: Patient) -> None:
+    before = session.scalar(select(func.count()).select_from(AuditEvent))
+    for _ in range(3):
+        assert heading(open_link(client, patient)) == "Your questions"
+    assert session.scalar(select(func.count()).select_from(AuditEvent)) == before
+    assert session.get_one(Visit, patient.visit.id).started_at is None
+
+
+def test_the_start_page_tells_nothing_of_the_person(client: FlaskClient, patient: Patient) -> None:
+    page = open_link(client, patient)
+    assert "Zoë" not in page.text
+    assert "ketamine" not in page.text
+    assert "call your local emergency number" in page.text
+
+
+def test_the_right_birth_date_leads_to_the_first_question(client: FlaskClient, patient: Patient) -> None:
+    page = begin(client, patient)
+    assert page.request.path == "/visit/item/1"
+
+
+def test_no_question_is_shown_before_the_birth_date(client: FlaskClient, patient: Patient) -> None:
+    open_link(client, patient)
+    for path in ("/visit/item/1", "/visit/review"):
+        assert client.get(path).location == "/visit"
+
+
+def test_a_wrong_birth_date_is_counted_and_can_be_corrected(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    page = give_birth_date(client, open_link(client, patient), WRONG)
+    assert page.status_code == 422
+    assert "This is not the date of birth we have." in page.text
+    assert session.get_one(Visit, patient.visit.id).failed_checks == 1
+    assert give_birth_date(client, page).request.path == "/visit/item/1"
+    assert session.get_one(Visit, patient.visit.id).failed_checks == 0
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("", "", ""), "Enter your date of birth."),
+        (("31", "2", "1975"), "Enter a real date"),
+        (("27", "3", "75"), "Enter the year with four figures."),
+        (("27", "March", "1975"), "Enter a real date"),
+    ],
+)
+def test_an_impossible_birth_date_is_no_try(
+    client: FlaskClient, session: Session, patient: Patient, parts: tuple[str, str, str], message: str
+) -> None:
+    names = ("birth_date-day", "birth_date-month", "birth_date-year")
+    page = post(client, open_link(client, patient), dict(zip(names, parts, strict=True)))
+    assert page.status_code == 422
+    assert message in page.text
+    assert session.get_one(Visit, patient.visit.id).failed_checks == 0
+
+
+def test_five_wrong_birth_dates_lock_the_visit_for_half_an_hour_on_every_device(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], patient: Patient, clock: Clock
+) -> None:
+    start = open_link(client, patient)
+    pages = [give_birth_date(client, start, WRONG) for _ in range(5)]
+    assert [page.status_code for page in pages] == [422, 422, 422, 422, 403]
+    assert heading(pages[-1]) == "Please wait a while"
+    assert CLINIC_PHONE in pages[-1].text
+    assert heading(give_birth_date(client, start)) == "Please wait a while"  # the right one comes too late now
+    assert heading(open_link(another_client(), patient)) == "Please wait a while"
+    clock.advance(minutes=31)
+    assert begin(another_client(), patient).request.path == "/visit/item/1"
+
+
+def test_both_outcomes_of_a_birth_date_are_audited_without_the_date(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    give_birth_date(client, give_birth_date(client, open_link(client, patient), WRONG))
+    events = session.scalars(select(AuditEvent).where(AuditEvent.actor_kind == "patient").order_by(AuditEvent.id)).all()
+    assert [event.action for event in events] == ["identity.refuse", "identity.confirm"]
+    assert all("1975" not in event.detail for event in events)
+
+
+def test_the_confirmation_lasts_four_hours(client: FlaskClient, patient: Patient, clock: Clock) -> None:
+    begin(client, patient)
+    clock.advance(hours=3, minutes=59)
+    assert client.get("/visit/item/1").status_code == 200
+    clock.advance(minutes=2)
+    assert client.get("/visit/item/1").location == "/visit"
+
+
+def test_a_confirmation_does_not_carry_over_to_another_persons_link(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    other = add_patient(session, clock.now, record_number="MRN-2", email="other@patients.example", mobile="")
+    begin(client, patient)
+    assert heading(open_link(client, other)) == "Your questions"
+    assert client.get("/visit/item/1").location == "/visit"
+
+
+def test_an_unknown_link_shows_the_clinics_phones(client: FlaskClient, patient: Patient) -> None:
+    page = client.get(f"/v/{patient.token[:-1]}")
+    assert page.status_code == 410
+    assert heading(page) == "This link does not work"
+    assert CLINIC_PHONE in page.text
+
+
+def test_without_a_link_the_page_says_to_open_it_again(client: FlaskClient, patient: Patient) -> None:
+    page = client.get("/visit")
+    assert page.status_code == 410
+    assert "open the link in our message again" in page.text
+
+
+def test_a_revoked_link_offers_a_fresh_one(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    links.revoke(session, Actor("account", "1"), patient.visit.id, now=clock.now)
+    page = open_link(client, patient)
+    assert page.status_code == 410
+    assert "Send me a fresh link" in page.text
+    assert CLINIC_PHONE in page.text
+
+
+def test_a_closed_window_says_when_it_closed_and_whom_to_call(
+    client: FlaskClient, patient: Patient, clock: Clock
+) -> None:
+    clock.set(patient.visit.closes_at)
+    page = open_link(client, patient)
+    assert page.status_code == 410
+    assert heading(page) == "The time for these questions is over"
+    assert "March 11, 2026" in page.text
+    assert CLINIC_PHONE in page.text
+
+
+def test_a_visit_that_is_not_open_yet_says_from_when(client: FlaskClient, patient: Patient, clock: Clock) -> None:
+    clock.set(patient.visit.opens_at - timedelta(seconds=1))
+    page = open_link(client, patient)
+    assert heading(page) == "Not open yet"
+    assert "March 1, 2026" in page.text
+
+
+def test_a_visit_that_is_no_longer_wanted_says_so(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    patient.visit.voided_at, patient.visit.void_reason = clock.now, "withdrawn"
+    session.commit()
+    assert "The clinic no longer needs these answers." in open_link(client, patient).text
+
+
+def ask_fresh_link(client: FlaskClient, patient: Patient) -> str:
+    page = open_link(client, patient)
+    token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+    answer = client.post("/visit/fresh-link", data={"csrf_token": token}, follow_redirects=True)
+    assert answer.status_code == 200
+    return answer.text.replace(token, "")
+
+
+def test_a_fresh_link_goes_to_the_preferred_contact_at_once(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    ask_fresh_link(client, patient)
+    message = session.scalars(select(Message)).one()
+    assert (message.visit_id, message.kind, message.channel) == (patient.visit.id, "fresh-link", "email")
+    assert (message.send_at, message.state) == (clock.now, "planned")
+
+
+def test_a_fresh_link_goes_to_the_other_contact_when_the_preferred_one_bounced(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    session.scalars(select(Contact).where(Contact.channel == "email")).one().state = "bounced"
+    ask_fresh_link(client, patient)
+    assert session.scalars(select(Message.channel)).all() == ["sms"]
+
+
+def test_asking_for_a_fresh_link_looks_the_same_without_a_contact(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], session: Session, patient: Patient, clock: Clock
+) -> None:
+    nobody = add_patient(session, clock.now, record_number="MRN-2", email="", mobile="")
+    assert ask_fresh_link(another_client(), nobody) == ask_fresh_link(client, patient)
+    assert fresh_links(session) == 1
+
+
+def test_a_fourth_fresh_link_in_a_day_is_not_sent(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    answers = {ask_fresh_link(client, patient) for _ in range(4)}
+    assert len(answers) == 1
+    assert fresh_links(session) == 3
+    clock.advance(days=1, seconds=1)
+    ask_fresh_link(client, patient)
+    assert fresh_links(session) == 4
+
+
+def test_a_fresh_link_asked_on_a_closed_visit_leads_to_the_one_open_now(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    clock.set(patient.visit.closes_at)
+    ask_fresh_link(client, patient)
+    assert fresh_links(session) == 0
+    later = Visit(
+        course_id=patient.visit.course_id,
+        subject_id=patient.visit.subject_id,
+        event_code="3-months",
+        visit_number=3,
+        anchor_on=clock.now.date(),
+        opens_at=clock.now,
+        due_at=clock.now,
+        closes_at=clock.now + timedelta(days=30),
+        planned_at=clock.now,
+    )
+    session.add(later)
+    ask_fresh_link(client, patient)
+    assert session.scalars(select(Message.visit_id)).all() == [later.id]
+
+
+def test_the_address_of_the_link_is_the_only_place_that_knows_the_token(
+    client: FlaskClient, patient: Patient, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = begin(client, patient)
+    assert patient.token not in page.text
+    assert patient.token not in caplog.text

@@ -1,0 +1,183 @@
+"""The page of the call list: its order, whom it shows, and noting a call on it."""
+
+import re
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.protocol import CallRule
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.calling import call_list
+from pro_tracker.services.protocols import protocol_catalog
+from tests.conftest import Clock
+from tests.support.course_builder import add_subject
+from tests.support.history_builder import PCS, PI, answer_visit, treated, visit_of
+from tests.support.staff_browser import add_account, add_site, sign_in, submit
+
+
+def add_call(session: Session, clock: Clock, name: str, *, closes_in: int = 5, reason: str = "no-contact") -> Call:
+    """A call about a baseline that closes in so many days."""
+    start_on = clock.now.date() + timedelta(days=closes_in)
+    subject = add_subject(session, clock.now, planned_start_on=start_on, family_name=name)
+    return call_about(session, clock, visit_of(session, subject, "baseline"), reason)
+
+
+def call_about(session: Session, clock: Clock, visit: Visit, reason: str = "no-contact") -> Call:
+    call = Call(subject_id=visit.subject_id, visit_id=visit.id, reason=reason, opened_at=clock.now)
+    session.add(call)
+    session.flush()
+    return call
+
+
+def follow_up(session: Session, clock: Clock, name: str, answers: dict[str, int] | None) -> Call:
+    """A call about the last infusion's questions of somebody whose baseline had these answers."""
+    subject = treated(session, date(2026, 2, 25), clock.now, family_name=name)
+    if answers is not None:
+        answer_visit(session, visit_of(session, subject, "baseline"), clock.now - timedelta(days=6), dict(answers))
+    return call_about(session, clock, visit_of(session, subject, "last-infusion"))
+
+
+def names(page: str) -> list[str]:
+    return re.findall(r'<th scope="row"><a href="/subjects/[^"]*">Zoë (\w+)</a>', page)
+
+
+@pytest.fixture
+def coordinator(client: FlaskClient, session: Session) -> FlaskClient:
+    sign_in(client, add_account(session, "coordinator"))
+    return client
+
+
+def test_alerts_come_first_then_what_closes_first(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
+    for name, days in (("Later", 9), ("Soon", 3)):
+        add_call(session, clock, name, closes_in=days)
+    add_call(session, clock, "Alert", closes_in=12, reason="alert")
+    page = coordinator.get("/calls").text
+    assert names(page) == ["Alert", "Soon", "Later"]
+    assert "Alerts come first" in page
+
+
+def test_of_what_closes_together_whoever_was_worst_at_baseline_comes_first(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
+    for name, answers in (("Mild", {PI: 2}), ("Unknown", None), ("Bad", {PI: 5}), ("Middling", {PI: 3})):
+        follow_up(session, clock, name, answers)
+    page = coordinator.get("/calls").text
+    assert names(page) == ["Bad", "Middling", "Mild", "Unknown"]
+    assert "77.0" in page
+
+
+def test_whoever_was_tried_comes_back_when_their_time_has_come(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
+    call = add_call(session, clock, "Tried")
+    facts = {"number": "1", "outcome": "voicemail", "note": "Rings long", "best_time": "evening"}
+    noted = submit(coordinator, f"/calls/{call.id}", facts, follow_redirects=True).text
+    assert "Noted. The patient stays on the call list." in noted
+    assert (names(noted), names(coordinator.get("/calls?later").text)) == ([], ["Tried"])
+    clock.advance(days=2)
+    sign_in(coordinator, "coordinator@clinic.example")
+    page = coordinator.get("/calls").text
+    assert names(page) == ["Tried"]
+    for words in ("1 time", "Left a voicemail", "The coordinator", "best: Evening, 5 to 9"):
+        assert words in page
+    assert "Rings long" in coordinator.get(f"/calls/{call.id}").text
+    assert "Rings long" not in page
+
+
+def test_the_page_tells_the_patients_own_time(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
+    call = add_call(session, clock, "Abroad")
+    subject = session.get_one(Subject, call.subject_id)
+    subject.time_zone, subject.best_call_time = "Asia/Tokyo", "evening"
+    assert "12:00 AM" in re.sub(r"\s", " ", coordinator.get("/calls").text)
+    assert "Good time now" not in coordinator.get("/calls").text
+    clock.advance(hours=18)
+    sign_in(coordinator, "coordinator@clinic.example")
+    assert "Good time now" in coordinator.get("/calls").text
+
+
+def test_a_second_caller_sees_who_is_calling_and_what_was_noted_meanwhile(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
+    call = add_call(session, clock, "Popular")
+    other = add_account(session, "coordinator", email="ben@clinic.example")
+    submit(coordinator, f"/calls/{call.id}/claim", {}, page=f"/calls/{call.id}")
+    assert "until 10:30" in coordinator.get(f"/calls/{call.id}").text
+    coordinator.post("/sign-out")
+    assert call.caller_id is not None
+    call.caller_id = other.id
+    assert "The coordinator is calling this patient just now." in coordinator.get(f"/calls/{call.id}").text
+    refused = submit(coordinator, f"/calls/{call.id}/claim", {}, page="/subjects", follow_redirects=True).text
+    assert "Somebody else is calling this patient just now." in refused
+    session.add(CallAttempt(call_id=call.id, number=1, at=clock.now, outcome="voicemail"))
+    late = submit(coordinator, f"/calls/{call.id}", {"number": "1", "outcome": "no-answer"}, page="/subjects")
+    assert late.status_code == 422
+    assert "Somebody else noted a call meanwhile." in late.text
+    assert "Left a voicemail" in late.text
+    assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
+
+
+def test_mine_are_those_i_called_last(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
+    add_call(session, clock, "Nobodys")
+    mine = add_call(session, clock, "Mine")
+    facts = {"number": "1", "outcome": "reached"}
+    back_on = {f"call_back_on-{part}": str(value) for part, value in (("day", 3), ("month", 3), ("year", 2026))}
+    submit(coordinator, f"/calls/{mine.id}", {**facts, **back_on})
+    clock.advance(days=1)
+    sign_in(coordinator, "coordinator@clinic.example")
+    assert names(coordinator.get("/calls?mine").text) == ["Mine"]
+    assert sorted(names(coordinator.get("/calls").text)) == ["Mine", "Nobodys"]
+
+
+@pytest.mark.dialects("sqlite")
+def test_calls_can_be_shown_of_one_clinic(client: FlaskClient, session: Session, clock: Clock) -> None:
+    add_site(session, "south")
+    account = add_account(session, "coordinator", "north", "south")
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 9), site_code="south", family_name="There")
+    call_about(session, clock, visit_of(session, subject, "baseline"))
+    add_call(session, clock, "Here")
+    sign_in(client, account)
+    assert sorted(names(client.get("/calls").text)) == ["Here", "There"]
+    assert names(client.get("/calls?site=south").text) == ["There"]
+
+
+@pytest.mark.dialects("postgresql")
+def test_a_long_list_has_pages_and_takes_no_more_statements(
+    coordinator: FlaskClient, session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_call(session, clock, "Alone")
+    few = statements(coordinator, session, "/calls")
+    monkeypatch.setattr(call_list, "PAGE_SIZE", 5)
+    for number in range(7):
+        add_call(session, clock, f"N{number}")
+    assert len(names(coordinator.get("/calls").text)) == 5
+    page = coordinator.get("/calls?page=2").text
+    assert len(names(page)) == 3
+    assert "Page 2 of 2" in page
+    assert statements(coordinator, session, "/calls") == few
+
+
+def statements(client: FlaskClient, session: Session, path: str) -> int:
+    """How many statements a page takes."""
+    seen: list[str] = []
+    engine = session.get_bind()
+
+    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", count)
+    assert client.get(path).status_code == 200
+    event.remove(engine, "before_cursor_execute", count)
+    return len(seen)
+
+
+def test_the_scale_that_ranks_is_the_protocols_or_else_its_first() -> None:
+    protocol = protocol_catalog.protocol("ketamine-5day")
+    named = replace(protocol, calls=CallRule(severity=f"{PCS}.rumination"))
+    found = [(code, scale.code) for code, scale in map(call_list.severity_scale, (protocol, named))]
+    assert found == [(PI, "total"), (PCS, "rumination")]

@@ -1,0 +1,261 @@
+"""The call list: what messages cannot do comes to people, who note each attempt, until nobody is needed any more."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.course import Course
+from pro_tracker.models.interruption import Pause
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.calling import call_attempts, calls
+from pro_tracker.services.calling.call_attempts import AttemptFacts
+from pro_tracker.services.contacts import contacts
+from pro_tracker.services.enrolment import enrolment, withdrawals
+from tests.conftest import Clock
+from tests.support.course_builder import COORDINATOR, messages_of
+from tests.support.sending_fixtures import Post, add_baseline, at, baseline
+from tests.support.staff_browser import add_account
+
+
+def note(session: Session, call_id: int, outcome: str, clock: Clock, **facts: Any) -> CallAttempt:
+    return call_attempts.record(session, COORDINATOR, call_id, AttemptFacts(outcome, **facts), now=clock.now)
+
+
+def silent_call(session: Session, clock: Clock, **facts: Any) -> int:
+    """The call about a baseline whose subject nobody can write to; the clock stands an hour after it opened."""
+    add_baseline(session, clock, **{"email": "", "mobile": "", **facts})
+    clock.set(at(3, 6, 9))
+    calls.open_due(session, now=clock.now)
+    return session.scalars(select(Call.id)).one()
+
+
+def only_call(session: Session) -> Call:
+    return session.scalars(select(Call), execution_options={"populate_existing": True}).one()
+
+
+def test_a_subject_nobody_can_write_to_is_called_from_the_opening_on(session: Session, clock: Clock) -> None:
+    course = add_baseline(session, clock, email="", mobile="")
+    calls.open_due(session, now=at(3, 6, 7))
+    assert session.scalars(select(Call.reason)).all() == []
+    calls.open_due(session, now=at(3, 6, 8))
+    calls.open_due(session, now=at(3, 6, 9))
+    (call,) = session.scalars(select(Call)).all()
+    assert (call.reason, call.visit_id) == ("no-contact", baseline(session, course).id)
+
+
+def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_answered(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    for day in (6, 9, 13, 18):
+        clock.set(at(3, day, 9))
+        post.sweep()
+        calls.open_due(session, now=clock.now + timedelta(hours=23))
+    assert session.scalar(select(func.count()).select_from(Call)) == 0
+    calls.open_due(session, now=at(3, 19, 9))
+    assert session.scalars(select(Call.reason)).all() == ["all-reminders-sent"]
+    baseline(session, course).completed_at = at(3, 19, 10)
+    calls.open_due(session, now=at(3, 19, 11))
+    call = only_call(session)
+    assert (call.outcome, call.account_id) == ("answered", None)
+
+
+def test_a_call_about_a_message_that_arrived_after_all_closes(session: Session, clock: Clock, course: Course) -> None:
+    first = messages_of(session, baseline(session, course))[0]
+    first.state = "uncertain"
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).reason == "send-uncertain"
+    first.state, first.sent_at = "sent", clock.now
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).outcome == "no-longer-wanted"
+
+
+@pytest.mark.parametrize("outcome", ["voicemail", "no-answer"])
+def test_who_was_not_reached_stays_on_the_list_for_two_days_later(session: Session, clock: Clock, outcome: str) -> None:
+    note(session, silent_call(session, clock), outcome, clock)
+    call = only_call(session)
+    assert (call.closed_at, call.call_again_at) == (None, clock.now + timedelta(days=2))
+
+
+@pytest.mark.parametrize(("noted_at", "again_at"), [(at(3, 19, 10), at(3, 20, 8)), (at(3, 20, 10), at(3, 20, 8))])
+def test_who_was_not_reached_is_called_again_before_the_questions_close(
+    session: Session, clock: Clock, noted_at: datetime, again_at: datetime
+) -> None:
+    call_id = silent_call(session, clock)
+    clock.set(noted_at)
+    note(session, call_id, "voicemail", clock)
+    assert (only_call(session).closed_at, only_call(session).call_again_at) == (None, again_at)
+
+
+def test_after_the_last_try_nobody_calls_any_more(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    for number in range(1, 6):
+        assert only_call(session).closed_at is None, number
+        note(session, call_id, "voicemail", clock, call_back_on=date(2026, 3, 10))
+        clock.advance(hours=1)
+    assert only_call(session).outcome == "not-reached"
+    calls.open_due(session, now=clock.now + timedelta(days=3))
+    assert only_call(session).outcome == "not-reached"
+
+
+@pytest.mark.parametrize("outcome", ["reached", "refused", "too-ill", "language"])
+def test_once_spoken_with_nobody_calls_again_about_the_same_visit(session: Session, clock: Clock, outcome: str) -> None:
+    account = add_account(session, "coordinator")
+    call_id = silent_call(session, clock)
+    facts = AttemptFacts(outcome)
+    call_attempts.record(session, Actor("account", str(account.id)), call_id, facts, now=clock.now)
+    call = only_call(session)
+    assert (call.outcome, call.closed_at, call.account_id) == (outcome, clock.now, account.id)
+    calls.open_due(session, now=clock.now + timedelta(days=4))
+    assert only_call(session).closed_at == call.closed_at
+
+
+def test_whoever_asks_to_be_called_back_is_on_the_list_again_at_the_time_they_like(
+    session: Session, clock: Clock
+) -> None:
+    call_id = silent_call(session, clock)
+    note(session, call_id, "reached", clock, call_back_on=date(2026, 3, 9), best_time="afternoon")
+    call = only_call(session)
+    assert (call.closed_at, call.call_again_at) == (None, at(3, 9, 14))
+    assert session.scalars(select(Subject.best_call_time)).one() == "afternoon"
+    note(session, call_id, "voicemail", clock)
+    assert session.scalars(select(Subject.best_call_time)).one() == "afternoon"
+
+
+@pytest.mark.parametrize(("day", "words"), [(5, "has passed"), (31, "close before")])
+def test_a_day_to_call_back_lies_within_the_window(session: Session, clock: Clock, day: int, words: str) -> None:
+    call_id = silent_call(session, clock)
+    with pytest.raises(InvalidInput, match=words):
+        note(session, call_id, "reached", clock, call_back_on=date(2026, 3, day))
+
+
+@pytest.mark.parametrize("outcome", ["refused", "too-ill"])
+def test_whoever_refuses_or_is_too_ill_gets_no_further_reminder(
+    session: Session, clock: Clock, course: Course, outcome: str
+) -> None:
+    add_call(session, course, clock, "send-failed")
+    note(session, only_call(session).id, outcome, clock)
+    ended = session.execute(select(Message.state, Message.end_reason).distinct()).all()
+    assert [tuple(each) for each in ended] == [("ended", outcome)]
+
+
+def test_whoever_refused_is_not_reminded_on_another_channel_either(
+    session: Session, clock: Clock, course: Course
+) -> None:
+    add_call(session, course, clock, "send-failed")
+    note(session, only_call(session).id, "refused", clock)
+    (contact,) = session.scalars(select(Contact).where(Contact.channel == "email"))
+    contacts.close(session, contact, "bounced", now=clock.now, actor=COORDINATOR)
+    assert set(session.scalars(select(Message.state))) == {"ended"}
+
+
+def add_call(session: Session, course: Course, clock: Clock, reason: str) -> None:
+    visit = baseline(session, course)
+    session.add(Call(subject_id=course.subject_id, visit_id=visit.id, reason=reason, opened_at=clock.now))
+    session.flush()
+
+
+def test_a_wrong_number_is_not_written_to_and_a_corrected_one_is_called(session: Session, clock: Clock) -> None:
+    course = add_baseline(session, clock, email="")
+    session.execute(update(Message).values(state="ended", end_reason="superseded"))
+    add_call(session, course, clock, "all-reminders-sent")
+    note(session, only_call(session).id, "wrong-number", clock)
+    assert session.scalars(select(Contact.state)).one() == "wrong-number"
+    subject = session.get_one(Subject, course.subject_id)
+    clock.advance(hours=1)
+    contacts.correct(session, subject, {"sms": "+12165550177"}, now=clock.now, actor=COORDINATOR)
+    session.execute(update(Message).values(state="ended", end_reason="superseded"))
+    assert only_call(session).outcome == "wrong-number"
+    calls.open_due(session, now=clock.now)
+    assert (only_call(session).closed_at, only_call(session).opened_at) == (None, clock.now)
+
+
+def test_a_visit_that_was_given_up_and_is_wanted_again_is_called_about_again(session: Session, clock: Clock) -> None:
+    silent_call(session, clock)
+    subject = session.scalars(select(Subject)).one()
+    enrolment.withdraw(session, COORDINATOR, subject, "by mistake", now=clock.now)
+    assert only_call(session).outcome == "no-longer-wanted"
+    withdrawals.take_back(session, COORDINATOR, subject, reason="a mistake", now=clock.now)
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).closed_at is None
+
+
+def test_nobody_calls_during_a_pause(session: Session, clock: Clock) -> None:
+    silent_call(session, clock)
+    later = add_baseline(session, clock, email="", mobile="")
+    clock.set(at(3, 6, 9))
+    for subject_id in session.scalars(select(Subject.id)):
+        facts = {"from_on": date(2026, 3, 5), "until_on": date(2026, 3, 8), "reason": "x", "recorded_at": clock.now}
+        session.add(Pause(subject_id=subject_id, **facts))
+    session.flush()
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).call_again_at == at(3, 9, 8)
+    calls.open_due(session, now=at(3, 9, 9))
+    assert later.subject_id in session.scalars(select(Call.subject_id)).all()
+
+
+def test_a_call_is_closed_once_with_an_outcome_that_exists(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    with pytest.raises(InvalidInput, match="must be one of"):
+        note(session, call_id, "answered", clock)
+    note(session, call_id, "reached", clock)
+    with pytest.raises(NotFound, match="not open any more"):
+        note(session, call_id, "reached", clock)
+
+
+def test_of_two_who_call_at_once_the_second_is_told_of_the_first(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
+    assert call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    assert call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    assert not call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+    note(session, call_id, "voicemail", clock, number=1)
+    with pytest.raises(InvalidInput, match="Somebody else noted a call"):
+        note(session, call_id, "no-answer", clock, number=1)
+    note(session, call_id, "no-answer", clock, number=2)
+    assert session.scalars(select(CallAttempt.outcome).order_by(CallAttempt.number)).all() == ["voicemail", "no-answer"]
+    assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+
+
+@pytest.mark.dialects("postgresql")
+def test_the_second_of_two_notes_at_the_same_moment_waits_for_the_first(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    session.commit()
+    note(session, call_id, "voicemail", clock, number=1)
+
+    def note_too() -> str:
+        with db.Session() as other:
+            with pytest.raises(InvalidInput) as refused:
+                note(other, call_id, "no-answer", clock, number=1)
+            return str(refused.value)
+
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(note_too)
+        session.commit()
+        assert "Somebody else noted a call meanwhile." in second.result()
+    assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
+
+
+def test_a_claim_lapses(session: Session, clock: Clock) -> None:
+    call_id = silent_call(session, clock)
+    ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
+    call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    clock.advance(minutes=31)
+    assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+
+
+def test_a_note_is_stored_encrypted_and_stands_in_no_audit_row(session: Session, clock: Clock) -> None:
+    note(session, silent_call(session, clock), "voicemail", clock, note="Neighbour answered")
+    session.commit()
+    attempt = session.scalars(select(CallAttempt), execution_options={"populate_existing": True}).one()
+    assert attempt.note == "Neighbour answered"
+    assert attempt.note_cell is not None
+    assert b"Neighbour" not in attempt.note_cell

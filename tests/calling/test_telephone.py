@@ -1,0 +1,166 @@
+"""Answers taken on the telephone: the patient's own questions and draft, the caller's account, mode telephone."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from pro_tracker.models.account import Account
+from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.call import Call
+from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.visit import VisitDraft
+from tests.conftest import Clock
+from tests.support.course_builder import add_subject
+from tests.support.patient_browser import N_ITEMS, Patient, add_patient, answer, answer_all, begin, heading, post
+from tests.support.staff_browser import add_account, add_site, sign_in, submit
+
+
+@pytest.fixture
+def patient(session: Session, clock: Clock) -> Patient:
+    return add_patient(session, clock.now)
+
+
+@pytest.fixture
+def coordinator(session: Session) -> Account:
+    return add_account(session, "coordinator")
+
+
+@pytest.fixture
+def caller(client: FlaskClient, coordinator: Account) -> FlaskClient:
+    """The browser of a signed-in coordinator."""
+    sign_in(client, coordinator)
+    return client
+
+
+def address(patient: Patient, page: str = "") -> str:
+    return f"/subjects/{patient.visit.subject_id}/visits/{patient.visit.id}/telephone{page}"
+
+
+def ask_all(client: FlaskClient, patient: Patient, value: int = 2) -> TestResponse:
+    """Ask every question and return the review page."""
+    page = client.get(address(patient, "/item/1"))
+    for _ in range(N_ITEMS):
+        page = answer(client, page, value)
+    return page
+
+
+def test_a_coordinator_reads_the_questions_out_and_records_the_answers(
+    caller: FlaskClient, session: Session, patient: Patient, coordinator: Account, clock: Clock
+) -> None:
+    start = re.sub(r"\s", " ", caller.get(address(patient)).text)
+    for words in ("Zoë Demo", "Ask for the date of birth first", "Begin with the questions", "10:00 AM"):
+        assert words in start
+    review = ask_all(caller, patient)
+    assert heading(review) == "Check your answers"
+    assert "Record these answers" in review.text
+    done = post(caller, review, {})
+    assert "The answers are recorded." in done.text
+    rows = session.scalars(select(QuestionnaireResponse)).all()
+    assert {(row.mode, row.taken_by_id, row.status) for row in rows} == {("telephone", coordinator.id, "completed")}
+    assert len(session.scalars(select(Score)).all()) > 0
+    assert session.scalars(select(VisitDraft)).all() == []
+    ledger = caller.get(f"/subjects/{patient.visit.subject_id}/ledger").text
+    assert "by telephone, asked by The coordinator" in ledger
+    assert ledger.count("Answers taken on the telephone") == 1  # one interview, not one row a question
+
+
+def test_every_page_says_whose_answers_they_are_and_shows_the_whole_wording(
+    caller: FlaskClient, patient: Patient
+) -> None:
+    page = caller.get(address(patient, "/item/1")).text
+    for words in ("Telephone interview", "Zoë Demo", "Mar 27, 1975", "Read the question", "Not at all", "Very much"):
+        assert words in page
+    assert "Question 1 of 34" in page
+
+
+def test_what_the_patient_had_answered_is_not_asked_again(
+    caller: FlaskClient, another_client: Any, session: Session, patient: Patient
+) -> None:
+    phone = another_client()
+    page = begin(phone, patient)
+    for _ in range(3):
+        page = answer(phone, page, 4)
+    start = caller.get(address(patient)).text
+    assert "you go on where the patient stopped" in start
+    assert address(patient, "/item/4") in start
+    answer(caller, caller.get(address(patient, "/item/4")), 5)
+    assert "Question 5 of 34" in phone.get("/visit", follow_redirects=True).text
+    answers = session.get_one(VisitDraft, patient.visit.id).answers["promis-pain-interference-8a"]
+    assert list(answers.values()) == [4, 4, 4, 5]
+
+
+def test_a_question_left_without_an_answer_or_put_aside_is_as_on_the_patients_page(
+    caller: FlaskClient, patient: Patient
+) -> None:
+    first = caller.get(address(patient, "/item/1"))
+    assert "Choose an answer, or say that you would rather not answer." in post(caller, first, {}).text
+    assert "Question 2 of 34" in post(caller, first, {"skip": "yes"}).text
+
+
+def test_recording_closes_the_call_and_ends_the_link(
+    caller: FlaskClient, another_client: Any, session: Session, patient: Patient, clock: Clock
+) -> None:
+    known = {"subject_id": patient.visit.subject_id, "visit_id": patient.visit.id, "opened_at": clock.now}
+    session.add(Call(**known, reason="no-contact"))
+    post(caller, ask_all(caller, patient), {})
+    assert session.scalars(select(Call.outcome)).all() == ["answered"]
+    assert heading(another_client().get(f"/v/{patient.token}", follow_redirects=True)) == "We have your answers"
+    assert caller.get(address(patient)).status_code == 409
+    assert len(session.scalars(select(QuestionnaireResponse)).all()) == 5
+
+
+def test_the_audit_trail_tells_who_looked_saved_and_recorded_and_no_answer(
+    caller: FlaskClient, session: Session, patient: Patient, coordinator: Account
+) -> None:
+    post(caller, ask_all(caller, patient), {})
+    mine = AuditEvent.actor_kind == "account", AuditEvent.actor_id == str(coordinator.id)
+    rows = session.execute(select(AuditEvent.action, AuditEvent.detail).where(*mine)).all()
+    counted = [row.action for row in rows]
+    assert counted.count("answer.save") == N_ITEMS
+    assert counted.count("subject.view") == N_ITEMS + 2  # the questions, the review and at the end the patient's page
+    (done,) = (row.detail for row in rows if row.action == "visit.complete")
+    assert done == f'{{"mode":"telephone","visit":{patient.visit.id}}}'
+    assert not [row.detail for row in rows if "answer" in row.detail or "value" in row.detail]
+
+
+def test_a_visit_that_is_over_cannot_be_asked_about(caller: FlaskClient, patient: Patient, clock: Clock) -> None:
+    clock.set(patient.visit.closes_at + timedelta(days=2))
+    assert caller.get(address(patient)).status_code == 410
+    assert caller.get(address(patient, "/item/1")).status_code == 410
+
+
+@pytest.mark.dialects("sqlite")
+@pytest.mark.parametrize("role", ["clinician", "researcher", "administrator"])
+def test_only_coordinators_take_answers(client: FlaskClient, session: Session, patient: Patient, role: str) -> None:
+    sign_in(client, add_account(session, role))
+    for page in ("", "/item/1", "/review", "/sent"):
+        assert client.get(address(patient, page)).status_code == 403
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_patient_of_another_clinic_or_anothers_visit_does_not_exist(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    add_site(session, "south")
+    sign_in(client, add_account(session, "coordinator", "south"))
+    assert client.get(address(patient, "/item/1")).status_code == 404
+    posted = submit(client, address(patient, "/item/1"), {"answer": "2"}, page="/subjects")
+    assert posted.status_code == 404
+    there = add_subject(session, clock.now, site_code="south")
+    assert client.get(f"/subjects/{there.id}/visits/{patient.visit.id}/telephone").status_code == 404
+    assert session.scalars(select(VisitDraft)).all() == []
+
+
+@pytest.mark.dialects("sqlite")
+def test_what_patients_send_themselves_names_no_account(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    post(client, answer_all(client, patient), {})
+    rows = session.execute(select(QuestionnaireResponse.mode, QuestionnaireResponse.taken_by_id).distinct()).all()
+    assert [tuple(row) for row in rows] == [("self-web", None)]

@@ -1,0 +1,184 @@
+"""Every visit that ends unanswered has a reason: what a person found out, else what the service can tell."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.disclosure import shown_and_rest
+from pro_tracker.domain.unanswered import REASONS, Circumstances, reason
+from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.interruption import Pause
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.calling import unanswered
+from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.results import aggregates
+from tests.conftest import Clock
+from tests.support.course_builder import COORDINATOR, add_subject
+from tests.support.history_builder import PI, answer_visit, visit_of
+from tests.support.staff_browser import add_account, sign_in, submit
+
+SILENT: dict[str, Any] = {"calls": (), "paused": False, "started": False, "reachable": True}
+
+
+@pytest.mark.parametrize(
+    ("known", "code"),
+    [
+        ({}, "no-reply"),
+        ({"reachable": False}, "no-contact"),
+        ({"started": True, "calls": ("voicemail",)}, "started-not-sent"),
+        ({"calls": ("voicemail", "no-answer")}, "not-reached"),
+        ({"calls": ("voicemail",), "reachable": False}, "not-reached"),
+        ({"calls": ("voicemail", "reached")}, "no-reply"),
+        ({"calls": ("reached",), "reachable": False}, "no-reply"),
+        ({"calls": ("wrong-number", "reached")}, "no-reply"),
+        ({"calls": ("wrong-number", "voicemail")}, "wrong-number"),
+        ({"calls": ("refused",), "started": True, "paused": True}, "refused"),
+        ({"calls": ("too-ill", "language")}, "language"),
+        ({"paused": True, "started": True}, "paused"),
+    ],
+)
+def test_what_a_person_found_out_comes_before_what_the_service_can_tell(known: dict[str, Any], code: str) -> None:
+    assert reason(Circumstances(**{**SILENT, **known})) == code
+
+
+def asked(session: Session, clock: Clock, **facts: Any) -> Visit:
+    """A baseline that is open since today; the clock stands there."""
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), **facts)
+    return visit_of(session, subject, "baseline")
+
+
+def close(session: Session, visit: Visit, clock: Clock, **later: int) -> None:
+    """Move past the end of the visit's window and do what the worker does then."""
+    clock.set(visit.closes_at + timedelta(**{"minutes": 5, **later}))
+    unanswered.note_missed(session, now=clock.now)
+    session.expire_all()
+
+
+def test_a_missed_visit_gets_its_reason_once_and_an_open_one_none(session: Session, clock: Clock) -> None:
+    visit = asked(session, clock)
+    assert unanswered.note_missed(session, now=clock.now) == 0
+    clock.set(visit.closes_at)
+    assert unanswered.note_missed(session, now=clock.now) == 1
+    assert unanswered.note_missed(session, now=clock.now) == 0
+    session.expire_all()
+    assert visit.missed_reason == "no-reply"
+
+
+def test_calls_contacts_and_pauses_tell_why(session: Session, clock: Clock) -> None:
+    unreachable, refusing, paused = (
+        asked(session, clock, email="", mobile=""),
+        asked(session, clock),
+        asked(session, clock),
+    )
+    call = Call(subject_id=refusing.subject_id, visit_id=refusing.id, reason="send-failed", opened_at=clock.now)
+    session.add(call)
+    session.flush()
+    session.add(CallAttempt(call_id=call.id, number=1, at=clock.now, outcome="refused"))
+    session.add(Pause(subject_id=paused.subject_id, from_on=date(2026, 3, 5), reason="x", recorded_at=clock.now))
+    close(session, paused, clock)
+    assert [each.missed_reason for each in (unreachable, refusing, paused)] == ["no-contact", "refused", "paused"]
+
+
+def test_answers_under_way_at_the_end_are_waited_for(session: Session, clock: Clock) -> None:
+    visit = asked(session, clock)
+    clock.set(visit.closes_at - timedelta(minutes=10))
+    sheet = visit_context.by_visit(session, visit.id)
+    responses.save_answers(session, sheet, PI, {sheet.questionnaire.items[0].link_id: 2}, now=clock.now)
+    close(session, visit, clock)
+    assert visit.missed_reason is None
+    close(session, visit, clock, days=1)
+    assert visit.missed_reason == "started-not-sent"
+
+
+def test_what_withdrawal_ended_or_was_answered_needs_no_other_reason(session: Session, clock: Clock) -> None:
+    withdrawn, answered = asked(session, clock), asked(session, clock)
+    enrolment.withdraw(session, COORDINATOR, session.get_one(Subject, withdrawn.subject_id), "moved", now=clock.now)
+    answer_visit(session, answered, clock.now, {})
+    close(session, answered, clock)
+    assert (withdrawn.void_reason, withdrawn.missed_reason, answered.missed_reason) == ("withdrawn", None, None)
+    assert withdrawn.void_reason in REASONS
+
+
+def test_staff_say_why_a_visit_was_missed_and_the_change_is_on_record(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    visit = asked(session, clock)
+    close(session, visit, clock)
+    sign_in(client, add_account(session, "coordinator"))
+    assert "Asked, and did not reply" in client.get(f"/subjects/{visit.subject_id}").text
+    path = f"/subjects/{visit.subject_id}/visits/{visit.id}/reason"
+    assert "Choose why there are no answers." in submit(client, path, {}).text
+    assert "Choose why there are no answers." in submit(client, path, {"reason": "withdrawn"}).text
+    page = submit(client, path, {"reason": "hospital"}, follow_redirects=True).text
+    assert "In hospital" in page
+    assert visit.missed_reason == "hospital"
+    (detail,) = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "visit.give-reason"))
+    assert detail == f'{{"before":"no-reply","reason":"hospital","visit":{visit.id}}}'
+
+
+def test_a_reason_given_while_a_visit_is_open_ends_it(client: FlaskClient, session: Session, clock: Clock) -> None:
+    visit = asked(session, clock)
+    session.add(Call(subject_id=visit.subject_id, visit_id=visit.id, reason="send-failed", opened_at=clock.now))
+    sign_in(client, add_account(session, "coordinator"))
+    path = f"/subjects/{visit.subject_id}/visits/{visit.id}/reason"
+    assert "not asked any more" in client.get(path).text
+    submit(client, path, {"reason": "died"})
+    assert (visit.voided_at, visit.void_reason) == (clock.now, "died")
+    assert {tuple(row) for row in session.execute(select(Message.state, Message.end_reason))} == {("ended", "died")}
+    assert session.scalars(select(Call.outcome)).all() == ["no-longer-wanted"]
+    assert "needs no reason" in submit(client, path, {"reason": "refused"}).text
+
+
+@pytest.mark.parametrize(
+    ("sites", "shown", "rest"),
+    [
+        ([{}], {}, 0),
+        ([{"a": 40, "b": 12}], {"a": 40, "b": 12}, 0),
+        ([{"a": 40, "b": 9, "c": 2}], {"a": 40}, 11),
+        ([{"a": 40, "b": 12, "c": 3}], {"a": 40}, 15),  # b stands among the others, else c would follow
+        ([{"a": 5}], {}, None),
+        ([{"a": 30}, {"a": 5}], {}, None),  # the first site's 30 can be seen, so 35 would tell the second's
+        ([{"a": 30, "b": 12}, {"a": 30, "b": 5}], {}, 77),  # as would 60 of a, since the second shows 35 of any
+        ([{"a": 30, "b": 12}, {"a": 20, "b": 11}], {"a": 50, "b": 23}, 0),
+    ],
+)
+def test_no_small_count_follows_from_those_that_are_shown(
+    sites: list[dict[str, int]], shown: dict[str, int], rest: int | None
+) -> None:
+    assert shown_and_rest(sites) == (shown, rest)
+
+
+@pytest.mark.dialects("sqlite")
+def test_the_results_page_counts_reasons_and_hides_small_cells(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    visits = [asked(session, clock) for _ in range(40)]
+    for visit, code in zip(
+        visits, ["no-reply"] * 14 + ["not-reached"] * 12 + ["refused"] * 9 + ["died"] * 5, strict=True
+    ):
+        visit.missed_reason = code
+    page = results(client, session, clock)
+    for words in (
+        "Asked, and did not reply <b>14</b>",
+        "Called, and not reached <b>12</b>",
+        "for other reasons <b>14</b>",
+    ):
+        assert words in page
+    for words in ("Died", "Did not want"):
+        assert words not in page
+
+
+def results(client: FlaskClient, session: Session, clock: Clock) -> str:
+    clock.set(clock.now + timedelta(days=60))
+    aggregates.rebuild(session, now=clock.now)
+    session.commit()
+    sign_in(client, add_account(session, "researcher"))
+    return client.get("/results").text

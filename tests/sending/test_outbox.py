@@ -1,0 +1,294 @@
+"""Claims, leases and attempts: each message has one sender at a time, and what may have left is not sent again."""
+
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.models.call import Call
+from pro_tracker.models.course import Course
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.subject import Contact
+from pro_tracker.models.visit import Visit
+from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.console import ConsoleProvider
+from pro_tracker.services.calling import calls
+from pro_tracker.services.sending import outbox
+from pro_tracker.services.sending.sender import Sender, Ways
+from tests.conftest import Clock
+from tests.support.course_builder import messages_of
+from tests.support.sending_fixtures import DUE, LEASE, Answering, Dying, Post, add_baseline, baseline
+
+
+@dataclass
+class Keyed(Provider):
+    """A provider that delivers a key once: gives the receipts in turn, then its process dies."""
+
+    receipts: list[Receipt]
+    keys: list[uuid.UUID] = field(default_factory=list)
+    name: str = "keyed"
+    repeatable: bool = True
+
+    def close(self) -> None: ...
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        self.keys.append(message.key)
+        if not self.receipts:
+            raise KeyboardInterrupt
+        return self.receipts.pop(0)
+
+
+@dataclass
+class Askable(Provider):
+    """A provider that never says what became of a message until it is asked."""
+
+    found: Receipt | None
+    asked: int = 0
+    name: str = "askable"
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        return Receipt(Outcome.UNKNOWN, "TimeoutError")
+
+    def find(self, asked: Asked) -> Receipt | None:
+        self.asked += 1
+        return self.found
+
+    def close(self) -> None: ...
+
+
+def test_two_claims_at_once_share_the_rows_between_them(session: Session, clock: Clock) -> None:
+    for _ in range(12):
+        add_baseline(session, clock)
+    claimed: list[int] = []
+    together = threading.Barrier(4)
+
+    def claim() -> None:
+        together.wait()
+        with db.Session() as mine:
+            ids = outbox.claim_due(mine, now=clock.now, limit=3, lease=LEASE)
+            claimed.extend(ids)
+            mine.commit()
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed))
+    with db.Session() as later:
+        rest = outbox.claim_due(later, now=clock.now, limit=100, lease=LEASE)
+    assert len(claimed) + len(rest) == 12
+
+
+def test_no_more_is_claimed_than_the_senders_can_follow(
+    session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "IN_FLIGHT", 5)
+    monkeypatch.setattr(outbox, "BATCH", 2)
+    for _ in range(7):
+        add_baseline(session, clock)
+    batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
+    assert [len(batch) for batch in batches] == [2, 2]  # whole ones: the place that is left waits for a second
+    assert outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={}) == []
+    assert len(outbox.claim_due(session, now=clock.now, limit=10, lease=LEASE)) == 3
+
+
+def test_a_claim_whose_worker_died_before_the_hand_over_is_sent_by_another(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    post.claim()
+    clock.advance(minutes=1)
+    assert post.take_back() == {}
+    clock.advance(minutes=1)
+    assert post.take_back() == {"planned": 1}
+    assert post.sweep() == ["sent"]
+
+
+def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertain_and_never_sent_again(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    (claimed,) = post.claim()
+    with pytest.raises(KeyboardInterrupt):
+        post.deliver(claimed, email=Dying())
+    session.rollback()
+    assert post.deliver(claimed) == "not-claimed"  # the queue hands the task out again
+    clock.advance(minutes=6)
+    assert post.take_back(email=Dying()) == {"uncertain": 1}
+    assert post.sweep() == []
+    calls.open_due(session, now=clock.now)
+    assert session.scalars(select(Call.reason)).all() == ["send-uncertain"]
+    assert session.scalars(select(Attempt.outcome)).all() == ["unknown"]
+    assert post.server.accepted == []
+
+
+def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    class Slow(Provider):
+        name = "slow"
+
+        def send(self, message: OutgoingMessage) -> Receipt:
+            clock.advance(minutes=10)
+            with db.Session() as other:
+                outbox.take_back(other, ways=Ways({}, ""), clock=lambda: clock.now)
+            return Receipt(Outcome.ACCEPTED)
+
+        def close(self) -> None: ...
+
+    assert post.sweep(email=Slow()) == ["sent"]
+    assert messages_of(session, baseline(session, course))[0].state == "sent"
+
+
+def test_an_uncertain_hand_over_is_shown_and_not_repeated(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    silent = Answering(Receipt(Outcome.UNKNOWN, "TimeoutError"))
+    assert post.sweep(email=silent) == ["uncertain"]
+    clock.advance(hours=3)
+    assert post.take_back() == {}
+    assert post.sweep(email=silent) == []
+
+
+def test_a_channel_without_a_provider_is_a_failure_that_people_see(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    assert post.sweep(fax=ConsoleProvider()) == ["failed"]
+    calls.open_due(session, now=clock.now)
+    assert session.scalars(select(Call.reason)).all() == ["send-failed"]
+
+
+def test_a_provider_that_knows_keys_gets_an_unknown_message_again_under_the_same_key(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    gateway = Keyed([Receipt(Outcome.UNKNOWN, "TimeoutError"), Receipt(Outcome.ACCEPTED)])
+    assert post.sweep(email=gateway) == ["planned"]
+    clock.advance(minutes=2)
+    assert post.sweep(email=gateway) == ["sent"]
+    assert len(gateway.keys) == 2
+    assert len(set(gateway.keys)) == 1
+    assert session.scalars(select(Attempt.outcome).order_by(Attempt.number)).all() == ["unknown", "accepted"]
+
+
+def test_what_a_dead_worker_had_in_hand_goes_again_where_keys_are_known(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    (claimed,) = post.claim()
+    gateway = Keyed([])
+    with pytest.raises(KeyboardInterrupt):
+        post.deliver(claimed, email=gateway)
+    session.rollback()
+    clock.advance(minutes=6)
+    assert post.take_back(email=gateway) == {"planned": 1}
+    gateway.receipts.append(Receipt(Outcome.ACCEPTED))
+    clock.advance(minutes=2)
+    assert post.sweep(email=gateway) == ["sent"]
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (Receipt(Outcome.ACCEPTED, "queued", "SM1"), "sent"),
+        (Receipt(Outcome.REFUSED, "undelivered"), "failed"),
+        (Receipt(Outcome.TRY_AGAIN, "not-found"), "planned"),
+        (None, "uncertain"),
+    ],
+)
+def test_a_provider_is_asked_what_became_of_a_message_before_anything_else(
+    session: Session, clock: Clock, course: Course, post: Post, found: Receipt | None, state: str
+) -> None:
+    assert post.sweep(email=Askable(found)) == [state]
+
+
+def test_a_provider_that_cannot_say_yet_is_asked_again_and_given_up_after_a_day(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    silent = Askable(Receipt(Outcome.UNKNOWN, "TimeoutError"))
+    assert post.sweep(email=silent) == ["claimed"]
+    clock.advance(minutes=6)
+    assert post.take_back(email=silent) == {"claimed": 1}
+    clock.advance(hours=1)
+    assert post.take_back(email=silent) == {"claimed": 1}
+    clock.advance(days=1)
+    assert post.take_back(email=silent) == {"uncertain": 1}
+    assert silent.asked == 4
+
+
+def test_another_provider_than_the_one_that_had_it_is_not_asked(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    silent = Askable(Receipt(Outcome.UNKNOWN))
+    post.sweep(email=silent)
+    clock.advance(minutes=6)
+    assert post.take_back() == {"uncertain": 1}
+
+
+def test_the_providers_own_trouble_costs_a_message_none_of_its_tries(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    down = Answering(Receipt(Outcome.TRY_AGAIN, "ConnectionError", about_provider=True))
+    for _ in range(4):
+        assert post.sweep(email=down) == ["planned"]
+        clock.advance(minutes=2)
+    full = Answering(Receipt(Outcome.TRY_AGAIN, "452 4.2.2"))
+    states = []
+    for minutes in (0, 2, 10, 60, 330):
+        clock.advance(minutes=minutes)
+        states += post.sweep(email=full)
+    assert states == ["planned"] * 4 + ["failed"]
+    assert messages_of(session, baseline(session, course))[0].attempts == 9
+
+
+def test_a_wait_that_a_provider_asks_for_is_the_least_there_is(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    busy = Answering(Receipt(Outcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=30)))
+    assert post.sweep(email=busy) == ["planned"]
+    assert messages_of(session, baseline(session, course))[0].send_at == clock.now + timedelta(minutes=30)
+
+
+def test_a_channel_that_had_its_share_waits_for_its_turn_at_no_cost(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    add_baseline(session, clock)
+    turns = iter([(1, timedelta(0)), (0, timedelta(seconds=1))])
+    ways = Ways(post.providers, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    assert outbox.deliver_all(session, post.claim(), ways=ways, clock=lambda: clock.now)
+    states = session.execute(
+        select(Message.state, Message.attempts).where(Message.send_at <= DUE + timedelta(seconds=1))
+    )
+    assert sorted(states) == [("planned", 0), ("sent", 1)]
+    clock.advance(seconds=1)
+    assert post.sweep() == ["sent"]
+
+
+def test_an_address_that_is_dead_closes_its_channel_and_the_next_steps_go_by_the_other(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    dead = Answering(Receipt(Outcome.REFUSED, "550 5.1.1", contact_state="bounced"))
+    assert post.sweep(email=dead) == ["failed"]
+    contact = session.scalars(select(Contact).where(Contact.channel == "email")).one()
+    assert contact.state == "bounced"
+    planned = [m.channel for m in messages_of(session, baseline(session, course)) if m.state == "planned"]
+    assert planned
+    assert set(planned) == {"sms"}
+
+
+def test_an_answer_between_reading_and_handing_over_keeps_the_message_back(
+    session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    claimed = post.claim()
+    sender = Sender(session, post.ways(), lambda: clock.now)
+    group = next(sender.groups(claimed))
+    session.commit()
+    with db.Session() as other:
+        other.get_one(Visit, group[0].visit.id).completed_at = clock.now
+        other.commit()
+    assert sender.deliver(group) == ["planned"]
+    session.commit()
+    assert post.sweep() == ["ended"]
+    assert post.server.accepted == []

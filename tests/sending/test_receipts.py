@@ -1,0 +1,317 @@
+"""What follows from a provider's reports for messages and addresses, in whatever order they come."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.models.course import Course
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.receipt import Receipt as Report
+from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.providers.base import Outcome, Receipt
+from pro_tracker.services import audit
+from pro_tracker.services.contacts import contacts
+from pro_tracker.services.sending import receipts
+from tests.conftest import Clock
+from tests.support.course_builder import COORDINATOR, add_subject, messages_of
+from tests.support.fake_reports import (
+    MOBILE,
+    SMS_SECRET,
+    counted,
+    from_twilio,
+    states,
+    text_from,
+    to_gateway,
+    with_secrets,
+)
+from tests.support.sending_fixtures import DUE, Answering, Post, baseline
+
+ONE = pytest.mark.dialects("sqlite")
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    return with_secrets(environment)
+
+
+@pytest.fixture
+def sent(session: Session, clock: Clock, course: Course, post: Post) -> Message:
+    """The baseline's first message, which a mail server took under the id "mail-1"."""
+    post.sweep(email=Answering(Receipt(Outcome.ACCEPTED, provider_id="mail-1")))
+    clock.advance(minutes=5)
+    return messages_of(session, baseline(session, course))[0]
+
+
+def to_come(session: Session) -> set[str]:
+    return set(session.scalars(select(Message.channel).where(Message.state == "planned")))
+
+
+def settle_waiting(session: Session, clock: Clock) -> None:
+    for receipt_id in receipts.waiting(session, now=clock.now):
+        receipts.settle(session, receipt_id, now=clock.now)
+    session.flush()
+
+
+def test_a_hard_bounce_closes_the_channel_and_what_is_to_come_goes_by_the_other(
+    client: FlaskClient, session: Session, clock: Clock, sent: Message
+) -> None:
+    assert to_come(session) == {"email", "sms"}
+    answer = to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key), "code": "5.1.1"})
+    assert (answer.status_code, answer.json) == (200, {"known": False, "reply": None})
+    assert states(session) == {"email": "bounced", "sms": "active"}
+    assert to_come(session) == {"sms"}
+    session.refresh(sent)
+    assert (sent.state, sent.failure) == ("failed", "hard-bounce 5.1.1")
+
+
+def test_a_mail_is_known_by_its_message_id_or_by_the_servers_own(
+    client: FlaskClient, session: Session, clock: Clock, sent: Message
+) -> None:
+    to_gateway(client, clock, {"event": "delivered", "message": f"<{sent.key}@pro-tracker.test>"})
+    to_gateway(client, clock, {"event": "soft-bounce", "provider_id": "mail-1"})
+    assert session.scalars(select(Report.message_id)).all() == [sent.id, sent.id]
+    assert states(session) == {"email": "active", "sms": "active"}
+    session.refresh(sent)
+    assert sent.state == "sent"
+
+
+def test_a_complaint_stops_mail_and_start_opens_it_again(
+    client: FlaskClient, session: Session, clock: Clock, sent: Message
+) -> None:
+    to_gateway(client, clock, {"event": "complained", "message": str(sent.key)})
+    assert states(session)["email"] == "stopped"
+    clock.advance(minutes=1)
+    address = session.scalars(select(Contact).where(Contact.channel == "email")).one().address
+    to_gateway(client, clock, {"event": "start", "address": address.upper()})
+    assert states(session)["email"] == "active"
+    assert to_come(session) == {"email", "sms"}
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [("STOP", "stopped"), (" stop. ", "stopped"), ("Opt-out", "stopped"), ("alto", "stopped"), ("Stop by!", "active")],
+)
+@ONE
+def test_a_text_message_that_says_stop_ends_text_messages(
+    client: FlaskClient, session: Session, clock: Clock, course: Course, body: str, state: str
+) -> None:
+    answer = text_from(client, body)
+    assert (answer.status_code, answer.mimetype) == (200, "text/xml")
+    assert states(session) == {"email": "active", "sms": state}
+
+
+def test_start_opens_no_channel_that_bounced(
+    client: FlaskClient, session: Session, clock: Clock, course: Course
+) -> None:
+    to_gateway(client, clock, {"event": "hard-bounce", "address": MOBILE}, secret=SMS_SECRET)
+    clock.advance(minutes=1)
+    assert "text messages again" not in text_from(client, "START").text
+    assert states(session) == {"email": "active", "sms": "bounced"}
+
+
+def test_a_number_that_two_people_share_is_stopped_for_both(
+    client: FlaskClient, session: Session, clock: Clock, course: Course
+) -> None:
+    add_subject(session, clock.now, mobile=MOBILE)
+    text_from(client, "STOP")
+    sms = select(Contact.state).where(Contact.channel == "sms")
+    assert session.scalars(sms).all() == ["stopped", "stopped"]
+
+
+def test_twilio_tells_what_became_of_a_text_message(
+    client: FlaskClient, session: Session, clock: Clock, sent_text: Message
+) -> None:
+    path = f"/webhooks/twilio/status?message={sent_text.key}"
+    for status in ("queued", "sent", "delivered", "delivered"):
+        assert from_twilio(client, path, {"MessageSid": "SM1", "MessageStatus": status}).status_code == 204
+    assert session.execute(select(Report.event, Report.message_id)).all() == [("delivered", sent_text.id)]
+    assert counted(session) == {("twilio", "taken"): 3, ("twilio", "known"): 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "state"), [("30005", "bounced"), ("30006", "bounced"), ("21610", "stopped"), ("30003", "active")]
+)
+@ONE
+def test_twilios_error_code_says_whether_the_number_is_to_blame(
+    client: FlaskClient, session: Session, clock: Clock, sent_text: Message, code: str, state: str
+) -> None:
+    fields = {"MessageSid": "SM1", "MessageStatus": "undelivered", "ErrorCode": code}
+    from_twilio(client, "/webhooks/twilio/status", fields)
+    assert states(session)["sms"] == state
+    session.refresh(sent_text)
+    assert sent_text.state == "failed"
+    assert str(sent_text.failure).endswith(code)
+
+
+@pytest.fixture
+def sent_text(session: Session, clock: Clock, course: Course, post: Post) -> Message:
+    """A text message that Twilio took as SM1."""
+    address = session.scalars(select(Contact).where(Contact.channel == "email")).one()
+    contacts.close(session, address, "stopped", now=clock.now, actor=COORDINATOR)
+    session.commit()
+    post.sweep(sms=Answering(Receipt(Outcome.ACCEPTED, provider_id="SM1")))
+    (message,) = session.scalars(select(Message).where(Message.state == "sent"))
+    return message
+
+
+def test_news_of_an_address_that_was_corrected_since_do_not_close_the_new_one(
+    client: FlaskClient, session: Session, clock: Clock, sent: Message
+) -> None:
+    subject = session.get_one(Subject, sent.subject_id)
+    contacts.correct(session, subject, {"email": "new@patients.example"}, now=clock.now, actor=COORDINATOR)
+    clock.advance(minutes=1)
+    to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key)})
+    assert states(session)["email"] == "active"
+    session.refresh(sent)
+    assert sent.state == "failed"
+
+
+def test_a_report_that_comes_before_our_own_note_waits_for_it(
+    client: FlaskClient, session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    to_gateway(client, clock, {"event": "hard-bounce", "provider_id": "mail-1"})
+    assert receipts.waiting(session, now=clock.now) == []
+    post.sweep(email=Answering(Receipt(Outcome.ACCEPTED, provider_id="mail-1")))
+    assert states(session)["email"] == "active"
+    settle_waiting(session, clock)
+    assert receipts.waiting(session, now=clock.now) == []
+    assert states(session)["email"] == "bounced"
+    assert messages_of(session, baseline(session, course))[0].state == "failed"
+
+
+def test_a_message_whose_hand_over_was_unknown_is_known_once_it_was_delivered(
+    client: FlaskClient, session: Session, clock: Clock, course: Course, post: Post
+) -> None:
+    post.sweep(email=Answering(Receipt(Outcome.UNKNOWN)))
+    message = messages_of(session, baseline(session, course))[0]
+    assert message.state == "uncertain"
+    clock.advance(minutes=5)
+    to_gateway(client, clock, {"event": "delivered", "message": str(message.key)})
+    session.refresh(message)
+    assert (message.state, message.sent_at) == ("sent", DUE)
+
+
+Step = Callable[[Session, datetime], object]
+
+
+def report(event: str, hour: int, **names: Any) -> Step:
+    """A report as a step of a story; the same report has the same id however often it is told."""
+
+    def tell(session: Session, now: datetime) -> object:
+        channel = "sms" if "address" in names else "email"
+        at = DUE + timedelta(hours=hour)
+        told = receipts.Report(
+            provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=event, at=at, **names
+        )
+        return receipts.take(session, told, now=now)
+
+    return tell
+
+
+def note_accepted(session: Session, now: datetime) -> None:
+    """Our own note that the provider took the message, which may come after its report."""
+    message = session.scalars(select(Message).where(Message.state == "claimed")).one_or_none()
+    if message is not None:
+        attempt = session.scalars(select(Attempt).where(Attempt.message_id == message.id)).one()
+        attempt.outcome, attempt.provider_id, attempt.finished_at = "accepted", "mail-1", DUE
+        message.state, message.sent_at, message.lease_until = "sent", DUE, None
+        session.flush()
+
+
+STORY = [
+    note_accepted,
+    report("delivered", 1, provider_id="mail-1"),
+    report("soft-bounce", 1, provider_id="mail-1"),
+    report("failed", 2, provider_id="mail-1"),
+    report("complained", 3, provider_id="mail-1"),
+    report("stop", 1, address=MOBILE),
+    report("start", 2, address=MOBILE),
+    report("stop", 3, address=MOBILE),
+    report("help", 4, address=MOBILE),
+]
+BOUNCED = [*STORY, report("hard-bounce", 4, provider_id="mail-1")]
+
+
+@pytest.fixture
+def handing_over(session: Session, clock: Clock, course: Course, post: Post) -> Message:
+    """A message whose attempt stands open: the provider has it, and we have not noted so yet."""
+    (claimed,) = post.claim()
+    message = session.get_one(Message, claimed)
+    message.attempts = 1
+    session.add(Attempt(message_id=claimed, number=1, provider="smtp", started_at=DUE, outcome=None))
+    session.commit()
+    clock.advance(hours=5)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("story", "state", "email"), [(STORY, "sent", "stopped"), (BOUNCED, "failed", "bounced")], ids=["sent", "bounced"]
+)
+@ONE
+def test_reports_in_any_order_and_any_number_of_times_end_the_same(
+    session: Session, clock: Clock, handing_over: Message, story: list[Step], state: str, email: str
+) -> None:
+    def end_of(steps: list[Step]) -> tuple[Any, ...]:
+        for step in steps:
+            step(session, clock.now)
+        settle_waiting(session, clock)
+        session.expire_all()
+        message = handing_over
+        known = session.execute(
+            select(Contact.channel, Contact.state, Contact.state_at).order_by(Contact.channel)
+        ).all()
+        planned = select(Message.step, Message.channel).where(Message.state == "planned").order_by(Message.step)
+        waiting = session.scalars(select(Report.id).where(Report.settled_at.is_(None))).all()
+        end = ((message.state, message.sent_at, message.failure), known, session.execute(planned).all(), waiting)
+        session.rollback()
+        return end
+
+    usual = end_of(story)
+    assert usual[0][0] == state
+    assert [(row.channel, row.state) for row in usual[1]] == [("email", email), ("sms", "stopped")]
+    assert usual[3] == []
+
+    @hypothesis_settings(max_examples=25, deadline=None, database=None)
+    @given(st.permutations(story), st.lists(st.sampled_from(story), max_size=4), st.randoms(use_true_random=False))
+    def check(steps: list[Step], again: list[Step], dice: Random) -> None:
+        for step in again:
+            steps.insert(dice.randint(0, len(steps)), step)
+        assert end_of(steps) == usual
+
+    check()
+
+
+@pytest.mark.dialects("postgresql")
+def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_for_no_longer(
+    session: Session, clock: Clock, sent: Message
+) -> None:
+    moment = clock.now
+    stop = receipts.Report(provider="gateway", event_id="e-1", channel="sms", event="stop", at=moment, address=MOBILE)
+    bounce = receipts.Report(
+        provider="mail", event_id="e-2", channel="email", event="hard-bounce", at=moment, provider_id="mail-1"
+    )
+    told = [stop, bounce] * 6
+    session.commit()
+
+    def take(one: receipts.Report) -> bool:
+        with db.Session() as mine:
+            new = receipts.take(mine, one, now=moment)
+            mine.commit()
+            return new
+
+    with ThreadPoolExecutor(len(told)) as pool:
+        new = list(pool.map(take, told))
+    session.expire_all()
+    assert sorted(new) == [False] * 10 + [True] * 2
+    assert states(session) == {"email": "bounced", "sms": "stopped"}
+    assert to_come(session) == set()
+    assert audit.first_broken(session) is None

@@ -1,0 +1,257 @@
+"""A provider that knows keys gets some messages in hand at once; each keeps its own attempt, and none goes twice."""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.models.link import Link
+from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.visit import Visit
+from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.services.sending import circuit_breakers, message_composer, outbox, pre_send
+from pro_tracker.services.sending.sender import FRESH, IN_A_MOMENT, Ways
+from tests.conftest import Clock
+from tests.servers.smtp import SmtpServer
+from tests.support.sending_fixtures import Post, add_baseline, sending
+
+MESSAGES = 8
+OPEN = select(func.count()).where(Attempt.outcome.is_(None))
+
+
+@dataclass
+class Watched(Provider):
+    """Accepts everything; notes each time how many attempts are open, and does `then` with the message's number."""
+
+    then: Callable[[int], None] = lambda _number: None
+    name: str = "watched"
+    repeatable: bool = True
+    keys: list[uuid.UUID] = field(default_factory=list)
+    in_hand: list[int] = field(default_factory=list)
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        with db.Session() as session:
+            self.in_hand.append(session.scalar(OPEN) or 0)
+        self.keys.append(message.key)
+        self.then(len(self.keys))
+        return Receipt(Outcome.ACCEPTED, provider_id=message.key.hex)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
+    for _ in range(MESSAGES):
+        add_baseline(session, clock)
+    with sending(session, clock, smtp_server) as post:
+        yield post
+
+
+def deliver(post: Post, provider: Provider) -> None:
+    ways, clock = post.ways(email=provider), post.clock
+    outbox.deliver_all(post.session, post.claim(), ways=ways, clock=lambda: clock.now)
+
+
+def states(session: Session) -> Counter[str]:
+    session.rollback()
+    return Counter(session.scalars(select(Message.state).where(Message.attempts > 0)))
+
+
+def test_after_the_first_all_that_a_quick_provider_takes_in_a_moment_are_in_hand(session: Session, post: Post) -> None:
+    provider = Watched()
+    deliver(post, provider)
+    assert provider.in_hand == [1] + [MESSAGES - 1] * (MESSAGES - 1)
+    found = session.execute(select(Attempt.message_id, Attempt.number, Attempt.outcome, Attempt.provider_id)).all()
+    keys = dict(session.execute(select(Message.id, Message.key)).all())
+    assert sorted(found) == sorted(
+        (id_, 1, "accepted", key.hex) for id_, key in keys.items() if key in set(provider.keys)
+    )
+    assert states(session) == {"sent": MESSAGES}
+    assert session.scalar(select(func.count(Link.token_hash.distinct()))) == MESSAGES
+
+
+def test_of_a_provider_that_knows_no_keys_one_message_is_in_hand(session: Session, post: Post) -> None:
+    provider = Watched(repeatable=False)
+    deliver(post, provider)
+    assert provider.in_hand == [1] * MESSAGES
+
+
+def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, post: Post) -> None:
+    def take_time(_number: int) -> None:
+        post.clock.advance(seconds=IN_A_MOMENT.total_seconds() / 3.5)
+
+    provider = Watched(take_time)
+    deliver(post, provider)
+    assert provider.in_hand == [1, 3, 3, 3, 3, 3, 3, 1]
+    assert states(session) == {"sent": MESSAGES}
+
+
+def test_what_a_dead_worker_had_in_hand_goes_again_under_the_same_keys_and_the_rest_goes_once(
+    session: Session, clock: Clock, post: Post
+) -> None:
+    def die(number: int) -> None:
+        if number == 4:
+            raise KeyboardInterrupt
+
+    provider = Watched(die)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(post, provider)
+    assert states(session) == {"sent": 1, "claimed": MESSAGES - 1}
+    clock.advance(minutes=6)
+    assert post.take_back(email=provider) == {"planned": MESSAGES - 1}
+    clock.advance(minutes=2)
+    deliver(post, provider)
+    assert states(session) == {"sent": MESSAGES}
+    times = Counter(provider.keys)
+    assert (len(times), sorted(times.values())[-3:]) == (MESSAGES, [2, 2, 2])
+
+
+def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_it_only_once(
+    session: Session, clock: Clock, post: Post
+) -> None:
+    class Dies(Watched):
+        def send(self, message: OutgoingMessage) -> Receipt:
+            if message.key == deadly:
+                raise KeyboardInterrupt
+            return super().send(message)
+
+    provider, due = Dies(), select(Message.key).where(Message.send_at <= clock.now).order_by(Message.id)
+    deadly = session.scalars(due).all()[MESSAGES // 2]
+    for died, minutes in ((1, 2), (2, 10), (3, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            deliver(post, provider)
+        clock.advance(minutes=6)
+        post.take_back(email=provider)
+        tries = dict(session.execute(select(Message.key, Message.attempts)).all())
+        assert tries.pop(deadly) == died
+        assert max(tries.values()) <= 2
+        clock.advance(minutes=minutes)
+    deliver(post, provider)  # what stood behind it: its own turn comes later
+    assert states(session) == {"sent": MESSAGES - 1, "planned": 1}
+    assert len(set(provider.keys)) == MESSAGES - 1
+
+
+def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clock, post: Post) -> None:
+    answered = session.scalars(select(Visit.id).join(Message, Message.visit_id == Visit.id)).first()
+
+    def answer(number: int) -> None:
+        if number == 1:  # the others were read already
+            with db.Session() as other:
+                other.get_one(Visit, answered).completed_at = clock.now
+                other.commit()
+
+    provider = Watched(answer)
+    ids = post.claim()
+    visit_of = dict(session.execute(select(Message.id, Message.visit_id)).all())
+    ids.sort(key=lambda each: visit_of[each] == answered)  # it comes last
+    session.commit()
+    outbox.deliver_all(session, ids, ways=post.ways(email=provider), clock=lambda: clock.now)
+    assert states(session) == {"sent": MESSAGES - 1}
+    assert session.get_one(Message, ids[-1]).state == "planned"  # the next sweep ends it
+    deliver(post, provider)
+    assert session.get_one(Message, ids[-1]).state == "ended"
+    assert len(provider.keys) == MESSAGES - 1
+
+
+def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(session: Session, clock: Clock, post: Post) -> None:
+    class GoesAway(Watched):
+        def send(self, message: OutgoingMessage) -> Receipt:
+            receipt = super().send(message)
+            return receipt if len(self.keys) == 1 else Receipt(Outcome.TRY_AGAIN, "no", about_provider=True)
+
+    provider = GoesAway()
+    deliver(post, provider)
+    assert len(provider.keys) == 1 + circuit_breakers.OPENS_AFTER
+    assert circuit_breakers.closed_channels(session) == {"email"}
+    assert states(session) == {"sent": 1, "planned": MESSAGES - 1}
+    replies = Counter(session.scalars(select(Attempt.reply).where(Attempt.outcome == "try-again")))
+    assert replies == {"no": circuit_breakers.OPENS_AFTER, "held back": MESSAGES - 1 - circuit_breakers.OPENS_AFTER}
+    assert all(session.scalars(select(Attempt.about_provider).where(Attempt.outcome == "try-again")))
+    clock.advance(minutes=5)
+    well = Watched()
+    deliver(post, well)
+    assert states(session) == {"sent": MESSAGES}
+    assert len(well.keys) == MESSAGES - 1
+
+
+def test_a_provider_that_takes_its_time_holds_the_others_back_for_the_next_sweep(
+    session: Session, clock: Clock, post: Post
+) -> None:
+    def hang(number: int) -> None:
+        if number == 3:
+            clock.advance(seconds=FRESH.total_seconds() + 1)
+
+    provider = Watched(hang)
+    deliver(post, provider)
+    assert states(session) == {"sent": 3, "planned": MESSAGES - 3}
+    assert circuit_breakers.closed_channels(session) == set()
+    deliver(post, provider)
+    assert states(session) == {"sent": MESSAGES}
+    assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
+
+
+def test_a_message_that_cannot_be_written_and_one_that_a_provider_trips_over_hold_up_nobody(
+    session: Session, clock: Clock, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose, written = message_composer.compose, Counter[str]()
+
+    def choke(sheet: pre_send.Sheet, url: str, now: object) -> OutgoingMessage:
+        written["all"] += 1
+        if written["all"] == 4:
+            raise LookupError
+        return compose(sheet, url, clock.now)
+
+    def trip(number: int) -> None:
+        if number == 5:
+            raise LookupError
+
+    monkeypatch.setattr(pre_send, "compose", choke)
+    provider = Watched(trip)
+    with pytest.raises(ExceptionGroup) as raised:
+        deliver(post, provider)
+    assert len(raised.value.exceptions) == 2
+    assert states(session) == {"sent": MESSAGES - 2, "planned": 1, "claimed": 1}
+    clock.advance(minutes=6)
+    assert post.take_back(email=provider) == {"planned": 1}
+    clock.advance(minutes=2)
+    deliver(post, provider)
+    assert states(session) == {"sent": MESSAGES}
+
+
+def test_a_message_that_cannot_be_written_says_nothing_of_its_provider(
+    session: Session, clock: Clock, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = Receipt(Outcome.TRY_AGAIN, "no", about_provider=True)
+    for _ in range(circuit_breakers.OPENS_AFTER):
+        circuit_breakers.note(session, "email", down, now=clock.now)
+    session.commit()
+
+    def choke(*_: object) -> OutgoingMessage:
+        raise LookupError
+
+    monkeypatch.setattr(pre_send, "compose", choke)
+    with pytest.raises(ExceptionGroup):
+        deliver(post, Watched())
+    assert circuit_breakers.closed_channels(session) == {"email"}
+
+
+def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock, post: Post) -> None:
+    provider, ids = Watched(), post.claim()
+    outbox.deliver_all(session, [*ids, *ids], ways=post.ways(email=provider), clock=lambda: clock.now)
+    assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
+
+
+def test_only_as_many_go_as_it_is_the_channels_turn_for(session: Session, clock: Clock, post: Post) -> None:
+    provider = Watched()
+    turns = iter([(1, timedelta(0)), (3, timedelta(seconds=1))])
+    ways = Ways({"email": provider}, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    assert outbox.deliver_all(session, post.claim(), ways=ways, clock=lambda: clock.now)
+    assert len(provider.keys) == 4
+    assert states(session) == {"sent": 4}
+    assert session.scalar(select(func.count()).where(Message.send_at == clock.now + timedelta(seconds=1))) == 4

@@ -1,0 +1,1 @@
+"""Fixtures, builders and fakes that tests share; no test lives here."""

@@ -1,0 +1,63 @@
+"""Subjects in tests of planning and sending: enrolled, with a course, with infusions on the dates a test names."""
+
+import itertools
+from dataclasses import replace
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import courses
+from pro_tracker.services.treatment.courses import InfusionFacts
+from tests.support.patient_browser import FACTS
+from tests.support.staff_browser import add_site
+
+COORDINATOR = Actor("command", "test")
+_numbers = itertools.count(1)
+
+
+def add_subject(session: Session, now: datetime, **facts: Any) -> Subject:
+    """Enrolled at north, reachable by e-mail and SMS, in New York, unless `facts` says otherwise."""
+    add_site(session)
+    number = next(_numbers)
+    known = {"record_number": f"MRN-{number}", "email": f"patient-{number}@patients.example", **facts}
+    return enrolment.enrol(session, COORDINATOR, replace(FACTS, **known), now=now)
+
+
+def add_course(session: Session, subject: Subject, now: datetime, planned_start_on: date | None = None) -> Course:
+    protocol = protocol_catalog.protocol("ketamine-5day")
+    return courses.start_course(session, subject, protocol, planned_start_on=planned_start_on, now=now)
+
+
+def give(session: Session, course: Course, now: datetime, *dates: date, **facts: Any) -> list[Infusion]:
+    """Record an infusion on each of the dates."""
+    return [courses.record_infusion(session, COORDINATOR, course, infusion(on, **facts), now=now) for on in dates]
+
+
+def infusion(given_on: date, **facts: Any) -> InfusionFacts:
+    known = InfusionFacts(given_on, time(8, 30), Decimal("0.5"), Decimal("70.0"), 40, ondansetron_mg=Decimal(4))
+    return replace(known, **facts)
+
+
+def visits_of(session: Session, course: Course) -> dict[str, Visit]:
+    """The course's visits as stored, by event code."""
+    session.flush()
+    session.expire_all()
+    rows = session.scalars(select(Visit).where(Visit.course_id == course.id).order_by(Visit.visit_number))
+    return {visit.event_code: visit for visit in rows}
+
+
+def messages_of(session: Session, visit: Visit) -> list[Message]:
+    """The visit's messages as stored, by step."""
+    session.flush()
+    session.expire_all()
+    return list(session.scalars(select(Message).where(Message.visit_id == visit.id).order_by(Message.step, Message.id)))

@@ -1,0 +1,66 @@
+"""Subjects with a history in tests: courses, infusions, and answers that give the scores a test names."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.course import Course
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.treatment import courses
+from tests.support.course_builder import add_subject, give, visits_of
+
+PATIENT = Actor("patient", "test")
+PI, FATIGUE, PCS, ROLES, NRS, PGIC = (
+    "promis-pain-interference-8a",
+    "promis-fatigue-8a",
+    "pcs",
+    "promis-satisfaction-social-roles-4a",
+    "pain-intensity-nrs",
+    "pgic",
+)
+
+
+def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[str, int | list[int | None]]) -> None:
+    """Complete a visit at `now`: one answer for all items of an instrument, or a list of them; None skips an item."""
+    sheet = visit_context.by_visit(session, visit.id)
+    for instrument, _pack in sheet.questionnaire.parts:
+        wanted = values.get(instrument.code, 2)
+        given = wanted if isinstance(wanted, list) else [wanted] * len(instrument.items)
+        answers = {item.link_id: value for item, value in zip(instrument.items, given, strict=True)}
+        responses.save_answers(session, visit_context.by_visit(session, visit.id), instrument.code, answers, now=now)
+    responses.complete(session, visit_context.by_visit(session, visit.id), actor=PATIENT, now=now)
+
+
+def answer_before_and_after(
+    session: Session, subject: Subject, *, before: datetime, treat: Callable[[], object], after: datetime
+) -> None:
+    """Baseline answered, the course given by `treat`, last infusion answered; there an item of fatigue is skipped."""
+    answer_visit(session, visit_of(session, subject, "baseline"), before, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
+    treat()
+    skipped: list[int | None] = [None, *[2] * 7]
+    later: dict[str, int | list[int | None]] = {PI: 2, FATIGUE: skipped, PCS: 1, NRS: [3], PGIC: [2]}
+    answer_visit(session, visit_of(session, subject, "last-infusion"), after, later)
+    session.commit()
+
+
+def treated(session: Session, first_on: date, now: datetime, *, n_infusions: int = 5, **facts: Any) -> Subject:
+    """A subject enrolled ten days before the first of `n_infusions` daily infusions, all of them recorded."""
+    facts = {"enrolled_on": first_on - timedelta(days=10), "consent_on": first_on - timedelta(days=10), **facts}
+    subject = add_subject(session, now - timedelta(days=10), planned_start_on=first_on, **facts)
+    give(session, course_of(session, subject), now, *(first_on + timedelta(days=day) for day in range(n_infusions)))
+    return subject
+
+
+def course_of(session: Session, subject: Subject) -> Course:
+    course = courses.current_course(session, subject)
+    assert course
+    return course
+
+
+def visit_of(session: Session, subject: Subject, event_code: str) -> Visit:
+    return visits_of(session, course_of(session, subject))[event_code]

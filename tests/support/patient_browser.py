@@ -1,0 +1,125 @@
+"""Patients in tests: one with a visit to answer and a link to it, and walking through their pages as a browser does."""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from pro_tracker import db
+from pro_tracker.models.visit import Visit, VisitDraft
+from pro_tracker.services.answering import links
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.enrolment import EnrolmentFacts
+from pro_tracker.services.treatment import courses
+from tests.support.staff_browser import add_site
+
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+BIRTH_DATE = date(1975, 3, 27)
+PAIN = "promis-pain-interference-8a"
+BATTERY = [PAIN, "promis-fatigue-8a", "pcs", "promis-satisfaction-social-roles-4a", "pain-intensity-nrs"]
+N_ITEMS = 34  # of the baseline battery: 8 + 8 + 13 + 4 + 1
+FACTS = EnrolmentFacts(
+    record_number="MRN-1",
+    given_name="Zoë",
+    family_name="Demo",
+    birth_date=BIRTH_DATE,
+    sex="female",
+    email="zoe@patients.example",
+    mobile="+12165550123",
+    language="en",
+    time_zone="America/New_York",
+    site_code="north",
+    enrolled_on=date(2026, 2, 2),
+    consent_version="2026-01",
+    consent_on=date(2026, 2, 1),
+)
+
+
+@dataclass
+class Patient:
+    """A visit of protocol ketamine-5day, opened a day ago and open for nine more, and a link to it."""
+
+    visit: Visit
+    token: str
+    link_id: int
+
+
+def add_patient(session: Session, now: datetime, *, event_code: str = "baseline", **facts: Any) -> Patient:
+    add_site(session)
+    subject = enrolment.enrol(session, Actor("command", "test"), replace(FACTS, **facts), now=now)
+    course = courses.current_course(session, subject)
+    assert course
+    visit = Visit(
+        course_id=course.id,
+        subject_id=subject.id,
+        event_code=event_code,
+        visit_number=1,
+        anchor_on=now.date(),
+        opens_at=now - timedelta(days=1),
+        due_at=now + timedelta(days=2),
+        closes_at=now + timedelta(days=9),
+        planned_at=now - timedelta(days=1),
+    )
+    session.add(visit)
+    session.flush()
+    token = links.issue(session, visit.id, now=now)
+    link_id = links.find(session, token)
+    session.commit()
+    return Patient(visit, token, link_id)
+
+
+def open_link(client: FlaskClient, patient: Patient) -> TestResponse:
+    return client.get(f"/v/{patient.token}", follow_redirects=True)
+
+
+def post(client: FlaskClient, page: TestResponse, data: dict[str, str], **options: Any) -> TestResponse:
+    """Send the form of `page` back to where the page came from, and follow where it leads."""
+    hidden = dict(HIDDEN.findall(page.text))
+    assert "csrf_token" in hidden, f"no form on {page.request.path}"
+    address = page.request.full_path
+    return client.post(address, data={**hidden, **data}, **{"follow_redirects": True, **options})
+
+
+def give_birth_date(client: FlaskClient, page: TestResponse, birth_date: date = BIRTH_DATE) -> TestResponse:
+    parts = {"day": birth_date.day, "month": birth_date.month, "year": birth_date.year}
+    return post(client, page, {f"birth_date-{part}": str(value) for part, value in parts.items()})
+
+
+def begin(client: FlaskClient, patient: Patient) -> TestResponse:
+    """Open the link and give the birth date: the first item, or where the patient left off."""
+    return give_birth_date(client, open_link(client, patient))
+
+
+def answer(client: FlaskClient, page: TestResponse, value: int | str) -> TestResponse:
+    return post(client, page, {"answer": str(value)})
+
+
+def answer_all(client: FlaskClient, patient: Patient, value: int = 2) -> TestResponse:
+    """Give the same answer to every item; returns the review page."""
+    page = begin(client, patient)
+    for _ in range(N_ITEMS):
+        page = answer(client, page, value)
+    return page
+
+
+def heading(page: TestResponse) -> str:
+    """The page's h1."""
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
+    assert found, "no heading"
+    return found[1].strip()
+
+
+def count(session: Session, model: type[db.Base]) -> int:
+    """How many rows there are of a kind."""
+    return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]]:
+    """What is saved of the patient's answers and not sent."""
+    return session.get_one(VisitDraft, patient.visit.id, populate_existing=True).answers

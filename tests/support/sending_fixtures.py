@@ -1,0 +1,122 @@
+"""Sending in tests: a baseline that is due, the sending side around it, and providers that misbehave."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy.orm import Session
+
+from pro_tracker.models.course import Course
+from pro_tracker.models.visit import Visit
+from pro_tracker.providers.base import OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.console import ConsoleProvider
+from pro_tracker.providers.smtp import SmtpProvider
+from pro_tracker.services.sending import outbox
+from pro_tracker.services.sending.sender import Ways
+from tests.conftest import Clock
+from tests.servers.smtp import SmtpServer
+from tests.support.course_builder import add_course, add_subject, visits_of
+
+NEW_YORK = ZoneInfo("America/New_York")
+START = date(2026, 3, 20)
+LEASE = timedelta(minutes=2)
+BASE_URL = "https://pro-tracker.test"
+SENDER = "no-reply@pro-tracker.test"
+
+
+def at(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=NEW_YORK)
+
+
+DUE = at(3, 6, 9)  # the baseline's first message
+
+
+@dataclass
+class Post:
+    """The sending side of one installation, and the mail server that it hands over to."""
+
+    session: Session
+    clock: Clock
+    server: SmtpServer
+    providers: dict[str, Provider]
+
+    def claim(self) -> list[int]:
+        claimed = outbox.claim_due(self.session, now=self.clock.now, limit=100, lease=LEASE)
+        self.session.commit()
+        return claimed
+
+    def deliver(self, message_id: int, **providers: Provider) -> str:
+        return outbox.deliver(self.session, message_id, ways=self.ways(**providers), clock=lambda: self.clock.now)
+
+    def ways(self, **providers: Provider) -> Ways:
+        return Ways(providers or self.providers, BASE_URL)
+
+    def take_back(self, **providers: Provider) -> dict[str, int]:
+        """What beat has done each half minute; returns how many claims it settled as what."""
+        return dict(outbox.take_back(self.session, ways=self.ways(**providers), clock=lambda: self.clock.now))
+
+    def sweep(self, **providers: Provider) -> list[str]:
+        """What beat, sweep and deliver do together; returns what became of each message."""
+        return [self.deliver(message_id, **providers) for message_id in self.claim()]
+
+
+@contextmanager
+def sending(session: Session, clock: Clock, server: SmtpServer) -> Iterator[Post]:
+    """The sending side, with mail going to `server` and text messages to the log."""
+    mail = SmtpProvider(server.url, SENDER)
+    yield Post(session, clock, server, {"email": mail, "sms": ConsoleProvider()})
+    mail.close()
+
+
+def add_baseline(session: Session, clock: Clock, **facts: Any) -> Course:
+    """A course whose baseline is due; its first message is due at DUE, and the clock stands there."""
+    clock.set(at(3, 2, 10))
+    course = add_course(session, add_subject(session, clock.now, **facts), clock.now, START)
+    session.commit()
+    clock.set(DUE)
+    return course
+
+
+def baseline(session: Session, course: Course) -> Visit:
+    return visits_of(session, course)["baseline"]
+
+
+@dataclass
+class Answering(Provider):
+    """A provider that gives one receipt, whatever it is handed."""
+
+    receipt: Receipt
+    name: str = "answering"
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        return self.receipt
+
+    def close(self) -> None: ...
+
+
+class Dying(Provider):
+    """A provider whose process dies: the message is handed over or not, and nobody comes back to tell."""
+
+    name = "dying"
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        raise KeyboardInterrupt
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
+    """The sending side of the test's installation."""
+    with sending(session, clock, smtp_server) as post:
+        yield post
+
+
+@pytest.fixture
+def course(session: Session, clock: Clock) -> Course:
+    """A course whose baseline is due now."""
+    return add_baseline(session, clock)

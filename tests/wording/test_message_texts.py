@@ -1,0 +1,74 @@
+"""Messages in the subject's language: complete in each, and none says more than it may."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from pro_tracker.services.wording import message_checks, message_texts
+from pro_tracker.services.wording.message_checks import ALWAYS, REPLIES
+from pro_tracker.services.wording.message_texts import MessageFacts, mail, reply, sms
+
+FACTS = MessageFacts(
+    template="invitation",
+    language="en",
+    time_zone="America/Los_Angeles",
+    clinic="North & South Clinic",
+    phone="+1 216 555 0100",
+    url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv",
+    closes_at=datetime(2026, 3, 21, 6, 59, 59, tzinfo=UTC),  # still the 20th in Los Angeles
+    unsubscribe_url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv/stop/0123456789ab",
+)
+LANGUAGES = ["en", "es", "es-MX"]
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"{\w+}", text))
+
+
+@pytest.mark.parametrize("template", [*message_checks.templates(), *ALWAYS])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_message_is_complete_in_each_language(template: str, language: str) -> None:
+    facts = replace(FACTS, template=template, language=language)
+    written, short = mail(facts), sms(facts)
+    assert f"\n{facts.url}\n" in written.text
+    assert f'href="{facts.url}"' in written.html
+    assert "North &amp; South Clinic" in written.html
+    assert '<meta name="color-scheme" content="light dark">' in written.html, (
+        "or a mailbox at night shows black on black"
+    )
+    for text in (written.text, written.html, short.text):
+        assert "20" in text
+        assert facts.url in text
+        assert not places(text)
+
+
+@pytest.mark.parametrize("code", REPLIES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_answer_to_a_text_message_names_the_clinic_and_its_phone(code: str, language: str) -> None:
+    text = reply(code, language=language, clinic=FACTS.clinic, phone=FACTS.phone)
+    assert text.startswith(f"{FACTS.clinic}: ")
+    assert FACTS.phone in text
+    assert text != reply(code, language="es" if language == "en" else "en", clinic=FACTS.clinic, phone=FACTS.phone)
+
+
+def test_every_mail_ends_with_the_way_to_get_no_more_of_them_and_no_text_message_does() -> None:
+    written = mail(FACTS)
+    assert written.text.endswith(f"\n\nGet no more e-mails from us:\n{FACTS.unsubscribe_url}\n")
+    assert f'<a href="{FACTS.unsubscribe_url}">Get no more e-mails from us</a>' in written.html
+    assert "/stop/" not in sms(FACTS).text
+
+
+def test_the_last_day_is_the_subjects_own_and_written_as_people_write_it() -> None:
+    assert "You can answer until March 20, 2026." in mail(FACTS).text
+    assert "Puede responder hasta el 20 de marzo de 2026." in mail(replace(FACTS, language="es")).text
+
+
+def test_a_language_without_wording_is_answered_in_english() -> None:
+    assert mail(replace(FACTS, language="fr")).subject == "Your questions from North & South Clinic"
+
+
+def test_what_the_shipped_files_say_is_sound_everywhere() -> None:
+    assert message_checks.problems() == []
+    assert {path.stem for path in message_texts.files()} == {"en", "es"}
