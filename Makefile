@@ -38,6 +38,7 @@ format: .venv/.dev
 
 lint: .venv/.dev
 	$(VENV)/ruff check .
+	$(VENV)/python -m tests.guards.density
 	$(VENV)/bandit --quiet --recursive --configfile pyproject.toml pro_tracker worker config
 
 types: .venv/.dev
