@@ -17,7 +17,7 @@ FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock
 BUILT := pro_tracker/web/static/build/manifest.json
 CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '*.po' 2>/dev/null))
 
-.PHONY: help install demo test sure format lint types imports bench faults assets lock clean
+.PHONY: help install demo test sure format lint words types imports bench faults assets lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +38,11 @@ format: .venv/.dev
 
 lint: .venv/.dev
 	$(VENV)/ruff check .
+	$(VENV)/python -m tests.guards.density
 	$(VENV)/bandit --quiet --recursive --configfile pyproject.toml pro_tracker worker config
+
+words: .venv/.dev ## Find words that docs/glossary.md replaces; ARGS=--count for a table
+	@status=0; $(VENV)/codespell . || status=1; $(VENV)/python -m tests.guards.vocabulary $(ARGS) || status=1; exit $$status
 
 types: .venv/.dev
 	$(VENV)/mypy
