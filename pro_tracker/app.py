@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import logging as logs
 from config.settings import SERVICE, Settings, load_settings
 from pro_tracker import db
+from pro_tracker.domain.channels import Channel
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
     access,
@@ -61,9 +62,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _webhook_secrets(settings: Settings) -> dict[str, str]:
+def _webhook_secrets(settings: Settings) -> dict[Channel, str]:
     """Channel -> the secret with which its gateway signs what it reports."""
-    secrets = {"sms": settings.sms_gateway_secret, "email": settings.mail_webhook_secret}
+    secrets = {Channel.SMS: settings.sms_gateway_secret, Channel.EMAIL: settings.mail_webhook_secret}
     return {channel: secret.get_secret_value() for channel, secret in secrets.items() if secret is not None}
 
 

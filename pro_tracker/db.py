@@ -7,12 +7,15 @@ smallest clinic.
 import contextlib
 import hashlib
 import select
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, overload
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     Connection,
     DateTime,
     Dialect,
@@ -20,6 +23,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     TypeDecorator,
     create_engine,
     event,
@@ -75,6 +79,30 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Code(TypeDecorator[StrEnum]):
+    """Text of a closed set of codes: keeps a member's value, gives back the member. `one_of` makes the CHECK to it.
+
+    `codes`: the enum, or several where a code may come from any of them; the first that has a value gives its member.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, codes: type[StrEnum] | tuple[type[StrEnum], ...]) -> None:
+        super().__init__()
+        self.codes = codes if isinstance(codes, tuple) else (codes,)
+        self._members: dict[str, StrEnum] = {code.value: code for each in reversed(self.codes) for code in each}
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self._members[value]
+
+
+def one_of(column: str, codes: Iterable[StrEnum]) -> CheckConstraint:
+    """The CHECK of a column of codes, named after the column."""
+    values = ", ".join(f"'{code}'" for code in codes)
+    return CheckConstraint(f"{column} IN ({values})", name=column)
 
 
 class Encrypted:

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.message_codes import MessageState, Outcome
 from pro_tracker.ledger_check.judge import Verdict, judge
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
@@ -81,9 +83,9 @@ class Books:
 
     def send(self, message: Message, when: datetime) -> None:
         """Let the message be sent by both books."""
-        message.state, message.sent_at, message.attempts, message.end_reason = "sent", when, 1, None
+        message.state, message.sent_at, message.attempts, message.end_reason = MessageState.SENT, when, 1, None
         attempt = Attempt(message_id=message.id, number=1, provider="test", started_at=when, finished_at=when)
-        attempt.outcome = "accepted"
+        attempt.outcome = Outcome.ACCEPTED
         self.session.add(attempt)
         address = FACTS.email if message.channel == "email" else FACTS.mobile
         self.add(when, "accepted", key=str(message.key), channel=message.channel, to=address)
@@ -127,4 +129,4 @@ def books(session: Session) -> Books:
 
 def _enrol(session: Session, **facts: Any) -> Subject:
     known = replace(FACTS, **facts)
-    return enrolment.enrol(session, Actor("command", "test"), known, now=ENROLLED)
+    return enrolment.enrol(session, Actor(ActorKind.COMMAND, "test"), known, now=ENROLLED)

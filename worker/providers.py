@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import assert_never
 
 from config.settings import Settings
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
@@ -21,10 +23,9 @@ class NotInstalled(ProTrackerError):
 
 
 @contextmanager
-def open_providers(settings: Settings) -> Iterator[dict[str, Provider]]:
+def open_providers(settings: Settings) -> Iterator[dict[Channel, Provider]]:
     """The ways out by channel, with their connections kept for the block. Raises what is wrong with a setting."""
-    mail = SmtpProvider(settings.text("smtp_url"), settings.sender, settings.ca_file)
-    providers: dict[str, Provider] = {"email": mail, "sms": _text_messages(settings)}
+    providers = {channel: _provider(channel, settings) for channel in Channel}
     try:
         yield providers
     finally:
@@ -45,9 +46,29 @@ def _rates(settings: Settings) -> SendingRates:
     return SendingRates(settings.text("broker_url"), per_second(settings))
 
 
-def per_second(settings: Settings) -> dict[str, int]:
+def per_second(settings: Settings) -> dict[Channel, int]:
     """How many messages a second each channel's provider takes."""
-    return {"email": settings.smtp_per_second, "sms": settings.sms_per_second}
+    return {channel: _rate(channel, settings) for channel in Channel}
+
+
+def _rate(channel: Channel, settings: Settings) -> int:
+    match channel:
+        case Channel.EMAIL:
+            return settings.smtp_per_second
+        case Channel.SMS:
+            return settings.sms_per_second
+        case _:
+            assert_never(channel)
+
+
+def _provider(channel: Channel, settings: Settings) -> Provider:
+    match channel:
+        case Channel.EMAIL:
+            return SmtpProvider(settings.text("smtp_url"), settings.sender, settings.ca_file)
+        case Channel.SMS:
+            return _text_messages(settings)
+        case _:
+            assert_never(channel)
 
 
 def _text_messages(settings: Settings) -> Provider:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session as OrmSession
 from config.settings import SERVICE, load_settings
 from pro_tracker import clock
 from pro_tracker.db import Session
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import calls, unanswered
 from pro_tracker.services.operations import heartbeats
@@ -108,7 +109,7 @@ def rescore(job_id: int) -> None:
     """Re-score a few portions, then let other work come first; where another process is at it, leave it to that one."""
     with Session() as session:
         for _ in range(PORTIONS):
-            job = jobs.step(session, job_id, actor=Actor("service", "scores.rescore"), now=clock.now())
+            job = jobs.step(session, job_id, actor=Actor(ActorKind.SERVICE, "scores.rescore"), now=clock.now())
             session.commit()
             if job is None or job.finished_at is not None:
                 return

@@ -6,7 +6,7 @@ import click
 
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
-from pro_tracker.models.account import Role
+from pro_tracker.domain.account_codes import ActorKind, Role
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import accounts
 from pro_tracker.services.clinic.accounts import AccountFacts
@@ -43,7 +43,7 @@ def add(email: str, name: str, role: str, sites: tuple[str, ...], password_file:
         email=email, display_name=name, role=role, site_codes=sites, password=_read_password(password_file)
     )
     with open_session() as session:
-        created = accounts.create(session, Actor("command", "account"), facts, now=clock.now())
+        created = accounts.create(session, Actor(ActorKind.COMMAND, "account"), facts, now=clock.now())
         session.commit()
         click.echo(f"Created {created.email} ({created.role}).")
 
@@ -66,7 +66,9 @@ def password(email: str, password_file: TextIO | None) -> None:
     """Set a new password for EMAIL and sign out whoever is signed in with it."""
     new = _read_password(password_file)
     with open_session() as session:
-        accounts.set_password(session, Actor("command", "account"), accounts.find(session, email), new, now=clock.now())
+        accounts.set_password(
+            session, Actor(ActorKind.COMMAND, "account"), accounts.find(session, email), new, now=clock.now()
+        )
         session.commit()
     click.echo("The password is set.")
 

@@ -11,11 +11,12 @@ from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.cli.progress import progress
 from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.results import export_rows, exports
 from pro_tracker.services.results.exports import KINDS, Extent, Kind
 
-COMMAND = Actor("command", "export")
+COMMAND = Actor(ActorKind.COMMAND, "export")
 
 
 @click.command(

@@ -13,6 +13,7 @@ from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.audit import Actor
@@ -20,7 +21,7 @@ from pro_tracker.services.fhir import bundle, resources
 from pro_tracker.services.fhir.datatypes import Json
 from pro_tracker.services.fhir.questionnaire import questionnaire as as_questionnaire
 
-COMMAND = Actor("command", "fhir")
+COMMAND = Actor(ActorKind.COMMAND, "fhir")
 out_option = click.option(
     "--out",
     required=True,

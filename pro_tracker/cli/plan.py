@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.day import DAY
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.domain.record_codes import PlanChange
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
@@ -20,7 +22,7 @@ from pro_tracker.services.planning import plan_preview
 from pro_tracker.services.planning.plan_preview import Difference, Line, PlannedMessage, PlannedVisit
 from pro_tracker.services.treatment import course_plans, courses
 
-COMMAND = Actor("command", "plan")
+COMMAND = Actor(ActorKind.COMMAND, "plan")
 
 
 @click.command(
@@ -90,7 +92,7 @@ def _table(lines: Iterable[Line[Any]], tell: Callable[[Any], str], *, compares: 
         empty = False
         if not compares:
             yield f"  {tell(line.planned)}"
-        elif line.kind == "moves":
+        elif line.kind == PlanChange.MOVES:
             yield f"  moves  {tell(line.before)}"
             yield f"     to  {tell(line.after)}"
         else:

@@ -7,10 +7,11 @@ import click
 from config.settings import DATABASE, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
+from pro_tracker.domain.channels import Channel
 from pro_tracker.services.operations import readiness
 from pro_tracker.services.operations.readiness import Part
 
-PARTS = ("database", "migrations", "worker", "beat", "email", "sms", "broker")
+PARTS = ("database", "migrations", "worker", "beat", *Channel, "broker")
 
 
 @click.command(

@@ -9,12 +9,13 @@ from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
 from pro_tracker.db import reads_only
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.rescoring import jobs
 from pro_tracker.services.rescoring.report import Report, ScaleChanges
 
-COMMAND = Actor("command", "rescore")
+COMMAND = Actor(ActorKind.COMMAND, "rescore")
 EPILOG = """\b
 Examples:
   pro-tracker rescore --dry-run

@@ -10,6 +10,7 @@ from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
 from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.roster_file import REJECT_COLUMNS
 from pro_tracker.services.audit import Actor
@@ -17,7 +18,7 @@ from pro_tracker.services.csv_columns import harmless
 from pro_tracker.services.enrolment import roster_import
 from pro_tracker.services.enrolment.roster_import import Outcome
 
-COMMAND = Actor("command", "import")
+COMMAND = Actor(ActorKind.COMMAND, "import")
 
 
 @click.command(

@@ -10,6 +10,7 @@ from config.settings import load_settings
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.whole_file import whole_file
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.services.audit import Actor
@@ -18,7 +19,7 @@ from pro_tracker.services.wording import csv_source, text_pack_loading, text_pac
 from pro_tracker.services.wording.text_pack_loading import Loaded, PackFacts
 from pro_tracker.services.wording.text_packs import KnownPack
 
-COMMAND = Actor("command", "text-pack")
+COMMAND = Actor(ActorKind.COMMAND, "text-pack")
 
 
 @click.group(name="text-pack")

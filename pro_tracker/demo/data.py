@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind, Role
+from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.models.account import Role
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
@@ -18,7 +19,7 @@ from pro_tracker.services.clinic.accounts import AccountFacts
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 
-ACTOR = Actor("command", "demo")
+ACTOR = Actor(ActorKind.COMMAND, "demo")
 NAMES = {
     Role.COORDINATOR: "Cora Coordinator",
     Role.CLINICIAN: "Clem Clinician",
@@ -70,7 +71,7 @@ def add_patient(session: Session, *, now: datetime) -> None:
         given_name="Dana",
         family_name="Demo",
         birth_date=date(1975, 3, 27),
-        sex="female",
+        sex=Sex.FEMALE,
         email="dana.demo@patients.example",
         mobile="",
         language="en",

@@ -5,17 +5,30 @@ Pure functions of the scale's own rules; a protocol that wants another rule pass
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from math import hypot
-from typing import Literal
 
 from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Scale
-
-Verdict = Literal["improved", "worsened", "within-error", "not-comparable"]
-Obstacle = Literal["different-form", "different-wording"]
 
 # 95 % of a normal distribution: Jacobson and Truax, J Consult Clin Psychol 1991;59:12-19.
 RELIABLE_AT_95_PERCENT = 1.96
 NO_RULE = "No size of change that matters is agreed for this scale."
+
+
+class Verdict(StrEnum):
+    """What a change of one person's score means."""
+
+    IMPROVED = "improved"
+    WORSENED = "worsened"
+    WITHIN_ERROR = "within-error"
+    NOT_COMPARABLE = "not-comparable"
+
+
+class Obstacle(StrEnum):
+    """Why two scores must not be compared."""
+
+    DIFFERENT_FORM = "different-form"
+    DIFFERENT_WORDING = "different-wording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,8 @@ def obstacle(baseline: ScorePoint, later: ScorePoint) -> Obstacle | None:
     """Return why these two scores must not be compared, None when they may be."""
     if baseline.basis is None or later.basis is None or baseline.basis == later.basis:
         return None
-    return "different-form" if baseline.basis.scoring != later.basis.scoring else "different-wording"
+    same_form = baseline.basis.scoring == later.basis.scoring
+    return Obstacle.DIFFERENT_WORDING if same_form else Obstacle.DIFFERENT_FORM
 
 
 def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
@@ -71,7 +85,7 @@ def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
     source = scale.change_rule.source if scale.change_rule else NO_RULE
     hindered = obstacle(baseline, later)
     if hindered:
-        return Change(None, None, None, "not-comparable", None, None, source, hindered)
+        return Change(None, None, None, Verdict.NOT_COMPARABLE, None, None, source, hindered)
     # Scores have one or two decimals; more would be noise of binary fractions (59.1 - 54.1 < 5).
     difference = round(later.value - baseline.value, 2)
     improving = _is_better(scale, difference)
@@ -160,5 +174,5 @@ def _verdict(meaningful: bool | None, reliable: bool | None, *, improving: bool)
     if meaningful is None:
         return None
     if not meaningful or reliable is False:
-        return "within-error"
-    return "improved" if improving else "worsened"
+        return Verdict.WITHIN_ERROR
+    return Verdict.IMPROVED if improving else Verdict.WORSENED

@@ -1,3 +1,10 @@
-"""The channels on which messages go to subjects."""
+"""The ways by which messages reach people. Whatever differs from channel to channel is looked up by these codes."""
 
-CHANNELS = ("email", "sms")
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    """A way to write to a subject; each has at most one contact on each."""
+
+    EMAIL = "email"
+    SMS = "sms"

@@ -1,18 +1,34 @@
 """What news about an address does to its channel. The same news in any order, any number of times, end the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-ACTIVE, STOPPED, BOUNCED, WRONG_NUMBER = "active", "stopped", "bounced", "wrong-number"
-CLOSED = (STOPPED, BOUNCED, WRONG_NUMBER)
-RANKS = {ACTIVE: 0, STOPPED: 0, BOUNCED: 1, WRONG_NUMBER: 2}
+
+class ContactState(StrEnum):
+    """Whether messages may go to an address; all but ACTIVE close it."""
+
+    ACTIVE = "active"
+    BOUNCED = "bounced"
+    STOPPED = "stopped"
+    WRONG_NUMBER = "wrong-number"
+
+
+CLOSED = (ContactState.STOPPED, ContactState.BOUNCED, ContactState.WRONG_NUMBER)
+RANKS: Mapping[ContactState, int] = {
+    ContactState.ACTIVE: 0,
+    ContactState.STOPPED: 0,
+    ContactState.BOUNCED: 1,
+    ContactState.WRONG_NUMBER: 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Whether messages may go to an address, and since when."""
 
-    state: str
+    state: ContactState
     at: datetime
 
 
@@ -28,4 +44,4 @@ def after(standing: Standing, news: Standing) -> Standing:
 def _weight(standing: Standing) -> tuple[int, float, bool]:
     rank, moment = RANKS[standing.state], standing.at.timestamp()
     # Of two bounces the first one tells since when. Of STOP and START at one moment STOP counts.
-    return rank, -moment if rank else moment, standing.state == STOPPED
+    return rank, -moment if rank else moment, standing.state == ContactState.STOPPED

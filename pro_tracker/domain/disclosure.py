@@ -6,8 +6,10 @@ follow. Here 0 is kept back too, since "none of them" says something about every
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 LEAST_SHOWN = 11
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def total_gives_away(parts: Iterable[Count]) -> bool:
     return rest.is_small
 
 
-def shown_and_rest(sites: Sequence[Mapping[str, int]]) -> tuple[dict[str, int], int | None]:
+def shown_and_rest(sites: Sequence[Mapping[Name, int]]) -> tuple[dict[Name, int], int | None]:
     """Name -> how many people at all these sites, of what may be shown, and how many all others are; None: too few.
 
     Who may see a total may see the sites, too, so over several sites a name is shown where it is shown at each.
@@ -53,7 +55,7 @@ def shown_and_rest(sites: Sequence[Mapping[str, int]]) -> tuple[dict[str, int], 
     return greatest_first, None if 0 < min(rest, untold or rest) < LEAST_SHOWN else rest
 
 
-def _at_one(counts: Mapping[str, int]) -> tuple[dict[str, int], int | None]:
+def _at_one(counts: Mapping[Name, int]) -> tuple[dict[Name, int], int | None]:
     """What is shown of one site. What would leave too few for the others is counted among them."""
     shown = {name: n for name, n in counts.items() if n >= LEAST_SHOWN}
     rest = sum(counts.values()) - sum(shown.values())

@@ -4,17 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import zip_longest
-from typing import Literal
+from typing import assert_never
 
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import HoldReason, MessageKind
 from pro_tracker.domain.protocol import ChannelChoice, Protocol, ReminderStep
 from pro_tracker.domain.visit_windows import Window
 from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
 
-Kind = Literal["reminder", "snooze"]
-HoldReason = Literal["infusion", "pause", "snooze"]
-
-CHANNELS = ("email", "sms")
-SNOOZE = "snooze"  # kind and template of the message that comes back after "not today"
 NO_END = datetime(9999, 1, 1, tzinfo=UTC)  # "not before this" while nobody knows when a hold ends
 LAST_CALL = timedelta(minutes=30)  # an own hour ends this long before the quiet hours: in a queue it would miss them
 ATTEMPTS = 5
@@ -44,8 +41,8 @@ class Recipient:
     """
 
     zone: str
-    preferred_channel: str
-    usable: frozenset[str]
+    preferred_channel: Channel
+    usable: frozenset[Channel]
     message_time: time | None = None
     holds: tuple[Hold, ...] = ()
 
@@ -65,10 +62,10 @@ class PlannedSend:
     `local_on` and `local_time` are what the subject's clocks show at `send_at` (UTC).
     """
 
-    kind: Kind
+    kind: MessageKind
     step: int
     template: str
-    channel: str
+    channel: Channel
     local_on: date
     local_time: time
     send_at: datetime
@@ -79,7 +76,7 @@ class _Wish:
     """A message before quiet hours, holds and its neighbours are asked."""
 
     at: datetime
-    kind: Kind
+    kind: MessageKind
     step: int
     template: str
     channel: ChannelChoice
@@ -103,7 +100,7 @@ def reminder_times(
     held = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
     wishes = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
     by_day: dict[date, tuple[datetime, _Wish]] = {}
-    for wish in sorted(wishes, key=lambda each: (each.at, each.kind == SNOOZE, each.step)):
+    for wish in sorted(wishes, key=lambda each: (each.at, each.kind == MessageKind.SNOOZE, each.step)):
         send_at = _leaves_at(protocol, max(wish.at, start), held)
         by_day[local_date(send_at, recipient.zone)] = send_at, wish
     sends = (_planned(*found, recipient) for found in by_day.values() if found[0] < window.closes_at)
@@ -126,7 +123,7 @@ def snooze_holds(snoozes: Sequence[Snoozed], zone: str) -> tuple[Hold, ...]:
     holds = []
     for snooze, replaced_at in _until_replaced(snoozes):
         end = min(moment(snooze.until_on, time.min, zone), replaced_at)
-        holds.append(Hold(snooze.asked_at, end, "snooze"))
+        holds.append(Hold(snooze.asked_at, end, HoldReason.SNOOZE))
     return tuple(holds)
 
 
@@ -138,12 +135,20 @@ def message_time(protocol: Protocol, recipient: Recipient) -> time:
     return max(protocol.quiet_until, min(recipient.message_time, last))
 
 
-def channels_for(choice: ChannelChoice, recipient: Recipient) -> tuple[str, ...]:
+def channels_for(choice: ChannelChoice, recipient: Recipient) -> tuple[Channel, ...]:
     """The channels of a step; the only usable one stands in for the one wanted. Empty when there is none."""
     first = recipient.preferred_channel
-    order = [first, *(channel for channel in CHANNELS if channel != first)]
-    usable = [channel for channel in (reversed(order) if choice == "other" else order) if channel in recipient.usable]
-    return tuple(usable if choice == "both" else usable[:1])
+    order = (first, *(channel for channel in Channel if channel != first))
+    usable = tuple(channel for channel in order if channel in recipient.usable)
+    match choice:
+        case "preferred":
+            return usable[:1]
+        case "other":
+            return usable[-1:]
+        case "both":
+            return usable
+        case _:
+            assert_never(choice)
 
 
 def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
@@ -164,7 +169,7 @@ def _steps(
     hour = message_time(protocol, recipient)
     for step in protocol.reminders_at(event_code):
         at = moment(days_later(_counts_from(step, window, start, recipient.zone), step.day), hour, recipient.zone)
-        yield _Wish(at, "reminder", step.number, step.template, step.channel)
+        yield _Wish(at, MessageKind.REMINDER, step.number, step.template, step.channel)
 
 
 def _counts_from(step: ReminderStep, window: Window, start: datetime, zone: str) -> date:
@@ -177,7 +182,7 @@ def _snoozes(protocol: Protocol, snoozes: Sequence[Snoozed], recipient: Recipien
     for number, (snooze, replaced_at) in enumerate(_until_replaced(snoozes)):
         at = moment(snooze.until_on, hour, recipient.zone)
         if at < replaced_at:
-            yield _Wish(at, "snooze", number, SNOOZE, "preferred")
+            yield _Wish(at, MessageKind.SNOOZE, number, MessageKind.SNOOZE, "preferred")
 
 
 def _until_replaced(snoozes: Sequence[Snoozed]) -> Iterator[tuple[Snoozed, datetime]]:

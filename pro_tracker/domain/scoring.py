@@ -5,12 +5,12 @@ A missing answer is never a zero: a scale without all its items has no score and
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from pro_tracker.domain import adaptive
 from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.errors import AnswerOutOfRange, InvalidInstrument
 from pro_tracker.domain.instrument import Instrument, Item, Scale, TScore
+from pro_tracker.domain.response_codes import ScoreStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ScaleScore:
     standard_error: float | None
     n_answered: int
     n_items: int
-    status: Literal["scored", "not-scored"]
+    status: ScoreStatus
     reason: str | None = None
     prorated: bool = False
 
@@ -63,7 +63,7 @@ def score_sum(scale: Scale, total: int, n_answered: int, *, prorate: bool) -> Sc
         standard_error=row.standard_error if row else None,
         n_answered=n_answered,
         n_items=len(scale.items),
-        status="scored",
+        status=ScoreStatus.SCORED,
         prorated=n_answered < len(scale.items),
     )
 
@@ -95,7 +95,7 @@ def _score_pattern(scale: Scale, bank: ItemBank, answers: Mapping[str, int]) -> 
         standard_error=round(estimate.standard_error, 1),
         n_answered=len(answers),
         n_items=len(scale.items),
-        status="scored",
+        status=ScoreStatus.SCORED,
     )
 
 
@@ -114,7 +114,7 @@ def _not_scored(scale: Scale, n_answered: int, needed: int) -> ScaleScore:
         standard_error=None,
         n_answered=n_answered,
         n_items=n_items,
-        status="not-scored",
+        status=ScoreStatus.NOT_SCORED,
         reason=f"{n_answered} of {n_items} items answered, {rule}",
     )
 

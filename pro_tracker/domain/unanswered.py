@@ -1,61 +1,101 @@
 """Why a visit ended without answers: the codes there are, and the rule that chooses one. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-# Code -> what it says, for pages and the codebook. The first four are told by a caller, or by staff at the visit.
-REASONS = {
-    "refused": "Did not want to answer",
-    "too-ill": "Too ill to answer",
-    "language": "Needs another language or an interpreter",
-    "wrong-number": "The telephone number was somebody else's",
-    "hospital": "In hospital",
-    "died": "Died",
-    "clinic": "The clinic could not ask",
-    "paused": "Asking was paused",
-    "started-not-sent": "Began, and did not send the answers",
-    "not-reached": "Called, and not reached",
-    "no-contact": "No contact on file that works",
-    "no-reply": "Asked, and did not reply",
-    "entered-late": "Its time was over when it was entered",
-    "withdrawn": "Withdrew from the study",
-    "new-course": "A new course of treatment began",
-    "no-date": "The date it hung on was taken back",
-    "entered-in-error": "Answered, and taken back as entered in error",
+from pro_tracker.domain.call_codes import CallAttemptOutcome
+
+
+class UnansweredReason(StrEnum):
+    """Why a visit ended without answers. The first four are told by a caller, or by staff at the visit."""
+
+    REFUSED = "refused"
+    TOO_ILL = "too-ill"
+    LANGUAGE = "language"
+    WRONG_NUMBER = "wrong-number"
+    HOSPITAL = "hospital"
+    DIED = "died"
+    CLINIC = "clinic"
+    PAUSED = "paused"
+    STARTED_NOT_SENT = "started-not-sent"
+    NOT_REACHED = "not-reached"
+    NO_CONTACT = "no-contact"
+    NO_REPLY = "no-reply"
+    ENTERED_LATE = "entered-late"
+    WITHDRAWN = "withdrawn"
+    NEW_COURSE = "new-course"
+    NO_DATE = "no-date"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+# What each says, for pages and the codebook.
+REASONS: Mapping[UnansweredReason, str] = {
+    UnansweredReason.REFUSED: "Did not want to answer",
+    UnansweredReason.TOO_ILL: "Too ill to answer",
+    UnansweredReason.LANGUAGE: "Needs another language or an interpreter",
+    UnansweredReason.WRONG_NUMBER: "The telephone number was somebody else's",
+    UnansweredReason.HOSPITAL: "In hospital",
+    UnansweredReason.DIED: "Died",
+    UnansweredReason.CLINIC: "The clinic could not ask",
+    UnansweredReason.PAUSED: "Asking was paused",
+    UnansweredReason.STARTED_NOT_SENT: "Began, and did not send the answers",
+    UnansweredReason.NOT_REACHED: "Called, and not reached",
+    UnansweredReason.NO_CONTACT: "No contact on file that works",
+    UnansweredReason.NO_REPLY: "Asked, and did not reply",
+    UnansweredReason.ENTERED_LATE: "Its time was over when it was entered",
+    UnansweredReason.WITHDRAWN: "Withdrew from the study",
+    UnansweredReason.NEW_COURSE: "A new course of treatment began",
+    UnansweredReason.NO_DATE: "The date it hung on was taken back",
+    UnansweredReason.ENTERED_IN_ERROR: "Answered, and taken back as entered in error",
 }
-GIVEN_BY_STAFF = ("refused", "too-ill", "language", "wrong-number", "hospital", "died", "clinic")
-TOLD_BY_CALLS = frozenset({"refused", "too-ill", "language", "wrong-number"})
+# What staff may say at the visit.
+GIVEN_BY_STAFF = (
+    UnansweredReason.REFUSED,
+    UnansweredReason.TOO_ILL,
+    UnansweredReason.LANGUAGE,
+    UnansweredReason.WRONG_NUMBER,
+    UnansweredReason.HOSPITAL,
+    UnansweredReason.DIED,
+    UnansweredReason.CLINIC,
+)
+TOLD_BY_CALLS: Mapping[CallAttemptOutcome, UnansweredReason] = {
+    CallAttemptOutcome.REFUSED: UnansweredReason.REFUSED,
+    CallAttemptOutcome.TOO_ILL: UnansweredReason.TOO_ILL,
+    CallAttemptOutcome.LANGUAGE: UnansweredReason.LANGUAGE,
+    CallAttemptOutcome.WRONG_NUMBER: UnansweredReason.WRONG_NUMBER,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What is known of a visit whose window closed. `calls`: the outcomes of the attempts to call, in their order."""
 
-    calls: Sequence[str]
+    calls: Sequence[CallAttemptOutcome]
     paused: bool
     started: bool
     reachable: bool
 
 
-def reason(known: Circumstances) -> str:
+def reason(known: Circumstances) -> UnansweredReason:
     """The code for a visit that was missed: what a person found out comes before what the service can tell."""
     told = _told(known.calls)
     if told is not None:
         return told
     if known.paused:
-        return "paused"
+        return UnansweredReason.PAUSED
     if known.started:
-        return "started-not-sent"
-    if known.calls and known.calls[-1] != "reached":
-        return "not-reached"
-    return "no-reply" if known.reachable or known.calls else "no-contact"
+        return UnansweredReason.STARTED_NOT_SENT
+    if known.calls and known.calls[-1] != CallAttemptOutcome.REACHED:
+        return UnansweredReason.NOT_REACHED
+    return UnansweredReason.NO_REPLY if known.reachable or known.calls else UnansweredReason.NO_CONTACT
 
 
-def _told(calls: Sequence[str]) -> str | None:
+def _told(calls: Sequence[CallAttemptOutcome]) -> UnansweredReason | None:
     """The last thing a caller found out; whoever was reached after a wrong number was not unreachable."""
     for outcome in reversed(calls):
         if outcome in TOLD_BY_CALLS:
-            return outcome
-        if outcome == "reached":
+            return TOLD_BY_CALLS[outcome]
+        if outcome == CallAttemptOutcome.REACHED:
             return None
     return None

@@ -1,23 +1,13 @@
 """Staff accounts. Patients have none."""
 
-import enum
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Table
+from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pro_tracker.db import Base, UtcDateTime
+from pro_tracker.db import Base, Code, UtcDateTime, one_of
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.models.site import Site
-
-
-class Role(enum.StrEnum):
-    """What an account may do; what exactly is written at each route."""
-
-    COORDINATOR = "coordinator"
-    CLINICIAN = "clinician"
-    RESEARCHER = "researcher"
-    ADMINISTRATOR = "administrator"
-
 
 account_site = Table(
     "account_site",
@@ -31,15 +21,13 @@ class Account(Base):
     """One member of staff: one role, bound to the sites whose subjects the account may see."""
 
     __tablename__ = "account"
-    __table_args__ = (
-        CheckConstraint("role IN ('coordinator', 'clinician', 'researcher', 'administrator')", name="role"),
-    )
+    __table_args__ = (one_of("role", Role),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)  # lower case
     display_name: Mapped[str]
     password: Mapped[str | None]  # argon2id hash
-    role: Mapped[str]
+    role: Mapped[Role] = mapped_column(Code(Role))
     active: Mapped[bool] = mapped_column(default=True)
     fs_uniquifier: Mapped[str] = mapped_column(unique=True)  # changing it ends every session of the account
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -2,10 +2,11 @@
 
 import uuid
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt
+from pro_tracker.db import Base, BigInt, Code, one_of
+from pro_tracker.domain.account_codes import ActorKind
 
 
 class AuditEvent(Base):
@@ -16,13 +17,13 @@ class AuditEvent(Base):
 
     __tablename__ = "audit_event"
     __table_args__ = (
-        CheckConstraint("actor_kind IN ('account', 'patient', 'service', 'command')", name="actor_kind"),
+        one_of("actor_kind", ActorKind),
         Index("ix_audit_event_subject_id", "subject_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     at: Mapped[str]  # ISO 8601 in UTC with microseconds: text, since the chain's hash covers it to the letter
-    actor_kind: Mapped[str]
+    actor_kind: Mapped[ActorKind] = mapped_column(Code(ActorKind))
     actor_id: Mapped[str]  # account id, link id, task or command name
     action: Mapped[str]  # noun.verb
     subject_id: Mapped[uuid.UUID | None]

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt, Encrypted, UtcDateTime, encrypted_cell
+from pro_tracker.db import Base, BigInt, Code, Encrypted, UtcDateTime, encrypted_cell, one_of
+from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason
 
 
 class Call(Base):
@@ -18,14 +19,8 @@ class Call(Base):
     __tablename__ = "call"
     __table_args__ = (
         UniqueConstraint("visit_id", "reason"),
-        CheckConstraint(
-            "reason IN ('no-contact', 'all-reminders-sent', 'send-failed', 'send-uncertain', 'alert')", name="reason"
-        ),
-        CheckConstraint(
-            "outcome IN ('reached', 'wrong-number', 'refused', 'too-ill', 'language', 'not-reached', 'answered', "
-            "'no-longer-wanted')",
-            name="outcome",
-        ),
+        one_of("reason", CallReason),
+        one_of("outcome", CallOutcome),
         CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", name="closed"),
         CheckConstraint("(caller_id IS NULL) = (calling_until IS NULL)", name="caller"),
     )
@@ -33,13 +28,13 @@ class Call(Base):
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
-    reason: Mapped[str]
+    reason: Mapped[CallReason] = mapped_column(Code(CallReason))
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     call_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not before; None: as soon as somebody can
     caller_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who says "I am calling" ...
     calling_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # ... which holds up to here
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    outcome: Mapped[str | None]
+    outcome: Mapped[CallOutcome | None] = mapped_column(Code(CallOutcome))
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who closed it; None: the service itself
 
 
@@ -50,17 +45,14 @@ class CallAttempt(Base):
     __table_args__ = (
         UniqueConstraint("call_id", "number"),  # two people who note their calls at once see each other
         CheckConstraint("number >= 1", name="number"),
-        CheckConstraint(
-            "outcome IN ('reached', 'voicemail', 'no-answer', 'wrong-number', 'refused', 'too-ill', 'language')",
-            name="outcome",
-        ),
+        one_of("outcome", CallAttemptOutcome),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     call_id: Mapped[int] = mapped_column(ForeignKey("call.id"))
     number: Mapped[int]  # from 1 for each call
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    outcome: Mapped[str]
+    outcome: Mapped[CallAttemptOutcome] = mapped_column(Code(CallAttemptOutcome))
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # None: a command or the simulation
     call_back_on: Mapped[date | None]  # when to try again, local to the subject
     note_cell: Mapped[bytes | None] = encrypted_cell(optional=True)

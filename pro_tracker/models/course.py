@@ -7,7 +7,8 @@ from decimal import Decimal
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pro_tracker.db import Base, BigInt, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
+from pro_tracker.domain.infusion_codes import InfusionStatus
 
 STANDING = text("voided_at IS NULL")
 
@@ -77,8 +78,8 @@ class Infusion(Base):
         CheckConstraint("dose_mg_per_kg > 0 AND dose_mg_per_kg <= 5", name="dose"),
         CheckConstraint("weight_kg > 0 AND weight_kg < 500", name="weight"),
         CheckConstraint("minutes > 0 AND minutes <= 1440", name="minutes"),
-        CheckConstraint("status IN ('completed', 'stopped')", name="status"),
-        CheckConstraint("(status = 'stopped') = (stop_reason IS NOT NULL)", name="stop_reason"),
+        one_of("status", InfusionStatus),
+        CheckConstraint(f"(status = '{InfusionStatus.STOPPED}') = (stop_reason IS NOT NULL)", name="stop_reason"),
         CheckConstraint("ondansetron_mg IS NULL OR (ondansetron_mg >= 0 AND ondansetron_mg <= 32)", name="ondansetron"),
     )
 
@@ -89,7 +90,7 @@ class Infusion(Base):
     dose_mg_per_kg: Mapped[Decimal] = mapped_column(Numeric(5, 3))
     weight_kg: Mapped[Decimal] = mapped_column(Numeric(5, 1))
     minutes: Mapped[int]
-    status: Mapped[str]
+    status: Mapped[InfusionStatus] = mapped_column(Code(InfusionStatus))
     stop_reason: Mapped[str | None]
     ondansetron_mg: Mapped[Decimal | None] = mapped_column(Numeric(4, 1))  # None: not given
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)

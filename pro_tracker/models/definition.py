@@ -3,19 +3,19 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, Json, UtcDateTime
+from pro_tracker.db import Base, Code, Json, UtcDateTime, one_of
+from pro_tracker.domain.record_codes import DefinitionKind
 
 
 class Definition(Base):
     """One version of one data file. `migrate` adds new versions and refuses a changed body under a released one."""
 
     __tablename__ = "definition"
-    __table_args__ = (CheckConstraint("kind IN ('protocol', 'instrument', 'text-pack')", name="kind"),)
+    __table_args__ = (one_of("kind", DefinitionKind),)
 
-    kind: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[DefinitionKind] = mapped_column(Code(DefinitionKind), primary_key=True)
     code: Mapped[str] = mapped_column(primary_key=True)  # a text pack's: "<instrument>.<language>"
     version: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str]

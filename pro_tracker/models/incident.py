@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
+from pro_tracker.domain.record_codes import IncidentKind
 
 OPEN = text("ended_at IS NULL")
 
@@ -16,11 +17,11 @@ class Incident(Base):
     __tablename__ = "incident"
     __table_args__ = (
         Index("uq_incident_open", "kind", unique=True, postgresql_where=OPEN, sqlite_where=OPEN),
-        CheckConstraint("kind IN ('nothing-swept', 'message-late', 'provider-down')", name="kind"),
+        one_of("kind", IncidentKind),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
-    kind: Mapped[str]
+    kind: Mapped[IncidentKind] = mapped_column(Code(IncidentKind))
     began_at: Mapped[datetime] = mapped_column(UtcDateTime)
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the mail server accepted the alert
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

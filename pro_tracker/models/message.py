@@ -6,31 +6,30 @@ from datetime import date, datetime, time
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState, Outcome
+from pro_tracker.domain.unanswered import UnansweredReason
 
-DUE = text("state = 'planned'")
-CLAIMED = text("state = 'claimed'")
+DUE = text(f"state = '{MessageState.PLANNED}'")
+CLAIMED = text(f"state = '{MessageState.CLAIMED}'")
 KNOWN = text("provider_id IS NOT NULL")
 
 
 class Message(Base):
-    """One message to one subject on one channel. A reminder is one kind of it.
-
-    planned -> claimed -> sent | failed | uncertain; planned -> ended when it is no longer wanted; claimed -> planned
-    to be tried again.
-    """
+    """One message to one subject on one channel. A reminder is one kind of it."""
 
     __tablename__ = "message"
     __table_args__ = (
         UniqueConstraint("visit_id", "kind", "step", "channel"),
         Index("ix_message_due", "send_at", postgresql_where=DUE, sqlite_where=DUE),
         Index("ix_message_claimed", "lease_until", postgresql_where=CLAIMED, sqlite_where=CLAIMED),
-        CheckConstraint("kind IN ('reminder', 'snooze', 'fresh-link')", name="kind"),
-        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
-        CheckConstraint("state IN ('planned', 'claimed', 'sent', 'failed', 'uncertain', 'ended')", name="state"),
-        CheckConstraint("(state = 'claimed') = (lease_until IS NOT NULL)", name="lease"),
-        CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent"),
-        CheckConstraint("(state = 'ended') = (end_reason IS NOT NULL)", name="ended"),
+        one_of("kind", MessageKind),
+        one_of("channel", Channel),
+        one_of("state", MessageState),
+        CheckConstraint(f"(state = '{MessageState.CLAIMED}') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint(f"(state = '{MessageState.SENT}') = (sent_at IS NOT NULL)", name="sent"),
+        CheckConstraint(f"(state = '{MessageState.ENDED}') = (end_reason IS NOT NULL)", name="ended"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -39,18 +38,19 @@ class Message(Base):
     )  # idempotency key; SMTP's Message-ID is made of it
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
-    kind: Mapped[str]
+    kind: Mapped[MessageKind] = mapped_column(Code(MessageKind))
     step: Mapped[int]  # a reminder's number from 0 in the protocol; running number of a fresh link or a snooze
     template: Mapped[str]
-    channel: Mapped[str]
+    channel: Mapped[Channel] = mapped_column(Code(Channel))
     local_on: Mapped[date]  # wall date and time in the subject's zone: the plan. send_at is what it resolves to.
     local_time: Mapped[time]
     send_at: Mapped[datetime] = mapped_column(UtcDateTime)  # moved forward when a send is to be tried again
-    state: Mapped[str] = mapped_column(default="planned")
+    state: Mapped[MessageState] = mapped_column(Code(MessageState), default=MessageState.PLANNED)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    end_reason: Mapped[str | None]  # answered, withdrawn, window-closed, superseded, no-contact, re-planned, paused
+    # Its own reason, or the one for which its visit ended.
+    end_reason: Mapped[EndReason | UnansweredReason | None] = mapped_column(Code((EndReason, UnansweredReason)))
     failure: Mapped[str | None]  # the provider's words, without any address
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -61,7 +61,7 @@ class Attempt(Base):
     __tablename__ = "attempt"
     __table_args__ = (
         UniqueConstraint("message_id", "number"),
-        CheckConstraint("outcome IN ('accepted', 'try-again', 'refused', 'unknown')", name="outcome"),
+        one_of("outcome", Outcome),
         Index("ix_attempt_provider_id", "provider_id", postgresql_where=KNOWN, sqlite_where=KNOWN),
     )
 
@@ -71,7 +71,7 @@ class Attempt(Base):
     provider: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    outcome: Mapped[str | None]
+    outcome: Mapped[Outcome | None] = mapped_column(Code(Outcome))
     provider_id: Mapped[str | None]  # the provider's own id of the message
     reply: Mapped[str | None]  # code and class of the answer, without any address
     # It failed because the provider is down or refuses us: no fault of the message, so it counts as none of its tries.

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, UtcDateTime
+from pro_tracker.db import Base, Code, UtcDateTime, one_of
+from pro_tracker.domain.channels import Channel
 
 
 class ProviderState(Base):
@@ -13,11 +14,11 @@ class ProviderState(Base):
 
     __tablename__ = "provider_state"
     __table_args__ = (
-        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
+        one_of("channel", Channel),
         CheckConstraint("(opened_at IS NULL) = (probe_at IS NULL)", name="open"),
     )
 
-    channel: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[Channel] = mapped_column(Code(Channel), primary_key=True)
     failures: Mapped[int]  # in a row, by whichever worker
     probes: Mapped[int]  # since it opened; the wait grows with each
     reply: Mapped[str | None]  # the newest failure's code or class, without any address

@@ -3,10 +3,12 @@
 import uuid
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.receipts import ReceiptEvent, WebhookCountKind
 
 UNSETTLED = text("settled_at IS NULL")
 
@@ -23,19 +25,15 @@ class Receipt(Base):
         UniqueConstraint("provider", "event_id"),
         Index("ix_receipt_unsettled", "received_at", postgresql_where=UNSETTLED, sqlite_where=UNSETTLED),
         Index("ix_receipt_address_hash", "address_hash", "received_at"),
-        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
-        CheckConstraint(
-            "event IN ('delivered', 'failed', 'hard-bounce', 'soft-bounce', 'complained', 'stop', 'start', 'help', "
-            "'other')",
-            name="event",
-        ),
+        one_of("channel", Channel),
+        one_of("event", ReceiptEvent),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     provider: Mapped[str]
     event_id: Mapped[str]  # the provider's own, so that the same event counts once
-    channel: Mapped[str]
-    event: Mapped[str]
+    channel: Mapped[Channel] = mapped_column(Code(Channel))
+    event: Mapped[ReceiptEvent] = mapped_column(Code(ReceiptEvent))
     code: Mapped[str | None]  # the provider's error code
     message_key: Mapped[uuid.UUID | None]  # our key of the message, where the provider echoes it
     provider_id: Mapped[str | None]  # the provider's id of the message
@@ -50,9 +48,9 @@ class WebhookCount(Base):
     """How many calls a webhook got on a day, by what became of them."""
 
     __tablename__ = "webhook_count"
-    __table_args__ = (CheckConstraint("kind IN ('taken', 'known', 'forged', 'stale', 'unreadable')", name="kind"),)
+    __table_args__ = (one_of("kind", WebhookCountKind),)
 
     provider: Mapped[str] = mapped_column(primary_key=True)
     counted_on: Mapped[date] = mapped_column(primary_key=True)  # UTC
-    kind: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[WebhookCountKind] = mapped_column(Code(WebhookCountKind), primary_key=True)
     n_calls: Mapped[int]

@@ -6,9 +6,11 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Float, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pro_tracker.db import Base, BigInt, Json, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, Json, UtcDateTime, one_of
+from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus, ScoreStatus
 
-STANDING = ("completed", "amended")  # of status: these answers count; the others were taken back or never finished
+# These answers count; the others were taken back or never finished.
+STANDING = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
 
 
 class QuestionnaireResponse(Base):
@@ -17,11 +19,9 @@ class QuestionnaireResponse(Base):
     __tablename__ = "questionnaire_response"
     __table_args__ = (
         UniqueConstraint("visit_id", "instrument_code"),  # a second submit meets this, not a check before it
-        CheckConstraint(
-            "status IN ('in-progress', 'completed', 'amended', 'entered-in-error', 'stopped')", name="status"
-        ),
-        CheckConstraint("mode IN ('self-web', 'telephone', 'clinic')", name="mode"),
-        CheckConstraint("taken_by_id IS NULL OR mode <> 'self-web'", name="taken_by"),
+        one_of("status", ResponseStatus),
+        one_of("mode", ResponseMode),
+        CheckConstraint(f"taken_by_id IS NULL OR mode <> '{ResponseMode.SELF_WEB}'", name="taken_by"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -32,9 +32,9 @@ class QuestionnaireResponse(Base):
     language: Mapped[str]  # of the text pack asked with
     text_pack_version: Mapped[str]
     text_pack_validated: Mapped[bool]
-    status: Mapped[str]
+    status: Mapped[ResponseStatus] = mapped_column(Code(ResponseStatus))
     answers: Mapped[dict[str, int | None]] = mapped_column(Json)  # link_id -> code of the option chosen; None: skipped
-    mode: Mapped[str]
+    mode: Mapped[ResponseMode] = mapped_column(Code(ResponseMode))
     taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # whoever asked on the telephone
     authored_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -45,9 +45,11 @@ class Score(Base):
     __tablename__ = "score"
     __table_args__ = (
         UniqueConstraint("response_id", "scale_code", "scoring_version"),
-        CheckConstraint("status IN ('scored', 'not-scored')", name="status"),
-        CheckConstraint("(status = 'scored') = (raw_score IS NOT NULL OR t_score IS NOT NULL)", name="scored"),
-        CheckConstraint("(status = 'not-scored') = (reason IS NOT NULL)", name="reason"),
+        one_of("status", ScoreStatus),
+        CheckConstraint(
+            f"(status = '{ScoreStatus.SCORED}') = (raw_score IS NOT NULL OR t_score IS NOT NULL)", name="scored"
+        ),
+        CheckConstraint(f"(status = '{ScoreStatus.NOT_SCORED}') = (reason IS NOT NULL)", name="reason"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -56,7 +58,7 @@ class Score(Base):
     instrument_version: Mapped[str]
     scale_code: Mapped[str]
     scoring_version: Mapped[str]
-    status: Mapped[str]
+    status: Mapped[ScoreStatus] = mapped_column(Code(ScoreStatus))
     raw_score: Mapped[float | None] = mapped_column(Float)  # none of an adaptive test, whose t_score stands alone
     t_score: Mapped[float | None] = mapped_column(Float)  # one decimal
     standard_error: Mapped[float | None] = mapped_column(Float)  # in T points, one decimal

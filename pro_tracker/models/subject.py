@@ -6,10 +6,14 @@ from datetime import date, datetime, time
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pro_tracker.db import Base, BigInt, Encrypted, UtcDateTime, encrypted_cell
+from pro_tracker.db import Base, BigInt, Code, Encrypted, UtcDateTime, encrypted_cell, one_of
+from pro_tracker.domain.call_codes import CallTime
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.subject_codes import Sex, WithdrawalScope
 from pro_tracker.models.site import Site
 
-CLOSED = text("state <> 'active' AND acknowledged_at IS NULL")
+CLOSED = text(f"state <> '{ContactState.ACTIVE}' AND acknowledged_at IS NULL")
 
 
 class Subject(Base):
@@ -17,36 +21,36 @@ class Subject(Base):
 
     __tablename__ = "subject"
     __table_args__ = (
-        CheckConstraint("sex IN ('female', 'male', 'other', 'unknown')", name="sex"),
-        CheckConstraint("preferred_channel IN ('email', 'sms')", name="preferred_channel"),
-        CheckConstraint("best_call_time IN ('morning', 'midday', 'afternoon', 'evening')", name="best_call_time"),
+        one_of("sex", Sex),
+        one_of("preferred_channel", Channel),
+        one_of("best_call_time", CallTime),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_reason IS NULL)", name="withdrawn"),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_scope IS NULL)", name="withdrawn_with_scope"),
-        CheckConstraint("withdrawn_scope IN ('asking', 'data')", name="withdrawn_scope"),
+        one_of("withdrawn_scope", WithdrawalScope),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), index=True)
     study_code: Mapped[str] = mapped_column(unique=True)  # USUBJID of exports, such as "north-0001"
     enrolled_on: Mapped[date]
-    sex: Mapped[str]
+    sex: Mapped[Sex] = mapped_column(Code(Sex))
     age_years: Mapped[int]  # at enrolment, so that exports need no birth date
     language: Mapped[str]  # of pages and messages: "en", "es"
     time_zone: Mapped[str]  # IANA name; where reminders' wall times are resolved
-    preferred_channel: Mapped[str]
+    preferred_channel: Mapped[Channel] = mapped_column(Code(Channel))
     message_time: Mapped[time | None]  # the subject's own hour for messages, local; None: the protocol's
-    best_call_time: Mapped[str | None]  # one of domain.calling.TIMES, as the subject said
+    best_call_time: Mapped[CallTime | None] = mapped_column(Code(CallTime))  # as the subject said
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     withdrawn_reason: Mapped[str | None]
-    withdrawn_scope: Mapped[str | None]  # "asking": stop asking; "data": stop using what was answered, too
+    withdrawn_scope: Mapped[WithdrawalScope | None] = mapped_column(Code(WithdrawalScope))
 
     site: Mapped[Site] = relationship()
     identity: Mapped["Identity"] = relationship(back_populates="subject", uselist=False)
     contacts: Mapped[list["Contact"]] = relationship(order_by="Contact.channel")
 
 
-DATA_MAY_BE_USED = Subject.withdrawn_scope.is_distinct_from("data")  # for whatever leaves the clinic
+DATA_MAY_BE_USED = Subject.withdrawn_scope.is_distinct_from(WithdrawalScope.DATA)  # for whatever leaves the clinic
 
 
 class Identity(Base):
@@ -84,18 +88,18 @@ class Contact(Base):
     __tablename__ = "contact"
     __table_args__ = (
         UniqueConstraint("subject_id", "channel"),
-        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
-        CheckConstraint("state IN ('active', 'bounced', 'stopped', 'wrong-number')", name="state"),
-        CheckConstraint("state <> 'active' OR acknowledged_at IS NULL", name="acknowledged"),
+        one_of("channel", Channel),
+        one_of("state", ContactState),
+        CheckConstraint(f"state <> '{ContactState.ACTIVE}' OR acknowledged_at IS NULL", name="acknowledged"),
         Index("ix_contact_closed", "subject_id", postgresql_where=CLOSED, sqlite_where=CLOSED),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
-    channel: Mapped[str]
+    channel: Mapped[Channel] = mapped_column(Code(Channel))
     address_cell: Mapped[bytes] = encrypted_cell()
     address_hash: Mapped[bytes] = mapped_column(index=True)  # to find whose address bounced
-    state: Mapped[str] = mapped_column(default="active")
+    state: Mapped[ContactState] = mapped_column(Code(ContactState), default=ContactState.ACTIVE)
     state_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # When staff last corrected or reopened it: news from before are about what was, and count no more.
     vouched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from pro_tracker.db import Base, BigInt, Json, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, Json, UtcDateTime
+from pro_tracker.domain.unanswered import UnansweredReason
 
 OPEN = text("completed_at IS NULL AND voided_at IS NULL")
 
@@ -52,8 +53,9 @@ class Visit(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # first answer saved
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # no longer wanted: withdrawal, a new course
-    void_reason: Mapped[str | None]  # like missed_reason one of domain.unanswered.REASONS
-    missed_reason: Mapped[str | None]  # why its window closed without answers; set once that is so
+    void_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))
+    # Why its window closed without answers; set once that is so.
+    missed_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))
     failed_checks: Mapped[int] = mapped_column(default=0)  # wrong birth dates since the last right one
     locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Until when a draft may still be sent, past closing; None without a draft.

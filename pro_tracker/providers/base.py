@@ -4,17 +4,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import Outcome
 
-class Outcome(StrEnum):
-    """What is known of one hand-over. UNKNOWN: it may or may not have left, so nobody may simply repeat it."""
-
-    ACCEPTED = "accepted"
-    TRY_AGAIN = "try-again"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
+__all__ = ["Asked", "Outcome", "OutgoingMessage", "Provider", "Receipt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +35,7 @@ class Receipt:
 
     `about_provider`: it would have done so with any other message: it is down, silent, or refuses us. Such a failure
     counts for the circuit, and with TRY_AGAIN not as one of the message's attempts.
-    `retry_after`: how long the other side asks to be left alone. `contact_state`: "bounced" or "stopped" with a REFUSED
+    `retry_after`: how long the other side asks to be left alone. `contact_state`: BOUNCED or STOPPED with a REFUSED
     that holds for every message to this address.
     """
 
@@ -49,7 +44,7 @@ class Receipt:
     provider_id: str | None = None
     retry_after: timedelta | None = None
     about_provider: bool = False
-    contact_state: str | None = None
+    contact_state: ContactState | None = None
 
 
 @dataclass(frozen=True, slots=True)

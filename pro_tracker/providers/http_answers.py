@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.providers.base import Outcome, Receipt
 
 ABOUT_US = (401, 402, 403, 404, 405, 407, 421, 426)  # key, account, address: an operator can mend it
@@ -10,7 +11,7 @@ NOT_TAKEN = (408, 425, 429)  # refused unread
 
 
 def refusal(
-    status: int, code: str, *, wait: timedelta | None, about_us: bool = False, contact_state: str | None = None
+    status: int, code: str, *, wait: timedelta | None, about_us: bool = False, contact_state: ContactState | None = None
 ) -> Receipt:
     """The receipt for an answer that is not 2xx; `code` is the provider's own, the last two are what it means if known.
 

@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.providers import http_answers
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.tls import trusting
@@ -19,7 +20,7 @@ CONNECT_SECONDS = 5
 REPLY_SECONDS = 20
 LONGEST_REPLY = 65_536  # bytes
 ERROR_CODE = re.compile(r"[a-z][a-z-]{0,39}")  # no digit, so that no number is kept by mistake
-CONTACT_STATES = {"unknown-number": "bounced", "opted-out": "stopped"}
+CONTACT_STATES = {"unknown-number": ContactState.BOUNCED, "opted-out": ContactState.STOPPED}
 
 
 class SmsGatewayProvider(Provider):

@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.tls import trusting
@@ -151,7 +152,9 @@ class SmtpProvider(Provider):
         reply = _reply(refusal.code, refusal.enhanced)
         if not final:
             return Receipt(Outcome.TRY_AGAIN, reply, about_provider=refusal.about_us)
-        return Receipt(Outcome.REFUSED, reply, contact_state="bounced" if refusal.enhanced in DEAD_ADDRESS else None)
+        return Receipt(
+            Outcome.REFUSED, reply, contact_state=ContactState.BOUNCED if refusal.enhanced in DEAD_ADDRESS else None
+        )
 
     def _reset(self) -> None:
         try:

@@ -17,6 +17,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.providers import http_answers
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Provider, Receipt
 
@@ -31,7 +32,12 @@ ABOUT_US = frozenset(
     (20003, 20005, 20008, 21212, 21603, 21606, 21607, 21609, 21611, 21659, 21660, 21701, 21703, 21704, 21705)
 )
 # ... and these are about the number that the message was for.
-CONTACT_STATES = {21211: "bounced", 21217: "bounced", 21614: "bounced", 21610: "stopped"}
+CONTACT_STATES = {
+    21211: ContactState.BOUNCED,
+    21217: ContactState.BOUNCED,
+    21614: ContactState.BOUNCED,
+    21610: ContactState.STOPPED,
+}
 
 
 @dataclass(frozen=True, slots=True)

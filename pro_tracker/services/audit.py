@@ -3,18 +3,18 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.audit import AuditEvent
 
-ActorKind = Literal["account", "patient", "service", "command"]
-Detail = Mapping[str, str | int | bool | list[str] | list[int] | None]
+Detail = Mapping[str, str | int | bool | Sequence[str] | Sequence[int] | None]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.models.correction import Correction
 
 Before = dict[str, str | int | None]  # column -> value as it stood, dates in ISO form
@@ -14,7 +15,7 @@ Before = dict[str, str | int | None]  # column -> value as it stood, dates in IS
 def keep(
     session: Session,
     subject_id: uuid.UUID,
-    what: str,
+    what: CorrectionKind,
     before: Before,
     *,
     reason: str,

@@ -10,6 +10,7 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.wall_time import moment
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
@@ -62,8 +63,8 @@ class Cohort:
 
     def _next_at(self) -> datetime | None:
         """When the next thing happens: one on the calendar, or a message is due, or a claim's lease runs out."""
-        due_at = select(func.min(Message.send_at)).where(Message.state == "planned")
-        lapses_at = select(func.min(Message.lease_until)).where(Message.state == "claimed")
+        due_at = select(func.min(Message.send_at)).where(Message.state == MessageState.PLANNED)
+        lapses_at = select(func.min(Message.lease_until)).where(Message.state == MessageState.CLAIMED)
         waiting = self.session.execute(select(due_at.scalar_subquery(), lapses_at.scalar_subquery())).one()
         sweeps = [max(each, self.swept_at + EACH_MINUTE) for each in waiting if each is not None]
         moments = [*sweeps, *([self.calendar.next_at] if self.calendar.next_at is not None else [])]
@@ -82,9 +83,8 @@ class Cohort:
 
     def _tell_enrolment(self, life: Life, subject: Subject) -> None:
         facts = life.facts
-        given = {"email": facts.email, "sms": facts.mobile}
-        addresses = {channel: address for channel, address in given.items() if address}
-        preferred = facts.preferred_channel or next(iter(addresses), "email")
+        addresses = {channel: address for channel, address in facts.addresses.items() if address}
+        preferred = enrolment.preferred_channel(facts)
         self.tell("enrolled", subject=subject.id, zone=facts.time_zone, preferred=preferred, addresses=addresses)
 
     def _withdraw(self, life: Life, subject_id: uuid.UUID) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as
 
@@ -115,7 +116,7 @@ class TroubleFigures(FileModel):
     snooze: float
     fresh_link: float
     report: float
-    calls: dict[str, int]
+    calls: dict[CallAttemptOutcome, int]
     outages: int
     outage_minutes: Minutes
     silent: float

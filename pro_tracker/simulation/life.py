@@ -5,6 +5,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from random import Random
 
+from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 from pro_tracker.simulation.answers import Traits, draw_traits
@@ -110,7 +111,7 @@ def _infusion(day: date, weight: Decimal, figures: Figures, random: Random) -> I
         dose_mg_per_kg=Decimal(str(course.dose_mg_per_kg)),
         weight_kg=weight,
         minutes=random.randint(8, course.minutes - 5) if stopped else course.minutes,
-        status="stopped" if stopped else "completed",
+        status=InfusionStatus.STOPPED if stopped else InfusionStatus.COMPLETED,
         stop_reason=random.choice(course.stop_reasons) if stopped else None,
         ondansetron_mg=Decimal(4),
         adverse_events=_adverse_events(figures, random),

@@ -10,7 +10,9 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain import receipts as events
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.receipts import ReceiptEvent
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
@@ -58,8 +60,9 @@ class Mishaps:
 
     def _wish(self, _life: Life, subject: Subject, trouble: Trouble) -> bool:
         """The other channel, and an hour of their own."""
-        hour, other = time.fromisoformat(str(trouble.value)), "sms" if subject.preferred_channel == "email" else "email"
-        channel = other if other in {each.channel for each in subject.contacts} else subject.preferred_channel
+        hour, preferred = time.fromisoformat(str(trouble.value)), subject.preferred_channel
+        others = (each.channel for each in subject.contacts if each.channel != preferred)
+        channel = next(others, preferred)
         wanted = replace(preferences.of(subject), preferred_channel=channel, message_time=hour)
         return self._prefer(subject, wanted)
 
@@ -90,33 +93,35 @@ class Mishaps:
 
     def _dead(self, life: Life, subject: Subject, _trouble: Trouble) -> bool:
         """The mailbox is gone; the service learns of it by the next mail."""
-        address = self._address(subject, "email")
+        address = self._address(subject, Channel.EMAIL)
         life.dead |= {address} if address else set()
         return bool(address)
 
     def _stop(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
-        return self._text_back(subject, events.STOP, "closed")
+        return self._text_back(subject, ReceiptEvent.STOP, "closed")
 
     def _start(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
         """Opens what they stopped themselves, and nothing that staff closed."""
-        contact = contacts.of_subject(self.session, subject.id, "sms")
-        return contact is not None and contact.state == "stopped" and self._text_back(subject, events.START, "opened")
+        contact = contacts.of_subject(self.session, subject.id, Channel.SMS)
+        if contact is None or contact.state != ContactState.STOPPED:
+            return False
+        return self._text_back(subject, ReceiptEvent.START, "opened")
 
     def _wrong_number(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
-        contact = contacts.of_subject(self.session, subject.id, "sms")
-        if contact is None or contact.state != "active":
+        contact = contacts.of_subject(self.session, subject.id, Channel.SMS)
+        if contact is None or contact.state != ContactState.ACTIVE:
             return False
-        contacts.close(self.session, contact, "wrong-number", now=self.calendar.now, actor=STAFF)
-        self._tell(subject, "closed", channel="sms")
+        contacts.close(self.session, contact, ContactState.WRONG_NUMBER, now=self.calendar.now, actor=STAFF)
+        self._tell(subject, "closed", channel=Channel.SMS)
         return True
 
     def _new_email(self, life: Life, subject: Subject, _trouble: Trouble) -> bool:
-        return self._correct_address(subject, "email", f"new{life.number}@patients.example")
+        return self._correct_address(subject, Channel.EMAIL, f"new{life.number}@patients.example")
 
     def _new_mobile(self, life: Life, subject: Subject, _trouble: Trouble) -> bool:
-        return self._correct_address(subject, "sms", f"+1440555{life.number % 10_000:04}")
+        return self._correct_address(subject, Channel.SMS, f"+1440555{life.number % 10_000:04}")
 
-    def _correct_address(self, subject: Subject, channel: str, address: str) -> bool:
+    def _correct_address(self, subject: Subject, channel: Channel, address: str) -> bool:
         """Staff get the right one, where there was one."""
         if self._address(subject, channel) is None:
             return False
@@ -124,28 +129,28 @@ class Mishaps:
         self._tell(subject, "address", channel=channel, to=address)
         return True
 
-    def _text_back(self, subject: Subject, word: str, told: str) -> bool:
+    def _text_back(self, subject: Subject, word: ReceiptEvent, told: str) -> bool:
         """One word by text message, which the provider hands on."""
-        address = self._address(subject, "sms")
+        address = self._address(subject, Channel.SMS)
         if address is None:
             return False
-        self._report("sms", word, address=address)
-        self._tell(subject, told, channel="sms")
+        self._report(Channel.SMS, word, address=address)
+        self._tell(subject, told, channel=Channel.SMS)
         return True
 
     def deliver(self, letter: Letter, after: timedelta) -> None:
         """The provider reports that the letter was delivered, and says so twice."""
         for times in (1, 2):
-            self.calendar.add(self.calendar.now + times * after, partial(self._about, letter, events.DELIVERED))
+            self.calendar.add(self.calendar.now + times * after, partial(self._about, letter, ReceiptEvent.DELIVERED))
 
     def _bounced(self, letter: Letter) -> None:
-        if self._about(letter, events.HARD_BOUNCE):
+        if self._about(letter, ReceiptEvent.HARD_BOUNCE):
             rows = select(Message.subject_id).where(Message.key == uuid.UUID(letter.key))
             subject_id = self.session.scalars(rows).one()
             self.counts["bounces"] += 1
             self.tell("bounced", subject=subject_id, key=letter.key, channel=letter.channel, to=letter.to)
 
-    def _about(self, letter: Letter, event: str) -> bool:
+    def _about(self, letter: Letter, event: ReceiptEvent) -> bool:
         """What the provider reports of a letter; whether it is news."""
         report = Report(
             provider="simulation",
@@ -157,13 +162,13 @@ class Mishaps:
         )
         return receipts.take(self.session, report, now=self.calendar.now)
 
-    def _report(self, channel: str, event: str, *, address: str) -> None:
+    def _report(self, channel: Channel, event: ReceiptEvent, *, address: str) -> None:
         now = self.calendar.now
         event_id = f"{event}-{address}-{now.isoformat()}"
         report = Report(provider="simulation", event_id=event_id, channel=channel, event=event, at=now, address=address)
         receipts.take(self.session, report, now=now)
 
-    def _address(self, subject: Subject, channel: str) -> str | None:
+    def _address(self, subject: Subject, channel: Channel) -> str | None:
         return next((each.address for each in subject.contacts if each.channel == channel), None)
 
     def _tell(self, subject: Subject, what: str, **facts: object) -> None:

@@ -8,7 +8,7 @@ from math import exp, log
 from random import Random
 from typing import Literal
 
-from pro_tracker.domain.reminder_times import CHANNELS
+from pro_tracker.domain.channels import Channel
 from pro_tracker.simulation.figures import TroubleFigures
 
 Kind = Literal["refusing", "silent"]
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 class Outage:
     """A provider is down from a moment until just before another one."""
 
-    channel: str
+    channel: Channel
     kind: Kind
     from_at: datetime
     until_at: datetime
@@ -30,10 +30,12 @@ def draw_outages(figures: TroubleFigures, from_at: datetime, seed: int) -> list[
     random = Random(f"{seed}:outages")
     part = timedelta(days=figures.days) / figures.outages
     parts = [from_at + number * part for number in range(figures.outages + 1)]
-    return [each for channel in CHANNELS for each in _of_channel(channel, parts, figures, random)]
+    return [each for channel in Channel for each in _of_channel(channel, parts, figures, random)]
 
 
-def _of_channel(channel: str, parts: Sequence[datetime], figures: TroubleFigures, random: Random) -> Iterator[Outage]:
+def _of_channel(
+    channel: Channel, parts: Sequence[datetime], figures: TroubleFigures, random: Random
+) -> Iterator[Outage]:
     for start, end in pairwise(parts):
         lasts = _lasts(figures, random)
         kind: Kind = "silent" if random.random() < figures.silent else "refusing"

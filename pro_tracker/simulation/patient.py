@@ -10,7 +10,10 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
@@ -85,8 +88,8 @@ class Patients:
         if call.closed_at is not None:
             return  # answered meanwhile
         now, visit_id = self.calendar.now, call.visit_id
-        missed = self.whims.answers_the_telephone(life) if self.whims is not None else "no-answer"
-        outcome = "reached" if reached else missed
+        missed = self.whims.answers_the_telephone(life) if self.whims is not None else CallAttemptOutcome.NO_ANSWER
+        outcome = CallAttemptOutcome.REACHED if reached else missed
         call_attempts.record(self.session, STAFF, call_id, AttemptFacts(outcome), now=now)
         self.counts["calls"] += 1
         if self.whims is not None:
@@ -98,12 +101,12 @@ class Patients:
         link_id = links.find(self.session, token)
         sheet = visit_context.by_link(self.session, link_id)
         links.check_birth_date(self.session, sheet, _given(life.facts.birth_date), now=self.calendar.now)
-        self._answer(sheet.visit_id, Actor("patient", str(link_id)), "self-web")
+        self._answer(sheet.visit_id, Actor(ActorKind.PATIENT, str(link_id)), ResponseMode.SELF_WEB)
 
     def _answer_on_the_phone(self, visit_id: int) -> None:
-        self._answer(visit_id, STAFF, "telephone")
+        self._answer(visit_id, STAFF, ResponseMode.TELEPHONE)
 
-    def _answer(self, visit_id: int, actor: Actor, mode: responses.Mode) -> None:
+    def _answer(self, visit_id: int, actor: Actor, mode: ResponseMode) -> None:
         if self.fill_in(visit_id):
             subject_id = self.send_in(visit_id, actor, mode)
             self.tell("answered", subject=subject_id, visit=visit_id)
@@ -122,7 +125,7 @@ class Patients:
             responses.save_answers(self.session, sheet, instrument.code, given, now=now)
         return True
 
-    def send_in(self, visit_id: int, actor: Actor, mode: responses.Mode) -> uuid.UUID:
+    def send_in(self, visit_id: int, actor: Actor, mode: ResponseMode) -> uuid.UUID:
         """Send what was filled in; returns whose it is."""
         filled = visit_context.by_visit(self.session, visit_id)
         responses.complete(self.session, filled, actor=actor, now=self.calendar.now, mode=mode)

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from random import Random
 
+from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.simulation.figures import Figures
 
@@ -23,7 +24,7 @@ def enrolment(number: int, site_code: str, enrolled_on: date, *, figures: Figure
         given_name=random.choice(people.given_names),
         family_name=random.choice(people.family_names),
         birth_date=_birth_date(enrolled_on, figures, random),
-        sex="female" if random.random() < people.female else "male",
+        sex=Sex.FEMALE if random.random() < people.female else Sex.MALE,
         email=email,
         mobile=mobile,
         language="es" if random.random() < people.spanish else "en",

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.simulation.outages import Outage, kind_at
 
@@ -17,7 +19,7 @@ class Letter:
     """A message as it arrived."""
 
     key: str
-    channel: str
+    channel: Channel
     to: str
     text: str
 
@@ -27,7 +29,7 @@ class Postbox(Provider):
 
     name = "simulation"
 
-    def __init__(self, channel: str, put: Put, outages: Sequence[Outage] = ()) -> None:
+    def __init__(self, channel: Channel, put: Put, outages: Sequence[Outage] = ()) -> None:
         self.channel = channel
         self._put = put
         self._outages = [each for each in outages if each.channel == channel]
@@ -49,7 +51,7 @@ class TextPostbox(Postbox):
     """Text messages end here; it can be asked what it accepted, as an SMS provider can, while it is up."""
 
     def __init__(
-        self, channel: str, put: Put, accepted: Callable[[], Sequence[Letter]], outages: Sequence[Outage] = ()
+        self, channel: Channel, put: Put, accepted: Callable[[], Sequence[Letter]], outages: Sequence[Outage] = ()
     ) -> None:
         super().__init__(channel, put, outages)
         self._accepted = accepted
@@ -64,6 +66,18 @@ class TextPostbox(Postbox):
 
 def postboxes(
     put: Put, accepted: Callable[[], Sequence[Letter]], outages: Sequence[Outage] = ()
-) -> dict[str, Provider]:
+) -> dict[Channel, Provider]:
     """One for each channel; `put` gets each message and its moment, `accepted` tells all that was put."""
-    return {"email": Postbox("email", put, outages), "sms": TextPostbox("sms", put, accepted, outages)}
+    return {channel: _postbox(channel, put, accepted, outages) for channel in Channel}
+
+
+def _postbox(
+    channel: Channel, put: Put, accepted: Callable[[], Sequence[Letter]], outages: Sequence[Outage]
+) -> Provider:
+    match channel:
+        case Channel.EMAIL:
+            return Postbox(channel, put, outages)
+        case Channel.SMS:
+            return TextPostbox(channel, put, accepted, outages)
+        case _:
+            assert_never(channel)

@@ -9,6 +9,7 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.patient import Patients
@@ -43,7 +44,7 @@ class Races:
 
         What had begun before either stands in the record as accepted by now, or is listed as under way.
         """
-        subject_id = self.patients.send_in(visit_id, STAFF, "telephone")
+        subject_id = self.patients.send_in(visit_id, STAFF, ResponseMode.TELEPHONE)
         under_way = self._under_way(visit_id)
         self.tell("answering", subject=subject_id, visit=visit_id, under_way=under_way)
         self.session.commit()

@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import Course, Infusion
@@ -20,7 +21,7 @@ from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import CourseScript, Life, Trouble
 from pro_tracker.simulation.telling import Tell
 
-STAFF = Actor("command", "simulate")
+STAFF = Actor(ActorKind.COMMAND, "simulate")
 MORNING, EVENING, NIGHT = time(9, 30), time(17, 30), time(18, 0)  # local
 AHEAD = timedelta(days=3)  # a repeat course is entered so long before it begins
 

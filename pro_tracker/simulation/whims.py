@@ -7,7 +7,9 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.calling import NO_MORE_ASKED
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.call import Call
 from pro_tracker.services.answering import links, snoozes, visit_context
 from pro_tracker.services.answering.visit_context import VisitSheet
@@ -44,15 +46,15 @@ class Whims:
         if life.random.random() < self.figures.report:
             self.mishaps.deliver(letter, timedelta(minutes=life.random.randint(0, DAY_MINUTES)))
 
-    def answers_the_telephone(self, life: Life) -> str:
+    def answers_the_telephone(self, life: Life) -> CallAttemptOutcome:
         """What comes of a call that does not reach the person it is for, or not in good health."""
         outcomes = self.figures.calls
         return life.random.choices(list(outcomes), list(outcomes.values()))[0]
 
-    def after_call(self, call: Call, outcome: str) -> None:
+    def after_call(self, call: Call, outcome: CallAttemptOutcome) -> None:
         """Tell what the service was told by a call."""
-        if outcome == "wrong-number":
-            self.tell("closed", subject=call.subject_id, channel="sms")
+        if outcome == CallAttemptOutcome.WRONG_NUMBER:
+            self.tell("closed", subject=call.subject_id, channel=Channel.SMS)
         if call.outcome in NO_MORE_ASKED:
             self.tell("declined", subject=call.subject_id, visit=call.visit_id)
             self.counts["no on the telephone"] += 1

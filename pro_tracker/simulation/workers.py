@@ -16,6 +16,8 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.ledger_check.outside import OutsideRecord, read
 from pro_tracker.models.message import Message
 from pro_tracker.services.sending import circuit_breakers, outbox
@@ -115,7 +117,7 @@ class InWorkers:
     fate: Fate
     size: int  # workers at once
     _team: list[Worker] = field(default_factory=list)
-    _open: set[str] = field(default_factory=set)  # channels whose circuit is
+    _open: set[Channel] = field(default_factory=set)  # channels whose circuit is
     _read_to: int = 0
     _seconds: float = 0.02  # that a message takes, as measured so far
 
@@ -154,7 +156,7 @@ class InWorkers:
 
     def _left_behind(self, now: datetime) -> bool:
         """Whether a claim's lease ran out."""
-        lapsed = exists().where(Message.state == "claimed", Message.lease_until <= now)
+        lapsed = exists().where(Message.state == MessageState.CLAIMED, Message.lease_until <= now)
         found = self.session.scalar(select(lapsed))
         self.session.commit()
         return bool(found)
@@ -228,4 +230,5 @@ def _obey(order: Order, ways: Ways) -> None:
 
 def letters_in(record_path: Path, skip_bytes: int = 0) -> list[Letter]:
     """Every letter that providers accepted, by the record."""
-    return [Letter(**line.facts) for line in read(record_path, skip_bytes=skip_bytes) if line.what == "accepted"]
+    accepted = (line.facts for line in read(record_path, skip_bytes=skip_bytes) if line.what == "accepted")
+    return [Letter(**{**facts, "channel": Channel(facts["channel"])}) for facts in accepted]

@@ -8,8 +8,9 @@ from flask import Flask, current_app, flash, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from pro_tracker.domain.account_codes import ActorKind, Role
 from pro_tracker.domain.errors import NotAllowed, NotSignedIn
-from pro_tracker.models.account import Account, Role
+from pro_tracker.models.account import Account
 from pro_tracker.services.audit import Actor
 from pro_tracker.web import ways_back
 
@@ -36,9 +37,9 @@ def patient(view: View) -> View:
     return declare(view, Access("patient", sites="none"))
 
 
-def staff(*roles: str, sites: Sites = "own") -> Callable[[View], View]:
+def staff(*roles: Role, sites: Sites = "own") -> Callable[[View], View]:
     """Signed-in staff with one of `roles`; `sites="none"` where a route shows no subject's rows."""
-    access = Access("staff", frozenset(Role(role) for role in roles), sites)
+    access = Access("staff", frozenset(roles), sites)
     return lambda view: declare(view, access)
 
 
@@ -56,7 +57,7 @@ def account() -> Account:
 
 def actor() -> Actor:
     """The signed-in account as the audit trail names it."""
-    return Actor("account", str(account().id))
+    return Actor(ActorKind.ACCOUNT, str(account().id))
 
 
 def init_app(app: Flask) -> None:

@@ -17,7 +17,8 @@ from flask_security.utils import logout_user, validate_redirect_url
 from werkzeug.local import LocalProxy
 
 from pro_tracker import clock
-from pro_tracker.models.account import Account, Role
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.models.account import Account
 from pro_tracker.services.clinic import accounts
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, request
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.clinic import visibility
@@ -26,7 +27,7 @@ def metadata() -> Response:
 
 
 @blueprint.get("/Questionnaire")
-@access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN, Role.RESEARCHER, Role.ADMINISTRATOR, sites="none")
 def questionnaires() -> Response:
     url = request.args.get("url", "")
     found = [form for form in resources.current_forms(db_session(), _base()) if url in ("", form.url, form.canonical)]
@@ -34,34 +35,34 @@ def questionnaires() -> Response:
 
 
 @blueprint.get("/Questionnaire/<questionnaire_id>")
-@access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN, Role.RESEARCHER, Role.ADMINISTRATOR, sites="none")
 def questionnaire(questionnaire_id: str) -> Response:
     return fhir_json(as_questionnaire(resources.form(db_session(), questionnaire_id, _base())))
 
 
 @blueprint.get("/Patient/<study_code>")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def patient(study_code: str) -> Response:
     subject = _subject(study_code)
     return _viewed(subject, resources.patient(subject, _base()))
 
 
 @blueprint.get("/Patient/<study_code>/$everything")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def everything(study_code: str) -> Response:
     subject = _subject(study_code)
     return _viewed(subject, _searchset(resources.everything(db_session(), subject, _base())))
 
 
 @blueprint.get("/QuestionnaireResponse")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def responses() -> Response:
     subject = _subject_searched_for()
     return _viewed(subject, _searchset(_of_type("QuestionnaireResponse", subject), "patient"))
 
 
 @blueprint.get("/Observation")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def observations() -> Response:
     subject, code = _subject_searched_for(), request.args.get("code", "")
     found = [each for each in _of_type("Observation", subject) if not code or bundle.has_code(each, code)]

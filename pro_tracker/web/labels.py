@@ -2,38 +2,50 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import assert_never
 
 import phonenumbers
 from flask_babel import lazy_gettext as _
 
 from pro_tracker.domain import calling, unanswered
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason, CallTime
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.message_codes import MessageKind, MessageState
+from pro_tracker.domain.record_codes import PlanChange
+from pro_tracker.domain.subject_codes import Sex, WithdrawalScope
 from pro_tracker.domain.visit_windows import VisitStatus, is_open, visit_status
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.planning.planned_messages import UNSENT
 
-SEXES = {"female": _("Female"), "male": _("Male"), "other": _("Other"), "unknown": _("Not known")}
+SEXES = {Sex.FEMALE: _("Female"), Sex.MALE: _("Male"), Sex.OTHER: _("Other"), Sex.UNKNOWN: _("Not known")}
 LANGUAGES = {"en": _("English"), "es": _("Spanish")}
-CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
+CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message")}
 CONTACT_STATES = {
-    "bounced": _("messages come back"),
-    "stopped": _("asked us to stop"),
-    "wrong-number": _("somebody else's"),
+    ContactState.BOUNCED: _("messages come back"),
+    ContactState.STOPPED: _("asked us to stop"),
+    ContactState.WRONG_NUMBER: _("somebody else's"),
 }
 CONTACT_ADVICE = {
-    "bounced": _("Messages come back as undeliverable. Ask the patient for the right address."),
-    "stopped": _("The patient asked for no more messages there. Nothing to do, unless they want them again."),
-    "wrong-number": _("It belongs to somebody else. Ask the patient for the right number."),
+    ContactState.BOUNCED: _("Messages come back as undeliverable. Ask the patient for the right address."),
+    ContactState.STOPPED: _(
+        "The patient asked for no more messages there. Nothing to do, unless they want them again."
+    ),
+    ContactState.WRONG_NUMBER: _("It belongs to somebody else. Ask the patient for the right number."),
 }
 PROVIDERS = {"twilio": _("Twilio"), "gateway": _("Text message gateway"), "mail": _("Mail")}
-INFUSION_STATES = {"completed": _("Completed"), "stopped": _("Stopped")}
+INFUSION_STATES = {InfusionStatus.COMPLETED: _("Completed"), InfusionStatus.STOPPED: _("Stopped")}
 ROLES = {
-    "coordinator": _("Coordinator"),
-    "clinician": _("Clinician"),
-    "researcher": _("Researcher"),
-    "administrator": _("Administrator"),
+    Role.COORDINATOR: _("Coordinator"),
+    Role.CLINICIAN: _("Clinician"),
+    Role.RESEARCHER: _("Researcher"),
+    Role.ADMINISTRATOR: _("Administrator"),
 }
 GRADES = {
     1: _("1 – mild"),
@@ -43,55 +55,58 @@ GRADES = {
     5: _("5 – death"),
 }
 CALL_REASONS = {
-    "no-contact": _("No e-mail or mobile number"),
-    "all-reminders-sent": _("All reminders sent, no answer"),
-    "send-failed": _("Message could not be sent"),
-    "send-uncertain": _("Message may not have arrived"),
-    "alert": _("Answers need a call today"),
+    CallReason.NO_CONTACT: _("No e-mail or mobile number"),
+    CallReason.ALL_REMINDERS_SENT: _("All reminders sent, no answer"),
+    CallReason.SEND_FAILED: _("Message could not be sent"),
+    CallReason.SEND_UNCERTAIN: _("Message may not have arrived"),
+    CallReason.ALERT: _("Answers need a call today"),
 }
 CALL_OUTCOMES = {
-    "reached": _("Reached, will answer"),
-    "voicemail": _("Left a voicemail"),
-    "no-answer": _("No answer"),
-    "wrong-number": _("Wrong number"),
-    "refused": _("Does not want to answer"),
-    "too-ill": _("Too ill to answer"),
-    "language": _("Needs another language or an interpreter"),
+    CallAttemptOutcome.REACHED: _("Reached, will answer"),
+    CallAttemptOutcome.VOICEMAIL: _("Left a voicemail"),
+    CallAttemptOutcome.NO_ANSWER: _("No answer"),
+    CallAttemptOutcome.WRONG_NUMBER: _("Wrong number"),
+    CallAttemptOutcome.REFUSED: _("Does not want to answer"),
+    CallAttemptOutcome.TOO_ILL: _("Too ill to answer"),
+    CallAttemptOutcome.LANGUAGE: _("Needs another language or an interpreter"),
 }
+_NOT_SPOKEN_WITH = (CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER, CallAttemptOutcome.WRONG_NUMBER)
 ALERT_OUTCOMES = {
-    "reached": _("Reached and spoken with"),
-    **{code: CALL_OUTCOMES[code] for code in ("voicemail", "no-answer", "wrong-number")},
+    CallAttemptOutcome.REACHED: _("Reached and spoken with"),
+    **{code: CALL_OUTCOMES[code] for code in _NOT_SPOKEN_WITH},
 }
 CALL_TIMES = {
-    "morning": _("Morning, 8 to 11"),
-    "midday": _("Midday, 11 to 2"),
-    "afternoon": _("Afternoon, 2 to 5"),
-    "evening": _("Evening, 5 to 9"),
+    CallTime.MORNING: _("Morning, 8 to 11"),
+    CallTime.MIDDAY: _("Midday, 11 to 2"),
+    CallTime.AFTERNOON: _("Afternoon, 2 to 5"),
+    CallTime.EVENING: _("Evening, 5 to 9"),
 }
 UNANSWERED = {code: _(reason) for code, reason in unanswered.REASONS.items()}
 MESSAGE_STATES = {
-    "planned": (_("Planned"), "quiet"),
-    "claimed": (_("Being sent"), "accent"),
-    "sent": (_("Sent"), ""),
-    "failed": (_("Failed"), "strong"),
-    "uncertain": (_("May not have arrived"), "strong"),
-    "ended": (_("No longer needed"), "quiet"),
+    MessageState.PLANNED: (_("Planned"), "quiet"),
+    MessageState.CLAIMED: (_("Being sent"), "accent"),
+    MessageState.SENT: (_("Sent"), ""),
+    MessageState.FAILED: (_("Failed"), "strong"),
+    MessageState.UNCERTAIN: (_("May not have arrived"), "strong"),
+    MessageState.ENDED: (_("No longer needed"), "quiet"),
 }
 WITHDRAWAL_SCOPES = {
-    "asking": _("Not to be asked any more; what was answered may be used"),
-    "data": _("Not to be asked any more, and what was answered is not to be used for research"),
+    WithdrawalScope.ASKING: _("Not to be asked any more; what was answered may be used"),
+    WithdrawalScope.DATA: _("Not to be asked any more, and what was answered is not to be used for research"),
 }
-MESSAGE_TEMPLATES = {
+# Of the templates that come along, and of each kind of message: what patients ask for is written with its kind's.
+MESSAGE_TEMPLATES: Mapping[str, object] = {
     "invitation": _("invitation"),
-    "reminder": _("reminder"),
     "last-reminder": _("last reminder"),
-    "fresh-link": _("new link"),
+    MessageKind.REMINDER: _("reminder"),
+    MessageKind.SNOOZE: _("once more, after “not today”"),
+    MessageKind.FRESH_LINK: _("new link"),
 }
 PLAN_CHANGES = {
-    "stays": (_("Unchanged"), "quiet"),
-    "moves": (_("Moves"), "accent"),
-    "goes": (_("Dropped"), "strong"),
-    "comes": (_("New"), "accent"),
+    PlanChange.STAYS: (_("Unchanged"), "quiet"),
+    PlanChange.MOVES: (_("Moves"), "accent"),
+    PlanChange.GOES: (_("Dropped"), "strong"),
+    PlanChange.COMES: (_("New"), "accent"),
 }
 VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
     VisitStatus.PLANNED: (_("Planned"), "quiet"),
@@ -101,6 +116,17 @@ VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
     VisitStatus.MISSED: (_("Missed"), "quiet"),
     VisitStatus.VOID: (_("No longer asked"), "quiet"),
 }
+
+
+def address(contact: Contact) -> str:
+    """An address as people read it."""
+    match contact.channel:
+        case Channel.EMAIL:
+            return contact.address
+        case Channel.SMS:
+            return phone_number(contact.address)
+        case _:
+            assert_never(contact.channel)
 
 
 def phone_number(address: str) -> str:
@@ -122,8 +148,8 @@ def is_over(pause: Pause, now: datetime, time_zone: str) -> bool:
 
 def told(messages: Sequence[Message]) -> list[Message]:
     """What was sent or tried, and the next message to go out; the rest of the plan and what was dropped is noise."""
-    planned = [message for message in messages if message.state == "planned"]
-    return [message for message in messages if message.state not in ("planned", "ended")] + planned[:1]
+    planned = [message for message in messages if message.state == MessageState.PLANNED]
+    return [message for message in messages if message.state not in UNSENT] + planned[:1]
 
 
 def visit_state(visit: Visit, now: datetime) -> tuple[str, str]:
@@ -144,7 +170,7 @@ def good_time_to_call(subject: Subject, now: datetime) -> bool:
 def why_unanswered(visit: Visit) -> str:
     """Why a visit ended without answers, in words; "" where it did not."""
     code = visit.void_reason or visit.missed_reason
-    return "" if code is None or visit.completed_at is not None else str(UNANSWERED.get(code, code))
+    return "" if code is None or visit.completed_at is not None else str(UNANSWERED[code])
 
 
 def may_have_reason(visit: Visit, now: datetime) -> bool:

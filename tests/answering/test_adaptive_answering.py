@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker.domain import adaptive
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.models.aggregate import Aggregate
@@ -329,7 +330,7 @@ def test_scoring_anew_with_other_parameters_adds_a_score_and_keeps_the_first(
     post(client, to_the_review(client, patient, MIDDLING), {})
     before = session.scalars(select(Score).filter_by(instrument_code=CODE)).one().t_score
     adaptive_instrument.install_second_version(tmp_path, monkeypatch)
-    actor, now = Actor("command", "test"), record(session).authored_at + timedelta(days=1)
+    actor, now = Actor(ActorKind.COMMAND, "test"), record(session).authored_at + timedelta(days=1)
     job = jobs.begin(session, CODE, actor=actor, now=now)
     while job.finished_at is None:
         jobs.step(session, job.id, actor=actor, now=now)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker import db
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import AnswerOutOfRange, InvalidInput, UnknownItem
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
@@ -359,7 +360,7 @@ def test_the_service_refuses_what_no_form_would_send(session: Session, patient: 
     with pytest.raises(AnswerOutOfRange):
         responses.save_answers(session, sheet, PAIN, {"PAININ9": 6}, now=clock.now)
     with pytest.raises(InvalidInput, match="no answer to send"):
-        responses.complete(session, sheet, actor=Actor("account", "1"), now=clock.now)
+        responses.complete(session, sheet, actor=Actor(ActorKind.ACCOUNT, "1"), now=clock.now)
 
 
 @pytest.mark.dialects("postgresql")

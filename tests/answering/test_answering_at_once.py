@@ -10,7 +10,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.answering import responses, visit_context
@@ -27,7 +29,7 @@ def patient(session: Session, clock: Clock) -> Patient:
 
 
 def complete_and_commit(session: Session, sheet: visit_context.VisitSheet, clock: Clock) -> None:
-    responses.complete(session, sheet, actor=Actor("patient", "1"), now=clock.now)
+    responses.complete(session, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
     session.commit()
 
 
@@ -52,7 +54,7 @@ def test_two_devices_sending_at_the_same_moment_make_one_record(
             barrier.wait()
             try:
                 sheet = visit_context.by_visit(own, patient.visit.id)
-                responses.complete(own, sheet, actor=Actor("patient", "1"), now=clock.now)
+                responses.complete(own, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
                 own.commit()
                 outcomes.append("sent")
             except AlreadyAnswered:
@@ -74,7 +76,7 @@ def test_an_answer_saved_while_another_device_sends_is_not_left_behind_as_a_draf
     with db.Session() as sender, db.Session() as saver:
         stale = visit_context.by_visit(saver, patient.visit.id)
         sheet = visit_context.by_visit(sender, patient.visit.id)
-        responses.complete(sender, sheet, actor=Actor("patient", "1"), now=clock.now)
+        responses.complete(sender, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
         late = threading.Thread(target=save_and_commit, args=(saver, stale, clock))
         late.start()
         sender.commit()
@@ -103,10 +105,10 @@ def test_what_was_given_up_meanwhile_is_not_sent(session: Session, patient: Pati
     stale = visit_context.by_visit(session, patient.visit.id)
     with db.Session() as staff:
         visit = staff.get_one(Visit, patient.visit.id)
-        visit.voided_at, visit.void_reason = clock.now, "withdrawn"
+        visit.voided_at, visit.void_reason = clock.now, UnansweredReason.WITHDRAWN
         staff.commit()
     with pytest.raises(WindowClosed):
-        responses.complete(session, stale, actor=Actor("patient", "1"), now=clock.now)
+        responses.complete(session, stale, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
     assert count(session, QuestionnaireResponse) == 0
     assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
 
@@ -116,7 +118,7 @@ def test_a_failure_on_the_way_to_the_commit_leaves_the_draft_as_it_was(
 ) -> None:
     save_some(session, patient, clock)
     sheet = visit_context.by_visit(session, patient.visit.id)
-    responses.complete(session, sheet, actor=Actor("patient", "1"), now=clock.now)
+    responses.complete(session, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
     with db.Session() as killer:
         process = session.connection().connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
         killer.execute(select(func.pg_terminate_backend(process)))

@@ -8,6 +8,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
@@ -158,7 +161,7 @@ def test_without_a_link_the_page_says_to_open_it_again(client: FlaskClient, pati
 def test_a_revoked_link_offers_a_fresh_one(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
-    links.revoke(session, Actor("account", "1"), patient.visit.id, now=clock.now)
+    links.revoke(session, Actor(ActorKind.ACCOUNT, "1"), patient.visit.id, now=clock.now)
     page = open_link(client, patient)
     assert page.status_code == 410
     assert "Send me a fresh link" in page.text
@@ -186,7 +189,7 @@ def test_a_visit_that_is_not_open_yet_says_from_when(client: FlaskClient, patien
 def test_a_visit_that_is_no_longer_wanted_says_so(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
-    patient.visit.voided_at, patient.visit.void_reason = clock.now, "withdrawn"
+    patient.visit.voided_at, patient.visit.void_reason = clock.now, UnansweredReason.WITHDRAWN
     session.commit()
     assert "The clinic no longer needs these answers." in open_link(client, patient).text
 
@@ -211,7 +214,7 @@ def test_a_fresh_link_goes_to_the_preferred_contact_at_once(
 def test_a_fresh_link_goes_to_the_other_contact_when_the_preferred_one_bounced(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
-    session.scalars(select(Contact).where(Contact.channel == "email")).one().state = "bounced"
+    session.scalars(select(Contact).where(Contact.channel == "email")).one().state = ContactState.BOUNCED
     ask_fresh_link(client, patient)
     assert session.scalars(select(Message.channel)).all() == ["sms"]
 

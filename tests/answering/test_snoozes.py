@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker import db
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.interruption import Pause, Snooze
@@ -225,7 +226,7 @@ def test_nothing_is_promised_that_would_not_come(
 ) -> None:
     if why == "no contact":
         for contact in session.scalars(select(Contact)):
-            contact.state = "stopped"
+            contact.state = ContactState.STOPPED
     else:
         today = clock.now.date()
         pause = Pause(

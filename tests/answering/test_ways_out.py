@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from config.settings import SERVICE, load_settings
+from pro_tracker.domain.channels import Channel
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.twilio import TwilioProvider
@@ -38,8 +39,8 @@ def choose(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch):
 def test_without_a_word_text_messages_go_to_the_log(choose, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "pro_tracker")
     with open_providers(choose("console")) as providers:
-        providers["sms"].send(replace(TEXT, text="Come to https://pro-tracker.test/v/secret-token"))
-    assert (providers["email"].name, providers["sms"].name) == ("smtp", "console")
+        providers[Channel.SMS].send(replace(TEXT, text="Come to https://pro-tracker.test/v/secret-token"))
+    assert (providers[Channel.EMAIL].name, providers[Channel.SMS].name) == ("smtp", "console")
     assert "/v/***" in caplog.text
     assert "secret-token" not in caplog.text
 
@@ -49,8 +50,8 @@ def test_text_messages_go_through_twilio_and_it_reports_to_us(choose, twilio_api
         "twilio", TWILIO_URL=twilio_api.url, **{f"TWILIO_{name}": value for name, value in TWILIO.items()}
     )
     with open_providers(settings) as providers:
-        assert isinstance(providers["sms"], TwilioProvider)
-        providers["sms"].send(TEXT)
+        assert isinstance(providers[Channel.SMS], TwilioProvider)
+        providers[Channel.SMS].send(TEXT)
     (arrived,) = twilio_api.accepted
     assert arrived.callback.startswith("https://pro-tracker.test/webhooks/twilio/status")
 
@@ -58,8 +59,8 @@ def test_text_messages_go_through_twilio_and_it_reports_to_us(choose, twilio_api
 def test_text_messages_go_through_a_gateway(choose, sms_gateway: GatewayServer) -> None:
     known = {"SMS_GATEWAY_URL": sms_gateway.url, "SMS_GATEWAY_TOKEN": sms_gateway.token, "SMS_GATEWAY_SECRET": "s" * 32}
     with open_providers(choose("gateway", **known)) as providers:
-        assert isinstance(providers["sms"], SmsGatewayProvider)
-        providers["sms"].send(TEXT)
+        assert isinstance(providers[Channel.SMS], SmsGatewayProvider)
+        providers[Channel.SMS].send(TEXT)
     assert len(sms_gateway.accepted) == 1
 
 

@@ -8,6 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.receipts import WebhookCountKind
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.calling import calls
 from pro_tracker.services.contacts import contacts
@@ -40,8 +42,8 @@ def history(session: Session, clock: Clock) -> Subject:
     waiting = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), email="", mobile="")
     calls.open_due(session, now=clock.now)
     assert waiting.contacts == []
-    contacts.close(session, subject.contacts[0], "bounced", now=clock.now, actor=COORDINATOR)
-    webhook_counts.count(session, "twilio", "forged", now=clock.now)
+    contacts.close(session, subject.contacts[0], ContactState.BOUNCED, now=clock.now, actor=COORDINATOR)
+    webhook_counts.count(session, "twilio", WebhookCountKind.FORGED, now=clock.now)
     session.commit()
     return subject
 

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.call_codes import CallTime
 from pro_tracker.domain.protocol import CallRule
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.subject import Subject
@@ -93,7 +94,7 @@ def test_whoever_was_tried_comes_back_when_their_time_has_come(
 def test_the_page_tells_the_patients_own_time(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
     call = add_call(session, clock, "Abroad")
     subject = session.get_one(Subject, call.subject_id)
-    subject.time_zone, subject.best_call_time = "Asia/Tokyo", "evening"
+    subject.time_zone, subject.best_call_time = "Asia/Tokyo", CallTime.EVENING
     assert "12:00 AM" in re.sub(r"\s", " ", coordinator.get("/calls").text)
     assert "Good time now" not in coordinator.get("/calls").text
     clock.advance(hours=18)

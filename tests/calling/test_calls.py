@@ -9,7 +9,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
 from pro_tracker.models.interruption import Pause
@@ -70,10 +74,10 @@ def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_
 
 def test_a_call_about_a_message_that_arrived_after_all_closes(session: Session, clock: Clock, course: Course) -> None:
     first = messages_of(session, baseline(session, course))[0]
-    first.state = "uncertain"
+    first.state = MessageState.UNCERTAIN
     calls.open_due(session, now=clock.now)
     assert only_call(session).reason == "send-uncertain"
-    first.state, first.sent_at = "sent", clock.now
+    first.state, first.sent_at = MessageState.SENT, clock.now
     calls.open_due(session, now=clock.now)
     assert only_call(session).outcome == "no-longer-wanted"
 
@@ -111,7 +115,7 @@ def test_once_spoken_with_nobody_calls_again_about_the_same_visit(session: Sessi
     account = add_account(session, "coordinator")
     call_id = silent_call(session, clock)
     facts = AttemptFacts(outcome)
-    call_attempts.record(session, Actor("account", str(account.id)), call_id, facts, now=clock.now)
+    call_attempts.record(session, Actor(ActorKind.ACCOUNT, str(account.id)), call_id, facts, now=clock.now)
     call = only_call(session)
     assert (call.outcome, call.closed_at, call.account_id) == (outcome, clock.now, account.id)
     calls.open_due(session, now=clock.now + timedelta(days=4))
@@ -153,7 +157,7 @@ def test_whoever_refused_is_not_reminded_on_another_channel_either(
     add_call(session, course, clock, "send-failed")
     note(session, only_call(session).id, "refused", clock)
     (contact,) = session.scalars(select(Contact).where(Contact.channel == "email"))
-    contacts.close(session, contact, "bounced", now=clock.now, actor=COORDINATOR)
+    contacts.close(session, contact, ContactState.BOUNCED, now=clock.now, actor=COORDINATOR)
     assert set(session.scalars(select(Message.state))) == {"ended"}
 
 
@@ -171,7 +175,7 @@ def test_a_wrong_number_is_not_written_to_and_a_corrected_one_is_called(session:
     assert session.scalars(select(Contact.state)).one() == "wrong-number"
     subject = session.get_one(Subject, course.subject_id)
     clock.advance(hours=1)
-    contacts.correct(session, subject, {"sms": "+12165550177"}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.SMS: "+12165550177"}, now=clock.now, actor=COORDINATOR)
     session.execute(update(Message).values(state="ended", end_reason="superseded"))
     assert only_call(session).outcome == "wrong-number"
     calls.open_due(session, now=clock.now)
@@ -214,15 +218,15 @@ def test_a_call_is_closed_once_with_an_outcome_that_exists(session: Session, clo
 def test_of_two_who_call_at_once_the_second_is_told_of_the_first(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
-    assert call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
-    assert call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
-    assert not call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+    assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ada.id)), call_id, now=clock.now)
+    assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ada.id)), call_id, now=clock.now)
+    assert not call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ben.id)), call_id, now=clock.now)
     note(session, call_id, "voicemail", clock, number=1)
     with pytest.raises(InvalidInput, match="Somebody else noted a call"):
         note(session, call_id, "no-answer", clock, number=1)
     note(session, call_id, "no-answer", clock, number=2)
     assert session.scalars(select(CallAttempt.outcome).order_by(CallAttempt.number)).all() == ["voicemail", "no-answer"]
-    assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+    assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ben.id)), call_id, now=clock.now)
 
 
 @pytest.mark.dialects("postgresql")
@@ -247,9 +251,9 @@ def test_the_second_of_two_notes_at_the_same_moment_waits_for_the_first(session:
 def test_a_claim_lapses(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
-    call_attempts.claim(session, Actor("account", str(ada.id)), call_id, now=clock.now)
+    call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ada.id)), call_id, now=clock.now)
     clock.advance(minutes=31)
-    assert call_attempts.claim(session, Actor("account", str(ben.id)), call_id, now=clock.now)
+    assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ben.id)), call_id, now=clock.now)
 
 
 def test_a_note_is_stored_encrypted_and_stands_in_no_audit_row(session: Session, clock: Clock) -> None:

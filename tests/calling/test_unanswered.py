@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.disclosure import shown_and_rest
-from pro_tracker.domain.unanswered import REASONS, Circumstances, reason
+from pro_tracker.domain.unanswered import REASONS, Circumstances, UnansweredReason, reason
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.interruption import Pause
@@ -164,7 +164,7 @@ def test_the_results_page_counts_reasons_and_hides_small_cells(
     for visit, code in zip(
         visits, ["no-reply"] * 14 + ["not-reached"] * 12 + ["refused"] * 9 + ["died"] * 5, strict=True
     ):
-        visit.missed_reason = code
+        visit.missed_reason = UnansweredReason(code)
     page = results(client, session, clock)
     for words in (
         "Asked, and did not reply <b>14</b>",

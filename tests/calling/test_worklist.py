@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
@@ -81,18 +82,18 @@ def test_a_message_that_went_wrong_is_listed_until_a_later_one_came_through(
 ) -> None:
     lost = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), family_name="Lost")
     mended = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), family_name="Mended")
-    set_state(messages_of(session, visit_of(session, lost, "baseline"))[0], "uncertain")
+    set_state(messages_of(session, visit_of(session, lost, "baseline"))[0], MessageState.UNCERTAIN)
     first, second, *_ = messages_of(session, visit_of(session, mended, "baseline"))
-    set_state(first, "failed")
-    set_state(second, "sent")
+    set_state(first, MessageState.FAILED)
+    set_state(second, MessageState.SENT)
     page = open_page(client, session)
     assert "Lost" in section(page, "messages")
     assert "May not have arrived" in section(page, "messages")
     assert "Mended" not in section(page, "messages")
 
 
-def set_state(message: Message, state: str) -> None:
-    message.state, message.sent_at = state, message.send_at if state == "sent" else None
+def set_state(message: Message, state: MessageState) -> None:
+    message.state, message.sent_at = state, message.send_at if state == MessageState.SENT else None
 
 
 def test_a_call_shows_whom_to_call_and_closes_with_its_outcome(
@@ -117,7 +118,7 @@ def test_a_call_shows_whom_to_call_and_closes_with_its_outcome(
 
 def add_call(session: Session, clock: Clock, **facts: str) -> Subject:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), **facts)
-    set_state(messages_of(session, visit_of(session, subject, "baseline"))[0], "failed")
+    set_state(messages_of(session, visit_of(session, subject, "baseline"))[0], MessageState.FAILED)
     session.flush()
     calls.open_due(session, now=clock.now)
     return subject

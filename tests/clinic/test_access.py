@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Infusion
@@ -78,7 +79,7 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
     course = visit.course_id
     infusion = session.scalars(select(Infusion.id).where(Infusion.course_id == course)).first()
     facts = PauseFacts(clock.now.date(), None, "hospital")
-    pause = pauses.begin(session, Actor("command", "test"), there, facts, now=clock.now)
+    pause = pauses.begin(session, Actor(ActorKind.COMMAND, "test"), there, facts, now=clock.now)
     posts = (
         *("infusions/new", f"infusions/{infusion}", f"infusions/{infusion}/remove"),
         *(f"course/{each}" for each in ("plan", "end", "reopen", "date", "new")),

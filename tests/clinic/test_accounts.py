@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from pro_tracker.app import create_app
 from pro_tracker.cli.accounts import account as account_command
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
@@ -25,7 +26,7 @@ from tests.conftest import Clock, new_client
 from tests.servers.redis import RedisServer
 from tests.support.staff_browser import PASSWORD, add_account, add_site, sign_in, submit
 
-ADMIN = Actor("command", "test")
+ADMIN = Actor(ActorKind.COMMAND, "test")
 
 
 def facts(**changes: object) -> AccountFacts:

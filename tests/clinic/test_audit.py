@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.cli.audit import audit as command
 from pro_tracker.db import is_postgresql
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
@@ -23,7 +24,12 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 def trail(session: Session) -> Session:
     for number in range(4):
         audit.record(
-            session, Actor("command", "test"), "thing.do", now=NOW, subject_id=uuid.uuid4(), detail={"number": number}
+            session,
+            Actor(ActorKind.COMMAND, "test"),
+            "thing.do",
+            now=NOW,
+            subject_id=uuid.uuid4(),
+            detail={"number": number},
         )
     session.commit()
     return session

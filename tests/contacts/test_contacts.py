@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from pro_tracker.domain.contact_state import Standing
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import CLOSED, ContactState, Standing
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.message import Message
@@ -33,7 +34,7 @@ def subject(session: Session, clock: Clock) -> Subject:
 
 
 def contact(session: Session, subject: Subject, channel: str) -> Contact:
-    found = contacts.of_subject(session, subject.id, channel)
+    found = contacts.of_subject(session, subject.id, Channel(channel))
     assert found is not None
     return found
 
@@ -49,9 +50,9 @@ def audited(session: Session, action: str) -> list[dict[str, object]]:
     return [json.loads(detail) for detail in session.scalars(rows)]
 
 
-@pytest.mark.parametrize("state", ["bounced", "stopped", "wrong-number"])
+@pytest.mark.parametrize("state", CLOSED)
 def test_a_closed_channel_hands_its_messages_to_the_other_one_until_it_is_opened_again(
-    session: Session, clock: Clock, subject: Subject, state: str
+    session: Session, clock: Clock, subject: Subject, state: ContactState
 ) -> None:
     email = contact(session, subject, "email")
     assert planned(session, subject) == ALL_BY_MAIL
@@ -70,13 +71,13 @@ def test_a_corrected_address_is_used_and_news_of_the_old_one_count_no_more(
     session: Session, clock: Clock, subject: Subject
 ) -> None:
     email = contact(session, subject, "email")
-    contacts.close(session, email, "bounced", now=clock.now, actor=COORDINATOR)
+    contacts.close(session, email, ContactState.BOUNCED, now=clock.now, actor=COORDINATOR)
     clock.advance(hours=1)
-    contacts.correct(session, subject, {"email": " new@patients.example "}, now=clock.now, actor=COORDINATOR)
-    late = Standing("bounced", clock.now - timedelta(minutes=1))
+    contacts.correct(session, subject, {Channel.EMAIL: " new@patients.example "}, now=clock.now, actor=COORDINATOR)
+    late = Standing(ContactState.BOUNCED, clock.now - timedelta(minutes=1))
     contacts.hear(session, [email], late, now=clock.now, actor=COORDINATOR)
     assert (email.address, email.state) == ("new@patients.example", "active")
-    assert contacts.at_address(session, "email", "NEW@patients.example") == [email]
+    assert contacts.at_address(session, Channel.EMAIL, "NEW@patients.example") == [email]
     assert planned(session, subject) == ALL_BY_MAIL
     assert audited(session, "contact.correct") == [{"channels": ["email"]}]
 
@@ -84,11 +85,11 @@ def test_a_corrected_address_is_used_and_news_of_the_old_one_count_no_more(
 def test_addresses_are_added_and_taken_away(session: Session, clock: Clock) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 20), email="")
     assert planned(session, subject) == ALL_BY_SMS
-    contacts.correct(session, subject, {"email": "ann@patients.example"}, now=clock.now, actor=COORDINATOR)
-    contacts.correct(session, subject, {"sms": ""}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.EMAIL: "ann@patients.example"}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.SMS: ""}, now=clock.now, actor=COORDINATOR)
     assert [each.channel for each in subject.contacts] == ["email"]
     assert planned(session, subject) == dict.fromkeys(range(4), "email")
-    contacts.correct(session, subject, {"email": ""}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.EMAIL: ""}, now=clock.now, actor=COORDINATOR)
     assert planned(session, subject) == {}
 
 
@@ -96,13 +97,13 @@ def test_addresses_are_added_and_taken_away(session: Session, clock: Clock) -> N
 @pytest.mark.parametrize(
     ("addresses", "field"),
     [
-        ({"email": "nobody"}, "email"),
-        ({"sms": "555 0100"}, "mobile"),
-        ({"sms": "+1 216 555 0177", "email": "@"}, "email"),
+        ({Channel.EMAIL: "nobody"}, "email"),
+        ({Channel.SMS: "555 0100"}, "mobile"),
+        ({Channel.SMS: "+1 216 555 0177", Channel.EMAIL: "@"}, "email"),
     ],
 )
 def test_an_address_that_cannot_be_used_changes_nothing(
-    session: Session, clock: Clock, subject: Subject, addresses: dict[str, str], field: str
+    session: Session, clock: Clock, subject: Subject, addresses: dict[Channel, str], field: str
 ) -> None:
     before = [(each.channel, each.address) for each in subject.contacts]
     with pytest.raises(InvalidInput) as refused:
@@ -115,7 +116,7 @@ def test_an_address_that_cannot_be_used_changes_nothing(
 
 def test_what_a_subject_prefers_moves_what_is_planned(session: Session, clock: Clock, subject: Subject) -> None:
     wanted = preferences.Preferences(
-        preferred_channel="sms", language="es", message_time=time(18), time_zone="America/Los_Angeles"
+        preferred_channel=Channel.SMS, language="es", message_time=time(18), time_zone="America/Los_Angeles"
     )
     preferences.change(session, subject, wanted, now=clock.now, actor=COORDINATOR)
     preferences.change(session, subject, wanted, now=clock.now, actor=COORDINATOR)
@@ -131,7 +132,7 @@ def coordinator(client: FlaskClient, session: Session) -> FlaskClient:
     return client
 
 
-def close_email(session: Session, clock: Clock, subject: Subject, state: str = "bounced") -> None:
+def close_email(session: Session, clock: Clock, subject: Subject, state: ContactState = ContactState.BOUNCED) -> None:
     contacts.close(session, contact(session, subject, "email"), state, now=clock.now, actor=COORDINATOR)
     session.commit()
 
@@ -177,7 +178,7 @@ def test_an_address_that_cannot_be_used_is_named_at_its_field(
 def test_a_stopped_channel_opens_again_when_somebody_confirms_that_the_patient_wants_it(
     coordinator: FlaskClient, session: Session, clock: Clock, subject: Subject
 ) -> None:
-    close_email(session, clock, subject, "stopped")
+    close_email(session, clock, subject, ContactState.STOPPED)
     page = f"/subjects/{subject.id}/contacts"
     refused = save(coordinator, f"{page}/email/reopen", {}, page=page)
     assert refused.status_code == 422
@@ -204,7 +205,7 @@ def test_a_closed_channel_stands_on_the_worklist_until_it_is_corrected_or_left_c
     assert "Gone" not in listed
     left = f"/subjects/{other.id}/contacts"
     assert submit(coordinator, f"{left}/email/acknowledge", {}, page=left).status_code == 303
-    contacts.correct(session, subject, {"email": "right@patients.example"}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.EMAIL: "right@patients.example"}, now=clock.now, actor=COORDINATOR)
     assert "No channel was closed." in coordinator.get("/worklist").text
     assert "Left closed since" in coordinator.get(left).text
     assert contact(session, other, "email").state == "bounced"

@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
@@ -93,7 +95,7 @@ def test_what_is_not_offered_is_refused(
 def test_a_channel_without_a_working_contact_is_not_offered(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
-    session.scalars(select(Contact).where(Contact.channel == "sms")).one().state = "stopped"
+    session.scalars(select(Contact).where(Contact.channel == "sms")).one().state = ContactState.STOPPED
     session.commit()
     page = wishes(client, patient)
     assert "preferred_channel" not in page.text
@@ -122,7 +124,7 @@ def test_a_link_that_was_revoked_opens_it_no_more(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     begin(client, patient)
-    links.revoke(session, Actor("command", "test"), patient.visit.id, now=clock.now)
+    links.revoke(session, Actor(ActorKind.COMMAND, "test"), patient.visit.id, now=clock.now)
     page = client.get(PATH)
     assert (page.status_code, heading(page)) == (410, "This link does not work")
 

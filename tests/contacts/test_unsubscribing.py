@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
@@ -141,7 +143,7 @@ def test_a_mail_to_a_wrong_address_does_not_shut_off_the_right_one(
 ) -> None:
     clock.advance(days=1)
     subject = session.get_one(Subject, course.subject_id)
-    contacts.correct(session, subject, {"email": "zoe.right@patients.example"}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.EMAIL: "zoe.right@patients.example"}, now=clock.now, actor=COORDINATOR)
     clock.advance(days=1)
     assert client.post(way_out(mail), data=ONE_CLICK).status_code == 200
     assert states(session, course) == OPEN
@@ -152,7 +154,7 @@ def test_an_older_mail_still_counts_after_the_address_was_opened_again(
 ) -> None:
     client.post(way_out(mail), data=ONE_CLICK)
     contact = session.scalars(select(Contact).where(Contact.channel == "email")).one()
-    contacts.reopen(session, contact, now=clock.now + timedelta(hours=1), actor=Actor("command", "test"))
+    contacts.reopen(session, contact, now=clock.now + timedelta(hours=1), actor=Actor(ActorKind.COMMAND, "test"))
     session.commit()
     clock.advance(hours=2)
     client.post(way_out(mail), data=ONE_CLICK)

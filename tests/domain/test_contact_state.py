@@ -6,18 +6,18 @@ from functools import reduce
 
 from hypothesis import given, strategies as st
 
-from pro_tracker.domain.contact_state import Standing, after
+from pro_tracker.domain.contact_state import ContactState, Standing, after
 
 START = datetime(2026, 3, 6, 14, tzinfo=UTC)
 standings = st.builds(
     Standing,
-    st.sampled_from(["active", "stopped", "bounced", "wrong-number"]),
+    st.sampled_from(ContactState),
     st.integers(0, 4).map(lambda hours: START + timedelta(hours=hours)),
 )
 
 
 def at(hour: int, state: str) -> Standing:
-    return Standing(state, START + timedelta(hours=hour))
+    return Standing(ContactState(state), START + timedelta(hours=hour))
 
 
 @given(standings, st.lists(standings, max_size=5), st.data())

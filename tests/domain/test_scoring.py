@@ -6,6 +6,7 @@ import pytest
 
 from pro_tracker.domain.errors import AnswerOutOfRange, UnknownItem
 from pro_tracker.domain.instrument import Instrument
+from pro_tracker.domain.response_codes import ScoreStatus
 from pro_tracker.domain.scoring import ScaleScore, score, validate_answers
 from pro_tracker.services.instruments import instrument_catalog
 from tests.support import example_instrument
@@ -64,7 +65,7 @@ def test_a_form_with_a_missing_item_has_no_score_and_says_why() -> None:
         standard_error=None,
         n_answered=7,
         n_items=8,
-        status="not-scored",
+        status=ScoreStatus.NOT_SCORED,
         reason="7 of 8 items answered, all 8 are needed",
     )
 

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import given, strategies as st
 
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import HoldReason
 from pro_tracker.domain.protocol import Protocol, ReminderStep
 from pro_tracker.domain.reminder_times import (
     NO_END,
@@ -63,7 +65,7 @@ class Situation:
         found = list(self.recipient.holds)
         for number, snooze in enumerate(self.snoozes):
             end = min(readings(snooze.until_on, time.min, self.recipient.zone)[0], self.replaced_at(number))
-            found.append(Hold(snooze.asked_at, end, "snooze"))
+            found.append(Hold(snooze.asked_at, end, HoldReason.SNOOZE))
         return found
 
     def replaced_at(self, number: int) -> datetime:
@@ -131,7 +133,7 @@ def situations(draw: st.DrawFn, *, holds: bool = True) -> Situation:
     opens_at = readings(opens_on, time(8), zone)[0]
     window = Window(opens_at, opens_at + 7 * DAY, opens_at + LASTS * DAY)
     in_window = st.integers(-DAY * 2 // MINUTE, (LASTS + 1) * DAY // MINUTE).map(lambda n: opens_at + n * MINUTE)
-    recipient = Recipient(zone, draw(st.sampled_from(["email", "sms"])), EVERY_CHANNEL, draw(OWN_HOURS))
+    recipient = Recipient(zone, draw(st.sampled_from(Channel)), EVERY_CHANNEL, draw(OWN_HOURS))
     if holds:
         recipient = replace(recipient, holds=tuple(draw(st.lists(_holds(in_window), max_size=3))))
     snoozes = draw(_snoozes(opens_at, zone)) if holds else ()
@@ -141,7 +143,9 @@ def situations(draw: st.DrawFn, *, holds: bool = True) -> Situation:
 def _holds(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Hold]:
     lengths = st.none() | st.integers(1, 5 * 24 * 60)
     return st.builds(
-        lambda at, minutes: Hold(at, None if minutes is None else at + minutes * MINUTE, "pause"), moments, lengths
+        lambda at, minutes: Hold(at, None if minutes is None else at + minutes * MINUTE, HoldReason.PAUSE),
+        moments,
+        lengths,
     )
 
 
@@ -262,7 +266,7 @@ def test_over_every_clock_change_of_every_zone_each_morning_brings_its_message()
             opens_on = wall(change, zone).date() - 2 * DAY
             opens_at = readings(opens_on, time(8), zone)[0]
             window = Window(opens_at, opens_at + 6 * DAY, opens_at + 6 * DAY)
-            sends = reminder_times(protocol, "visit", window, opens_at, Recipient(zone, "email", EVERY_CHANNEL))
+            sends = reminder_times(protocol, "visit", window, opens_at, Recipient(zone, Channel.EMAIL, EVERY_CHANNEL))
             assert [(send.local_on, send.local_time) for send in sends] == [
                 (opens_on + number * DAY, hour) for number in range(5)
             ], (zone, change)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.message_codes import HoldReason
 from pro_tracker.domain.protocol import ReminderStep
 from pro_tracker.domain.reminder_times import (
     NO_END,
@@ -42,7 +43,7 @@ def steps(sends: list[PlannedSend]) -> list[tuple[str, int, datetime]]:
 
 
 def held(*holds: tuple[datetime, datetime | None]) -> Recipient:
-    return someone(holds=tuple(Hold(from_at, until_at, "pause") for from_at, until_at in holds))
+    return someone(holds=tuple(Hold(from_at, until_at, HoldReason.PAUSE) for from_at, until_at in holds))
 
 
 def test_a_hold_moves_a_message_to_the_hour_of_its_last_morning() -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
@@ -21,7 +22,7 @@ from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
-COORDINATOR = Actor("account", "1")
+COORDINATOR = Actor(ActorKind.ACCOUNT, "1")
 FACTS = EnrolmentFacts(
     record_number="MRN-1",
     given_name="Zoë",

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from pro_tracker.cli.exports import export
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
 from pro_tracker.services.enrolment import enrolment, withdrawals
@@ -28,7 +29,7 @@ LATER = NOW + timedelta(days=30)
 def test_a_withdrawal_taken_back_asks_again_what_can_still_be_answered(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
     before = plan_preview.plan_of(session, subject.id, now=LATER)
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW, scope="data")
+    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW, scope=WithdrawalScope.DATA)
     assert plan_preview.plan_of(session, subject.id, now=NOW).messages == ()
     withdrawals.take_back(session, COORDINATOR, subject, reason="another patient", now=LATER)
     assert plan_preview.plan_of(session, subject.id, now=LATER) == before
@@ -70,7 +71,7 @@ def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_tak
     assert seen(NOW) == (True, False, 1)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
     assert seen(NOW) == (True, False, 1), "what was answered may be used"
-    withdrawals.change_scope(session, COORDINATOR, subject, "data", reason="wrote a letter", now=NOW)
+    withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.DATA, reason="wrote a letter", now=NOW)
     assert seen(NOW) == (False, True, None)
     session.commit()
     printed = CliRunner().invoke(export, ["wide", "--out", "-"])
@@ -86,9 +87,9 @@ def test_what_cannot_be_is_refused(session: Session) -> None:
         withdrawals.take_back(session, COORDINATOR, subject, reason="x", now=NOW)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
     with pytest.raises(InvalidInput, match="recorded already"):
-        withdrawals.change_scope(session, COORDINATOR, subject, "asking", reason="x", now=NOW)
+        withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.ASKING, reason="x", now=NOW)
     with pytest.raises(InvalidInput, match="Say why"):
-        withdrawals.change_scope(session, COORDINATOR, subject, "data", reason=" ", now=NOW)
+        withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.DATA, reason=" ", now=NOW)
 
 
 def test_a_coordinator_records_how_far_it_goes_changes_it_and_takes_it_back(

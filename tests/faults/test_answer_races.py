@@ -13,6 +13,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
@@ -83,7 +85,7 @@ def _begin_answering(session: Session, message_id: int) -> int:
 
 def _send(message_ids: list[int], provider: Provider, start: threading.Barrier) -> None:
     """Read each message as a sender does, and hand over what was read."""
-    chance, ways = random.Random(1), Ways({"email": provider}, "https://pro-tracker.test")
+    chance, ways = random.Random(1), Ways({Channel.EMAIL: provider}, "https://pro-tracker.test")
     with db.Session() as session:
         for message_id in message_ids:
             sender = Sender(session, ways, _now)
@@ -104,7 +106,7 @@ def _answer(visit_ids: list[int], start: threading.Barrier) -> None:
             session.commit()
             start.wait()
             time.sleep(chance.uniform(0, SECONDS_APART))
-            responses.complete(session, sheet, actor=Actor("patient", "1"), now=_now())
+            responses.complete(session, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=_now())
             session.commit()
 
 

@@ -11,7 +11,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.subject_codes import WithdrawalScope
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import is_open, visit_status
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course, Infusion
@@ -45,7 +49,7 @@ def planned(session: Session, course: Course) -> list[tuple[Any, ...]]:
 def hand_over(session: Session, message: Message, now: datetime) -> None:
     """As if it had been sent."""
     session.add(Attempt(message_id=message.id, number=1, provider="smtp", started_at=now, outcome="accepted"))
-    message.state, message.sent_at, message.attempts = "sent", now, 1
+    message.state, message.sent_at, message.attempts = MessageState.SENT, now, 1
     session.flush()
 
 
@@ -196,11 +200,11 @@ def test_withdrawal_ends_what_is_open_and_leaves_what_was_missed(session: Sessio
     course = add_course(session, subject, NOW, WEEK[0])
     give(session, course, AFTER, *WEEK)
     now = at(3, 20, 12)
-    visits.void_all(session, subject.id, "withdrawn", now)
+    visits.void_all(session, subject.id, UnansweredReason.WITHDRAWN, now)
     stored = visits_of(session, course)
     assert [code for code, visit in stored.items() if visit.void_reason] == ["3-months", "6-months"]
     assert {m.state for m in messages_of(session, stored["3-months"])} == {"ended"}
-    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, "moved away", "asking"
+    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, "moved away", WithdrawalScope.ASKING
     before = planned(session, course)
     visits.replan(session, subject.id, now=now)
     assert planned(session, course) == before
@@ -223,7 +227,7 @@ def test_when_an_address_fails_the_steps_to_come_use_the_other_channel_and_come_
     visit = visits_of(session, course)["baseline"]
     hand_over(session, messages_of(session, visit)[0], at(3, 6, 9))
     email = session.scalars(select(Contact).where(Contact.subject_id == subject.id, Contact.channel == "email")).one()
-    for state, channel in (("bounced", "sms"), ("active", "email")):
+    for state, channel in ((ContactState.BOUNCED, "sms"), (ContactState.ACTIVE, "email")):
         email.state = state
         visits.replan(session, subject.id, now=at(3, 6, 12))
         waiting = {m.step: m.channel for m in messages_of(session, visit) if m.state == "planned"}

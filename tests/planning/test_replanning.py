@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -59,7 +61,7 @@ def _pause(session: Session, subject: Subject, chance: random.Random, today: dat
 
 def _zone(session: Session, subject: Subject, chance: random.Random, today: date, now: datetime) -> None:
     wanted = preferences.Preferences(
-        preferred_channel=chance.choice(("email", "sms")),
+        preferred_channel=chance.choice((Channel.EMAIL, Channel.SMS)),
         language="en",
         message_time=None,
         time_zone=chance.choice(ZONES),
@@ -93,9 +95,9 @@ def send_due(session: Session, subject: Subject, now: datetime) -> int:
         visit = session.get_one(Visit, message.visit_id)
         if (visit.visit_number, message.step, message.channel) in [(m.number, m.step, m.channel) for m in at_once]:
             session.add(Attempt(message_id=message.id, number=1, provider="smtp", started_at=now, outcome="accepted"))
-            message.state, message.sent_at, message.attempts, sent = "sent", now, 1, sent + 1
+            message.state, message.sent_at, message.attempts, sent = MessageState.SENT, now, 1, sent + 1
         else:
-            message.state, message.end_reason = "ended", "superseded"
+            message.state, message.end_reason = MessageState.ENDED, EndReason.SUPERSEDED
     session.flush()
     return sent
 

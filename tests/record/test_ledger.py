@@ -12,6 +12,7 @@ from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Contact, Subject
@@ -119,7 +120,7 @@ def test_changes_name_who_made_them(client: FlaskClient, address: str, session: 
 def test_page_and_file_say_what_each_change_was_about(
     client: FlaskClient, address: str, session: Session, course: Course, clock: Clock
 ) -> None:
-    nurse = Actor("account", str(session.scalars(select(Account.id)).one()))
+    nurse = Actor(ActorKind.ACCOUNT, str(session.scalars(select(Account.id)).one()))
     start, number = date(2026, 3, 16), course.planned_infusions + 1
     course_plans.change_plan(session, nurse, course, planned_start_on=start, planned_infusions=number, now=clock.now)
     wrong = courses.record_infusion(session, nurse, course, infusion(date(2026, 3, 1)), now=clock.now)

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.domain.study_days import date_of, study_day
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
@@ -327,7 +328,7 @@ def test_a_rescored_response_counts_with_its_newest_score(session: Session, subj
 def test_answers_entered_in_error_are_not_shown(session: Session, subject: Subject) -> None:
     visit = visit_of(session, subject, "3-months")
     for response in session.query(QuestionnaireResponse).filter_by(visit_id=visit.id):
-        response.status = "entered-in-error"
+        response.status = ResponseStatus.ENTERED_IN_ERROR
     session.flush()
     assert read(session, subject)[f"{PI}.total"].series[0].latest is None
 

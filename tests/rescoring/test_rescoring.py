@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import clock as service_clock, db
 from pro_tracker.domain import scoring
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import UnknownInstrument
+from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course
@@ -148,10 +150,10 @@ from pro_tracker.services import rescoring
 from pro_tracker.services.audit import Actor
 db.connect(sys.argv[1])
 with db.Session() as session:
-    job = rescoring.begin(session, None, actor=Actor("command", "test"), now=clock.now())
+    job = rescoring.begin(session, None, actor=Actor(ActorKind.COMMAND, "test"), now=clock.now())
     session.commit()
     while job.finished_at is None:
-        rescoring.step(session, job.id, actor=Actor("command", "test"), now=clock.now(), size=1)
+        rescoring.step(session, job.id, actor=Actor(ActorKind.COMMAND, "test"), now=clock.now(), size=1)
         session.commit()
         print(job.n_done, flush=True)
 """
@@ -271,8 +273,8 @@ def test_amended_answers_are_scored_as_they_stand_and_withdrawn_ones_not_at_all(
         .where(QuestionnaireResponse.instrument_code == PI)
         .order_by(QuestionnaireResponse.id)
     )
-    amended.status, amended.answers = "amended", dict.fromkeys(amended.answers, 5)
-    withdrawn.status = "entered-in-error"
+    amended.status, amended.answers = ResponseStatus.AMENDED, dict.fromkeys(amended.answers, 5)
+    withdrawn.status = ResponseStatus.ENTERED_IN_ERROR
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     run(session)
@@ -342,7 +344,7 @@ def test_trends_exports_and_cohort_figures_take_the_newest_scoring(session: Sess
 def test_the_audit_trail_tells_who_began_and_who_finished(session: Session, release: Release) -> None:
     answered(session)
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
-    job = jobs.begin(session, PI, actor=Actor("account", "7"), now=LATER)
+    job = jobs.begin(session, PI, actor=Actor(ActorKind.ACCOUNT, "7"), now=LATER)
     while job.finished_at is None:
         jobs.step(session, job.id, actor=STAFF, now=LATER)
     session.commit()

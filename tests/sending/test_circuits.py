@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
@@ -33,22 +34,22 @@ REFUSED = Receipt(Outcome.REFUSED, "550 5.1.1")
 
 def fail(session: Session, clock: Clock, times: int = OPENS_AFTER, receipt: Receipt = DOWN) -> None:
     for _ in range(times):
-        circuit_breakers.note(session, "email", receipt, now=clock.now)
+        circuit_breakers.note(session, Channel.EMAIL, receipt, now=clock.now)
 
 
 def test_a_hiccup_opens_no_circuit_and_failures_in_a_row_do(session: Session, clock: Clock) -> None:
     fail(session, clock, OPENS_AFTER - 1)
-    circuit_breakers.note(session, "email", WELL, now=clock.now)
+    circuit_breakers.note(session, Channel.EMAIL, WELL, now=clock.now)
     fail(session, clock, OPENS_AFTER - 1)
     assert circuit_breakers.closed_channels(session) == set()
-    until = circuit_breakers.note(session, "email", DOWN, now=clock.now)
+    until = circuit_breakers.note(session, Channel.EMAIL, DOWN, now=clock.now)
     assert circuit_breakers.closed_channels(session) == {"email"}
     assert until == clock.now + FIRST_WAIT
 
 
 def test_what_a_provider_says_of_one_message_proves_that_it_is_there(session: Session, clock: Clock) -> None:
     fail(session, clock)
-    circuit_breakers.note(session, "email", REFUSED, now=clock.now)
+    circuit_breakers.note(session, Channel.EMAIL, REFUSED, now=clock.now)
     assert circuit_breakers.closed_channels(session) == set()
 
 
@@ -59,7 +60,7 @@ def test_the_wait_that_a_provider_asks_for_is_kept(session: Session, clock: Cloc
     assert circuit_breakers.take_probes(session, now=clock.now) == []
     clock.advance(minutes=1)
     assert circuit_breakers.take_probes(session, now=clock.now) == ["email"]
-    assert circuit_breakers.note(session, "email", busy, now=clock.now) == clock.now + timedelta(minutes=10)
+    assert circuit_breakers.note(session, Channel.EMAIL, busy, now=clock.now) == clock.now + timedelta(minutes=10)
 
 
 def test_each_probe_is_taken_once_and_the_wait_for_the_next_one_grows(session: Session, clock: Clock) -> None:
@@ -83,16 +84,16 @@ def test_the_first_message_that_goes_through_closes_the_circuit_as_if_nothing_ha
     fail(session, clock)
     clock.advance(minutes=20)
     circuit_breakers.take_probes(session, now=clock.now)
-    circuit_breakers.note(session, "email", WELL, now=clock.now)
+    circuit_breakers.note(session, Channel.EMAIL, WELL, now=clock.now)
     assert circuit_breakers.closed_channels(session) == set()
     fail(session, clock)
-    assert circuit_breakers.note(session, "email", DOWN, now=clock.now) == clock.now + FIRST_WAIT
+    assert circuit_breakers.note(session, Channel.EMAIL, DOWN, now=clock.now) == clock.now + FIRST_WAIT
 
 
 def test_workers_that_fail_at_the_same_moment_are_all_counted(session: Session, clock: Clock) -> None:
     def fail_once(_: int) -> None:
         with db.Session() as own:
-            circuit_breakers.note(own, "email", DOWN, now=clock.now)
+            circuit_breakers.note(own, Channel.EMAIL, DOWN, now=clock.now)
             own.commit()
 
     with ThreadPoolExecutor(OPENS_AFTER) as workers:
@@ -139,7 +140,7 @@ def sweep(session: Session, clock: Clock, provider: Provider) -> int:
     begun = session.scalars(select(func.count(Attempt.id))).one()
     batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
     session.commit()
-    ways = Ways({"email": provider, "sms": provider}, BASE_URL)
+    ways = Ways({Channel.EMAIL: provider, Channel.SMS: provider}, BASE_URL)
     for batch in batches:
         outbox.deliver_all(session, batch, ways=ways, clock=lambda: clock.now)
     return session.scalars(select(func.count(Attempt.id))).one() - begun

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt, Message
@@ -269,7 +270,7 @@ def test_a_channel_that_had_its_share_waits_for_its_turn_at_no_cost(
 def test_an_address_that_is_dead_closes_its_channel_and_the_next_steps_go_by_the_other(
     session: Session, clock: Clock, course: Course, post: Post
 ) -> None:
-    dead = Answering(Receipt(Outcome.REFUSED, "550 5.1.1", contact_state="bounced"))
+    dead = Answering(Receipt(Outcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED))
     assert post.sweep(email=dead) == ["failed"]
     contact = session.scalars(select(Contact).where(Contact.channel == "email")).one()
     assert contact.state == "bounced"

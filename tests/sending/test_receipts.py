@@ -13,11 +13,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import MessageState, Outcome
+from pro_tracker.domain.receipts import ReceiptEvent
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.receipt import Receipt as Report
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.providers.base import Outcome, Receipt
+from pro_tracker.providers.base import Receipt
 from pro_tracker.services import audit
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.sending import receipts
@@ -156,7 +160,7 @@ def test_twilios_error_code_says_whether_the_number_is_to_blame(
 def sent_text(session: Session, clock: Clock, course: Course, post: Post) -> Message:
     """A text message that Twilio took as SM1."""
     address = session.scalars(select(Contact).where(Contact.channel == "email")).one()
-    contacts.close(session, address, "stopped", now=clock.now, actor=COORDINATOR)
+    contacts.close(session, address, ContactState.STOPPED, now=clock.now, actor=COORDINATOR)
     session.commit()
     post.sweep(sms=Answering(Receipt(Outcome.ACCEPTED, provider_id="SM1")))
     (message,) = session.scalars(select(Message).where(Message.state == "sent"))
@@ -167,7 +171,7 @@ def test_news_of_an_address_that_was_corrected_since_do_not_close_the_new_one(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
     subject = session.get_one(Subject, sent.subject_id)
-    contacts.correct(session, subject, {"email": "new@patients.example"}, now=clock.now, actor=COORDINATOR)
+    contacts.correct(session, subject, {Channel.EMAIL: "new@patients.example"}, now=clock.now, actor=COORDINATOR)
     clock.advance(minutes=1)
     to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key)})
     assert states(session)["email"] == "active"
@@ -207,10 +211,10 @@ def report(event: str, hour: int, **names: Any) -> Step:
     """A report as a step of a story; the same report has the same id however often it is told."""
 
     def tell(session: Session, now: datetime) -> object:
-        channel = "sms" if "address" in names else "email"
+        channel = Channel.SMS if "address" in names else Channel.EMAIL
         at = DUE + timedelta(hours=hour)
         told = receipts.Report(
-            provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=event, at=at, **names
+            provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=ReceiptEvent(event), at=at, **names
         )
         return receipts.take(session, told, now=now)
 
@@ -222,8 +226,8 @@ def note_accepted(session: Session, now: datetime) -> None:
     message = session.scalars(select(Message).where(Message.state == "claimed")).one_or_none()
     if message is not None:
         attempt = session.scalars(select(Attempt).where(Attempt.message_id == message.id)).one()
-        attempt.outcome, attempt.provider_id, attempt.finished_at = "accepted", "mail-1", DUE
-        message.state, message.sent_at, message.lease_until = "sent", DUE, None
+        attempt.outcome, attempt.provider_id, attempt.finished_at = Outcome.ACCEPTED, "mail-1", DUE
+        message.state, message.sent_at, message.lease_until = MessageState.SENT, DUE, None
         session.flush()
 
 
@@ -295,9 +299,16 @@ def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_
     session: Session, clock: Clock, sent: Message
 ) -> None:
     moment = clock.now
-    stop = receipts.Report(provider="gateway", event_id="e-1", channel="sms", event="stop", at=moment, address=MOBILE)
+    stop = receipts.Report(
+        provider="gateway", event_id="e-1", channel=Channel.SMS, event=ReceiptEvent.STOP, at=moment, address=MOBILE
+    )
     bounce = receipts.Report(
-        provider="mail", event_id="e-2", channel="email", event="hard-bounce", at=moment, provider_id="mail-1"
+        provider="mail",
+        event_id="e-2",
+        channel=Channel.EMAIL,
+        event=ReceiptEvent.HARD_BOUNCE,
+        at=moment,
+        provider_id="mail-1",
     )
     told = [stop, bounce] * 6
     session.commit()

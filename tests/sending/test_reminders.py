@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.subject_codes import WithdrawalScope
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt
@@ -142,11 +145,11 @@ def answer(visit: Visit, _session: Session) -> None:
 
 def withdraw(visit: Visit, session: Session) -> None:
     subject = session.get_one(Subject, visit.subject_id)
-    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = DUE, "moved away", "asking"
+    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = DUE, "moved away", WithdrawalScope.ASKING
 
 
 def void(visit: Visit, _session: Session) -> None:
-    visit.voided_at, visit.void_reason = DUE, "new-course"
+    visit.voided_at, visit.void_reason = DUE, UnansweredReason.NEW_COURSE
 
 
 def close_window(visit: Visit, _session: Session) -> None:
@@ -155,7 +158,7 @@ def close_window(visit: Visit, _session: Session) -> None:
 
 def opt_out(visit: Visit, session: Session) -> None:
     for contact in session.scalars(select(Contact).where(Contact.subject_id == visit.subject_id)):
-        contact.state = "stopped"
+        contact.state = ContactState.STOPPED
 
 
 @pytest.mark.parametrize(

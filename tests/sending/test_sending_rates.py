@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.services.sending.rate_limits import SendingRates
 from tests.conftest import NOWHERE
 from tests.servers.redis import RedisServer
@@ -24,53 +25,53 @@ def machine() -> Iterator[time_machine.Traveller]:
 def test_workers_share_what_a_provider_takes_in_any_second(
     broker: RedisServer, machine: time_machine.Traveller
 ) -> None:
-    one, other = (SendingRates(broker.url, {"email": 3, "sms": 1}) for _ in range(2))
-    assert [rates.take("email") for rates in (one, other, one)] == [GOES] * 3
+    one, other = (SendingRates(broker.url, {Channel.EMAIL: 3, Channel.SMS: 1}) for _ in range(2))
+    assert [rates.take(Channel.EMAIL) for rates in (one, other, one)] == [GOES] * 3
     machine.shift(0.6)
-    taken, wait = other.take("email")
+    taken, wait = other.take(Channel.EMAIL)
     assert taken == 0
     assert timedelta(0) < wait <= timedelta(seconds=0.4)
-    assert other.take("sms") == GOES
+    assert other.take(Channel.SMS) == GOES
     machine.shift(0.6)
-    assert other.take("email") == GOES
+    assert other.take(Channel.EMAIL) == GOES
 
 
 def test_of_many_as_many_go_as_there_are_places(broker: RedisServer, machine: time_machine.Traveller) -> None:
-    one, other = (SendingRates(broker.url, {"email": 5}) for _ in range(2))
-    assert one.take("email", 3) == (3, timedelta(0))
+    one, other = (SendingRates(broker.url, {Channel.EMAIL: 5}) for _ in range(2))
+    assert one.take(Channel.EMAIL, 3) == (3, timedelta(0))
     machine.shift(0.5)
-    taken, wait = other.take("email", 25)
+    taken, wait = other.take(Channel.EMAIL, 25)
     assert taken == 2
     assert timedelta(0) < wait <= timedelta(seconds=0.5)
-    assert one.take("email", 2)[0] == 0
+    assert one.take(Channel.EMAIL, 2)[0] == 0
     machine.shift(0.6)
-    assert one.take("email", 25)[0] == 3  # the two places taken half a second ago are not free yet
+    assert one.take(Channel.EMAIL, 25)[0] == 3  # the two places taken half a second ago are not free yet
 
 
 def test_the_demonstration_broker_on_a_socket_counts_as_well(
     broker: RedisServer, machine: time_machine.Traveller
 ) -> None:
-    rates = SendingRates(f"redis+socket://{broker.folder}/socket?virtual_host=0", {"email": 1})
-    assert rates.take("email") == GOES
-    assert rates.take("email")[0] == 0
+    rates = SendingRates(f"redis+socket://{broker.folder}/socket?virtual_host=0", {Channel.EMAIL: 1})
+    assert rates.take(Channel.EMAIL) == GOES
+    assert rates.take(Channel.EMAIL)[0] == 0
 
 
 def test_a_broker_that_froze_holds_up_one_message_for_a_moment(broker: RedisServer) -> None:
-    rates = SendingRates(broker.url, {"email": 1})
-    rates.take("email")
+    rates = SendingRates(broker.url, {Channel.EMAIL: 1})
+    rates.take(Channel.EMAIL)
     assert broker.process is not None
     broker.process.send_signal(signal.SIGSTOP)
     try:
-        assert [rates.take("email") for _ in range(3)] == [GOES] * 3
+        assert [rates.take(Channel.EMAIL) for _ in range(3)] == [GOES] * 3
     finally:
         broker.process.send_signal(signal.SIGCONT)
 
 
 def test_a_channel_without_a_rate_never_waits(broker: RedisServer) -> None:
-    rates = SendingRates(broker.url, {"email": 1})
-    assert [rates.take("sms") for _ in range(20)] == [GOES] * 20
+    rates = SendingRates(broker.url, {Channel.EMAIL: 1})
+    assert [rates.take(Channel.SMS) for _ in range(20)] == [GOES] * 20
 
 
 def test_with_redis_away_messages_go_all_the_same() -> None:
-    rates = SendingRates(f"redis://{NOWHERE}/0", {"email": 1})
-    assert [rates.take("email") for _ in range(3)] == [GOES] * 3
+    rates = SendingRates(f"redis://{NOWHERE}/0", {Channel.EMAIL: 1})
+    assert [rates.take(Channel.EMAIL) for _ in range(3)] == [GOES] * 3

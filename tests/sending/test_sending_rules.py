@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.protocol import ReminderStep
 from pro_tracker.models.course import Course
 from pro_tracker.models.interruption import Pause, Snooze
@@ -216,7 +217,7 @@ def test_when_one_of_both_channels_closes_the_other_still_brings_the_step(
     email = select(Message.id).where(Message.channel == "email", Message.step == 0)
     claimed = post.claim()
     assert post.deliver(session.scalars(email).one()) == "sent"
-    session.scalars(select(Contact).where(Contact.channel == "email")).one().state = "bounced"
+    session.scalars(select(Contact).where(Contact.channel == "email")).one().state = ContactState.BOUNCED
     both(session, course, clock.now)
     assert [post.deliver(each) for each in claimed] == ["not-claimed", "sent"]
 

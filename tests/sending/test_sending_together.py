@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.visit import Visit
@@ -229,7 +230,7 @@ def test_a_message_that_cannot_be_written_says_nothing_of_its_provider(
 ) -> None:
     down = Receipt(Outcome.TRY_AGAIN, "no", about_provider=True)
     for _ in range(circuit_breakers.OPENS_AFTER):
-        circuit_breakers.note(session, "email", down, now=clock.now)
+        circuit_breakers.note(session, Channel.EMAIL, down, now=clock.now)
     session.commit()
 
     def choke(*_: object) -> OutgoingMessage:
@@ -250,7 +251,7 @@ def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock,
 def test_only_as_many_go_as_it_is_the_channels_turn_for(session: Session, clock: Clock, post: Post) -> None:
     provider = Watched()
     turns = iter([(1, timedelta(0)), (3, timedelta(seconds=1))])
-    ways = Ways({"email": provider}, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    ways = Ways({Channel.EMAIL: provider}, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
     assert outbox.deliver_all(session, post.claim(), ways=ways, clock=lambda: clock.now)
     assert len(provider.keys) == 4
     assert states(session) == {"sent": 4}

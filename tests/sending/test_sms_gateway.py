@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.providers import sms_gateway as gateway
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
@@ -93,10 +94,12 @@ def test_a_gateway_that_still_works_on_the_key_is_asked_again(
 def test_a_refusal_is_final_when_it_is_about_the_message_and_says_what_it_means_for_the_number(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
-    assert provider.send(text("12")) == Receipt(Outcome.REFUSED, "422 unknown-number", contact_state="bounced")
+    assert provider.send(text("12")) == Receipt(
+        Outcome.REFUSED, "422 unknown-number", contact_state=ContactState.BOUNCED
+    )
     sms_gateway.faults.extend([Fault(403, "opted-out"), Fault(422, "opted-out"), Fault(400, f"no such {NUMBER}")])
     assert provider.send(text()).outcome is Outcome.TRY_AGAIN  # 403 is about us, whatever else it says
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "422 opted-out", contact_state="stopped")
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "422 opted-out", contact_state=ContactState.STOPPED)
     assert provider.send(text()) == Receipt(Outcome.REFUSED, "400")
 
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.providers import smtp
 from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.smtp import InvalidSmtpUrl, SmtpProvider
@@ -151,7 +152,7 @@ def test_only_what_may_have_left_is_unknown(
 def test_a_reply_is_kept_without_the_address_in_it(script: Callable[..., Script]) -> None:
     server = script("250 hello", "250 sender", "550 5.1.1 <zoe@patients.example> no such user", silent=True)
     provider = SmtpProvider(server.url, SENDER)
-    assert provider.send(mail()) == Receipt(Outcome.REFUSED, "550 5.1.1", contact_state="bounced")
+    assert provider.send(mail()) == Receipt(Outcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED)
     provider.close()
 
 

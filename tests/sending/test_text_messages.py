@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.providers.base import Provider
@@ -46,7 +47,7 @@ def due(session: Session, clock: Clock) -> None:
 
 
 def ways(provider: Provider) -> Ways:
-    return Ways({"sms": provider, "email": ConsoleProvider()}, BASE_URL)
+    return Ways({Channel.SMS: provider, Channel.EMAIL: ConsoleProvider()}, BASE_URL)
 
 
 def sweep(session: Session, clock: Clock, provider: Provider) -> list[str]:

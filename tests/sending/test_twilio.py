@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.providers import twilio
 from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
 from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
@@ -74,9 +75,9 @@ def test_a_number_that_said_stop_or_takes_no_texts_is_refused_for_good_and_says_
 ) -> None:
     twilio_api.stopped.add(NUMBER)
     twilio_api.faults.extend([None, None, Fault(400, 21614), Fault(400, 30034)])
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21610", contact_state="stopped")
-    assert provider.send(text("12")) == Receipt(Outcome.REFUSED, "400 21211", contact_state="bounced")
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21614", contact_state="bounced")
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21610", contact_state=ContactState.STOPPED)
+    assert provider.send(text("12")) == Receipt(Outcome.REFUSED, "400 21211", contact_state=ContactState.BOUNCED)
+    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21614", contact_state=ContactState.BOUNCED)
     assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 30034")
     assert twilio_api.accepted == []
 

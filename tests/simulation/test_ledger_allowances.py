@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pro_tracker.domain.message_codes import EndReason, MessageState
 from tests.books import Books, at
 
 LATE = {"lost, or more than an hour late": 1}
@@ -52,7 +53,7 @@ def test_a_message_that_an_outage_swallowed_is_lost(books: Books, tmp_path: Path
     down(books, at(9, 8), at(9, 10, 30))
     books.lines.remove(books.accepted(1))
     message = books.message(1)
-    message.state, message.sent_at, message.end_reason = "ended", None, "superseded"
+    message.state, message.sent_at, message.end_reason = MessageState.ENDED, None, EndReason.SUPERSEDED
     assert books.found(tmp_path) == LATE
 
 
@@ -76,7 +77,7 @@ def test_an_outage_that_ends_an_hour_before_the_night_leaves_the_morning(
 def test_nothing_is_due_while_a_provider_is_down(books: Books, tmp_path: Path) -> None:
     books.lines.remove(books.accepted(1))
     message = books.message(1)
-    message.state, message.sent_at = "planned", None
+    message.state, message.sent_at = MessageState.PLANNED, None
     down(books, at(9, 8), None)
     assert books.found(tmp_path) == {}
 
@@ -87,7 +88,7 @@ def test_a_message_that_gave_way_to_a_newer_one_is_not_owed_when_an_outage_holds
     """On the 13th the third step, by text message, gave way to the mail after a "not today"; a second one followed."""
     books.end(at(15, 12))
     step, visit = books.message(2), books.visit(books.subject).id
-    step.state, step.end_reason = "ended", "re-planned"
+    step.state, step.end_reason = MessageState.ENDED, EndReason.RE_PLANNED
     same = {"kind": "snooze", "template": "snooze", "channel": "email"}
     for number, (day, until, arrives) in enumerate([(9, 13, at(13, 9)), (13, 14, at(15, 9))]):
         books.add(at(day, 9, 40), "snoozed", visit=visit, until_on=at(until, 9).date())

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from sqlalchemy import delete, select
 
+from pro_tracker.domain.message_codes import EndReason, MessageState
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.ledger_check.outside import OutsideRecord, read
 from pro_tracker.ledger_check.schedule import Step, schedule
 from pro_tracker.models.message import Attempt, Message
@@ -40,7 +42,7 @@ NO_CAUSE = "a visit ended without cause"
 def lost(books: Books) -> None:
     books.lines.remove(books.accepted(1))
     message = books.message(1)
-    message.state, message.sent_at, message.end_reason = "ended", None, "superseded"
+    message.state, message.sent_at, message.end_reason = MessageState.ENDED, None, EndReason.SUPERSEDED
 
 
 def late(books: Books) -> None:
@@ -122,7 +124,7 @@ def asked_for_by_nobody(books: Books) -> None:
 
 def not_noted(books: Books) -> None:
     message = books.message(1)
-    message.state, message.sent_at = "planned", None
+    message.state, message.sent_at = MessageState.PLANNED, None
 
 
 def unknown(books: Books) -> None:
@@ -135,7 +137,7 @@ def invented(books: Books) -> None:
 
 def claimed_for_ever(books: Books) -> None:
     message = books.message(2)
-    message.state, message.lease_until = "claimed", at(9, 12)
+    message.state, message.lease_until = MessageState.CLAIMED, at(9, 12)
 
 
 def without_an_end(books: Books) -> None:
@@ -145,7 +147,7 @@ def without_an_end(books: Books) -> None:
 
 def left_alone(books: Books) -> None:
     message = books.message(1)
-    message.state, message.sent_at = "uncertain", None
+    message.state, message.sent_at = MessageState.UNCERTAIN, None
     books.end(at(12, 12))
 
 
@@ -173,7 +175,7 @@ def not_planned(books: Books) -> None:
 
 def ended_for_nothing(books: Books) -> None:
     visit = books.visit(books.waiting)
-    visit.voided_at, visit.void_reason = at(9, 12), "new-course"
+    visit.voided_at, visit.void_reason = at(9, 12), UnansweredReason.NEW_COURSE
 
 
 FAULTS: dict[Callable[[Books], None], dict[str, int]] = {

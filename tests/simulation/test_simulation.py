@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import clock, db
 from pro_tracker.domain import scoring
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.reminder_times import CHANNELS
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.response import QuestionnaireResponse, Score
@@ -86,7 +86,7 @@ def test_equal_seeds_draw_equal_outages_and_a_provider_has_one_at_a_time() -> No
     assert troubles is not None
     drawn = [draw_outages(troubles, UNTIL, seed) for seed in (3, 3, 4)]
     assert drawn[0] == drawn[1] != drawn[2]
-    for channel in CHANNELS:
+    for channel in Channel:
         outages = [each for each in drawn[0] if each.channel == channel]
         assert len(outages) == troubles.outages
         assert all(one.until_at <= next_one.from_at for one, next_one in pairwise(outages))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
@@ -21,7 +22,7 @@ from pro_tracker.services.treatment.courses import InfusionFacts
 from tests.support.patient_browser import FACTS
 from tests.support.staff_browser import add_site
 
-COORDINATOR = Actor("command", "test")
+COORDINATOR = Actor(ActorKind.COMMAND, "test")
 _numbers = itertools.count(1)
 
 

@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from hypothesis import strategies as st
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.protocol import Protocol, ReminderStep, StudyEvent
 from pro_tracker.domain.reminder_times import Recipient
 
@@ -13,7 +14,7 @@ EVERY_ZONE = sorted(available_timezones() - {"localtime", "Factory"})
 ZONES = st.sampled_from(EVERY_ZONE)
 
 
-EVERY_CHANNEL = frozenset({"email", "sms"})
+EVERY_CHANNEL = frozenset(Channel)
 
 
 def someone(zone: str = "America/New_York", **facts: Any) -> Recipient:

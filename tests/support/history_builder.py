@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -14,7 +15,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.treatment import courses
 from tests.support.course_builder import add_subject, give, visits_of
 
-PATIENT = Actor("patient", "test")
+PATIENT = Actor(ActorKind.PATIENT, "test")
 PI, FATIGUE, PCS, ROLES, NRS, PGIC = (
     "promis-pain-interference-8a",
     "promis-fatigue-8a",

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker import db
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
@@ -52,7 +53,7 @@ class Patient:
 
 def add_patient(session: Session, now: datetime, *, event_code: str = "baseline", **facts: Any) -> Patient:
     add_site(session)
-    subject = enrolment.enrol(session, Actor("command", "test"), replace(FACTS, **facts), now=now)
+    subject = enrolment.enrol(session, Actor(ActorKind.COMMAND, "test"), replace(FACTS, **facts), now=now)
     course = courses.current_course(session, subject)
     assert course
     visit = Visit(

@@ -11,6 +11,7 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.models.response import Score
 from pro_tracker.models.subject import Subject
@@ -23,7 +24,7 @@ from tests.support.history_builder import NRS, PCS, PI, answer_visit, treated, v
 FIRST_ON = date(2026, 1, 12)
 NOW = datetime(2026, 1, 10, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=20)
-STAFF = Actor("command", "test")
+STAFF = Actor(ActorKind.COMMAND, "test")
 Release = Callable[..., None]
 
 

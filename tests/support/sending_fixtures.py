@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import OutgoingMessage, Provider, Receipt
@@ -42,7 +43,7 @@ class Post:
     session: Session
     clock: Clock
     server: SmtpServer
-    providers: dict[str, Provider]
+    providers: dict[Channel, Provider]
 
     def claim(self) -> list[int]:
         claimed = outbox.claim_due(self.session, now=self.clock.now, limit=100, lease=LEASE)
@@ -53,11 +54,13 @@ class Post:
         return outbox.deliver(self.session, message_id, ways=self.ways(**providers), clock=lambda: self.clock.now)
 
     def ways(self, **providers: Provider) -> Ways:
-        return Ways(providers or self.providers, BASE_URL)
+        by_name = cast(dict[Channel, Provider], providers)  # "fax" is no channel, and may stand for one without
+        return Ways(by_name or self.providers, BASE_URL)
 
     def take_back(self, **providers: Provider) -> dict[str, int]:
         """What beat has done each half minute; returns how many claims it settled as what."""
-        return dict(outbox.take_back(self.session, ways=self.ways(**providers), clock=lambda: self.clock.now))
+        became = outbox.take_back(self.session, ways=self.ways(**providers), clock=lambda: self.clock.now)
+        return {state.value: count for state, count in became.items()}
 
     def sweep(self, **providers: Provider) -> list[str]:
         """What beat, sweep and deliver do together; returns what became of each message."""
@@ -68,7 +71,7 @@ class Post:
 def sending(session: Session, clock: Clock, server: SmtpServer) -> Iterator[Post]:
     """The sending side, with mail going to `server` and text messages to the log."""
     mail = SmtpProvider(server.url, SENDER)
-    yield Post(session, clock, server, {"email": mail, "sms": ConsoleProvider()})
+    yield Post(session, clock, server, {Channel.EMAIL: mail, Channel.SMS: ConsoleProvider()})
     mail.close()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.message_codes import EndReason
 from pro_tracker.models.call import Call
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course, Infusion
@@ -244,7 +245,7 @@ def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newe
     assert session.scalars(select(Call.visit_id)).all() == [], "nobody calls about the older one meanwhile"
     assert {message.visit_id for message in going(session, subject)} == {stored["6-months"].id}
     stored["6-months"].completed_at = now + timedelta(days=1)
-    planned_messages.end_all(session, [stored["6-months"].id], "answered")
+    planned_messages.end_all(session, [stored["6-months"].id], EndReason.ANSWERED)
     idle_courses.plan_idle(session, now=now + timedelta(days=1))
     assert due_now(session, subject, now + timedelta(days=1)) == ["3 months"]
 

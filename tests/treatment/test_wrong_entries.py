@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.interruption import Pause
@@ -168,7 +169,7 @@ def test_a_wish_the_patient_changed_is_not_put_back_by_a_page_opened_before(
     kept = {"wishes-preferred_channel": "email", "wishes-message_time": "", "wishes-time_zone": "America/New_York"}
     mine = {**kept, "wishes-language": "en", **as_shown(client, page, "wishes")}
     spanish = replace(preferences.of(subject), language="es")
-    preferences.change(session, subject, spanish, now=clock.now, actor=Actor("patient", "1"))
+    preferences.change(session, subject, spanish, now=clock.now, actor=Actor(ActorKind.PATIENT, "1"))
     refused = submit(client, f"{page}/wishes", mine, page=page)
     assert "language: Spanish" in refused.text
     session.expire_all()

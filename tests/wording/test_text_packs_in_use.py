@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from pro_tracker import db
 from pro_tracker.cli import group
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.response import QuestionnaireResponse
@@ -170,7 +171,7 @@ def test_a_load_waits_for_the_one_before_so_that_numbers_follow_commits(
     session: Session, tmp_path: Path, clock: Clock
 ) -> None:
     facts = PackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
-    command = Actor("command", "test")
+    command = Actor(ActorKind.COMMAND, "test")
     text_pack_loading.load(session, command, csv_file(tmp_path), facts, now=clock.now)
     with db.Session() as other:
         assert text_packs.in_force(other) is text_packs.SHIPPED  # readers do not wait

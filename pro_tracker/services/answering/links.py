@@ -8,7 +8,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import UnusableLink
+from pro_tracker.domain.message_codes import MessageKind
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Identity, Subject
@@ -94,9 +98,9 @@ def request_fresh_link(session: Session, sheet: VisitSheet, *, now: datetime) ->
         Message(
             subject_id=sheet.subject_id,
             visit_id=visit_id,
-            kind="fresh-link",
+            kind=MessageKind.FRESH_LINK,
             step=_next_step(session, visit_id),
-            template="fresh-link",
+            template=MessageKind.FRESH_LINK,
             channel=channel,
             local_on=local.date(),
             local_time=local.time().replace(microsecond=0),
@@ -114,26 +118,26 @@ def _lock_open_visit(session: Session, sheet: VisitSheet, now: datetime) -> int 
     return session.scalar(ids.order_by(Visit.id != sheet.visit_id, Visit.closes_at).limit(1).with_for_update())
 
 
-def _channel(session: Session, sheet: VisitSheet) -> str | None:
+def _channel(session: Session, sheet: VisitSheet) -> Channel | None:
     """The preferred channel when its contact works, else the other one that does."""
     contacts = select(Contact.channel).join(Subject, Subject.id == Contact.subject_id)
     usable = contacts.where(
-        Contact.subject_id == sheet.subject_id, Contact.state == "active", Subject.withdrawn_at.is_(None)
+        Contact.subject_id == sheet.subject_id, Contact.state == ContactState.ACTIVE, Subject.withdrawn_at.is_(None)
     )
     return session.scalar(usable.order_by(Contact.channel != Subject.preferred_channel).limit(1))
 
 
 def _asked_today(session: Session, sheet: VisitSheet, now: datetime) -> int:
-    asked = select(func.count()).where(Message.subject_id == sheet.subject_id, Message.kind == "fresh-link")
+    asked = select(func.count()).where(Message.subject_id == sheet.subject_id, Message.kind == MessageKind.FRESH_LINK)
     return session.scalar(asked.where(Message.created_at > now - timedelta(days=1))) or 0
 
 
 def _next_step(session: Session, visit_id: int) -> int:
-    steps = select(func.max(Message.step)).where(Message.visit_id == visit_id, Message.kind == "fresh-link")
+    steps = select(func.max(Message.step)).where(Message.visit_id == visit_id, Message.kind == MessageKind.FRESH_LINK)
     last = session.scalar(steps)
     return 0 if last is None else last + 1
 
 
 def _record(session: Session, sheet: VisitSheet, action: str, *, now: datetime) -> None:
-    patient = Actor("patient", str(sheet.link_id))
+    patient = Actor(ActorKind.PATIENT, str(sheet.link_id))
     audit.record(session, patient, action, now=now, subject_id=sheet.subject_id, detail={"visit": sheet.visit_id})

@@ -6,14 +6,18 @@ The busiest writes of the service: on PostgreSQL one statement each, without ORM
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from sqlalchemy import BindParameter, CursorResult, Table, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain import scoring
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.call_codes import CallOutcome, CallReason
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.message_codes import EndReason, MessageState
+from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.visit_windows import grace_until
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
@@ -24,7 +28,6 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 
-Mode = Literal["self-web", "telephone", "clinic"]
 Row = dict[str, Any]
 Rows = list[Row]
 
@@ -57,10 +60,13 @@ _SCORE_COLUMNS = _columns(SCORE, but={"id", "response_id"})
 _TAKE_DRAFT = "DELETE FROM visit_draft WHERE visit_id = :this_visit AND saved_at = :saved_at"
 _COMPLETE = (
     "UPDATE visit SET completed_at = :now WHERE id = :this_visit",
-    "UPDATE message SET state = 'ended', end_reason = 'answered' WHERE visit_id = :this_visit AND state = 'planned'",
-    "UPDATE call SET closed_at = :now, outcome = 'answered' WHERE visit_id = :this_visit AND closed_at IS NULL",
-    """INSERT INTO call (subject_id, visit_id, reason, opened_at)
-    SELECT subject_id, id, 'alert', :now FROM visit WHERE id = :this_visit AND CAST(:alert AS boolean)""",
+    f"UPDATE message SET state = '{MessageState.ENDED}', end_reason = '{EndReason.ANSWERED}'"  # nosec B608
+    f" WHERE visit_id = :this_visit AND state = '{MessageState.PLANNED}'",
+    f"UPDATE call SET closed_at = :now, outcome = '{CallOutcome.ANSWERED}'"  # nosec B608
+    " WHERE visit_id = :this_visit AND closed_at IS NULL",
+    f"""INSERT INTO call (subject_id, visit_id, reason, opened_at)
+    SELECT subject_id, id, '{CallReason.ALERT}', :now FROM visit
+    WHERE id = :this_visit AND CAST(:alert AS boolean)""",  # nosec B608
 )
 _TAKEN = "EXISTS (SELECT FROM taken)"
 # All of it in one statement: eight cost twice as much, and a lock held between two waits for the database holds up
@@ -105,14 +111,16 @@ def save_answers(
     merge(session, sheet, instrument_code, answers, now=now)
 
 
-def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime, mode: Mode = "self-web") -> None:
+def complete(
+    session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime, mode: ResponseMode = ResponseMode.SELF_WEB
+) -> None:
     """Turn the draft into completed responses with their scores, end what still wanted them, write the audit row.
 
     Answers that need a person the same day open a call with it.
     When another device saved or sent since `sheet` was read, all of it is done on what is there by then.
     Raises AlreadyAnswered, UnusableLink, WindowClosed, InvalidInput when there is no answer at all.
     """
-    detail = {"visit": sheet.visit_id, "mode": mode}
+    detail: audit.Detail = {"visit": sheet.visit_id, "mode": mode}
     event = audit.event(actor, "visit.complete", now=now, subject_id=sheet.subject_id, detail=detail)
     store = _store_on_postgresql if is_postgresql(session) else _store_on_sqlite
     stored = False
@@ -128,7 +136,7 @@ def complete(session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime
             sheet = visit_context.again(session, sheet)
 
 
-def _response_rows(sheet: VisitSheet, actor: Actor, mode: Mode, now: datetime) -> Iterator[Row]:
+def _response_rows(sheet: VisitSheet, actor: Actor, mode: ResponseMode, now: datetime) -> Iterator[Row]:
     for instrument, pack in sheet.questionnaire.parts:
         yield {
             "visit_id": sheet.visit_id,
@@ -138,10 +146,10 @@ def _response_rows(sheet: VisitSheet, actor: Actor, mode: Mode, now: datetime) -
             "language": pack.language,
             "text_pack_version": pack.version,
             "text_pack_validated": pack.validated,
-            "status": "completed",
+            "status": ResponseStatus.COMPLETED,
             "answers": questionnaires.answers_to_keep(sheet.answers, instrument),
             "mode": mode,
-            "taken_by_id": int(actor.id) if actor.kind == "account" else None,
+            "taken_by_id": int(actor.id) if actor.kind == ActorKind.ACCOUNT else None,
             "authored_at": now,
         }
 

@@ -10,8 +10,10 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.reminder_times import SNOOZE, Snoozed, reminder_times
+from pro_tracker.domain.message_codes import MessageKind
+from pro_tracker.domain.reminder_times import Snoozed, reminder_times
 from pro_tracker.domain.visit_windows import Window
 from pro_tracker.domain.wall_time import days_later, local_date
 from pro_tracker.models.interruption import Snooze
@@ -61,7 +63,7 @@ def snooze(session: Session, sheet: VisitSheet, until_on: date, *, now: datetime
     session.add(Snooze(visit_id=sheet.visit_id, days=days, until_on=until_on, asked_at=now))
     session.flush()
     visits.replan(session, sheet.subject_id, now=now)
-    patient, detail = Actor("patient", str(sheet.link_id)), {"visit": sheet.visit_id, "days": days}
+    patient, detail = Actor(ActorKind.PATIENT, str(sheet.link_id)), {"visit": sheet.visit_id, "days": days}
     audit.record(session, patient, "visit.snooze", now=now, subject_id=sheet.subject_id, detail=detail)
 
 
@@ -79,6 +81,8 @@ def _kept(session: Session, sheet: VisitSheet, said: Sequence[Snoozed], now: dat
     for days in protocol.snooze_days:
         wanted = Snoozed(now, days_later(local_date(now, sheet.time_zone), days))
         sends = reminder_times(protocol, sheet.event_code, window, planned_at, recipient, [*said, wanted])
-        if (SNOOZE, len(said), wanted.until_on) in [(each.kind, each.step, each.local_on) for each in sends]:
+        if (MessageKind.SNOOZE, len(said), wanted.until_on) in [
+            (each.kind, each.step, each.local_on) for each in sends
+        ]:
             found.append(Choice(days, wanted.until_on))
     return found

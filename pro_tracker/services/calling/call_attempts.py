@@ -7,9 +7,14 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.calling import NO_MORE_ASKED, OUTCOMES, TIMES, again_at, ends_with, in_time
+from pro_tracker.domain import codes
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason, CallTime
+from pro_tracker.domain.calling import NO_MORE_ASKED, again_at, ends_with, in_time
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.domain.protocol import CallRule
+from pro_tracker.domain.unanswered import TOLD_BY_CALLS
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
@@ -17,7 +22,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.calling.calls import ALERT, TELEPHONE
+from pro_tracker.services.calling.calls import TELEPHONE
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.planning import planned_messages
 from pro_tracker.services.protocols import protocol_catalog
@@ -28,7 +33,7 @@ CLAIM_FOR = timedelta(minutes=30)  # longer than a questionnaire takes on the te
 
 @dataclass(frozen=True, slots=True)
 class AttemptFacts:
-    """What came of one attempt. `best_time`: one of domain.calling.TIMES; None leaves what is known.
+    """What came of one attempt. `outcome`: a CallAttemptOutcome; `best_time`: a CallTime, None leaves what is known.
 
     `number`: which attempt at this call it is, as far as the caller knows; None where nobody looked.
     """
@@ -65,17 +70,18 @@ def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *,
     subject, visit = _lock_around(session, call_id)
     call = _open(session, call_id)
     number = _tried(session, CallAttempt.call_id == call.id) + 1
+    outcome, best_time = _codes(facts)
     _check(facts, number, visit, subject.time_zone, now)
-    attempt = CallAttempt(call_id=call.id, number=number, at=now, outcome=facts.outcome)
+    attempt = CallAttempt(call_id=call.id, number=number, at=now, outcome=outcome)
     attempt.account_id, attempt.call_back_on = _account_id(actor), facts.call_back_on
     if facts.note.strip():
         attempt.note = facts.note.strip()
     session.add(attempt)
-    subject.best_call_time = facts.best_time or subject.best_call_time
+    subject.best_call_time = best_time or subject.best_call_time
     _go_on(session, call, subject, visit, attempt)
-    detail: audit.Detail = {"call": call.id, "visit": visit.id, "outcome": facts.outcome, "closed": call.outcome}
+    detail: audit.Detail = {"call": call.id, "visit": visit.id, "outcome": outcome, "closed": call.outcome}
     audit.record(session, actor, "call.attempt", now=now, subject_id=subject.id, detail=detail)
-    if facts.outcome == "wrong-number":
+    if outcome == CallAttemptOutcome.WRONG_NUMBER:
         _close_telephone(session, actor, subject, now)
     return attempt
 
@@ -97,11 +103,15 @@ def _open(session: Session, call_id: int) -> Call:
     return call
 
 
+def _codes(facts: AttemptFacts) -> tuple[CallAttemptOutcome, CallTime | None]:
+    """Outcome and best time. Raises InvalidInput for what is no code of theirs."""
+    outcome = codes.read(CallAttemptOutcome, facts.outcome, field="outcome", name="The outcome")
+    if facts.best_time is None:
+        return outcome, None
+    return outcome, codes.read(CallTime, facts.best_time, field="best_time", name="The best time")
+
+
 def _check(facts: AttemptFacts, number: int, visit: Visit, zone: str, now: datetime) -> None:
-    if facts.outcome not in OUTCOMES:
-        raise InvalidInput(f"The outcome must be one of {', '.join(OUTCOMES)}.", field="outcome")
-    if facts.best_time is not None and facts.best_time not in TIMES:
-        raise InvalidInput(f"The best time must be one of {', '.join(TIMES)}.", field="best_time")
     if facts.number not in (None, number):
         raise InvalidInput("Somebody else noted a call meanwhile. Read it below; then note yours if you called, too.")
     back_on = facts.call_back_on
@@ -115,20 +125,20 @@ def _go_on(session: Session, call: Call, subject: Subject, visit: Visit, attempt
     """Close the call, or say when to call again."""
     rule = _rule(session, visit)
     call.caller_id = call.calling_until = None
-    if call.reason == ALERT:
-        closed_with = "reached" if attempt.outcome == "reached" else None
+    if call.reason == CallReason.ALERT:
+        closed_with = CallOutcome.REACHED if attempt.outcome == CallAttemptOutcome.REACHED else None
     else:
-        tried = _tried(session, Call.visit_id == visit.id, Call.reason != ALERT)
+        tried = _tried(session, Call.visit_id == visit.id, Call.reason != CallReason.ALERT)
         back = attempt.call_back_on is not None
         closed_with = ends_with(attempt.outcome, tried=tried, rule=rule, call_back=back)
     if closed_with is not None:
         call.closed_at, call.outcome, call.account_id = attempt.at, closed_with, attempt.account_id
-    elif call.reason != ALERT:
+    elif call.reason != CallReason.ALERT:
         best, zone = subject.best_call_time, subject.time_zone
         again = again_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
         call.call_again_at = in_time(again, visit.closes_at, best_time=best, zone=zone)
     if closed_with in NO_MORE_ASKED:
-        planned_messages.end_all(session, [visit.id], attempt.outcome)
+        planned_messages.end_all(session, [visit.id], TOLD_BY_CALLS[attempt.outcome])
 
 
 def _rule(session: Session, visit: Visit) -> CallRule:
@@ -146,8 +156,8 @@ def _tried(session: Session, *which: object) -> int:
 def _close_telephone(session: Session, actor: Actor, subject: Subject, now: datetime) -> None:
     contact = contacts.of_subject(session, subject.id, TELEPHONE)
     if contact is not None:
-        contacts.close(session, contact, "wrong-number", now=now, actor=actor)
+        contacts.close(session, contact, ContactState.WRONG_NUMBER, now=now, actor=actor)
 
 
 def _account_id(actor: Actor) -> int | None:
-    return int(actor.id) if actor.kind == "account" else None
+    return int(actor.id) if actor.kind == ActorKind.ACCOUNT else None

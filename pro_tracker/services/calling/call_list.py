@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Float, Row, Select, and_, case, exists, func, null, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from pro_tracker.domain.call_codes import CallReason
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.account import Account
@@ -21,7 +22,6 @@ from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.calling.calls import ALERT
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
@@ -99,7 +99,7 @@ def open_calls() -> Joined:
 
 def waits(now: datetime) -> ColumnElement[bool]:
     """Whether the time to call again has not come; an alert does not wait."""
-    return and_(Call.call_again_at.is_not(None), Call.call_again_at > now, Call.reason != ALERT)
+    return and_(Call.call_again_at.is_not(None), Call.call_again_at > now, Call.reason != CallReason.ALERT)
 
 
 def order(session: Session) -> Order:
@@ -156,7 +156,7 @@ def _urgency(used: Sequence[Protocol]) -> tuple[ColumnElement[Any], Order]:
         scores.append((of_protocol, score))
         ranks.append((of_protocol, score if scale.direction == "higher-worse" else -score))
     severity, rank = (case(*each) if each else null().cast(Float) for each in (scores, ranks))
-    alert_at = case((Call.reason == ALERT, Call.opened_at))
+    alert_at = case((Call.reason == CallReason.ALERT, Call.opened_at))
     return severity, (alert_at.nulls_last(), Visit.closes_at, rank.desc().nulls_last(), Call.id)
 
 

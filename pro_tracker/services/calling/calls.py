@@ -5,12 +5,18 @@ What callers note is in call_attempts.py, the list as it is read in call_list.py
 
 import uuid
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from pro_tracker.db import insert_into
+from pro_tracker.db import Code, insert_into
+from pro_tracker.domain.call_codes import CallOutcome, CallReason, CallTime
 from pro_tracker.domain.calling import TIMES
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.wall_time import days_later, local_date, moment
 from pro_tracker.models.call import Call
 from pro_tracker.models.interruption import Pause
@@ -20,11 +26,16 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning.visit_filters import OPEN, waits_for_newer
 
 # After these nobody calls again about the same visit.
-FINAL_OUTCOMES = ("reached", "refused", "too-ill", "language", "not-reached")
+FINAL_OUTCOMES = (
+    CallOutcome.REACHED,
+    CallOutcome.REFUSED,
+    CallOutcome.TOO_ILL,
+    CallOutcome.LANGUAGE,
+    CallOutcome.NOT_REACHED,
+)
 TIME_TO_ANSWER = timedelta(days=1)  # after the last message, before somebody calls
 A_DAY = timedelta(days=1)
-ALERT = "alert"  # the reason of a call about answers that need a person the same day
-TELEPHONE = "sms"  # the channel whose address is the number to call
+TELEPHONE = Channel.SMS  # the channel whose address is the number to call
 
 
 def open_due(session: Session, *, now: datetime) -> None:
@@ -44,7 +55,7 @@ def open_due(session: Session, *, now: datetime) -> None:
         insert.on_conflict_do_update(
             index_elements=["visit_id", "reason"],
             set_={**anew, "call_again_at": None},
-            where=Call.outcome.in_(("no-longer-wanted", "wrong-number")),
+            where=Call.outcome.in_((CallOutcome.NO_LONGER_WANTED, CallOutcome.WRONG_NUMBER)),
         )
     )
 
@@ -54,25 +65,26 @@ def close_settled(session: Session, *, now: datetime) -> None:
     of_call = Visit.id == Call.visit_id
     answered = exists().where(of_call, Visit.completed_at.is_not(None))
     over = exists().where(of_call, or_(Visit.voided_at.is_not(None), Visit.closes_at <= now))
-    uncertain = exists().where(Message.visit_id == Call.visit_id, Message.state == "uncertain")
-    arrived = and_(Call.reason == "send-uncertain", ~uncertain)
+    uncertain = exists().where(Message.visit_id == Call.visit_id, Message.state == MessageState.UNCERTAIN)
+    arrived = and_(Call.reason == CallReason.SEND_UNCERTAIN, ~uncertain)
+    outcome = case((answered, _code(CallOutcome.ANSWERED)), else_=_code(CallOutcome.NO_LONGER_WANTED))
     session.execute(
         update(Call)
-        .where(Call.closed_at.is_(None), Call.reason != ALERT, or_(answered, over, arrived))
-        .values(closed_at=now, outcome=case((answered, "answered"), else_="no-longer-wanted")),
+        .where(Call.closed_at.is_(None), Call.reason != CallReason.ALERT, or_(answered, over, arrived))
+        .values(closed_at=now, outcome=outcome),
         execution_options={"synchronize_session": False},
     )
 
 
 def close_all(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
     """Closes every open call of a subject who has withdrawn, but for alerts: who withdraws may need those calls."""
-    still_open = (Call.subject_id == subject_id, Call.closed_at.is_(None), Call.reason != ALERT)
-    session.execute(update(Call).where(*still_open).values(closed_at=now, outcome="no-longer-wanted"))
+    still_open = (Call.subject_id == subject_id, Call.closed_at.is_(None), Call.reason != CallReason.ALERT)
+    session.execute(update(Call).where(*still_open).values(closed_at=now, outcome=CallOutcome.NO_LONGER_WANTED))
 
 
 def _due(now: datetime) -> Select[tuple[object, ...]]:
     """Subject, visit, reason and moment of each call to be opened: the first reason that holds and is not used up."""
-    reasons = [(and_(holds, ~_call(_used_up(reason))), literal(reason)) for reason, holds in _reasons(now)]
+    reasons = [(and_(holds, ~_call(_used_up(reason))), _code(reason)) for reason, holds in _reasons(now)]
     talked = _call(or_(Call.closed_at.is_(None), Call.outcome.in_(FINAL_OUTCOMES)))
     rows = select(Visit.subject_id, Visit.id, case(*reasons), literal(now, Visit.opens_at.type))
     rows = rows.join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
@@ -80,18 +92,23 @@ def _due(now: datetime) -> Select[tuple[object, ...]]:
     return rows.where(waiting, ~talked, ~waits_for_newer(now), or_(*(condition for condition, _ in reasons)))
 
 
-def _reasons(now: datetime) -> list[tuple[str, ColumnElement[bool]]]:
-    reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == "active")
+def _code(code: StrEnum) -> ColumnElement[Any]:
+    """SQL: the code itself."""
+    return literal(code, Code(type(code)))
+
+
+def _reasons(now: datetime) -> list[tuple[CallReason, ColumnElement[bool]]]:
+    reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == ContactState.ACTIVE)
     still_to_come = or_(
-        Message.state.in_(("planned", "claimed")),
-        and_(Message.state == "sent", Message.sent_at > now - TIME_TO_ANSWER),
+        Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)),
+        and_(Message.state == MessageState.SENT, Message.sent_at > now - TIME_TO_ANSWER),
     )
     nothing_left = ~_message(still_to_come)
     return [
-        ("send-failed", _message(Message.state == "failed")),
-        ("send-uncertain", _message(Message.state == "uncertain")),
-        ("no-contact", and_(nothing_left, ~reachable)),
-        ("all-reminders-sent", and_(nothing_left, reachable)),
+        (CallReason.SEND_FAILED, _message(Message.state == MessageState.FAILED)),
+        (CallReason.SEND_UNCERTAIN, _message(Message.state == MessageState.UNCERTAIN)),
+        (CallReason.NO_CONTACT, and_(nothing_left, ~reachable)),
+        (CallReason.ALL_REMINDERS_SENT, and_(nothing_left, reachable)),
     ]
 
 
@@ -103,7 +120,7 @@ def _call(which: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(Call.visit_id == Visit.id, which)
 
 
-def _used_up(reason: str) -> ColumnElement[bool]:
+def _used_up(reason: CallReason) -> ColumnElement[bool]:
     """A call for this reason is open, or came to its end.
 
     Not so where the visit was given up and is wanted again, or where somebody corrected a stranger's number since.
@@ -111,10 +128,11 @@ def _used_up(reason: str) -> ColumnElement[bool]:
     corrected = exists().where(
         Contact.subject_id == Call.subject_id,
         Contact.channel == TELEPHONE,
-        Contact.state == "active",
+        Contact.state == ContactState.ACTIVE,
         Contact.state_at > Call.closed_at,
     )
-    anew = or_(Call.outcome == "no-longer-wanted", and_(Call.outcome == "wrong-number", corrected))
+    mended = and_(Call.outcome == CallOutcome.WRONG_NUMBER, corrected)
+    anew = or_(Call.outcome == CallOutcome.NO_LONGER_WANTED, mended)
     return and_(Call.reason == reason, or_(Call.closed_at.is_(None), ~anew))
 
 
@@ -129,14 +147,14 @@ def _paused(session: Session, now: datetime) -> dict[uuid.UUID, datetime]:
         today = local_date(now, zone)
         if pause.from_on <= today <= (pause.until_on or today):
             over_on = days_later(pause.until_on or today, 1)
-            over_at = moment(over_on, TIMES["morning"][0], zone)
+            over_at = moment(over_on, TIMES[CallTime.MORNING][0], zone)
             found[pause.subject_id] = max(over_at, found.get(pause.subject_id, over_at))
     return found
 
 
 def _wait(session: Session, subject_id: uuid.UUID, until: datetime) -> None:
     waiting = or_(Call.call_again_at.is_(None), Call.call_again_at < until)
-    of_subject = (Call.subject_id == subject_id, Call.closed_at.is_(None), Call.reason != ALERT, waiting)
+    of_subject = (Call.subject_id == subject_id, Call.closed_at.is_(None), Call.reason != CallReason.ALERT, waiting)
     session.execute(
         update(Call).where(*of_subject).values(call_again_at=until),
         execution_options={"synchronize_session": False},

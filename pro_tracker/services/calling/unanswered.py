@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain import codes
+from pro_tracker.domain.call_codes import CallAttemptOutcome
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.unanswered import GIVEN_BY_STAFF, Circumstances, reason
+from pro_tracker.domain.unanswered import GIVEN_BY_STAFF, Circumstances, UnansweredReason, reason
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.call import Call, CallAttempt
@@ -47,34 +50,33 @@ def give_reason(session: Session, actor: Actor, visit_id: int, code: str, *, now
     Raises InvalidInput for a code that staff do not give, and for a visit that was answered, ended or not yet opened.
     """
     visit = session.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
-    if code not in GIVEN_BY_STAFF:
-        raise InvalidInput(f"The reason must be one of {', '.join(GIVEN_BY_STAFF)}.", field="reason")
+    given = codes.read(GIVEN_BY_STAFF, code, field="reason", name="The reason")
     status = visit_status(visit, now)
     if status in (VisitStatus.COMPLETED, VisitStatus.VOID, VisitStatus.PLANNED):
         raise InvalidInput("This visit was answered, was ended, or has not opened yet, so it needs no reason.")
-    detail: audit.Detail = {"visit": visit.id, "reason": code, "before": visit.missed_reason}
+    detail: audit.Detail = {"visit": visit.id, "reason": given, "before": visit.missed_reason}
     if status is VisitStatus.MISSED:
-        visit.missed_reason = code
+        visit.missed_reason = given
     else:
-        visit.voided_at, visit.void_reason = now, code
-        planned_messages.end_all(session, [visit.id], code)
+        visit.voided_at, visit.void_reason = now, given
+        planned_messages.end_all(session, [visit.id], given)
         calls.close_settled(session, now=now)
     audit.record(session, actor, "visit.give-reason", now=now, subject_id=visit.subject_id, detail=detail)
 
 
 def _missed(now: datetime) -> Select[*tuple[Any, ...]]:
     over = and_(Visit.closes_at <= now, or_(Visit.grace_until.is_(None), Visit.grace_until <= now))
-    reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == "active")
+    reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == ContactState.ACTIVE)
     columns = (Visit.id, Visit.subject_id, Visit.closes_at, Visit.started_at, Subject.time_zone)
     rows = select(*columns, reachable.label("reachable")).join(Subject, Subject.id == Visit.subject_id)
     return rows.where(visit_filters.OPEN, Visit.missed_reason.is_(None), over).order_by(Visit.id).limit(AT_A_TIME)
 
 
-def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[str, Sequence[int]]:
+def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[UnansweredReason, Sequence[int]]:
     """The ids of these visits by the code of why they were missed."""
     calls = _call_outcomes(session, [row.id for row in rows])
     pauses = _pauses(session, {row.subject_id for row in rows})
-    found: dict[str, list[int]] = defaultdict(list)
+    found: dict[UnansweredReason, list[int]] = defaultdict(list)
     for row in rows:
         last_on = local_date(row.closes_at, row.time_zone)
         paused = any(each.from_on <= last_on <= (each.until_on or last_on) for each in pauses[row.subject_id])
@@ -83,8 +85,8 @@ def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[str, Seque
     return found
 
 
-def _call_outcomes(session: Session, visit_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
-    found: dict[int, list[str]] = defaultdict(list)
+def _call_outcomes(session: Session, visit_ids: Sequence[int]) -> Mapping[int, Sequence[CallAttemptOutcome]]:
+    found: dict[int, list[CallAttemptOutcome]] = defaultdict(list)
     rows = select(Call.visit_id, CallAttempt.outcome).join(CallAttempt, CallAttempt.call_id == Call.id)
     for visit_id, outcome in session.execute(rows.where(Call.visit_id.in_(visit_ids)).order_by(CallAttempt.at)):
         found[visit_id].append(outcome)

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Row, Select, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Message
@@ -21,7 +23,7 @@ Joined = Select[*tuple[Any, ...]]
 
 SHOWN = 25  # rows of each section; the count beside its heading tells of the rest
 CLOSES_SOON = timedelta(days=7)
-WENT_WRONG = ("failed", "uncertain")
+WENT_WRONG = (MessageState.FAILED, MessageState.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +83,17 @@ def _messages(waiting: Any) -> Joined:
     rows = select(Message, Visit, Subject, Course).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Subject, Subject.id == Message.subject_id).join(Course, Course.id == Visit.course_id)
     newer = aliased(Message)
-    made_good = exists().where(
-        newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, newer.state.in_(("sent", *WENT_WRONG))
-    )
+    tried = newer.state.in_((MessageState.SENT, *WENT_WRONG))
+    made_good = exists().where(newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, tried)
     return rows.where(Message.state.in_(WENT_WRONG), waiting, ~made_good)
 
 
 def _closed_contacts() -> Joined:
     """Channels that nobody has looked after since they were closed."""
     rows = select(Contact, Subject).join(Subject, Subject.id == Contact.subject_id)
-    return rows.where(Contact.state != "active", Contact.acknowledged_at.is_(None), Subject.withdrawn_at.is_(None))
+    return rows.where(
+        Contact.state != ContactState.ACTIVE, Contact.acknowledged_at.is_(None), Subject.withdrawn_at.is_(None)
+    )
 
 
 def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:

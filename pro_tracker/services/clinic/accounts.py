@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
+from pro_tracker.domain.account_codes import ActorKind, Role
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput, NotFound
-from pro_tracker.models.account import Account, Role
+from pro_tracker.models.account import Account
 from pro_tracker.models.site import Site
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
@@ -75,17 +76,17 @@ def find(session: Session, email: str) -> Account:
 
 
 def record_sign_in(session: Session, account_id: int, *, now: datetime) -> None:
-    audit.record(session, Actor("account", str(account_id)), "account.sign-in", now=now)
+    audit.record(session, Actor(ActorKind.ACCOUNT, str(account_id)), "account.sign-in", now=now)
 
 
 def record_sign_out(session: Session, account_id: int, *, now: datetime) -> None:
-    audit.record(session, Actor("account", str(account_id)), "account.sign-out", now=now)
+    audit.record(session, Actor(ActorKind.ACCOUNT, str(account_id)), "account.sign-out", now=now)
 
 
 def record_failed_sign_in(session: Session, account_id: int | None, *, now: datetime) -> None:
     """`account_id` is None where no account has the address typed; the address itself is kept nowhere."""
     audit.record(
-        session, Actor("service", "sign-in"), "account.sign-in-failed", now=now, detail={"account": account_id}
+        session, Actor(ActorKind.SERVICE, "sign-in"), "account.sign-in-failed", now=now, detail={"account": account_id}
     )
 
 

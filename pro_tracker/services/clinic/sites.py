@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.models.site import Site
 from pro_tracker.services import audit
@@ -56,5 +57,5 @@ def sync(session: Session, listed: list[SiteFacts], *, now: datetime) -> int:
     new = sorted({facts.code for facts in listed} - set(known))
     if new:
         session.flush()
-        audit.record(session, audit.Actor("command", "migrate"), "sites.create", now=now, detail={"sites": new})
+        audit.record(session, audit.Actor(ActorKind.COMMAND, "migrate"), "sites.create", now=now, detail={"sites": new})
     return len(new)

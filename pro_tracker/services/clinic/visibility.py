@@ -10,8 +10,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.interfaces import ORMOption
 
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.models.account import Account, Role
+from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject

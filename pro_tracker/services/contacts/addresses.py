@@ -1,23 +1,36 @@
 """Checks what may be stored as a contact: mail addresses, mobile numbers, time zones. Reads no database."""
 
+from collections.abc import Mapping
 from functools import cache
+from typing import assert_never
 from zoneinfo import available_timezones
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-UNUSABLE = {
-    "email": "This is not a usable e-mail address. It looks like name@domain.example.",
-    "sms": "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
+from pro_tracker.domain.channels import Channel
+
+# The field of forms, files and facts that holds the address of a channel.
+FIELDS: Mapping[Channel, str] = {Channel.EMAIL: "email", Channel.SMS: "mobile"}
+UNUSABLE: Mapping[Channel, str] = {
+    Channel.EMAIL: "This is not a usable e-mail address. It looks like name@domain.example.",
+    Channel.SMS: "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
+}
+NEEDS_ADDRESS: Mapping[Channel, str] = {
+    Channel.EMAIL: "Messages by e-mail need an e-mail address.",
+    Channel.SMS: "Text messages need a mobile number.",
 }
 
 
-NEEDS_ADDRESS = {"email": "Messages by e-mail need an e-mail address.", "sms": "Text messages need a mobile number."}
-
-
-def usable_address(channel: str, text: str) -> str | None:
+def usable_address(channel: Channel, text: str) -> str | None:
     """The address in the form in which it is kept, None when no message can be sent to it on this channel."""
-    return usable_email(text) if channel == "email" else usable_mobile(text)
+    match channel:
+        case Channel.EMAIL:
+            return usable_email(text)
+        case Channel.SMS:
+            return usable_mobile(text)
+        case _:
+            assert_never(channel)
 
 
 def usable_email(text: str) -> str | None:

@@ -5,7 +5,7 @@ from datetime import datetime, time
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.channels import CHANNELS
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.models.subject import Subject
@@ -19,7 +19,7 @@ from pro_tracker.services.planning import visits
 class Preferences:
     """Named as the columns of Subject that hold them. `message_time` is local; None: the protocol's hour."""
 
-    preferred_channel: str
+    preferred_channel: Channel
     language: str
     message_time: time | None
     time_zone: str
@@ -46,7 +46,7 @@ def change(session: Session, subject: Subject, wanted: Preferences, *, now: date
 
 
 def _check(subject: Subject, wanted: Preferences) -> None:
-    for field, allowed in (("preferred_channel", CHANNELS), ("language", LANGUAGES)):
+    for field, allowed in (("preferred_channel", tuple(Channel)), ("language", LANGUAGES)):
         if getattr(wanted, field) not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
     if wanted.time_zone not in time_zones():

@@ -12,7 +12,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.contact_state import STOPPED
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.models.link import Link
 from pro_tracker.models.subject import Contact
 from pro_tracker.models.visit import Visit
@@ -38,7 +40,7 @@ def stop_mails(session: Session, link_id: int, marked: str, *, now: datetime) ->
     Works for links that are over or replaced, and can be repeated.
     """
     subject_id = select(Visit.subject_id).join(Link, Link.visit_id == Visit.id).where(Link.id == link_id)
-    mails = select(Contact).where(Contact.subject_id == subject_id.scalar_subquery(), Contact.channel == "email")
+    mails = select(Contact).where(Contact.subject_id == subject_id.scalar_subquery(), Contact.channel == Channel.EMAIL)
     contact = session.scalar(mails)
     if contact is not None and hmac.compare_digest(mark(contact).encode(), marked.encode()):
-        contacts.close(session, contact, STOPPED, now=now, actor=Actor("patient", str(link_id)))
+        contacts.close(session, contact, ContactState.STOPPED, now=now, actor=Actor(ActorKind.PATIENT, str(link_id)))

@@ -4,32 +4,41 @@ import unicodedata
 import uuid
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Literal
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import key_ring
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
 from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.subject_codes import Sex, WithdrawalScope
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Consent, Contact, Identity, Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import calls
 from pro_tracker.services.contacts import contacts
-from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
+from pro_tracker.services.contacts.addresses import usable_address
 from pro_tracker.services.enrolment.facts import EnrolmentFacts, FieldProblem, check, tidy
 from pro_tracker.services.planning import visits
 from pro_tracker.services.protocols.protocol_catalog import default_protocol
 from pro_tracker.services.treatment import courses
 
-__all__ = ["EnrolmentFacts", "FieldProblem", "age_on", "check", "enrol", "find_by_record_number", "withdraw"]
+__all__ = [
+    "EnrolmentFacts",
+    "FieldProblem",
+    "age_on",
+    "check",
+    "enrol",
+    "find_by_record_number",
+    "preferred_channel",
+    "withdraw",
+]
 
 RECORD_NUMBER = "record-number"  # kinds of keyed look-up hashes; a contact's kind is its channel
-Scope = Literal["asking", "data"]  # stop asking; or also stop using what was answered
-WITHDRAWN = "withdrawn"  # why a visit is void; the person's own words stay with the subject
 DUPLICATE = "This record number is enrolled already. Look the subject up, or correct the number."
 
 
@@ -50,11 +59,17 @@ def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetim
 
 
 def withdraw(
-    session: Session, actor: Actor, subject: Subject, reason: str, *, now: datetime, scope: Scope = "asking"
+    session: Session,
+    actor: Actor,
+    subject: Subject,
+    reason: str,
+    *,
+    now: datetime,
+    scope: WithdrawalScope = WithdrawalScope.ASKING,
 ) -> None:
     """End everything that is still wanted of the subject: visits, messages, calls. What was answered stays.
 
-    So does a call about an alert: who withdraws may need it all the same. With the scope "data" the answers leave the
+    So does a call about an alert: who withdraws may need it all the same. With the scope DATA the answers leave the
     research results and files, too. services/enrolment/withdrawals.py takes a withdrawal back.
 
     Raises InvalidInput without a reason, and for one who has withdrawn before.
@@ -65,7 +80,7 @@ def withdraw(
     if subject.withdrawn_at is not None:
         raise InvalidInput("This subject has withdrawn before.")
     subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, reason.strip(), scope
-    visits.void_all(session, subject.id, WITHDRAWN, now)
+    visits.void_all(session, subject.id, UnansweredReason.WITHDRAWN, now)
     calls.close_all(session, subject.id, now=now)
     audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id, detail={"scope": scope})
 
@@ -101,13 +116,21 @@ def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
         site_id=site_id,
         study_code=study_code,
         enrolled_on=_given(facts.enrolled_on),
-        sex=facts.sex,
+        sex=Sex(facts.sex),
         age_years=age_on(_given(facts.enrolled_on), _given(facts.birth_date)),
         language=facts.language,
         time_zone=facts.time_zone,
-        preferred_channel=facts.preferred_channel or ("sms" if facts.mobile and not facts.email else "email"),
+        preferred_channel=preferred_channel(facts),
         created_at=now,
     )
+
+
+def preferred_channel(facts: EnrolmentFacts) -> Channel:
+    """The channel that was chosen, else the first on which there is an address, else the first of all."""
+    if facts.preferred_channel:
+        return Channel(facts.preferred_channel)
+    with_address = (channel for channel, address in facts.addresses.items() if address)
+    return next(with_address, Channel.EMAIL)
 
 
 def _next_study_code(session: Session, site_code: str) -> tuple[int, str]:
@@ -146,7 +169,7 @@ def _identity(subject: Subject, facts: EnrolmentFacts) -> Identity:
 
 
 def _contacts(subject: Subject, facts: EnrolmentFacts, now: datetime) -> list[Contact]:
-    usable = {"email": usable_email(facts.email), "sms": usable_mobile(facts.mobile)}
+    usable = {channel: usable_address(channel, typed) for channel, typed in facts.addresses.items()}
     return [contacts.new(subject.id, channel, address, now=now) for channel, address in usable.items() if address]
 
 

@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pro_tracker.domain import plausible_dates
-from pro_tracker.domain.channels import CHANNELS
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.languages import LANGUAGES
-from pro_tracker.services.contacts.addresses import NEEDS_ADDRESS, UNUSABLE, time_zones, usable_email, usable_mobile
+from pro_tracker.domain.subject_codes import Sex
+from pro_tracker.services.contacts.addresses import FIELDS, NEEDS_ADDRESS, UNUSABLE, time_zones, usable_address
 
-SEXES = ("female", "male", "other", "unknown")
 LONGEST_TEXT = 200
 OLDEST_YEARS = 120
 
@@ -33,9 +33,14 @@ class EnrolmentFacts:
     enrolled_on: date | None
     consent_version: str
     consent_on: date | None
-    preferred_channel: str = ""  # "email", "sms" or "" for e-mail where there is an address
+    preferred_channel: str = ""  # a channel; "" for the first on which there is an address
     planned_start_on: date | None = None
     planned_infusions: int | None = None
+
+    @property
+    def addresses(self) -> dict[Channel, str]:
+        """The addresses as typed, "" where none was given."""
+        return {channel: getattr(self, field) for channel, field in FIELDS.items()}
 
 
 @dataclass(frozen=True)
@@ -92,27 +97,25 @@ def _birth_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProbl
 
 
 def _contact_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
-    if facts.email and usable_email(facts.email) is None:
-        yield FieldProblem("email", UNUSABLE["email"])
-    if facts.mobile and usable_mobile(facts.mobile) is None:
-        yield FieldProblem("mobile", UNUSABLE["sms"])
-    if facts.preferred_channel == "email" and not facts.email:
-        yield FieldProblem("preferred_channel", NEEDS_ADDRESS["email"])
-    if facts.preferred_channel == "sms" and not facts.mobile:
-        yield FieldProblem("preferred_channel", NEEDS_ADDRESS["sms"])
+    for channel, address in facts.addresses.items():
+        if address and usable_address(channel, address) is None:
+            yield FieldProblem(FIELDS[channel], UNUSABLE[channel])
+    for channel, address in facts.addresses.items():
+        if facts.preferred_channel == channel and not address:
+            yield FieldProblem("preferred_channel", NEEDS_ADDRESS[channel])
 
 
 def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[FieldProblem]:
-    if facts.sex not in SEXES:
-        yield FieldProblem("sex", f"Sex must be one of {', '.join(SEXES)}.")
+    if facts.sex not in tuple(Sex):
+        yield FieldProblem("sex", f"Sex must be one of {', '.join(Sex)}.")
     if facts.language not in LANGUAGES:
         yield FieldProblem("language", f"The language must be one of {', '.join(LANGUAGES)}.")
     if facts.time_zone not in time_zones():
         yield FieldProblem("time_zone", "This is no time zone of the IANA list. It looks like America/New_York.")
     if facts.site_code not in sites:
         yield FieldProblem("site_code", "There is no such site. Sites are listed in config/sites.yaml.")
-    if facts.preferred_channel not in ("", *CHANNELS):
-        yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(CHANNELS)}.")
+    if facts.preferred_channel not in ("", *Channel):
+        yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(Channel)}.")
 
 
 def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProblem]:

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.services.enrolment.facts import LONGEST_TEXT
 from pro_tracker.services.treatment import infusion_facts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
@@ -92,7 +93,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "dose_mg_per_kg": number("0.001", "5", "0.001"),
     "weight_kg": number("0.1", "499.9", "0.1"),
     "minutes": whole(1, 1440),
-    "status": one_of("completed", "stopped"),
+    "status": one_of(*InfusionStatus),
     "stop_reason": read_words,
     "ondansetron_mg": number("0", "32", "0.1"),
     "adverse_event": read_words,
@@ -139,9 +140,9 @@ def _read_cells(cells: Mapping[str, str]) -> tuple[dict[str, Any], Problems]:
 def _contradictions(cells: Mapping[str, str]) -> Problems:
     status, event = cells["status"].lower(), cells["adverse_event"]
     found: Problems = {}
-    if status == "stopped" and not cells["stop_reason"]:
+    if status == InfusionStatus.STOPPED and not cells["stop_reason"]:
         found["stop_reason"] = "A stopped infusion needs the reason why it was stopped."
-    if status == "completed" and cells["stop_reason"]:
+    if status == InfusionStatus.COMPLETED and cells["stop_reason"]:
         found["stop_reason"] = "There is a reason for stopping, but the status is completed."
     if event and not cells["ctcae_grade"]:
         found["ctcae_grade"] = "An adverse event needs its CTCAE grade, 1 to 5."
@@ -161,7 +162,7 @@ def _facts(values: Mapping[str, Any]) -> InfusionFacts:
         dose_mg_per_kg=values["dose_mg_per_kg"],
         weight_kg=values["weight_kg"],
         minutes=values["minutes"],
-        status=values["status"],
+        status=InfusionStatus(values["status"]),
         stop_reason=values["stop_reason"],
         ondansetron_mg=values["ondansetron_mg"],
         adverse_events=(AdverseEventFacts(event, values["ctcae_grade"], emergency),) if event else (),

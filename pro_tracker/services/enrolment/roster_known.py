@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from pro_tracker.db import key_ring
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
@@ -49,8 +50,8 @@ def _other_columns(person: Person, subject: Subject) -> Mapping[str, tuple[objec
     contacts = {contact.channel: contact.address for contact in subject.contacts}
     return {
         "sex": (facts.sex, subject.sex),
-        "email": (usable_email(facts.email), contacts.get("email")),
-        "mobile": (usable_mobile(facts.mobile), contacts.get("sms")),
+        "email": (usable_email(facts.email), contacts.get(Channel.EMAIL)),
+        "mobile": (usable_mobile(facts.mobile), contacts.get(Channel.SMS)),
         "language": (facts.language, subject.language),
         "time_zone": (facts.time_zone, subject.time_zone),
         "site": (facts.site_code, subject.site.code),

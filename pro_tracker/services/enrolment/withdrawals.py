@@ -5,14 +5,17 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.record_codes import CorrectionKind
+from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.enrolment.enrolment import Scope
 from pro_tracker.services.planning import subject_lock, visits
 
 
-def change_scope(session: Session, actor: Actor, subject: Subject, scope: Scope, *, reason: str, now: datetime) -> None:
+def change_scope(
+    session: Session, actor: Actor, subject: Subject, scope: WithdrawalScope, *, reason: str, now: datetime
+) -> None:
     """Say anew how far the withdrawal goes. Raises InvalidInput without a reason, and where nothing changes."""
     _keep(session, subject, reason, now)
     if subject.withdrawn_scope == scope:
@@ -36,4 +39,4 @@ def _keep(session: Session, subject: Subject, reason: str, now: datetime) -> Non
         raise InvalidInput("This subject has not withdrawn.")
     before: corrections.Before = {"withdrawn_reason": subject.withdrawn_reason, "scope": subject.withdrawn_scope}
     before["withdrawn_at"] = subject.withdrawn_at.isoformat()
-    corrections.keep(session, subject.id, "withdrawal", before, reason=reason, now=now)
+    corrections.keep(session, subject.id, CorrectionKind.WITHDRAWAL, before, reason=reason, now=now)

@@ -3,10 +3,11 @@
 The same score after a re-score keeps its id and becomes `amended`, so that a receiver replaces the older value.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pro_tracker.domain.change import band
 from pro_tracker.domain.instrument import Scale
+from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.services.fhir.datatypes import (
     Json,
@@ -19,17 +20,16 @@ from pro_tracker.services.fhir.datatypes import (
     points,
 )
 from pro_tracker.services.fhir.questionnaire import Form
-from pro_tracker.services.fhir.response import ENTERED_IN_ERROR
 from pro_tracker.services.instruments import instrument_catalog
 
 SURVEY = concept(coding("http://terminology.hl7.org/CodeSystem/observation-category", "survey", "Survey"))
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
-STATUS = {
-    "in-progress": "preliminary",
-    "completed": "final",
-    "stopped": "final",
-    "amended": "amended",
-    ENTERED_IN_ERROR: ENTERED_IN_ERROR,
+STATUS: Mapping[ResponseStatus, str] = {
+    ResponseStatus.IN_PROGRESS: "preliminary",
+    ResponseStatus.COMPLETED: "final",
+    ResponseStatus.STOPPED: "final",
+    ResponseStatus.AMENDED: "amended",
+    ResponseStatus.ENTERED_IN_ERROR: "entered-in-error",
 }
 
 
@@ -63,7 +63,7 @@ def _method(base: str, scale: Scale, score: Score) -> Json:
 
 def _outcome(form: Form, row: QuestionnaireResponse, scale: Scale, score: Score) -> Json:
     """The value with its band and components, or why there is none. What was entered in error carries no number."""
-    if row.status == ENTERED_IN_ERROR:
+    if row.status == ResponseStatus.ENTERED_IN_ERROR:
         return {
             "dataAbsentReason": concept(coding(ABSENT, "error", "Error"), text="The answers were entered in error.")
         }

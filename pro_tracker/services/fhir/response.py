@@ -1,17 +1,17 @@
 """QuestionnaireResponse: what one subject answered to one instrument, item by item, as it was asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pro_tracker.domain.instrument import Item
+from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services.fhir.datatypes import EXTENSION, Json, concept, identifier, patient_reference
 from pro_tracker.services.fhir.questionnaire import Form, answer_coding
 
-ENTERED_IN_ERROR = "entered-in-error"
-MODES = {
-    "self-web": "Answered by the patient on the web",
-    "telephone": "Asked on the telephone",
-    "clinic": "Answered by the patient at the clinic",
+MODES: Mapping[ResponseMode, str] = {
+    ResponseMode.SELF_WEB: "Answered by the patient on the web",
+    ResponseMode.TELEPHONE: "Asked on the telephone",
+    ResponseMode.CLINIC: "Answered by the patient at the clinic",
 }
 
 
@@ -22,7 +22,7 @@ def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
         "url": f"{EXTENSION}/questionnaireresponse-completionMode",
         "valueCodeableConcept": concept(text=MODES[row.mode]),
     }
-    items = [] if row.status == ENTERED_IN_ERROR else list(_items(form, row))
+    items = [] if row.status == ResponseStatus.ENTERED_IN_ERROR else list(_items(form, row))
     return {
         "resourceType": "QuestionnaireResponse",
         "id": str(row.id),

@@ -11,6 +11,8 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
+from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.record_codes import IncidentKind
 from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.incident import Incident
 from pro_tracker.models.message import Message
@@ -28,30 +30,42 @@ class Alert:
     text: str
 
 
-PATIENCE = {"nothing-swept": SWEPT_WITHIN, "message-late": LATE, "provider-down": timedelta(0)}
-TITLES = {
-    "nothing-swept": "No message is being sent",
-    "message-late": "Messages are late",
-    "provider-down": "A provider does not take messages",
+PATIENCE: Mapping[IncidentKind, timedelta] = {
+    IncidentKind.NOTHING_SWEPT: SWEPT_WITHIN,
+    IncidentKind.MESSAGE_LATE: LATE,
+    IncidentKind.PROVIDER_DOWN: timedelta(0),
 }
-ADVICE = {
-    "nothing-swept": "Are a worker and beat running, and do they reach Redis? /readyz names the part that is not well.",
-    "message-late": "Is a worker running and keeping up? /readyz names the part that is not well.",
-    "provider-down": "Messages wait and go by themselves once it is back. /readyz and the log say what it answers.",
+TITLES: Mapping[IncidentKind, str] = {
+    IncidentKind.NOTHING_SWEPT: "No message is being sent",
+    IncidentKind.MESSAGE_LATE: "Messages are late",
+    IncidentKind.PROVIDER_DOWN: "A provider does not take messages",
+}
+ADVICE: Mapping[IncidentKind, str] = {
+    IncidentKind.NOTHING_SWEPT: (
+        "Are a worker and beat running, and do they reach Redis? /readyz names the part that is not well."
+    ),
+    IncidentKind.MESSAGE_LATE: "Is a worker running and keeping up? /readyz names the part that is not well.",
+    IncidentKind.PROVIDER_DOWN: (
+        "Messages wait and go by themselves once it is back. /readyz and the log say what it answers."
+    ),
 }
 
 
-def found(session: Session, *, now: datetime, watching_since: datetime | None = None) -> Mapping[str, str]:
+def found(session: Session, *, now: datetime, watching_since: datetime | None = None) -> Mapping[IncidentKind, str]:
     """What is wrong now: kind of incident -> the facts in one sentence.
 
     Who began to watch at `watching_since` gives the rest of the service as long to start as anything may take.
     """
-    facts = {"nothing-swept": _nothing_swept(session, now), "message-late": _late(session, now), **_down(session)}
+    facts = {
+        IncidentKind.NOTHING_SWEPT: _nothing_swept(session, now),
+        IncidentKind.MESSAGE_LATE: _late(session, now),
+        **_down(session),
+    }
     watched = LATE if watching_since is None else now - watching_since
     return {kind: fact for kind, fact in facts.items() if fact and watched >= PATIENCE[kind]}
 
 
-def note(session: Session, wrong: Mapping[str, str], *, now: datetime) -> None:
+def note(session: Session, wrong: Mapping[IncidentKind, str], *, now: datetime) -> None:
     """Begin an incident for each kind that is new and end those that are over. Any number of watchers may do so."""
     over = (Incident.ended_at.is_(None), Incident.kind.not_in(list(wrong)))
     session.execute(update(Incident).where(*over).values(ended_at=now))
@@ -75,7 +89,7 @@ def mark_told(incident: Incident, *, now: datetime) -> None:
         incident.end_told_at = now
 
 
-def alert(incident: Incident, wrong: Mapping[str, str]) -> Alert:
+def alert(incident: Incident, wrong: Mapping[IncidentKind, str]) -> Alert:
     """What to tell the operator of it; `wrong` as `found` returned it."""
     title = TITLES[incident.kind]
     if incident.ended_at is not None:
@@ -92,14 +106,14 @@ def _nothing_swept(session: Session, now: datetime) -> str:
 
 
 def _late(session: Session, now: datetime) -> str:
-    waiting = (Message.state.in_(("planned", "claimed")), Message.send_at <= now - LATE)
+    waiting = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at <= now - LATE)
     late, oldest = session.execute(select(func.count(), func.min(Message.send_at)).where(*waiting)).one()
     return f"{late} due messages were not sent; the oldest was due at {_moment(oldest)}." if late else ""
 
 
-def _down(session: Session) -> Mapping[str, str]:
+def _down(session: Session) -> Mapping[IncidentKind, str]:
     closed = sorted(circuit_breakers.closed_channels(session))
-    return {"provider-down": f"Sending is stopped for: {', '.join(closed)}." if closed else ""}
+    return {IncidentKind.PROVIDER_DOWN: f"Sending is stopped for: {', '.join(closed)}." if closed else ""}
 
 
 def _moment(at: datetime) -> str:

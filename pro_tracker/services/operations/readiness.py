@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.reminder_times import CHANNELS
+from pro_tracker.domain.channels import Channel
 from pro_tracker.migrate import is_current
 from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.provider_state import ProviderState
@@ -33,11 +33,11 @@ class Part:
 
 def parts(session: Session, broker_url: str, *, now: datetime, sms_provider: str) -> list[Part]:
     """State of database, migrations, worker, beat, each channel's provider, and broker, in this order."""
-    notes = {"sms": TO_THE_LOG} if sms_provider == "console" else {}
+    notes = {Channel.SMS: TO_THE_LOG} if sms_provider == "console" else {}
     return [*_database_parts(session, now, notes), _broker(broker_url)]
 
 
-def _database_parts(session: Session, now: datetime, notes: Mapping[str, str]) -> list[Part]:
+def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str]) -> list[Part]:
     try:
         session.execute(text("SELECT 1"))
         current = is_current(session.connection())
@@ -49,14 +49,14 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[str, str]) -
             Part("database", False, f"cannot be used ({type(error).__name__})"),
             *(
                 Part(name, False, "not known while the database cannot be used")
-                for name in ("migrations", *HEARTS, *CHANNELS)
+                for name in ("migrations", *HEARTS, *Channel)
             ),
         ]
     migrations = Part("migrations", current, "" if current else "run pro-tracker migrate")
     # Beat itself writes at each tick; its other sign of life is a worker's to write, and ends with the workers.
     ticks = [at for part, at in seen.items() if part == "beat" or part.startswith(TICK)]
     hearts = [_heart("worker", seen.get("worker"), now), _heart("beat", max(ticks, default=None), now)]
-    providers = [_provider(name, down.get(name), notes.get(name, "")) for name in CHANNELS]
+    providers = [_provider(name, down.get(name), notes.get(name, "")) for name in Channel]
     return [Part("database", True), migrations, *hearts, *providers]
 
 
@@ -66,7 +66,7 @@ def _heart(name: str, seen_at: datetime | None, now: datetime) -> Part:
     return Part(name, False, f"last seen {seen_at.isoformat(timespec='seconds') if seen_at else 'never'}")
 
 
-def _provider(channel: str, down: ProviderState | None, note: str) -> Part:
+def _provider(channel: Channel, down: ProviderState | None, note: str) -> Part:
     if down is None or down.opened_at is None:
         return Part(channel, True, note)
     since = down.opened_at.isoformat(timespec="seconds")

@@ -8,24 +8,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
+from pro_tracker.domain.receipts import WebhookCountKind
 from pro_tracker.models.receipt import WebhookCount
 
-KINDS = ("taken", "known", "forged", "stale", "unreadable")
 SHOWN = timedelta(days=30)
 
 
-def count(session: Session, provider: str, kind: str, *, now: datetime) -> None:
-    """Count one call: "taken", "known" before, "forged", "stale" or "unreadable"."""
+def count(session: Session, provider: str, kind: WebhookCountKind, *, now: datetime) -> None:
+    """Count one call of that kind."""
     row = {"provider": provider, "counted_on": now.astimezone(UTC).date(), "kind": kind, "n_calls": 1}
     insert = insert_into(session, WebhookCount, row)
     keys = ["provider", "counted_on", "kind"]
     session.execute(insert.on_conflict_do_update(index_elements=keys, set_={"n_calls": WebhookCount.n_calls + 1}))
 
 
-def recent(session: Session, *, now: datetime) -> Mapping[tuple[date, str], Mapping[str, int]]:
+def recent(session: Session, *, now: datetime) -> Mapping[tuple[date, str], Mapping[WebhookCountKind, int]]:
     """(day, provider) -> kind -> how many, of the last thirty days, newest first."""
     rows = select(WebhookCount).where(WebhookCount.counted_on > (now - SHOWN).astimezone(UTC).date())
-    found: dict[tuple[date, str], dict[str, int]] = defaultdict(dict)
+    found: dict[tuple[date, str], dict[WebhookCountKind, int]] = defaultdict(dict)
     for row in session.scalars(rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider)):
         found[row.counted_on, row.provider][row.kind] = row.n_calls
     return found

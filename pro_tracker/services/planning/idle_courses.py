@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.planning.visit_filters import NO_DATE, answerable, waits_for_newer
+from pro_tracker.services.planning.visit_filters import answerable, waits_for_newer
 from pro_tracker.services.planning.visits import plan
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -52,14 +54,14 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
 def _lacks(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
     """Whether a course has none of these visits, or lost the date of one of them that may still be asked about."""
     of_course = and_(Visit.course_id == Course.id, Visit.event_code.in_(event_codes))
-    dated = exists().where(of_course, Visit.void_reason.is_distinct_from(NO_DATE))
-    undated = exists().where(of_course, Visit.void_reason == NO_DATE, Visit.closes_at > now)
+    dated = exists().where(of_course, Visit.void_reason.is_distinct_from(UnansweredReason.NO_DATE))
+    undated = exists().where(of_course, Visit.void_reason == UnansweredReason.NO_DATE, Visit.closes_at > now)
     return or_(~dated, undated)
 
 
 def _waiting_course_ids(now: datetime) -> Any:
     """Where a visit that was entered late can be asked about now: the newer one that came first is over."""
-    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != "ended")
+    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
     rows = select(Visit.course_id).join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
     rows = rows.where(answerable(now), Visit.planned_at > Visit.opens_at, ~written, ~waits_for_newer(now))
     later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at, newer.opens_at <= now)

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import zip_longest
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import MessageKind, MessageState
+from pro_tracker.domain.record_codes import PlanChange
 from pro_tracker.domain.reminder_times import next_allowed
 from pro_tracker.domain.wall_time import local
 from pro_tracker.models.course import Course
@@ -26,7 +29,6 @@ from pro_tracker.services.planning.visit_filters import OPEN
 from pro_tracker.services.protocols import protocol_catalog
 
 AHEAD = timedelta(days=183)
-Kind = Literal["stays", "moves", "goes", "comes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class PlannedMessage:
     course: int
     number: int
     event: str
-    kind: str
+    kind: MessageKind
     step: int
     on: date
     at: time | None
     zone: str
-    channel: str
+    channel: Channel
     template: str
 
     @property
@@ -92,12 +94,12 @@ class Line(Generic[Planned]):
     after: Planned | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PlanChange:
         if self.before is None:
-            return "comes"
+            return PlanChange.COMES
         if self.after is None:
-            return "goes"
-        return "stays" if self.before == self.after else "moves"
+            return PlanChange.GOES
+        return PlanChange.STAYS if self.before == self.after else PlanChange.MOVES
 
     @property
     def planned(self) -> Planned:
@@ -119,7 +121,7 @@ class Difference:
     @property
     def is_empty(self) -> bool:
         kinds = {line.kind for line in self.visits} | {line.kind for line in self.messages}
-        return kinds <= {"stays"}
+        return kinds <= {PlanChange.STAYS}
 
     @property
     def fingerprint(self) -> str:
@@ -195,7 +197,7 @@ def _coming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
         Visit, Visit.id == Message.visit_id
     )
     rows = rows.join(Course, Course.id == Visit.course_id)
-    coming = (Message.state.in_(("planned", "claimed")), Message.send_at < now + AHEAD)
+    coming = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at < now + AHEAD)
     rows = rows.where(Message.subject_id == subject_id, *coming, OPEN, Visit.closes_at > now)
     return rows.order_by(Message.send_at, Message.step)
 
@@ -213,9 +215,9 @@ def _coming(session: Session, subject: Subject, now: datetime) -> Iterator[Plann
 
 def _going(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
     """Of a visit's reminders that are due together only the newest goes: the hand-over ends the others."""
-    last_due = {row.visit_id: row.step for row in rows if row.kind == "reminder" and row.send_at <= now}
+    last_due = {row.visit_id: row.step for row in rows if row.kind == MessageKind.REMINDER and row.send_at <= now}
     for row in rows:
-        if row.kind != "reminder" or row.send_at > now or row.step == last_due[row.visit_id]:
+        if row.kind != MessageKind.REMINDER or row.send_at > now or row.step == last_due[row.visit_id]:
             yield row
 
 

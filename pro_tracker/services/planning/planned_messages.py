@@ -11,8 +11,11 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
 from pro_tracker.domain.calling import NO_MORE_ASKED
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import EndReason, HoldReason, MessageKind, MessageState
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.domain.reminder_times import CHANNELS, PlannedSend, Recipient, Snoozed, reminder_times
+from pro_tracker.domain.reminder_times import PlannedSend, Recipient, Snoozed, reminder_times
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import Window
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
@@ -20,12 +23,19 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning import recipients
 
-PLANNED_KINDS = ("reminder", "snooze")  # the others are asked for and leave at once
-PAUSED = "paused"
+PLANNED_KINDS = (MessageKind.REMINDER, MessageKind.SNOOZE)  # the others are asked for and leave at once
+UNSENT = (MessageState.PLANNED, MessageState.ENDED)  # nobody has taken these in hand
 # Ended because plans changed: when they change back, planning brings them back.
-REVIVABLE = ("re-planned", PAUSED, "no-contact", "new-course", "no-date", "withdrawn")
+REVIVABLE = (
+    EndReason.RE_PLANNED,
+    EndReason.PAUSED,
+    EndReason.NO_CONTACT,
+    EndReason.WITHDRAWN,
+    UnansweredReason.NEW_COURSE,
+    UnansweredReason.NO_DATE,
+)
 
-Key = tuple[int, str, int, str]  # visit, kind, step, channel: what a message is known by
+Key = tuple[int, MessageKind, int, Channel]  # visit, kind, step, channel: what a message is known by
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +64,18 @@ def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequenc
     wanted = [each for each in _wanted(protocol, asked, recipient) if each.key not in gone]
     _write(session, wanted, now=now)
     keys = {each.key for each in wanted}
-    unwanted = {_key(row): row.id for row in rows if row.state == "planned" and _key(row) not in keys}
+    unwanted = {_key(row): row.id for row in rows if row.state == MessageState.PLANNED and _key(row) not in keys}
     if unwanted:
-        without_pauses = replace(recipient, holds=tuple(hold for hold in recipient.holds if hold.reason != "pause"))
+        without_pauses = replace(
+            recipient, holds=tuple(hold for hold in recipient.holds if hold.reason != HoldReason.PAUSE)
+        )
         dropped = {each.key for each in _wanted(protocol, asked, without_pauses)}
-        _end(session, Message.id.in_([id_ for key, id_ in unwanted.items() if key in dropped]), PAUSED)
-        _end(session, Message.id.in_(unwanted.values()), "re-planned")
+        _end(session, Message.id.in_([id_ for key, id_ in unwanted.items() if key in dropped]), EndReason.PAUSED)
+        _end(session, Message.id.in_(unwanted.values()), EndReason.RE_PLANNED)
 
 
-def end_all(session: Session, visit_ids: Sequence[int], reason: str) -> None:
-    """End the unsent messages of these visits: answered, withdrawn, new-course ..."""
+def end_all(session: Session, visit_ids: Sequence[int], reason: EndReason | UnansweredReason) -> None:
+    """End the unsent messages of these visits."""
     _end(session, Message.visit_id.in_(visit_ids), reason)
 
 
@@ -80,7 +92,7 @@ def _asked(visits: Sequence[Visit], rows: Sequence[Any], now: datetime) -> list[
     """
     waiting = [v for v in visits if v.completed_at is None and v.voided_at is None and v.closes_at > now]
     newest = max((visit.opens_at for visit in waiting if visit.opens_at <= now), default=now)
-    told = {row.visit_id for row in rows if row.state not in ("planned", "ended")}
+    told = {row.visit_id for row in rows if row.state not in UNSENT}
     return [v for v in waiting if v.opens_at >= newest or v.planned_at <= v.opens_at or v.id in told]
 
 
@@ -100,14 +112,14 @@ def _gone(rows: Sequence[Any], visits: Sequence[Visit], protocol: Protocol) -> s
     return {
         (row.visit_id, row.kind, row.step, channel)
         for row in rows
-        if row.state not in ("planned", "ended")
-        for channel in (CHANNELS if _goes_once(row, protocol, events[row.visit_id]) else [row.channel])
+        if row.state not in UNSENT
+        for channel in (Channel if _goes_once(row, protocol, events[row.visit_id]) else [row.channel])
     }
 
 
 def _goes_once(row: Any, protocol: Protocol, event_code: str) -> bool:
     on_both = [step.number for step in protocol.reminders_at(event_code) if step.channel == "both"]
-    return row.kind != "reminder" or row.step not in on_both
+    return row.kind != MessageKind.REMINDER or row.step not in on_both
 
 
 def _wanted(
@@ -127,7 +139,7 @@ def _write(session: Session, wanted: Sequence[_Wanted], *, now: datetime) -> Non
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["visit_id", "kind", "step", "channel"],
-            set_={**changed, "state": "planned", "end_reason": None},
+            set_={**changed, "state": MessageState.PLANNED, "end_reason": None},
             where=_changes(insert.excluded),
         )
     )
@@ -135,9 +147,9 @@ def _write(session: Session, wanted: Sequence[_Wanted], *, now: datetime) -> Non
 
 def _changes(excluded: Any) -> ColumnElement[bool]:
     """Unsent and planned for another time. One that waits for its next try keeps waiting."""
-    revived = and_(Message.state == "ended", Message.end_reason.in_(REVIVABLE))
+    revived = and_(Message.state == MessageState.ENDED, Message.end_reason.in_(REVIVABLE))
     moved = or_(Message.local_on != excluded.local_on, Message.local_time != excluded.local_time)
-    return or_(revived, and_(Message.state == "planned", or_(moved, Message.attempts == 0)))
+    return or_(revived, and_(Message.state == MessageState.PLANNED, or_(moved, Message.attempts == 0)))
 
 
 def _row(wanted: _Wanted, now: datetime) -> dict[str, Any]:
@@ -153,14 +165,16 @@ def _row(wanted: _Wanted, now: datetime) -> dict[str, Any]:
         "local_on": send.local_on,
         "local_time": send.local_time,
         "send_at": send.send_at,
-        "state": "planned",
+        "state": MessageState.PLANNED,
         "attempts": 0,
         "created_at": now,
     }
 
 
-def _end(session: Session, which: ColumnElement[bool], reason: str) -> None:
+def _end(session: Session, which: ColumnElement[bool], reason: EndReason | UnansweredReason) -> None:
     session.execute(
-        update(Message).where(Message.state == "planned", which).values(state="ended", end_reason=reason),
+        update(Message)
+        .where(Message.state == MessageState.PLANNED, which)
+        .values(state=MessageState.ENDED, end_reason=reason),
         execution_options={"synchronize_session": "fetch"},
     )

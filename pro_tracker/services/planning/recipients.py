@@ -8,6 +8,9 @@ from datetime import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import HoldReason
 from pro_tracker.domain.reminder_times import Hold, Recipient, Snoozed
 from pro_tracker.domain.wall_time import days_later, moment
 from pro_tracker.models.course import Course, Infusion
@@ -41,10 +44,12 @@ def recipients(session: Session, subjects: Collection[Subject]) -> dict[uuid.UUI
     }
 
 
-def _usable_channels(session: Session, zones: Zones) -> dict[uuid.UUID, set[str]]:
+def _usable_channels(session: Session, zones: Zones) -> dict[uuid.UUID, set[Channel]]:
     """The channels on which each subject has a contact that neither bounced nor said stop."""
-    active = select(Contact.subject_id, Contact.channel).where(Contact.subject_id.in_(zones), Contact.state == "active")
-    found: dict[uuid.UUID, set[str]] = {subject_id: set() for subject_id in zones}
+    active = select(Contact.subject_id, Contact.channel).where(
+        Contact.subject_id.in_(zones), Contact.state == ContactState.ACTIVE
+    )
+    found: dict[uuid.UUID, set[Channel]] = {subject_id: set() for subject_id in zones}
     for subject_id, channel in session.execute(active):
         found[subject_id].add(channel)
     return found
@@ -65,7 +70,7 @@ def _pauses(session: Session, zones: Zones) -> Iterator[tuple[uuid.UUID, Hold]]:
         zone = zones[each.subject_id]
         after = None if each.until_on is None else days_later(each.until_on, 1)
         until_at = None if after is None else moment(after, time.min, zone)
-        yield each.subject_id, Hold(moment(each.from_on, time.min, zone), until_at, "pause")
+        yield each.subject_id, Hold(moment(each.from_on, time.min, zone), until_at, HoldReason.PAUSE)
 
 
 def _after_infusions(session: Session, zones: Zones) -> Iterator[tuple[uuid.UUID, Hold]]:
@@ -77,7 +82,8 @@ def _after_infusions(session: Session, zones: Zones) -> Iterator[tuple[uuid.UUID
         if protocol.hold_days:
             zone = zones[course.subject_id]
             morning = days_later(given_on, protocol.hold_days)
-            hold = Hold(
-                moment(given_on, started_at or time.min, zone), moment(morning, protocol.quiet_until, zone), "infusion"
+            from_at, until_at = (
+                moment(given_on, started_at or time.min, zone),
+                moment(morning, protocol.quiet_until, zone),
             )
-            yield course.subject_id, hold
+            yield course.subject_id, Hold(from_at, until_at, HoldReason.INFUSION)

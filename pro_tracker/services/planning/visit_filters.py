@@ -5,17 +5,19 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, case, exists, or_
 from sqlalchemy.orm import aliased
 
+from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import VisitStatus
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
-NEW_COURSE = "new-course"
-NO_DATE = "no-date"  # the date it hung on is gone: an infusion was taken back, a course reopened
-ENTERED_LATE = "entered-late"  # its window was over when it was entered, so nobody was asked
-ENDED_BY_PLANNING = (NEW_COURSE, NO_DATE)
+ENDED_BY_PLANNING = (UnansweredReason.NEW_COURSE, UnansweredReason.NO_DATE)
 # Asked for and then given up. What a new course ends counts even before it opened: it is an intercurrent event.
-GIVEN_UP = or_(Visit.void_reason == NEW_COURSE, and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != NO_DATE))
+GIVEN_UP = or_(
+    Visit.void_reason == UnansweredReason.NEW_COURSE,
+    and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != UnansweredReason.NO_DATE),
+)
 
 
 def answerable(now: datetime) -> ColumnElement[bool]:
@@ -42,7 +44,7 @@ def status_expression(now: datetime) -> ColumnElement[str]:
 
 def waits_for_newer(now: datetime) -> ColumnElement[bool]:
     """Entered after it had opened, and not written about until the newer visit of its course that is open is over."""
-    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != "ended")
+    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
     later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
     is_open = and_(
         newer.completed_at.is_(None), newer.voided_at.is_(None), newer.opens_at <= now, newer.closes_at > now

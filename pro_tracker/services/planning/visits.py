@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import insert_into
 from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import CourseDates, Window, anchor_date, window
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import AnchorDate, Course, Infusion
@@ -18,14 +19,7 @@ from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning import planned_messages
-from pro_tracker.services.planning.visit_filters import (
-    ENDED_BY_PLANNING,
-    ENTERED_LATE,
-    NEW_COURSE,
-    NO_DATE,
-    OPEN,
-    _not_over,
-)
+from pro_tracker.services.planning.visit_filters import ENDED_BY_PLANNING, OPEN, _not_over
 from pro_tracker.services.protocols import protocol_catalog
 
 
@@ -54,14 +48,14 @@ def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
         plan(session, course, now=now)
 
 
-def void_all(session: Session, subject_id: uuid.UUID, reason: str, now: datetime) -> None:
+def void_all(session: Session, subject_id: uuid.UUID, reason: UnansweredReason, now: datetime) -> None:
     """End every visit of the subject that is neither answered nor over, with its messages: on withdrawal."""
     _void(session, and_(Visit.subject_id == subject_id, _not_over(now)), reason, voided_at=now)
 
 
 def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> None:
     """Ask again what a withdrawal ended, as far as it can still be answered: the withdrawal was a mistake."""
-    _revive(session, and_(Visit.subject_id == subject_id, Visit.void_reason == "withdrawn"), now=now)
+    _revive(session, and_(Visit.subject_id == subject_id, Visit.void_reason == UnansweredReason.WITHDRAWN), now=now)
 
 
 def dates_of(session: Session, course: Course) -> CourseDates:
@@ -133,7 +127,7 @@ def _row(course: Course, key: tuple[str, int], anchor_on: date, planned: Window,
         "due_at": planned.due_at,
         "closes_at": planned.closes_at,
         "planned_at": now,
-        "missed_reason": ENTERED_LATE if planned.closes_at <= now else None,
+        "missed_reason": UnansweredReason.ENTERED_LATE if planned.closes_at <= now else None,
         "failed_checks": 0,
     }
 
@@ -188,18 +182,18 @@ def _end_or_revive(session: Session, course: Course, windows: Mapping[tuple[str,
     """End what is wanted no more and bring back what is wanted again; what had closed by then stays missed."""
     of_course = Visit.course_id == course.id
     dated = Visit.event_code.in_([event_code for event_code, _ in windows])
-    _void(session, and_(of_course, ~dated, _movable(course, now)), NO_DATE, voided_at=now)
+    _void(session, and_(of_course, ~dated, _movable(course, now)), UnansweredReason.NO_DATE, voided_at=now)
     begins_at = _newer_course_begins_at(session, course, now)
     if begins_at is not None:
         overtaken = and_(of_course, Visit.closes_at > begins_at)
-        _void(session, overtaken, NEW_COURSE, voided_at=min(begins_at, now))
+        _void(session, overtaken, UnansweredReason.NEW_COURSE, voided_at=min(begins_at, now))
     in_time = true() if begins_at is None else Visit.closes_at <= begins_at
     _revive(session, and_(of_course, dated, in_time, Visit.void_reason.in_(ENDED_BY_PLANNING)), now=now)
 
 
 def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
     """Want these visits again, as far as they can still be answered or never could; reminders count from now."""
-    in_time = or_(Visit.closes_at > now, Visit.missed_reason == ENTERED_LATE)
+    in_time = or_(Visit.closes_at > now, Visit.missed_reason == UnansweredReason.ENTERED_LATE)
     again = update(Visit).where(which, Visit.completed_at.is_(None), in_time)
     session.execute(
         again.values(voided_at=None, void_reason=None, planned_at=now),
@@ -207,7 +201,7 @@ def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> N
     )
 
 
-def _void(session: Session, which: ColumnElement[bool], reason: str, *, voided_at: datetime) -> None:
+def _void(session: Session, which: ColumnElement[bool], reason: UnansweredReason, *, voided_at: datetime) -> None:
     session.flush()
     ended = update(Visit).where(OPEN, which).values(voided_at=voided_at, void_reason=reason).returning(Visit.id)
     ids = session.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.domain.record_codes import DefinitionKind
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit
@@ -21,7 +23,7 @@ from pro_tracker.services.protocols import protocol_catalog
 class Key(NamedTuple):
     """What a released body is known by; a text pack's code is "<instrument>.<language>"."""
 
-    kind: str
+    kind: DefinitionKind
     code: str
     version: str
 
@@ -51,7 +53,11 @@ def release(session: Session, *, now: datetime) -> int:
         session.flush()
         released = [f"{each.kind}:{each.code}@{each.version}" for each in new]
         audit.record(
-            session, audit.Actor("command", "migrate"), "definitions.release", now=now, detail={"released": released}
+            session,
+            audit.Actor(ActorKind.COMMAND, "migrate"),
+            "definitions.release",
+            now=now,
+            detail={"released": released},
         )
     return len(new)
 
@@ -72,10 +78,10 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _key(body: dict[str, Any]) -> Key:
     if "language" in body:
-        return Key("text-pack", f"{body['instrument']}.{body['language']}", body["version"])
-    kind = "instrument" if "response_sets" in body else "protocol"
+        return Key(DefinitionKind.TEXT_PACK, f"{body['instrument']}.{body['language']}", body["version"])
+    kind = DefinitionKind.INSTRUMENT if "response_sets" in body else DefinitionKind.PROTOCOL
     return Key(kind, body["code"], body["version"])
 
 
 def _key_of_loaded(pack: LoadedTextPack) -> Key:
-    return Key("text-pack", f"{pack.instrument_code}.{pack.language}", pack.version)
+    return Key(DefinitionKind.TEXT_PACK, f"{pack.instrument_code}.{pack.language}", pack.version)

@@ -13,6 +13,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.receipts import ReceiptEvent
+from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call, CallAttempt
@@ -46,13 +50,13 @@ class Entry:
     @property
     def delivered_at(self) -> datetime | None:
         """When the provider says that it arrived; many never say."""
-        return min((receipt.at for receipt in self.receipts if receipt.event == "delivered"), default=None)
+        return min((receipt.at for receipt in self.receipts if receipt.event == ReceiptEvent.DELIVERED), default=None)
 
     @property
-    def bad_news(self) -> str | None:
+    def bad_news(self) -> ReceiptEvent | None:
         """The last thing that the provider reported of it, unless that is that it arrived."""
-        last = self.receipts[-1].event if self.receipts else "delivered"
-        return None if last in ("delivered", "other") else last
+        last = self.receipts[-1].event if self.receipts else ReceiptEvent.DELIVERED
+        return None if last in (ReceiptEvent.DELIVERED, ReceiptEvent.OTHER) else last
 
     @property
     def why_not(self) -> str | None:
@@ -64,7 +68,7 @@ class Entry:
 class Asking:
     """One visit with its messages in the order of sending.
 
-    `mode`: how it was answered, "" where it was not. `taken_by`: whoever asked on the telephone.
+    `mode`: how it was answered, None where it was not. `taken_by`: whoever asked on the telephone.
     """
 
     visit: Visit
@@ -72,7 +76,7 @@ class Asking:
     entries: Sequence[Entry]
     snoozes: Sequence[Snooze]
     calls: Sequence[CallAttempt]
-    mode: str = ""
+    mode: ResponseMode | None = None
     taken_by: str = ""
 
     @property
@@ -85,7 +89,7 @@ class Asking:
         return min((entry.opened_at for entry in self.entries if entry.opened_at), default=None)
 
     @property
-    def why_not(self) -> str | None:
+    def why_not(self) -> UnansweredReason | None:
         """The code of why it has no answers; None where it has, or still may."""
         return None if self.visit.completed_at else self.visit.void_reason or self.visit.missed_reason
 
@@ -142,7 +146,7 @@ def _calls(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Cal
     return found
 
 
-def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[str, str]]:
+def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[ResponseMode, str]]:
     """Visit id -> how its answers came, and the name of whoever took them."""
     rows = select(QuestionnaireResponse.visit_id, QuestionnaireResponse.mode, Account.display_name)
     rows = rows.outerjoin(Account, Account.id == QuestionnaireResponse.taken_by_id)
@@ -153,7 +157,7 @@ def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[str
 def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
     """Message id -> when its link was first opened."""
     confirmed = select(AuditEvent.actor_id, func.min(AuditEvent.at)).where(
-        AuditEvent.subject_id == subject_id, AuditEvent.action == OPENED, AuditEvent.actor_kind == "patient"
+        AuditEvent.subject_id == subject_id, AuditEvent.action == OPENED, AuditEvent.actor_kind == ActorKind.PATIENT
     )
     opened_at = dict(session.execute(confirmed.group_by(AuditEvent.actor_id)).all())
     links = _of_visits(select(Link.id, Link.message_id), Link, subject_id).where(Link.message_id.is_not(None))

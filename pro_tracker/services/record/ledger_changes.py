@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CompoundSelect, literal, or_, select, union_all
+from sqlalchemy import CompoundSelect, String, literal, or_, select, type_coerce, union_all
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.correction import Correction
@@ -20,16 +22,17 @@ from pro_tracker.models.visit import Visit
 NO_CHANGES = ("identity.", "subject.view", "ledger.")  # of the audit trail: what was looked at
 # Details that are shown under another name, as what their id stands for.
 RESOLVED = {"course": "course", "visit": "visit", "infusion": "infusion_on", "replaces": "infusion_on_before"}
+VOIDED_INFUSION = "infusion"  # no correction is kept of it: its old row has the reason
 # Actions for which staff said why, and what their words were kept with. A withdrawal is none of them: what a patient
 # said stays on the patient's page.
 REASONED = {
-    "course.reopen": "course-end",
-    "course.set-date": "anchor-date",
-    "infusion.correct": "infusion",
-    "infusion.remove": "infusion",
-    "pause.begin": "pause",
-    "pause.end": "pause",
-    "pause.remove": "pause",
+    "course.reopen": CorrectionKind.COURSE_END,
+    "course.set-date": CorrectionKind.ANCHOR_DATE,
+    "infusion.correct": VOIDED_INFUSION,
+    "infusion.remove": VOIDED_INFUSION,
+    "pause.begin": CorrectionKind.PAUSE,
+    "pause.end": CorrectionKind.PAUSE,
+    "pause.remove": CorrectionKind.PAUSE,
 }
 INTERNAL = ("call", "pause", "closed", "adverse_events")  # ids and counts that say nothing beside the rest
 
@@ -43,7 +46,7 @@ class Change:
     """
 
     at: datetime
-    actor_kind: str
+    actor_kind: ActorKind
     account: Account | None
     action: str
     facts: Mapping[str, Sequence[str]]
@@ -55,7 +58,7 @@ def changes(session: Session, subject_id: uuid.UUID) -> Sequence[Change]:
     looked = or_(*(AuditEvent.action.startswith(start, autoescape=True) for start in NO_CHANGES))
     rows = select(AuditEvent).where(AuditEvent.subject_id == subject_id, ~looked).order_by(AuditEvent.id.desc())
     events = session.scalars(rows).all()
-    ids = {int(event.actor_id) for event in events if event.actor_kind == "account"}
+    ids = {int(event.actor_id) for event in events if event.actor_kind == ActorKind.ACCOUNT}
     accounts = {each.id: each for each in session.scalars(select(Account).where(Account.id.in_(ids)))} if ids else {}
     known, reasons = _known(session, subject_id), _reasons(session, subject_id)
     return [_change(event, accounts, known, reasons) for event in events]
@@ -66,12 +69,16 @@ def _reasons(session: Session, subject_id: uuid.UUID) -> Mapping[tuple[str, date
     courses = select(Course.id).where(Course.subject_id == subject_id).scalar_subquery()
     voided = (Infusion.course_id.in_(courses), Infusion.voided_at.is_not(None))
     given: CompoundSelect[Any] = union_all(
-        select(Correction.what, Correction.recorded_at, Correction.reason).where(Correction.subject_id == subject_id),
-        select(literal("pause"), Pause.recorded_at, Pause.reason).where(Pause.subject_id == subject_id),
-        select(literal("anchor-date"), AnchorDate.recorded_at, AnchorDate.reason).where(
+        select(type_coerce(Correction.what, String), Correction.recorded_at, Correction.reason).where(
+            Correction.subject_id == subject_id
+        ),
+        select(literal(CorrectionKind.PAUSE, String), Pause.recorded_at, Pause.reason).where(
+            Pause.subject_id == subject_id
+        ),
+        select(literal(CorrectionKind.ANCHOR_DATE, String), AnchorDate.recorded_at, AnchorDate.reason).where(
             AnchorDate.course_id.in_(courses)
         ),
-        select(literal("infusion"), Infusion.voided_at, Infusion.void_reason).where(*voided),
+        select(literal(VOIDED_INFUSION), Infusion.voided_at, Infusion.void_reason).where(*voided),
     )
     return {(what, at): reason for what, at, reason in session.execute(given)}
 
@@ -96,7 +103,7 @@ def _change(
     known: Mapping[str, Mapping[int, str]],
     reasons: Mapping[tuple[str, datetime], str],
 ) -> Change:
-    account = accounts.get(int(event.actor_id)) if event.actor_kind == "account" else None
+    account = accounts.get(int(event.actor_id)) if event.actor_kind == ActorKind.ACCOUNT else None
     detail = json.loads(event.detail)
     facts = {RESOLVED.get(name, name): _values(name, detail[name], known) for name in detail if name not in INTERNAL}
     at = datetime.fromisoformat(event.at)

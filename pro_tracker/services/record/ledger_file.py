@@ -52,7 +52,7 @@ VISIT: tuple[Column[Asked], ...] = (
     Column("CALLS", lambda row: len(row.asking.calls), "How often somebody called about it"),
     Column("STARTED_AT", lambda row: row.local(row.asking.visit.started_at), "First answer of the visit"),
     Column("FINISHED_AT", lambda row: row.local(row.asking.visit.completed_at), "Answers sent"),
-    Column("MODE", lambda row: row.asking.mode or None, "... by: self-web, telephone or clinic"),
+    Column("MODE", lambda row: row.asking.mode, "... by: self-web, telephone or clinic"),
     Column("TAKEN_BY", lambda row: row.asking.taken_by or None, "... asked by, of the staff"),
     Column("VOIDED_AT", lambda row: row.local(row.asking.visit.voided_at), "No longer asked from"),
     Column("NOT_ANSWERED", lambda row: row.asking.why_not, "Why the visit ended without answers"),

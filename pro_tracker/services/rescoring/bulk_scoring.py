@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pro_tracker.domain import scoring
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.instrument import Instrument, Item, Scale
+from pro_tracker.domain.response_codes import ScoreStatus
 from pro_tracker.domain.scoring import ScaleScore
 
 MISSING = -1  # an item that was not answered
@@ -60,7 +61,7 @@ class BulkScores:
     @cached_property
     def scored(self) -> NDArray[np.bool_]:
         """Whether the status is "scored"."""
-        return np.array([each.status == "scored" for each in self.outcomes], np.bool_)[self.numbers]
+        return np.array([each.status == ScoreStatus.SCORED for each in self.outcomes], np.bool_)[self.numbers]
 
     def _numbers_of(self, name: str) -> Column:
         values = [getattr(each, name) for each in self.outcomes]

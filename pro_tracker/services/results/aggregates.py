@@ -15,6 +15,8 @@ from pro_tracker.db import is_postgresql
 from pro_tracker.domain.change import Basis, ScorePoint
 from pro_tracker.domain.cohort_figures import Moments, ScaleFigures
 from pro_tracker.domain.instrument import Scale
+from pro_tracker.domain.record_codes import CorrectionKind
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course
@@ -23,7 +25,6 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.instruments import instrument_catalog
-from pro_tracker.services.planning.visit_filters import NO_DATE
 from pro_tracker.services.protocols import protocol_catalog
 
 ALL_SITES = "*"
@@ -76,14 +77,17 @@ def _touched_since(since: datetime, now: datetime) -> ColumnElement[bool]:
     happened = (Visit.completed_at, Visit.voided_at, Visit.planned_at)
     opened = and_(Visit.opens_at >= since, Visit.opens_at <= now)
     taken_back = exists().where(
-        Correction.subject_id == Subject.id, Correction.what == "withdrawal", Correction.recorded_at >= since
+        Correction.subject_id == Subject.id,
+        Correction.what == CorrectionKind.WITHDRAWAL,
+        Correction.recorded_at >= since,
     )
     return or_(opened, Subject.withdrawn_at >= since, taken_back, *(moment >= since for moment in happened))
 
 
 def _opened(now: datetime) -> ColumnElement[bool]:
     """Expected to be answered: the window has opened, and the visit was not given up before that."""
-    given_up = and_(Visit.voided_at.is_not(None), or_(Visit.voided_at <= Visit.opens_at, Visit.void_reason == NO_DATE))
+    undated = Visit.void_reason == UnansweredReason.NO_DATE
+    given_up = and_(Visit.voided_at.is_not(None), or_(Visit.voided_at <= Visit.opens_at, undated))
     return and_(or_(Visit.opens_at <= now, Visit.completed_at.is_not(None)), ~given_up)
 
 

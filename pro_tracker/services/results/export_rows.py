@@ -15,8 +15,10 @@ from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.change import Change
+from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.study_days import study_day
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
@@ -28,7 +30,6 @@ from pro_tracker.services.protocols import protocol_catalog
 
 SUBJECTS_AT_A_TIME = 100
 TOP_AGE = 90  # older people are told apart by their age alone: 45 CFR 164.514(b)(2)(i)(C)
-ENTERED_IN_ERROR = "entered-in-error"
 AnySelect = Select[*tuple[Any, ...]]
 
 
@@ -172,7 +173,7 @@ class _Portion:
             record.day = self._day(course, responses[0].authored_at, zone)
             record.mode = responses[0].mode
         else:
-            record.reason = visit.void_reason or visit.missed_reason or ENTERED_IN_ERROR
+            record.reason = visit.void_reason or visit.missed_reason or UnansweredReason.ENTERED_IN_ERROR
 
     def _day(self, course: Row[Any], moment: datetime, zone: str) -> int | None:
         """The study day: day 1 is the course's first infusion, until that is given its planned start."""
@@ -211,7 +212,7 @@ def _infusions(subjects: list[uuid.UUID]) -> AnySelect:
             func.min(Infusion.given_on).label("first_on"),
             func.count().label("infusions"),
             func.sum(Infusion.dose_mg_per_kg).label("dose"),
-            func.sum(case((Infusion.status == "stopped", 1), else_=0)).label("stopped"),
+            func.sum(case((Infusion.status == InfusionStatus.STOPPED, 1), else_=0)).label("stopped"),
         )
         .join(Course, Course.id == Infusion.course_id)
         .where(Course.subject_id.in_(subjects), Infusion.voided_at.is_(None))

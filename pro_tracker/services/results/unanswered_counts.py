@@ -8,6 +8,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.disclosure import shown_and_rest
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.course import Course
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
@@ -20,7 +21,7 @@ from pro_tracker.services.results.aggregates import ALL_SITES
 class Unanswered:
     """Reason code -> visits, the most frequent first, and the visits with any other reason; None: too few to tell."""
 
-    by_reason: Mapping[str, int]
+    by_reason: Mapping[UnansweredReason, int]
     others: int | None
 
 
@@ -39,7 +40,7 @@ def by_event(session: Session, site_codes: Sequence[str], chosen: str) -> Mappin
         DATA_MAY_BE_USED,
         Site.code.in_(sites),
     )
-    counted: dict[tuple[str, str], dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    counted: dict[tuple[str, str], dict[str, dict[UnansweredReason, int]]] = defaultdict(lambda: defaultdict(dict))
     for protocol_code, event_code, code, site, n in session.execute(rows.group_by(*rows.selected_columns[:4])):
         counted[protocol_code, event_code][site][code] = n
     return {key: Unanswered(*shown_and_rest([of[site] for site in sites])) for key, of in counted.items()}

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy import TextClause, bindparam, text
 
 from pro_tracker.db import UtcDateTime
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import MessageState, Outcome
 
 MOMENTS = ("now", "until", "send_at", "sent_at", "finished_at")
 
@@ -14,7 +16,7 @@ _OPEN_VISIT = (
     "SELECT visit.id FROM visit JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"
     " AND coalesce(completed_at, voided_at) IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
     "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
-    " AND contact.channel = :channel AND contact.state = 'active'"
+    f" AND contact.channel = :channel AND contact.state = '{ContactState.ACTIVE}'"
 )
 _LINK = "INSERT INTO link (visit_id, message_id, token_hash, created_at)"
 _ATTEMPT = "INSERT INTO attempt (message_id, number, provider, started_at, about_provider)"
@@ -27,9 +29,12 @@ _CLOSE = (
     " sent_at = {new}sent_at, send_at = coalesce({new}send_at, message.send_at)"
 )
 # Who handed it over knows best, however late the news; who only found the attempt open overwrites nothing.
-_IS_OPEN = "(attempt.outcome IS NULL OR attempt.outcome = 'unknown')"
+_IS_OPEN = f"(attempt.outcome IS NULL OR attempt.outcome = '{Outcome.UNKNOWN}')"
 # "Accepted" is true whatever happened since. Anything else is news only of the newest attempt at a message in hand.
-_IS_NEWS = "({new}state = 'sent' OR (message.attempts = {new}number AND message.state IN ('claimed', 'uncertain')))"
+_IS_NEWS = (
+    f"({{new}}state = '{MessageState.SENT}' OR (message.attempts = {{new}}number"
+    f" AND message.state IN ('{MessageState.CLAIMED}', '{MessageState.UNCERTAIN}')))"
+)
 
 
 def _statement(sql: str) -> TextClause:
@@ -67,8 +72,9 @@ BEGIN_POSTGRESQL = _one_and_some(
 )
 BEGIN_SQLITE = (
     _statement(
-        "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id AND state = 'claimed'"  # nosec B608
-        f" AND attempts = :attempts AND EXISTS ({_OPEN_VISIT.format(id=':visit_id')})"
+        "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id"  # nosec B608
+        f" AND state = '{MessageState.CLAIMED}' AND attempts = :attempts"
+        f" AND EXISTS ({_OPEN_VISIT.format(id=':visit_id')})"
     ),
     _statement(f"{_LINK} VALUES (:visit_id, :message_id, :token_hash, :now)"),
     _statement(f"{_ATTEMPT} VALUES (:message_id, :attempts + 1, :provider, :now, false) RETURNING id"),
@@ -95,5 +101,5 @@ FINISH_SQLITE = (
 )
 PUT_BACK = _statement(
     "UPDATE message SET state = :state, lease_until = NULL, end_reason = :reason, send_at = coalesce(:send_at, send_at)"
-    " WHERE id = :message_id AND state = 'claimed' AND attempts = :attempts"
+    f" WHERE id = :message_id AND state = '{MessageState.CLAIMED}' AND attempts = :attempts"
 )

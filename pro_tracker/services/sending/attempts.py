@@ -15,6 +15,9 @@ from sqlalchemy import CursorResult, TextClause, and_, exists, func, select, upd
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import is_postgresql
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import EndReason, MessageState, Outcome
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.providers.base import Receipt
@@ -33,7 +36,7 @@ class InHand:
     number: int
     began_at: datetime
     provider: str
-    channel: str
+    channel: Channel
     to: str
     spared: int
 
@@ -42,7 +45,7 @@ class InHand:
 class Result:
     """What a message is after an attempt at it: its state, when it goes again, and why it did not go."""
 
-    state: str
+    state: MessageState
     send_at: datetime | None = None
     failure: str | None = None
 
@@ -64,7 +67,7 @@ def commit(session: Session) -> None:
 
 
 def begin(
-    session: Session, taken: Sequence[tuple[Message, bytes]], *, channel: str, provider: str, now: datetime
+    session: Session, taken: Sequence[tuple[Message, bytes]], *, channel: Channel, provider: str, now: datetime
 ) -> Mapping[int, int]:
     """Open an attempt at each message of one channel, with a link of the hash beside it. Message id -> attempt's id.
 
@@ -94,22 +97,22 @@ def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
     return attempt_id
 
 
-def end(session: Session, message: Message, reason: str) -> bool:
+def end(session: Session, message: Message, reason: EndReason | UnansweredReason) -> bool:
     """The message is not wanted any more. False when somebody else has it by now."""
-    return _put_back(session, message, {"state": "ended", "reason": reason, "send_at": None})
+    return _put_back(session, message, {"state": MessageState.ENDED, "reason": reason, "send_at": None})
 
 
 def put_back(session: Session, message: Message, send_at: datetime | None) -> bool:
     """Let the message wait until `send_at`, or for its turn, as if nobody had claimed it. False as in `end`."""
-    return _put_back(session, message, {"state": "planned", "reason": None, "send_at": send_at})
+    return _put_back(session, message, {"state": MessageState.PLANNED, "reason": None, "send_at": send_at})
 
 
 def give_up(session: Session, message: Message) -> bool:
     """Nobody will ever know whether the message came. False as in `end`."""
-    return _put_back(session, message, {"state": "uncertain", "reason": None, "send_at": None})
+    return _put_back(session, message, {"state": MessageState.UNCERTAIN, "reason": None, "send_at": None})
 
 
-def finish(session: Session, finished: Sequence[Finished]) -> list[str]:
+def finish(session: Session, finished: Sequence[Finished]) -> list[MessageState]:
     """Write what came of these attempts; returns each message's state, which may have been settled meanwhile."""
     rows = [_finishing(each) for each in finished]
     if is_postgresql(session):
@@ -135,7 +138,7 @@ def _finishing(each: Finished) -> dict[str, Any]:
         "state": result.state,
         "send_at": result.send_at,
         "failure": result.failure,
-        "sent_at": each.at if result.state == "sent" else None,
+        "sent_at": each.at if result.state == MessageState.SENT else None,
     }
 
 
@@ -145,19 +148,19 @@ def _finish_on_sqlite(session: Session, row: dict[str, Any]) -> bool:
     return _changed(session, close, row)
 
 
-def _state(session: Session, each: Finished, stored: Collection[int]) -> str:
+def _state(session: Session, each: Finished, stored: Collection[int]) -> MessageState:
     message_id = each.held.message_id
     if message_id in stored:
         return each.result.state
-    return str(session.scalar(select(Message.state).where(Message.id == message_id)))
+    return session.scalars(select(Message.state).where(Message.id == message_id)).one()
 
 
 def release_unbegun(session: Session, *, now: datetime) -> int:
     """Plan again what was claimed by somebody who has not begun when the lease ran out. Returns how many."""
-    expired = select(Message.id).where(Message.state == "claimed", Message.lease_until <= now, ~left_open())
+    expired = select(Message.id).where(Message.state == MessageState.CLAIMED, Message.lease_until <= now, ~left_open())
     unbegun = update(Message).where(Message.id.in_(expired.with_for_update(skip_locked=True)))
     freed = session.execute(
-        unbegun.values(state="planned", lease_until=None), execution_options={"synchronize_session": False}
+        unbegun.values(state=MessageState.PLANNED, lease_until=None), execution_options={"synchronize_session": False}
     )
     commit(session)
     return cast(CursorResult[Any], freed).rowcount
@@ -165,7 +168,7 @@ def release_unbegun(session: Session, *, now: datetime) -> int:
 
 def take_open(session: Session, *, now: datetime) -> list[InHand]:
     """Take over the attempts that were left open when their lease ran out, long enough to ask about them."""
-    expired = select(Message.id).where(Message.state == "claimed", Message.lease_until <= now, left_open())
+    expired = select(Message.id).where(Message.state == MessageState.CLAIMED, Message.lease_until <= now, left_open())
     taken = (
         update(Message)
         .where(Message.id.in_(expired.with_for_update(skip_locked=True)))
@@ -185,7 +188,9 @@ def spared() -> Any:
 
 def unsure_since() -> Any:
     """SQL: when the first attempt at a message began of which nobody knows what came of it."""
-    unknown = select(func.min(Attempt.started_at)).where(Attempt.message_id == Message.id, Attempt.outcome == "unknown")
+    unknown = select(func.min(Attempt.started_at)).where(
+        Attempt.message_id == Message.id, Attempt.outcome == Outcome.UNKNOWN
+    )
     return unknown.correlate(Message).scalar_subquery()
 
 
@@ -202,7 +207,7 @@ _OPEN = (
 )
 
 
-def _in_hand(attempt: Attempt, subject_id: uuid.UUID, channel: str, contact: Contact | None, spared: int) -> InHand:
+def _in_hand(attempt: Attempt, subject_id: uuid.UUID, channel: Channel, contact: Contact | None, spared: int) -> InHand:
     return InHand(
         attempt_id=attempt.id,
         message_id=attempt.message_id,

@@ -11,6 +11,7 @@ from sqlalchemy import and_, case, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
+from pro_tracker.domain.channels import Channel
 from pro_tracker.models.provider_state import ProviderState
 from pro_tracker.providers.base import Receipt
 
@@ -19,18 +20,18 @@ FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=5)  # so that mails go again at most this long after the provider is back
 
 
-def closed_channels(session: Session) -> set[str]:
+def closed_channels(session: Session) -> set[Channel]:
     """The channels whose circuit is open: nothing on them is to be claimed, except by `take_probes`."""
     return set(open_circuits(session))
 
 
-def open_circuits(session: Session) -> dict[str, ProviderState]:
+def open_circuits(session: Session) -> dict[Channel, ProviderState]:
     """The open circuits by channel."""
     rows = select(ProviderState).where(ProviderState.opened_at.is_not(None))
     return {row.channel: row for row in session.scalars(rows, execution_options={"populate_existing": True})}
 
 
-def take_probes(session: Session, *, now: datetime) -> list[str]:
+def take_probes(session: Session, *, now: datetime) -> list[Channel]:
     """The open channels on which one message may be claimed now, to see whether the provider is back.
 
     Whoever takes a probe moves the next one ahead, so that any number of sweeps together take one.
@@ -43,7 +44,7 @@ def take_probes(session: Session, *, now: datetime) -> list[str]:
     return [state.channel for state in states]
 
 
-def note(session: Session, channel: str, receipt: Receipt, *, now: datetime) -> datetime | None:
+def note(session: Session, channel: Channel, receipt: Receipt, *, now: datetime) -> datetime | None:
     """Count what came of a hand-over. Returns when the next probe may go if the circuit is open after it, else None.
 
     One that went well closes the circuit. For many that went well in a batch, noting the last one says it all.
@@ -58,7 +59,7 @@ def note(session: Session, channel: str, receipt: Receipt, *, now: datetime) -> 
     return None
 
 
-def _failed(session: Session, channel: str, receipt: Receipt, now: datetime) -> datetime | None:
+def _failed(session: Session, channel: Channel, receipt: Receipt, now: datetime) -> datetime | None:
     """One statement, so that workers that fail at the same moment are all counted and open the circuit once."""
     state: Any = ProviderState
     insert = insert_into(session, state, [_first_failure(channel, receipt)])
@@ -79,7 +80,7 @@ def _failed(session: Session, channel: str, receipt: Receipt, now: datetime) -> 
     return probe_at
 
 
-def _first_failure(channel: str, receipt: Receipt) -> dict[str, Any]:
+def _first_failure(channel: Channel, receipt: Receipt) -> dict[str, Any]:
     return {"channel": channel, "failures": 1, "probes": 0, "reply": receipt.reply, "opened_at": None, "probe_at": None}
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.contacts import unsubscribing
 from pro_tracker.services.sending.pre_send import Sheet
@@ -12,7 +13,7 @@ from pro_tracker.services.wording.message_texts import MessageFacts
 def compose(sheet: Sheet, url: str, now: datetime) -> OutgoingMessage:
     """The message in the subject's words, with its personal link."""
     message, contact = sheet.message, sheet.contact
-    unsubscribe_url = unsubscribing.address(url, contact) if contact and message.channel == "email" else None
+    unsubscribe_url = unsubscribing.address(url, contact) if contact and message.channel == Channel.EMAIL else None
     facts = MessageFacts(
         template=message.template,
         language=sheet.subject.language,
@@ -23,7 +24,7 @@ def compose(sheet: Sheet, url: str, now: datetime) -> OutgoingMessage:
         unsubscribe_url=unsubscribe_url,
         closes_at=sheet.visit.closes_at,
     )
-    written = message_texts.mail(facts) if message.channel == "email" else message_texts.sms(facts)
+    written = message_texts.text(message.channel, facts)
     return OutgoingMessage(
         key=message.key,
         to=contact.address if contact is not None else "",

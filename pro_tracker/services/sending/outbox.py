@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.db import UtcDateTime, is_postgresql
-from pro_tracker.domain.reminder_times import CHANNELS
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.models.message import Message
 from pro_tracker.providers.base import Outcome, Receipt
 from pro_tracker.services.sending import attempts, circuit_breakers
 from pro_tracker.services.sending.outcomes import settle
-from pro_tracker.services.sending.sender import NOT_CLAIMED, Clock, Sender, Ways
+from pro_tracker.services.sending.sender import NOT_CLAIMED, Clock, Sender, State, Ways
 
 IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
 SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
@@ -27,8 +28,11 @@ BATCH = 50  # for one task: more cost each message less, and wait for their leas
 PROBE = 100  # claimed at a time of a channel whose provider is down, to find one that may go
 WORKER_DIED = "the sender stopped in the middle"
 
-_DUE = "SELECT id FROM message WHERE state = 'planned' AND send_at <= :now AND channel IN :channels ORDER BY"
-_CLAIM = "UPDATE message SET state = 'claimed', lease_until = :until WHERE id "
+_DUE = (
+    f"SELECT id FROM message WHERE state = '{MessageState.PLANNED}'"  # nosec B608
+    " AND send_at <= :now AND channel IN :channels ORDER BY"
+)
+_CLAIM = f"UPDATE message SET state = '{MessageState.CLAIMED}', lease_until = :until WHERE id "  # nosec B608
 _PARAMETERS: tuple[BindParameter[Any], ...] = (
     bindparam("now", type_=UtcDateTime),
     bindparam("until", type_=UtcDateTime),
@@ -51,14 +55,14 @@ _LEAST_TRIED = _claiming("attempts, send_at")
 
 
 def claim_due(
-    session: Session, *, now: datetime, limit: int, lease: timedelta, channels: Collection[str] = CHANNELS
+    session: Session, *, now: datetime, limit: int, lease: timedelta, channels: Collection[Channel] = tuple(Channel)
 ) -> list[int]:
     """Claim up to `limit` due messages for `lease` and return their ids; the caller commits before queueing them."""
     asked = {"now": now, "until": now + lease, "size": limit, "channels": sorted(channels)}
     return _claim(session, _OLDEST, asked)
 
 
-def claim_probe(session: Session, channel: str, *, now: datetime, lease: timedelta) -> list[int]:
+def claim_probe(session: Session, channel: Channel, *, now: datetime, lease: timedelta) -> list[int]:
     """Claim a few messages to see whether a provider is back; the first one that may go now tells the others.
 
     With one alone, each that is not wanted any more or whose reader sleeps would cost the others minutes. The least
@@ -75,7 +79,7 @@ def _claim(session: Session, claiming: tuple[TextClause, TextClause], asked: Map
 
 
 def claim_batches(
-    session: Session, *, now: datetime, lease: timedelta, per_second: Mapping[str, int]
+    session: Session, *, now: datetime, lease: timedelta, per_second: Mapping[Channel, int]
 ) -> list[list[int]]:
     """Claim what is due as far as the senders can follow, in batches for one task each; `per_second` by channel.
 
@@ -83,7 +87,7 @@ def claim_batches(
     """
     claimed, closed = _claimed(session), circuit_breakers.closed_channels(session)
     batches = []
-    for channel in CHANNELS:
+    for channel in Channel:
         most = min(IN_FLIGHT, SECONDS_AHEAD * per_second.get(channel, IN_FLIGHT))
         room = most - claimed.get(channel, 0)
         room -= room % min(BATCH, most)  # whole batches: what is free now and then would make ever smaller ones
@@ -95,13 +99,13 @@ def claim_batches(
     return [batch for batch in batches if batch]
 
 
-def _claimed(session: Session) -> dict[str, int]:
+def _claimed(session: Session) -> dict[Channel, int]:
     """How many wait in the queue by channel; one whose attempt was left open waits for other things."""
-    waiting = select(Message.channel, func.count()).where(Message.state == "claimed", ~attempts.left_open())
+    waiting = select(Message.channel, func.count()).where(Message.state == MessageState.CLAIMED, ~attempts.left_open())
     return dict(session.execute(waiting.group_by(Message.channel)).all())
 
 
-def deliver(session: Session, message_id: int, *, ways: Ways, clock: Clock) -> str:
+def deliver(session: Session, message_id: int, *, ways: Ways, clock: Clock) -> State:
     """Hand one claimed message over and return its state, or "not-claimed" when it is not this caller's to send."""
     with _each_step_stored(session):
         sender = Sender(session, ways, clock)
@@ -122,16 +126,16 @@ def deliver_all(session: Session, message_ids: Sequence[int], *, ways: Ways, clo
     return sender.held_back
 
 
-def take_back(session: Session, *, ways: Ways, clock: Clock) -> Counter[str]:
+def take_back(session: Session, *, ways: Ways, clock: Clock) -> Counter[MessageState]:
     """Settle the claims whose lease ran out, and count what became of them by state.
 
     With no attempt open the message has not left and goes again. Else a provider that knows it by its key gets it once
     more, one that can be asked is asked, and with any other nobody will ever know.
     """
     errors: list[Exception] = []
-    became: Counter[str] = Counter()
+    became: Counter[MessageState] = Counter()
     with _each_step_stored(session):
-        became["planned"] = attempts.release_unbegun(session, now=clock())
+        became[MessageState.PLANNED] = attempts.release_unbegun(session, now=clock())
         for held in attempts.take_open(session, now=clock()):
             with _collected(session, errors):
                 provider = ways.providers.get(held.channel)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.reminder_times import retry_at
 from pro_tracker.providers.base import Asked, Outcome, Provider, Receipt
 from pro_tracker.services.answering import link_tokens
@@ -17,10 +18,12 @@ from pro_tracker.services.sending.attempts import Finished, InHand, Result
 SPARED = 20  # tries at a message that may be the provider's fault; a provider chokes on what spoils each of them
 REPEAT_WITHIN = timedelta(hours=12)  # providers remember a key for a day or longer
 ASK_FOR = timedelta(days=1)  # a provider that cannot say for so long what became of a message never will
-LEFT_OPEN = "claimed"
+LEFT_OPEN = MessageState.CLAIMED
 
 
-def settle(session: Session, held: InHand, provider: Provider | None, receipt: Receipt, *, now: datetime) -> str:
+def settle(
+    session: Session, held: InHand, provider: Provider | None, receipt: Receipt, *, now: datetime
+) -> MessageState:
     """Write what became of an attempt, or leave it open while asking again may help; returns the message's state."""
     finished = concluded(session, held, provider, receipt, now=now)
     return LEFT_OPEN if finished is None else attempts.finish(session, [finished])[0]
@@ -50,13 +53,13 @@ def _question(session: Session, held: InHand, now: datetime) -> Asked:
 def _result(held: InHand, provider: Provider | None, receipt: Receipt, *, rests: bool, now: datetime) -> Result:
     """What the message is after this attempt. On a channel that rests it waits in its old place for the provider."""
     if receipt.outcome is Outcome.ACCEPTED:
-        return Result("sent")
+        return Result(MessageState.SENT)
     repeatable = provider is not None and provider.repeatable and now - held.began_at < REPEAT_WITHIN
-    given_up = "uncertain" if receipt.outcome is Outcome.UNKNOWN else "failed"
+    given_up = MessageState.UNCERTAIN if receipt.outcome is Outcome.UNKNOWN else MessageState.FAILED
     if receipt.outcome is Outcome.REFUSED or (receipt.outcome is Outcome.UNKNOWN and not repeatable):
         return Result(given_up, failure=receipt.reply)
     again = None if rests else _again_at(held, receipt, now)
-    return Result("planned" if rests or again else given_up, again, receipt.reply)
+    return Result(MessageState.PLANNED if rests or again else given_up, again, receipt.reply)
 
 
 def _again_at(held: InHand, receipt: Receipt, now: datetime) -> datetime | None:

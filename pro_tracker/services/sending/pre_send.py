@@ -8,8 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.reminder_times import Recipient, Snoozed, next_allowed, reminder_times, snooze_holds
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import Window, answerable_until
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import Course
@@ -20,6 +23,8 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning import planned_messages, recipients
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import attempts
+
+OUT_OF_HAND = (MessageState.CLAIMED, MessageState.SENT, MessageState.UNCERTAIN)  # it went, or may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +68,24 @@ def claimed(session: Session, message_ids: Sequence[int], now: datetime) -> dict
     return {row.Message.id: Sheet(*(*row, recipient[row.Subject.id], snoozes[row.Visit.id])) for row in found}
 
 
-def no_longer_wanted(sheet: Sheet, now: datetime) -> str | None:
+def no_longer_wanted(sheet: Sheet, now: datetime) -> EndReason | UnansweredReason | None:
     """Why the message is not to be sent at all, or None."""
     visit, subject = sheet.visit, sheet.subject
     if visit.completed_at is not None:
-        return "answered"
+        return EndReason.ANSWERED
     if subject.withdrawn_at is not None:
-        return "withdrawn"
+        return EndReason.WITHDRAWN
     if visit.voided_at is not None:
         return visit.void_reason
     if now >= (visit.closes_at if sheet.is_planned else answerable_until(visit)):
-        return "window-closed"
+        return EndReason.WINDOW_CLOSED
     return _unsendable(sheet, now)
 
 
-def _unsendable(sheet: Sheet, now: datetime) -> str | None:
-    if sheet.contact is None or sheet.contact.state != "active":
-        return "no-contact"
-    return "superseded" if sheet.is_planned and _overtaken(sheet, now) else None
+def _unsendable(sheet: Sheet, now: datetime) -> EndReason | None:
+    if sheet.contact is None or sheet.contact.state != ContactState.ACTIVE:
+        return EndReason.NO_CONTACT
+    return EndReason.SUPERSEDED if sheet.is_planned and _overtaken(sheet, now) else None
 
 
 def _overtaken(sheet: Sheet, now: datetime) -> bool:
@@ -105,12 +110,12 @@ def not_before(sheet: Sheet, now: datetime) -> datetime:
 
 def _superseded() -> ColumnElement[bool]:
     newer = aliased(Message)
-    return exists().where(_later(newer), newer.state.in_(("claimed", "sent", "uncertain")))
+    return exists().where(_later(newer), newer.state.in_(OUT_OF_HAND))
 
 
 def _next_at() -> ScalarSelect[datetime]:
     newer = aliased(Message)
-    return select(func.min(newer.send_at)).where(_later(newer), newer.state == "planned").scalar_subquery()
+    return select(func.min(newer.send_at)).where(_later(newer), newer.state == MessageState.PLANNED).scalar_subquery()
 
 
 def _later(newer: type[Message]) -> ColumnElement[bool]:
@@ -126,7 +131,7 @@ def _claimed() -> Select[Any]:
     rows = select(*columns, attempts.spared(), attempts.unsure_since()).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Subject, Subject.id == Message.subject_id).join(Site, Site.id == Subject.site_id)
     rows = rows.join(Course, Course.id == Visit.course_id).outerjoin(Contact, on_channel)
-    in_hand = (Message.state == "claimed", Message.lease_until > bindparam("now"), ~attempts.left_open())
+    in_hand = (Message.state == MessageState.CLAIMED, Message.lease_until > bindparam("now"), ~attempts.left_open())
     return rows.where(Message.id.in_(bindparam("ids", expanding=True)), *in_hand)
 
 

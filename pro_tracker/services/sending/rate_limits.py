@@ -10,6 +10,8 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import RedisError
 
+from pro_tracker.domain.channels import Channel
+
 REDIS_SECONDS = 0.5  # counting must not take longer than what is counted
 REST_SECONDS = 30  # after Redis did not answer, so that not every message waits for it
 
@@ -17,7 +19,7 @@ REST_SECONDS = 30  # after Redis did not answer, so that not every message waits
 class SendingRates:
     """One installation's rates, `per_second` by channel; a channel that is not named has none."""
 
-    def __init__(self, broker_url: str, per_second: Mapping[str, int]) -> None:
+    def __init__(self, broker_url: str, per_second: Mapping[Channel, int]) -> None:
         # A unix socket's address as Celery spells it, with options of its own, and as limits does.
         parts = urlsplit(broker_url)
         url = f"redis+unix://{parts.netloc}{parts.path}" if parts.scheme == "redis+socket" else broker_url
@@ -27,7 +29,7 @@ class SendingRates:
         self._limits = {channel: RateLimitItemPerSecond(rate) for channel, rate in per_second.items()}
         self._resting_until = 0.0
 
-    def take(self, channel: str, wanted: int = 1) -> tuple[int, timedelta]:
+    def take(self, channel: Channel, wanted: int = 1) -> tuple[int, timedelta]:
         """How many of the `wanted` messages go now, their places taken; and how long until the next place may be free.
 
         With Redis away everything goes: a provider that gets too much says so itself, and a reminder that stays is the
@@ -42,7 +44,7 @@ class SendingRates:
             self._resting_until = time.monotonic() + REST_SECONDS
             return wanted, timedelta(0)
 
-    def _take(self, limit: RateLimitItem, channel: str, wanted: int) -> tuple[int, timedelta]:
+    def _take(self, limit: RateLimitItem, channel: Channel, wanted: int) -> tuple[int, timedelta]:
         if wanted <= limit.amount and self._limiter.hit(limit, "sending", channel, cost=wanted):
             return wanted, timedelta(0)
         window = self._limiter.get_window_stats(limit, "sending", channel)

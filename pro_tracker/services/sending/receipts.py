@@ -13,8 +13,11 @@ from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
-from pro_tracker.domain.contact_state import ACTIVE, Standing
-from pro_tracker.domain.receipts import DELIVERED, HELP, OTHER, START, STATES, STOP, decisive
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState, Standing
+from pro_tracker.domain.message_codes import MessageState, Outcome
+from pro_tracker.domain.receipts import ReceiptEvent, contact_state, decisive
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.receipt import Receipt
 from pro_tracker.models.site import Site
@@ -24,7 +27,12 @@ from pro_tracker.services.contacts import contacts
 from pro_tracker.services.wording import message_texts
 
 UNMATCHED_FOR = timedelta(days=3)  # after this a report of a message that we do not know is not looked at again
-REPLIES = {STOP: "sms-stopped", START: "sms-started", HELP: "sms-help", OTHER: "sms-help"}
+REPLIES = {
+    ReceiptEvent.STOP: "sms-stopped",
+    ReceiptEvent.START: "sms-started",
+    ReceiptEvent.HELP: "sms-help",
+    ReceiptEvent.OTHER: "sms-help",
+}
 ANSWERED_AGAIN_AFTER = timedelta(days=1)  # what is no known word: two machines must not talk to each other for ever
 
 _ITS_CHANNEL = and_(Message.subject_id == Contact.subject_id, Message.channel == Contact.channel)
@@ -36,8 +44,8 @@ class Report:
 
     provider: str
     event_id: str
-    channel: str
-    event: str
+    channel: Channel
+    event: ReceiptEvent
     at: datetime
     message_key: uuid.UUID | None = None
     provider_id: str | None = None
@@ -61,7 +69,7 @@ def take(session: Session, report: Report, *, now: datetime) -> bool:
 
 def waiting(session: Session, *, now: datetime) -> Sequence[int]:
     """Ids of reports that came before their message was known or at rest, and can be acted on now."""
-    at_rest = Message.state != "claimed"
+    at_rest = Message.state != MessageState.CLAIMED
     by_key = exists().where(Message.key == Receipt.message_key, at_rest)
     by_provider = exists().where(Attempt.provider_id == Receipt.provider_id, Message.id == Attempt.message_id, at_rest)
     rows = select(Receipt.id).where(Receipt.settled_at.is_(None), Receipt.received_at > now - UNMATCHED_FOR)
@@ -84,12 +92,20 @@ def unmatched(session: Session, *, now: datetime) -> int:
 def reply(session: Session, report: Report, *, now: datetime) -> str | None:
     """What to answer to a text message that was taken; None to a stranger, and not twice a day to words unknown."""
     known = contacts.at_address(session, report.channel, report.address or "")
-    if report.event not in REPLIES or not known or (report.event == OTHER and _answered_before(session, report, now)):
+    if (
+        report.event not in REPLIES
+        or not known
+        or (report.event == ReceiptEvent.OTHER and _answered_before(session, report, now))
+    ):
         return None
-    closed = report.event == START and known[0].state != ACTIVE  # it bounced, or staff know that it is somebody else's
+    closed = (
+        report.event == ReceiptEvent.START and known[0].state != ContactState.ACTIVE
+    )  # it bounced, or staff know that it is somebody else's
     of_first = select(Subject.language, Site.name, Site.phone).join(Site, Site.id == Subject.site_id)
     language, clinic, phone = session.execute(of_first.where(Subject.id == known[0].subject_id)).one()
-    return message_texts.reply(REPLIES[HELP if closed else report.event], language=language, clinic=clinic, phone=phone)
+    return message_texts.reply(
+        REPLIES[ReceiptEvent.HELP if closed else report.event], language=language, clinic=clinic, phone=phone
+    )
 
 
 def _row(report: Report, now: datetime) -> dict[str, object]:
@@ -110,9 +126,9 @@ def _row(report: Report, now: datetime) -> dict[str, object]:
 def _settle(session: Session, receipt: Receipt, told: Iterable[Contact], now: datetime) -> None:
     """Do what follows, as far as it can be done: not for a message that is unknown, or in the hands of its sender."""
     receipt.message_id = receipt.message_id or _message_id(session, receipt)
-    if (state := STATES.get(receipt.event)) is not None:
+    if (state := contact_state(receipt.event)) is not None:
         everybody = {contact.id: contact for contact in (*told, *_contacts_of(session, receipt))}
-        actor = Actor("service", f"webhooks.{receipt.provider}")
+        actor = Actor(ActorKind.SERVICE, f"webhooks.{receipt.provider}")
         contacts.hear(session, everybody.values(), Standing(state, receipt.at), now=now, actor=actor)
     session.flush()
     names_one = receipt.message_key is not None or receipt.provider_id is not None
@@ -145,20 +161,20 @@ def _contacts_of(session: Session, receipt: Receipt) -> Sequence[Contact]:
 def _conclude(session: Session, message_id: int) -> bool:
     """Write what all reports together say became of the message; False while its sender has it."""
     message = session.get_one(Message, message_id, with_for_update=True, populate_existing=True)
-    if message.state == "claimed":
+    if message.state == MessageState.CLAIMED:
         return False
     rows = select(Receipt.event, Receipt.code).where(Receipt.message_id == message_id)
     reports = session.execute(rows.order_by(Receipt.at, Receipt.event_id)).all()
     event = decisive({report.event for report in reports})
-    if event == DELIVERED and message.state != "sent":
-        _write(message, "sent", sent_at=_left_at(session, message_id), failure=None)
-    elif event is not None and event != DELIVERED:
+    if event == ReceiptEvent.DELIVERED and message.state != MessageState.SENT:
+        _write(message, MessageState.SENT, sent_at=_left_at(session, message_id), failure=None)
+    elif event is not None and event != ReceiptEvent.DELIVERED:
         code = next((report.code for report in reports if report.event == event and report.code), None)
-        _write(message, "failed", sent_at=None, failure=f"{event} {code}" if code else event)
+        _write(message, MessageState.FAILED, sent_at=None, failure=f"{event} {code}" if code else event)
     return True
 
 
-def _write(message: Message, state: str, *, sent_at: datetime | None, failure: str | None) -> None:
+def _write(message: Message, state: MessageState, *, sent_at: datetime | None, failure: str | None) -> None:
     message.state, message.sent_at, message.failure, message.end_reason = state, sent_at, failure, None
 
 
@@ -166,11 +182,11 @@ def _left_at(session: Session, message_id: int) -> datetime:
     """When the message left, as its sender would have noted: at the answer, or at the attempt that got none."""
     rows = select(Attempt).where(Attempt.message_id == message_id).order_by(Attempt.number.desc()).limit(1)
     last = session.scalars(rows).one()
-    return last.finished_at if last.outcome == "accepted" and last.finished_at else last.started_at
+    return last.finished_at if last.outcome == Outcome.ACCEPTED and last.finished_at else last.started_at
 
 
 def _answered_before(session: Session, report: Report, now: datetime) -> bool:
     """Whether another unknown word came from there within the day."""
     sender = contacts.contact_hash(report.channel, report.address or "")
-    rows = select(func.count()).where(Receipt.address_hash == sender, Receipt.event == OTHER)
+    rows = select(func.count()).where(Receipt.address_hash == sender, Receipt.event == ReceiptEvent.OTHER)
     return (session.scalar(rows.where(Receipt.received_at > now - ANSWERED_AGAIN_AFTER)) or 0) > 1

@@ -8,10 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import commit_each_statement
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.models.message import Message
 from pro_tracker.providers.base import Outcome, Provider, Receipt
 from pro_tracker.services.answering import link_tokens
@@ -26,16 +31,17 @@ FRESH = timedelta(seconds=1)  # what was read of a message is not believed for l
 READ_AHEAD = 25  # that are read together at least
 IN_A_MOMENT = timedelta(seconds=0.2)  # what a provider takes in it may be in hand together ...
 MOST_AT_ONCE = 100  # ... and no more
-NOT_CLAIMED = "not-claimed"
+NOT_CLAIMED: Final = "not-claimed"  # somebody else has the message by now
 NOBODY = "none"
 NO_PROVIDER = Receipt(Outcome.REFUSED, "no provider for this channel")
 HELD_BACK = Receipt(Outcome.TRY_AGAIN, "held back", about_provider=True)  # begun with others, and not handed over
 
 Clock = Callable[[], datetime]
 Turns = tuple[int, timedelta]
+State = MessageState | Literal["not-claimed"]  # of a message after somebody dealt with it
 
 
-def _all_at_once(_channel: str, wanted: int) -> Turns:
+def _all_at_once(_channel: Channel, wanted: int) -> Turns:
     return wanted, timedelta(0)
 
 
@@ -46,9 +52,9 @@ class Ways:
     `take_turns`: of so many messages on a channel, how many may go now, and how long the next one has to wait.
     """
 
-    providers: Mapping[str, Provider]
+    providers: Mapping[Channel, Provider]
     base_url: str
-    take_turns: Callable[[str, int], Turns] = _all_at_once
+    take_turns: Callable[[Channel, int], Turns] = _all_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,9 @@ class Sender:
 
     def __init__(self, session: Session, ways: Ways, clock: Clock) -> None:
         self._session, self._ways, self._clock = session, ways, clock
-        self._resting: dict[str, datetime | None] = {}  # channels, and until when what is left for them waits
-        self._well: set[str] = set()  # channels that worked at the last try
-        self._at_once: dict[str, int] = {}  # how many of a channel its provider takes in a moment
+        self._resting: dict[Channel, datetime | None] = {}  # channels, and until when what is left for them waits
+        self._well: set[Channel] = set()  # channels that worked at the last try
+        self._at_once: dict[Channel, int] = {}  # how many of a channel its provider takes in a moment
         self.errors: list[Exception] = []  # what single messages met with, which stops no other
 
     @property
@@ -114,30 +120,31 @@ class Sender:
             group.append(waiting.popleft())
         return group
 
-    def deliver(self, group: Sequence[Sheet]) -> list[str]:
+    def deliver(self, group: Sequence[Sheet]) -> list[State]:
         """Send these messages of one channel, or say why not; returns their states in the same order."""
         now = self._clock()
-        states = {sheet.message.id: self._stays(sheet, now) for sheet in group}
-        going = [sheet for sheet in group if not states[sheet.message.id]]
+        stays = {sheet.message.id: self._stays(sheet, now) for sheet in group}
+        states = {message_id: state for message_id, state in stays.items() if state is not None}
+        going = [sheet for sheet in group if sheet.message.id not in states]
         turns = self._take_turns(going, now)
         for sheet in going[turns:]:
             states[sheet.message.id] = self._put_back(sheet.message, self._resting[sheet.message.channel])
         states |= self._hand_over(going[:turns], now)
         return [states[sheet.message.id] for sheet in group]
 
-    def _stays(self, sheet: Sheet, now: datetime) -> str:
-        """The state of a message that does not go now, or "" for one that does."""
+    def _stays(self, sheet: Sheet, now: datetime) -> State | None:
+        """The state of a message that does not go now, or None for one that does."""
         message = sheet.message
         if reason := pre_send.no_longer_wanted(sheet, now):
-            return "ended" if attempts.end(self._session, message, reason) else NOT_CLAIMED
+            return MessageState.ENDED if attempts.end(self._session, message, reason) else NOT_CLAIMED
         if (later := pre_send.not_before(sheet, now)) > now:
             return self._put_back(message, later)
         if sheet.unsure_since is not None and now - sheet.unsure_since >= REPEAT_WITHIN:
-            return "uncertain" if attempts.give_up(self._session, message) else NOT_CLAIMED
-        return ""
+            return MessageState.UNCERTAIN if attempts.give_up(self._session, message) else NOT_CLAIMED
+        return None
 
-    def _put_back(self, message: Message, send_at: datetime | None) -> str:
-        return "planned" if attempts.put_back(self._session, message, send_at) else NOT_CLAIMED
+    def _put_back(self, message: Message, send_at: datetime | None) -> State:
+        return MessageState.PLANNED if attempts.put_back(self._session, message, send_at) else NOT_CLAIMED
 
     def _take_turns(self, going: Sequence[Sheet], now: datetime) -> int:
         """How many of them, of one channel, may go now. Unless all may, the channel rests."""
@@ -148,7 +155,7 @@ class Sender:
             self._resting[channel] = now + wait
         return turns
 
-    def _hand_over(self, sheets: Sequence[Sheet], now: datetime) -> dict[int, str]:
+    def _hand_over(self, sheets: Sequence[Sheet], now: datetime) -> dict[int, State]:
         if not sheets:
             return {}
         channel = sheets[0].message.channel
@@ -210,10 +217,10 @@ class Sender:
         self._note(errand.held.channel, receipt)
         return receipt
 
-    def _is_down(self, channel: str) -> bool:
+    def _is_down(self, channel: Channel) -> bool:
         return channel in self._resting and self._resting[channel] is None
 
-    def _note(self, channel: str, receipt: Receipt) -> None:
+    def _note(self, channel: Channel, receipt: Receipt) -> None:
         """Count it for the channel's circuit; when that is open after it, what is left for the channel waits."""
         if not receipt.about_provider and channel in self._well:
             return  # that it goes on working is no news
@@ -223,7 +230,7 @@ class Sender:
         if open_until is not None:
             self._resting[channel] = None
 
-    def _learn_pace(self, channel: str, provider: Provider | None, took: timedelta) -> None:
+    def _learn_pace(self, channel: Channel, provider: Provider | None, took: timedelta) -> None:
         if provider is not None and provider.repeatable:
             in_a_moment = IN_A_MOMENT // max(took, timedelta(microseconds=1))
             self._at_once[channel] = max(1, min(MOST_AT_ONCE, in_a_moment))
@@ -234,17 +241,17 @@ class Sender:
             if state is not None:
                 self._close(held, state)
 
-    def _close(self, held: InHand, state: str) -> None:
+    def _close(self, held: InHand, state: ContactState) -> None:
         self._session.commit()
         contact = contacts.of_subject(self._session, held.subject_id, held.channel)
         if contact is not None and contact.address == held.to:
-            actor = Actor("service", f"outbox.{held.provider}")
+            actor = Actor(ActorKind.SERVICE, f"outbox.{held.provider}")
             contacts.close(self._session, contact, state, now=self._clock(), actor=actor)
         self._session.commit()
         commit_each_statement(self._session)
 
 
-def _may_join(sheet: Sheet, channel: str) -> bool:
+def _may_join(sheet: Sheet, channel: Channel) -> bool:
     return sheet.message.channel == channel and sheet.unsure_since is None
 
 

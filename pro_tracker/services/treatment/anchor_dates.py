@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.protocol import StudyEvent
+from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AnchorDate, Course
 from pro_tracker.models.subject import Subject
@@ -71,6 +72,6 @@ def _take_away(session: Session, course: Course, event_code: str, reason: str, n
         return
     before: corrections.Before = {"course": course.number, "event": event_code, "reason": known.reason}
     before["anchor_on"] = known.anchor_on.isoformat()
-    corrections.keep(session, course.subject_id, "anchor-date", before, reason=reason, now=now)
+    corrections.keep(session, course.subject_id, CorrectionKind.ANCHOR_DATE, before, reason=reason, now=now)
     session.delete(known)
     session.flush()  # a new row takes its place

@@ -8,8 +8,10 @@ from datetime import date, datetime
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.visit_windows import belongs_to_course
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
@@ -36,7 +38,7 @@ __all__ = [
     "start_course",
 ]
 
-BY_ITSELF = Actor("service", "courses.start")
+BY_ITSELF = Actor(ActorKind.SERVICE, "courses.start")
 
 
 def start_course(
@@ -119,7 +121,7 @@ def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str
         raise InvalidInput("This course has not ended.")
     ended_on = course.ended_on.isoformat()
     before: corrections.Before = {"course": course.number, "ended_on": ended_on, "end_reason": course.end_reason}
-    corrections.keep(session, subject.id, "course-end", before, reason=reason, now=now)
+    corrections.keep(session, subject.id, CorrectionKind.COURSE_END, before, reason=reason, now=now)
     course.ended_on, course.end_reason = None, None
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.reopen", now=now, subject_id=subject.id, detail={"course": course.id})

@@ -32,7 +32,7 @@ def facts_of(infusion: Infusion) -> InfusionFacts:
         dose_mg_per_kg=infusion.dose_mg_per_kg,
         weight_kg=infusion.weight_kg,
         minutes=infusion.minutes,
-        status="stopped" if infusion.status == "stopped" else "completed",
+        status=infusion.status,
         stop_reason=infusion.stop_reason,
         ondansetron_mg=infusion.ondansetron_mg,
         adverse_events=tuple(

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
 
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.domain.plausible_dates import EARLIEST
 from pro_tracker.domain.wall_time import local_date
 
@@ -29,7 +29,7 @@ class InfusionFacts:
     dose_mg_per_kg: Decimal
     weight_kg: Decimal
     minutes: int
-    status: Literal["completed", "stopped"] = "completed"
+    status: InfusionStatus = InfusionStatus.COMPLETED
     stop_reason: str | None = None
     ondansetron_mg: Decimal | None = None
     adverse_events: tuple[AdverseEventFacts, ...] = ()
@@ -65,11 +65,11 @@ def _kept(value: Decimal, unit: str) -> Decimal:
 
 def _status_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
     reason = (facts.stop_reason or "").strip()
-    if facts.status not in ("completed", "stopped"):
+    if facts.status not in tuple(InfusionStatus):
         yield "status", "The infusion was either completed or stopped."
-    if facts.status == "stopped" and not reason:
+    if facts.status == InfusionStatus.STOPPED and not reason:
         yield "stop_reason", "Say why the infusion was stopped."
-    if facts.status == "completed" and reason:
+    if facts.status == InfusionStatus.COMPLETED and reason:
         yield (
             "stop_reason",
             "A completed infusion has no reason for stopping. Clear it, or mark the infusion as stopped.",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.subject import Subject
@@ -61,7 +62,7 @@ def end(session: Session, actor: Actor, pause: Pause, *, until_on: date | None, 
     subject = session.get_one(Subject, pause.subject_id)
     subject_lock.lock(session, subject)
     _check_days(session, subject, pause.from_on, until_on, now=now, but=pause.id)
-    corrections.keep(session, subject.id, "pause", _before(pause), reason=reason, now=now)
+    corrections.keep(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
     pause.until_on = until_on
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "pause.end", now=now, subject_id=subject.id, detail=_detail(pause))
@@ -71,7 +72,7 @@ def remove(session: Session, actor: Actor, pause: Pause, *, reason: str, now: da
     """Take back a pause that was entered in error; it is kept among the corrections. Raises InvalidInput."""
     subject = session.get_one(Subject, pause.subject_id)
     subject_lock.lock(session, subject)
-    corrections.keep(session, subject.id, "pause", _before(pause), reason=reason, now=now)
+    corrections.keep(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
     session.delete(pause)
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "pause.remove", now=now, subject_id=subject.id, detail=_detail(pause))

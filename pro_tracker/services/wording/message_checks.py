@@ -1,13 +1,15 @@
 """Whether every message can be written: nothing lacks in any language of the patients, no SMS is too long."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 from babel import UnknownLocaleError
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.domain.message_codes import MessageKind
 from pro_tracker.domain.sms_segments import segments
 from pro_tracker.services.clinic.sites import SiteFacts
 from pro_tracker.services.instruments.instrument_catalog import Problem
@@ -15,8 +17,12 @@ from pro_tracker.services.instruments.instrument_checks import Fault
 from pro_tracker.services.wording import message_texts
 from pro_tracker.services.wording.message_format import MessageFile, TemplateEntry
 
-ALWAYS = ("snooze", "fresh-link")  # templates that no protocol names, since patients ask for them themselves
+ALWAYS = (
+    MessageKind.SNOOZE,
+    MessageKind.FRESH_LINK,
+)  # templates that no protocol names, since patients ask for them themselves
 REPLIES = ("sms-stopped", "sms-started", "sms-help")
+NAMES: Mapping[Channel, str] = {Channel.EMAIL: "mail", Channel.SMS: "text message"}
 MAX_SEGMENTS = 3
 EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # where the installation's own is not known
 LINK_TOKEN = "x" * 22  # as long as links.issue makes them
@@ -47,11 +53,13 @@ def gaps(template: str) -> list[str]:
 
     A step may take either channel: who has one only gets every message on it.
     """
-    said = [(language, entry) for language in LANGUAGES for entry in _entries(template, language)]
-    told = {("mail", language) for language, entry in said if entry.email}
-    told |= {("text message", language) for language, entry in said if entry.sms}
-    wanted = [(channel, language) for language in LANGUAGES for channel in ("mail", "text message")]
-    return [f"{channel} in {language}" for channel, language in wanted if (channel, language) not in told]
+    wanted = [(channel, language) for language in LANGUAGES for channel in Channel]
+    return [f"{NAMES[channel]} in {language}" for channel, language in wanted if not _says(template, language, channel)]
+
+
+def _says(template: str, language: str, channel: Channel) -> bool:
+    """Whether the template says something on this channel. A message file has a key for each channel."""
+    return any(getattr(entry, channel) for entry in _entries(template, language))
 
 
 def _lacking() -> Iterator[Problem]:

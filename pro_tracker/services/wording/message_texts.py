@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import assert_never
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
@@ -56,6 +58,17 @@ class Wording:
     mails: Mapping[str, MailEntry]
     texts: Mapping[str, str]
     replies: Mapping[str, str]
+
+
+def text(channel: Channel, facts: MessageFacts) -> MessageText:
+    """What a message says on this channel; KeyError for a template that no protocol file can name."""
+    match channel:
+        case Channel.EMAIL:
+            return mail(facts)
+        case Channel.SMS:
+            return sms(facts)
+        case _:
+            assert_never(channel)
 
 
 def mail(facts: MessageFacts) -> MessageText:

@@ -15,6 +15,7 @@ from pro_tracker.db import is_postgresql
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.domain.record_codes import DefinitionKind
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit
@@ -146,7 +147,7 @@ def _key(pack: LoadedTextPack) -> dict[str, str]:
 def _add(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> None:
     code, language, version = _key(pack).values()
     shipped = instrument_catalog.text_pack_file_of(code, language)
-    released = session.get(Definition, ("text-pack", f"{code}.{language}", version))
+    released = session.get(Definition, (DefinitionKind.TEXT_PACK, f"{code}.{language}", version))
     if released is not None or (shipped is not None and shipped.version == version):
         raise InvalidInput(
             f"Version {version} is that of the wording shipped for {code} in {language!r}; give another."

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import TextPack
+from pro_tracker.domain.record_codes import DefinitionKind
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.text_pack import LoadedTextPack
@@ -86,7 +87,7 @@ def wording_of(session: Session, instrument_code: str, language: str, version: s
     )
     if row is not None:
         return built(row)
-    released = session.get(Definition, ("text-pack", f"{instrument_code}.{language}", version))
+    released = session.get(Definition, (DefinitionKind.TEXT_PACK, f"{instrument_code}.{language}", version))
     if released is not None:
         return TextPackFile.model_validate(released.body, strict=False).build()
     raise NotFound(f"No wording of {instrument_code} in {language!r}, version {version[:20]}, is kept here.")

@@ -10,12 +10,13 @@ from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms.validators import InputRequired, ValidationError
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
-CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
+CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message")}
 LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who reads no other finds it
 
 
@@ -51,7 +52,7 @@ class PreferencesForm(FlaskForm):  # type: ignore[misc]
     message_time = library.RadioField(_("At what time of day?"), invalid_choice_message=_("Choose a time of day."))
     language = library.RadioField(_("In which language?"), invalid_choice_message=_("Choose a language."))
 
-    def offer(self, now: Preferences, *, channels: Sequence[str], hours: Iterable[time], usual: time) -> None:
+    def offer(self, now: Preferences, *, channels: Sequence[Channel], hours: Iterable[time], usual: time) -> None:
         """Set the choices. With one channel there is nothing to choose; an hour that staff set is offered too."""
         if len(channels) < 2:
             del self.preferred_channel
@@ -66,7 +67,7 @@ class PreferencesForm(FlaskForm):  # type: ignore[misc]
     def chosen(self, now: Preferences) -> Preferences:
         """What holds `now` with what was chosen in its place."""
         at = self.message_time.data
-        channel = self.preferred_channel.data if self.preferred_channel else now.preferred_channel
+        channel = Channel(self.preferred_channel.data) if self.preferred_channel else now.preferred_channel
         hour = time.fromisoformat(at) if at else None
         return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
 

@@ -3,6 +3,7 @@
 from flask import redirect, render_template, url_for
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.services.answering import responses
 from pro_tracker.services.audit import Actor
 from pro_tracker.web import access, answering
@@ -46,7 +47,7 @@ def review() -> Page:
 def send() -> Page:
     now = clock.now()
     sheet = current.open_sheet(now)
-    responses.complete(db_session(), sheet, actor=Actor("patient", str(sheet.link_id)), now=now)
+    responses.complete(db_session(), sheet, actor=Actor(ActorKind.PATIENT, str(sheet.link_id)), now=now)
     commit()
     return answering.go_on(url_for(".sent"))
 

@@ -6,6 +6,7 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.subject import Subject
@@ -42,7 +43,7 @@ def save_wishes() -> Page:
     if not form.validate():
         return _page(sheet, form), 422
     wanted = form.chosen(preferences.of(subject))
-    preferences.change(db_session(), subject, wanted, now=now, actor=Actor("patient", str(sheet.link_id)))
+    preferences.change(db_session(), subject, wanted, now=now, actor=Actor(ActorKind.PATIENT, str(sheet.link_id)))
     commit()
     return redirect(url_for("patient.wishes", saved=""), 303)
 

@@ -8,6 +8,7 @@ from typing import IO
 from flask import Response, send_file
 
 from pro_tracker import clock, db
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.services.results import exports
 from pro_tracker.services.results.exports import KINDS, Extent, Kind
@@ -17,7 +18,7 @@ from pro_tracker.web.session import commit, db_session
 
 
 @blueprint.get("/results/<kind>.csv")
-@access.staff("researcher")
+@access.staff(Role.RESEARCHER)
 def download(kind: str) -> Response:
     """One file, written to disk first: a slow reader holds no transaction, and a failure is a page, not half a file."""
     if kind not in KINDS:

@@ -3,6 +3,7 @@
 from flask import render_template, request
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.disclosure import LEAST_SHOWN
 from pro_tracker.services import audit
 from pro_tracker.services.results.cohort_results import results as cohort_results
@@ -13,7 +14,7 @@ from pro_tracker.web.session import commit, db_session
 
 
 @blueprint.get("/results")
-@access.staff("researcher", "clinician")
+@access.staff(Role.RESEARCHER, Role.CLINICIAN)
 def results() -> str:
     shown = cohort_results(db_session(), access.account(), request.args.get("site", ""))
     audit.record(db_session(), access.actor(), "results.view", now=clock.now(), detail={"site": shown.chosen})

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.models.account import Account
 from pro_tracker.models.site import Site
 from pro_tracker.services.clinic import accounts as services
@@ -19,19 +20,19 @@ from pro_tracker.web.staff.forms.account_form import AccountForm
 
 
 @blueprint.get("/accounts")
-@access.staff("administrator", sites="none")
+@access.staff(Role.ADMINISTRATOR, sites="none")
 def accounts() -> str:
     return render_template("staff/accounts.html", accounts=services.listed(db_session()))
 
 
 @blueprint.get("/accounts/new")
-@access.staff("administrator", sites="none")
+@access.staff(Role.ADMINISTRATOR, sites="none")
 def new_account() -> Page:
     return _page(_form())
 
 
 @blueprint.post("/accounts/new")
-@access.staff("administrator", sites="none")
+@access.staff(Role.ADMINISTRATOR, sites="none")
 def create_account() -> Page | Response:
     form = _form()
     created = current.attempt(form, lambda: _create(form)) if form.validate() else None

@@ -7,12 +7,14 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.call_codes import CallReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
-from pro_tracker.services.calling import call_attempts, call_list, calls
+from pro_tracker.services.calling import call_attempts, call_list
 from pro_tracker.services.calling.call_list import Wanted
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.protocols import protocol_catalog
@@ -25,7 +27,7 @@ from pro_tracker.web.staff.forms.call_form import CallForm
 
 
 @blueprint.get("/calls")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def call_list_page() -> str:
     now, account = clock.now(), access.account()
     asked = request.args
@@ -38,13 +40,13 @@ def call_list_page() -> str:
 
 
 @blueprint.get("/calls/<int:call_id>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def call(call_id: int) -> Page:
     return _page(visibility.call(db_session(), access.account(), call_id))
 
 
 @blueprint.post("/calls/<int:call_id>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def note_call(call_id: int) -> Page | Response:
     noted = visibility.call(db_session(), access.account(), call_id)
     form = CallForm(noted.reason)
@@ -55,7 +57,7 @@ def note_call(call_id: int) -> Page | Response:
 
 
 @blueprint.post("/calls/<int:call_id>/claim")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def claim_call(call_id: int) -> Response:
     claimed = visibility.call(db_session(), access.account(), call_id)
     if call_attempts.claim(db_session(), access.actor(), claimed.id, now=clock.now()):
@@ -75,7 +77,7 @@ def _page(shown: Call, form: CallForm | None = None) -> Page:
     course = session.get_one(Course, visit.course_id)
     subject = current.subject(shown.subject_id)
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    plans = protocol.plans_at(visit.event_code) if shown.reason == calls.ALERT else ()
+    plans = protocol.plans_at(visit.event_code) if shown.reason == CallReason.ALERT else ()
     tried = call_list.tried(session, [shown.id])[shown.id]
     form = form or CallForm(shown.reason, best_time=subject.best_call_time or "")
     form.number.data = form.number.data or str(len(tried) + 1)

@@ -10,9 +10,13 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.contacts import contacts as service, preferences
+from pro_tracker.services.contacts.addresses import FIELDS
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.services.planning import subject_lock
 from pro_tracker.services.protocols import protocol_catalog
@@ -28,13 +32,13 @@ ADDRESSES, WISHES = "addresses", "wishes"  # prefixes, like each channel's own: 
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/contacts")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def contacts(subject_id: uuid.UUID) -> Page:
     return _page(subject_id)
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/addresses")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def correct_addresses(subject_id: uuid.UUID) -> Page | Response:
     form, subject = AddressesForm(prefix=ADDRESSES), current.subject(subject_id)
     return preview.save(
@@ -47,7 +51,7 @@ def correct_addresses(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/wishes")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def change_preferences(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     form = _wishes(subject)
@@ -61,7 +65,7 @@ def change_preferences(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/<channel>/reopen")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
     form, subject = ReopenForm(prefix=channel), current.subject(subject_id)
     contact = _contact(subject, channel)
@@ -75,7 +79,7 @@ def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/<channel>/acknowledge")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
     contact = _contact(current.subject(subject_id), channel)
     service.acknowledge(db_session(), contact, now=clock.now(), actor=access.actor())
@@ -98,27 +102,28 @@ def _change(subject: Subject, form: PreferencesForm, now: datetime) -> None:
     preferences.change(db_session(), subject, form.wanted(), now=now, actor=access.actor())
 
 
-def _on_file(subject: Subject) -> dict[str, str]:
+def _on_file(subject: Subject) -> dict[Channel, str]:
     """Channel -> address, "" for none."""
     known = {contact.channel: contact.address for contact in subject.contacts}
-    return {channel: known.get(channel, "") for channel in labels.CHANNELS}
+    return {channel: known.get(channel, "") for channel in Channel}
 
 
-def _addresses(by_channel: Mapping[str, str]) -> meanwhile.Recorded:
+def _addresses(by_channel: Mapping[Channel, str]) -> meanwhile.Recorded:
     return {str(labels.CHANNELS[channel]): address or "–" for channel, address in by_channel.items()}
 
 
 def _wished(wishes: Preferences) -> meanwhile.Recorded:
     return {
-        _("channel"): str(labels.CHANNELS.get(wishes.preferred_channel, wishes.preferred_channel)),
+        _("channel"): str(labels.CHANNELS[wishes.preferred_channel]),
         _("hour"): wall_time(wishes.message_time) if wishes.message_time else _("as the protocol says"),
         _("language"): str(labels.LANGUAGES.get(wishes.language, wishes.language)),
         _("time zone"): wishes.time_zone,
     }
 
 
-def _contact(subject: Subject, channel: str) -> Contact:
-    contact = service.of_subject(db_session(), subject.id, channel)
+def _contact(subject: Subject, code: str) -> Contact:
+    channel = next((each for each in Channel if each == code), None)
+    contact = service.of_subject(db_session(), subject.id, channel) if channel else None
     if contact is None:
         raise NotFound(_("There is no such address on file. It may have been taken away meanwhile."))
     return contact
@@ -138,14 +143,16 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     """The page; `failed` holds the form that was sent, the others are fresh."""
     subject = current.subject(subject_id)
     known = _on_file(subject)
-    addresses = AddressesForm(formdata=None, prefix=ADDRESSES, data={"email": known["email"], "mobile": known["sms"]})
+    addresses = AddressesForm(
+        formdata=None, prefix=ADDRESSES, data={FIELDS[channel]: address for channel, address in known.items()}
+    )
     meanwhile.note(addresses, _addresses(known))
     wishes = _wishes(subject, formdata=None)
     meanwhile.note(wishes, _wished(preferences.of(subject)))
     closed = {
         contact.channel: failed.get(contact.channel) or ReopenForm(formdata=None, prefix=contact.channel)
         for contact in subject.contacts
-        if contact.state != "active"
+        if contact.state != ContactState.ACTIVE
     }
     return current.show(
         "staff/contacts.html",

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import Course
@@ -30,13 +31,13 @@ PLAN, END, REOPEN, DATE, NEW = "plan", "end", "reopen", "date", "new"  # prefixe
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/course")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def course(subject_id: uuid.UUID) -> Page:
     return _page(subject_id)
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/plan")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def change_plan(subject_id: uuid.UUID) -> Page | Response:
     form = PlanForm(prefix=PLAN)
     return _done(
@@ -45,14 +46,14 @@ def change_plan(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/end")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def end_course(subject_id: uuid.UUID) -> Page | Response:
     form = CourseEndForm(prefix=END)
     return _done(subject_id, END, form, _("The course has ended."), lambda subject, now: _end(subject, form, now))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/new")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def start_course(subject_id: uuid.UUID) -> Page | Response:
     form = PlanForm(prefix=NEW)
     return _done(
@@ -61,7 +62,7 @@ def start_course(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/reopen")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def reopen_course(subject_id: uuid.UUID) -> Page | Response:
     form = ReasonForm(prefix=REOPEN)
     told = _("The course is open again.")
@@ -69,7 +70,7 @@ def reopen_course(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/date")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def set_date(subject_id: uuid.UUID) -> Page | Response:
     form = _date_form(_newest(subject_id))
     return _done(subject_id, DATE, form, _("The date is set."), lambda subject, now: _set_date(subject, form, now))

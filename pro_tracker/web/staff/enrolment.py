@@ -5,6 +5,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.account import Account
 from pro_tracker.models.subject import Subject
@@ -19,13 +20,13 @@ from pro_tracker.web.staff.forms.enrolment_form import EnrolmentForm
 
 
 @blueprint.get("/subjects/new")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def new_subject() -> Page:
     return _page(EnrolmentForm(visibility.sites(access.account()), data=_defaults(access.account())))
 
 
 @blueprint.post("/subjects/new")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def enrol() -> Page | Response:
     form = EnrolmentForm(visibility.sites(access.account()))
     subject = current.attempt(form, lambda: _enrol(form)) if _is_valid(form) else None

@@ -4,7 +4,7 @@ from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.models.account import Role
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.services import audit
 from pro_tracker.services.calling.worklist import Worklist, worklist
 from pro_tracker.web import access
@@ -20,13 +20,13 @@ FIRST_PAGES = {
 
 
 @blueprint.get("/")
-@access.staff("coordinator", "clinician", "researcher", "administrator", sites="none")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN, Role.RESEARCHER, Role.ADMINISTRATOR, sites="none")
 def start() -> Response:
     return redirect(url_for(FIRST_PAGES[Role(access.account().role)]))
 
 
 @blueprint.get("/worklist")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def home() -> str:
     now = clock.now()
     work = worklist(db_session(), access.account(), now=now)

@@ -8,7 +8,9 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
@@ -33,18 +35,20 @@ REMOVE = "remove"  # prefix: two forms stand on the page of one infusion
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/infusions/new")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def new_infusion(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     today = local_date(clock.now(), subject.time_zone)
     return _page(
         subject,
-        with_rows(FEWEST_ROWS, InfusionForm)(data={"given_on": today, "status": "completed", **_as_before(subject)}),
+        with_rows(FEWEST_ROWS, InfusionForm)(
+            data={"given_on": today, "status": InfusionStatus.COMPLETED, **_as_before(subject)}
+        ),
     )
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/new")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def record_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     if "more" in request.form:
@@ -60,14 +64,14 @@ def record_infusion(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def infusion(subject_id: uuid.UUID, infusion_id: int) -> Page:
     subject = current.subject(subject_id)
     return _correction_page(subject, infusion_corrections.standing(db_session(), subject, infusion_id))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     recorded = infusion_corrections.standing(db_session(), subject, infusion_id)
@@ -87,7 +91,7 @@ def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>/remove")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def remove_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     recorded = infusion_corrections.standing(db_session(), subject, infusion_id)

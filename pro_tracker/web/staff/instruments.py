@@ -4,6 +4,7 @@ from babel.units import format_unit
 from flask import render_template, request
 from flask_babel import get_locale, gettext as _
 
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule, Instrument, Item, ResponderRule, Scale
 from pro_tracker.services.protocols import library_overview
 from pro_tracker.web import access
@@ -12,7 +13,7 @@ from pro_tracker.web.session import db_session
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.trend_wording import number
 
-EVERY_ROLE = ("coordinator", "clinician", "researcher", "administrator")
+EVERY_ROLE = tuple(Role)
 UNITS = {"H": "duration-hour", "D": "duration-day", "W": "duration-week", "M": "duration-month", "Y": "duration-year"}
 
 

@@ -6,6 +6,7 @@ import uuid
 from flask import Response, make_response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.services import audit
 from pro_tracker.services.record import ledger as ledgers, ledger_file
 from pro_tracker.web import access
@@ -16,7 +17,7 @@ from pro_tracker.web.staff.current import Page
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/ledger")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def ledger(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     shown = ledgers.ledger(db_session(), subject)
@@ -25,7 +26,7 @@ def ledger(subject_id: uuid.UUID) -> Page:
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/ledger.csv")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def download_ledger(subject_id: uuid.UUID) -> Response:
     subject = current.subject(subject_id)
     text = io.StringIO(newline="")

@@ -2,46 +2,56 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any, assert_never
 
 from flask_babel import format_date, gettext as _, lazy_gettext, ngettext
 
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.message_codes import EndReason, MessageKind
+from pro_tracker.domain.receipts import ReceiptEvent
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.services.record.ledger import Asking, Entry
 from pro_tracker.services.record.ledger_changes import Change
 from pro_tracker.web import labels
 
 KINDS = {
-    "reminder": lazy_gettext("Step %(number)s"),
-    "snooze": lazy_gettext("Asked to come back"),
-    "fresh-link": lazy_gettext("New link, on request"),
+    MessageKind.REMINDER: lazy_gettext("Step %(number)s"),
+    MessageKind.SNOOZE: lazy_gettext("Asked to come back"),
+    MessageKind.FRESH_LINK: lazy_gettext("New link, on request"),
 }
-# Why a message was not sent: with its visit (words.UNANSWERED), or for one of these reasons. What is in neither is the
-# provider's own reply and shown as it is.
-WHY_NOT = {
-    "answered": lazy_gettext("answered before"),
-    "withdrawn": lazy_gettext("the patient withdrew"),
-    "window-closed": lazy_gettext("the time to answer was over"),
-    "superseded": lazy_gettext("a later message took its place"),
-    "no-contact": lazy_gettext("no usable address on this channel"),
-    "re-planned": lazy_gettext("the plan changed"),
-    "paused": lazy_gettext("the patient had a pause"),
+# Why a message was ended, if not with its visit (words.UNANSWERED).
+END_REASONS = {
+    EndReason.ANSWERED: lazy_gettext("answered before"),
+    EndReason.WITHDRAWN: lazy_gettext("the patient withdrew"),
+    EndReason.WINDOW_CLOSED: lazy_gettext("the time to answer was over"),
+    EndReason.SUPERSEDED: lazy_gettext("a later message took its place"),
+    EndReason.NO_CONTACT: lazy_gettext("no usable address on this channel"),
+    EndReason.RE_PLANNED: lazy_gettext("the plan changed"),
+    EndReason.PAUSED: lazy_gettext("the patient had a pause"),
+}
+# Why a message was not sent: ended, or failed as the service itself notes. What is neither here nor in
+# words.UNANSWERED is the provider's own reply and shown as it is.
+WHY_NOT: Mapping[Any, object] = {
+    **END_REASONS,
     "held back": lazy_gettext("held back, since its provider took its time"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
+UNANSWERED: Mapping[Any, object] = labels.UNANSWERED
 # What a provider reported later.
 REPORTS = {
-    "failed": lazy_gettext("not delivered"),
-    "hard-bounce": lazy_gettext("came back: no such address"),
-    "soft-bounce": lazy_gettext("came back for now"),
-    "complained": lazy_gettext("reported as unwanted"),
-    "stop": lazy_gettext("answered with STOP"),
-    "start": lazy_gettext("answered with START"),
-    "help": lazy_gettext("answered with HELP"),
+    ReceiptEvent.FAILED: lazy_gettext("not delivered"),
+    ReceiptEvent.HARD_BOUNCE: lazy_gettext("came back: no such address"),
+    ReceiptEvent.SOFT_BOUNCE: lazy_gettext("came back for now"),
+    ReceiptEvent.COMPLAINED: lazy_gettext("reported as unwanted"),
+    ReceiptEvent.STOP: lazy_gettext("answered with STOP"),
+    ReceiptEvent.START: lazy_gettext("answered with START"),
+    ReceiptEvent.HELP: lazy_gettext("answered with HELP"),
 }
 ACTORS = {
-    "patient": lazy_gettext("the patient"),
-    "service": lazy_gettext("the service"),
-    "command": lazy_gettext("a command of the operator"),
+    ActorKind.PATIENT: lazy_gettext("the patient"),
+    ActorKind.SERVICE: lazy_gettext("the service"),
+    ActorKind.COMMAND: lazy_gettext("a command of the operator"),
 }
 CHANGES = {
     "answer.save": lazy_gettext("Answers taken on the telephone"),
@@ -83,7 +93,7 @@ WISHES = {
 }
 
 # Details of changes whose codes have words, and what is said before them.
-WORDS: Mapping[str, Mapping[str, object]] = {
+WORDS: Mapping[str, Mapping[Any, object]] = {
     "course": {},
     "planned_infusions": {},
     "outcome": labels.CALL_OUTCOMES,
@@ -126,12 +136,12 @@ def why_not(entry: Entry) -> str:
 
 def reason(code: str) -> str:
     """A code of why something was not sent or not answered, in words."""
-    return str(WHY_NOT.get(code) or labels.UNANSWERED.get(code, code))
+    return str(WHY_NOT.get(code) or UNANSWERED.get(code, code))
 
 
 def report(entry: Entry) -> str:
     """What the provider reported last, if it is not that the message arrived."""
-    return str(REPORTS.get(entry.bad_news, entry.bad_news)) if entry.bad_news else ""
+    return str(REPORTS[entry.bad_news]) if entry.bad_news else ""
 
 
 def kind(entry: Entry) -> str:
@@ -141,7 +151,7 @@ def kind(entry: Entry) -> str:
 
 def who(change: Change) -> str:
     """Who made a change."""
-    return change.account.display_name if change.account else str(ACTORS.get(change.actor_kind, change.actor_kind))
+    return change.account.display_name if change.account else str(ACTORS[change.actor_kind])
 
 
 def what(change: Change) -> str:
@@ -174,9 +184,15 @@ def about(change: Change, events: Mapping[str, str]) -> str:
 
 def answered_by(asking: Asking) -> str:
     """How the answers came, where the patient did not send them from a device of their own."""
-    if asking.mode == "telephone":
-        return _("by telephone, asked by %(name)s", name=asking.taken_by or "–")
-    return _("at the clinic") if asking.mode == "clinic" else ""
+    match asking.mode:
+        case None | ResponseMode.SELF_WEB:
+            return ""
+        case ResponseMode.TELEPHONE:
+            return _("by telephone, asked by %(name)s", name=asking.taken_by or "–")
+        case ResponseMode.CLINIC:
+            return _("at the clinic")
+        case _:
+            assert_never(asking.mode)
 
 
 def _fact(name: str, values: Sequence[str], events: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.interruption import Pause
 from pro_tracker.services.treatment import pauses as service
@@ -22,14 +23,14 @@ REMOVE = "remove"  # prefix: two forms stand on the page of one pause
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/pauses")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def pauses(subject_id: uuid.UUID) -> Page:
     today = local_date(clock.now(), current.subject(subject_id).time_zone)
     return _list_page(subject_id, PauseForm(data={"from_on": today}))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/pauses")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def begin_pause(subject_id: uuid.UUID) -> Page | Response:
     form, subject = PauseForm(), current.subject(subject_id)
     return preview.save(
@@ -48,13 +49,13 @@ def begin_pause(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/pauses/<int:pause_id>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def pause(subject_id: uuid.UUID, pause_id: int) -> Page:
     return _page(subject_id, pause_id)
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/pauses/<int:pause_id>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def end_pause(subject_id: uuid.UUID, pause_id: int) -> Page | Response:
     form, subject = PauseEndForm(), current.subject(subject_id)
     changed = service.one(db_session(), subject, pause_id)
@@ -70,7 +71,7 @@ def end_pause(subject_id: uuid.UUID, pause_id: int) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/pauses/<int:pause_id>/remove")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def remove_pause(subject_id: uuid.UUID, pause_id: int) -> Page | Response:
     form, subject = RemovalForm(prefix=REMOVE), current.subject(subject_id)
     removed = service.one(db_session(), subject, pause_id)

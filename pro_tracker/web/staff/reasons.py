@@ -8,6 +8,7 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.unanswered import GIVEN_BY_STAFF
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
@@ -31,14 +32,14 @@ class UnansweredForm(FlaskForm):  # type: ignore[misc]
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/visits/<int:visit_id>/reason")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def reason(subject_id: uuid.UUID, visit_id: int) -> Page:
     subject, visit = _visit(subject_id, visit_id)
     return _page(subject, visit, UnansweredForm(visit))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/reason")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def give_reason(subject_id: uuid.UUID, visit_id: int) -> Page | Response:
     _subject, visit = _visit(subject_id, visit_id)
     form = UnansweredForm(visit)

@@ -3,6 +3,8 @@
 from flask import render_template
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.receipts import WebhookCountKind
 from pro_tracker.services.operations import webhook_counts
 from pro_tracker.services.sending import receipts
 from pro_tracker.web import access
@@ -11,12 +13,12 @@ from pro_tracker.web.staff.blueprint import blueprint
 
 
 @blueprint.get("/reports")
-@access.staff("administrator", sites="none")
+@access.staff(Role.ADMINISTRATOR, sites="none")
 def reports() -> str:
     now = clock.now()
     return render_template(
         "staff/reports.html",
         counts=webhook_counts.recent(db_session(), now=now),
-        kinds=webhook_counts.KINDS,
+        kinds=tuple(WebhookCountKind),
         unmatched=receipts.unmatched(db_session(), now=now),
     )

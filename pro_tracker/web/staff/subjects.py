@@ -6,6 +6,7 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.services import audit
 from pro_tracker.services.record import subject_lists, subject_records, trends
@@ -20,13 +21,13 @@ LONGEST_SEARCH = 200
 
 
 @blueprint.get("/subjects")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def subjects() -> str:
     return _list_page("", request.args.get("page", 1, type=int))
 
 
 @blueprint.post("/subjects")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def search() -> str | Response:
     """A record number never stands in an address: browsers and proxies remember those."""
     wanted = one_line(request.form.get("search"))[:LONGEST_SEARCH]
@@ -37,7 +38,7 @@ def search() -> str | Response:
 
 
 @blueprint.get("/subjects/<uuid:subject_id>")
-@access.staff("coordinator", "clinician")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def subject(subject_id: uuid.UUID) -> Page:
     session, now = db_session(), clock.now()
     record = subject_records.load(session, access.account(), subject_id)

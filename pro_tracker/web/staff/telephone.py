@@ -11,6 +11,8 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.answering import responses, visit_context
@@ -48,14 +50,14 @@ def _interview() -> dict[str, object]:
 
 
 @blueprint.get("")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def start() -> Page:
     sheet = _open_sheet()
     return _show("staff/telephone.html", sheet=sheet, now=clock.now(), begin=answering.next_page(sheet))
 
 
 @blueprint.get("/item/<int:position>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def item(position: int) -> Page:
     sheet = _open_sheet()
     asked = sheet.questionnaire.item(position)
@@ -65,7 +67,7 @@ def item(position: int) -> Page:
 
 
 @blueprint.post("/item/<int:position>")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def save_item(position: int) -> Page:
     now, sheet = clock.now(), _open_sheet()
     asked = answering.posted_item(sheet, position)
@@ -82,7 +84,7 @@ def save_item(position: int) -> Page:
 
 
 @blueprint.get("/review")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def review() -> Page:
     sheet = _open_sheet()
     _note_view("patient/review.html")
@@ -91,16 +93,16 @@ def review() -> Page:
 
 
 @blueprint.post("/review")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def send() -> Page:
-    responses.complete(db_session(), _open_sheet(), actor=access.actor(), now=clock.now(), mode="telephone")
+    responses.complete(db_session(), _open_sheet(), actor=access.actor(), now=clock.now(), mode=ResponseMode.TELEPHONE)
     commit()
     flash(_("The answers are recorded."))
     return answering.go_on(url_for(".sent"))
 
 
 @blueprint.get("/sent")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def sent() -> Response:
     """To the patient's page: it tells at once when an answer needs a person today."""
     return redirect(url_for("staff.subject", subject_id=_subject().id))

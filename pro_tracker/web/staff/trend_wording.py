@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from flask_babel import format_decimal, gettext as _, lazy_gettext, ngettext
 
-from pro_tracker.domain.change import Change, ScorePoint, is_responder
+from pro_tracker.domain.change import Change, Obstacle, ScorePoint, Verdict, is_responder
 from pro_tracker.services.record.trends import Point, ScaleTrend, Series
 
 BANDS = {
@@ -21,14 +21,14 @@ BANDS = {
     "relevant": lazy_gettext("clinically relevant"),
 }
 VERDICTS = {
-    "improved": (lazy_gettext("Better"), "accent"),
-    "worsened": (lazy_gettext("Worse"), "strong"),
-    "not-comparable": (lazy_gettext("Not comparable"), "quiet"),
+    Verdict.IMPROVED: (lazy_gettext("Better"), "accent"),
+    Verdict.WORSENED: (lazy_gettext("Worse"), "strong"),
+    Verdict.NOT_COMPARABLE: (lazy_gettext("Not comparable"), "quiet"),
     None: (lazy_gettext("No agreed size"), "quiet"),
 }
 OBSTACLES = {
-    "different-form": lazy_gettext("another form or scoring version"),
-    "different-wording": lazy_gettext("another text pack"),
+    Obstacle.DIFFERENT_FORM: lazy_gettext("another form or scoring version"),
+    Obstacle.DIFFERENT_WORDING: lazy_gettext("another text pack"),
 }
 
 
@@ -106,7 +106,7 @@ def answer_label(trend: ScaleTrend, value: float) -> str:
 
 
 def _judged(change: Change) -> Meaning:
-    if change.verdict == "within-error":
+    if change.verdict == Verdict.WITHIN_ERROR:
         return Meaning(_("Within error") if change.reliable is False else _("Too small"), "quiet")
     return Meaning(*VERDICTS[change.verdict])
 
@@ -150,9 +150,9 @@ def _moved(trend: ScaleTrend, change: Change) -> str:
 def _verdict(change: Change) -> str:
     if change.verdict is None:
         return _("; no size of change that matters is agreed for this scale.")
-    if change.verdict == "within-error":
+    if change.verdict == Verdict.WITHIN_ERROR:
         return _no_sure_change(change)
-    good = change.verdict == "improved"
+    good = change.verdict == Verdict.IMPROVED
     if change.reliable is None:
         better, worse = (
             _(", at least the %(points)s points that matter: better.", points=number(change.threshold)),

@@ -5,6 +5,7 @@ import uuid
 from flask import current_app, url_for
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import WindowClosed
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.course import Course
@@ -19,7 +20,7 @@ from pro_tracker.web.staff.current import Page
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/link")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def hand_over_link(subject_id: uuid.UUID, visit_id: int) -> Page:
     session, now, subject = db_session(), clock.now(), current.subject(subject_id)
     visit = visibility.visit(session, subject, visit_id)

@@ -6,6 +6,8 @@ from datetime import datetime
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.web import access
@@ -20,13 +22,13 @@ BACK = "back"  # prefix: two forms stand on the page of one who has withdrawn
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/withdraw")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def withdrawal(subject_id: uuid.UUID) -> Page:
     return _page(subject_id)
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/withdraw")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def withdraw(subject_id: uuid.UUID) -> Page | Response:
     """The first word about it, or another one about how far it goes."""
     form, subject = WithdrawalForm(), current.subject(subject_id)
@@ -40,7 +42,7 @@ def withdraw(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/withdraw/take-back")
-@access.staff("coordinator")
+@access.staff(Role.COORDINATOR)
 def take_back_withdrawal(subject_id: uuid.UUID) -> Page | Response:
     form, subject = ReasonForm(prefix=BACK), current.subject(subject_id)
     return preview.save(
@@ -53,7 +55,8 @@ def take_back_withdrawal(subject_id: uuid.UUID) -> Page | Response:
 
 
 def _withdraw(subject: Subject, form: WithdrawalForm, now: datetime) -> None:
-    session, actor, scope, reason = db_session(), access.actor(), form.scope.data, form.reason.data
+    session, actor, reason = db_session(), access.actor(), form.reason.data
+    scope = WithdrawalScope(form.scope.data)
     if subject.withdrawn_at is None:
         enrolment.withdraw(session, actor, subject, reason, now=now, scope=scope)
     else:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, current_app, jsonify
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import NotFound, ProTrackerError
+from pro_tracker.domain.receipts import WebhookCountKind
 from pro_tracker.services.operations import webhook_counts
 from pro_tracker.services.sending import receipts
 from pro_tracker.services.sending.receipts import Report
@@ -18,13 +19,14 @@ from pro_tracker.web.session import commit, db_session
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
-STATUS = {"forged": 403, "stale": 403, "unreadable": 422}
+# Of a call that is refused: the status of HTTP to answer with.
+STATUS = {WebhookCountKind.FORGED: 403, WebhookCountKind.STALE: 403, WebhookCountKind.UNREADABLE: 422}
 
 
 class RefusedCall(ProTrackerError):
     """A call that is not believed, or cannot be understood; `kind` is what it is counted as."""
 
-    def __init__(self, provider: str, kind: str, message: str) -> None:
+    def __init__(self, provider: str, kind: WebhookCountKind, message: str) -> None:
         super().__init__(message)
         self.provider, self.kind = provider, kind
 
@@ -51,5 +53,6 @@ def take(provider: str, reports: Iterable[Report], *, now: datetime) -> list[Rep
     """Keep the reports of one call and return the new ones; a call that told nothing new is counted as known."""
     reports = list(reports)
     new = [report for report in reports if receipts.take(db_session(), report, now=now)]
-    webhook_counts.count(db_session(), provider, "taken" if new or not reports else "known", now=now)
+    kind = WebhookCountKind.TAKEN if new or not reports else WebhookCountKind.KNOWN
+    webhook_counts.count(db_session(), provider, kind, now=now)
     return new

@@ -6,6 +6,7 @@ Format and signature: docs/webhooks.md. The secret with which a call is signed s
 import hashlib
 import hmac
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -14,8 +15,9 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_core import ErrorDetails
 
 from pro_tracker import clock
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.domain.receipts import meaning
+from pro_tracker.domain.receipts import ReceiptEvent, WebhookCountKind, meaning
 from pro_tracker.services.contacts.addresses import usable_address
 from pro_tracker.services.sending import receipts
 from pro_tracker.services.sending.receipts import Report
@@ -25,10 +27,16 @@ from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
 
 TIMESTAMP, SIGNATURE = "X-PRO-Tracker-Timestamp", "X-PRO-Tracker-Signature"
 TOLERANCE = timedelta(minutes=5)
-PROVIDERS = {"sms": "gateway", "email": "mail"}  # channel -> the name under which its reports are kept and counted
+PROVIDERS: Mapping[Channel, str] = {
+    Channel.SMS: "gateway",
+    Channel.EMAIL: "mail",
+}  # channel -> the name under which its reports are kept and counted
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it clocks were not set
 Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]  # visible ASCII: PostgreSQL would refuse a NUL
-ADDRESSES = {"sms": "a number such as +12165550123", "email": "a mail address such as ann@patients.example"}
+ADDRESSES: Mapping[Channel, str] = {
+    Channel.SMS: "a number such as +12165550123",
+    Channel.EMAIL: "a mail address such as ann@patients.example",
+}
 REASONS = {
     "missing": "is missing",
     "extra_forbidden": "is no key of this format",
@@ -40,7 +48,12 @@ REASONS = {
     "datetime_parsing": "must look like 2026-03-06T09:15:00-05:00",
     "uuid_parsing": "is no key that we gave",
 }
-ABOUT_MESSAGES = ("delivered", "failed", "hard-bounce", "soft-bounce")
+ABOUT_MESSAGES = (
+    ReceiptEvent.DELIVERED,
+    ReceiptEvent.FAILED,
+    ReceiptEvent.HARD_BOUNCE,
+    ReceiptEvent.SOFT_BOUNCE,
+)
 
 
 def _key(text: object) -> object:
@@ -65,13 +78,19 @@ class Event(BaseModel):
     @model_validator(mode="after")
     def _says_of_what(self) -> "Event":
         named = self.message or self.provider_id
-        if self.event in ABOUT_MESSAGES and not (named or (self.event == "hard-bounce" and self.address)):
+        of_address = self.receipt_event == ReceiptEvent.HARD_BOUNCE and self.address
+        if self.receipt_event in ABOUT_MESSAGES and not (named or of_address):
             raise ValueError(f"{self.event} needs message or provider_id")
         if not (named or self.address):
             raise ValueError(f"{self.event} needs address, message or provider_id")
         if (self.event == "text") != (self.text is not None):
             raise ValueError("text goes with the event text, and with no other")
         return self
+
+    @property
+    def receipt_event(self) -> ReceiptEvent:
+        """The event as it is kept: of a text message, what its words mean."""
+        return meaning(self.text or "") if self.event == "text" else ReceiptEvent(self.event)
 
 
 @blueprint.post("/gateway")
@@ -81,14 +100,14 @@ def gateway() -> Response:
     channel = _signed_channel(now)
     report = _report(channel, now)
     new = take(report.provider, [report], now=now)
-    answer = receipts.reply(db_session(), report, now=now) if new and channel == "sms" else None
+    answer = receipts.reply(db_session(), report, now=now) if new and channel == Channel.SMS else None
     commit()
     return jsonify(known=not new, reply=answer)
 
 
-def _signed_channel(now: datetime) -> str:
+def _signed_channel(now: datetime) -> Channel:
     """The channel of the secret that signed this call. Raises RefusedCall, or NotFound when no secret is set."""
-    secrets: dict[str, str] = current_app.config["WEBHOOK_SECRETS"]
+    secrets: dict[Channel, str] = current_app.config["WEBHOOK_SECRETS"]
     if not secrets:
         raise NotFound("This webhook is not set up: no secret is set.")
     timestamp, given = request.headers.get(TIMESTAMP, ""), request.headers.get(SIGNATURE, "")
@@ -98,31 +117,33 @@ def _signed_channel(now: datetime) -> str:
         if hmac.compare_digest(expected.encode(), given.encode()):
             _check_age(channel, timestamp, now)
             return channel
-    raise RefusedCall("gateway", "forged", f"{SIGNATURE} does not fit this body and {TIMESTAMP}.")
+    raise RefusedCall("gateway", WebhookCountKind.FORGED, f"{SIGNATURE} does not fit this body and {TIMESTAMP}.")
 
 
-def _check_age(channel: str, timestamp: str, now: datetime) -> None:
+def _check_age(channel: Channel, timestamp: str, now: datetime) -> None:
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 10:
-        raise RefusedCall(PROVIDERS[channel], "unreadable", f"{TIMESTAMP} must be seconds since 1970.")
+        raise RefusedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"{TIMESTAMP} must be seconds since 1970.")
     if abs(now - datetime.fromtimestamp(int(timestamp), UTC)) > TOLERANCE:
         raise RefusedCall(
-            PROVIDERS[channel], "stale", "Signed more than five minutes ago, or in the future. Sign anew."
+            PROVIDERS[channel],
+            WebhookCountKind.STALE,
+            "Signed more than five minutes ago, or in the future. Sign anew.",
         )
 
 
-def _report(channel: str, now: datetime) -> Report:
+def _report(channel: Channel, now: datetime) -> Report:
     try:
         event = Event.model_validate_json(request.get_data())
     except ValidationError as error:
-        raise RefusedCall(PROVIDERS[channel], "unreadable", _reason(error)) from None
+        raise RefusedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, _reason(error)) from None
     if event.address is not None and usable_address(channel, event.address) is None:
         # Taken, a STOP whose number is written in another way would be heeded by nobody.
-        raise RefusedCall(PROVIDERS[channel], "unreadable", f"address: must be {ADDRESSES[channel]}")
+        raise RefusedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"address: must be {ADDRESSES[channel]}")
     return Report(
         provider=PROVIDERS[channel],
         event_id=event.id,
         channel=channel,
-        event=meaning(event.text) if event.text is not None else event.event,
+        event=event.receipt_event,
         at=min(event.at, now),  # a clock that runs ahead must not outweigh what people say later
         message_key=event.message,
         provider_id=event.provider_id,

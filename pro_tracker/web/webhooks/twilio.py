@@ -9,8 +9,9 @@ from flask import Response, current_app, request
 from markupsafe import escape
 
 from pro_tracker import clock
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.domain.receipts import DELIVERED, FAILED, HARD_BOUNCE, STOP, meaning
+from pro_tracker.domain.receipts import ReceiptEvent, WebhookCountKind, meaning
 from pro_tracker.services.sending import receipts
 from pro_tracker.services.sending.receipts import Report
 from pro_tracker.web import access
@@ -19,17 +20,23 @@ from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
 
 NAME = "twilio"
 # Message states that say what became of it; the others (queued, sending, sent ...) are on the way there.
-STATES = {"delivered": DELIVERED, "read": DELIVERED, "undelivered": FAILED, "failed": FAILED, "canceled": FAILED}
+STATES = {
+    "delivered": ReceiptEvent.DELIVERED,
+    "read": ReceiptEvent.DELIVERED,
+    "undelivered": ReceiptEvent.FAILED,
+    "failed": ReceiptEvent.FAILED,
+    "canceled": ReceiptEvent.FAILED,
+}
 # Error codes that say something of the number itself; any other is a failure of this one message.
 CODES = {
-    "21211": (HARD_BOUNCE,),  # not a valid number
-    "21610": (FAILED, STOP),  # its owner told Twilio to stop
-    "21614": (HARD_BOUNCE,),  # not a mobile number
-    "30005": (HARD_BOUNCE,),  # unknown, or out of service
-    "30006": (HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
+    "21211": (ReceiptEvent.HARD_BOUNCE,),  # not a valid number
+    "21610": (ReceiptEvent.FAILED, ReceiptEvent.STOP),  # its owner told Twilio to stop
+    "21614": (ReceiptEvent.HARD_BOUNCE,),  # not a mobile number
+    "30005": (ReceiptEvent.HARD_BOUNCE,),  # unknown, or out of service
+    "30006": (ReceiptEvent.HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
 }
 WORD = re.compile(r"[\w+:.-]{1,100}", re.ASCII)  # ids, states, codes and numbers
-OPT_OUT_TYPES = ("stop", "start", "help")
+OPT_OUT_TYPES = {"stop": ReceiptEvent.STOP, "start": ReceiptEvent.START, "help": ReceiptEvent.HELP}
 
 
 @blueprint.post("/twilio/status")
@@ -37,7 +44,7 @@ OPT_OUT_TYPES = ("stop", "start", "help")
 def twilio_status() -> Response:
     now, form = clock.now(), _verified()
     state, code = STATES.get(_field(form, "MessageStatus")), _field(form, "ErrorCode", optional=True)
-    events = CODES.get(code, (state,)) if state == FAILED else (state,)
+    events = CODES.get(code, (state,)) if state == ReceiptEvent.FAILED else (state,)
     take(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
     commit()
     return Response(status=204)
@@ -51,8 +58,8 @@ def twilio_incoming() -> Response:
     report = Report(
         provider=NAME,
         event_id=_field(form, "MessageSid"),
-        channel="sms",
-        event=by_twilio if by_twilio in OPT_OUT_TYPES else meaning(form.get("Body", "")),
+        channel=Channel.SMS,
+        event=OPT_OUT_TYPES.get(by_twilio) or meaning(form.get("Body", "")),
         at=now,
         address=_field(form, "From"),
     )
@@ -75,23 +82,23 @@ def _verified() -> Mapping[str, str]:
     query = request.query_string.decode()
     url = f"{current_app.config['BASE_URL']}{request.path}{'?' if query else ''}{query}"
     if not RequestValidator(token).validate(url, request.form, request.headers.get("X-Twilio-Signature", "")):
-        raise RefusedCall(NAME, "forged", "X-Twilio-Signature does not fit this call.")
+        raise RefusedCall(NAME, WebhookCountKind.FORGED, "X-Twilio-Signature does not fit this call.")
     return request.form
 
 
 def _field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str:
     value = form.get(name, "")
     if not WORD.fullmatch(value) and (value or not optional):
-        raise RefusedCall(NAME, "unreadable", f"{name} cannot be read.")
+        raise RefusedCall(NAME, WebhookCountKind.UNREADABLE, f"{name} cannot be read.")
     return value
 
 
-def _status(form: Mapping[str, str], event: str, code: str, now: datetime) -> Report:
+def _status(form: Mapping[str, str], event: ReceiptEvent, code: str, now: datetime) -> Report:
     sid = _field(form, "MessageSid")
     return Report(
         provider=NAME,
         event_id=f"{sid}:{event}",
-        channel="sms",
+        channel=Channel.SMS,
         event=event,
         at=now,
         message_key=_our_key(),

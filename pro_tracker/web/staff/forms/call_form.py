@@ -7,8 +7,8 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, TextAreaField
 from wtforms.validators import Length, Optional
 
+from pro_tracker.domain.call_codes import CallReason
 from pro_tracker.services.calling.call_attempts import AttemptFacts
-from pro_tracker.services.calling.calls import ALERT
 from pro_tracker.web import labels
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff.forms import fields
@@ -29,9 +29,9 @@ class CallForm(FlaskForm):  # type: ignore[misc]
         description=_("Stored encrypted. What the patient answered belongs into the questions, not here."),
     )
 
-    def __init__(self, reason: str, **kwargs: Any) -> None:
+    def __init__(self, reason: CallReason, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        outcomes = labels.ALERT_OUTCOMES if reason == ALERT else labels.CALL_OUTCOMES
+        outcomes = labels.ALERT_OUTCOMES if reason == CallReason.ALERT else labels.CALL_OUTCOMES
         self.outcome.choices = fields.choices(outcomes.items())
         self.best_time.choices = fields.choices([("", _("Not known")), *labels.CALL_TIMES.items()])
 

@@ -8,8 +8,10 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.subject import Subject
+from pro_tracker.services.contacts.addresses import FIELDS
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web import labels
 from pro_tracker.web.staff.forms import fields
@@ -20,9 +22,9 @@ class AddressesForm(FlaskForm):  # type: ignore[misc]
     email = fields.line(_("E-mail address"))
     mobile = fields.line(_("Mobile number"), description=_("With country code: +1 216 555 0100"))
 
-    def addresses(self) -> dict[str, str]:
+    def addresses(self) -> dict[Channel, str]:
         """By channel, as typed."""
-        return {"email": self.email.data, "sms": self.mobile.data}
+        return {channel: self[field].data for channel, field in FIELDS.items()}
 
 
 class PreferencesForm(FlaskForm):  # type: ignore[misc]
@@ -52,7 +54,7 @@ class PreferencesForm(FlaskForm):  # type: ignore[misc]
         """What was chosen, as the service wants it."""
         own = self.message_time.data
         return Preferences(
-            preferred_channel=self.preferred_channel.data,
+            preferred_channel=Channel(self.preferred_channel.data),
             language=self.language.data,
             message_time=time.fromisoformat(own) if own else None,
             time_zone=self.time_zone.data,

@@ -11,6 +11,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
+from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.models.course import Infusion
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 from pro_tracker.web import labels
@@ -90,7 +91,7 @@ class GivenForm(FlaskForm):  # type: ignore[misc]
     def validate(self, **kwargs: Any) -> bool:
         """Every field for itself, then what belongs together; all that is wrong is said at once."""
         valid = bool(super().validate(**kwargs))
-        if self.status.data == "stopped" and not self.stop_reason.data:
+        if self.status.data == InfusionStatus.STOPPED and not self.stop_reason.data:
             self.stop_reason.errors = [*self.stop_reason.errors, _("Say why the infusion was stopped.")]
             valid = False
         complete = [row.is_complete() for row in self.rows]
@@ -104,7 +105,7 @@ class GivenForm(FlaskForm):  # type: ignore[misc]
             dose_mg_per_kg=self.dose_mg_per_kg.data,
             weight_kg=self.weight_kg.data,
             minutes=self.minutes.data,
-            status=self.status.data,
+            status=InfusionStatus(self.status.data),
             stop_reason=self.stop_reason.data or None,
             ondansetron_mg=self.ondansetron_mg.data,
             adverse_events=tuple(row.facts() for row in self.rows if not row.is_empty),
