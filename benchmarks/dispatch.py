@@ -18,7 +18,7 @@ from pro_tracker import db, migrate
 from pro_tracker.models.message import Attempt, Message
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
-from tests.faults.sending import Post, installation, unfinished
+from tests.faults.sending import SendingHarness, installation, unfinished
 from tests.servers.postgresql import make_server
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
@@ -51,7 +51,7 @@ def main(messages: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measure(running: Post, messages: int, servers: Mapping[str, int], name: str) -> None:
+def _measure(running: SendingHarness, messages: int, servers: Mapping[str, int], name: str) -> None:
     """One kind of provider, with workers of its own."""
     worker = running.start_worker("benchmarks.instant_provider", processes=PROCESSES)
     _send(running, WARM_UP)
@@ -64,7 +64,7 @@ def _measure(running: Post, messages: int, servers: Mapping[str, int], name: str
     _show(name, messages, seconds, spent)
 
 
-def _send(running: Post, messages: int) -> float:
+def _send(running: SendingHarness, messages: int) -> float:
     """Seconds from the first sweep to the last outcome."""
     add_due_messages(messages)
     started = time.perf_counter()

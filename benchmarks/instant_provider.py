@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from config.settings import Settings
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 from worker import providers
 
 ONE_AT_A_TIME = "ONE_AT_A_TIME"  # set: it knows no keys, as a mail server
@@ -15,10 +16,10 @@ class InstantProvider(Provider):
     """Accepts whatever it is handed."""
 
     name = "instant"
-    repeatable = ONE_AT_A_TIME not in os.environ
+    is_idempotent = ONE_AT_A_TIME not in os.environ
 
-    def send(self, message: OutgoingMessage) -> Receipt:
-        return Receipt(Outcome.ACCEPTED, provider_id=message.key.hex)
+    def send(self, message: OutgoingMessage) -> SendResult:
+        return SendResult(SendOutcome.ACCEPTED, provider_id=message.key.hex)
 
     def close(self) -> None: ...
 

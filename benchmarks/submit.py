@@ -167,9 +167,9 @@ def visit_to_send() -> Patient:
     """A new visit of one instrument with every item answered."""
     patient = new_visit(ONE_INSTRUMENT)
     with db.Session() as session:
-        sheet = visit_context.by_visit(session, patient.visit.id)
-        given = {item.link_id: 2 for item in sheet.questionnaire.items}
-        responses.save_answers(session, sheet, INSTRUMENT, given, now=clock.now())
+        context = visit_context.by_visit(session, patient.visit.id)
+        given = {item.link_id: 2 for item in context.questionnaire.items}
+        responses.save_answers(session, context, INSTRUMENT, given, now=clock.now())
         session.commit()
     return patient
 

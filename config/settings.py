@@ -13,12 +13,12 @@ from pro_tracker.keyring import KeyRing
 from pro_tracker.providers import smtp
 
 PREFIX = "PRO_TRACKER_"
-BROKERS = ("redis", "rediss", "redis+socket")
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 MAIL_ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+")
-DATABASE = ("database_url", "field_keys")
-SERVICE = (*DATABASE, "broker_url", "smtp_url", "base_url", "secret_key")
+DATABASE_SETTINGS = ("database_url", "field_keys")
+SERVICE_SETTINGS = (*DATABASE_SETTINGS, "broker_url", "smtp_url", "base_url", "secret_key")
 # What each way of sending text messages needs beyond that.
-SMS = {
+SMS_SETTINGS = {
     "console": (),
     "twilio": ("twilio_account_sid", "twilio_auth_token", "twilio_from"),
     "gateway": ("sms_gateway_url", "sms_gateway_token", "sms_gateway_secret"),
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             try:
-                smtp.checked(value.get_secret_value())
+                smtp.parse_url(value.get_secret_value())
             except smtp.InvalidSmtpUrl as error:
                 raise ValueError(str(error).removeprefix(f"{PREFIX}SMTP_URL ")) from None
         return value
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in BROKERS:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in BROKER_SCHEMES:
             raise ValueError("must look like redis://:password@host:6379/0")
         return value
 
@@ -150,9 +150,11 @@ def load_settings(*needed: str) -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        faults = (f"{_variable(str(fault['loc'][0]))} {_reason(fault['msg'])}" for fault in error.errors())
-        raise InvalidSettings(f"{'; '.join(faults)}. See config/env.example.") from None
-    needed += SMS[settings.sms_provider] if "smtp_url" in needed else ()  # who sends mails sends text messages, too
+        errors = (f"{_variable(str(detail['loc'][0]))} {_reason(detail['msg'])}" for detail in error.errors())
+        raise InvalidSettings(f"{'; '.join(errors)}. See config/env.example.") from None
+    needed += (
+        SMS_SETTINGS[settings.sms_provider] if "smtp_url" in needed else ()
+    )  # who sends mails sends text messages, too
     missing = [name for name in needed if getattr(settings, name) is None]
     if missing:
         raise MissingSettings(_missing_message(missing))
@@ -162,7 +164,7 @@ def load_settings(*needed: str) -> Settings:
 def settings_or_exit() -> Settings:
     """What a process of the service needs; without it the process ends, with what to do as its last words."""
     try:
-        settings = load_settings(*SERVICE)
+        settings = load_settings(*SERVICE_SETTINGS)
         settings.key_ring()
     except ProTrackerError as error:
         raise SystemExit(f"pro-tracker: {error}") from None

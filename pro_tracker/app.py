@@ -9,7 +9,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import logging as logs
-from config.settings import SERVICE, Settings, load_settings
+from config.settings import SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.domain.channels import Channel
 from pro_tracker.services.instruments import data_files
@@ -43,10 +43,10 @@ BLUEPRINTS = (
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The web application for `settings` (by default the environment's). Raises MissingSettings naming all missing."""
-    settings = settings or load_settings(*SERVICE)
+    settings = settings or load_settings(*SERVICE_SETTINGS)
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
-    data_files.look_also_in(settings.data_folder)
+    data_files.set_data_folder(settings.data_folder)
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
     Babel(app, locale_selector=page_language, default_translation_directories="../translations")

@@ -183,11 +183,11 @@ def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:
 
     Looking there costs microseconds; SQLAlchemy's pre-ping asks the server, which costs each request a round trip.
     """
-    if connection.closed or _has_something_to_read(connection.fileno()):
+    if connection.closed or _is_readable(connection.fileno()):
         raise InvalidatePoolError
 
 
-def _has_something_to_read(socket: int) -> bool:
+def _is_readable(socket: int) -> bool:
     waiting = select.poll()
     waiting.register(socket, select.POLLIN)
     return bool(waiting.poll(0))
@@ -213,13 +213,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # A write lock from the start: a reader that turns writer half-way fails as busy. Long reads ask for a plain BEGIN.
-    reading = connection.get_execution_options().get("reads_only", False)
+    reading = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def reads_only(session: OrmSession) -> OrmSession:
+def read_only(session: OrmSession) -> OrmSession:
     """Say, first thing, that this session's transaction only reads: an export then holds up no writer on SQLite."""
-    session.connection(execution_options={"reads_only": True})
+    session.connection(execution_options={"read_only": True})
     return session
 
 

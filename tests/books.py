@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.message_codes import MessageState, Outcome
+from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.ledger_check.judge import Verdict, judge
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
@@ -85,7 +85,7 @@ class Books:
         """Let the message be sent by both books."""
         message.state, message.sent_at, message.attempts, message.end_reason = MessageState.SENT, when, 1, None
         attempt = Attempt(message_id=message.id, number=1, provider="test", started_at=when, finished_at=when)
-        attempt.outcome = Outcome.ACCEPTED
+        attempt.outcome = SendOutcome.ACCEPTED
         self.session.add(attempt)
         address = FACTS.email if message.channel == "email" else FACTS.mobile
         self.add(when, "accepted", key=str(message.key), channel=message.channel, to=address)

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session as OrmSession
 from werkzeug.test import TestResponse
 
-from config.settings import PREFIX, SERVICE, Settings, load_settings
+from config.settings import PREFIX, SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import clock as service_clock, db, migrate
 from pro_tracker.app import create_app
 from pro_tracker.keyring import KeyRing
@@ -182,7 +182,7 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return load_settings(*SERVICE)
+    return load_settings(*SERVICE_SETTINGS)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from celery.signals import setup_logging, worker_process_init
 from kombu import Queue
 
 from config import logging as logs
-from config.settings import SERVICE, load_settings, settings_or_exit
+from config.settings import SERVICE_SETTINGS, load_settings, settings_or_exit
 from pro_tracker import db
 from pro_tracker.services.instruments import data_files
 from worker import redis_queue
@@ -34,11 +34,11 @@ QUEUES = HOUSEKEEPING, SENDING, SLOW = "housekeeping", "sending", "slow"
 # `expires` a little short of the interval: after an outage of the worker one task of each kind waits, not hundreds.
 BEAT: dict[str, dict[str, Any]] = {
     "sweep": {"task": "outbox.sweep", "schedule": 60, "options": {"expires": 55}},
-    "take back": {"task": "outbox.take_back", "schedule": 30, "options": {"expires": 25}},
+    "recover expired": {"task": "outbox.recover_expired", "schedule": 30, "options": {"expires": 25}},
     "heartbeat": {"task": "heartbeat.beat", "schedule": 60, "options": {"expires": 55}},
-    "receipts": {"task": "receipts.settle", "schedule": 60, "options": {"expires": 55}},
+    "delivery reports": {"task": "delivery_reports.process", "schedule": 60, "options": {"expires": 55}},
     "calls": {"task": "calls.open_due", "schedule": 300, "options": {"expires": 290}},
-    "missed visits": {"task": "visits.note_missed", "schedule": 300, "options": {"expires": 290}},
+    "missed visits": {"task": "visits.record_missed", "schedule": 300, "options": {"expires": 290}},
     "aggregates": {"task": "aggregates.refresh", "schedule": 15, "options": {"expires": 14}},
     "all aggregates": {
         "task": "aggregates.rebuild",
@@ -78,16 +78,16 @@ def _settings() -> dict[str, Any]:
     }
 
 
-redis_queue.mend()
+redis_queue.install()
 app = Celery("pro_tracker", include=["worker.tasks"])
 app.add_defaults(_settings)
 
 
 def connect(**_: object) -> None:
     """Each process has connections of its own: one shared over a fork breaks both."""
-    settings = load_settings(*SERVICE)
+    settings = load_settings(*SERVICE_SETTINGS)
     db.connect(settings.text("database_url"), settings.key_ring())
-    data_files.look_also_in(settings.data_folder)
+    data_files.set_data_folder(settings.data_folder)
 
 
 def _log(**_: object) -> None:

@@ -12,8 +12,8 @@ from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
-from pro_tracker.services.sending.rate_limits import SendingRates
-from pro_tracker.services.sending.sender import Ways
+from pro_tracker.services.sending.rate_limits import RateLimits
+from pro_tracker.services.sending.submission import SendingSetup
 
 TWILIO_REPORTS_TO = "/webhooks/twilio/status"
 
@@ -34,16 +34,16 @@ def open_providers(settings: Settings) -> Iterator[dict[Channel, Provider]]:
 
 
 @contextmanager
-def open_ways(settings: Settings) -> Iterator[Ways]:
+def open_setup(settings: Settings) -> Iterator[SendingSetup]:
     """The same with the places where links lead, and the rates that all workers share."""
     with open_providers(settings) as providers:
-        yield Ways(providers, settings.text("base_url"), _rates(settings).take)
+        yield SendingSetup(providers, settings.text("base_url"), _rates(settings).take)
 
 
 @cache
-def _rates(settings: Settings) -> SendingRates:
+def _rates(settings: Settings) -> RateLimits:
     """One for each process: it keeps its connections."""
-    return SendingRates(settings.text("broker_url"), per_second(settings))
+    return RateLimits(settings.text("broker_url"), per_second(settings))
 
 
 def per_second(settings: Settings) -> dict[Channel, int]:

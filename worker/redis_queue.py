@@ -26,6 +26,6 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu ships no types
         return bool(getattr(self.channel.connection, "client", None))
 
 
-def mend() -> None:
+def install() -> None:
     """Have every connection to Redis use it."""
     redis.Channel.QoS = QoS

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session as OrmSession
 
-from config.settings import SERVICE, load_settings
+from config.settings import SERVICE_SETTINGS, load_settings
 from pro_tracker import clock
 from pro_tracker.db import Session
 from pro_tracker.domain.account_codes import ActorKind
@@ -14,11 +14,11 @@ from pro_tracker.services.operations import heartbeats
 from pro_tracker.services.planning import idle_courses
 from pro_tracker.services.rescoring import jobs
 from pro_tracker.services.results import aggregates
-from pro_tracker.services.sending import outbox, receipts
+from pro_tracker.services.sending import delivery_reports, outbox
 from worker.celery_app import app
-from worker.providers import open_ways, per_second
+from worker.providers import open_setup, per_second
 
-PORTIONS = 5  # of a re-scoring in one task: a few seconds, then a mail may go before the next ones
+PORTIONS_PER_TASK = 5  # of a re-scoring in one task: a few seconds, then a mail may go before the next ones
 
 
 @app.task(name="outbox.sweep")
@@ -31,26 +31,26 @@ def sweep() -> None:
 @app.task(name="outbox.deliver")
 def deliver(message_ids: list[int]) -> None:
     """Send claimed messages and sweep again, without waiting for beat."""
-    with Session() as session, open_ways(load_settings(*SERVICE)) as ways:
-        held_back = outbox.deliver_all(session, message_ids, ways=ways, clock=clock.now)
+    with Session() as session, open_setup(load_settings(*SERVICE_SETTINGS)) as setup:
+        held_back = outbox.deliver_all(session, message_ids, setup=setup, clock=clock.now)
         _sweep(session)
     if held_back:  # by a rate a second: their turn comes before beat's next tick
         sweep.apply_async(countdown=1, expires=60)
 
 
-@app.task(name="outbox.take_back")
-def take_back() -> None:
+@app.task(name="outbox.recover_expired")
+def recover_expired() -> None:
     """Settle what a dead worker held."""
-    with Session() as session, open_ways(load_settings(*SERVICE)) as ways:
-        outbox.take_back(session, ways=ways, clock=clock.now)
+    with Session() as session, open_setup(load_settings(*SERVICE_SETTINGS)) as setup:
+        outbox.recover_expired(session, setup=setup, clock=clock.now)
 
 
-@app.task(name="receipts.settle")
-def settle_receipts() -> None:
+@app.task(name="delivery_reports.process")
+def record_delivery_reports() -> None:
     """Act on reports that came before the note about their message."""
     with Session() as session:
-        for receipt_id in receipts.waiting(session, now=clock.now()):
-            receipts.settle(session, receipt_id, now=clock.now())
+        for delivery_report_id in delivery_reports.waiting(session, now=clock.now()):
+            delivery_reports.process(session, delivery_report_id, now=clock.now())
             session.commit()
 
 
@@ -62,11 +62,11 @@ def open_calls() -> None:
         session.commit()
 
 
-@app.task(name="visits.note_missed")
-def note_missed() -> None:
+@app.task(name="visits.record_missed")
+def record_missed() -> None:
     """Write down why visits ended without answers."""
     with Session() as session:
-        unanswered.note_missed(session, now=clock.now())
+        unanswered.record_missed(session, now=clock.now())
         session.commit()
 
 
@@ -108,7 +108,7 @@ def resume_rescoring() -> None:
 def rescore(job_id: int) -> None:
     """Re-score a few portions, then let other work come first; where another process is at it, leave it to that one."""
     with Session() as session:
-        for _ in range(PORTIONS):
+        for _ in range(PORTIONS_PER_TASK):
             job = jobs.step(session, job_id, actor=Actor(ActorKind.SERVICE, "scores.rescore"), now=clock.now())
             session.commit()
             if job is None or job.finished_at is not None:

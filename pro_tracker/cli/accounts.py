@@ -52,7 +52,7 @@ def add(email: str, name: str, role: str, sites: tuple[str, ...], password_file:
 def list_accounts() -> None:
     """Show every account: address, role, sites, name."""
     with open_session() as session:
-        for row in accounts.listed(session):
+        for row in accounts.list_all(session):
             sites = ",".join(site.code for site in row.sites) or "-"
             click.echo(
                 "\t".join((row.email, row.role, sites, row.display_name, "" if row.active else "closed")).rstrip()

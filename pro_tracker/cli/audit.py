@@ -21,7 +21,7 @@ def audit() -> None:
     Exit status 1 when an event was changed, removed or put in between outside this program.
     """
     with open_session() as session:
-        broken = trail.first_broken(session)
+        broken = trail.first_invalid_event(session)
     if broken is not None:
         click.echo(
             f"The chain breaks at event {broken}: from there on the trail cannot be trusted. Compare with a backup."

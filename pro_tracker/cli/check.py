@@ -16,7 +16,7 @@ from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording import message_checks, message_texts
 
 MESSAGE_KEYS = {"layout", "templates", "replies"}
-UNREAD = (
+IGNORED = (
     "is not read: a file ends in .yaml and stands in the folder instruments, text_packs, protocols or messages of "
     "PRO_TRACKER_DATA_FOLDER"
 )
@@ -35,7 +35,7 @@ def check(file: Path | None) -> None:
       pro-tracker check my-instrument.yaml
     """
     settings = load_settings()
-    data_files.look_also_in(settings.data_folder)
+    data_files.set_data_folder(settings.data_folder)
     problems = _problems_of(file, settings) if file else _all_problems(settings)
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file
@@ -46,8 +46,8 @@ def check(file: Path | None) -> None:
 
 
 def _all_problems(settings: Settings) -> list[Problem]:
-    unread = [Problem(str(path), "", UNREAD) for path in data_files.unread(_read_files())]
-    return [*instrument_catalog.problems(), *protocol_catalog.problems(), *_message_problems(None, settings), *unread]
+    ignored = [Problem(str(path), "", IGNORED) for path in data_files.ignored_files(_read_files())]
+    return [*instrument_catalog.problems(), *protocol_catalog.problems(), *_message_problems(None, settings), *ignored]
 
 
 def _read_files() -> list[Path]:

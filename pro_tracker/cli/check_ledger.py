@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from config.settings import DATABASE, Settings, load_settings
+from config.settings import DATABASE_SETTINGS, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.cli.connection import connect
 from pro_tracker.ledger_check.judge import Verdict, judge
@@ -31,7 +31,7 @@ def check_ledger(record: Path) -> None:
     Looks for messages lost, twice, at a wrong hour, after completion or withdrawal, to a closed channel, and more.
     Exit status 1 when anything is found.
     """
-    settings = load_settings(*DATABASE)
+    settings = load_settings(*DATABASE_SETTINGS)
     connect(settings)
     sys.exit(report(record, settings))
 
@@ -40,7 +40,7 @@ def report(record: Path, settings: Settings) -> int:
     """Print what was found, with ids only; returns the exit status."""
     own = [settings.data_folder / "protocols"] if settings.data_folder else []
     with db.Session() as session:
-        verdicts = judge(db.reads_only(session).connection(), record, [protocol_catalog.PROTOCOLS, *own])
+        verdicts = judge(db.read_only(session).connection(), record, [protocol_catalog.PROTOCOLS, *own])
     Console(width=100).print(_table(verdicts))
     for verdict in verdicts:
         for case in verdict.cases[:SHOWN]:

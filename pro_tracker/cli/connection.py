@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from config.settings import DATABASE, Settings, load_settings
+from config.settings import DATABASE_SETTINGS, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.services.instruments import data_files
 
@@ -14,12 +14,12 @@ from pro_tracker.services.instruments import data_files
 @contextmanager
 def open_session() -> Iterator[Session]:
     """A session on the configured database. The command commits; without a commit nothing is changed."""
-    connect(load_settings(*DATABASE))
+    connect(load_settings(*DATABASE_SETTINGS))
     with db.Session() as session:
         yield session
 
 
 def connect(settings: Settings) -> Engine:
     """Bind `db.Session` to the database and the field keys of `settings`, and look in its data folder."""
-    data_files.look_also_in(settings.data_folder)
+    data_files.set_data_folder(settings.data_folder)
     return db.connect(settings.text("database_url"), settings.key_ring())

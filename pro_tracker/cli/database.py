@@ -2,7 +2,7 @@
 
 import click
 
-from config.settings import DATABASE, load_settings
+from config.settings import DATABASE_SETTINGS, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.migrate import upgrade
@@ -19,7 +19,7 @@ Examples:
 )
 def migrate() -> None:
     """Bring the database to the newest version and create the sites of config/sites.yaml. Safe to repeat."""
-    settings = load_settings(*DATABASE)
+    settings = load_settings(*DATABASE_SETTINGS)
     listed = sites.read(settings.sites_file)
     upgrade(connect(settings))
     with db.Session() as session:

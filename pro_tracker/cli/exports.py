@@ -6,11 +6,11 @@ from typing import IO
 
 import click
 
-from config.settings import DATABASE, load_settings
+from config.settings import DATABASE_SETTINGS, load_settings
 from pro_tracker import clock, db
+from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import connect
 from pro_tracker.cli.progress import progress
-from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.results import export_rows, exports
@@ -41,7 +41,7 @@ def export(kind: Kind, out: Path) -> None:
     each scale) or codebook (what the columns and tests of both are). The file appears when it is complete: an export
     that fails leaves what was there before. docs/exports.md explains the columns.
     """
-    connect(load_settings(*DATABASE))
+    connect(load_settings(*DATABASE_SETTINGS))
     extent = Extent(clock.now())
     with db.Session() as session:
         exports.note(session, COMMAND, kind, extent)
@@ -53,7 +53,7 @@ def export(kind: Kind, out: Path) -> None:
     if str(out) == "-":
         _write(kind, click.open_file("-", "w", encoding="utf-8"), extent, total)
         return
-    with whole_file(out) as stream:
+    with atomic_write(out) as stream:
         rows = _write(kind, stream, extent, total)
     click.echo(f"Wrote {rows} rows to {out}.")
 

@@ -9,10 +9,10 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from config.settings import DATABASE, load_settings
+from config.settings import DATABASE_SETTINGS, load_settings
 from pro_tracker import clock, db
+from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import connect
-from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Subject
@@ -67,7 +67,7 @@ def subject(study_id: str, out: Path) -> None:
 @contextmanager
 def _session() -> Iterator[tuple[Session, str]]:
     """A session, and the address that resources of this installation are named by."""
-    settings = load_settings(*DATABASE, "base_url")
+    settings = load_settings(*DATABASE_SETTINGS, "base_url")
     connect(settings)
     with db.Session() as session:
         yield session, f"{settings.text('base_url')}/fhir"
@@ -78,6 +78,6 @@ def _write(resource: Json, out: Path) -> None:
     if str(out) == "-":
         click.echo(text, nl=False)
         return
-    with whole_file(out) as stream:
+    with atomic_write(out) as stream:
         stream.write(text)
     click.echo(f"Wrote {out}.")

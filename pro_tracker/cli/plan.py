@@ -19,7 +19,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
 from pro_tracker.services.planning import plan_preview
-from pro_tracker.services.planning.plan_preview import Difference, Line, PlannedMessage, PlannedVisit
+from pro_tracker.services.planning.plan_preview import PlanDifference, PlanLine, PlannedMessage, PlannedVisit
 from pro_tracker.services.treatment import course_plans, courses
 
 COMMAND = Actor(ActorKind.COMMAND, "plan")
@@ -44,7 +44,7 @@ def plan(subject: str, first_infusion: date | None, time_zone: str | None) -> No
     with open_session() as session:
         found, now = _subject(session, subject), clock.now()
         changes = list(_changes(session, found, first_infusion, time_zone, now))
-        difference = plan_preview.try_out(
+        difference = plan_preview.preview_change(
             session, found.id, lambda: [change() for change in changes], now=now, keep=lambda _: False
         )
         for line in _report(found, difference, now, compares=bool(changes)):
@@ -64,8 +64,8 @@ def _changes(
     if first_on is not None:
         yield lambda: _begin_on(session, subject, first_on, now)
     if zone is not None:
-        wanted = replace(preferences.of(subject), time_zone=zone)
-        yield lambda: preferences.change(session, subject, wanted, now=now, actor=COMMAND)
+        changed = replace(preferences.for_subject(subject), time_zone=zone)
+        yield lambda: preferences.change(session, subject, changed, now=now, actor=COMMAND)
 
 
 def _begin_on(session: Session, subject: Subject, first_on: date, now: datetime) -> None:
@@ -76,7 +76,7 @@ def _begin_on(session: Session, subject: Subject, first_on: date, now: datetime)
     course_plans.change_plan(session, COMMAND, course, planned_start_on=first_on, planned_infusions=number, now=now)
 
 
-def _report(subject: Subject, difference: Difference, now: datetime, *, compares: bool) -> Iterator[str]:
+def _report(subject: Subject, difference: PlanDifference, now: datetime, *, compares: bool) -> Iterator[str]:
     yield f"{subject.study_code}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if subject.withdrawn_at is not None:
         yield "Withdrawn: nothing is asked."
@@ -86,17 +86,17 @@ def _report(subject: Subject, difference: Difference, now: datetime, *, compares
     yield from _table(difference.messages, _message, compares=compares)
 
 
-def _table(lines: Iterable[Line[Any]], tell: Callable[[Any], str], *, compares: bool) -> Iterator[str]:
+def _table(lines: Iterable[PlanLine[Any]], describe: Callable[[Any], str], *, compares: bool) -> Iterator[str]:
     empty = True
     for line in lines:
         empty = False
         if not compares:
-            yield f"  {tell(line.planned)}"
+            yield f"  {describe(line.planned)}"
         elif line.kind == PlanChange.MOVES:
-            yield f"  moves  {tell(line.before)}"
-            yield f"     to  {tell(line.after)}"
+            yield f"  moves  {describe(line.before)}"
+            yield f"     to  {describe(line.after)}"
         else:
-            yield f"  {line.kind}  {tell(line.planned)}"
+            yield f"  {line.kind}  {describe(line.planned)}"
     if empty:
         yield "  none"
 

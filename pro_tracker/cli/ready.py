@@ -4,12 +4,12 @@ import sys
 
 import click
 
-from config.settings import DATABASE, load_settings
+from config.settings import DATABASE_SETTINGS, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
 from pro_tracker.domain.channels import Channel
 from pro_tracker.services.operations import readiness
-from pro_tracker.services.operations.readiness import Part
+from pro_tracker.services.operations.readiness import PartStatus
 
 PARTS = ("database", "migrations", "worker", "beat", *Channel, "broker")
 
@@ -28,18 +28,18 @@ def ready(names: tuple[str, ...]) -> None:
     database, migrations, worker, beat, email and sms (whether their providers take messages), broker. Exit status 1
     when one cannot.
     """
-    settings = load_settings(*DATABASE, "broker_url")
+    settings = load_settings(*DATABASE_SETTINGS, "broker_url")
     connect(settings)
     with db.Session() as session:
         broker, sms = settings.text("broker_url"), settings.sms_provider
-        parts = readiness.parts(session, broker, now=clock.now(), sms_provider=sms)
-    asked = [part for part in parts if part.name in (names or PARTS)]
-    for part in asked:
-        click.echo(f"{part.name}: {_said(part)}")
-    sys.exit(0 if all(part.ok for part in asked) else 1)
+        parts = readiness.check(session, broker, now=clock.now(), sms_provider=sms)
+    requested = [part for part in parts if part.name in (names or PARTS)]
+    for part in requested:
+        click.echo(f"{part.name}: {_describe(part)}")
+    sys.exit(0 if all(part.ok for part in requested) else 1)
 
 
-def _said(part: Part) -> str:
+def _describe(part: PartStatus) -> str:
     if part.ok:
         return f"ready; {part.note}" if part.note else "ready"
     return part.note or "not ready"

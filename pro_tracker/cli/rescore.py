@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
-from pro_tracker.db import reads_only
+from pro_tracker.db import read_only
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.rescoring import jobs
-from pro_tracker.services.rescoring.report import Report, ScaleChanges
+from pro_tracker.services.rescoring.report import RescoringReport, ScaleChanges
 
 COMMAND = Actor(ActorKind.COMMAND, "rescore")
 EPILOG = """\b
@@ -52,7 +52,7 @@ def rescore(instrument: str | None, mode: str | None) -> None:
 
 def _preview(session: Session, instrument: str | None) -> None:
     with progress("Comparing") as show:
-        report = jobs.preview(reads_only(session), instrument, now=clock.now(), on_progress=show)
+        report = jobs.preview(read_only(session), instrument, now=clock.now(), on_progress=show)
     _show(report, complete=True)
     click.echo("Nothing was stored.")
 
@@ -81,10 +81,10 @@ def _show_job(job: Rescoring | None) -> None:
     state = "is finished" if job.finished_at else "is under way"
     click.echo(f"Re-scoring {job.id} of {job.instrument_code or 'all instruments'} {state}: ", nl=False)
     click.echo(f"{job.n_done} of {job.n_responses} responses looked at.")
-    _show(Report.of(job.report), complete=job.finished_at is not None)
+    _show(RescoringReport.of(job.report), complete=job.finished_at is not None)
 
 
-def _show(report: Report, *, complete: bool) -> None:
+def _show(report: RescoringReport, *, complete: bool) -> None:
     if report.scales:
         width = max(len(f"{each.instrument_code} {each.scale_code}") for each in report.scales.values())
         click.echo(f"{COLUMNS[0]:{width}}" + "".join(f"{title:>11}" for title in COLUMNS[1:]))

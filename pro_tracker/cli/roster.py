@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from pro_tracker import clock
+from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
-from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.roster_file import REJECT_COLUMNS
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.csv_columns import harmless
+from pro_tracker.services.csv_columns import escape_formula
 from pro_tracker.services.enrolment import roster_import
-from pro_tracker.services.enrolment.roster_import import Outcome
+from pro_tracker.services.enrolment.roster_import import ImportResult
 
 COMMAND = Actor(ActorKind.COMMAND, "import")
 
@@ -65,27 +65,27 @@ def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None) -> None
     sys.exit(0 if loaded else 1)
 
 
-def _report(outcome: Outcome) -> None:
+def _report(outcome: ImportResult) -> None:
     for finding in sorted(outcome.findings.all):
         click.echo(str(finding))
 
 
-def _summary(outcome: Outcome, *, loaded: bool, rejects: Path) -> str:
+def _summary(outcome: ImportResult, *, loaded: bool, rejects: Path) -> str:
     bad = _count(len(outcome.rejected), "row")
     if not loaded:
         return f"Nothing was loaded: {bad} rejected. Mend them, or load the others with --skip-bad-rows."
     added = f"{_count(outcome.new_subjects, 'subject')} and {_count(outcome.new_infusions, 'infusion')}"
     known = f"{_count(outcome.known_subjects, 'subject')} and {_count(outcome.known_infusions, 'infusion')}"
-    told = f"Loaded {added}." if outcome.changed_anything else "Nothing new: nothing was changed."
-    told += f" Recorded before: {known}." if outcome.known_subjects else ""
-    return told + (f" {bad} rejected, see {rejects}." if outcome.rejected else "")
+    summary = f"Loaded {added}." if outcome.changed_anything else "Nothing new: nothing was changed."
+    summary += f" Recorded before: {known}." if outcome.known_subjects else ""
+    return summary + (f" {bad} rejected, see {rejects}." if outcome.rejected else "")
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _write_rejects(outcome: Outcome, path: Path) -> None:
+def _write_rejects(outcome: ImportResult, path: Path) -> None:
     """The rejected rows under the roster's own header."""
     reasons: dict[int, list[str]] = {line: [] for line in outcome.rejected}
     for finding in sorted(outcome.findings.all):
@@ -93,10 +93,10 @@ def _write_rejects(outcome: Outcome, path: Path) -> None:
             reasons[finding.line].append(f"{finding.column}: {finding.reason}" if finding.column else finding.reason)
     kept = [number for number, name in enumerate(outcome.file.header) if name not in REJECT_COLUMNS]
     # With a byte-order mark, by which spreadsheets know UTF-8.
-    with whole_file(path, encoding="utf-8-sig") as out:
+    with atomic_write(path, encoding="utf-8-sig") as out:
         writer = csv.writer(out)
         writer.writerow([*(outcome.file.header[number] for number in kept), *REJECT_COLUMNS])
         for row in outcome.file.rows:
             if row.line in reasons:
-                typed = [harmless(row.typed[number]) for number in kept]
+                typed = [escape_formula(row.typed[number]) for number in kept]
                 writer.writerow([*typed, row.line, " ".join(reasons[row.line])])

@@ -32,7 +32,7 @@ def score() -> None:
       echo '{"instrument": "pain-intensity-nrs", "answers": {"NRS": 6}}' | pro-tracker score
       pro-tracker score < responses.jsonl > scores.jsonl
     """
-    data_files.look_also_in(load_settings().data_folder)
+    data_files.set_data_folder(load_settings().data_folder)
     failed = False
     for number, line in enumerate(_lines(sys.stdin.buffer), start=1):
         if not line.strip():

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from config.settings import DATABASE, load_settings
+from config.settings import DATABASE_SETTINGS, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.check_ledger import report
 from pro_tracker.cli.connection import connect
@@ -54,7 +54,7 @@ def simulate(subjects: int, seed: int, protocol: str, until: date | None, record
     then looks for any message that was lost, came twice or came when it must not; exit status 1 when it finds one. What
     a killed worker had in hand differs from run to run.
     """
-    settings = load_settings(*DATABASE)
+    settings = load_settings(*DATABASE_SETTINGS)
     connect(settings)
     now = clock.now() if until is None else datetime(until.year, until.month, until.day, tzinfo=UTC)
     if record is not None and record.exists():

@@ -8,16 +8,16 @@ import click
 
 from config.settings import load_settings
 from pro_tracker import clock
+from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import open_session
-from pro_tracker.cli.whole_file import whole_file
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.wording import csv_source, text_pack_loading, text_packs
-from pro_tracker.services.wording.text_pack_loading import Loaded, PackFacts
-from pro_tracker.services.wording.text_packs import KnownPack
+from pro_tracker.services.wording.text_pack_loading import LoadResult, TextPackFacts
+from pro_tracker.services.wording.text_packs import ListedTextPack
 
 COMMAND = Actor(ActorKind.COMMAND, "text-pack")
 
@@ -55,15 +55,15 @@ def load(file: Path, holder: str, permission: str, **facts: str | bool) -> None:
     loaded and the exit status is 1. From then on visits are begun with the new wording; a visit under way keeps the
     wording it began with, and answers given keep theirs. A version is never changed: loading it again changes nothing.
     """
-    told = PackFacts(licence_holder=holder, permission_reference=permission, **facts)  # type: ignore[arg-type]
+    pack_facts = TextPackFacts(licence_holder=holder, permission_reference=permission, **facts)  # type: ignore[arg-type]
     try:
         with open_session() as session:
-            loaded = text_pack_loading.load(session, COMMAND, file, told, now=clock.now())
+            loaded = text_pack_loading.load(session, COMMAND, file, pack_facts, now=clock.now())
             session.commit()
     except InvalidDataFile as error:
-        for place, reason in error.faults:
+        for place, reason in error.errors:
             click.echo(f"{file}: {place}: {reason}" if place else f"{file}: {reason}")
-        click.echo(f"Nothing was loaded: {_count(len(error.faults), 'problem')}.")
+        click.echo(f"Nothing was loaded: {_count(len(error.errors), 'problem')}.")
         sys.exit(1)
     _report(loaded)
 
@@ -89,16 +89,16 @@ def list_packs(instrument: str) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The new CSV file.")
 def template(instrument: str, language: str, out: Path) -> None:
     """Write a CSV file with every code of INSTRUMENT, its texts left to be filled in."""
-    data_files.look_also_in(load_settings().data_folder)
+    data_files.set_data_folder(load_settings().data_folder)
     if out.exists():
         raise InvalidInput(f"{out} is there already. Choose another name.")
     rows = csv_source.template(instrument_catalog.instrument(instrument), language)
-    with whole_file(out, encoding="utf-8-sig") as stream:  # by its mark spreadsheets know UTF-8
+    with atomic_write(out, encoding="utf-8-sig") as stream:  # by its mark spreadsheets know UTF-8
         csv.writer(stream).writerows(rows)
     click.echo(f"Fill in the texts of {out}, then run: pro-tracker text-pack load {out} --help")
 
 
-def _report(loaded: Loaded) -> None:
+def _report(loaded: LoadResult) -> None:
     pack = loaded.pack
     named = f"{pack.instrument_code} in {pack.language}, version {pack.version}"
     for each in loaded.notes:
@@ -110,7 +110,7 @@ def _report(loaded: Loaded) -> None:
         click.echo(f"Nothing new: {named}, was loaded on {pack.loaded_at:%Y-%m-%d} with the same content.")
 
 
-def _line(known: KnownPack) -> tuple[str, ...]:
+def _line(known: ListedTextPack) -> tuple[str, ...]:
     pack = known.pack
     return (
         *(pack.instrument_code, pack.language, pack.version),

@@ -10,17 +10,20 @@ from html import escape
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import DATABASE, Settings, load_settings
+from config.settings import DATABASE_SETTINGS, Settings, load_settings
 from pro_tracker import clock, db
 from pro_tracker.cli.connection import connect
-from pro_tracker.providers.base import Outcome, OutgoingMessage
+from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services.operations import incidents
-from pro_tracker.services.operations.incidents import Alert
+from pro_tracker.services.operations.incidents import OperatorAlert
 
 EVERY_SECONDS = 60
-AWAY_FOR = timedelta(minutes=2)  # a restart of the database is no incident
-DATABASE_AWAY = Alert("The database cannot be reached", "Nothing can be answered or sent until it is back.")
+UNAVAILABLE_FOR = timedelta(minutes=2)  # a restart of the database is no incident
+DATABASE_UNAVAILABLE = OperatorAlert(
+    "The database cannot be reached", "Nothing can be answered or sent until it is back."
+)
 
 
 @dataclass
@@ -29,35 +32,35 @@ class Watch:
 
     settings: Settings
     began_at: datetime
-    away_since: datetime | None = None
-    told_away: bool = False
+    unavailable_since: datetime | None = None
+    notified_unavailable: bool = False
 
-    def look(self, *, now: datetime, watching_since: datetime | None = None) -> list[str]:
+    def check(self, *, now: datetime, watching_since: datetime | None = None) -> list[str]:
         """Look once, tell what is new, and return what is wrong, in one sentence each."""
         try:
-            wrong = self._look(now, watching_since)
+            detected = self._check(now, watching_since)
         except SQLAlchemyError:
-            self.away_since = self.away_since or now
-            if not self.told_away and now - self.away_since >= AWAY_FOR:
-                self.told_away = self._send(DATABASE_AWAY)
-            return [f"{DATABASE_AWAY.title}."]
-        self.away_since, self.told_away = None, False
-        return wrong
+            self.unavailable_since = self.unavailable_since or now
+            if not self.notified_unavailable and now - self.unavailable_since >= UNAVAILABLE_FOR:
+                self.notified_unavailable = self._send(DATABASE_UNAVAILABLE)
+            return [f"{DATABASE_UNAVAILABLE.title}."]
+        self.unavailable_since, self.notified_unavailable = None, False
+        return detected
 
-    def _look(self, now: datetime, watching_since: datetime | None) -> list[str]:
+    def _check(self, now: datetime, watching_since: datetime | None) -> list[str]:
         with db.Session() as session:
-            wrong = incidents.found(session, now=now, watching_since=watching_since)
-            incidents.note(session, wrong, now=now)
+            detected = incidents.detect(session, now=now, watching_since=watching_since)
+            incidents.record(session, detected, now=now)
             session.commit()
-            for incident in incidents.untold(session):
-                told = incidents.alert(incident, wrong)
+            for incident in incidents.pending_notifications(session):
+                alert = incidents.alert_for(incident, detected)
                 session.commit()  # nothing stays open across the mail
-                if self._send(told):
-                    incidents.mark_told(incident, now=now)
+                if self._send(alert):
+                    incidents.mark_notified(incident, now=now)
                     session.commit()
-        return list(wrong.values())
+        return list(detected.values())
 
-    def _send(self, alert: Alert) -> bool:
+    def _send(self, alert: OperatorAlert) -> bool:
         """Whether the mail server took it."""
         text = f"{alert.text}\n\n{self.settings.text('base_url')}\n"
         mail = OutgoingMessage(
@@ -75,7 +78,7 @@ class Watch:
         finally:
             provider.close()
         click.echo(f"{alert.title}: {receipt.outcome.value}", err=True)
-        return receipt.outcome is Outcome.ACCEPTED
+        return receipt.outcome is SendOutcome.ACCEPTED
 
 
 @click.command(
@@ -92,14 +95,14 @@ def watch(once: bool) -> None:
     Also when a provider or the database is down; once when it begins and once when it is over. Looks every minute
     until it is stopped. Alerts hold numbers and moments only.
     """
-    settings = load_settings(*DATABASE, "smtp_url", "base_url", "operator_mail")
+    settings = load_settings(*DATABASE_SETTINGS, "smtp_url", "base_url", "operator_mail")
     connect(settings)
     watcher = Watch(settings, clock.now())
     if once:
-        wrong = watcher.look(now=clock.now())
-        for sentence in wrong or ["All is well."]:
+        detected = watcher.check(now=clock.now())
+        for sentence in detected or ["All is well."]:
             click.echo(sentence)
-        sys.exit(1 if wrong else 0)
+        sys.exit(1 if detected else 0)
     while True:
-        watcher.look(now=clock.now(), watching_since=watcher.began_at)
+        watcher.check(now=clock.now(), watching_since=watcher.began_at)
         time.sleep(EVERY_SECONDS)

@@ -18,9 +18,9 @@ FOUND_OUT: Mapping[CallAttemptOutcome, CallOutcome | None] = {
     CallAttemptOutcome.TOO_ILL: CallOutcome.TOO_ILL,
     CallAttemptOutcome.LANGUAGE: CallOutcome.LANGUAGE,
 }
-NO_MORE_ASKED = frozenset({CallOutcome.REFUSED, CallOutcome.TOO_ILL})  # no reminder follows
+STOP_REMINDERS_AFTER = frozenset({CallOutcome.REFUSED, CallOutcome.TOO_ILL})  # no reminder follows
 # What subjects say is the best time to call them: from, until, by their own clock.
-TIMES: Mapping[CallTime, tuple[time, time]] = {
+CALL_WINDOWS: Mapping[CallTime, tuple[time, time]] = {
     CallTime.MORNING: (time(8), time(11)),
     CallTime.MIDDAY: (time(11), time(14)),
     CallTime.AFTERNOON: (time(14), time(17)),
@@ -28,35 +28,37 @@ TIMES: Mapping[CallTime, tuple[time, time]] = {
 }
 
 
-def ends_with(outcome: CallAttemptOutcome, *, tried: int, rule: CallRule, call_back: bool) -> CallOutcome | None:
-    """What the call is closed with after an attempt that came to `outcome`, the visit's `tried`-th; None: it stays.
+def closing_outcome(
+    outcome: CallAttemptOutcome, *, attempts: int, rule: CallRule, call_back: bool
+) -> CallOutcome | None:
+    """What the call is closed with after an attempt that came to `outcome`, the visit's `attempts`-th; None: it stays.
 
     Whoever was spoken with and named a day for the next call stays on the list; a day set after a miss does not make
     the number of attempts any greater.
     """
     found = FOUND_OUT[outcome]
     if found is None:
-        return CallOutcome.NOT_REACHED if tried >= rule.max_attempts else None
+        return CallOutcome.NOT_REACHED if attempts >= rule.max_attempts else None
     return None if call_back else found
 
 
-def again_at(now: datetime, *, on: date | None, best_time: CallTime | None, zone: str, rule: CallRule) -> datetime:
+def next_call_at(now: datetime, *, on: date | None, best_time: CallTime | None, zone: str, rule: CallRule) -> datetime:
     """Not before when to call again: on the day agreed, from the time the subject likes best, else after some days."""
     if on is None:
         return now + timedelta(days=rule.again_days)
-    return moment(on, TIMES[best_time or CallTime.MORNING][0], zone)
+    return moment(on, CALL_WINDOWS[best_time or CallTime.MORNING][0], zone)
 
 
-def in_time(again: datetime, closes_at: datetime, *, best_time: CallTime | None, zone: str) -> datetime:
+def cap_to_visit_window(again: datetime, closes_at: datetime, *, best_time: CallTime | None, zone: str) -> datetime:
     """The same, or on the last day on which the questions can be answered where they would be over by then."""
     if again < closes_at:
         return again
-    return moment(local_date(closes_at, zone), TIMES[best_time or CallTime.MORNING][0], zone)
+    return moment(local_date(closes_at, zone), CALL_WINDOWS[best_time or CallTime.MORNING][0], zone)
 
 
 def is_good_time(now: datetime, best_time: CallTime | None, zone: str) -> bool:
     """Whether the subject's clock stands within the time that suits them best."""
     if best_time is None:
         return False
-    start, end = TIMES[best_time]
+    start, end = CALL_WINDOWS[best_time]
     return start <= now.astimezone(ZoneInfo(zone)).time() < end

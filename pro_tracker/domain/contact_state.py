@@ -25,23 +25,23 @@ RANKS: Mapping[ContactState, int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ContactStatus:
     """Whether messages may go to an address, and since when."""
 
     state: ContactState
     at: datetime
 
 
-def after(standing: Standing, news: Standing) -> Standing:
+def merge(current: ContactStatus, reported: ContactStatus) -> ContactStatus:
     """What holds when both are known: the greater of two, so neither order nor repetition makes a difference.
 
     Of STOP and START the later one counts. An address that bounced or belongs to somebody else stays closed whatever
     comes from there; only staff open it again, who then write down a new standing.
     """
-    return max(standing, news, key=_weight)
+    return max(current, reported, key=_weight)
 
 
-def _weight(standing: Standing) -> tuple[int, float, bool]:
-    rank, moment = RANKS[standing.state], standing.at.timestamp()
+def _weight(current: ContactStatus) -> tuple[int, float, bool]:
+    rank, moment = RANKS[current.state], current.at.timestamp()
     # Of two bounces the first one tells since when. Of STOP and START at one moment STOP counts.
-    return rank, -moment if rank else moment, standing.state == ContactState.STOPPED
+    return rank, -moment if rank else moment, current.state == ContactState.STOPPED

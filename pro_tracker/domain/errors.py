@@ -68,9 +68,9 @@ class InvalidInstrument(ProTrackerError):
 class InvalidDataFile(ProTrackerError):
     """An instrument, text pack or protocol file cannot be used.
 
-    `faults` lists what is wrong as (key, reason); the key is the place in the file, dots between levels, or "".
+    `errors` lists what is wrong as (key, reason); the key is the place in the file, dots between levels, or "".
     """
 
-    def __init__(self, *faults: tuple[str, str]) -> None:
-        super().__init__("; ".join(f"{key}: {reason}" if key else reason for key, reason in faults))
-        self.faults = faults
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{key}: {reason}" if key else reason for key, reason in errors))
+        self.errors = errors

@@ -38,7 +38,7 @@ class EndReason(StrEnum):
     PAUSED = "paused"
 
 
-class Outcome(StrEnum):
+class SendOutcome(StrEnum):
     """What is known of one hand-over. UNKNOWN: it may or may not have left, so nobody may simply repeat it."""
 
     ACCEPTED = "accepted"

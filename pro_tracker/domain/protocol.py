@@ -137,7 +137,7 @@ class Protocol:
         """The codes of all instruments that are asked for, each once, in the order of the events."""
         return tuple(dict.fromkeys(code for event in self.events for code in event.battery))
 
-    def judged(self, instrument_code: str, scale: Scale) -> Scale:
+    def with_study_rule(self, instrument_code: str, scale: Scale) -> Scale:
         """The scale with this study's own rule for change, where it has one."""
         rule = self.change_rules.get(f"{instrument_code}.{scale.code}")
         return scale if rule is None else replace(scale, change_rule=rule)

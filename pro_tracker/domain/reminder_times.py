@@ -9,12 +9,12 @@ from typing import assert_never
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import HoldReason, MessageKind
 from pro_tracker.domain.protocol import ChannelChoice, Protocol, ReminderStep
-from pro_tracker.domain.visit_windows import Window
+from pro_tracker.domain.visit_windows import VisitWindow
 from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
 
 NO_END = datetime(9999, 1, 1, tzinfo=UTC)  # "not before this" while nobody knows when a hold ends
-LAST_CALL = timedelta(minutes=30)  # an own hour ends this long before the quiet hours: in a queue it would miss them
-ATTEMPTS = 5
+QUEUE_MARGIN = timedelta(minutes=30)  # an own hour ends this long before the quiet hours: in a queue it would miss them
+MAX_ATTEMPTS = 5
 # Six times longer each time: 1 minute, 6, 36 minutes, 3.6 hours. A blip costs a minute and a night's outage is outlived
 # together with the steps that follow.
 FIRST_RETRY = timedelta(minutes=1)
@@ -29,7 +29,7 @@ class Hold:
     until_at: datetime | None
     reason: HoldReason
 
-    def holds(self, at: datetime) -> bool:
+    def applies_at(self, at: datetime) -> bool:
         return self.from_at <= at and (self.until_at is None or at < self.until_at)
 
 
@@ -48,10 +48,10 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Snoozed:
-    """The patient said "not today" about a visit at `asked_at`, and is asked again on `until_on` (local)."""
+class SnoozeRequest:
+    """The patient said "not today" about a visit at `requested_at`, and is asked again on `until_on` (local)."""
 
-    asked_at: datetime
+    requested_at: datetime
     until_on: date
 
 
@@ -72,7 +72,7 @@ class PlannedSend:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _ReminderCandidate:
     """A message before quiet hours, holds and its neighbours are asked."""
 
     at: datetime
@@ -85,10 +85,10 @@ class _Wish:
 def reminder_times(
     protocol: Protocol,
     event_code: str,
-    window: Window,
+    window: VisitWindow,
     planned_at: datetime,
     recipient: Recipient,
-    snoozes: Sequence[Snoozed] = (),
+    snoozes: Sequence[SnoozeRequest] = (),
 ) -> list[PlannedSend]:
     """When each message about a visit leaves, in this order; raises NotFound for an unknown event.
 
@@ -97,12 +97,12 @@ def reminder_times(
     order they were asked for.
     """
     start = max(window.opens_at, planned_at)
-    held = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
-    wishes = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
-    by_day: dict[date, tuple[datetime, _Wish]] = {}
-    for wish in sorted(wishes, key=lambda each: (each.at, each.kind == MessageKind.SNOOZE, each.step)):
-        send_at = _leaves_at(protocol, max(wish.at, start), held)
-        by_day[local_date(send_at, recipient.zone)] = send_at, wish
+    recipient_with_holds = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
+    candidates = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
+    by_day: dict[date, tuple[datetime, _ReminderCandidate]] = {}
+    for candidate in sorted(candidates, key=lambda each: (each.at, each.kind == MessageKind.SNOOZE, each.step)):
+        send_at = _send_at(protocol, max(candidate.at, start), recipient_with_holds)
+        by_day[local_date(send_at, recipient.zone)] = send_at, candidate
     sends = (_planned(*found, recipient) for found in by_day.values() if found[0] < window.closes_at)
     return [send for each in sends for send in each]
 
@@ -113,17 +113,17 @@ def next_allowed(protocol: Protocol, now: datetime, recipient: Recipient) -> dat
     NO_END while a hold has no known end.
     """
     at = now
-    while at < NO_END and (later := _barred_until(protocol, at, recipient)) is not None:
+    while at < NO_END and (later := _blocked_until(protocol, at, recipient)) is not None:
         at = later
     return at
 
 
-def snooze_holds(snoozes: Sequence[Snoozed], zone: str) -> tuple[Hold, ...]:
+def snooze_holds(snoozes: Sequence[SnoozeRequest], zone: str) -> tuple[Hold, ...]:
     """What "not today" holds back of its visit: everything until the day begins; a later one takes the place of it."""
     holds = []
     for snooze, replaced_at in _until_replaced(snoozes):
         end = min(moment(snooze.until_on, time.min, zone), replaced_at)
-        holds.append(Hold(snooze.asked_at, end, HoldReason.SNOOZE))
+        holds.append(Hold(snooze.requested_at, end, HoldReason.SNOOZE))
     return tuple(holds)
 
 
@@ -131,7 +131,7 @@ def message_time(protocol: Protocol, recipient: Recipient) -> time:
     """The wall time at which this subject gets messages: their own hour, kept out of the quiet hours."""
     if recipient.message_time is None:
         return protocol.reminder_time
-    last = (datetime.combine(date.max, protocol.quiet_from) - LAST_CALL).time()
+    last = (datetime.combine(date.max, protocol.quiet_from) - QUEUE_MARGIN).time()
     return max(protocol.quiet_until, min(recipient.message_time, last))
 
 
@@ -156,42 +156,44 @@ def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
 
     `jitter` (0 to 1) spreads those that failed together over half the wait, so that they do not come back together.
     """
-    if attempts >= ATTEMPTS:
+    if attempts >= MAX_ATTEMPTS:
         return None
     wait: timedelta = FIRST_RETRY * RETRY_FACTOR ** (attempts - 1)
     return now + wait * (1 + jitter / 2)
 
 
 def _steps(
-    protocol: Protocol, event_code: str, window: Window, start: datetime, recipient: Recipient
-) -> Iterator[_Wish]:
+    protocol: Protocol, event_code: str, window: VisitWindow, start: datetime, recipient: Recipient
+) -> Iterator[_ReminderCandidate]:
     """Days from opening count from the later of opening and planning: who is entered late gets no flood."""
     hour = message_time(protocol, recipient)
     for step in protocol.reminders_at(event_code):
         at = moment(days_later(_counts_from(step, window, start, recipient.zone), step.day), hour, recipient.zone)
-        yield _Wish(at, MessageKind.REMINDER, step.number, step.template, step.channel)
+        yield _ReminderCandidate(at, MessageKind.REMINDER, step.number, step.template, step.channel)
 
 
-def _counts_from(step: ReminderStep, window: Window, start: datetime, zone: str) -> date:
+def _counts_from(step: ReminderStep, window: VisitWindow, start: datetime, zone: str) -> date:
     return local_date(start if step.counts_from == "opening" else window.due_at, zone)
 
 
-def _snoozes(protocol: Protocol, snoozes: Sequence[Snoozed], recipient: Recipient) -> Iterator[_Wish]:
+def _snoozes(
+    protocol: Protocol, snoozes: Sequence[SnoozeRequest], recipient: Recipient
+) -> Iterator[_ReminderCandidate]:
     """One message for each "not today", unless the patient said it again before that came."""
     hour = message_time(protocol, recipient)
     for number, (snooze, replaced_at) in enumerate(_until_replaced(snoozes)):
         at = moment(snooze.until_on, hour, recipient.zone)
         if at < replaced_at:
-            yield _Wish(at, MessageKind.SNOOZE, number, MessageKind.SNOOZE, "preferred")
+            yield _ReminderCandidate(at, MessageKind.SNOOZE, number, MessageKind.SNOOZE, "preferred")
 
 
-def _until_replaced(snoozes: Sequence[Snoozed]) -> Iterator[tuple[Snoozed, datetime]]:
+def _until_replaced(snoozes: Sequence[SnoozeRequest]) -> Iterator[tuple[SnoozeRequest, datetime]]:
     """Each with the moment at which the next one took its place."""
     for snooze, following in zip_longest(snoozes, snoozes[1:]):
-        yield snooze, following.asked_at if following else NO_END
+        yield snooze, following.requested_at if following else NO_END
 
 
-def _leaves_at(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime:
+def _send_at(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime:
     """`at`, or the subject's hour on the first day on which messages may leave again."""
     free = next_allowed(protocol, at, recipient)
     while at < free < NO_END:
@@ -200,18 +202,24 @@ def _leaves_at(protocol: Protocol, at: datetime, recipient: Recipient) -> dateti
     return free.replace(microsecond=0)
 
 
-def _planned(send_at: datetime, wish: _Wish, recipient: Recipient) -> Iterator[PlannedSend]:
+def _planned(send_at: datetime, candidate: _ReminderCandidate, recipient: Recipient) -> Iterator[PlannedSend]:
     here = local(send_at, recipient.zone)
-    for channel in channels_for(wish.channel, recipient):
+    for channel in channels_for(candidate.channel, recipient):
         yield PlannedSend(
-            wish.kind, wish.step, wish.template, channel, here.date(), here.time().replace(fold=0), send_at
+            candidate.kind,
+            candidate.step,
+            candidate.template,
+            channel,
+            here.date(),
+            here.time().replace(fold=0),
+            send_at,
         )
 
 
-def _barred_until(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime | None:
+def _blocked_until(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime | None:
     """The next moment worth asking about when nothing may leave at `at`, else None."""
     for hold in recipient.holds:
-        if hold.holds(at):
+        if hold.applies_at(at):
             end = hold.until_at
             return NO_END if end is None else next_at(end, message_time(protocol, recipient), recipient.zone)
     if protocol.quiet_until <= local(at, recipient.zone).time() < protocol.quiet_from:

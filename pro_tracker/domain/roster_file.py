@@ -44,12 +44,12 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class RosterRow:
-    """One record. `line` counts the file's lines from 1 (the header is 1); `fault` says why it could not be split."""
+    """One record. `line` counts the file's lines from 1 (the header is 1); `error` says why it could not be split."""
 
     line: int
     typed: tuple[str, ...]  # the cells as they stand in the file
     cells: Mapping[str, str]  # column -> trimmed text in Unicode's composed form
-    fault: str = ""
+    error: str = ""
 
     @property
     def record_number(self) -> str:
@@ -95,25 +95,25 @@ def _check_header(header: tuple[str, ...]) -> None:
     known = set(header) & set(COLUMNS)
     if not known:
         raise InvalidInput("The first line does not name the columns. It must be: " + ",".join(COLUMNS))
-    faults = {
+    problems = {
         "is missing": [name for name in COLUMNS if name not in known],
         "is not a column of a roster": sorted({name for name in header if name not in COLUMNS + REJECT_COLUMNS}),
         "stands twice": [name for name, count in Counter(header).items() if count > 1],
     }
-    told = [f"{name[:40] or '(no name)'} {fault}" for fault, names in faults.items() for name in names]
-    if told:
-        raise InvalidInput("The first line does not fit: " + "; ".join(told) + ".")
+    listed = [f"{name[:40] or '(no name)'} {error}" for error, names in problems.items() for name in names]
+    if listed:
+        raise InvalidInput("The first line does not fit: " + "; ".join(listed) + ".")
 
 
 def _row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
-    fault = ""
+    error = ""
     if len(cells) != len(header):
-        fault = (
+        error = (
             f"The row has {len(cells)} cells where the first line has {len(header)}. Is a comma missing or too many?"
         )
         cells = (cells + [""] * len(header))[: len(header)]
     named = dict(zip(header, map(_tidy, cells), strict=True))
-    return RosterRow(line, tuple(cells), {name: named[name] for name in COLUMNS}, fault)
+    return RosterRow(line, tuple(cells), {name: named[name] for name in COLUMNS}, error)
 
 
 def _tidy(cell: str) -> str:

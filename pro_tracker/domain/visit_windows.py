@@ -24,7 +24,7 @@ class VisitStatus(StrEnum):
     VOID = "void"
 
 
-class VisitMoments(Shape):
+class VisitTimes(Shape):
     """What a visit's status is made of."""
 
     @property
@@ -42,7 +42,7 @@ class VisitMoments(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class VisitWindow:
     """When a visit can be answered, in UTC: from `opens_at`, best by `due_at`, until just before `closes_at`."""
 
     opens_at: datetime
@@ -55,7 +55,7 @@ class CourseDates:
     """The dates of one course, local to the subject. `given_on` in order; `superseded`: a newer course has begun.
 
     `enrolled_on`: None in every course but the subject's first, since enrolment is asked about once.
-    `set_by_hand`: event code -> date, for events that hang on no other.
+    `staff_entered`: event code -> date, for events that hang on no other.
     """
 
     planned_start_on: date | None
@@ -64,15 +64,15 @@ class CourseDates:
     ended_on: date | None
     superseded: bool = False
     enrolled_on: date | None = None
-    set_by_hand: Mapping[str, date] = field(default_factory=dict, hash=False)
+    staff_entered: Mapping[str, date] = field(default_factory=dict, hash=False)
 
 
-def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) -> Window:
+def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) -> VisitWindow:
     """The window of `event` for a subject in `zone` (IANA name) whose anchor date is `anchor_on`."""
     opens_at = moment(days_later(anchor_on, event.opens_day), protocol.open_time, zone)
     due_at = moment(days_later(anchor_on, event.due_day), END_OF_DAY, zone)
     closes_at = moment(days_later(anchor_on, event.closes_day), END_OF_DAY, zone)
-    return Window(opens_at, due_at, closes_at)
+    return VisitWindow(opens_at, due_at, closes_at)
 
 
 def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, today: date) -> date | None:
@@ -86,7 +86,7 @@ def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, toda
         case "enrolment":
             return course.enrolled_on
         case "by-hand":
-            return course.set_by_hand.get(event.code)
+            return course.staff_entered.get(event.code)
         case "course-start":
             return course.planned_start_on or first_on
         case "first-infusion":
@@ -114,7 +114,7 @@ def belongs_to_course(course: CourseDates, protocol: Protocol, given_on: date) -
     return not course.given_on or min(abs(given_on - other) for other in course.given_on) <= gap
 
 
-def visit_status(visit: VisitMoments, now: datetime) -> VisitStatus:
+def visit_status(visit: VisitTimes, now: datetime) -> VisitStatus:
     """The visit's status at `now`. What happened (completed, void) comes before what the clock says."""
     if visit.completed_at is not None:
         return VisitStatus.COMPLETED
@@ -123,7 +123,7 @@ def visit_status(visit: VisitMoments, now: datetime) -> VisitStatus:
     return _status_by_clock(visit, now)
 
 
-def _status_by_clock(visit: VisitMoments, now: datetime) -> VisitStatus:
+def _status_by_clock(visit: VisitTimes, now: datetime) -> VisitStatus:
     if now < visit.opens_at:
         return VisitStatus.PLANNED
     if now < visit.due_at:
@@ -131,7 +131,7 @@ def _status_by_clock(visit: VisitMoments, now: datetime) -> VisitStatus:
     return VisitStatus.OVERDUE if now < answerable_until(visit) else VisitStatus.MISSED
 
 
-def answerable_until(visit: VisitMoments) -> datetime:
+def answerable_until(visit: VisitTimes) -> datetime:
     """When the visit closes for good: whoever is answering has a grace."""
     return max(visit.closes_at, visit.grace_until or visit.closes_at)
 
@@ -145,6 +145,6 @@ def grace_until(closes_at: datetime, saved_at: datetime, protocol: Protocol) -> 
     return min(saved_at, closes_at) + timedelta(hours=protocol.grace_hours)
 
 
-def is_open(visit: VisitMoments, now: datetime) -> bool:
+def is_open(visit: VisitTimes, now: datetime) -> bool:
     """Whether the visit can be answered at `now`."""
     return visit_status(visit, now) in (VisitStatus.DUE, VisitStatus.OVERDUE)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
-from pro_tracker.ledger_check.outside import Line
+from pro_tracker.ledger_check.ledger import CheckedLedger, LedgerMessage, LedgerVisit
+from pro_tracker.ledger_check.outside import EventLogLine
 from pro_tracker.ledger_check.rules import Wish, channels, is_held, is_quiet, local, wishes
 from pro_tracker.ledger_check.schedule import Schedule
-from pro_tracker.ledger_check.world import Person, World
+from pro_tracker.ledger_check.world import ExpectedSubject, World
 
 MOMENT = timedelta(minutes=1)  # a message under way when an answer is stored has reached its provider by then
 
@@ -21,16 +21,16 @@ class HandOver:
     `wish`: what the protocol and the person asked for under this number; None for a link that somebody asked for.
     """
 
-    accepted: Line
-    message: Message
-    visit: Visit
-    person: Person
+    accepted: EventLogLine
+    message: LedgerMessage
+    visit: LedgerVisit
+    person: ExpectedSubject
     plan: Schedule
-    race: Line | None  # an answer that was stored at the moment of a hand-over
-    answered: Line | None
-    declined: Line | None
-    asked: Sequence[Line]
-    snoozes: Sequence[Line]
+    race: EventLogLine | None  # an answer that was stored at the moment of a hand-over
+    answered: EventLogLine | None
+    declined: EventLogLine | None
+    asked: Sequence[EventLogLine]
+    snoozes: Sequence[EventLogLine]
     wish: Wish | None
 
     @property
@@ -53,7 +53,7 @@ class HandOver:
         return self.message.subject, local(self.accepted.at, self.person.zone).date()
 
 
-def handovers(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> Iterator[HandOver]:
+def handovers(told: World, ledger: CheckedLedger, plan_of: Callable[[str], Schedule]) -> Iterator[HandOver]:
     """Every accepted message that the ledger knows, in order."""
     for line in told.accepted:
         message = ledger.messages.get(line.facts["key"])
@@ -70,7 +70,7 @@ def handovers(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
             yield HandOver(line, message, visit, person, plan, race, answered, declined, asked, snoozes, wish)
 
 
-def _before(line: Line, others: Iterable[Line]) -> list[Line]:
+def _before(line: EventLogLine, others: Iterable[EventLogLine]) -> list[EventLogLine]:
     return [each for each in others if each.number < line.number]
 
 
@@ -126,7 +126,7 @@ def not_the_step(each: HandOver) -> bool:
     return each.accepted.at < wish.at or not right_channel or wish.template != each.message.template
 
 
-BY_ITSELF: Mapping[str, Callable[[HandOver], bool]] = {
+SERVICE_ACTOR: Mapping[str, Callable[[HandOver], bool]] = {
     "at a wrong hour": at_a_wrong_hour,
     "while paused, after an infusion, or put off": while_held,
     "after completion": after_completion,

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from pro_tracker.ledger_check import ledger as books, outside
-from pro_tracker.ledger_check.handovers import BY_ITSELF, HandOver, handovers, twice, two_on_a_day
-from pro_tracker.ledger_check.ledger import Ledger, Message
+from pro_tracker.ledger_check.handovers import SERVICE_ACTOR, HandOver, handovers, twice, two_on_a_day
+from pro_tracker.ledger_check.ledger import CheckedLedger, LedgerMessage
 from pro_tracker.ledger_check.omissions import left_alone, lost, unexplained
 from pro_tracker.ledger_check.schedule import Schedule, schedule
 from pro_tracker.ledger_check.windows import ended_without_cause, misplaced, unplanned
@@ -44,12 +44,12 @@ def judge(connection: Connection, record: Path, folders: Sequence[Path]) -> list
     ]
 
 
-def _plan_of(ledger: Ledger, folders: tuple[Path, ...], course: str) -> Schedule:
+def _plan_of(ledger: CheckedLedger, folders: tuple[Path, ...], course: str) -> Schedule:
     return schedule(folders, *ledger.protocols[course])
 
 
 def _of_handovers(all_of_them: list[HandOver]) -> Iterator[Verdict]:
-    found = {name: [each for each in all_of_them if wrong(each)] for name, wrong in BY_ITSELF.items()}
+    found = {name: [each for each in all_of_them if wrong(each)] for name, wrong in SERVICE_ACTOR.items()}
     found = {
         "twice": list(twice(all_of_them)),
         **found,
@@ -63,7 +63,7 @@ def _told(each: HandOver) -> str:
     return f"message {each.message.id} of visit {each.visit.id}, handed over {each.accepted.at:%Y-%m-%d %H:%M}"
 
 
-def _of_both_books(told: World, ledger: Ledger) -> Iterator[Verdict]:
+def _of_both_books(told: World, ledger: CheckedLedger) -> Iterator[Verdict]:
     """What only one of the two says, and what the ledger leaves open."""
     messages = ledger.messages.values()
     taken = {key: ledger.messages.get(key) for key in told.accepted_at}
@@ -79,6 +79,6 @@ def _of_both_books(told: World, ledger: Ledger) -> Iterator[Verdict]:
     yield Verdict("still claimed, or tried with no end", len(ledger.messages), stuck)
 
 
-def _is_known(told: World, key: str, message: Message | None) -> bool:
+def _is_known(told: World, key: str, message: LedgerMessage | None) -> bool:
     """Whether the ledger says that the message was handed over, or may have been; or failed, where it bounced."""
     return message is not None and (message.state in HANDED_OVER or (message.state == "failed" and key in told.bounced))

@@ -19,7 +19,7 @@ ATTEMPTS = "SELECT message_id, started_at, finished_at, outcome FROM attempt ORD
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class LedgerMessage:
     """One message; `tried_at`: when its attempts began; `open`: with an attempt whose outcome nobody wrote."""
 
     id: int
@@ -37,7 +37,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class LedgerVisit:
     """One visit; `told_at`: when the first attempt at one of its messages began."""
 
     id: int
@@ -57,23 +57,23 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class CheckedLedger:
     """Messages by key, visits by id; course id -> code and version of its protocol; visits that staff were to call."""
 
-    messages: Mapping[str, Message]
-    visits: Mapping[int, Visit]
+    messages: Mapping[str, LedgerMessage]
+    visits: Mapping[int, LedgerVisit]
     protocols: Mapping[str, tuple[str, str]]
     called: frozenset[int]
 
-    def of_visit(self) -> Mapping[int, Sequence[Message]]:
+    def of_visit(self) -> Mapping[int, Sequence[LedgerMessage]]:
         """Visit id -> its messages, those without any included."""
-        found: dict[int, list[Message]] = {visit: [] for visit in self.visits}
+        found: dict[int, list[LedgerMessage]] = {visit: [] for visit in self.visits}
         for message in self.messages.values():
             found[message.visit].append(message)
         return found
 
 
-def read(connection: Connection, subjects: Collection[str]) -> Ledger:
+def read(connection: Connection, subjects: Collection[str]) -> CheckedLedger:
     """Everything that the check needs to know of what the service believes about these subjects."""
     attempts = defaultdict(list)
     for row in connection.execute(text(ATTEMPTS)):
@@ -88,11 +88,11 @@ def read(connection: Connection, subjects: Collection[str]) -> Ledger:
     visits = [_visit(row, told.get(row.id)) for row in rows]
     courses = {str(row.id): (row.protocol_code, row.protocol_version) for row in connection.execute(text(COURSES))}
     called = frozenset(row.visit_id for row in connection.execute(text("SELECT visit_id FROM call")))
-    return Ledger({each.key: each for each in messages}, {each.id: each for each in visits}, courses, called)
+    return CheckedLedger({each.key: each for each in messages}, {each.id: each for each in visits}, courses, called)
 
 
-def _message(row: Any, attempts: Sequence[Any]) -> Message:
-    return Message(
+def _message(row: Any, attempts: Sequence[Any]) -> LedgerMessage:
+    return LedgerMessage(
         id=row.id,
         key=_id(row.key),
         subject=_id(row.subject_id),
@@ -108,8 +108,8 @@ def _message(row: Any, attempts: Sequence[Any]) -> Message:
     )
 
 
-def _visit(row: Any, told_at: datetime | None) -> Visit:
-    return Visit(
+def _visit(row: Any, told_at: datetime | None) -> LedgerVisit:
+    return LedgerVisit(
         id=row.id,
         subject=_id(row.subject_id),
         course=str(row.course_id),

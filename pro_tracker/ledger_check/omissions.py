@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from pro_tracker.ledger_check.ledger import Ledger, Message, Visit
-from pro_tracker.ledger_check.outside import Line
+from pro_tracker.ledger_check.ledger import CheckedLedger, LedgerMessage, LedgerVisit
+from pro_tracker.ledger_check.outside import EventLogLine
 from pro_tracker.ledger_check.rules import SNOOZE, Wish, channels, first_free, local, wishes
 from pro_tracker.ledger_check.schedule import Schedule
-from pro_tracker.ledger_check.world import FOREVER, Person, World
+from pro_tracker.ledger_check.world import FOREVER, ExpectedSubject, World
 
 SLACK = timedelta(hours=1)  # a message may be this much later than its moment: leases, a worker's death
 PUT_OFF_SLACK = timedelta(hours=16)  # five tries take hours, and a night may lie between two of them
@@ -21,7 +21,7 @@ GONE_WRONG = ("failed", "uncertain")  # these two wait for a person, by name
 Key = tuple[str, int]  # kind and number of a message within its visit
 
 
-def lost(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+def lost(told: World, ledger: CheckedLedger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
     """How many messages had to be handed over, and those that were not, or more than an hour late.
 
     One had to be when from its moment on nothing stood against it for that hour: the visit open and unanswered, the
@@ -40,7 +40,7 @@ def lost(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tup
     return wanted, missing
 
 
-def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> dict[Key, datetime]:
+def _deadlines(told: World, plan: Schedule, visit: LedgerVisit, slack: timedelta) -> dict[Key, datetime]:
     """Until when each message had to be handed over; those against which something always stood are left out.
 
     Looked at twice: what gives way to a newer message on the day that it comes stays away, even when an outage holds up
@@ -53,19 +53,21 @@ def _deadlines(told: World, plan: Schedule, visit: Visit, slack: timedelta) -> d
         free = partial(first_free, plan, person=person, snoozes=snoozes, until=until + BEYOND)
         wanted = sorted(wishes(plan, visit, person, snoozes), key=lambda each: (each.at, each.kind == SNOOZE))
         coming = _newest(((wish, free(max(begins_at, free(wish.at)))) for wish in wanted), person)
-        leaving = ((wish, _leaves_at(told, wish, at, person, free)) for wish, at in coming)
+        leaving = ((wish, _send_at(told, wish, at, person, free)) for wish, at in coming)
         for wish, at in _newest(leaving, person):
             if at + slack < until:
                 found.setdefault((wish.kind, wish.number), at + slack)
     return found
 
 
-def _newest(coming: Iterable[tuple[Wish, datetime]], person: Person) -> list[tuple[Wish, datetime]]:
+def _newest(coming: Iterable[tuple[Wish, datetime]], person: ExpectedSubject) -> list[tuple[Wish, datetime]]:
     """Of those that come on one day of the person's, the last."""
     return list({local(at, person.zone).date(): (wish, at) for wish, at in coming}.values())
 
 
-def _leaves_at(told: World, wish: Wish, at: datetime, person: Person, free: Callable[[datetime], datetime]) -> datetime:
+def _send_at(
+    told: World, wish: Wish, at: datetime, person: ExpectedSubject, free: Callable[[datetime], datetime]
+) -> datetime:
     """When a wish that comes at a moment leaves by the first of its channels whose provider is up."""
     return min(_up_and_free(told, channel, at, free) for channel in channels(wish.channel, person))
 
@@ -81,7 +83,9 @@ def _up_and_free(told: World, channel: str, at: datetime, free: Callable[[dateti
     return at
 
 
-def _stretches(told: World, visit: Visit) -> Iterator[tuple[datetime, datetime, Person, Sequence[Line]]]:
+def _stretches(
+    told: World, visit: LedgerVisit
+) -> Iterator[tuple[datetime, datetime, ExpectedSubject, Sequence[EventLogLine]]]:
     """(from, until, person, snoozes so far) while the visit wants something and nothing about the person changes."""
     over_at, snoozes = _over_at(told, visit), told.snoozed.get(visit.id, [])
     for begins_at, ends_at, person in told.persons[visit.subject].stretches():
@@ -92,14 +96,14 @@ def _stretches(told: World, visit: Visit) -> Iterator[tuple[datetime, datetime, 
                 yield start, until, person, [each for each in snoozes if each.at <= start]
 
 
-def _over_at(told: World, visit: Visit) -> datetime:
+def _over_at(told: World, visit: LedgerVisit) -> datetime:
     """When nothing is wanted of the visit any more, or the record ends."""
     said = [lines[visit.id].at for lines in (told.answered, told.declined) if visit.id in lines]
     ends = [visit.closes_at, told.left_at(visit.subject), *([visit.voided_at] if visit.voided_at else [])]
     return min([*said, *ends])
 
 
-def unexplained(told: World, ledger: Ledger) -> tuple[int, list[str]]:
+def unexplained(told: World, ledger: CheckedLedger) -> tuple[int, list[str]]:
     """How many visits ended unanswered days before the record did, and those of which nothing says why."""
     ended = [each for each in ledger.visits.values() if each.closes_at < told.ends_at - NOTED_WITHIN]
     unanswered = [each for each in ended if each.id not in told.answered]
@@ -107,7 +111,7 @@ def unexplained(told: World, ledger: Ledger) -> tuple[int, list[str]]:
     return len(unanswered), [f"visit {each.id}" for each in silent]
 
 
-def left_alone(told: World, ledger: Ledger) -> tuple[int, list[str]]:
+def left_alone(told: World, ledger: CheckedLedger) -> tuple[int, list[str]]:
     """How many open visits had a message go wrong as their last one, and those that nobody was to call about."""
     wrong, alone = 0, []
     for visit, messages in ledger.of_visit().items():
@@ -121,7 +125,7 @@ def left_alone(told: World, ledger: Ledger) -> tuple[int, list[str]]:
     return wrong, alone
 
 
-def _tried(told: World, messages: Sequence[Message]) -> Mapping[Key, datetime]:
+def _tried(told: World, messages: Sequence[LedgerMessage]) -> Mapping[Key, datetime]:
     """When each was handed over by the provider's record, or first tried where it is down as gone wrong."""
     tried: dict[Key, datetime] = {}
     for each in messages:

@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class EventLogLine:
     """One thing that happened: its place in the record, its moment, what it was and its particulars."""
 
     number: int
@@ -42,11 +42,11 @@ class OutsideRecord:
         os.close(self._file)
 
 
-def read(path: Path, *, skip_bytes: int = 0) -> Iterator[Line]:
+def read(path: Path, *, skip_bytes: int = 0) -> Iterator[EventLogLine]:
     """Every line from `skip_bytes` on, in order. One that its writer's death cut off in the middle did not happen."""
     with path.open("rb") as file:
         file.seek(skip_bytes)
         for number, line in enumerate(file):
             if line.endswith(b"\n"):
                 facts = json.loads(line)
-                yield Line(number, datetime.fromisoformat(facts.pop("at")), facts.pop("what"), facts)
+                yield EventLogLine(number, datetime.fromisoformat(facts.pop("at")), facts.pop("what"), facts)

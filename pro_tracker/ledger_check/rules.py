@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from pro_tracker.ledger_check.ledger import Visit
-from pro_tracker.ledger_check.outside import Line
-from pro_tracker.ledger_check.schedule import Event, Schedule, Step
-from pro_tracker.ledger_check.world import Person
+from pro_tracker.ledger_check.ledger import LedgerVisit
+from pro_tracker.ledger_check.outside import EventLogLine
+from pro_tracker.ledger_check.schedule import EventSchedule, Schedule, Step
+from pro_tracker.ledger_check.world import ExpectedSubject
 
 DAY = timedelta(days=1)
 LAST_SECOND = time(23, 59, 59)
@@ -37,13 +37,15 @@ def local(at: datetime, zone: str) -> datetime:
     return at.astimezone(ZoneInfo(zone))
 
 
-def window(plan: Schedule, event: Event, anchor_on: date, zone: str) -> tuple[datetime, datetime]:
+def window(plan: Schedule, event: EventSchedule, anchor_on: date, zone: str) -> tuple[datetime, datetime]:
     """When a visit opens and closes whose anchor is on this day."""
     opens_at = moment(anchor_on + event.opens * DAY, plan.opens_at, zone)
     return opens_at, moment(anchor_on + event.closes * DAY, LAST_SECOND, zone)
 
 
-def wishes(plan: Schedule, visit: Visit, person: Person, snoozes: Sequence[Line]) -> Iterator[Wish]:
+def wishes(
+    plan: Schedule, visit: LedgerVisit, person: ExpectedSubject, snoozes: Sequence[EventLogLine]
+) -> Iterator[Wish]:
     """What a visit wants of a person, whatever became of it: each step, and a message for each "not today"."""
     begins_at = max(visit.opens_at, visit.planned_at)
     for step in plan.events[visit.event].steps:
@@ -55,11 +57,11 @@ def wishes(plan: Schedule, visit: Visit, person: Person, snoozes: Sequence[Line]
             yield Wish(at, SNOOZE, number, "preferred", SNOOZE)
 
 
-def _counts_from(step: Step, visit: Visit, begins_at: datetime, person: Person) -> date:
+def _counts_from(step: Step, visit: LedgerVisit, begins_at: datetime, person: ExpectedSubject) -> date:
     return local(visit.due_at if step.after == "due" else begins_at, person.zone).date()
 
 
-def hour(plan: Schedule, person: Person) -> time:
+def hour(plan: Schedule, person: ExpectedSubject) -> time:
     """The wall time of the person's messages: their own, moved out of the quiet hours, else the protocol's."""
     if person.hour is None:
         return plan.send_at
@@ -72,7 +74,7 @@ def is_quiet(plan: Schedule, at: datetime, zone: str) -> bool:
     return not plan.quiet_until <= local(at, zone).time() < plan.quiet_from
 
 
-def is_held(plan: Schedule, at: datetime, person: Person, snoozes: Sequence[Line]) -> bool:
+def is_held(plan: Schedule, at: datetime, person: ExpectedSubject, snoozes: Sequence[EventLogLine]) -> bool:
     """Whether the person is not to be written to: a pause, the hours after an infusion, their own "not today"."""
     here = local(at, person.zone).replace(tzinfo=None)
     today = here.date()
@@ -84,7 +86,9 @@ def is_held(plan: Schedule, at: datetime, person: Person, snoozes: Sequence[Line
     return bool(asked) and today < date.fromisoformat(asked[-1].facts["until_on"])
 
 
-def first_free(plan: Schedule, at: datetime, person: Person, snoozes: Sequence[Line], until: datetime) -> datetime:
+def first_free(
+    plan: Schedule, at: datetime, person: ExpectedSubject, snoozes: Sequence[EventLogLine], until: datetime
+) -> datetime:
     """`at`, or the person's hour on the first day on which a message may leave again; `until` when none is before."""
     while at < until and (is_quiet(plan, at, person.zone) or is_held(plan, at, person, snoozes)):
         here = local(at, person.zone)
@@ -93,7 +97,7 @@ def first_free(plan: Schedule, at: datetime, person: Person, snoozes: Sequence[L
     return min(at, until)
 
 
-def channels(choice: str, person: Person) -> list[str]:
+def channels(choice: str, person: ExpectedSubject) -> list[str]:
     """On which channels a step goes, of those that reach the person; the only one stands in for the one wanted."""
     reachable = person.reachable
     others = [channel for channel in reachable if channel != person.preferred]

@@ -22,7 +22,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EventSchedule:
     """A study event: its anchor, the days of its window counted from there, and its steps."""
 
     code: str
@@ -37,7 +37,7 @@ class Event:
 class Schedule:
     """One protocol version. Messages leave from `quiet_until` to `quiet_from`, and `hold_days` after an infusion."""
 
-    events: Mapping[str, Event]
+    events: Mapping[str, EventSchedule]
     opens_at: time
     send_at: time
     quiet_from: time
@@ -69,10 +69,10 @@ def _schedule(file: Mapping[str, Any]) -> Schedule:
     )
 
 
-def _event(entry: Mapping[str, Any], usual: Sequence[Mapping[str, Any]]) -> Event:
+def _event(entry: Mapping[str, Any], usual: Sequence[Mapping[str, Any]]) -> EventSchedule:
     steps = [
         Step(number, each["day"], each.get("from", "opening"), each["channel"], each["template"])
         for number, each in enumerate(entry.get("steps") or usual)
     ]
     window = entry["window"]
-    return Event(entry["code"], entry["anchor"], window["opens"], window["due"], window["closes"], steps)
+    return EventSchedule(entry["code"], entry["anchor"], window["opens"], window["due"], window["closes"], steps)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import date, datetime, time
 
-from pro_tracker.ledger_check.ledger import Ledger, Visit
+from pro_tracker.ledger_check.ledger import CheckedLedger, LedgerVisit
 from pro_tracker.ledger_check.rules import DAY, local, moment, window
-from pro_tracker.ledger_check.schedule import Event, Schedule
-from pro_tracker.ledger_check.world import Treatment, World
+from pro_tracker.ledger_check.schedule import EventSchedule, Schedule
+from pro_tracker.ledger_check.world import ExpectedCourse, World
 
 JUDGED = (
     "course-start",
@@ -15,7 +15,7 @@ JUDGED = (
 )  # anchors that follow from what the record tells of a course
 
 
-def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+def misplaced(told: World, ledger: CheckedLedger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
     """How many visits can be judged, and those whose window is not what followed from the course.
 
     A visit moves with its course until its person was told of it or began to answer.
@@ -36,7 +36,7 @@ def misplaced(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
     return judged, wrong
 
 
-def unplanned(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+def unplanned(told: World, ledger: CheckedLedger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
     """How many visits the courses called for, and those that are not there.
 
     Judged as of a day before the end of the record, or before the withdrawal: what follows from time passing is
@@ -54,14 +54,16 @@ def unplanned(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -
     return wanted, missing
 
 
-def ended_without_cause(told: World, ledger: Ledger, plan_of: Callable[[str], Schedule]) -> tuple[int, list[str]]:
+def ended_without_cause(
+    told: World, ledger: CheckedLedger, plan_of: Callable[[str], Schedule]
+) -> tuple[int, list[str]]:
     """How many visits ended before their time, and those for which nothing says why."""
     ended = [visit for visit in ledger.visits.values() if visit.voided_at is not None]
     wrong = [visit for visit in ended if not _has_cause(told, plan_of(visit.course), visit)]
     return len(ended), [f"visit {visit.id}: {visit.void_reason}" for visit in wrong]
 
 
-def _has_cause(told: World, plan: Schedule, visit: Visit) -> bool:
+def _has_cause(told: World, plan: Schedule, visit: LedgerVisit) -> bool:
     """The person withdrew, a later course began, or the date was lost and did not come back in time."""
     if visit.void_reason == "withdrawn":
         return told.persons[visit.subject].newest.withdrawn
@@ -75,7 +77,7 @@ def _has_cause(told: World, plan: Schedule, visit: Visit) -> bool:
     )
 
 
-def _is_wanted(told: World, plan: Schedule, event: Event, course: str, as_of: datetime) -> bool:
+def _is_wanted(told: World, plan: Schedule, event: EventSchedule, course: str, as_of: datetime) -> bool:
     """Whether the event has its day by then, and ends before another course takes over."""
     anchor_on, treatment = _anchor_on(told, plan, event, course, as_of), told.courses[course].at(as_of)
     person = told.persons[treatment.subject].at(as_of) if treatment else None
@@ -86,7 +88,7 @@ def _is_wanted(told: World, plan: Schedule, event: Event, course: str, as_of: da
     return newer is None or closes_at <= _begins_at(newer, person.zone, as_of)
 
 
-def _anchor_on(told: World, plan: Schedule, event: Event, course: str, at: datetime) -> date | None:
+def _anchor_on(told: World, plan: Schedule, event: EventSchedule, course: str, at: datetime) -> date | None:
     treatment = told.courses[course].at(at)
     if treatment is None:
         return None
@@ -99,20 +101,20 @@ def _anchor_on(told: World, plan: Schedule, event: Event, course: str, at: datet
     return treatment.start_on or first_on if event.anchor == "course-start" else None
 
 
-def _is_over(told: World, plan: Schedule, treatment: Treatment, at: datetime) -> bool:
+def _is_over(told: World, plan: Schedule, treatment: ExpectedCourse, at: datetime) -> bool:
     person, given_on = told.persons[treatment.subject].at(at), treatment.given_on
     idle = person is not None and (local(at, person.zone).date() - given_on[-1]).days >= plan.idle_days
     complete = len(given_on) >= treatment.planned or treatment.ended_on is not None
     return idle or complete or _newer(told, treatment, at) is not None
 
 
-def _newer(told: World, treatment: Treatment, at: datetime) -> Treatment | None:
+def _newer(told: World, treatment: ExpectedCourse, at: datetime) -> ExpectedCourse | None:
     """The person's next course, if it was told of by then."""
     versions = (history.at(at) for history in told.courses_of[treatment.subject])
     found = [each for each in versions if each is not None and each.number > treatment.number]
     return min(found, key=lambda each: each.number, default=None)
 
 
-def _begins_at(treatment: Treatment, zone: str, now: datetime) -> datetime:
+def _begins_at(treatment: ExpectedCourse, zone: str, now: datetime) -> datetime:
     first_on = min(treatment.given_on, default=treatment.start_on)
     return now if first_on is None else moment(first_on, time.min, zone)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any, Generic, TypeVar
 
-from pro_tracker.ledger_check.outside import Line
+from pro_tracker.ledger_check.outside import EventLogLine
 
 CHANNELS = ("email", "sms")
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -15,7 +15,7 @@ Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class DateRange:
     """Local days, both included; no end while none is known."""
 
     first: date
@@ -23,7 +23,7 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class RecordedOutage:
     """A channel's provider is down from a moment until just before another one."""
 
     first: datetime
@@ -31,7 +31,7 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ExpectedSubject:
     """What the service was told of one person.
 
     `closed`: channels that bounced or were stopped. `infused`: when infusions began, by the person's clocks.
@@ -42,7 +42,7 @@ class Person:
     hour: time | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
-    pauses: Mapping[str, Days] = field(default_factory=dict)
+    pauses: Mapping[str, DateRange] = field(default_factory=dict)
     infused: Sequence[datetime] = ()
     withdrawn: bool = False
 
@@ -54,7 +54,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
+class ExpectedCourse:
     """What the service was told of one course; `infusions`: id -> beginning. All local."""
 
     subject: str
@@ -77,7 +77,7 @@ class History(Generic[Fact]):
     moments: list[datetime] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
-    def add(self, line: Line, fact: Fact) -> None:
+    def add(self, line: EventLogLine, fact: Fact) -> None:
         self.lines.append(line.number)
         self.moments.append(line.at)
         self.facts.append(fact)
@@ -105,19 +105,25 @@ class History(Generic[Fact]):
 class World:
     """Everything in a record. Subjects, courses, visits and messages go by the ids that the service gave them."""
 
-    persons: dict[str, History[Person]] = field(default_factory=lambda: defaultdict(History))
-    courses: dict[str, History[Treatment]] = field(default_factory=lambda: defaultdict(History))
-    courses_of: dict[str, list[History[Treatment]]] = field(default_factory=lambda: defaultdict(list))  # by subject
-    accepted: list[Line] = field(default_factory=list)  # what providers took: key, channel, to
+    persons: dict[str, History[ExpectedSubject]] = field(default_factory=lambda: defaultdict(History))
+    courses: dict[str, History[ExpectedCourse]] = field(default_factory=lambda: defaultdict(History))
+    courses_of: dict[str, list[History[ExpectedCourse]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # by subject
+    accepted: list[EventLogLine] = field(default_factory=list)  # what providers took: key, channel, to
     accepted_at: dict[str, datetime] = field(default_factory=dict)  # key -> when it was first taken
     bounced: set[str] = field(default_factory=set)  # keys that a provider took first and took back later
     put_off: dict[str, datetime] = field(default_factory=dict)  # key -> when a provider last said "try again"
-    answered: dict[int, Line] = field(default_factory=dict)  # by visit
-    declined: dict[int, Line] = field(default_factory=dict)  # by visit: whoever was called does not want it
-    asked: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))  # by visit: a fresh link, please
-    snoozed: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))  # by visit
-    answering: dict[int, Line] = field(default_factory=dict)  # by visit: an answer that raced a message, being stored
-    outages: dict[str, list[Outage]] = field(default_factory=lambda: defaultdict(list))  # by channel, in order
+    answered: dict[int, EventLogLine] = field(default_factory=dict)  # by visit
+    declined: dict[int, EventLogLine] = field(default_factory=dict)  # by visit: whoever was called does not want it
+    asked: dict[int, list[EventLogLine]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # by visit: a fresh link, please
+    snoozed: dict[int, list[EventLogLine]] = field(default_factory=lambda: defaultdict(list))  # by visit
+    answering: dict[int, EventLogLine] = field(
+        default_factory=dict
+    )  # by visit: an answer that raced a message, being stored
+    outages: dict[str, list[RecordedOutage]] = field(default_factory=lambda: defaultdict(list))  # by channel, in order
     ends_at: datetime = FOREVER
 
     def left_at(self, subject: str) -> datetime:
@@ -129,7 +135,7 @@ class World:
         return max(stayed)
 
 
-def world(lines: Iterable[Line]) -> World:
+def world(lines: Iterable[EventLogLine]) -> World:
     """Tell the record as facts. Raises KeyError for a line of an unknown kind."""
     told = World()
     for line in lines:
@@ -138,89 +144,89 @@ def world(lines: Iterable[Line]) -> World:
     return told
 
 
-def _change(told: World, line: Line, **changes: Any) -> None:
+def _change(told: World, line: EventLogLine, **changes: Any) -> None:
     history = told.persons[line.facts["subject"]]
     history.add(line, replace(history.newest, **changes))
 
 
-def _treat(told: World, line: Line, **changes: Any) -> None:
+def _treat(told: World, line: EventLogLine, **changes: Any) -> None:
     history = told.courses[str(line.facts["course"])]
     history.add(line, replace(history.newest, **changes))
 
 
-def _enrolled(told: World, line: Line, facts: dict[str, Any]) -> None:
-    person = Person(facts["zone"], facts["preferred"], addresses=facts["addresses"])
+def _enrolled(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
+    person = ExpectedSubject(facts["zone"], facts["preferred"], addresses=facts["addresses"])
     told.persons[facts["subject"]].add(line, person)
 
 
-def _address(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _address(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """A new address is open, whatever became of the one before."""
     person, channel = told.persons[facts["subject"]].newest, facts["channel"]
     addresses = {**person.addresses, channel: facts["to"]}
     _change(told, line, addresses=addresses, closed=person.closed - {channel})
 
 
-def _closed(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _closed(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     _change(told, line, closed=told.persons[facts["subject"]].newest.closed | {facts["channel"]})
 
 
-def _opened(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _opened(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     _change(told, line, closed=told.persons[facts["subject"]].newest.closed - {facts["channel"]})
 
 
-def _bounced(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _bounced(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """The provider took a message back: its address is dead, if it still is the person's."""
     told.bounced.add(facts["key"])
     if told.persons[facts["subject"]].newest.addresses.get(facts["channel"]) == facts["to"]:
         _closed(told, line, facts)
 
 
-def _paused(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _paused(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """A pause begins, or its end becomes known or another one."""
-    days = Days(_day(facts["from_on"]) or date.min, _day(facts["until_on"]))
+    days = DateRange(_day(facts["from_on"]) or date.min, _day(facts["until_on"]))
     _change(told, line, pauses={**told.persons[facts["subject"]].newest.pauses, str(facts["pause"]): days})
 
 
-def _course(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _course(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """A course begins, or its plan changes."""
     history = told.courses[str(facts["course"])]
     start_on, planned = _day(facts["start_on"]), facts["planned"]
     if not history.facts:
         told.courses_of[facts["subject"]].append(history)
-    known = history.newest if history.facts else Treatment(facts["subject"], facts["number"], None, 0)
+    known = history.newest if history.facts else ExpectedCourse(facts["subject"], facts["number"], None, 0)
     history.add(line, replace(known, start_on=start_on, planned=planned))
 
 
-def _infused(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _infused(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """An infusion was written down; `from`: its beginning by the person's clocks, midnight when that is not known."""
     begun = datetime.fromisoformat(facts["from"])
     _infusions(told, line, {**told.courses[str(facts["course"])].newest.infusions, str(facts["infusion"]): begun})
 
 
-def _not_infused(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _not_infused(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """What was written down of an infusion was wrong."""
     given = told.courses[str(facts["course"])].newest.infusions
     _infusions(told, line, {key: begun for key, begun in given.items() if key != str(facts["infusion"])})
 
 
-def _infusions(told: World, line: Line, given: Mapping[str, datetime]) -> None:
+def _infusions(told: World, line: EventLogLine, given: Mapping[str, datetime]) -> None:
     _treat(told, line, infusions=given)
     courses = told.courses_of[line.facts["subject"]]
     _change(told, line, infused=[begun for course in courses for begun in course.newest.infusions.values()])
 
 
-def _accepted(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _accepted(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     told.accepted.append(line)
     told.accepted_at.setdefault(facts["key"], line.at)
 
 
-def _up(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _up(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     """The provider is back from its outage."""
     outages = told.outages[facts["channel"]]
     outages[-1] = replace(outages[-1], until=line.at)
 
 
-def _put_off(told: World, line: Line, facts: dict[str, Any]) -> None:
+def _put_off(told: World, line: EventLogLine, facts: dict[str, Any]) -> None:
     told.put_off[facts["key"]] = line.at
 
 
@@ -245,7 +251,7 @@ TELL: Mapping[str, Any] = {
     "asked": lambda told, line, facts: told.asked[facts["visit"]].append(line),
     "answering": lambda told, line, facts: told.answering.update({facts["visit"]: line}),
     "accepted": _accepted,
-    "down": lambda told, line, facts: told.outages[facts["channel"]].append(Outage(line.at, FOREVER)),
+    "down": lambda told, line, facts: told.outages[facts["channel"]].append(RecordedOutage(line.at, FOREVER)),
     "up": _up,
     "put-off": _put_off,
     "ended": lambda _told, _line, _facts: None,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
 from pro_tracker.domain.infusion_codes import InfusionStatus
 
-STANDING = text("voided_at IS NULL")
+NOT_VOIDED = text("voided_at IS NULL")
 
 
 class Course(Base):
@@ -35,17 +35,17 @@ class Course(Base):
     end_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    recorded: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
+    all_infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
 
     @property
     def infusions(self) -> list["Infusion"]:
         """Those that stand: neither corrected since nor entered in error."""
-        return [infusion for infusion in self.recorded if infusion.voided_at is None]
+        return [infusion for infusion in self.all_infusions if infusion.voided_at is None]
 
     @property
     def voided_infusions(self) -> list["Infusion"]:
         """What was corrected or entered in error, as it was recorded."""
-        return [infusion for infusion in self.recorded if infusion.voided_at is not None]
+        return [infusion for infusion in self.all_infusions if infusion.voided_at is not None]
 
 
 class AnchorDate(Base):
@@ -71,8 +71,8 @@ class Infusion(Base):
             "uq_infusion_standing",
             *("course_id", "given_on", "started_at_local"),
             unique=True,
-            postgresql_where=STANDING,
-            sqlite_where=STANDING,
+            postgresql_where=NOT_VOIDED,
+            sqlite_where=NOT_VOIDED,
         ),
         CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="voided"),
         CheckConstraint("dose_mg_per_kg > 0 AND dose_mg_per_kg <= 5", name="dose"),

@@ -23,6 +23,8 @@ class Incident(Base):
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     kind: Mapped[IncidentKind] = mapped_column(Code(IncidentKind))
     began_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the mail server accepted the alert
+    notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the mail server accepted the alert
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    end_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # ... and the all-clear, where there was an alert
+    end_notified_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime
+    )  # ... and the all-clear, where there was an alert

@@ -36,4 +36,4 @@ class Snooze(Base):
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
     days: Mapped[int]  # as chosen: 1 is "tomorrow"
     until_on: Mapped[date]  # never past the window
-    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState, Outcome
+from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState, SendOutcome
 from pro_tracker.domain.unanswered import UnansweredReason
 
 DUE = text(f"state = '{MessageState.PLANNED}'")
 CLAIMED = text(f"state = '{MessageState.CLAIMED}'")
-KNOWN = text("provider_id IS NOT NULL")
+HAS_PROVIDER_ID = text("provider_id IS NOT NULL")
 
 
 class Message(Base):
@@ -61,8 +61,8 @@ class Attempt(Base):
     __tablename__ = "attempt"
     __table_args__ = (
         UniqueConstraint("message_id", "number"),
-        one_of("outcome", Outcome),
-        Index("ix_attempt_provider_id", "provider_id", postgresql_where=KNOWN, sqlite_where=KNOWN),
+        one_of("outcome", SendOutcome),
+        Index("ix_attempt_provider_id", "provider_id", postgresql_where=HAS_PROVIDER_ID, sqlite_where=HAS_PROVIDER_ID),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -71,8 +71,8 @@ class Attempt(Base):
     provider: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    outcome: Mapped[Outcome | None] = mapped_column(Code(Outcome))
+    outcome: Mapped[SendOutcome | None] = mapped_column(Code(SendOutcome))
     provider_id: Mapped[str | None]  # the provider's own id of the message
     reply: Mapped[str | None]  # code and class of the answer, without any address
     # It failed because the provider is down or refuses us: no fault of the message, so it counts as none of its tries.
-    about_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
+    is_provider_fault: Mapped[bool] = mapped_column(default=False, server_default=false())

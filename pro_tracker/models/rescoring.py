@@ -22,6 +22,6 @@ class Rescoring(Base):
     n_responses: Mapped[int]  # to look at; an estimate once others answer or amend meanwhile
     n_done: Mapped[int] = mapped_column(default=0)
     report: Mapped[dict[str, Any]] = mapped_column(Json)  # services/rescoring/report.py reads and writes it
-    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     lease_until: Mapped[datetime] = mapped_column(UtcDateTime)  # after this moment nobody is at it: a worker takes over
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -10,7 +10,7 @@ from pro_tracker.db import Base, BigInt, Code, Json, UtcDateTime, one_of
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus, ScoreStatus
 
 # These answers count; the others were taken back or never finished.
-STANDING = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
+VALID_STATUSES = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
 
 
 class QuestionnaireResponse(Base):

@@ -102,7 +102,7 @@ class Contact(Base):
     state: Mapped[ContactState] = mapped_column(Code(ContactState), default=ContactState.ACTIVE)
     state_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # When staff last corrected or reopened it: news from before are about what was, and count no more.
-    vouched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # staff saw that it is closed
 
     address = Encrypted()

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.message_codes import Outcome
+from pro_tracker.domain.message_codes import SendOutcome
 
-__all__ = ["Asked", "Outcome", "OutgoingMessage", "Provider", "Receipt"]
+__all__ = ["OutcomeQuery", "OutgoingMessage", "Provider", "SendResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +30,25 @@ class OutgoingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class SendResult:
     """What came of it. `reply` is the other side's code and class without any address; `provider_id` its own id.
 
-    `about_provider`: it would have done so with any other message: it is down, silent, or refuses us. Such a failure
+    `is_provider_fault`: it would have done so with any other message: it is down, silent, or refuses us. Such a failure
     counts for the circuit, and with TRY_AGAIN not as one of the message's attempts.
     `retry_after`: how long the other side asks to be left alone. `contact_state`: BOUNCED or STOPPED with a REFUSED
     that holds for every message to this address.
     """
 
-    outcome: Outcome
+    outcome: SendOutcome
     reply: str | None = None
     provider_id: str | None = None
     retry_after: timedelta | None = None
-    about_provider: bool = False
+    is_provider_fault: bool = False
     contact_state: ContactState | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OutcomeQuery:
     """A hand-over to `to` that began at `since` and of which nobody knows what became, asked about at `now`.
 
     `is_ours` says whether a text that the provider shows is that message's.
@@ -61,16 +61,18 @@ class Asked:
 
 
 class Provider(Protocol):
-    """One way out. `send` and `find` report every failure in their receipt and raise nothing that they can foresee."""
+    """One way out. `send` and `query_status` report every foreseeable failure in their result and raise none."""
 
     name: str
-    repeatable: bool = False  # the same key handed over twice is delivered once, so what is unknown may be sent again
+    is_idempotent: bool = (
+        False  # the same key handed over twice is delivered once, so what is unknown may be sent again
+    )
 
-    def send(self, message: OutgoingMessage) -> Receipt:
-        """Hand the message over, within `attempts.HAND_OVER`."""
+    def send(self, message: OutgoingMessage) -> SendResult:
+        """Hand the message over, within `attempts.ATTEMPT_LEASE`."""
         ...
 
-    def find(self, asked: Asked) -> Receipt | None:
+    def query_status(self, query: OutcomeQuery) -> SendResult | None:
         """What became of a hand-over: ACCEPTED or REFUSED when the provider has it, TRY_AGAIN when it never got it and
         never will, UNKNOWN when that cannot be said yet (ask again later). None: this provider can never be asked.
         """

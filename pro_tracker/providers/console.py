@@ -3,7 +3,8 @@
 import logging
 import re
 
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 
 LINK_TOKEN = re.compile(r"(/v/)[\w-]+")
 log = logging.getLogger(__name__)
@@ -13,12 +14,12 @@ class ConsoleProvider(Provider):
     """Accepts everything and reaches nobody."""
 
     name = "console"
-    repeatable = True
+    is_idempotent = True
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         """Log the text; a token in a log would open the visit to whoever reads logs."""
         log.info("sms %s: %s", message.key, LINK_TOKEN.sub(r"\1***", message.text))
-        return Receipt(Outcome.ACCEPTED)
+        return SendResult(SendOutcome.ACCEPTED)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -12,13 +12,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.providers import http_answers
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
-from pro_tracker.providers.tls import trusting
+from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.providers import http_responses
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
+from pro_tracker.providers.tls import ssl_context
 
 CONNECT_SECONDS = 5
 REPLY_SECONDS = 20
-LONGEST_REPLY = 65_536  # bytes
+MAX_REPLY_BYTES = 65_536  # bytes
 ERROR_CODE = re.compile(r"[a-z][a-z-]{0,39}")  # no digit, so that no number is kept by mistake
 CONTACT_STATES = {"unknown-number": ContactState.BOUNCED, "opted-out": ContactState.STOPPED}
 
@@ -27,7 +28,7 @@ class SmsGatewayProvider(Provider):
     """Posts each message with its key; the gateway delivers a key once, however often it is posted."""
 
     name = "gateway"
-    repeatable = True
+    is_idempotent = True
 
     def __init__(self, url: str, token: str, ca_file: Path | None = None) -> None:
         where = urlsplit(url)
@@ -35,27 +36,27 @@ class SmsGatewayProvider(Provider):
         self._token = token
         host, port = where.hostname or "", where.port
         self._connection = (
-            HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=trusting(ca_file))
+            HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=ssl_context(ca_file))
             if where.scheme == "https"
             else HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         )
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         """Post one message. Once posting has begun, whatever is not an answer leaves it open whether it was taken."""
         try:
             self._connect()
         except (HTTPException, OSError) as error:
             self._connection.close()
-            return Receipt(Outcome.TRY_AGAIN, type(error).__name__, about_provider=True)
+            return SendResult(SendOutcome.TRY_AGAIN, type(error).__name__, is_provider_fault=True)
         try:
             answer = self._post(message)
-            body = answer.read(LONGEST_REPLY)
+            body = answer.read(MAX_REPLY_BYTES)
         except (HTTPException, OSError) as error:
             self._connection.close()
-            return Receipt(Outcome.UNKNOWN, type(error).__name__, about_provider=True)
+            return SendResult(SendOutcome.UNKNOWN, type(error).__name__, is_provider_fault=True)
         if not answer.isclosed():  # more than we care to read
             self._connection.close()
-        return _receipt(answer, body, message)
+        return _send_result(answer, body, message)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -64,7 +65,7 @@ class SmsGatewayProvider(Provider):
     def _connect(self) -> None:
         """Use the connection that is there, unless the gateway ended it in the meantime."""
         kept = self._connection.sock
-        if kept is not None and not _has_something_to_read(kept.fileno()):
+        if kept is not None and not _is_readable(kept.fileno()):
             return
         self._connection.close()
         self._connection.connect()
@@ -82,25 +83,25 @@ class SmsGatewayProvider(Provider):
         return self._connection.getresponse()
 
 
-def _receipt(answer: HTTPResponse, body: bytes, message: OutgoingMessage) -> Receipt:
+def _send_result(answer: HTTPResponse, body: bytes, message: OutgoingMessage) -> SendResult:
     content = _content(body)
     if 200 <= answer.status < 300:
         return _accepted(answer.status, content.get("id"))
     code = str(content.get("error", ""))
     code = code if ERROR_CODE.fullmatch(code) else ""
-    wait = http_answers.retry_after(answer.headers.get("Retry-After"), message.written_at)
+    wait = http_responses.retry_after(answer.headers.get("Retry-After"), message.written_at)
     if answer.status == 409:  # an earlier request with this key is still being worked on
-        return Receipt(Outcome.UNKNOWN, f"409 {code}".strip(), retry_after=wait)
-    return http_answers.refusal(answer.status, code, wait=wait, contact_state=CONTACT_STATES.get(code))
+        return SendResult(SendOutcome.UNKNOWN, f"409 {code}".strip(), retry_after=wait)
+    return http_responses.error_result(answer.status, code, wait=wait, contact_state=CONTACT_STATES.get(code))
 
 
-def _accepted(status: int, provider_id: object) -> Receipt:
+def _accepted(status: int, provider_id: object) -> SendResult:
     """A 2xx without an id did not come from a gateway, whatever it is that stands in its place."""
     given = str(provider_id) if isinstance(provider_id, str | int) and provider_id else ""
     # No database takes NUL or half a surrogate pair, and the notes about some messages are stored together.
     if storable := "".join(filter(str.isprintable, given))[:100]:
-        return Receipt(Outcome.ACCEPTED, str(status), storable)
-    return Receipt(Outcome.UNKNOWN, f"{status} without an id", about_provider=True)
+        return SendResult(SendOutcome.ACCEPTED, str(status), storable)
+    return SendResult(SendOutcome.UNKNOWN, f"{status} without an id", is_provider_fault=True)
 
 
 def _content(body: bytes) -> dict[str, object]:
@@ -111,7 +112,7 @@ def _content(body: bytes) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _has_something_to_read(socket: int) -> bool:
+def _is_readable(socket: int) -> bool:
     waiting = select.poll()
     waiting.register(socket, select.POLLIN)
     return bool(waiting.poll(0))

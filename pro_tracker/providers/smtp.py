@@ -18,33 +18,43 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import ProTrackerError
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
-from pro_tracker.providers.tls import trusting
+from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
+from pro_tracker.providers.tls import ssl_context
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 20
 ACCEPT_SECONDS = 60  # to read the whole mail for spam, say; RFC 5321 4.5.3.2.6 would give ten minutes
-REST_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
+RECONNECT_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
 ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
-DEAD_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")  # RFC 3463, 7505: no mailbox, no domain, closed
-BAD_SENDER = ("5.1.7", "5.1.8")
-ABOUT_US = (421, 530, 534, 535, 538)  # whichever command they answer: it goes away; RFC 4954: our account
+INVALID_ADDRESS_CODES = (
+    "5.1.1",
+    "5.1.2",
+    "5.1.3",
+    "5.1.6",
+    "5.1.10",
+    "5.2.1",
+)  # RFC 3463, 7505: no mailbox, no domain, closed
+SENDER_ERROR_CODES = ("5.1.7", "5.1.8")
+PROVIDER_FAULT_CODES = (421, 530, 534, 535, 538)  # whichever command they answer: it goes away; RFC 4954: our account
 NO_RELAY = re.compile(rb"(?i)\brelay(ing)?\b(?!@)")  # 5.7.1 says "not for you" and "not to this mailbox"; words tell
-TROUBLE = (smtplib.SMTPException, OSError)
+SMTP_ERRORS = (smtplib.SMTPException, OSError)
 
 
 class InvalidSmtpUrl(ProTrackerError):
     """PRO_TRACKER_SMTP_URL cannot be used."""
 
 
-class _Answered(Exception):
-    """The server said something else than yes; `about_us`: it would have said so whoever the mail is for."""
+class _NegativeReply(Exception):
+    """The server said something else than yes; `is_provider_fault`: it would have said so whoever the mail is for."""
 
-    def __init__(self, code: int, text: bytes, *, about_us: bool = False) -> None:
+    def __init__(self, code: int, text: bytes, *, is_provider_fault: bool = False) -> None:
         self.code, self.enhanced = code, _enhanced(text)
-        not_for_us = NO_RELAY.search(text) is not None
-        self.about_us = about_us or not_for_us or code in ABOUT_US or self.enhanced in BAD_SENDER
+        relaying_denied = NO_RELAY.search(text) is not None
+        self.is_provider_fault = (
+            is_provider_fault or relaying_denied or code in PROVIDER_FAULT_CODES or self.enhanced in SENDER_ERROR_CODES
+        )
 
 
 class _OneLine(UnstructuredHeader, BaseHeader):
@@ -66,13 +76,13 @@ class SmtpProvider(Provider):
     name = "smtp"
 
     def __init__(self, url: str, sender: str, ca_file: Path | None = None) -> None:
-        self._server = checked(url)
-        self._tls = trusting(ca_file) if self._server.scheme != "smtp" else None
+        self._server = parse_url(url)
+        self._tls = ssl_context(ca_file) if self._server.scheme != "smtp" else None
         self._sender = sender
         self._connection: smtplib.SMTP | None = None
-        self._resting_until = 0.0
+        self._reconnect_at = 0.0
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         """Hand one mail over.
 
         Up to the line with the final dot every failure is certain, since a server must not deliver without it (RFC 5321
@@ -81,14 +91,14 @@ class SmtpProvider(Provider):
         try:
             content = _as_lines(self._mail(message))
             connection = self._begin(message.to)
-        except _Answered as refusal:
-            return self._refused(refusal)
-        except TROUBLE as error:  # before ValueError, which a certificate that cannot be verified is too
+        except _NegativeReply as negative_reply:
+            return self._refused(negative_reply)
+        except SMTP_ERRORS as error:  # before ValueError, which a certificate that cannot be verified is too
             self._drop()
-            return Receipt(Outcome.TRY_AGAIN, _reply_of(error), about_provider=True)
+            return SendResult(SendOutcome.TRY_AGAIN, _reply_of(error), is_provider_fault=True)
         except ValueError as error:  # an address or header that SMTP cannot carry
             self._reset()
-            return Receipt(Outcome.REFUSED, type(error).__name__)
+            return SendResult(SendOutcome.REFUSED, type(error).__name__)
         return self._finish(connection, content)
 
     def close(self) -> None:
@@ -97,7 +107,7 @@ class SmtpProvider(Provider):
         if connection is not None:
             try:
                 connection.quit()
-            except TROUBLE:
+            except SMTP_ERRORS:
                 connection.close()
 
     def _begin(self, to: str) -> smtplib.SMTP:
@@ -111,56 +121,58 @@ class SmtpProvider(Provider):
         return self._envelope(self._connection, to)
 
     def _envelope(self, connection: smtplib.SMTP, to: str) -> smtplib.SMTP:
-        _expect(250, *connection.mail(self._sender), about_us=True)
+        _expect(250, *connection.mail(self._sender), is_provider_fault=True)
         _expect(250, *connection.rcpt(to))
         _expect(354, *connection.docmd("DATA"))
         return connection
 
-    def _finish(self, connection: smtplib.SMTP, content: bytes) -> Receipt:
+    def _finish(self, connection: smtplib.SMTP, content: bytes) -> SendResult:
         try:
             connection.send(content)
-        except TROUBLE as error:
+        except SMTP_ERRORS as error:
             self._drop()
-            return Receipt(Outcome.TRY_AGAIN, _reply_of(error), about_provider=True)
+            return SendResult(SendOutcome.TRY_AGAIN, _reply_of(error), is_provider_fault=True)
         try:
             _wait_at_most(connection, ACCEPT_SECONDS)
             connection.send(b".\r\n")
             code, text = connection.getreply()
             _wait_at_most(connection, REPLY_SECONDS)
-        except TROUBLE as error:
+        except SMTP_ERRORS as error:
             self._drop()
-            return Receipt(Outcome.UNKNOWN, _reply_of(error), about_provider=True)
+            return SendResult(SendOutcome.UNKNOWN, _reply_of(error), is_provider_fault=True)
         if code == 250:
-            return Receipt(Outcome.ACCEPTED, _reply(code, _enhanced(text)))
+            return SendResult(SendOutcome.ACCEPTED, _reply(code, _enhanced(text)))
         if 400 <= code < 600:
-            return self._refused(_Answered(code, text))
+            return self._refused(_NegativeReply(code, text))
         self._drop()  # no SMTP: whatever answers there may have kept the mail
-        return Receipt(Outcome.UNKNOWN, _reply(code, _enhanced(text)), about_provider=True)
+        return SendResult(SendOutcome.UNKNOWN, _reply(code, _enhanced(text)), is_provider_fault=True)
 
     def _connect(self) -> smtplib.SMTP:
-        if time.monotonic() < self._resting_until:
+        if time.monotonic() < self._reconnect_at:
             raise smtplib.SMTPServerDisconnected("the server did not answer a moment ago")
-        self._resting_until = time.monotonic() + REST_SECONDS
+        self._reconnect_at = time.monotonic() + RECONNECT_SECONDS
         connection = _open(self._server, self._sender.rpartition("@")[2], self._tls)
-        self._resting_until = 0.0
+        self._reconnect_at = 0.0
         return connection
 
-    def _refused(self, refusal: _Answered) -> Receipt:
+    def _refused(self, negative_reply: _NegativeReply) -> SendResult:
         """5xx is final, unless it is about our own address or password, which an operator can mend; 4xx is not."""
-        final = refusal.code >= 500 and not refusal.about_us
+        final = negative_reply.code >= 500 and not negative_reply.is_provider_fault
         self._reset()
-        reply = _reply(refusal.code, refusal.enhanced)
+        reply = _reply(negative_reply.code, negative_reply.enhanced)
         if not final:
-            return Receipt(Outcome.TRY_AGAIN, reply, about_provider=refusal.about_us)
-        return Receipt(
-            Outcome.REFUSED, reply, contact_state=ContactState.BOUNCED if refusal.enhanced in DEAD_ADDRESS else None
+            return SendResult(SendOutcome.TRY_AGAIN, reply, is_provider_fault=negative_reply.is_provider_fault)
+        return SendResult(
+            SendOutcome.REFUSED,
+            reply,
+            contact_state=ContactState.BOUNCED if negative_reply.enhanced in INVALID_ADDRESS_CODES else None,
         )
 
     def _reset(self) -> None:
         try:
             if self._connection is not None:
                 self._connection.rset()
-        except TROUBLE:
+        except SMTP_ERRORS:
             self._drop()
 
     def _drop(self) -> None:
@@ -188,7 +200,7 @@ class SmtpProvider(Provider):
         return mail
 
 
-def checked(url: str) -> SplitResult:
+def parse_url(url: str) -> SplitResult:
     """The address of the server in its parts, or InvalidSmtpUrl."""
     try:
         parts = urlsplit(url)
@@ -242,13 +254,13 @@ def _as_lines(mail: EmailMessage) -> bytes:
     return content if content.endswith(b"\r\n") else content + b"\r\n"
 
 
-def _expect(wanted: int, code: int, text: bytes, *, about_us: bool = False) -> None:
-    if code == 251 and wanted == 250:  # "user not local; will forward" is a yes
+def _expect(expected: int, code: int, text: bytes, *, is_provider_fault: bool = False) -> None:
+    if code == 251 and expected == 250:  # "user not local; will forward" is a yes
         return
     if code == 421:  # the server goes away
         raise smtplib.SMTPServerDisconnected(f"{code}")
-    if code != wanted:
-        raise _Answered(code, text, about_us=about_us)
+    if code != expected:
+        raise _NegativeReply(code, text, is_provider_fault=is_provider_fault)
 
 
 def _reply_of(error: Exception) -> str:

@@ -6,16 +6,16 @@ from pathlib import Path
 from pro_tracker.domain.errors import ProTrackerError
 
 
-class InvalidAuthority(ProTrackerError):
+class InvalidCaFile(ProTrackerError):
     """PRO_TRACKER_CA_FILE cannot be used."""
 
 
-def trusting(ca_file: Path | None) -> ssl.SSLContext:
-    """A context that verifies name and certificate. Raises InvalidAuthority."""
+def ssl_context(ca_file: Path | None) -> ssl.SSLContext:
+    """A context that verifies name and certificate. Raises InvalidCaFile."""
     context = ssl.create_default_context()
     if ca_file is not None:
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ValueError):
-            raise InvalidAuthority("PRO_TRACKER_CA_FILE must be a readable file of certificates in PEM.") from None
+            raise InvalidCaFile("PRO_TRACKER_CA_FILE must be a readable file of certificates in PEM.") from None
     return context

@@ -65,7 +65,7 @@ def append(session: Session, values: Mapping[str, Any]) -> None:
     session.execute(_APPEND, dict(values))
 
 
-def first_broken(session: Session) -> int | None:
+def first_invalid_event(session: Session) -> int | None:
     """The id of the first event whose hash or link to the one before does not hold; None when the whole chain does."""
     previous, rows = "", select(AuditEvent).order_by(AuditEvent.id).execution_options(yield_per=1000)
     with session.scalars(rows) as events:

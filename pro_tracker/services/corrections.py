@@ -9,14 +9,14 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.models.correction import Correction
 
-Before = dict[str, str | int | None]  # column -> value as it stood, dates in ISO form
+PreviousValues = dict[str, str | int | None]  # column -> value as it stood, dates in ISO form
 
 
-def keep(
+def record(
     session: Session,
     subject_id: uuid.UUID,
     what: CorrectionKind,
-    before: Before,
+    before: PreviousValues,
     *,
     reason: str,
     now: datetime,
@@ -26,13 +26,13 @@ def keep(
         subject_id=subject_id,
         what=what,
         before=before,
-        reason=given(reason, "Say why this is corrected."),
+        reason=require_reason(reason, "Say why this is corrected."),
         recorded_at=now,
     )
     session.add(row)
 
 
-def given(reason: str, advice: str) -> str:
+def require_reason(reason: str, advice: str) -> str:
     """The reason without white space around it. Raises InvalidInput, with `advice`, where there is none."""
     if not reason.strip():
         raise InvalidInput(advice, field="reason")

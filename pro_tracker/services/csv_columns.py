@@ -22,7 +22,7 @@ class Column(Generic[Record]):
 
 
 @dataclass(frozen=True, slots=True)
-class Group(Generic[Record]):
+class ColumnGroup(Generic[Record]):
     """Columns that follow each other. With `part` they tell of a part of the record, which many rows may share."""
 
     columns: tuple[Column[Any], ...]
@@ -35,7 +35,7 @@ FORMULA_STARTS = frozenset("=+-@\t\r\n\0＝＋－＠")
 NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?")
 
 
-def harmless(cell: Cell) -> Cell:
+def escape_formula(cell: Cell) -> Cell:
     """The cell as a spreadsheet may see it: text that would run as a formula gets an apostrophe, numbers stay."""
     if type(cell) is str and cell and cell[0] in FORMULA_STARTS and not _is_number(cell):
         return f"'{cell}"

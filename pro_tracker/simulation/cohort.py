@@ -17,14 +17,14 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.calling import calls, unanswered
 from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.services.planning import idle_courses
-from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending import delivery_reports
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import Life
 from pro_tracker.simulation.mishaps import Mishaps
 from pro_tracker.simulation.patient import Patients
-from pro_tracker.simulation.sending import Meanwhile, Sender
+from pro_tracker.simulation.sending import Meanwhile, SimulatedSender
 from pro_tracker.simulation.telling import Tell
-from pro_tracker.simulation.treatment import MORNING, STAFF, Treatment
+from pro_tracker.simulation.treatment import MORNING, STAFF, SimulatedTreatment
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 EACH_MINUTE = timedelta(minutes=1)  # as often as the service looks for what is due
@@ -37,10 +37,10 @@ class Cohort:
 
     session: Session
     calendar: Calendar
-    sender: Sender
+    sender: SimulatedSender
     meanwhile: Meanwhile
     patients: Patients
-    treatment: Treatment
+    treatment: SimulatedTreatment
     mishaps: Mishaps
     counts: Counter[str]
     tell: Tell
@@ -97,7 +97,7 @@ class Cohort:
 
     def _return(self, subject_id: uuid.UUID) -> None:
         subject = self.session.get_one(Subject, subject_id)
-        withdrawals.take_back(self.session, STAFF, subject, reason="a misunderstanding", now=self.calendar.now)
+        withdrawals.revert(self.session, STAFF, subject, reason="a misunderstanding", now=self.calendar.now)
         self.tell("returned", subject=subject_id)
         self.counts["withdrawals taken back"] += 1
 
@@ -117,9 +117,9 @@ class Cohort:
         now = self.calendar.now
         idle_courses.plan_idle(self.session, now=now)
         calls.open_due(self.session, now=now)
-        unanswered.note_missed(self.session, now=now)
-        for receipt_id in receipts.waiting(self.session, now=now):
-            receipts.settle(self.session, receipt_id, now=now)
+        unanswered.record_missed(self.session, now=now)
+        for receipt_id in delivery_reports.waiting(self.session, now=now):
+            delivery_reports.process(self.session, receipt_id, now=now)
             self.session.commit()
         self.patients.expect_calls(now=now)
         progress(now)

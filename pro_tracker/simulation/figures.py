@@ -16,7 +16,7 @@ class Normal(FileModel):
     sd: float
 
 
-class Days(FileModel):
+class DayRange(FileModel):
     """Both ends are possible."""
 
     least: int
@@ -55,7 +55,7 @@ class CourseFigures(FileModel):
     more_than_five: float
     stopped_infusion: float
     second_course: float
-    lead_days: Days
+    lead_days: DayRange
     dose_mg_per_kg: float
     minutes: int
     weight_kg: Normal
@@ -75,7 +75,7 @@ class Answering(FileModel):
     at_once: list[str]
     hours_to_answer: LogNormal
     reached_by_call: float
-    days_to_call: Days
+    days_to_call: DayRange
     skips_an_item: float
 
 
@@ -92,11 +92,11 @@ class TroubleFigures(FileModel):
 
     days: int
     enrolment_days: int
-    days_of_life: Days
+    days_of_life: DayRange
     withdraw: float
     second_course: float
     infusion_late: float
-    days_late: Days
+    days_late: DayRange
     move: float
     zones: list[str]
     dead_address: float
@@ -104,9 +104,9 @@ class TroubleFigures(FileModel):
     start_again: float
     wrong_number: float
     corrected: float
-    days_to_mend: Days
+    days_to_mend: DayRange
     pause: float
-    pause_days: Days
+    pause_days: DayRange
     open_pause: float
     wishes: float
     plan_moved: float

@@ -12,19 +12,19 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.receipts import ReceiptEvent
+from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.contacts import contacts, preferences
-from pro_tracker.services.sending import receipts
-from pro_tracker.services.sending.receipts import Report
+from pro_tracker.services.sending import delivery_reports
+from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.services.treatment import pauses
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.life import Life, Trouble
 from pro_tracker.simulation.postbox import Letter
 from pro_tracker.simulation.telling import Tell
-from pro_tracker.simulation.treatment import STAFF, Treatment
+from pro_tracker.simulation.treatment import STAFF, SimulatedTreatment
 
 BOUNCES_AFTER = timedelta(minutes=3)
 
@@ -35,7 +35,7 @@ class Mishaps:
 
     session: Session
     calendar: Calendar
-    treatment: Treatment
+    treatment: SimulatedTreatment
     counts: Counter[str]
     tell: Tell
 
@@ -56,14 +56,14 @@ class Mishaps:
             self.counts[counted] += 1
 
     def _move(self, _life: Life, subject: Subject, trouble: Trouble) -> bool:
-        return self._prefer(subject, replace(preferences.of(subject), time_zone=str(trouble.value)))
+        return self._prefer(subject, replace(preferences.for_subject(subject), time_zone=str(trouble.value)))
 
     def _wish(self, _life: Life, subject: Subject, trouble: Trouble) -> bool:
         """The other channel, and an hour of their own."""
         hour, preferred = time.fromisoformat(str(trouble.value)), subject.preferred_channel
         others = (each.channel for each in subject.contacts if each.channel != preferred)
         channel = next(others, preferred)
-        wanted = replace(preferences.of(subject), preferred_channel=channel, message_time=hour)
+        wanted = replace(preferences.for_subject(subject), preferred_channel=channel, message_time=hour)
         return self._prefer(subject, wanted)
 
     def _prefer(self, subject: Subject, wanted: preferences.Preferences) -> bool:
@@ -82,12 +82,12 @@ class Mishaps:
 
     def _resume(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
         """Home again: yesterday was the last day."""
-        open_ones = [each for each in pauses.of_subject(self.session, subject.id) if each.until_on is None]
+        open_ones = [each for each in pauses.for_subject(self.session, subject.id) if each.until_on is None]
         if not open_ones:
             return False
         pause, now = open_ones[0], self.calendar.now
         last = max(pause.from_on, local_date(now, subject.time_zone) - timedelta(days=1))
-        pauses.end(self.session, STAFF, pause, until_on=last, reason="home again", now=now)
+        pauses.change_end(self.session, STAFF, pause, until_on=last, reason="home again", now=now)
         self._tell(subject, "paused", pause=pause.id, from_on=pause.from_on, until_on=last)
         return True
 
@@ -98,14 +98,14 @@ class Mishaps:
         return bool(address)
 
     def _stop(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
-        return self._text_back(subject, ReceiptEvent.STOP, "closed")
+        return self._text_back(subject, ReportEvent.STOP, "closed")
 
     def _start(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
         """Opens what they stopped themselves, and nothing that staff closed."""
         contact = contacts.of_subject(self.session, subject.id, Channel.SMS)
         if contact is None or contact.state != ContactState.STOPPED:
             return False
-        return self._text_back(subject, ReceiptEvent.START, "opened")
+        return self._text_back(subject, ReportEvent.START, "opened")
 
     def _wrong_number(self, _life: Life, subject: Subject, _trouble: Trouble) -> bool:
         contact = contacts.of_subject(self.session, subject.id, Channel.SMS)
@@ -129,7 +129,7 @@ class Mishaps:
         self._tell(subject, "address", channel=channel, to=address)
         return True
 
-    def _text_back(self, subject: Subject, word: ReceiptEvent, told: str) -> bool:
+    def _text_back(self, subject: Subject, word: ReportEvent, told: str) -> bool:
         """One word by text message, which the provider hands on."""
         address = self._address(subject, Channel.SMS)
         if address is None:
@@ -141,18 +141,18 @@ class Mishaps:
     def deliver(self, letter: Letter, after: timedelta) -> None:
         """The provider reports that the letter was delivered, and says so twice."""
         for times in (1, 2):
-            self.calendar.add(self.calendar.now + times * after, partial(self._about, letter, ReceiptEvent.DELIVERED))
+            self.calendar.add(self.calendar.now + times * after, partial(self._about, letter, ReportEvent.DELIVERED))
 
     def _bounced(self, letter: Letter) -> None:
-        if self._about(letter, ReceiptEvent.HARD_BOUNCE):
+        if self._about(letter, ReportEvent.HARD_BOUNCE):
             rows = select(Message.subject_id).where(Message.key == uuid.UUID(letter.key))
             subject_id = self.session.scalars(rows).one()
             self.counts["bounces"] += 1
             self.tell("bounced", subject=subject_id, key=letter.key, channel=letter.channel, to=letter.to)
 
-    def _about(self, letter: Letter, event: ReceiptEvent) -> bool:
+    def _about(self, letter: Letter, event: ReportEvent) -> bool:
         """What the provider reports of a letter; whether it is news."""
-        report = Report(
+        report = ReportedEvent(
             provider="simulation",
             event_id=f"{event}-{letter.key}",
             channel=letter.channel,
@@ -160,13 +160,15 @@ class Mishaps:
             at=self.calendar.now,
             message_key=uuid.UUID(letter.key),
         )
-        return receipts.take(self.session, report, now=self.calendar.now)
+        return delivery_reports.take(self.session, report, now=self.calendar.now)
 
-    def _report(self, channel: Channel, event: ReceiptEvent, *, address: str) -> None:
+    def _report(self, channel: Channel, event: ReportEvent, *, address: str) -> None:
         now = self.calendar.now
         event_id = f"{event}-{address}-{now.isoformat()}"
-        report = Report(provider="simulation", event_id=event_id, channel=channel, event=event, at=now, address=address)
-        receipts.take(self.session, report, now=now)
+        report = ReportedEvent(
+            provider="simulation", event_id=event_id, channel=channel, event=event, at=now, address=address
+        )
+        delivery_reports.take(self.session, report, now=now)
 
     def _address(self, subject: Subject, channel: Channel) -> str | None:
         return next((each.address for each in subject.contacts if each.channel == channel), None)

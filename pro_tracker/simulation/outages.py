@@ -16,7 +16,7 @@ MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Outage:
+class PlannedOutage:
     """A provider is down from a moment until just before another one."""
 
     channel: Channel
@@ -25,7 +25,7 @@ class Outage:
     until_at: datetime
 
 
-def draw_outages(figures: TroubleFigures, from_at: datetime, seed: int) -> list[Outage]:
+def draw_outages(figures: TroubleFigures, from_at: datetime, seed: int) -> list[PlannedOutage]:
     """Of every channel: one in each of as many equal parts of the time, so that no two of a channel meet."""
     random = Random(f"{seed}:outages")
     part = timedelta(days=figures.days) / figures.outages
@@ -35,12 +35,12 @@ def draw_outages(figures: TroubleFigures, from_at: datetime, seed: int) -> list[
 
 def _of_channel(
     channel: Channel, parts: Sequence[datetime], figures: TroubleFigures, random: Random
-) -> Iterator[Outage]:
+) -> Iterator[PlannedOutage]:
     for start, end in pairwise(parts):
         lasts = _lasts(figures, random)
         kind: Kind = "silent" if random.random() < figures.silent else "refusing"
         begins = start + random.randrange((end - start - lasts) // MINUTE) * MINUTE
-        yield Outage(channel, kind, begins, begins + lasts)
+        yield PlannedOutage(channel, kind, begins, begins + lasts)
 
 
 def _lasts(figures: TroubleFigures, random: Random) -> timedelta:
@@ -49,6 +49,6 @@ def _lasts(figures: TroubleFigures, random: Random) -> timedelta:
     return round(exp(random.uniform(log(span.least), log(span.most)))) * MINUTE
 
 
-def kind_at(outages: Sequence[Outage], now: datetime) -> Kind | None:
+def kind_at(outages: Sequence[PlannedOutage], now: datetime) -> Kind | None:
     """How the provider fails now, if it does."""
     return next((each.kind for each in outages if each.from_at <= now < each.until_at), None)

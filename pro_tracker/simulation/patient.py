@@ -20,7 +20,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import links, responses, visit_context
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import call_attempts
-from pro_tracker.services.calling.call_attempts import AttemptFacts
+from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.simulation.answers import answer
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import Figures
@@ -90,7 +90,7 @@ class Patients:
         now, visit_id = self.calendar.now, call.visit_id
         missed = self.whims.answers_the_telephone(life) if self.whims is not None else CallAttemptOutcome.NO_ANSWER
         outcome = CallAttemptOutcome.REACHED if reached else missed
-        call_attempts.record(self.session, STAFF, call_id, AttemptFacts(outcome), now=now)
+        call_attempts.record(self.session, STAFF, call_id, CallAttemptFacts(outcome), now=now)
         self.counts["calls"] += 1
         if self.whims is not None:
             self.whims.after_call(call, outcome)
@@ -99,9 +99,9 @@ class Patients:
 
     def _answer_by_link(self, life: Life, token: str) -> None:
         link_id = links.find(self.session, token)
-        sheet = visit_context.by_link(self.session, link_id)
-        links.check_birth_date(self.session, sheet, _given(life.facts.birth_date), now=self.calendar.now)
-        self._answer(sheet.visit_id, Actor(ActorKind.PATIENT, str(link_id)), ResponseMode.SELF_WEB)
+        context = visit_context.by_link(self.session, link_id)
+        links.check_birth_date(self.session, context, _given(life.facts.birth_date), now=self.calendar.now)
+        self._answer(context.visit_id, Actor(ActorKind.PATIENT, str(link_id)), ResponseMode.SELF_WEB)
 
     def _answer_on_the_phone(self, visit_id: int) -> None:
         self._answer(visit_id, STAFF, ResponseMode.TELEPHONE)
@@ -113,16 +113,16 @@ class Patients:
 
     def fill_in(self, visit_id: int) -> bool:
         """Give every answer of the visit. Too late or sent before: nothing, as on the page."""
-        now, sheet = self.calendar.now, visit_context.by_visit(self.session, visit_id)
+        now, context = self.calendar.now, visit_context.by_visit(self.session, visit_id)
         try:
-            sheet.require_open(now)
+            context.require_open(now)
         except (AlreadyAnswered, WindowClosed) as late:
             self.counts["too late" if isinstance(late, WindowClosed) else "answered before"] += 1
             return False
-        life = self.lives[sheet.subject_id]
-        for instrument, _pack in sheet.questionnaire.parts:
-            given = answer(instrument, sheet.event_code, life.traits, self.figures, life.random)
-            responses.save_answers(self.session, sheet, instrument.code, given, now=now)
+        life = self.lives[context.subject_id]
+        for instrument, _pack in context.questionnaire.parts:
+            given = answer(instrument, context.event_code, life.traits, self.figures, life.random)
+            responses.save_answers(self.session, context, instrument.code, given, now=now)
         return True
 
     def send_in(self, visit_id: int, actor: Actor, mode: ResponseMode) -> uuid.UUID:

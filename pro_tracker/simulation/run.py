@@ -25,15 +25,15 @@ from pro_tracker.simulation.cohort import Cohort
 from pro_tracker.simulation.figures import TroubleFigures
 from pro_tracker.simulation.life import Life, draw_life
 from pro_tracker.simulation.mishaps import Mishaps
-from pro_tracker.simulation.outages import Outage, draw_outages
+from pro_tracker.simulation.outages import PlannedOutage, draw_outages
 from pro_tracker.simulation.patient import Patients
 from pro_tracker.simulation.races import Races
-from pro_tracker.simulation.sending import InThisProcess, Sender, nothing
+from pro_tracker.simulation.sending import InThisProcess, SimulatedSender, nothing
 from pro_tracker.simulation.telling import Tell, nobody
-from pro_tracker.simulation.treatment import Treatment
+from pro_tracker.simulation.treatment import SimulatedTreatment
 from pro_tracker.simulation.troubles import disturb, troubled
 from pro_tracker.simulation.whims import Whims
-from pro_tracker.simulation.workers import Fate, InWorkers, Post
+from pro_tracker.simulation.workers import Fate, InWorkers, SendingHarness
 
 WORKERS = 2  # at once, in a hard simulation
 STILL_IN_TREATMENT = 21  # days before the end at which the last people come, so that every stage of a course is there
@@ -70,7 +70,7 @@ class Stage:
     session: Session
     calendar: Calendar
     counts: Counter[str]
-    sender: Sender
+    sender: SimulatedSender
     tell: Tell
 
 
@@ -121,7 +121,7 @@ def _stage(
     record, outages = OutsideRecord(hardship.record), draw_outages(troubles, calendar.now, setting.seed)
     team = InWorkers(
         session,
-        Post(hardship.connect, hardship.record, outages),
+        SendingHarness(hardship.connect, hardship.record, outages),
         record,
         counts,
         Fate(troubles, setting.seed, _kills(setting, hardship, calendar.now), Random(f"{setting.seed}:moments")),
@@ -142,7 +142,7 @@ def _kills(setting: Setting, hardship: Hardship, starts_at: datetime) -> list[da
     return sorted((starts_at + random.random() * months for _ in range(hardship.kills)), reverse=True)
 
 
-def _expect_outages(stage: Stage, outages: Sequence[Outage]) -> None:
+def _expect_outages(stage: Stage, outages: Sequence[PlannedOutage]) -> None:
     """The record says when each provider goes down and comes back."""
 
     def happen(what: str, channel: str, counted: int) -> None:
@@ -156,7 +156,7 @@ def _expect_outages(stage: Stage, outages: Sequence[Outage]) -> None:
 
 def _cohort(stage: Stage, setting: Setting, expected: figures.Figures) -> Cohort:
     session, calendar, counts, tell = stage.session, stage.calendar, stage.counts, stage.tell
-    treatment = Treatment(session, calendar, expected.protocol, counts, tell)
+    treatment = SimulatedTreatment(session, calendar, expected.protocol, counts, tell)
     mishaps = Mishaps(session, calendar, treatment, counts, tell)
     troubles = expected.troubles
     whims = Whims(session, calendar, troubles, mishaps, counts, tell) if troubles else None

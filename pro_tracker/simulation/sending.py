@@ -7,7 +7,7 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from pro_tracker.services.sending import outbox
-from pro_tracker.services.sending.sender import Ways
+from pro_tracker.services.sending.submission import SendingSetup
 from pro_tracker.simulation.postbox import Letter, postboxes
 
 BASE_URL = "https://simulation.invalid"
@@ -22,7 +22,7 @@ def nothing(_message_ids: Sequence[int]) -> None:
     """Everybody waits while messages are handed over."""
 
 
-class Sender(Protocol):
+class SimulatedSender(Protocol):
     """Whoever hands over what is due."""
 
     def send_due(self, now: datetime, meanwhile: Meanwhile) -> list[Letter]:
@@ -37,12 +37,12 @@ class InThisProcess:
         self._session = session
         self._letters: list[Letter] = []
         taken = postboxes(lambda letter, _now: self._letters.append(letter), lambda: self._letters)
-        self._ways = Ways(taken, BASE_URL)
+        self._ways = SendingSetup(taken, BASE_URL)
 
     def send_due(self, now: datetime, _meanwhile: Meanwhile) -> list[Letter]:
         """Hand over, and return what arrived."""
         claimed = outbox.claim_due(self._session, now=now, limit=BATCH, lease=LEASE)
         self._session.commit()
-        outbox.deliver_all(self._session, claimed, ways=self._ways, clock=lambda: now)
+        outbox.deliver_all(self._session, claimed, setup=self._ways, clock=lambda: now)
         arrived, self._letters[:] = list(self._letters), []
         return arrived

@@ -27,7 +27,7 @@ AHEAD = timedelta(days=3)  # a repeat course is entered so long before it begins
 
 
 @dataclass
-class Treatment:
+class SimulatedTreatment:
     """Everybody's courses: what is written down, and when."""
 
     session: Session

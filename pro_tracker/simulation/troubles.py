@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
-from pro_tracker.simulation.figures import Days, Figures, TroubleFigures
+from pro_tracker.simulation.figures import DayRange, Figures, TroubleFigures
 from pro_tracker.simulation.life import CourseScript, Life, Trouble
 
 HOURS = tuple(f"{hour:02}:{minute:02}" for hour in range(6, 24) for minute in (0, 30))
@@ -86,5 +86,5 @@ def _within(first: int, last: int, random: Random) -> timedelta:
     return timedelta(days=random.randint(first, last), minutes=random.randint(0, 24 * 60 - 1))
 
 
-def _days(figures: Days, random: Random) -> int:
+def _days(figures: DayRange, random: Random) -> int:
     return random.randint(figures.least, figures.most)

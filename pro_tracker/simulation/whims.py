@@ -8,11 +8,11 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.call_codes import CallAttemptOutcome
-from pro_tracker.domain.calling import NO_MORE_ASKED
+from pro_tracker.domain.calling import STOP_REMINDERS_AFTER
 from pro_tracker.domain.channels import Channel
 from pro_tracker.models.call import Call
 from pro_tracker.services.answering import links, snoozes, visit_context
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.simulation.calendar import Calendar
 from pro_tracker.simulation.figures import TroubleFigures
 from pro_tracker.simulation.life import Life
@@ -55,29 +55,29 @@ class Whims:
         """Tell what the service was told by a call."""
         if outcome == CallAttemptOutcome.WRONG_NUMBER:
             self.tell("closed", subject=call.subject_id, channel=Channel.SMS)
-        if call.outcome in NO_MORE_ASKED:
+        if call.outcome in STOP_REMINDERS_AFTER:
             self.tell("declined", subject=call.subject_id, visit=call.visit_id)
             self.counts["no on the telephone"] += 1
 
     def _snooze(self, life: Life, token: str) -> None:
         """One of the days that the page offers."""
-        sheet, now = self._open_sheet(token), self.calendar.now
-        choices = snoozes.choices(self.session, sheet, now=now) if sheet is not None else []
-        if sheet is not None and choices:
+        context, now = self._open_context(token), self.calendar.now
+        choices = snoozes.choices(self.session, context, now=now) if context is not None else []
+        if context is not None and choices:
             choice = life.random.choice(choices)
-            snoozes.snooze(self.session, sheet, choice.until_on, now=now)
-            self.tell("snoozed", subject=sheet.subject_id, visit=sheet.visit_id, until_on=choice.until_on)
+            snoozes.snooze(self.session, context, choice.until_on, now=now)
+            self.tell("snoozed", subject=context.subject_id, visit=context.visit_id, until_on=choice.until_on)
             self.counts["not today"] += 1
 
     def _ask_for_link(self, token: str) -> None:
-        sheet = self._open_sheet(token)
-        if sheet is not None:
-            links.request_fresh_link(self.session, sheet, now=self.calendar.now)
-            self.tell("asked", subject=sheet.subject_id, visit=sheet.visit_id)
+        context = self._open_context(token)
+        if context is not None:
+            links.request_fresh_link(self.session, context, now=self.calendar.now)
+            self.tell("asked", subject=context.subject_id, visit=context.visit_id)
             self.counts["fresh links asked for"] += 1
 
-    def _open_sheet(self, token: str) -> VisitSheet | None:
+    def _open_context(self, token: str) -> VisitContext | None:
         """The visit behind a link while it can be answered."""
-        sheet, now = visit_context.by_link(self.session, links.find(self.session, token)), self.calendar.now
-        over = sheet.completed_at is not None or sheet.voided_at is not None
-        return None if over or not sheet.opens_at <= now < sheet.closes_at else sheet
+        context, now = visit_context.by_link(self.session, links.find(self.session, token)), self.calendar.now
+        over = context.completed_at is not None or context.voided_at is not None
+        return None if over or not context.opens_at <= now < context.closes_at else context

@@ -21,9 +21,9 @@ from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.ledger_check.outside import OutsideRecord, read
 from pro_tracker.models.message import Message
 from pro_tracker.services.sending import circuit_breakers, outbox
-from pro_tracker.services.sending.sender import Ways
+from pro_tracker.services.sending.submission import SendingSetup
 from pro_tracker.simulation.figures import TroubleFigures
-from pro_tracker.simulation.outages import Outage
+from pro_tracker.simulation.outages import PlannedOutage
 from pro_tracker.simulation.postbox import Letter, postboxes
 from pro_tracker.simulation.sending import BASE_URL, LEASE, Meanwhile
 
@@ -31,12 +31,12 @@ SLOWLY = 0.02  # seconds that a provider takes before and after it accepts, when
 
 
 @dataclass(frozen=True)
-class Post:
+class SendingHarness:
     """What a worker is given when it starts; `connect` opens the database in its process."""
 
     connect: Callable[[], object]
     record: Path
-    outages: Sequence[Outage]
+    outages: Sequence[PlannedOutage]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Order:
 class Worker:
     """One process: it gets orders and says when it has done each."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: SendingHarness) -> None:
         context = get_context("forkserver")  # a clean process: no connection of this one's is carried over
         context.set_forkserver_preload([__name__])
         self._orders, theirs = context.Pipe()
@@ -111,7 +111,7 @@ class InWorkers:
     """
 
     session: Session
-    post: Post
+    post: SendingHarness
     record: OutsideRecord
     counts: Counter[str]
     fate: Fate
@@ -147,7 +147,7 @@ class InWorkers:
             self._team.pop().go_home()
 
     def _sweep(self, now: datetime) -> list[int]:
-        down = circuit_breakers.closed_channels(self.session)
+        down = set(circuit_breakers.open_breakers(self.session))
         self.counts["circuits opened"] += len(down - self._open)
         self._open = down
         batches = outbox.claim_batches(self.session, now=now, lease=LEASE, per_second={})
@@ -209,23 +209,23 @@ class SlowRecord:
         sleep(self.seconds)
 
 
-def work(post: Post, orders: Connection) -> None:
+def work(post: SendingHarness, orders: Connection) -> None:
     """A worker's life: what tasks do each minute, order by order."""
     post.connect()
     record = SlowRecord(OutsideRecord(post.record))
-    ways = Ways(postboxes(record.put, lambda: letters_in(post.record), post.outages), BASE_URL)
+    setup = SendingSetup(postboxes(record.put, lambda: letters_in(post.record), post.outages), BASE_URL)
     with suppress(EOFError):  # nobody gives orders any more
         while True:
             orders.send("ready")
             order: Order = orders.recv()
             record.seconds = order.seconds
-            _obey(order, ways)
+            _obey(order, setup)
 
 
-def _obey(order: Order, ways: Ways) -> None:
+def _obey(order: Order, setup: SendingSetup) -> None:
     with db.Session() as session:
-        outbox.take_back(session, ways=ways, clock=lambda: order.now)
-        outbox.deliver_all(session, order.message_ids, ways=ways, clock=lambda: order.now)
+        outbox.recover_expired(session, setup=setup, clock=lambda: order.now)
+        outbox.deliver_all(session, order.message_ids, setup=setup, clock=lambda: order.now)
 
 
 def letters_in(record_path: Path, skip_bytes: int = 0) -> list[Letter]:

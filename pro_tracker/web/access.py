@@ -12,7 +12,7 @@ from pro_tracker.domain.account_codes import ActorKind, Role
 from pro_tracker.domain.errors import NotAllowed, NotSignedIn
 from pro_tracker.models.account import Account
 from pro_tracker.services.audit import Actor
-from pro_tracker.web import ways_back
+from pro_tracker.web import redirects
 
 View = TypeVar("View", bound=Callable[..., Any])
 Sites = Literal["own", "none"]
@@ -79,7 +79,7 @@ def _enforce() -> Any:
         if request.method == "GET":
             target = request.full_path.rstrip("?")
         else:
-            target = ways_back.nearest_page()
+            target = redirects.nearest_page()
             flash(_("What you had just sent was not saved. Sign in, and enter it again."), "error")
         return redirect(url_for("security.login", next=target))
     if account().role not in access.roles:

@@ -23,9 +23,9 @@ from pro_tracker.services.clinic import accounts
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 
-IDLE = timedelta(minutes=30)
-AT_MOST = timedelta(hours=12)  # a working day; then sign in again, however busy
-FAILED_TRIES = {"address": "30 per 5 minutes", "account": "10 per 15 minutes"}
+IDLE_TIMEOUT = timedelta(minutes=30)
+MAX_SESSION_AGE = timedelta(hours=12)  # a working day; then sign in again, however busy
+FAILED_SIGN_IN_LIMITS = {"address": "30 per 5 minutes", "account": "10 per 15 minutes"}
 
 CONFIG = {
     "SECURITY_LOGIN_URL": "/sign-in",
@@ -104,7 +104,7 @@ def _end_old_session() -> None:
     if "_user_id" not in session:
         return
     now = clock.now()
-    if _is_over(now):
+    if _has_expired(now):
         if current_user.is_authenticated:
             logout_user()
             commit()
@@ -113,10 +113,10 @@ def _end_old_session() -> None:
         session["seen_at"] = now.timestamp()
 
 
-def _is_over(now: datetime) -> bool:
+def _has_expired(now: datetime) -> bool:
     idle = now.timestamp() - session.get("seen_at", 0)
     age = now.timestamp() - session.get("signed_in_at", 0)
-    return idle > IDLE.total_seconds() or age > AT_MOST.total_seconds()
+    return idle > IDLE_TIMEOUT.total_seconds() or age > MAX_SESSION_AGE.total_seconds()
 
 
 def _committed(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -150,8 +150,10 @@ def _limiter(app: Flask) -> Limiter:
 
 def _limits(limiter: Limiter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Limit failed tries, by network address and by the account tried."""
-    by_address = limiter.limit(FAILED_TRIES["address"], methods=["POST"], deduct_when=_failed)
-    by_account = limiter.limit(FAILED_TRIES["account"], key_func=_account_tried, methods=["POST"], deduct_when=_failed)
+    by_address = limiter.limit(FAILED_SIGN_IN_LIMITS["address"], methods=["POST"], deduct_when=_failed)
+    by_account = limiter.limit(
+        FAILED_SIGN_IN_LIMITS["account"], key_func=_account_tried, methods=["POST"], deduct_when=_failed
+    )
     return lambda view: by_address(by_account(view))
 
 

@@ -10,87 +10,91 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.answering.questionnaires import AskedItem
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 
 Page = str | tuple[str, int] | Response
 Answer = dict[str, int | None]
 
 
-def posted_item(sheet: VisitSheet, position: int) -> AskedItem | None:
+def posted_item(context: VisitContext, position: int) -> AskedItem | None:
     """The item that the posted form was made for: another device may have changed what stands at this position."""
     name = request.form.get("item")
-    return sheet.questionnaire.item(position) if name is None else sheet.questionnaire.named(name)
+    return context.questionnaire.item(position) if name is None else context.questionnaire.named(name)
 
 
-def posted_answer(asked: AskedItem) -> Answer | None:
+def posted_answer(asked_item: AskedItem) -> Answer | None:
     """What was chosen for the item, as it is saved; None when nothing was. Raises AnswerOutOfRange."""
     if "skip" in request.form:
-        return {asked.link_id: None}
+        return {asked_item.link_id: None}
     given = request.form.get("answer")
-    return None if given is None else {asked.link_id: asked.value(given)}
+    return None if given is None else {asked_item.link_id: asked_item.value(given)}
 
 
-def item_page(sheet: VisitSheet, asked: AskedItem) -> str:
+def item_page(context: VisitContext, asked_item: AskedItem) -> str:
     """The page of one item, with the answer it has."""
-    return _item_page(sheet, asked)
+    return _item_page(context, asked_item)
 
 
-def nothing_chosen(sheet: VisitSheet, asked: AskedItem) -> Page:
+def missing_answer_page(context: VisitContext, asked_item: AskedItem) -> Page:
     """The page of an item whose form came back without an answer."""
-    return _item_page(sheet, asked, error=_("Choose an answer, or say that you would rather not answer.")), 422
+    return _item_page(context, asked_item, error=_("Choose an answer, or say that you would rather not answer.")), 422
 
 
-def review_page(sheet: VisitSheet) -> Page:
+def review_page(context: VisitContext) -> Page:
     """All answers, to be checked before they are sent; the first question while there is none."""
-    if not sheet.answers:
-        return redirect(next_page(sheet))
-    questionnaire = sheet.questionnaire
-    rows = [(asked, questionnaires.answer_to(sheet.answers, asked)) for asked in questionnaire.items]
+    if not context.answers:
+        return redirect(next_page_url(context))
+    questionnaire = context.questionnaire
+    rows = [(asked_item, questionnaires.answer_to(context.answers, asked_item)) for asked_item in questionnaire.items]
     n_open = sum(value is None for _i, value in rows)
     return render_template(
-        "patient/review.html", language=questionnaire.language, rows=rows, n_open=n_open, can_wait=_can_wait(sheet)
+        "patient/review.html",
+        language=questionnaire.language,
+        rows=rows,
+        n_open=n_open,
+        can_postpone=_can_postpone(context),
     )
 
 
-def next_page(sheet: VisitSheet) -> str:
+def next_page_url(context: VisitContext) -> str:
     """Where the person goes on: the first item left open, or the review."""
-    left = sheet.questionnaire.first_open(sheet.answers)
+    left = context.questionnaire.first_open(context.answers)
     return url_for(".review") if left is None else url_for(".item", position=left.position)
 
 
-def page_after(sheet: VisitSheet, asked: AskedItem) -> str:
-    """The page to go on with after the item; `sheet` has its answer."""
-    questionnaire = sheet.questionnaire
+def page_url_after(context: VisitContext, asked_item: AskedItem) -> str:
+    """The page to go on with after the item; `context` has its answer."""
+    questionnaire = context.questionnaire
     if "review" in request.args:
         # A changed answer may lead an adaptive test to an item that was not asked yet.
-        left = questionnaire.still_asked(sheet.answers, asked.instrument_code)
+        left = questionnaire.still_asked(context.answers, asked_item.instrument_code)
         if left is not None:
             return url_for(".item", position=left.position, review="")
-    elif asked.position < len(questionnaire.items):
-        return url_for(".item", position=asked.position + 1)
+    elif asked_item.position < len(questionnaire.items):
+        return url_for(".item", position=asked_item.position + 1)
     return url_for(".review")
 
 
-def go_on(address: str) -> Response:
+def continue_to(address: str) -> Response:
     """Redirect a form; tell a script the address instead, since a script cannot see where a redirect leads."""
     if request.headers.get("X-Requested-With") == "fetch":
         return jsonify(next=address)
     return redirect(address, 303)
 
 
-def _item_page(sheet: VisitSheet, asked: AskedItem, *, error: str = "") -> str:
+def _item_page(context: VisitContext, asked_item: AskedItem, *, error: str = "") -> str:
     return render_template(
         "patient/item.html",
-        item=asked,
-        questionnaire=sheet.questionnaire,
-        chosen=questionnaires.answer_to(sheet.answers, asked),
-        touched=questionnaires.touched(sheet.answers, asked),
+        item=asked_item,
+        questionnaire=context.questionnaire,
+        chosen=questionnaires.answer_to(context.answers, asked_item),
+        touched=questionnaires.touched(context.answers, asked_item),
         reviewing="review" in request.args,
         error=error,
-        can_wait=_can_wait(sheet),
+        can_postpone=_can_postpone(context),
     )
 
 
-def _can_wait(sheet: VisitSheet) -> bool:
+def _can_postpone(context: VisitContext) -> bool:
     """Whether another day could do: who finishes after the window closed has hours, not days."""
-    return clock.now() < sheet.closes_at
+    return clock.now() < context.closes_at

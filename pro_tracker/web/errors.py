@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from pro_tracker.domain import errors
 from pro_tracker.services.fhir.server import operation_outcome
-from pro_tracker.web import ways_back
+from pro_tracker.web import redirects
 from pro_tracker.web.fhir import fhir_json
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code < 400:
         return make_response(error.get_response())
-    if code == 405 and request.method == "GET" and current_user.is_authenticated and ways_back.nearest_page() != "/":
-        return make_response(redirect(ways_back.nearest_page(), 303))
+    if code == 405 and request.method == "GET" and current_user.is_authenticated and redirects.nearest_page() != "/":
+        return make_response(redirect(redirects.nearest_page(), 303))
     return _page(code, _title(code), _advice(code))
 
 
@@ -87,17 +87,17 @@ def _advice(code: int) -> str:
         413: _("Nothing was saved. Send less at once."),
         429: _("Wait a few minutes, then try again."),
     }
-    if _is_a_patients():
+    if _is_patient_page():
         return advice.get(code, _("Nothing was lost. Please try again; if it happens again, call the clinic."))
     return advice.get(code, _("Nothing was saved. Try again; if it happens again, tell whoever runs this service."))
 
 
-def _is_a_patients() -> bool:
+def _is_patient_page() -> bool:
     return request.path.startswith(("/v/", "/visit"))
 
 
 def _page(code: int, title: str, text: str) -> Response:
     if request.path.startswith("/fhir/"):
         return fhir_json(operation_outcome(code, text), code)
-    template = "error_patient.html" if _is_a_patients() else "error_staff.html"
+    template = "error_patient.html" if _is_patient_page() else "error_staff.html"
     return make_response(render_template(template, title=title, text=text, code=code), code)

@@ -79,10 +79,10 @@ def _subject(study_code: str) -> Subject:
 
 
 def _subject_searched_for() -> Subject:
-    wanted = request.args.get("patient")
-    if not wanted:
+    reference = request.args.get("patient")
+    if not reference:
         raise InvalidInput("Name the patient by study id: ?patient=north-0001", field="patient")
-    return _subject(wanted.removeprefix("Patient/"))
+    return _subject(reference.removeprefix("Patient/"))
 
 
 def _of_type(kind: str, subject: Subject) -> list[Json]:

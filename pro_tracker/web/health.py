@@ -20,7 +20,7 @@ def healthz() -> Response:
 @access.public
 def readyz() -> tuple[Response, int]:
     config = current_app.config
-    parts = readiness.parts(db_session(), config["BROKER_URL"], now=clock.now(), sms_provider=config["SMS_PROVIDER"])
+    parts = readiness.check(db_session(), config["BROKER_URL"], now=clock.now(), sms_provider=config["SMS_PROVIDER"])
     ready = all(part.ok for part in parts)
     body = {part.name: {"ok": part.ok, **({"note": part.note} if part.note else {})} for part in parts}
     return jsonify(ready=ready, parts=body), 200 if ready else 503

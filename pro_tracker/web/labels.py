@@ -81,7 +81,7 @@ CALL_TIMES = {
     CallTime.AFTERNOON: _("Afternoon, 2 to 5"),
     CallTime.EVENING: _("Evening, 5 to 9"),
 }
-UNANSWERED = {code: _(reason) for code, reason in unanswered.REASONS.items()}
+UNANSWERED_REASONS = {code: _(reason) for code, reason in unanswered.REASONS.items()}
 MESSAGE_STATES = {
     MessageState.PLANNED: (_("Planned"), "quiet"),
     MessageState.CLAIMED: (_("Being sent"), "accent"),
@@ -146,7 +146,7 @@ def is_over(pause: Pause, now: datetime, time_zone: str) -> bool:
     return pause.until_on is not None and pause.until_on < today
 
 
-def told(messages: Sequence[Message]) -> list[Message]:
+def shown_messages(messages: Sequence[Message]) -> list[Message]:
     """What was sent or tried, and the next message to go out; the rest of the plan and what was dropped is noise."""
     planned = [message for message in messages if message.state == MessageState.PLANNED]
     return [message for message in messages if message.state not in UNSENT] + planned[:1]
@@ -167,13 +167,13 @@ def good_time_to_call(subject: Subject, now: datetime) -> bool:
     return calling.is_good_time(now, subject.best_call_time, subject.time_zone)
 
 
-def why_unanswered(visit: Visit) -> str:
+def unanswered_reason(visit: Visit) -> str:
     """Why a visit ended without answers, in words; "" where it did not."""
     code = visit.void_reason or visit.missed_reason
-    return "" if code is None or visit.completed_at is not None else str(UNANSWERED[code])
+    return "" if code is None or visit.completed_at is not None else str(UNANSWERED_REASONS[code])
 
 
-def may_have_reason(visit: Visit, now: datetime) -> bool:
+def can_record_reason(visit: Visit, now: datetime) -> bool:
     """Whether staff may say why the visit has no answers."""
     return visit_status(visit, now) in (VisitStatus.DUE, VisitStatus.OVERDUE, VisitStatus.MISSED)
 

@@ -238,7 +238,7 @@ def test_sending_writes_an_audit_row_without_an_answer_and_the_chain_holds(
     assert last is not None
     assert (last.action, last.actor_kind, last.subject_id) == ("visit.complete", "patient", patient.visit.subject_id)
     assert last.detail == f'{{"mode":"self-web","visit":{patient.visit.id}}}'
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None
 
 
 def test_a_double_tap_sends_once(client: FlaskClient, session: Session, patient: Patient) -> None:
@@ -354,13 +354,13 @@ def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Ses
 
 
 def test_the_service_refuses_what_no_form_would_send(session: Session, patient: Patient, clock: Clock) -> None:
-    sheet = visit_context.by_visit(session, patient.visit.id)
+    context = visit_context.by_visit(session, patient.visit.id)
     with pytest.raises(UnknownItem):
-        responses.save_answers(session, sheet, PAIN, {"PAININ1": 1}, now=clock.now)
+        responses.save_answers(session, context, PAIN, {"PAININ1": 1}, now=clock.now)
     with pytest.raises(AnswerOutOfRange):
-        responses.save_answers(session, sheet, PAIN, {"PAININ9": 6}, now=clock.now)
+        responses.save_answers(session, context, PAIN, {"PAININ9": 6}, now=clock.now)
     with pytest.raises(InvalidInput, match="no answer to send"):
-        responses.complete(session, sheet, actor=Actor(ActorKind.ACCOUNT, "1"), now=clock.now)
+        responses.complete(session, context, actor=Actor(ActorKind.ACCOUNT, "1"), now=clock.now)
 
 
 @pytest.mark.dialects("postgresql")

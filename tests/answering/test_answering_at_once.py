@@ -28,13 +28,13 @@ def patient(session: Session, clock: Clock) -> Patient:
     return add_patient(session, clock.now)
 
 
-def complete_and_commit(session: Session, sheet: visit_context.VisitSheet, clock: Clock) -> None:
-    responses.complete(session, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+def complete_and_commit(session: Session, context: visit_context.VisitContext, clock: Clock) -> None:
+    responses.complete(session, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
     session.commit()
 
 
-def save_and_commit(session: Session, sheet: visit_context.VisitSheet, clock: Clock) -> None:
-    responses.save_answers(session, sheet, PAIN, {"PAININ9": 5}, now=clock.now)
+def save_and_commit(session: Session, context: visit_context.VisitContext, clock: Clock) -> None:
+    responses.save_answers(session, context, PAIN, {"PAININ9": 5}, now=clock.now)
     session.commit()
 
 
@@ -53,8 +53,8 @@ def test_two_devices_sending_at_the_same_moment_make_one_record(
         with db.Session() as own:
             barrier.wait()
             try:
-                sheet = visit_context.by_visit(own, patient.visit.id)
-                responses.complete(own, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+                context = visit_context.by_visit(own, patient.visit.id)
+                responses.complete(own, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
                 own.commit()
                 outcomes.append("sent")
             except AlreadyAnswered:
@@ -75,8 +75,8 @@ def test_an_answer_saved_while_another_device_sends_is_not_left_behind_as_a_draf
     save_some(session, patient, clock)
     with db.Session() as sender, db.Session() as saver:
         stale = visit_context.by_visit(saver, patient.visit.id)
-        sheet = visit_context.by_visit(sender, patient.visit.id)
-        responses.complete(sender, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+        context = visit_context.by_visit(sender, patient.visit.id)
+        responses.complete(sender, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
         late = threading.Thread(target=save_and_commit, args=(saver, stale, clock))
         late.start()
         sender.commit()
@@ -117,8 +117,8 @@ def test_a_failure_on_the_way_to_the_commit_leaves_the_draft_as_it_was(
     app: Flask, session: Session, patient: Patient, clock: Clock
 ) -> None:
     save_some(session, patient, clock)
-    sheet = visit_context.by_visit(session, patient.visit.id)
-    responses.complete(session, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+    context = visit_context.by_visit(session, patient.visit.id)
+    responses.complete(session, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
     with db.Session() as killer:
         process = session.connection().connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
         killer.execute(select(func.pg_terminate_backend(process)))

@@ -31,7 +31,7 @@ from tests.support.patient_browser import (
     open_link,
     post as send_form,
 )
-from tests.support.sending_fixtures import Post
+from tests.support.sending_fixtures import SendingHarness
 
 BIRTH_PARTS = {"day": BIRTH_DATE.day, "month": BIRTH_DATE.month, "year": BIRTH_DATE.year}
 LATER = {**{f"birth_date-{part}": str(value) for part, value in BIRTH_PARTS.items()}, "later": "yes"}
@@ -83,14 +83,14 @@ def test_the_patient_chooses_a_day_and_is_told_when_we_come_back(
     assert "Tomorrow, Tuesday, March 3, 2026" in page.text
     assert "In 3 days, Thursday, March 5, 2026" in page.text
     done = send_form(client, page, {"until_on": "2026-03-05"})
-    assert (done.request.path, heading(done)) == ("/visit/until-later", "We will come back")
+    assert (done.request.path, heading(done)) == ("/visit/snoozed", "We will come back")
     assert "on March 5, 2026, and not before" in done.text
     assert "you can answer until March 11, 2026" in done.text
     assert kept(session) == [(3, IN_THREE_DAYS)]
 
 
 def test_nothing_comes_before_that_day_and_then_what_was_asked_for(
-    client: FlaskClient, session: Session, patient: Patient, clock: Clock, post: Post
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
     clock.advance(days=1)
@@ -123,12 +123,12 @@ def test_a_program_that_opens_the_link_and_sends_its_forms_puts_nothing_off(
     page = open_link(client, patient)
     hidden = dict(HIDDEN.findall(page.text))
     assert client.post("/visit", data={**hidden, "later": "yes"}).status_code == 422
-    for path in ("/visit/later", "/visit/until-later"):
+    for path in ("/visit/snooze", "/visit/snoozed"):
         assert client.get(path).location == "/visit"
-    assert client.post("/visit/later", data={**hidden, "until_on": "2026-03-03"}).location == "/visit"
+    assert client.post("/visit/snooze", data={**hidden, "until_on": "2026-03-03"}).location == "/visit"
     begin(client, patient)
-    assert client.get("/visit/later?until_on=2026-03-03").status_code == 200
-    assert client.post("/visit/later", data={"until_on": "2026-03-03"}).status_code == 400, (
+    assert client.get("/visit/snooze?until_on=2026-03-03").status_code == 200
+    assert client.post("/visit/snooze", data={"until_on": "2026-03-03"}).status_code == 400, (
         "without the token of our own form"
     )
     assert kept(session) == []
@@ -152,14 +152,14 @@ def test_a_choice_has_to_be_made(client: FlaskClient, session: Session, patient:
 def test_a_double_tap_is_one_snooze(client: FlaskClient, session: Session, patient: Patient) -> None:
     page = not_today(client, patient)
     for _ in range(2):
-        assert send_form(client, page, {"until_on": "2026-03-03"}).request.path == "/visit/until-later"
+        assert send_form(client, page, {"until_on": "2026-03-03"}).request.path == "/visit/snoozed"
     assert kept(session) == [(1, TOMORROW)]
     assert [kind for kind, _template, _on in waiting(session)].count("snooze") == 1
 
 
 def test_another_day_takes_the_place_of_the_one_before(client: FlaskClient, session: Session, patient: Patient) -> None:
     choose(client, patient, 1)
-    page = send_form(client, client.get("/visit/later"), {"until_on": "2026-03-05"})
+    page = send_form(client, client.get("/visit/snooze"), {"until_on": "2026-03-05"})
     assert "on March 5, 2026, and not before" in page.text
     assert [on for kind, _template, on in waiting(session) if kind == "snooze"] == [IN_THREE_DAYS]
 
@@ -172,7 +172,7 @@ def test_a_double_tap_on_the_last_one_is_no_error(
         clock.advance(days=1)
     page = not_today(client, patient)
     for _ in range(2):
-        assert send_form(client, page, {"until_on": "2026-03-05"}).request.path == "/visit/until-later"
+        assert send_form(client, page, {"until_on": "2026-03-05"}).request.path == "/visit/snoozed"
     assert len(kept(session)) == 3
 
 
@@ -198,9 +198,9 @@ def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
     clock.advance(days=1)
     assert OFFER not in open_link(client, patient).text
     assert not_today(client, patient).request.path == "/visit/item/1"
-    sheet = visit_context.by_link(session, patient.link_id)
+    context = visit_context.by_link(session, patient.link_id)
     with pytest.raises(InvalidInput, match="Choose another one"):
-        snoozes.snooze(session, sheet, clock.now.date() + timedelta(days=1), now=clock.now)
+        snoozes.snooze(session, context, clock.now.date() + timedelta(days=1), now=clock.now)
     assert len(kept(session)) == 3
 
 
@@ -216,7 +216,7 @@ def test_no_day_is_offered_on_which_nothing_would_come(
     page = open_link(client, patient)
     assert (OFFER in page.text) == bool(offered)
     page = send_form(client, page, LATER)
-    assert page.request.path == ("/visit/later" if offered else "/visit/item/1")
+    assert page.request.path == ("/visit/snooze" if offered else "/visit/item/1")
     assert [date.fromisoformat(on).day - 2 for on in days_offered(page)] == offered
 
 
@@ -238,7 +238,7 @@ def test_nothing_is_promised_that_would_not_come(
 
 def test_whoever_has_begun_finds_it_under_how_we_write(client: FlaskClient, patient: Patient) -> None:
     assert 'href="/visit/preferences"' in begin(client, patient).text
-    assert 'href="/visit/later"' in client.get("/visit/preferences").text
+    assert 'href="/visit/snooze"' in client.get("/visit/preferences").text
 
 
 def test_whoever_finishes_after_the_window_closed_is_not_asked_to_wait(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.settings import SERVICE, load_settings
+from config.settings import SERVICE_SETTINGS, load_settings
 from pro_tracker.domain.channels import Channel
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
@@ -31,7 +31,7 @@ def choose(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch):
             monkeypatch.setenv(name, value)
         for name, value in variables.items():
             monkeypatch.setenv(f"PRO_TRACKER_{name}", value)
-        return load_settings(*SERVICE)
+        return load_settings(*SERVICE_SETTINGS)
 
     return settings
 

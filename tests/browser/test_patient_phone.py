@@ -21,7 +21,7 @@ OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 
 # What is reached from a visit and is no part of answering it.
 BESIDE = {
-    "not today": "/visit/later",
+    "not today": "/visit/snooze",
     "how we write": "/visit/preferences",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
     "no more e-mails came": "/visit/stopped",

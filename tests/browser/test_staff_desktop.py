@@ -9,14 +9,14 @@ from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.receipts import WebhookCountKind
+from pro_tracker.domain.delivery_reports import WebhookCountKind
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.calling import calls
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.operations import webhook_counts
 from tests.conftest import Clock
 from tests.servers.browser import DESKTOP
-from tests.support.course_builder import COORDINATOR, add_subject, give
+from tests.support.course_builder import COORDINATOR, add_subject, record_infusions
 from tests.support.history_builder import FATIGUE, PCS, PI, answer_visit, course_of, visit_of
 from tests.support.staff_browser import PASSWORD, add_account
 
@@ -36,7 +36,9 @@ def history(session: Session, clock: Clock) -> Subject:
     )
     answer_visit(session, visit_of(session, subject, "baseline"), enrolled_at, {PI: 4, FATIGUE: 3, PCS: 2})
     given_at = datetime(2026, 2, 6, 20, tzinfo=UTC)
-    give(session, course_of(session, subject), given_at, *(FIRST_ON + timedelta(days=day) for day in range(5)))
+    record_infusions(
+        session, course_of(session, subject), given_at, *(FIRST_ON + timedelta(days=day) for day in range(5))
+    )
     after = datetime(2026, 2, 7, 20, tzinfo=UTC)
     answer_visit(session, visit_of(session, subject, "last-infusion"), after, {PI: 2, FATIGUE: 3, PCS: 1})
     waiting = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), email="", mobile="")

@@ -21,17 +21,17 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import call_attempts, calls
-from pro_tracker.services.calling.call_attempts import AttemptFacts
+from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.enrolment import enrolment, withdrawals
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, messages_of
-from tests.support.sending_fixtures import Post, add_baseline, at, baseline
+from tests.support.sending_fixtures import SendingHarness, add_baseline, at, baseline
 from tests.support.staff_browser import add_account
 
 
 def note(session: Session, call_id: int, outcome: str, clock: Clock, **facts: Any) -> CallAttempt:
-    return call_attempts.record(session, COORDINATOR, call_id, AttemptFacts(outcome, **facts), now=clock.now)
+    return call_attempts.record(session, COORDINATOR, call_id, CallAttemptFacts(outcome, **facts), now=clock.now)
 
 
 def silent_call(session: Session, clock: Clock, **facts: Any) -> int:
@@ -57,7 +57,7 @@ def test_a_subject_nobody_can_write_to_is_called_from_the_opening_on(session: Se
 
 
 def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_answered(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     for day in (6, 9, 13, 18):
         clock.set(at(3, day, 9))
@@ -114,7 +114,7 @@ def test_after_the_last_try_nobody_calls_any_more(session: Session, clock: Clock
 def test_once_spoken_with_nobody_calls_again_about_the_same_visit(session: Session, clock: Clock, outcome: str) -> None:
     account = add_account(session, "coordinator")
     call_id = silent_call(session, clock)
-    facts = AttemptFacts(outcome)
+    facts = CallAttemptFacts(outcome)
     call_attempts.record(session, Actor(ActorKind.ACCOUNT, str(account.id)), call_id, facts, now=clock.now)
     call = only_call(session)
     assert (call.outcome, call.closed_at, call.account_id) == (outcome, clock.now, account.id)
@@ -187,7 +187,7 @@ def test_a_visit_that_was_given_up_and_is_wanted_again_is_called_about_again(ses
     subject = session.scalars(select(Subject)).one()
     enrolment.withdraw(session, COORDINATOR, subject, "by mistake", now=clock.now)
     assert only_call(session).outcome == "no-longer-wanted"
-    withdrawals.take_back(session, COORDINATOR, subject, reason="a mistake", now=clock.now)
+    withdrawals.revert(session, COORDINATOR, subject, reason="a mistake", now=clock.now)
     calls.open_due(session, now=clock.now)
     assert only_call(session).closed_at is None
 

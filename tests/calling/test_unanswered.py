@@ -58,16 +58,16 @@ def asked(session: Session, clock: Clock, **facts: Any) -> Visit:
 def close(session: Session, visit: Visit, clock: Clock, **later: int) -> None:
     """Move past the end of the visit's window and do what the worker does then."""
     clock.set(visit.closes_at + timedelta(**{"minutes": 5, **later}))
-    unanswered.note_missed(session, now=clock.now)
+    unanswered.record_missed(session, now=clock.now)
     session.expire_all()
 
 
 def test_a_missed_visit_gets_its_reason_once_and_an_open_one_none(session: Session, clock: Clock) -> None:
     visit = asked(session, clock)
-    assert unanswered.note_missed(session, now=clock.now) == 0
+    assert unanswered.record_missed(session, now=clock.now) == 0
     clock.set(visit.closes_at)
-    assert unanswered.note_missed(session, now=clock.now) == 1
-    assert unanswered.note_missed(session, now=clock.now) == 0
+    assert unanswered.record_missed(session, now=clock.now) == 1
+    assert unanswered.record_missed(session, now=clock.now) == 0
     session.expire_all()
     assert visit.missed_reason == "no-reply"
 
@@ -90,8 +90,8 @@ def test_calls_contacts_and_pauses_tell_why(session: Session, clock: Clock) -> N
 def test_answers_under_way_at_the_end_are_waited_for(session: Session, clock: Clock) -> None:
     visit = asked(session, clock)
     clock.set(visit.closes_at - timedelta(minutes=10))
-    sheet = visit_context.by_visit(session, visit.id)
-    responses.save_answers(session, sheet, PI, {sheet.questionnaire.items[0].link_id: 2}, now=clock.now)
+    context = visit_context.by_visit(session, visit.id)
+    responses.save_answers(session, context, PI, {context.questionnaire.items[0].link_id: 2}, now=clock.now)
     close(session, visit, clock)
     assert visit.missed_reason is None
     close(session, visit, clock, days=1)

@@ -154,12 +154,12 @@ def test_a_clinician_sees_the_list_and_closes_no_call(client: FlaskClient, sessi
 def test_each_section_shows_its_most_urgent_rows_and_the_count_of_all(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
-    for number in range(worklist.SHOWN + 2):
+    for number in range(worklist.ROWS_PER_SECTION + 2):
         day = date(2026, 3, 16) - timedelta(days=number % 7)
         add_subject(session, clock.now, planned_start_on=day, record_number=f"R{number:03}")
     page = open_page(client, session)
-    assert section(page, "visits").count('<th scope="row">') == worklist.SHOWN
-    assert f"The {worklist.SHOWN} most urgent of {worklist.SHOWN + 2} are shown." in page
+    assert section(page, "visits").count('<th scope="row">') == worklist.ROWS_PER_SECTION
+    assert f"The {worklist.ROWS_PER_SECTION} most urgent of {worklist.ROWS_PER_SECTION + 2} are shown." in page
 
 
 @pytest.mark.dialects("sqlite")

@@ -84,7 +84,7 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
         *("infusions/new", f"infusions/{infusion}", f"infusions/{infusion}/remove"),
         *(f"course/{each}" for each in ("plan", "end", "reopen", "date", "new")),
         *("pauses", f"pauses/{pause.id}", f"pauses/{pause.id}/remove"),
-        *("withdraw", "withdraw/take-back", f"visits/{visit.id}/link"),
+        *("withdraw", "withdraw/revert", f"visits/{visit.id}/link"),
     )
     for path in posts:
         answer = submit(client, f"/subjects/{there.id}/{path}", {"reason": "x"}, page="/subjects")
@@ -145,7 +145,7 @@ def test_every_look_at_a_person_and_every_list_is_written_down(
         ("subjects.list", None, '{"subjects":1}'),
         ("worklist.view", None, '{"subjects":1}'),
     ]
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None
 
 
 @pytest.mark.dialects("sqlite")

@@ -83,7 +83,7 @@ def test_an_address_has_one_account_whatever_its_letter_case(session: Session, c
     accounts.create(session, ADMIN, facts(), now=clock.now)
     with pytest.raises(DuplicateRecord):
         accounts.create(session, ADMIN, facts(email="ADA@clinic.EXAMPLE"), now=clock.now)
-    assert len(accounts.listed(session)) == 1
+    assert len(accounts.list_all(session)) == 1
 
 
 def test_the_right_password_signs_in_and_leads_to_the_page_asked_for(client: FlaskClient, session: Session) -> None:

@@ -38,7 +38,7 @@ def trail(session: Session) -> Session:
 def test_each_event_carries_the_hash_of_the_one_before(trail: Session) -> None:
     events = trail.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
     assert [event.previous_hash for event in events] == ["", *(event.hash for event in events[:-1])]
-    assert audit.first_broken(trail) is None
+    assert audit.first_invalid_event(trail) is None
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit_event SET action = 'thing.hide'", "DELETE FROM audit_event"])

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.contact_state import CLOSED, ContactState, Standing
+from pro_tracker.domain.contact_state import CLOSED, ContactState, ContactStatus
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.message import Message
@@ -24,7 +24,7 @@ from tests.support.staff_browser import add_account, sign_in, submit
 
 ALL_BY_MAIL = {0: "email", 1: "email", 2: "sms", 3: "sms"}
 ALL_BY_SMS = dict.fromkeys(range(4), "sms")
-ZONE = {"wishes-time_zone": "America/New_York"}
+ZONE = {"preferences_form-time_zone": "America/New_York"}
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_a_corrected_address_is_used_and_news_of_the_old_one_count_no_more(
     contacts.close(session, email, ContactState.BOUNCED, now=clock.now, actor=COORDINATOR)
     clock.advance(hours=1)
     contacts.correct(session, subject, {Channel.EMAIL: " new@patients.example "}, now=clock.now, actor=COORDINATOR)
-    late = Standing(ContactState.BOUNCED, clock.now - timedelta(minutes=1))
-    contacts.hear(session, [email], late, now=clock.now, actor=COORDINATOR)
+    late = ContactStatus(ContactState.BOUNCED, clock.now - timedelta(minutes=1))
+    contacts.apply_report(session, [email], late, now=clock.now, actor=COORDINATOR)
     assert (email.address, email.state) == ("new@patients.example", "active")
     assert contacts.at_address(session, Channel.EMAIL, "NEW@patients.example") == [email]
     assert planned(session, subject) == ALL_BY_MAIL
@@ -120,7 +120,7 @@ def test_what_a_subject_prefers_moves_what_is_planned(session: Session, clock: C
     )
     preferences.change(session, subject, wanted, now=clock.now, actor=COORDINATOR)
     preferences.change(session, subject, wanted, now=clock.now, actor=COORDINATOR)
-    assert preferences.of(subject) == wanted
+    assert preferences.for_subject(subject) == wanted
     assert planned(session, subject) == {0: "sms", 1: "sms", 2: "email", 3: "email"}
     changed = ["preferred_channel", "language", "message_time", "time_zone"]
     assert audited(session, "subject.prefer") == [{"fields": changed}]
@@ -216,16 +216,16 @@ def test_wishes_are_saved_and_move_what_is_planned(
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
     fields = {
-        "wishes-preferred_channel": "sms",
-        "wishes-message_time": "18:00",
-        "wishes-language": "es",
-        "wishes-time_zone": "America/Los_Angeles",
+        "preferences_form-preferred_channel": "sms",
+        "preferences_form-message_time": "18:00",
+        "preferences_form-language": "es",
+        "preferences_form-time_zone": "America/Los_Angeles",
     }
-    assert save(coordinator, f"{page}/wishes", fields, page=page).status_code == 303
+    assert save(coordinator, f"{page}/preferences", fields, page=page).status_code == 303
     session.refresh(subject)
     assert (subject.preferred_channel, subject.message_time, subject.language) == ("sms", time(18), "es")
     assert planned(session, subject) == {0: "sms", 1: "sms", 2: "email", 3: "email"}
-    lost = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "Mars/Olympus"}, page=page)
+    lost = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "Mars/Olympus"}, page=page)
     assert lost.status_code == 422
     assert "IANA" in lost.text
 
@@ -233,11 +233,11 @@ def test_wishes_are_saved_and_move_what_is_planned(
 @pytest.mark.dialects("sqlite")
 def test_before_somebody_moves_zone_each_time_says_in_which_it_is(coordinator: FlaskClient, subject: Subject) -> None:
     page = f"/subjects/{subject.id}/contacts"
-    fields = {"wishes-preferred_channel": "email", "wishes-message_time": "", "wishes-language": "en"}
-    same = submit(coordinator, f"{page}/wishes", {**fields, "wishes-message_time": "18:00", **ZONE}, page=page).text
+    fields = {"preferences_form-preferred_channel": "email", "preferences_form-message_time": "", "preferences_form-language": "en"}
+    same = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-message_time": "18:00", **ZONE}, page=page).text
     assert "own: America/New_York." in same
     assert '<span class="small">America/New_York' not in same
-    moved = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "Asia/Kathmandu"}, page=page).text
+    moved = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "Asia/Kathmandu"}, page=page).text
     assert "own: America/New_York, Asia/Kathmandu." in moved
     assert re.search(
         r'<span class="small">America/New_York E-mail.*\n?.*<span class="small">Asia/Kathmandu E-mail', moved
@@ -250,6 +250,6 @@ def test_a_channel_without_an_address_cannot_be_preferred(
 ) -> None:
     subject = add_subject(session, clock.now, mobile="")
     page = f"/subjects/{subject.id}/contacts"
-    fields = {"wishes-preferred_channel": "sms", "wishes-message_time": "", "wishes-language": "en"}
-    answer = submit(coordinator, f"{page}/wishes", {**fields, "wishes-time_zone": "America/New_York"}, page=page)
+    fields = {"preferences_form-preferred_channel": "sms", "preferences_form-message_time": "", "preferences_form-language": "en"}
+    answer = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "America/New_York"}, page=page)
     assert "Text messages need a mobile number." in answer.text

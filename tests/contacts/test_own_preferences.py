@@ -135,7 +135,7 @@ def test_after_answering_it_is_still_there_without_not_today(client: FlaskClient
     assert f'href="{PATH}"' in page.text
     page = client.get(PATH)
     assert page.status_code == 200
-    assert "/visit/later" not in page.text
+    assert "/visit/snooze" not in page.text
 
 
 def test_the_message_of_tomorrow_comes_at_the_hour_that_was_chosen(

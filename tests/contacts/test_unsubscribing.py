@@ -21,14 +21,14 @@ from pro_tracker.services.contacts import contacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR
 from tests.support.patient_browser import heading, post as send_form
-from tests.support.sending_fixtures import Post, baseline
+from tests.support.sending_fixtures import SendingHarness, baseline
 
 SURE = {"sure": "y"}
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
 @pytest.fixture
-def mail(post: Post, course: Course) -> EmailMessage:
+def mail(post: SendingHarness, course: Course) -> EmailMessage:
     """The invitation as it arrived."""
     assert post.sweep() == ["sent"]
     (mail,) = post.server.accepted

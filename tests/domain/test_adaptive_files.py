@@ -16,10 +16,10 @@ from tests.support import adaptive_instrument
 from tests.support.adaptive_instrument import CODE, FILE, LINK_IDS, PARAMETERS, PROTOCOL, parameters_csv
 
 
-def faults_of(path: Path) -> list[tuple[str, str]]:
+def errors_of(path: Path) -> list[tuple[str, str]]:
     with pytest.raises(InvalidDataFile) as raised:
         instrument_catalog.read_instrument(path)
-    return list(raised.value.faults)
+    return list(raised.value.errors)
 
 
 def file_with(**changes: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_its_scale_has_t_scores_within_what_the_bank_can_give(instrument: Instru
 def test_a_slip_in_the_parameters_is_named_by_line_and_reason(
     tmp_path: Path, parameters: str, reasons: list[str]
 ) -> None:
-    found = faults_of(adaptive_instrument.write(tmp_path, parameters=parameters))
+    found = errors_of(adaptive_instrument.write(tmp_path, parameters=parameters))
     assert [key for key, _reason in found] == ["adaptive.parameters"] * len(reasons)
     for (_key, told), reason in zip(found, reasons, strict=True):
         assert told.startswith(f"{CODE}.csv {reason}")
@@ -132,7 +132,7 @@ def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
     path = adaptive_instrument.write(tmp_path)
     path.with_suffix(".csv").unlink()
     wanted = f"{CODE}.csv is missing; put the item parameters beside the instrument file"
-    assert faults_of(path) == [("adaptive.parameters", wanted)]
+    assert errors_of(path) == [("adaptive.parameters", wanted)]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_a_slip_in_the_file_is_named_by_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
-    found = faults_of(adaptive_instrument.write(tmp_path, file_with(**changes)))
+    found = errors_of(adaptive_instrument.write(tmp_path, file_with(**changes)))
     assert key in [each for each, _reason in found]
 
 

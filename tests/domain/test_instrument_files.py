@@ -10,7 +10,7 @@ from pro_tracker.domain.instrument import Instrument
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.instruments.data_files import MAX_BYTES, load_yaml
 from tests.support import example_instrument
-from tests.support.example_instrument import faults_of, file_with
+from tests.support.example_instrument import errors_of, file_with
 
 BATTERY = {
     "promis-pain-interference-8a": (
@@ -100,7 +100,7 @@ def test_what_is_not_in_the_catalog_is_named() -> None:
 
 
 def test_the_made_up_file_is_without_fault() -> None:
-    assert faults_of(example_instrument.FILE) == []
+    assert errors_of(example_instrument.FILE) == []
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_the_made_up_file_is_without_fault() -> None:
 def test_a_slip_in_an_instrument_file_is_named_by_key_and_reason(
     change: tuple[str, Any], key: str, reason: str
 ) -> None:
-    found = faults_of(file_with(change))
+    found = errors_of(file_with(change))
     assert any(each == key and reason in why for each, why in found), found
 
 

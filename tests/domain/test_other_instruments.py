@@ -9,7 +9,7 @@ from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.scoring import ScaleScore, score
 from pro_tracker.services.instruments import instrument_catalog
 from tests.support import example_instrument
-from tests.support.example_instrument import faults_of, file_with
+from tests.support.example_instrument import errors_of, file_with
 
 GLOBAL = "promis-global-health"
 PHYSICAL = ["Global03", "Global06", "Global07r", "Global08r"]
@@ -224,5 +224,5 @@ def test_an_alert_goes_by_the_answer_as_stored_also_where_the_item_is_reversed()
     ],
 )
 def test_an_alert_that_can_never_or_always_be_raised_is_named(alert: dict[str, Any], key: str, reason: str) -> None:
-    found = faults_of(file_with(("alerts", [alert])))
+    found = errors_of(file_with(("alerts", [alert])))
     assert any(each == key and reason in why for each, why in found), found

@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 
 from pro_tracker.domain.protocol import ChannelChoice
 from pro_tracker.domain.reminder_times import channels_for, next_allowed, reminder_times, retry_at
-from pro_tracker.domain.visit_windows import Window, window
-from tests.support.example_protocol import EVERY_CHANNEL, PROTOCOL, ZONES, event, someone
+from pro_tracker.domain.visit_windows import VisitWindow, window
+from tests.support.example_protocol import EVERY_CHANNEL, PROTOCOL, ZONES, a_recipient, event
 
 NEW_YORK = ZoneInfo("America/New_York")
 WINDOW = window(event(), date(2026, 2, 10), "America/New_York", PROTOCOL)  # opens on 2 March at 08:00
@@ -17,9 +17,10 @@ LONG_BEFORE = datetime(2026, 2, 1, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-def walls(visit: Window, planned_at: datetime) -> list[tuple[date, time]]:
+def walls(visit: VisitWindow, planned_at: datetime) -> list[tuple[date, time]]:
     return [
-        (send.local_on, send.local_time) for send in reminder_times(PROTOCOL, "month-1", visit, planned_at, someone())
+        (send.local_on, send.local_time)
+        for send in reminder_times(PROTOCOL, "month-1", visit, planned_at, a_recipient())
     ]
 
 
@@ -29,7 +30,7 @@ def test_steps_count_from_the_opening_of_the_visit() -> None:
 
 
 def test_the_wall_time_stays_over_the_clock_change() -> None:
-    hours = [send.send_at.hour for send in reminder_times(PROTOCOL, "month-1", WINDOW, LONG_BEFORE, someone())]
+    hours = [send.send_at.hour for send in reminder_times(PROTOCOL, "month-1", WINDOW, LONG_BEFORE, a_recipient())]
     assert hours == [14, 14, 13]  # clocks went forward on 8 March 2026
 
 
@@ -54,26 +55,26 @@ def test_in_every_zone_reminders_leave_by_day_inside_the_window_and_after_planni
     anchor_on: date, planned_at: datetime, zone: str
 ) -> None:
     visit = window(event(), anchor_on, zone, PROTOCOL)
-    sends = reminder_times(PROTOCOL, "month-1", visit, planned_at, someone(zone))
+    sends = reminder_times(PROTOCOL, "month-1", visit, planned_at, a_recipient(zone))
     for send in sends:
         assert max(visit.opens_at, planned_at.replace(microsecond=0)) <= send.send_at < visit.closes_at
-        assert next_allowed(PROTOCOL, send.send_at, someone(zone)) == send.send_at
+        assert next_allowed(PROTOCOL, send.send_at, a_recipient(zone)) == send.send_at
     assert [send.send_at for send in sends] == sorted({send.send_at for send in sends})
 
 
 @given(MOMENTS, ZONES)
 def test_quiet_hours_end_within_a_day_and_allow_what_they_put_off(now: datetime, zone: str) -> None:
-    allowed = next_allowed(PROTOCOL, now, someone(zone))
+    allowed = next_allowed(PROTOCOL, now, a_recipient(zone))
     assert now <= allowed < now + timedelta(hours=36)
-    assert next_allowed(PROTOCOL, allowed, someone(zone)) == allowed
+    assert next_allowed(PROTOCOL, allowed, a_recipient(zone)) == allowed
 
 
 def test_quiet_hours_put_a_message_off_to_eight_in_the_morning() -> None:
     late, early = datetime(2026, 3, 10, 21, 0, tzinfo=NEW_YORK), datetime(2026, 3, 11, 7, 59, tzinfo=NEW_YORK)
     morning = datetime(2026, 3, 11, 8, 0, tzinfo=NEW_YORK)
-    assert next_allowed(PROTOCOL, late, someone()) == morning
-    assert next_allowed(PROTOCOL, early, someone()) == morning
-    assert next_allowed(PROTOCOL, morning, someone()) == morning
+    assert next_allowed(PROTOCOL, late, a_recipient()) == morning
+    assert next_allowed(PROTOCOL, early, a_recipient()) == morning
+    assert next_allowed(PROTOCOL, morning, a_recipient()) == morning
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_quiet_hours_put_a_message_off_to_eight_in_the_morning() -> None:
 def test_a_step_uses_its_channel_or_the_only_one_there_is(
     wanted: ChannelChoice, usable: set[str], channels: tuple[str, ...]
 ) -> None:
-    assert channels_for(wanted, someone(usable=frozenset(usable))) == channels
+    assert channels_for(wanted, a_recipient(usable=frozenset(usable))) == channels
 
 
 def test_each_retry_waits_longer_and_the_fifth_failure_is_the_last() -> None:

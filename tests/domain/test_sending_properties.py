@@ -20,12 +20,12 @@ from pro_tracker.domain.reminder_times import (
     Hold,
     PlannedSend,
     Recipient,
-    Snoozed,
+    SnoozeRequest,
     message_time,
     next_allowed,
     reminder_times,
 )
-from pro_tracker.domain.visit_windows import Window
+from pro_tracker.domain.visit_windows import VisitWindow
 from tests.support.example_protocol import EVERY_CHANNEL, EVERY_ZONE, PROTOCOL, event
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -50,10 +50,10 @@ class Situation:
     """Everything that a plan follows from."""
 
     protocol: Protocol
-    window: Window
+    window: VisitWindow
     planned_at: datetime
     recipient: Recipient
-    snoozes: tuple[Snoozed, ...]
+    snoozes: tuple[SnoozeRequest, ...]
 
     @property
     def start(self) -> datetime:
@@ -65,11 +65,11 @@ class Situation:
         found = list(self.recipient.holds)
         for number, snooze in enumerate(self.snoozes):
             end = min(readings(snooze.until_on, time.min, self.recipient.zone)[0], self.replaced_at(number))
-            found.append(Hold(snooze.asked_at, end, HoldReason.SNOOZE))
+            found.append(Hold(snooze.requested_at, end, HoldReason.SNOOZE))
         return found
 
     def replaced_at(self, number: int) -> datetime:
-        return self.snoozes[number + 1].asked_at if number + 1 < len(self.snoozes) else NO_END
+        return self.snoozes[number + 1].requested_at if number + 1 < len(self.snoozes) else NO_END
 
     def plan(self) -> list[PlannedSend]:
         return reminder_times(self.protocol, "visit", self.window, self.planned_at, self.recipient, self.snoozes)
@@ -131,7 +131,7 @@ def situations(draw: st.DrawFn, *, holds: bool = True) -> Situation:
     protocol = replace(PROTOCOL, events=(own,), quiet_from=quiet_from, quiet_until=quiet_until, reminder_time=hour)
     opens_on = draw(opening_days(zone))
     opens_at = readings(opens_on, time(8), zone)[0]
-    window = Window(opens_at, opens_at + 7 * DAY, opens_at + LASTS * DAY)
+    window = VisitWindow(opens_at, opens_at + 7 * DAY, opens_at + LASTS * DAY)
     in_window = st.integers(-DAY * 2 // MINUTE, (LASTS + 1) * DAY // MINUTE).map(lambda n: opens_at + n * MINUTE)
     recipient = Recipient(zone, draw(st.sampled_from(Channel)), EVERY_CHANNEL, draw(OWN_HOURS))
     if holds:
@@ -150,10 +150,12 @@ def _holds(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Hold]:
 
 
 @st.composite
-def _snoozes(draw: st.DrawFn, opens_at: datetime, zone: str) -> tuple[Snoozed, ...]:
+def _snoozes(draw: st.DrawFn, opens_at: datetime, zone: str) -> tuple[SnoozeRequest, ...]:
     asked = sorted(draw(st.sets(st.integers(0, LASTS * 24), max_size=3)))
     moments = [opens_at + timedelta(hours=hours) for hours in asked]
-    return tuple(Snoozed(at, wall(at, zone).date() + timedelta(days=draw(st.sampled_from([1, 3])))) for at in moments)
+    return tuple(
+        SnoozeRequest(at, wall(at, zone).date() + timedelta(days=draw(st.sampled_from([1, 3])))) for at in moments
+    )
 
 
 def expected(situation: Situation) -> Iterator[tuple[date, str, int, datetime]]:
@@ -265,7 +267,7 @@ def test_over_every_clock_change_of_every_zone_each_morning_brings_its_message()
             changes += 1
             opens_on = wall(change, zone).date() - 2 * DAY
             opens_at = readings(opens_on, time(8), zone)[0]
-            window = Window(opens_at, opens_at + 6 * DAY, opens_at + 6 * DAY)
+            window = VisitWindow(opens_at, opens_at + 6 * DAY, opens_at + 6 * DAY)
             sends = reminder_times(protocol, "visit", window, opens_at, Recipient(zone, Channel.EMAIL, EVERY_CHANNEL))
             assert [(send.local_on, send.local_time) for send in sends] == [
                 (opens_on + number * DAY, hour) for number in range(5)

@@ -15,13 +15,13 @@ from pro_tracker.domain.reminder_times import (
     Hold,
     PlannedSend,
     Recipient,
-    Snoozed,
+    SnoozeRequest,
     message_time,
     next_allowed,
     reminder_times,
 )
-from pro_tracker.domain.visit_windows import Window, window
-from tests.support.example_protocol import PROTOCOL, event, someone
+from pro_tracker.domain.visit_windows import VisitWindow, window
+from tests.support.example_protocol import PROTOCOL, a_recipient, event
 
 NEW_YORK = ZoneInfo("America/New_York")
 WINDOW = window(event(), date(2026, 2, 10), "America/New_York", PROTOCOL)  # Monday 2 March at 08:00 to 27 March
@@ -32,10 +32,10 @@ def at(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(2026, month, day, hour, minute, tzinfo=NEW_YORK)
 
 
-def planned(recipient: Recipient | None = None, *snoozes: Snoozed, **changes: Any) -> list[PlannedSend]:
+def planned(recipient: Recipient | None = None, *snoozes: SnoozeRequest, **changes: Any) -> list[PlannedSend]:
     """The sends of the window above; `changes` to the protocol."""
     protocol = replace(PROTOCOL, **changes)
-    return reminder_times(protocol, "month-1", WINDOW, LONG_BEFORE, recipient or someone(), snoozes)
+    return reminder_times(protocol, "month-1", WINDOW, LONG_BEFORE, recipient or a_recipient(), snoozes)
 
 
 def steps(sends: list[PlannedSend]) -> list[tuple[str, int, datetime]]:
@@ -43,7 +43,7 @@ def steps(sends: list[PlannedSend]) -> list[tuple[str, int, datetime]]:
 
 
 def held(*holds: tuple[datetime, datetime | None]) -> Recipient:
-    return someone(holds=tuple(Hold(from_at, until_at, HoldReason.PAUSE) for from_at, until_at in holds))
+    return a_recipient(holds=tuple(Hold(from_at, until_at, HoldReason.PAUSE) for from_at, until_at in holds))
 
 
 def test_a_hold_moves_a_message_to_the_hour_of_its_last_morning() -> None:
@@ -84,7 +84,7 @@ def test_a_hold_past_the_window_leaves_its_messages_out() -> None:
 
 
 def test_not_today_brings_one_message_on_the_chosen_day_in_place_of_what_lay_before() -> None:
-    sends = planned(None, Snoozed(at(3, 4, 11), date(2026, 3, 7)))
+    sends = planned(None, SnoozeRequest(at(3, 4, 11), date(2026, 3, 7)))
     assert steps(sends) == [
         ("reminder", 0, at(3, 2, 9)),
         ("snooze", 0, at(3, 7, 9)),
@@ -94,37 +94,37 @@ def test_not_today_brings_one_message_on_the_chosen_day_in_place_of_what_lay_bef
 
 
 def test_not_today_takes_the_place_of_a_step_on_the_chosen_day() -> None:
-    sends = planned(None, Snoozed(at(3, 4, 11), date(2026, 3, 5)))
+    sends = planned(None, SnoozeRequest(at(3, 4, 11), date(2026, 3, 5)))
     assert steps(sends)[1:] == [("snooze", 0, at(3, 5, 9)), ("reminder", 2, at(3, 9, 9))]
 
 
 def test_a_later_not_today_takes_the_place_of_one_that_has_not_come_yet() -> None:
-    first = Snoozed(at(3, 4, 11), date(2026, 3, 7))
-    sooner, later = Snoozed(at(3, 4, 12), date(2026, 3, 5)), Snoozed(at(3, 6, 12), date(2026, 3, 8))
+    first = SnoozeRequest(at(3, 4, 11), date(2026, 3, 7))
+    sooner, later = SnoozeRequest(at(3, 4, 12), date(2026, 3, 5)), SnoozeRequest(at(3, 6, 12), date(2026, 3, 8))
     assert steps(planned(None, first, sooner))[1:3] == [("snooze", 1, at(3, 5, 9)), ("reminder", 2, at(3, 9, 9))]
     assert steps(planned(None, first, later))[1:3] == [("snooze", 1, at(3, 8, 9)), ("reminder", 2, at(3, 9, 9))]
 
 
 def test_not_today_said_again_after_its_message_came_brings_another() -> None:
-    first, second = Snoozed(at(3, 2, 11), date(2026, 3, 3)), Snoozed(at(3, 3, 10), date(2026, 3, 4))
+    first, second = SnoozeRequest(at(3, 2, 11), date(2026, 3, 3)), SnoozeRequest(at(3, 3, 10), date(2026, 3, 4))
     assert steps(planned(None, first, second))[1:3] == [("snooze", 0, at(3, 3, 9)), ("snooze", 1, at(3, 4, 9))]
 
 
 def test_not_today_never_brings_anything_past_the_window() -> None:
-    assert steps(planned(None, Snoozed(at(3, 27, 11), date(2026, 3, 28))))[-1] == ("reminder", 2, at(3, 9, 9))
+    assert steps(planned(None, SnoozeRequest(at(3, 27, 11), date(2026, 3, 28))))[-1] == ("reminder", 2, at(3, 9, 9))
 
 
 def test_not_today_waits_for_a_hold_like_any_message() -> None:
     recipient = held((at(3, 6), at(3, 8)))
-    assert steps(planned(recipient, Snoozed(at(3, 4, 11), date(2026, 3, 7))))[1] == ("snooze", 0, at(3, 8, 9))
+    assert steps(planned(recipient, SnoozeRequest(at(3, 4, 11), date(2026, 3, 7))))[1] == ("snooze", 0, at(3, 8, 9))
 
 
 def test_an_own_hour_takes_the_place_of_the_protocols_and_stays_out_of_the_quiet_hours() -> None:
-    assert steps(planned(someone(message_time=time(18, 15))))[0] == ("reminder", 0, at(3, 2, 18, 15))
+    assert steps(planned(a_recipient(message_time=time(18, 15))))[0] == ("reminder", 0, at(3, 2, 18, 15))
     wishes = {time(6): time(8), time(8): time(8), time(20, 30): time(20, 30), time(22): time(20, 30)}
-    assert {wish: message_time(PROTOCOL, someone(message_time=wish)) for wish in wishes} == wishes
+    assert {wish: message_time(PROTOCOL, a_recipient(message_time=wish)) for wish in wishes} == wishes
     evening = replace(PROTOCOL, reminder_time=time(20, 45))
-    assert message_time(evening, someone()) == time(20, 45)
+    assert message_time(evening, a_recipient()) == time(20, 45)
 
 
 def test_steps_counted_from_the_due_day_leave_around_it() -> None:
@@ -146,22 +146,22 @@ def test_steps_counted_from_the_due_day_leave_around_it() -> None:
 def test_entered_after_the_due_day_a_visit_begins_with_its_first_step() -> None:
     own = (ReminderStep(0, 0, "preferred", "invitation"), ReminderStep(1, 0, "other", "reminder", "due"))
     protocol = replace(PROTOCOL, events=(replace(PROTOCOL.events[1], reminders=own),))
-    late = reminder_times(protocol, "month-1", WINDOW, at(3, 15, 14), someone())
+    late = reminder_times(protocol, "month-1", WINDOW, at(3, 15, 14), a_recipient())
     assert steps(late) == [("reminder", 0, at(3, 15, 14))]
     only_due = replace(protocol, events=(replace(PROTOCOL.events[1], reminders=(own[1],)),))
-    assert steps(reminder_times(only_due, "month-1", WINDOW, at(3, 15, 14), someone())) == [
+    assert steps(reminder_times(only_due, "month-1", WINDOW, at(3, 15, 14), a_recipient())) == [
         ("reminder", 1, at(3, 15, 14))
     ]
 
 
 def test_without_a_usable_channel_nothing_is_planned_and_an_unknown_event_is_refused() -> None:
-    assert planned(someone(usable=frozenset())) == []
+    assert planned(a_recipient(usable=frozenset())) == []
     with pytest.raises(NotFound):
-        reminder_times(PROTOCOL, "year-9", WINDOW, LONG_BEFORE, someone())
+        reminder_times(PROTOCOL, "year-9", WINDOW, LONG_BEFORE, a_recipient())
 
 
 def test_a_move_keeps_the_time_of_day() -> None:
-    here, there = planned(), planned(someone("America/Los_Angeles"))
+    here, there = planned(), planned(a_recipient("America/Los_Angeles"))
     assert [(send.step, send.local_time) for send in there] == [(send.step, send.local_time) for send in here]
     assert [after.send_at - before.send_at for before, after in zip(here, there, strict=True)] == [
         timedelta(hours=3)
@@ -171,7 +171,7 @@ def test_a_move_keeps_the_time_of_day() -> None:
 def in_zone(zone: str, anchor_on: date, **facts: Any) -> list[str]:
     """Local date, hour and UTC offset of each send of a window that opens 20 days after the anchor."""
     visit = window(event(), anchor_on, zone, PROTOCOL)
-    sends = reminder_times(PROTOCOL, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), someone(zone, **facts))
+    sends = reminder_times(PROTOCOL, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), a_recipient(zone, **facts))
     return [send.send_at.astimezone(ZoneInfo(zone)).strftime("%m-%d %H:%M %z") for send in sends]
 
 
@@ -202,7 +202,7 @@ def test_a_day_that_apia_skipped_loses_no_message_and_doubles_none() -> None:
     assert in_zone("Pacific/Apia", date(2011, 12, 7)) == ["12-27 09:00 -1000", "12-31 09:00 +1400", "01-03 09:00 +1400"]
     daily = replace(PROTOCOL, reminders=tuple(ReminderStep(n, n, "preferred", "reminder") for n in range(6)))
     visit = window(event(), date(2011, 12, 7), "Pacific/Apia", PROTOCOL)
-    sends = reminder_times(daily, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), someone("Pacific/Apia"))
+    sends = reminder_times(daily, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), a_recipient("Pacific/Apia"))
     assert [(send.step, send.local_on.isoformat()) for send in sends] == [
         (0, "2011-12-27"),
         (1, "2011-12-28"),
@@ -228,13 +228,13 @@ NIGHT_OWL = replace(PROTOCOL, quiet_from=time(22), quiet_until=time(1, 30), remi
 
 def test_where_the_clock_skips_the_end_of_the_quiet_hours_they_end_after_the_gap() -> None:
     before_gap = datetime(2026, 3, 8, 1, 45, tzinfo=NEW_YORK)  # 02:00 becomes 03:00
-    assert next_allowed(SHORT_NIGHT, before_gap, someone()) == at(3, 8, 3, 30)
+    assert next_allowed(SHORT_NIGHT, before_gap, a_recipient()) == at(3, 8, 3, 30)
 
 
 def test_where_the_clock_goes_back_into_the_quiet_hours_they_begin_again() -> None:
     first, second = (datetime(2026, 11, 1, 1, 10, fold=fold, tzinfo=NEW_YORK) for fold in (0, 1))
     ends = [datetime(2026, 11, 1, 1, 30, fold=fold, tzinfo=NEW_YORK).astimezone(UTC) for fold in (0, 1)]
-    assert [next_allowed(NIGHT_OWL, each.astimezone(UTC), someone()) for each in (first, second)] == ends
-    visit = Window(datetime(2026, 10, 29, 12, tzinfo=UTC), *(datetime(2026, 11, 9, tzinfo=UTC),) * 2)
-    sends = reminder_times(NIGHT_OWL, "month-1", visit, LONG_BEFORE, someone())
+    assert [next_allowed(NIGHT_OWL, each.astimezone(UTC), a_recipient()) for each in (first, second)] == ends
+    visit = VisitWindow(datetime(2026, 10, 29, 12, tzinfo=UTC), *(datetime(2026, 11, 9, tzinfo=UTC),) * 2)
+    sends = reminder_times(NIGHT_OWL, "month-1", visit, LONG_BEFORE, a_recipient())
     assert [send.send_at for send in sends if send.local_on == date(2026, 11, 1)] == [ends[0]]  # once, the first time

@@ -97,7 +97,7 @@ def test_the_start_of_a_course_stays_where_it_was_planned() -> None:
 
 
 def test_enrolment_and_dates_set_by_hand_anchor_the_events_that_name_them() -> None:
-    dates = replace(course(), enrolled_on=date(2026, 1, 5), set_by_hand={"surgery": date(2026, 2, 3)})
+    dates = replace(course(), enrolled_on=date(2026, 1, 5), staff_entered={"surgery": date(2026, 2, 3)})
     assert anchor_date(event(anchor="enrolment"), dates, PROTOCOL, ANCHOR) == date(2026, 1, 5)
     assert anchor_date(event("surgery", anchor="by-hand"), dates, PROTOCOL, ANCHOR) == date(2026, 2, 3)
     assert anchor_date(event("second-look", anchor="by-hand"), dates, PROTOCOL, ANCHOR) is None

@@ -190,7 +190,7 @@ def test_the_audit_trail_tells_of_the_import_and_holds(session: Session, tmp_pat
     session.commit()
     actions = Counter(session.scalars(select(AuditEvent.action)))
     assert actions == {"subject.enrol": 24, "course.start": 25, "infusion.record": 115, "roster.import": 1}
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None
     details = " ".join(session.scalars(select(AuditEvent.detail)))
     assert not any(secret in details for secret in ("MRN-", "Birch", "patients.example"))
 

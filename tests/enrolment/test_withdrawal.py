@@ -28,11 +28,11 @@ LATER = NOW + timedelta(days=30)
 
 def test_a_withdrawal_taken_back_asks_again_what_can_still_be_answered(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
-    before = plan_preview.plan_of(session, subject.id, now=LATER)
+    before = plan_preview.current_plan(session, subject.id, now=LATER)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW, scope=WithdrawalScope.DATA)
-    assert plan_preview.plan_of(session, subject.id, now=NOW).messages == ()
-    withdrawals.take_back(session, COORDINATOR, subject, reason="another patient", now=LATER)
-    assert plan_preview.plan_of(session, subject.id, now=LATER) == before
+    assert plan_preview.current_plan(session, subject.id, now=NOW).messages == ()
+    withdrawals.revert(session, COORDINATOR, subject, reason="another patient", now=LATER)
+    assert plan_preview.current_plan(session, subject.id, now=LATER) == before
     assert visit_of(session, subject, "last-infusion").void_reason == "withdrawn", "its time is over"
     assert (subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope) == (None, None, None)
     kept = session.scalars(select(Correction)).one()
@@ -43,8 +43,8 @@ def test_whoever_comes_back_late_gets_one_message(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
     now = NOW + timedelta(days=95)
-    withdrawals.take_back(session, COORDINATOR, subject, reason="back in town", now=now)
-    at_once = [each for each in plan_preview.plan_of(session, subject.id, now=now).messages if each.at is None]
+    withdrawals.revert(session, COORDINATOR, subject, reason="back in town", now=now)
+    at_once = [each for each in plan_preview.current_plan(session, subject.id, now=now).messages if each.at is None]
     assert [(each.event, each.template) for each in at_once] == [("3 months", "invitation")]
 
 
@@ -76,7 +76,7 @@ def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_tak
     session.commit()
     printed = CliRunner().invoke(export, ["wide", "--out", "-"])
     assert "Left out, since they withdrew their data: 1" in printed.stderr
-    withdrawals.take_back(session, COORDINATOR, subject, reason="another patient", now=NOW)
+    withdrawals.revert(session, COORDINATOR, subject, reason="another patient", now=NOW)
     assert seen(NOW) == (True, False, 1)
 
 
@@ -84,7 +84,7 @@ def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_tak
 def test_what_cannot_be_is_refused(session: Session) -> None:
     subject = add_subject(session, NOW)
     with pytest.raises(InvalidInput, match="has not withdrawn"):
-        withdrawals.take_back(session, COORDINATOR, subject, reason="x", now=NOW)
+        withdrawals.revert(session, COORDINATOR, subject, reason="x", now=NOW)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
     with pytest.raises(InvalidInput, match="recorded already"):
         withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.ASKING, reason="x", now=NOW)
@@ -105,7 +105,7 @@ def test_a_coordinator_records_how_far_it_goes_changes_it_and_takes_it_back(
     assert save(client, page, {"scope": "data", "reason": "wrote a letter"}).status_code == 303
     session.expire_all()
     assert (subject.withdrawn_scope, subject.withdrawn_reason) == ("data", "moved away")
-    back = save(client, f"{page}/take-back", {"back-reason": "wrong patient"}, page=page)
+    back = save(client, f"{page}/revert", {"revert-reason": "wrong patient"}, page=page)
     assert back.status_code == 303
     session.expire_all()
     assert subject.withdrawn_at is None

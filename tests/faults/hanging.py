@@ -2,11 +2,11 @@
 
 import time
 
-from pro_tracker.providers.base import OutgoingMessage, Receipt
+from pro_tracker.providers.base import OutgoingMessage, SendResult
 from pro_tracker.providers.smtp import SmtpProvider
 
 
-def _hang(_provider: SmtpProvider, _message: OutgoingMessage) -> Receipt:
+def _hang(_provider: SmtpProvider, _message: OutgoingMessage) -> SendResult:
     while True:
         time.sleep(60)
 

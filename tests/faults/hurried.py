@@ -9,9 +9,9 @@ from worker.celery_app import BEAT, app
 
 reminder_times.FIRST_RETRY = timedelta(seconds=2)
 reminder_times.RETRY_FACTOR = 2
-attempts.HAND_OVER = timedelta(seconds=8)
-twilio.TURNS_UP_WITHIN = timedelta(seconds=2)
-for name in ("sweep", "take back"):
+attempts.ATTEMPT_LEASE = timedelta(seconds=8)
+twilio.LISTED_WITHIN = timedelta(seconds=2)
+for name in ("sweep", "recover expired"):
     BEAT[name]["schedule"] = 1
 
 __all__ = ["app"]

@@ -5,16 +5,16 @@ import signal
 from datetime import datetime
 
 from pro_tracker.providers.base import OutgoingMessage
-from pro_tracker.services.sending import message_composer, pre_send
+from pro_tracker.services.sending import message_composer, send_context
 
 POISON = "Poison Clinic"
 _compose = message_composer.compose
 
 
-def _die(sheet: pre_send.Sheet, url: str, now: datetime) -> OutgoingMessage:
-    if sheet.site.name == POISON:
+def _die(context: send_context.SendContext, url: str, now: datetime) -> OutgoingMessage:
+    if context.site.name == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _compose(sheet, url, now)
+    return _compose(context, url, now)
 
 
 message_composer.compose = _die

@@ -68,7 +68,7 @@ class Outcome:
 
 
 @dataclass
-class Post:
+class SendingHarness:
     """A running installation that sends: database, broker and providers are there, workers and beats come and go.
 
     `accepted_by` is the provider's own list of addresses that it took a message for: the truth.
@@ -120,7 +120,7 @@ class Post:
 
     def knock(self) -> None:
         """What beat queues each minute."""
-        for name in ("outbox.sweep", "outbox.take_back"):
+        for name in ("outbox.sweep", "outbox.recover_expired"):
             self.queue.send_task(name, queue=HOUSEKEEPING, expires=60)
 
     def run(self, disturb: Callable[[int], None] | None = None, *, limit_seconds: float) -> None:
@@ -146,7 +146,7 @@ def post(
     lease_seconds: int = 4,
     modules: tuple[str, ...] = (),
     seconds_to_accept: float = 0,
-) -> Iterator[Post]:
+) -> Iterator[SendingHarness]:
     """An installation around a migrated database and a broker that sends mails to a server of its own."""
     server = MailServer(seconds_to_accept=seconds_to_accept)
     controller = Controller(server, hostname="127.0.0.1", port=free_port())
@@ -163,7 +163,7 @@ def post(
 @contextlib.contextmanager
 def post_by_text(
     database_url: str, broker_url: str, field_keys: str, *, provider: str, modules: tuple[str, ...] = ()
-) -> Iterator[Post]:
+) -> Iterator[SendingHarness]:
     """The same for text messages by "gateway", which knows keys, or by "twilio", which can be asked."""
     serve: Callable[[], contextlib.AbstractContextManager[Any]] = (
         gateway_server if provider == "gateway" else twilio_server
@@ -186,7 +186,9 @@ def post_by_text(
 
 
 @contextlib.contextmanager
-def installation(database_url: str, broker_url: str, field_keys: str, settings: dict[str, str]) -> Iterator[Post]:
+def installation(
+    database_url: str, broker_url: str, field_keys: str, settings: dict[str, str]
+) -> Iterator[SendingHarness]:
     """Everything but a provider; what runs in it ends with it."""
     known = {
         "DATABASE_URL": database_url,
@@ -202,7 +204,7 @@ def installation(database_url: str, broker_url: str, field_keys: str, settings: 
     engine = db.connect(database_url, KeyRing.parse(field_keys))
     with tempfile.TemporaryDirectory(prefix="pro-tracker-faults-") as folder, Celery(broker=broker_url) as queue:
         queue.conf.task_publish_retry = False
-        running = Post(environment, Path(folder), queue, list)
+        running = SendingHarness(environment, Path(folder), queue, list)
         try:
             yield running
         finally:
@@ -210,7 +212,7 @@ def installation(database_url: str, broker_url: str, field_keys: str, settings: 
             engine.dispose()
 
 
-def kill_workers(running: Post, messages: int, kills: int, *, seed: int, channel: str = "email") -> Outcome:
+def kill_workers(running: SendingHarness, messages: int, kills: int, *, seed: int, channel: str = "email") -> Outcome:
     """Send due messages while the worker is killed so many times on the way, at moments drawn from `seed`."""
     chance, started = random.Random(seed), time.monotonic()
     add_due_messages(messages, channel=channel)
@@ -225,7 +227,7 @@ def kill_workers(running: Post, messages: int, kills: int, *, seed: int, channel
 class Killer:
     """Kills the worker after a random number of further messages, and a moment; ever sooner, lest they run out."""
 
-    running: Post
+    running: SendingHarness
     left: int
     chance: random.Random
     next_at: int  # when no more messages than this are unfinished
@@ -240,7 +242,7 @@ class Killer:
         self.next_at = unfinished - self.chance.randint(1, max(1, unfinished // (self.left + 1)))
 
 
-def outcome(running: Post, messages: int, kills: int, seconds: float) -> Outcome:
+def outcome(running: SendingHarness, messages: int, kills: int, seconds: float) -> Outcome:
     """Compare the provider's record with ours, once the worker is done."""
     running.stop()
     with db.Session() as session:

@@ -15,13 +15,15 @@ from sqlalchemy.orm import Session
 from pro_tracker import db
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 from pro_tracker.services.answering import responses, visit_context
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.sending import outbox
-from pro_tracker.services.sending.sender import Sender, Ways
+from pro_tracker.services.sending.sender import Sender
+from pro_tracker.services.sending.submission import SendingSetup
 from tests.faults.due_messages import add_due_messages
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
@@ -45,12 +47,12 @@ class Looking(Provider):
     accepted: set[uuid.UUID] = field(default_factory=set)
     after_the_answer: set[uuid.UUID] = field(default_factory=set)
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         with db.Session() as session:
             if session.scalar(ANSWERED.where(Message.key == message.key)) is not None:
                 self.after_the_answer.add(message.key)
         self.accepted.add(message.key)
-        return Receipt(Outcome.ACCEPTED)
+        return SendResult(SendOutcome.ACCEPTED)
 
     def close(self) -> None: ...
 
@@ -75,20 +77,20 @@ def test_no_attempt_at_a_reminder_begins_after_its_answer_is_committed(database:
 
 def _begin_answering(session: Session, message_id: int) -> int:
     visit_id = session.get_one(Message, message_id).visit_id
-    sheet = visit_context.by_visit(session, visit_id)
-    instrument, _pack = sheet.questionnaire.parts[0]
+    context = visit_context.by_visit(session, visit_id)
+    instrument, _pack = context.questionnaire.parts[0]
     item = instrument.items[0]
     answers = {item.link_id: item.response_set.options[0].value}
-    responses.save_answers(session, sheet, instrument.code, answers, now=_now())
+    responses.save_answers(session, context, instrument.code, answers, now=_now())
     return visit_id
 
 
 def _send(message_ids: list[int], provider: Provider, start: threading.Barrier) -> None:
     """Read each message as a sender does, and hand over what was read."""
-    chance, ways = random.Random(1), Ways({Channel.EMAIL: provider}, "https://pro-tracker.test")
+    chance, setup = random.Random(1), SendingSetup({Channel.EMAIL: provider}, "https://pro-tracker.test")
     with db.Session() as session:
         for message_id in message_ids:
-            sender = Sender(session, ways, _now)
+            sender = Sender(session, setup, _now)
             group = next(sender.groups([message_id]))
             session.commit()
             db.commit_each_statement(session)
@@ -102,11 +104,11 @@ def _answer(visit_ids: list[int], start: threading.Barrier) -> None:
     chance = random.Random(2)
     with db.Session() as session:
         for visit_id in visit_ids:
-            sheet = visit_context.by_visit(session, visit_id)
+            context = visit_context.by_visit(session, visit_id)
             session.commit()
             start.wait()
             time.sleep(chance.uniform(0, SECONDS_APART))
-            responses.complete(session, sheet, actor=Actor(ActorKind.PATIENT, "1"), now=_now())
+            responses.complete(session, context, actor=Actor(ActorKind.PATIENT, "1"), now=_now())
             session.commit()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pro_tracker.services.sending.outbox import BATCH
+from pro_tracker.services.sending.outbox import BATCH_SIZE
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 from tests.faults.failpoints import FOLDER
@@ -34,12 +34,14 @@ def test_the_rest_of_a_dead_senders_batch_is_sent_at_once(database: str, broker:
 def test_batches_wait_for_a_free_worker_and_not_behind_a_busy_one(database: str, broker: RedisServer) -> None:
     """Prefetch 1: otherwise the worker that hangs keeps batches that the other one could send."""
     with post(database, broker.url, FIELD_KEYS, lease_seconds=LONG) as running:
-        add_due_messages(4 * BATCH)
+        add_due_messages(4 * BATCH_SIZE)
         busy = running.start_worker("tests.faults.hanging", processes=1)
         running.knock()
         wait_until(lambda: running.in_hand() == 1, what="a sender that hangs", seconds=60)
         running.start_worker()
-        wait_until(lambda: running.accepted == 3 * BATCH, what="all but the batch of the sender that hangs", seconds=60)
+        wait_until(
+            lambda: running.accepted == 3 * BATCH_SIZE, what="all but the batch of the sender that hangs", seconds=60
+        )
         busy.kill()
 
 

@@ -14,7 +14,7 @@ from tests.faults import failpoints
 from tests.faults.due_messages import add_due_messages
 from tests.faults.failpoints import FOLDER
 from tests.faults.poison import POISON
-from tests.faults.sending import Post, kill_workers, outcome, post, post_by_text
+from tests.faults.sending import SendingHarness, kill_workers, outcome, post, post_by_text
 from tests.servers.redis import RedisServer
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects("postgr
 
 def sending_by(
     provider: str, database: str, broker: RedisServer, modules: tuple[str, ...] = ()
-) -> contextlib.AbstractContextManager[Post]:
+) -> contextlib.AbstractContextManager[SendingHarness]:
     if provider == "smtp":
         return post(database, broker.url, FIELD_KEYS, lease_seconds=LEASE_SECONDS, modules=modules)
     return post_by_text(database, broker.url, FIELD_KEYS, provider=provider, modules=modules)

@@ -18,7 +18,7 @@ from pro_tracker.services.answering import link_tokens, links
 from pro_tracker.services.operations import heartbeats
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
-from tests.faults.sending import Post, outcome, post
+from tests.faults.sending import SendingHarness, outcome, post
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.process import wait_until
 from tests.servers.redis import RedisServer
@@ -108,7 +108,7 @@ def test_a_beat_that_starts_again_queues_what_was_missed_and_nothing_else(databa
         running.stop()
         yesterday, first = datetime.now(UTC) - timedelta(days=1), _ticks()
         with db.Session() as session:
-            heartbeats.beat(session, f"{heartbeats.TICK}all aggregates", now=yesterday)
+            heartbeats.beat(session, f"{heartbeats.TICK_PREFIX}all aggregates", now=yesterday)
             session.commit()
         running.start_beat()
         wait_until(lambda: _ticks()["all aggregates"] > yesterday, what="the tick that was missed")
@@ -144,10 +144,10 @@ class Writer:
                 self.acknowledged.append(token)
 
 
-def _wait_for(running: Post, messages: int) -> None:
+def _wait_for(running: SendingHarness, messages: int) -> None:
     wait_until(lambda: running.accepted >= messages, what=f"{messages} messages", seconds=60)
 
 
 def _ticks() -> dict[str, datetime]:
     with db.Session() as session:
-        return heartbeats.ticks(session)
+        return heartbeats.last_ticks(session)

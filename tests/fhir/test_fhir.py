@@ -15,7 +15,7 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services.fhir import resources
 from pro_tracker.services.fhir.observation import observation
-from pro_tracker.services.fhir.questionnaire import Form, questionnaire
+from pro_tracker.services.fhir.questionnaire import WordedInstrument, questionnaire
 from pro_tracker.services.fhir.response import response
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.wording.fhir_source import FhirSource
@@ -49,7 +49,7 @@ SECRETS = ("Geheim", "Zoë", "MRN-", "patients.example", "2165550", "1975", "Ame
 def test_every_instrument_in_every_language_is_a_valid_questionnaire(path: Path) -> None:
     pack = instrument_catalog.read_text_pack(path)
     instrument = instrument_catalog.instrument(pack.instrument_code)
-    made = questionnaire(Form(instrument, pack, BASE))
+    made = questionnaire(WordedInstrument(instrument, pack, BASE))
     check(made)
     assert len(made["id"]) <= 64
     link_ids = [item["linkId"] for item in made["item"]]
@@ -61,7 +61,9 @@ def test_every_instrument_in_every_language_is_a_valid_questionnaire(path: Path)
 def test_every_option_of_a_questionnaire_has_a_code_of_its_own_and_what_it_counts(path: Path) -> None:
     pack = instrument_catalog.read_text_pack(path)
     instrument = instrument_catalog.instrument(pack.instrument_code)
-    for item, made in zip(instrument.items, questionnaire(Form(instrument, pack, BASE))["item"][1:], strict=True):
+    for item, made in zip(
+        instrument.items, questionnaire(WordedInstrument(instrument, pack, BASE))["item"][1:], strict=True
+    ):
         if item.response_set.kind == "numeric":
             bounds = [each["valueInteger"] for each in made["extension"] if "valueInteger" in each]
             assert (made["type"], bounds) == ("integer", [min(item.response_set.values), max(item.response_set.values)])
@@ -76,7 +78,7 @@ def test_every_option_of_a_questionnaire_has_a_code_of_its_own_and_what_it_count
 def test_the_wording_can_be_read_back_from_a_questionnaire(path: Path) -> None:
     pack = instrument_catalog.read_text_pack(path)
     instrument = instrument_catalog.instrument(pack.instrument_code)
-    source = FhirSource(json.dumps(questionnaire(Form(instrument, pack, BASE))))
+    source = FhirSource(json.dumps(questionnaire(WordedInstrument(instrument, pack, BASE))))
     given = source.wording(instrument, pack.language)
     assert (source.instrument, source.language) == (instrument.code, pack.language)
     assert (given.title, given.instruction, given.items) == (pack.title, pack.instruction, pack.items)
@@ -236,7 +238,7 @@ def test_an_adaptive_test_tells_the_items_it_asked_and_a_t_score_without_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adaptive_instrument.install(tmp_path, monkeypatch)
-    form = Form(
+    form = WordedInstrument(
         instrument_catalog.instrument(adaptive_instrument.CODE),
         instrument_catalog.text_pack(adaptive_instrument.CODE, "en"),
         BASE,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.settings import PREFIX, SERVICE, MissingSettings, Settings, load_settings
+from config.settings import PREFIX, SERVICE_SETTINGS, MissingSettings, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,9 +19,9 @@ def test_every_setting_is_explained_in_the_example_file():
 
 def test_start_up_fails_once_and_names_every_missing_variable():
     with pytest.raises(MissingSettings) as failed:
-        load_settings(*SERVICE)
+        load_settings(*SERVICE_SETTINGS)
 
-    assert all(PREFIX + name.upper() in str(failed.value) for name in SERVICE)
+    assert all(PREFIX + name.upper() in str(failed.value) for name in SERVICE_SETTINGS)
 
 
 def test_compose_gives_every_process_what_it_needs_and_no_secret_a_default():
@@ -29,7 +29,7 @@ def test_compose_gives_every_process_what_it_needs_and_no_secret_a_default():
     services = yaml.safe_load(text)["services"]
 
     for name in ("web", "worker", "beat", "migrate"):
-        assert {PREFIX + setting.upper() for setting in SERVICE} <= set(services[name]["environment"])
+        assert {PREFIX + setting.upper() for setting in SERVICE_SETTINGS} <= set(services[name]["environment"])
     own = {PREFIX + setting.upper() for setting in Settings.model_fields}
     assert own - set(services["worker"]["environment"]) == set(), "set in .env, and nobody would hear of it"
     assert re.findall(r"\$\{\w*(?:KEYS?|PASSWORD)(?!:\?|\w)", text) == []

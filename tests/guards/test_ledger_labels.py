@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pro_tracker.services.record.ledger_changes import NO_CHANGES
 from pro_tracker.services.record.ledger_file import HEADER
-from pro_tracker.web.staff.ledger_labels import CHANGES, KINDS, REPORTS, WHY_NOT
+from pro_tracker.web.staff.ledger_labels import CHANGES, KINDS, NOT_SENT_REASONS, REPORTS
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE, MANUAL = PROJECT / "pro_tracker", PROJECT / "docs" / "ledger-file.md"
@@ -29,7 +29,7 @@ def test_the_manual_of_the_file_explains_every_column_and_every_code():
     words = set(re.findall(r"[A-Z_]{4,}", manual))
     codes = set(re.findall(r"`([^`]+)`", manual))
     assert set(HEADER) - words == set()
-    assert {*WHY_NOT, *KINDS, *REPORTS} - OF_NO_MESSAGE - codes == set()
+    assert {*NOT_SENT_REASONS, *KINDS, *REPORTS} - OF_NO_MESSAGE - codes == set()
 
 
 def _calls() -> Iterator[ast.Call]:

@@ -138,7 +138,7 @@ def test_the_example_in_the_documentation_is_sound(tmp_path: Path) -> None:
     path.write_text(instrument, encoding="utf-8")
     assert run(str(path)).output == "1 file checked, 0 problems.\n"
     wording = read_as(TextPackFile, yaml.safe_load(pack))
-    assert text_pack_format.faults(wording, instrument_catalog.read_instrument(path)) == []
+    assert text_pack_format.errors(wording, instrument_catalog.read_instrument(path)) == []
 
 
 def test_a_file_of_no_known_kind_is_named(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         path.write_text(text, encoding="utf-8")
     monkeypatch.setenv("PRO_TRACKER_DATA_FOLDER", str(tmp_path))
     yield tmp_path
-    data_files.look_also_in(None)
+    data_files.set_data_folder(None)
 
 
 def scored(answers: dict[str, int]) -> Result:
@@ -78,7 +78,7 @@ def test_the_same_version_twice_is_a_problem(folder: Path) -> None:
 
 
 def test_an_instrument_of_ones_own_is_released_as_the_shipped_ones_are(folder: Path, session: Session) -> None:
-    data_files.look_also_in(folder)
+    data_files.set_data_folder(folder)
     releases.release(session, now=datetime(2026, 3, 2, tzinfo=UTC))
     kinds = select(Definition.kind).where(Definition.code.startswith(CODE)).order_by(Definition.kind)
     assert session.scalars(kinds).all() == ["instrument", "text-pack"]

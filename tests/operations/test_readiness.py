@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pro_tracker.services.operations import heartbeats
-from pro_tracker.services.operations.heartbeats import TICK
+from pro_tracker.services.operations.heartbeats import TICK_PREFIX
 from tests.conftest import Clock
 
 pytestmark = pytest.mark.dialects("sqlite")
@@ -22,12 +22,12 @@ def test_a_beat_without_workers_is_well_and_the_workers_are_not(
 ) -> None:
     heartbeats.beat(session, "worker", "beat", now=clock.now)
     clock.advance(minutes=5)
-    heartbeats.tick(session, "sweep", clock.now, is_due=lambda _: True)
+    heartbeats.claim_tick(session, "sweep", clock.now, is_due=lambda _: True)
     assert hearts(client) == {"worker": False, "beat": True}
 
 
 def test_a_beat_that_ticks_no_more_is_not_well(client: FlaskClient, session: Session, clock: Clock) -> None:
-    heartbeats.beat(session, "worker", "beat", f"{TICK}sweep", now=clock.now)
+    heartbeats.beat(session, "worker", "beat", f"{TICK_PREFIX}sweep", now=clock.now)
     clock.advance(minutes=2)
     heartbeats.beat(session, "worker", now=clock.now)
     assert hearts(client) == {"worker": True, "beat": True}

@@ -6,21 +6,21 @@ import sys
 
 import pytest
 
-from config.settings import DATABASE, SERVICE, InvalidSettings, MissingSettings, load_settings
+from config.settings import DATABASE_SETTINGS, SERVICE_SETTINGS, InvalidSettings, MissingSettings, load_settings
 
 
 def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SERVICE:
+    for name in SERVICE_SETTINGS:
         monkeypatch.delenv(f"PRO_TRACKER_{name.upper()}", raising=False)
     with pytest.raises(MissingSettings) as refused:
-        load_settings(*SERVICE)
-    assert all(f"PRO_TRACKER_{name.upper()}" in str(refused.value) for name in SERVICE)
+        load_settings(*SERVICE_SETTINGS)
+    assert all(f"PRO_TRACKER_{name.upper()}" in str(refused.value) for name in SERVICE_SETTINGS)
 
 
 def test_a_variable_set_to_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRO_TRACKER_DATABASE_URL", "")
     with pytest.raises(MissingSettings, match="PRO_TRACKER_DATABASE_URL"):
-        load_settings(*DATABASE)
+        load_settings(*DATABASE_SETTINGS)
 
 
 def test_what_is_wrong_is_said_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,12 +96,12 @@ def test_the_way_of_sending_text_messages_says_what_else_is_needed(
     for name, value in {**environment, "PRO_TRACKER_SMS_PROVIDER": provider}.items():
         monkeypatch.setenv(name, value)
     if not missing:
-        load_settings(*SERVICE)
+        load_settings(*SERVICE_SETTINGS)
         return
     with pytest.raises(MissingSettings) as refused:
-        load_settings(*SERVICE)
+        load_settings(*SERVICE_SETTINGS)
     assert all(f"PRO_TRACKER_{name}" in str(refused.value) for name in missing)
-    load_settings(*DATABASE)  # a command that sends nothing runs all the same
+    load_settings(*DATABASE_SETTINGS)  # a command that sends nothing runs all the same
 
 
 @pytest.mark.slow

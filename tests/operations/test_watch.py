@@ -40,7 +40,7 @@ def told(server: SmtpServer) -> list[str]:
 
 
 def test_while_all_is_well_nobody_is_told(watch: Watch, swept: Clock, smtp_server: SmtpServer) -> None:
-    assert watch.look(now=swept.now + timedelta(minutes=4)) == []
+    assert watch.check(now=swept.now + timedelta(minutes=4)) == []
     assert told(smtp_server) == []
 
 
@@ -48,14 +48,14 @@ def test_nothing_swept_for_five_minutes_is_told_once_and_once_when_it_is_over(
     watch: Watch, swept: Clock, session: Session, smtp_server: SmtpServer
 ) -> None:
     for minutes in (6, 7, 30):
-        watch.look(now=swept.now + timedelta(minutes=minutes))
+        watch.check(now=swept.now + timedelta(minutes=minutes))
     assert told(smtp_server) == ["PRO Tracker: No message is being sent"]
     assert "The last sweep was at 2026-03-06 14:00 UTC." in smtp_server.sent_to(OPERATOR)[0].text
 
     heartbeats.beat(session, "sweep", now=swept.now + timedelta(minutes=31))
     session.commit()
     for minutes in (31, 32):
-        watch.look(now=swept.now + timedelta(minutes=minutes))
+        watch.check(now=swept.now + timedelta(minutes=minutes))
     assert told(smtp_server)[1:] == ["PRO Tracker: Over: no message is being sent"]
 
 
@@ -64,10 +64,10 @@ def test_a_message_that_is_late_by_ten_minutes_is_told_without_a_word_about_whom
 ) -> None:
     add_baseline(session, swept)
     _sweep_at(session, swept.now + timedelta(minutes=9))
-    assert watch.look(now=swept.now + timedelta(minutes=9)) == []
+    assert watch.check(now=swept.now + timedelta(minutes=9)) == []
     _sweep_at(session, swept.now + timedelta(minutes=10))
     late = ["1 due messages were not sent; the oldest was due at 2026-03-06 14:00 UTC."]
-    assert watch.look(now=swept.now + timedelta(minutes=10)) == late
+    assert watch.check(now=swept.now + timedelta(minutes=10)) == late
     assert told(smtp_server) == ["PRO Tracker: Messages are late"]
     assert "patient" not in smtp_server.sent_to(OPERATOR)[0].text.lower()
 
@@ -77,7 +77,7 @@ def test_a_provider_that_is_down_is_told(watch: Watch, swept: Clock, session: Se
         ProviderState(channel="sms", failures=5, probes=0, opened_at=swept.now, probe_at=swept.now, reply="503")
     )
     session.commit()
-    assert watch.look(now=swept.now) == ["Sending is stopped for: sms."]
+    assert watch.check(now=swept.now) == ["Sending is stopped for: sms."]
     assert told(smtp_server) == ["PRO Tracker: A provider does not take messages"]
 
 
@@ -87,11 +87,11 @@ def test_an_alert_that_the_mail_server_did_not_take_is_sent_later(
     url = smtp_server.url
     monkeypatch.setenv("PRO_TRACKER_SMTP_URL", "smtp://127.0.0.1:1")
     away = Watch(load_settings("operator_mail"), watch.began_at)
-    assert away.look(now=swept.now + timedelta(minutes=6))
+    assert away.check(now=swept.now + timedelta(minutes=6))
     assert told(smtp_server) == []
     monkeypatch.setenv("PRO_TRACKER_SMTP_URL", url)
     back = Watch(load_settings("operator_mail"), watch.began_at)
-    back.look(now=swept.now + timedelta(minutes=7))
+    back.check(now=swept.now + timedelta(minutes=7))
     assert len(told(smtp_server)) == 1
 
 
@@ -101,7 +101,7 @@ def test_a_database_that_is_away_is_told_after_two_minutes_though_nothing_can_be
     nowhere = db.make_engine("postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setitem(db.Session.kw, "bind", nowhere)
     for minutes in (0, 1, 2, 3):
-        assert watch.look(now=swept.now + timedelta(minutes=minutes)) == ["The database cannot be reached."]
+        assert watch.check(now=swept.now + timedelta(minutes=minutes)) == ["The database cannot be reached."]
     assert told(smtp_server) == ["PRO Tracker: The database cannot be reached"]
 
 
@@ -109,8 +109,8 @@ def test_a_service_that_has_just_started_is_given_time(
     watch: Watch, session: Session, clock: Clock, smtp_server: SmtpServer
 ) -> None:
     started = clock.now
-    assert watch.look(now=started + timedelta(minutes=4), watching_since=started) == []
-    assert watch.look(now=started + timedelta(minutes=5), watching_since=started) == ["No sweep was ever seen."]
+    assert watch.check(now=started + timedelta(minutes=4), watching_since=started) == []
+    assert watch.check(now=started + timedelta(minutes=5), watching_since=started) == ["No sweep was ever seen."]
 
 
 def test_the_command_looks_once_and_says_what_is_wrong(watch: Watch, session: Session, clock: Clock) -> None:

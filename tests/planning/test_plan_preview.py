@@ -14,9 +14,9 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning import plan_preview, visits
-from pro_tracker.services.planning.plan_preview import Difference
+from pro_tracker.services.planning.plan_preview import PlanDifference
 from tests.conftest import Clock
-from tests.support.course_builder import add_course, add_subject, give
+from tests.support.course_builder import add_course, add_subject, record_infusions
 from tests.support.history_builder import course_of, treated, visit_of
 from tests.support.staff_browser import add_account, confirm, sign_in, submit
 from tests.treatment.test_infusions import FORM
@@ -132,33 +132,33 @@ def test_what_moves_nothing_is_saved_at_once(client: FlaskClient, session: Sessi
 def test_the_difference_shown_is_what_planning_then_writes(session: Session, clock: Clock) -> None:
     subject = treated(session, date(2026, 2, 26), clock.now)
     course = course_of(session, subject)
-    before = plan_preview.plan_of(session, subject.id, now=clock.now)
+    before = plan_preview.current_plan(session, subject.id, now=clock.now)
 
     def sixth() -> None:
-        give(session, course, clock.now, date(2026, 3, 2), started_at_local=None)
+        record_infusions(session, course, clock.now, date(2026, 3, 2), started_at_local=None)
         add_course(session, subject, clock.now, date(2026, 6, 1))
 
-    tried = plan_preview.try_out(session, subject.id, sixth, now=clock.now, keep=lambda _: False)
-    assert plan_preview.plan_of(session, subject.id, now=clock.now) == before
-    kept = plan_preview.try_out(session, subject.id, sixth, now=clock.now, keep=lambda _: True)
-    after = plan_preview.plan_of(session, subject.id, now=clock.now)
-    assert tried == kept == Difference.between(before, after)
+    tried = plan_preview.preview_change(session, subject.id, sixth, now=clock.now, keep=lambda _: False)
+    assert plan_preview.current_plan(session, subject.id, now=clock.now) == before
+    kept = plan_preview.preview_change(session, subject.id, sixth, now=clock.now, keep=lambda _: True)
+    after = plan_preview.current_plan(session, subject.id, now=clock.now)
+    assert tried == kept == PlanDifference.between(before, after)
     assert tried.fingerprint == kept.fingerprint
     assert {line.kind for line in tried.visits} == {"stays", "goes", "comes"}
 
 
 def test_a_change_that_fails_leaves_everything_as_it_was(session: Session, clock: Clock) -> None:
     subject = treated(session, date(2026, 2, 26), clock.now)
-    before = plan_preview.plan_of(session, subject.id, now=clock.now)
+    before = plan_preview.current_plan(session, subject.id, now=clock.now)
 
     def fails() -> None:
         add_course(session, subject, clock.now, date(2026, 6, 1))
         raise LookupError
 
     with pytest.raises(LookupError):
-        plan_preview.try_out(session, subject.id, fails, now=clock.now, keep=lambda _: True)
+        plan_preview.preview_change(session, subject.id, fails, now=clock.now, keep=lambda _: True)
     session.expire_all()
-    assert plan_preview.plan_of(session, subject.id, now=clock.now) == before
+    assert plan_preview.current_plan(session, subject.id, now=clock.now) == before
     assert course_of(session, subject).number == 1
 
 
@@ -168,5 +168,5 @@ def test_of_messages_that_are_due_together_the_plan_tells_the_one_that_goes(sess
     subject = add_subject(session, now, planned_start_on=date(2026, 3, 20))
     late = now + timedelta(days=10)  # the sender was away: the first two are due
     visits.replan(session, subject.id, now=late)
-    plan = plan_preview.plan_of(session, subject.id, now=late)
+    plan = plan_preview.current_plan(session, subject.id, now=late)
     assert [(message.step, message.at is None) for message in plan.messages] == [(1, True), (2, False), (3, False)]

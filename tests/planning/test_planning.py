@@ -26,7 +26,15 @@ from pro_tracker.services.answering import links
 from pro_tracker.services.planning import idle_courses, visit_filters, visits
 from pro_tracker.services.treatment import course_plans, courses
 from pro_tracker.services.treatment.courses import AdverseEventFacts
-from tests.support.course_builder import COORDINATOR, add_course, add_subject, give, infusion, messages_of, visits_of
+from tests.support.course_builder import (
+    COORDINATOR,
+    add_course,
+    add_subject,
+    infusion,
+    messages_of,
+    record_infusions,
+    visits_of,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10 in the morning in New York
@@ -74,9 +82,9 @@ def test_a_course_without_any_date_has_no_visit(session: Session) -> None:
 
 def test_the_fifth_infusion_plans_the_follow_ups_from_the_last_one_given(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, AFTER, *WEEK[:4])
+    record_infusions(session, course, AFTER, *WEEK[:4])
     assert list(visits_of(session, course)) == ["baseline"]
-    give(session, course, AFTER, WEEK[4])
+    record_infusions(session, course, AFTER, WEEK[4])
     stored = visits_of(session, course)
     assert list(stored) == ["baseline", "last-infusion", "3-months", "6-months"]
     assert stored["last-infusion"].opens_at == at(3, 14, 8)
@@ -88,7 +96,7 @@ def test_the_fifth_infusion_plans_the_follow_ups_from_the_last_one_given(session
 
 def test_planning_again_changes_nothing(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, AFTER, *WEEK)
+    record_infusions(session, course, AFTER, *WEEK)
     before = planned(session, course)
     for hours in (0, 1, 12):
         visits.plan(session, course, now=AFTER + timedelta(hours=hours))
@@ -97,9 +105,9 @@ def test_planning_again_changes_nothing(session: Session) -> None:
 
 def test_a_sixth_infusion_moves_unopened_visits_and_their_messages(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, AFTER, *WEEK)
+    record_infusions(session, course, AFTER, *WEEK)
     first = messages_of(session, visits_of(session, course)["3-months"])
-    give(session, course, at(3, 14, 7), date(2026, 3, 14))
+    record_infusions(session, course, at(3, 14, 7), date(2026, 3, 14))
     stored = visits_of(session, course)
     assert stored["last-infusion"].opens_at == at(3, 15, 8)
     assert stored["3-months"].anchor_on == date(2026, 3, 14)
@@ -110,10 +118,10 @@ def test_a_sixth_infusion_moves_unopened_visits_and_their_messages(session: Sess
 
 def test_a_visit_the_subject_was_told_of_stays_where_it_is(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, AFTER, *WEEK)
+    record_infusions(session, course, AFTER, *WEEK)
     told = visits_of(session, course)["last-infusion"]
     hand_over(session, messages_of(session, told)[0], at(3, 14, 9))
-    give(session, course, at(3, 14, 11), date(2026, 3, 14))
+    record_infusions(session, course, at(3, 14, 11), date(2026, 3, 14))
     stored = visits_of(session, course)
     assert stored["last-infusion"].anchor_on == date(2026, 3, 13)
     assert [m.state for m in messages_of(session, stored["last-infusion"])] == ["sent"]
@@ -134,7 +142,7 @@ def test_a_visit_whose_link_was_handed_over_stays_and_keeps_nobody_elses_where_i
 def test_infusions_recorded_long_afterwards_anchor_on_the_last_one(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW)
     a_month_later = at(4, 20, 12)
-    give(session, course, a_month_later, *WEEK, date(2026, 3, 14), date(2026, 3, 15))
+    record_infusions(session, course, a_month_later, *WEEK, date(2026, 3, 14), date(2026, 3, 15))
     stored = visits_of(session, course)
     assert {visit.anchor_on for visit in stored.values()} == {date(2026, 3, 9), date(2026, 3, 15)}
     assert stored["last-infusion"].anchor_on == date(2026, 3, 15)
@@ -147,13 +155,13 @@ def test_a_started_or_answered_visit_does_not_move(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, date(2026, 3, 20))
     visit = visits_of(session, course)["baseline"]
     visit.started_at = at(3, 6, 10)
-    give(session, course, at(3, 10, 12), date(2026, 3, 10))
+    record_infusions(session, course, at(3, 10, 12), date(2026, 3, 10))
     assert visits_of(session, course)["baseline"].anchor_on == date(2026, 3, 20)
 
 
 def test_a_course_that_stopped_is_planned_when_it_was_idle_for_a_week(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, AFTER, *WEEK[:2])
+    record_infusions(session, course, AFTER, *WEEK[:2])
     idle_courses.plan_idle(session, now=at(3, 16, 12))
     assert list(visits_of(session, course)) == ["baseline"]
     idle_courses.plan_idle(session, now=at(3, 17, 12))
@@ -165,7 +173,7 @@ def test_a_course_that_stopped_is_planned_when_it_was_idle_for_a_week(session: S
 
 def test_ending_a_course_by_hand_plans_its_follow_ups_at_once(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, at(3, 10, 12), *WEEK[:2])
+    record_infusions(session, course, at(3, 10, 12), *WEEK[:2])
     courses.end_course(session, COORDINATOR, course, ended_on=WEEK[1], reason="nausea", now=at(3, 10, 13))
     assert visits_of(session, course)["last-infusion"].opens_at == at(3, 11, 8)
 
@@ -173,7 +181,7 @@ def test_ending_a_course_by_hand_plans_its_follow_ups_at_once(session: Session) 
 def test_a_new_course_ends_the_follow_ups_of_the_one_before(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
-    give(session, first, AFTER, *WEEK)
+    record_infusions(session, first, AFTER, *WEEK)
     now = at(7, 1, 12)
     second = add_course(session, subject, now, date(2026, 7, 20))
     stored = visits_of(session, first)
@@ -188,8 +196,8 @@ def test_an_older_course_entered_late_wants_nothing_from_the_time_of_the_newer_o
     subject = add_subject(session, NOW)
     now = at(8, 1, 12)
     first, second = add_course(session, subject, now), add_course(session, subject, now)
-    give(session, second, now, *(date(2026, 7, day) for day in (6, 7, 8, 9, 10)))
-    give(session, first, now, *WEEK)
+    record_infusions(session, second, now, *(date(2026, 7, day) for day in (6, 7, 8, 9, 10)))
+    record_infusions(session, first, now, *WEEK)
     ended = {code: visit.void_reason for code, visit in visits_of(session, first).items() if visit.voided_at}
     assert ended == {"3-months": "new-course", "6-months": "new-course"}
     assert list(visits_of(session, second)) == ["baseline", "last-infusion", "3-months", "6-months"]
@@ -198,7 +206,7 @@ def test_an_older_course_entered_late_wants_nothing_from_the_time_of_the_newer_o
 def test_withdrawal_ends_what_is_open_and_leaves_what_was_missed(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
-    give(session, course, AFTER, *WEEK)
+    record_infusions(session, course, AFTER, *WEEK)
     now = at(3, 20, 12)
     visits.void_all(session, subject.id, UnansweredReason.WITHDRAWN, now)
     stored = visits_of(session, course)
@@ -271,26 +279,26 @@ def test_today_is_the_subjects_own_and_not_the_servers(session: Session) -> None
     subject = add_subject(session, NOW, time_zone="Pacific/Auckland", site_code="north")
     course = add_course(session, subject, NOW)
     evening_in_utc = datetime(2026, 3, 13, 20, 0, tzinfo=UTC)  # already the 14th in Auckland
-    assert give(session, course, evening_in_utc, date(2026, 3, 14))
+    assert record_infusions(session, course, evening_in_utc, date(2026, 3, 14))
 
 
 def test_the_same_infusion_twice_and_one_far_away_are_refused(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    give(session, course, AFTER, WEEK[0])
+    record_infusions(session, course, AFTER, WEEK[0])
     with pytest.raises(InvalidInput, match="recorded already"):
-        give(session, course, AFTER, WEEK[0])
+        record_infusions(session, course, AFTER, WEEK[0])
     with pytest.raises(InvalidInput, match="recorded already"):
-        give(session, course, AFTER, WEEK[1], WEEK[1], started_at_local=None)
+        record_infusions(session, course, AFTER, WEEK[1], WEEK[1], started_at_local=None)
     with pytest.raises(InvalidInput, match="Start a new course"):
-        give(session, course, at(4, 20, 12), date(2026, 4, 20))
+        record_infusions(session, course, at(4, 20, 12), date(2026, 4, 20))
 
 
 def test_an_infusion_leaves_its_facts_and_an_audit_row(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     nausea = AdverseEventFacts("nausea", 2)
-    stored = give(session, course, AFTER, WEEK[0], status="stopped", stop_reason=" nausea ", adverse_events=(nausea,))[
-        0
-    ]
+    stored = record_infusions(
+        session, course, AFTER, WEEK[0], status="stopped", stop_reason=" nausea ", adverse_events=(nausea,)
+    )[0]
     session.expire_all()
     assert (stored.stop_reason, stored.dose_mg_per_kg, stored.adverse_events[0].ctcae_grade) == (
         "nausea",

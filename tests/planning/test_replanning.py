@@ -21,7 +21,7 @@ from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.services.planning import plan_preview, visits
 from pro_tracker.services.treatment import courses, infusion_corrections, pauses
 from pro_tracker.services.treatment.pauses import PauseFacts
-from tests.support.course_builder import COORDINATOR, add_course, add_subject, give
+from tests.support.course_builder import COORDINATOR, add_course, add_subject, record_infusions
 from tests.support.history_builder import course_of
 
 BEGIN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -33,7 +33,9 @@ def _infusions(session: Session, subject: Subject, chance: random.Random, today:
     first = today - timedelta(days=chance.randint(0, 35))
     for day in range(chance.randint(1, 5)):
         if first + timedelta(days=day) <= today:
-            give(session, course_of(session, subject), now, first + timedelta(days=day), started_at_local=None)
+            record_infusions(
+                session, course_of(session, subject), now, first + timedelta(days=day), started_at_local=None
+            )
 
 
 def _correction(session: Session, subject: Subject, chance: random.Random, today: date, now: datetime) -> None:
@@ -71,7 +73,7 @@ def _zone(session: Session, subject: Subject, chance: random.Random, today: date
 
 def _withdrawal(session: Session, subject: Subject, chance: random.Random, today: date, now: datetime) -> None:
     enrolment.withdraw(session, COORDINATOR, subject, "asked for it", now=now)
-    withdrawals.take_back(session, COORDINATOR, subject, reason="a mistake", now=now)
+    withdrawals.revert(session, COORDINATOR, subject, reason="a mistake", now=now)
 
 
 CHANGES: tuple[Callable[..., None], ...] = (
@@ -89,7 +91,7 @@ CHANGES: tuple[Callable[..., None], ...] = (
 def send_due(session: Session, subject: Subject, now: datetime) -> int:
     """As the sender does: of each visit's due messages the last one goes, and those before it end."""
     sent = 0
-    at_once = [each for each in plan_preview.plan_of(session, subject.id, now=now).messages if each.at is None]
+    at_once = [each for each in plan_preview.current_plan(session, subject.id, now=now).messages if each.at is None]
     rows = session.scalars(select(Message).where(Message.state == "planned", Message.send_at <= now))
     for message in rows.all():
         visit = session.get_one(Visit, message.visit_id)

@@ -79,10 +79,10 @@ def test_rules_of_sending_are_read_as_they_are_written(tmp_path: Path) -> None:
 def test_a_protocol_may_have_its_own_size_of_change_that_matters(tmp_path: Path) -> None:
     protocol = protocol_catalog.read_protocol(written(tmp_path, _rule("promis-fatigue-8a.total", {"points": 3})))
     fatigue = instrument_catalog.instrument("promis-fatigue-8a").scale("total")
-    judged = change(protocol.judged("promis-fatigue-8a", fatigue), ScorePoint(60), ScorePoint(57))
+    judged = change(protocol.with_study_rule("promis-fatigue-8a", fatigue), ScorePoint(60), ScorePoint(57))
     assert (judged.verdict, judged.threshold, judged.source) == ("improved", 3, "This study")
     assert change(fatigue, ScorePoint(60), ScorePoint(57)).verdict == "within-error"
-    assert protocol.judged("pcs", fatigue) is fatigue
+    assert protocol.with_study_rule("pcs", fatigue) is fatigue
 
 
 def test_an_instrument_with_alerts_is_asked_for_once_the_protocol_names_its_response_plan(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pro_tracker.services.treatment.pauses import PauseFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, infusion
 from tests.support.patient_browser import answer, give_birth_date
-from tests.support.sending_fixtures import Post, add_baseline, at, baseline
+from tests.support.sending_fixtures import SendingHarness, add_baseline, at, baseline
 from tests.support.staff_browser import add_account, sign_in
 
 CLINICIAN = "clinician@clinic.example"
@@ -55,7 +55,7 @@ def file_rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(client.get(f"{address}.csv").text)))
 
 
-def open_newest_link(post: Post, patient: FlaskClient) -> None:
+def open_newest_link(post: SendingHarness, patient: FlaskClient) -> None:
     link = LINK.search(post.server.accepted[-1].text)
     assert link
     page = patient.get(link[0], follow_redirects=True)
@@ -76,7 +76,7 @@ def test_before_anything_was_sent_it_says_so_and_when_it_will_be(client: FlaskCl
 
 
 def test_a_message_can_be_followed_from_plan_to_answer(
-    client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: Post, clock: Clock
+    client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: SendingHarness, clock: Clock
 ) -> None:
     clock.set(at(3, 6, 9, 1))
     assert post.sweep() == ["sent"]
@@ -91,7 +91,7 @@ def test_a_message_can_be_followed_from_plan_to_answer(
 
 
 def test_a_link_that_a_mail_scanner_fetched_was_opened_by_nobody(
-    client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: Post
+    client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: SendingHarness
 ) -> None:
     post.sweep()
     link = LINK.search(post.server.accepted[-1].text)
@@ -101,12 +101,12 @@ def test_a_link_that_a_mail_scanner_fetched_was_opened_by_nobody(
 
 
 def test_a_message_that_was_not_sent_says_why(
-    client: FlaskClient, address: str, session: Session, course: Course, post: Post, clock: Clock
+    client: FlaskClient, address: str, session: Session, course: Course, post: SendingHarness, clock: Clock
 ) -> None:
     subject = session.get_one(Subject, course.subject_id)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=clock.now)
     session.commit()
-    assert {row["WHY_NOT"] for row in rows(client, address)} == {"withdrawn"}
+    assert {row["NOT_SENT_REASONS"] for row in rows(client, address)} == {"withdrawn"}
     page = read(client, address)
     assert "the patient withdrew" in page
     assert "moved away" not in page  # her own words stay on her page
@@ -144,7 +144,7 @@ def test_the_page_says_why_something_was_corrected_and_the_file_holds_no_free_te
     days = PauseFacts(date(2026, 3, 7), date(2026, 3, 9), "hospital stay")
     pause = pauses.begin(session, COORDINATOR, subject, days, now=clock.now)
     clock.advance(minutes=1)
-    pauses.end(session, COORDINATOR, pause, until_on=date(2026, 3, 8), reason="home early", now=clock.now)
+    pauses.change_end(session, COORDINATOR, pause, until_on=date(2026, 3, 8), reason="home early", now=clock.now)
     wrong = courses.record_infusion(session, COORDINATOR, course, infusion(date(2026, 3, 1)), now=clock.now)
     infusion_corrections.remove(session, COORDINATOR, wrong, reason="another patient's", now=clock.now)
     courses.end_course(session, COORDINATOR, course, ended_on=date(2026, 3, 6), reason="tired of it", now=clock.now)
@@ -163,7 +163,7 @@ def test_the_file_says_why_a_visit_was_not_answered(
     client: FlaskClient, address: str, session: Session, clock: Clock
 ) -> None:
     clock.set(at(3, 21, 9))
-    unanswered.note_missed(session, now=clock.now)
+    unanswered.record_missed(session, now=clock.now)
     session.commit()
     sign_in(client, CLINICIAN)
     assert {(row["DUE_AT"], row["NOT_ANSWERED"]) for row in rows(client, address)} == {
@@ -187,7 +187,7 @@ def test_the_file_names_nobody(client: FlaskClient, address: str, session: Sessi
     assert not [each for each in named if each in text]
 
 
-def test_a_long_history_takes_no_more_statements(session: Session, clock: Clock, post: Post) -> None:
+def test_a_long_history_takes_no_more_statements(session: Session, clock: Clock, post: SendingHarness) -> None:
     course = add_baseline(session, clock)
     subject = session.get_one(Subject, course.subject_id)
     short = _statements(session, subject)

@@ -21,7 +21,7 @@ from pro_tracker.services.record.subject_records import courses_of
 from pro_tracker.services.record.trends import ScaleTrend
 from pro_tracker.services.treatment import courses
 from pro_tracker.services.wording import text_pack_loading
-from pro_tracker.services.wording.text_pack_loading import PackFacts
+from pro_tracker.services.wording.text_pack_loading import TextPackFacts
 from pro_tracker.web.staff import chart
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_course, add_subject, infusion, visits_of
@@ -127,7 +127,7 @@ def test_a_rating_is_told_in_the_wording_in_force(
     client: FlaskClient, session: Session, subject: Subject, tmp_path: Path, clock: Clock
 ) -> None:
     path = write_csv(tmp_path / "pgic.csv", filled(PGIC))
-    facts = PackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
+    facts = TextPackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
     text_pack_loading.load(session, COORDINATOR, path, facts, now=clock.now)
     assert row_of(open_page(client, session, subject), "Impression of change")[1].startswith("licensed option")
 
@@ -204,7 +204,7 @@ def test_the_chart_stands_to_scale(session: Session, subject: Subject) -> None:
     assert first.high is not None
     per_point = (second.y - first.y) / 5.4
     assert (first.low - first.high) / 2 == pytest.approx(1.96 * 1.3 * per_point, rel=0.02)
-    (corridor,) = drawing.corridors
+    (corridor,) = drawing.no_change_ranges
     assert corridor.y + corridor.height / 2 == pytest.approx(first.y, abs=0.2)
     assert corridor.height / 2 == pytest.approx(5 * per_point, rel=0.02)
     assert [(band.code, band.kind) for band in drawing.bands] == [
@@ -249,7 +249,7 @@ def test_a_second_course_is_judged_from_its_own_baseline(
     drawing = draw(session, subject, pain)
     assert [tick.value for tick in drawing.starts] == [1, 2]
     assert {mark.shape for mark in drawing.marks} == {1, 2}
-    assert len(drawing.corridors) == 2
+    assert len(drawing.no_change_ranges) == 2
     assert all(line.count(" ") == 1 for line in drawing.lines), "no line leads from one course to the next"
 
 
@@ -266,7 +266,7 @@ def test_a_form_with_an_item_missing_says_why_it_has_no_score(
     assert row_of(page, "Pain interference")[5] == "3 months", "the newest score, not the newest visit"
 
 
-def asked_with(session: Session, subject: Subject, event_code: str, **text_pack: str) -> None:
+def packs_in_use(session: Session, subject: Subject, event_code: str, **text_pack: str) -> None:
     """As if that visit had been asked with another text pack."""
     visit = visit_of(session, subject, event_code)
     for response in session.query(QuestionnaireResponse).filter_by(visit_id=visit.id):
@@ -279,7 +279,7 @@ def asked_with(session: Session, subject: Subject, event_code: str, **text_pack:
 def test_answers_to_another_text_pack_are_shown_and_not_compared(
     client: FlaskClient, session: Session, subject: Subject, text_pack: dict[str, str]
 ) -> None:
-    asked_with(session, subject, "3-months", **text_pack)
+    packs_in_use(session, subject, "3-months", **text_pack)
     page = open_page(client, session, subject)
     assert row_of(page, "Pain interference")[1:] == ["Not comparable", "–", "66.9", "61.5 moderate", "3 months"]
     assert "3 months: Pain interference is 61.5; not comparable with the baseline: another text pack." in page
@@ -289,11 +289,11 @@ def test_answers_to_another_text_pack_are_shown_and_not_compared(
 def test_a_line_and_the_corridor_end_where_scores_stop_being_comparable(session: Session, subject: Subject) -> None:
     answer(session, subject, "6-months", date(2026, 9, 3), {PI: 2})
     before = draw(session, subject, read(session, subject)[f"{PI}.total"])
-    asked_with(session, subject, "6-months", text_pack_version="2.0")
+    packs_in_use(session, subject, "6-months", text_pack_version="2.0")
     after = draw(session, subject, read(session, subject)[f"{PI}.total"])
     assert (len(before.lines), len(after.lines)) == (1, 0)
-    assert before.corridors[0].width > after.corridors[0].width
-    assert after.corridors[0].x + after.corridors[0].width == pytest.approx(after.marks[-1].x)
+    assert before.no_change_ranges[0].width > after.no_change_ranges[0].width
+    assert after.no_change_ranges[0].x + after.no_change_ranges[0].width == pytest.approx(after.marks[-1].x)
 
 
 def test_a_score_under_another_scoring_version_is_not_compared(session: Session, subject: Subject) -> None:

@@ -28,7 +28,7 @@ from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.record import trends
 from pro_tracker.services.rescoring import jobs, portions
-from pro_tracker.services.rescoring.report import Report
+from pro_tracker.services.rescoring.report import RescoringReport
 from pro_tracker.services.results import aggregates, export_rows
 from tests.support import adaptive_instrument
 from tests.support.course_builder import visits_of
@@ -78,7 +78,7 @@ def test_the_report_tells_what_changed_by_how_much(session: Session, release: Re
     assert found.mean_difference == pytest.approx(1.5)
     assert found.largest_difference == pytest.approx(1.5)
     assert (found.newly_scored, found.no_longer_scored) == (0, 0)
-    assert [each.key for each in Report.of(job.report).scales.values()] == [(PI, "total", "1.1")]
+    assert [each.key for each in RescoringReport.of(job.report).scales.values()] == [(PI, "total", "1.1")]
     assert (job.n_done, job.n_responses) == (len(session.scalars(select(QuestionnaireResponse)).all()),) * 2
 
 
@@ -113,14 +113,14 @@ def test_a_second_run_changes_nothing(session: Session, release: Release) -> Non
     before = all_scores(session)
     again = run(session, now=LATER + timedelta(days=1))
     assert all_scores(session) == before
-    assert Report.of(again.report).scales == {}
+    assert RescoringReport.of(again.report).scales == {}
 
 
 def test_without_a_new_scoring_version_there_is_nothing_to_do(session: Session) -> None:
     answered(session)
     before = all_scores(session)
     job = run(session)
-    assert (all_scores(session), Report.of(job.report)) == (before, Report())
+    assert (all_scores(session), RescoringReport.of(job.report)) == (before, RescoringReport())
 
 
 @pytest.mark.parametrize("n_portions", [0, 1, 3])
@@ -173,7 +173,7 @@ def test_a_process_that_is_killed_loses_nothing_and_leaves_nothing_out(session: 
     session.commit()
     resumed = run(session, now=service_clock.now())
     assert [row[:-1] for row in all_scores(session)] == before
-    assert (resumed.n_done, Report.of(resumed.report).n_scores) == (resumed.n_responses, len(before))
+    assert (resumed.n_done, RescoringReport.of(resumed.report).n_scores) == (resumed.n_responses, len(before))
 
 
 def test_two_jobs_at_once_add_each_score_once_and_count_it_once(session: Session, release: Release) -> None:
@@ -188,7 +188,7 @@ def test_two_jobs_at_once_add_each_score_once_and_count_it_once(session: Session
                 worker.commit()
     finished = session.scalars(select(Rescoring).order_by(Rescoring.id)).all()
     assert all(job.finished_at for job in finished)
-    assert sum(Report.of(job.report).n_scores for job in finished) == 4
+    assert sum(RescoringReport.of(job.report).n_scores for job in finished) == 4
     assert len(session.scalars(select(Score).where(Score.scoring_version == "1.1")).all()) == 4
 
 
@@ -214,7 +214,7 @@ def test_answers_to_other_items_stay_with_the_newest_version_that_asked_the_same
     release(PI, ask_more, version="2.0", scoring_version="2.0")
     job = run(session, PI)
     reason = "version 2.0 asks other items or answer codes; scored with version 1.1"
-    assert Report.of(job.report).skipped == {(PI, "1.0", reason): 3}
+    assert RescoringReport.of(job.report).skipped == {(PI, "1.0", reason): 3}
     assert changes(job, PI).scoring_version == "1.1"
 
 
@@ -228,7 +228,7 @@ def test_answers_to_other_options_are_left_out_and_counted(session: Session, rel
     release(NRS, ask_otherwise, version="2.0", scoring_version="2.0")
     job = run(session)
     reason = "version 2.0 asks other items or answer codes; scored with version 1.0"
-    assert Report.of(job.report).skipped == {(NRS, "1.0", reason): 3}
+    assert RescoringReport.of(job.report).skipped == {(NRS, "1.0", reason): 3}
     assert all_scores(session) == before
 
 
@@ -242,8 +242,8 @@ def test_answers_whose_version_has_no_file_are_left_out_and_counted(session: Ses
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     job = run(session)
-    assert Report.of(job.report).skipped == {(PI, "0.9", "there is no file of version 0.9"): 3}
-    assert Report.of(job.report).scales == {}
+    assert RescoringReport.of(job.report).skipped == {(PI, "0.9", "there is no file of version 0.9"): 3}
+    assert RescoringReport.of(job.report).scales == {}
 
 
 @pytest.mark.parametrize("answer", [9, "3", True, 3.5])
@@ -258,7 +258,7 @@ def test_a_stored_answer_that_is_no_option_code_stops_nobody_elses_scores(
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     job = run(session)
-    assert Report.of(job.report).skipped == {(PI, "1.0", portions.UNUSABLE): 1}
+    assert RescoringReport.of(job.report).skipped == {(PI, "1.0", portions.UNUSABLE): 1}
     rescored = set(session.scalars(select(Score.response_id).where(Score.scoring_version == "1.1")))
     assert len(rescored) == 2
     assert response.id not in rescored
@@ -357,7 +357,7 @@ def test_the_audit_trail_tells_who_began_and_who_finished(session: Session, rele
         ("rescoring.start", "7", f'{{"instrument":"{PI}","rescoring":{job.id},"responses":3}}'),
         ("rescoring.finish", "test", f'{{"rescoring":{job.id},"responses":3,"scores":3}}'),
     ]
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None
 
 
 def test_a_worker_takes_over_what_is_queued_or_was_left(session: Session) -> None:

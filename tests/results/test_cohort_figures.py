@@ -21,7 +21,7 @@ from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import aggregates
 from pro_tracker.services.treatment import courses
-from tests.support.course_builder import COORDINATOR, add_subject, give
+from tests.support.course_builder import COORDINATOR, add_subject, record_infusions
 from tests.support.history_builder import FATIGUE, NRS, PCS, PGIC, PI, ROLES, answer_visit, course_of, visit_of
 from tests.support.staff_browser import add_site
 
@@ -58,7 +58,9 @@ def enrol(session: Session, site: str) -> Subject:
 
 
 def treat(session: Session, subject: Subject) -> None:
-    give(session, course_of(session, subject), TREATED_AT, *(FIRST_ON + timedelta(days=day) for day in range(5)))
+    record_infusions(
+        session, course_of(session, subject), TREATED_AT, *(FIRST_ON + timedelta(days=day) for day in range(5))
+    )
 
 
 def answer(session: Session, subject: Subject, event: str, at: datetime, answers: dict[str, int] | None) -> None:
@@ -264,7 +266,9 @@ def test_a_second_course_is_measured_from_its_own_baseline(session: Session) -> 
     session.commit()
     answer(session, subject, "baseline", datetime(2026, 5, 30, 15, 0, tzinfo=UTC), {NRS: 6})
     given_at = datetime(2026, 6, 5, 23, 0, tzinfo=UTC)
-    give(session, course_of(session, subject), given_at, *(second_on + timedelta(days=day) for day in range(5)))
+    record_infusions(
+        session, course_of(session, subject), given_at, *(second_on + timedelta(days=day) for day in range(5))
+    )
     answer(session, subject, "last-infusion", datetime(2026, 6, 6, 15, 0, tzinfo=UTC), {NRS: 5})
     session.commit()
     assert session.scalar(select(func.count()).select_from(Course)) == 2

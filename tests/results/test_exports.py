@@ -24,8 +24,8 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_attempts, unanswered
-from pro_tracker.services.calling.call_attempts import AttemptFacts
-from pro_tracker.services.csv_columns import harmless
+from pro_tracker.services.calling.call_attempts import CallAttemptFacts
+from pro_tracker.services.csv_columns import escape_formula
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import exports
@@ -66,13 +66,13 @@ def _site(session: Session, clock: Clock) -> None:
 def cohort(session: Session) -> tuple[Subject, Subject]:
     """One subject who answered both visits that were due, and one who answered none."""
     both = answering(session), treated_subject(session, record_number="MRN-silent")
-    note_missed(session)
+    record_missed(session)
     return both
 
 
-def note_missed(session: Session) -> None:
+def record_missed(session: Session) -> None:
     """What the worker does every few minutes, and each export before it begins."""
-    unanswered.note_missed(session, now=NOW)
+    unanswered.record_missed(session, now=NOW)
     session.commit()
 
 
@@ -182,8 +182,8 @@ def test_what_a_call_found_out_is_the_reason(session: Session) -> None:
     call = Call(subject_id=silent.id, visit_id=visit.id, reason="all-reminders-sent", opened_at=LAST_AT)
     session.add(call)
     session.flush()
-    call_attempts.record(session, COORDINATOR, call.id, AttemptFacts("too-ill"), now=LAST_AT)
-    note_missed(session)
+    call_attempts.record(session, COORDINATOR, call.id, CallAttemptFacts("too-ill"), now=LAST_AT)
+    record_missed(session)
     row = only(exported("wide"), USUBJID=silent.study_code, VISITNUM="2")
     assert (row["QSSTAT"], row["QSREASND"]) == ("NOT DONE", "too-ill")
 
@@ -302,7 +302,7 @@ def test_an_export_can_be_limited_to_sites(session: Session) -> None:
     cohort(session)
     south = add_site(session, "south")
     treated_subject(session, record_number="MRN-south", site_code="south")
-    note_missed(session)
+    record_missed(session)
     assert {row["SITEID"] for row in exported("wide")} == {"north", "south"}
     assert {row["SITEID"] for row in exported("wide", site_ids=[south.id])} == {"south"}
     assert exported("long", site_ids=[]) == []
@@ -353,14 +353,14 @@ def test_the_codebook_names_a_protocols_own_size_of_change(session: Session, mon
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "＝1", "＋1", "－1", "＠x"])
 def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
-    assert harmless(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize(
     "cell", [-5, -0.5, None, "", "-5", "+12165550123", "-0.5", "P7D", "north-0001", Decimal("-1.5")]
 )
 def test_numbers_and_plain_text_are_left_alone(cell: Any) -> None:
-    assert harmless(cell) == cell
+    assert escape_formula(cell) == cell
 
 
 def test_a_formula_in_the_database_is_harmless_in_the_file(session: Session) -> None:

@@ -11,33 +11,43 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.models.visit import Visit
-from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, Provider, SendResult
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.services.calling import calls
 from pro_tracker.services.sending import outbox
-from pro_tracker.services.sending.sender import Sender, Ways
+from pro_tracker.services.sending.sender import Sender
+from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
 from tests.support.course_builder import messages_of
-from tests.support.sending_fixtures import DUE, LEASE, Answering, Dying, Post, add_baseline, baseline
+from tests.support.sending_fixtures import (
+    DUE,
+    LEASE,
+    CrashingProvider,
+    FixedResultProvider,
+    SendingHarness,
+    add_baseline,
+    baseline,
+)
 
 
 @dataclass
 class Keyed(Provider):
     """A provider that delivers a key once: gives the receipts in turn, then its process dies."""
 
-    receipts: list[Receipt]
+    receipts: list[SendResult]
     keys: list[uuid.UUID] = field(default_factory=list)
     name: str = "keyed"
-    repeatable: bool = True
+    is_idempotent: bool = True
 
     def close(self) -> None: ...
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         self.keys.append(message.key)
         if not self.receipts:
             raise KeyboardInterrupt
@@ -48,14 +58,14 @@ class Keyed(Provider):
 class Askable(Provider):
     """A provider that never says what became of a message until it is asked."""
 
-    found: Receipt | None
+    found: SendResult | None
     asked: int = 0
     name: str = "askable"
 
-    def send(self, message: OutgoingMessage) -> Receipt:
-        return Receipt(Outcome.UNKNOWN, "TimeoutError")
+    def send(self, message: OutgoingMessage) -> SendResult:
+        return SendResult(SendOutcome.UNKNOWN, "TimeoutError")
 
-    def find(self, asked: Asked) -> Receipt | None:
+    def query_status(self, asked: OutcomeQuery) -> SendResult | None:
         self.asked += 1
         return self.found
 
@@ -89,8 +99,8 @@ def test_two_claims_at_once_share_the_rows_between_them(session: Session, clock:
 def test_no_more_is_claimed_than_the_senders_can_follow(
     session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "IN_FLIGHT", 5)
-    monkeypatch.setattr(outbox, "BATCH", 2)
+    monkeypatch.setattr(outbox, "MAX_CLAIMED", 5)
+    monkeypatch.setattr(outbox, "BATCH_SIZE", 2)
     for _ in range(7):
         add_baseline(session, clock)
     batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
@@ -100,26 +110,26 @@ def test_no_more_is_claimed_than_the_senders_can_follow(
 
 
 def test_a_claim_whose_worker_died_before_the_hand_over_is_sent_by_another(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.claim()
     clock.advance(minutes=1)
-    assert post.take_back() == {}
+    assert post.recover_expired() == {}
     clock.advance(minutes=1)
-    assert post.take_back() == {"planned": 1}
+    assert post.recover_expired() == {"planned": 1}
     assert post.sweep() == ["sent"]
 
 
 def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertain_and_never_sent_again(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
     with pytest.raises(KeyboardInterrupt):
-        post.deliver(claimed, email=Dying())
+        post.deliver(claimed, email=CrashingProvider())
     session.rollback()
     assert post.deliver(claimed) == "not-claimed"  # the queue hands the task out again
     clock.advance(minutes=6)
-    assert post.take_back(email=Dying()) == {"uncertain": 1}
+    assert post.recover_expired(email=CrashingProvider()) == {"uncertain": 1}
     assert post.sweep() == []
     calls.open_due(session, now=clock.now)
     assert session.scalars(select(Call.reason)).all() == ["send-uncertain"]
@@ -128,16 +138,16 @@ def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertai
 
 
 def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     class Slow(Provider):
         name = "slow"
 
-        def send(self, message: OutgoingMessage) -> Receipt:
+        def send(self, message: OutgoingMessage) -> SendResult:
             clock.advance(minutes=10)
             with db.Session() as other:
-                outbox.take_back(other, ways=Ways({}, ""), clock=lambda: clock.now)
-            return Receipt(Outcome.ACCEPTED)
+                outbox.recover_expired(other, setup=SendingSetup({}, ""), clock=lambda: clock.now)
+            return SendResult(SendOutcome.ACCEPTED)
 
         def close(self) -> None: ...
 
@@ -146,17 +156,17 @@ def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
 
 
 def test_an_uncertain_hand_over_is_shown_and_not_repeated(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    silent = Answering(Receipt(Outcome.UNKNOWN, "TimeoutError"))
+    silent = FixedResultProvider(SendResult(SendOutcome.UNKNOWN, "TimeoutError"))
     assert post.sweep(email=silent) == ["uncertain"]
     clock.advance(hours=3)
-    assert post.take_back() == {}
+    assert post.recover_expired() == {}
     assert post.sweep(email=silent) == []
 
 
 def test_a_channel_without_a_provider_is_a_failure_that_people_see(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep(fax=ConsoleProvider()) == ["failed"]
     calls.open_due(session, now=clock.now)
@@ -164,9 +174,9 @@ def test_a_channel_without_a_provider_is_a_failure_that_people_see(
 
 
 def test_a_provider_that_knows_keys_gets_an_unknown_message_again_under_the_same_key(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    gateway = Keyed([Receipt(Outcome.UNKNOWN, "TimeoutError"), Receipt(Outcome.ACCEPTED)])
+    gateway = Keyed([SendResult(SendOutcome.UNKNOWN, "TimeoutError"), SendResult(SendOutcome.ACCEPTED)])
     assert post.sweep(email=gateway) == ["planned"]
     clock.advance(minutes=2)
     assert post.sweep(email=gateway) == ["sent"]
@@ -176,7 +186,7 @@ def test_a_provider_that_knows_keys_gets_an_unknown_message_again_under_the_same
 
 
 def test_what_a_dead_worker_had_in_hand_goes_again_where_keys_are_known(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
     gateway = Keyed([])
@@ -184,8 +194,8 @@ def test_what_a_dead_worker_had_in_hand_goes_again_where_keys_are_known(
         post.deliver(claimed, email=gateway)
     session.rollback()
     clock.advance(minutes=6)
-    assert post.take_back(email=gateway) == {"planned": 1}
-    gateway.receipts.append(Receipt(Outcome.ACCEPTED))
+    assert post.recover_expired(email=gateway) == {"planned": 1}
+    gateway.receipts.append(SendResult(SendOutcome.ACCEPTED))
     clock.advance(minutes=2)
     assert post.sweep(email=gateway) == ["sent"]
 
@@ -193,49 +203,49 @@ def test_what_a_dead_worker_had_in_hand_goes_again_where_keys_are_known(
 @pytest.mark.parametrize(
     ("found", "state"),
     [
-        (Receipt(Outcome.ACCEPTED, "queued", "SM1"), "sent"),
-        (Receipt(Outcome.REFUSED, "undelivered"), "failed"),
-        (Receipt(Outcome.TRY_AGAIN, "not-found"), "planned"),
+        (SendResult(SendOutcome.ACCEPTED, "queued", "SM1"), "sent"),
+        (SendResult(SendOutcome.REFUSED, "undelivered"), "failed"),
+        (SendResult(SendOutcome.TRY_AGAIN, "not-found"), "planned"),
         (None, "uncertain"),
     ],
 )
 def test_a_provider_is_asked_what_became_of_a_message_before_anything_else(
-    session: Session, clock: Clock, course: Course, post: Post, found: Receipt | None, state: str
+    session: Session, clock: Clock, course: Course, post: SendingHarness, found: SendResult | None, state: str
 ) -> None:
     assert post.sweep(email=Askable(found)) == [state]
 
 
 def test_a_provider_that_cannot_say_yet_is_asked_again_and_given_up_after_a_day(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    silent = Askable(Receipt(Outcome.UNKNOWN, "TimeoutError"))
+    silent = Askable(SendResult(SendOutcome.UNKNOWN, "TimeoutError"))
     assert post.sweep(email=silent) == ["claimed"]
     clock.advance(minutes=6)
-    assert post.take_back(email=silent) == {"claimed": 1}
+    assert post.recover_expired(email=silent) == {"claimed": 1}
     clock.advance(hours=1)
-    assert post.take_back(email=silent) == {"claimed": 1}
+    assert post.recover_expired(email=silent) == {"claimed": 1}
     clock.advance(days=1)
-    assert post.take_back(email=silent) == {"uncertain": 1}
+    assert post.recover_expired(email=silent) == {"uncertain": 1}
     assert silent.asked == 4
 
 
 def test_another_provider_than_the_one_that_had_it_is_not_asked(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    silent = Askable(Receipt(Outcome.UNKNOWN))
+    silent = Askable(SendResult(SendOutcome.UNKNOWN))
     post.sweep(email=silent)
     clock.advance(minutes=6)
-    assert post.take_back() == {"uncertain": 1}
+    assert post.recover_expired() == {"uncertain": 1}
 
 
 def test_the_providers_own_trouble_costs_a_message_none_of_its_tries(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    down = Answering(Receipt(Outcome.TRY_AGAIN, "ConnectionError", about_provider=True))
+    down = FixedResultProvider(SendResult(SendOutcome.TRY_AGAIN, "ConnectionError", is_provider_fault=True))
     for _ in range(4):
         assert post.sweep(email=down) == ["planned"]
         clock.advance(minutes=2)
-    full = Answering(Receipt(Outcome.TRY_AGAIN, "452 4.2.2"))
+    full = FixedResultProvider(SendResult(SendOutcome.TRY_AGAIN, "452 4.2.2"))
     states = []
     for minutes in (0, 2, 10, 60, 330):
         clock.advance(minutes=minutes)
@@ -245,20 +255,20 @@ def test_the_providers_own_trouble_costs_a_message_none_of_its_tries(
 
 
 def test_a_wait_that_a_provider_asks_for_is_the_least_there_is(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    busy = Answering(Receipt(Outcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=30)))
+    busy = FixedResultProvider(SendResult(SendOutcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=30)))
     assert post.sweep(email=busy) == ["planned"]
     assert messages_of(session, baseline(session, course))[0].send_at == clock.now + timedelta(minutes=30)
 
 
 def test_a_channel_that_had_its_share_waits_for_its_turn_at_no_cost(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     add_baseline(session, clock)
     turns = iter([(1, timedelta(0)), (0, timedelta(seconds=1))])
-    ways = Ways(post.providers, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
-    assert outbox.deliver_all(session, post.claim(), ways=ways, clock=lambda: clock.now)
+    setup = SendingSetup(post.providers, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    assert outbox.deliver_all(session, post.claim(), setup=setup, clock=lambda: clock.now)
     states = session.execute(
         select(Message.state, Message.attempts).where(Message.send_at <= DUE + timedelta(seconds=1))
     )
@@ -268,9 +278,9 @@ def test_a_channel_that_had_its_share_waits_for_its_turn_at_no_cost(
 
 
 def test_an_address_that_is_dead_closes_its_channel_and_the_next_steps_go_by_the_other(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    dead = Answering(Receipt(Outcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED))
+    dead = FixedResultProvider(SendResult(SendOutcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED))
     assert post.sweep(email=dead) == ["failed"]
     contact = session.scalars(select(Contact).where(Contact.channel == "email")).one()
     assert contact.state == "bounced"
@@ -280,10 +290,10 @@ def test_an_address_that_is_dead_closes_its_channel_and_the_next_steps_go_by_the
 
 
 def test_an_answer_between_reading_and_handing_over_keeps_the_message_back(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     claimed = post.claim()
-    sender = Sender(session, post.ways(), lambda: clock.now)
+    sender = Sender(session, post.setup(), lambda: clock.now)
     group = next(sender.groups(claimed))
     session.commit()
     with db.Session() as other:

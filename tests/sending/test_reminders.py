@@ -22,14 +22,14 @@ from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services.answering import links
 from pro_tracker.services.calling import calls
 from pro_tracker.services.planning import visits
-from pro_tracker.services.sending import message_composer, outbox, pre_send
+from pro_tracker.services.sending import message_composer, outbox, send_context
 from tests.conftest import Clock
 from tests.support.course_builder import messages_of
-from tests.support.sending_fixtures import BASE_URL, DUE, SENDER, Post, add_baseline, at, baseline
+from tests.support.sending_fixtures import BASE_URL, DUE, SENDER, SendingHarness, add_baseline, at, baseline
 
 
 def test_a_due_message_is_mailed_once_with_a_link_that_opens_the_visit(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
     assert post.sweep() == []
@@ -45,7 +45,7 @@ def test_a_due_message_is_mailed_once_with_a_link_that_opens_the_visit(
 
 
 def test_a_mail_says_the_same_as_text_and_html_and_nothing_about_health(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.sweep()
     mail = post.server.accepted[0]
@@ -59,7 +59,9 @@ def test_a_mail_says_the_same_as_text_and_html_and_nothing_about_health(
         assert word.lower() not in everything.lower()
 
 
-def test_a_subject_who_speaks_spanish_is_written_to_in_spanish(session: Session, clock: Clock, post: Post) -> None:
+def test_a_subject_who_speaks_spanish_is_written_to_in_spanish(
+    session: Session, clock: Clock, post: SendingHarness
+) -> None:
     add_baseline(session, clock, language="es")
     post.sweep()
     mail = post.server.accepted[0]
@@ -69,7 +71,7 @@ def test_a_subject_who_speaks_spanish_is_written_to_in_spanish(session: Session,
 
 
 def test_the_message_id_stays_the_same_over_every_attempt(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.server.replies.append("451 4.3.0 try later")
     assert post.sweep() == ["planned"]
@@ -80,7 +82,7 @@ def test_the_message_id_stays_the_same_over_every_attempt(
 
 
 def test_five_temporary_refusals_are_a_failure_that_reaches_the_call_list(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.server.replies.extend(["451 4.3.0 try later"] * 5)
     outcomes = []
@@ -94,7 +96,7 @@ def test_five_temporary_refusals_are_a_failure_that_reaches_the_call_list(
 
 
 def test_a_final_refusal_is_not_tried_again_and_keeps_no_address(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.server.replies.append("550 5.1.1 <zoe@patients.example> unknown")
     assert post.sweep() == ["failed"]
@@ -104,7 +106,7 @@ def test_a_final_refusal_is_not_tried_again_and_keeps_no_address(
 
 
 def test_a_server_that_is_away_costs_one_wait_for_a_whole_batch_and_loses_nothing(
-    session: Session, clock: Clock, post: Post
+    session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     for _ in range(3):
         add_baseline(session, clock)
@@ -117,7 +119,7 @@ def test_a_server_that_is_away_costs_one_wait_for_a_whole_batch_and_loses_nothin
 def test_one_message_that_cannot_be_written_does_not_stop_the_others(
     session: Session,
     clock: Clock,
-    post: Post,
+    post: SendingHarness,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = add_baseline(session, clock)
@@ -125,15 +127,15 @@ def test_one_message_that_cannot_be_written_does_not_stop_the_others(
     add_baseline(session, clock)
     compose = message_composer.compose
 
-    def fail_for_the_first(sheet: pre_send.Sheet, *rest: Any) -> OutgoingMessage:
-        if sheet.course.id == first.id:
+    def fail_for_the_first(context: send_context.SendContext, *rest: Any) -> OutgoingMessage:
+        if context.course.id == first.id:
             raise LookupError("no template")
-        return compose(sheet, *rest)
+        return compose(context, *rest)
 
-    monkeypatch.setattr(pre_send, "compose", fail_for_the_first)
+    monkeypatch.setattr(message_composer, "compose", fail_for_the_first)
     claimed = post.claim()
     with pytest.raises(ExceptionGroup, match="1 of 3"):
-        outbox.deliver_all(session, claimed, ways=post.ways(), clock=lambda: clock.now)
+        outbox.deliver_all(session, claimed, setup=post.setup(), clock=lambda: clock.now)
     assert len(post.server.accepted) == 2
     message = messages_of(session, baseline(session, first))[0]
     assert (message.state, message.failure) == ("planned", "LookupError")  # it certainly did not leave
@@ -175,7 +177,7 @@ def test_what_is_no_longer_wanted_is_not_sent_even_after_it_was_claimed(
     session: Session,
     clock: Clock,
     course: Course,
-    post: Post,
+    post: SendingHarness,
     change: Callable[[Visit, Session], None],
     reason: str,
 ) -> None:
@@ -188,7 +190,7 @@ def test_what_is_no_longer_wanted_is_not_sent_even_after_it_was_claimed(
 
 
 def test_after_an_outage_of_a_week_one_message_comes_and_not_three(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     clock.set(at(3, 13, 9, 30))
     assert sorted(post.sweep()) == ["ended", "ended", "sent"]
@@ -197,7 +199,7 @@ def test_after_an_outage_of_a_week_one_message_comes_and_not_three(
 
 
 def test_what_becomes_due_in_the_night_waits_for_the_morning(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     clock.set(at(3, 6, 23))
     assert post.sweep() == ["planned"]
@@ -208,7 +210,7 @@ def test_what_becomes_due_in_the_night_waits_for_the_morning(
 
 
 def test_a_visit_that_moved_after_the_claim_is_written_to_when_it_opens(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
     course.planned_start_on = date(2026, 3, 24)
@@ -222,7 +224,7 @@ def test_a_visit_that_moved_after_the_claim_is_written_to_when_it_opens(
 def test_a_text_message_fits_and_its_log_line_holds_neither_number_nor_token(
     session: Session,
     clock: Clock,
-    post: Post,
+    post: SendingHarness,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", logger="pro_tracker")

@@ -20,8 +20,8 @@ from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.planning import planned_messages, visit_filters, visits
 from pro_tracker.services.protocols import protocol_catalog
 from tests.conftest import Clock
-from tests.support.course_builder import COORDINATOR, give, messages_of
-from tests.support.sending_fixtures import DUE, Post, add_baseline, at, baseline
+from tests.support.course_builder import COORDINATOR, messages_of, record_infusions
+from tests.support.sending_fixtures import DUE, SendingHarness, add_baseline, at, baseline
 
 
 def waiting(session: Session, course: Course) -> list[tuple[str, int, str, datetime]]:
@@ -44,10 +44,10 @@ def pause(session: Session, course: Course, from_on: date, until_on: date | None
     return found
 
 
-def snooze(session: Session, course: Course, asked_at: datetime, days: int) -> None:
-    until_on = asked_at.date() + timedelta(days=days)
-    session.add(Snooze(visit_id=baseline(session, course).id, days=days, until_on=until_on, asked_at=asked_at))
-    visits.plan(session, course, now=asked_at)
+def snooze(session: Session, course: Course, requested_at: datetime, days: int) -> None:
+    until_on = requested_at.date() + timedelta(days=days)
+    session.add(Snooze(visit_id=baseline(session, course).id, days=days, until_on=until_on, requested_at=requested_at))
+    visits.plan(session, course, now=requested_at)
     session.commit()
 
 
@@ -69,7 +69,7 @@ def test_nothing_leaves_in_a_pause_and_the_newest_message_comes_after_it(
 
 
 def test_a_pause_that_was_recorded_after_planning_holds_a_claimed_message(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
     pause(session, course, date(2026, 3, 6), date(2026, 3, 7))
@@ -80,7 +80,7 @@ def test_a_pause_that_was_recorded_after_planning_holds_a_claimed_message(
 
 
 def test_while_a_pause_has_no_known_end_messages_wait_and_come_when_it_has_one(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     found = pause(session, course, date(2026, 3, 6), None)
     assert post.sweep() == ["planned"]
@@ -97,19 +97,19 @@ def test_while_a_pause_has_no_known_end_messages_wait_and_come_when_it_has_one(
 
 
 def test_after_an_infusion_messages_wait_for_the_next_morning(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
     clock.set(at(3, 9, 9))
     (claimed,) = post.claim()
-    give(session, course, clock.now, date(2026, 3, 9))  # from 08:30
+    record_infusions(session, course, clock.now, date(2026, 3, 9))  # from 08:30
     session.commit()
     assert post.deliver(claimed) == "planned"
     assert waiting(session, course)[0] == ("reminder", 1, "email", at(3, 10, 9))
 
 
 def test_not_today_brings_one_message_on_the_day_that_was_chosen(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
     snooze(session, course, at(3, 8, 12), 3)
@@ -126,7 +126,7 @@ def test_not_today_brings_one_message_on_the_day_that_was_chosen(
 
 
 def test_not_today_holds_a_message_that_was_claimed_before(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
     snooze(session, course, DUE, 1)
@@ -143,7 +143,7 @@ def test_an_own_hour_moves_what_is_to_come(session: Session, clock: Clock, cours
 
 
 def test_a_subject_who_moves_gets_what_is_to_come_at_the_same_hour_there_and_nothing_again(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
     for zone in ("Pacific/Auckland", "America/Los_Angeles", "Europe/Berlin"):
@@ -156,7 +156,7 @@ def test_a_subject_who_moves_gets_what_is_to_come_at_the_same_hour_there_and_not
 
 
 def test_a_message_that_is_late_gives_way_to_one_that_comes_on_the_same_day(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     clock.set(at(3, 9, 8, 30))  # the first message waited for three days, and the second comes at nine
     assert post.sweep() == ["ended"]
@@ -165,7 +165,7 @@ def test_a_message_that_is_late_gives_way_to_one_that_comes_on_the_same_day(
 
 
 def test_a_fresh_link_comes_while_somebody_is_answering_past_closing_and_a_reminder_does_not(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     visit = baseline(session, course)
     session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=clock.now, grace_until=at(3, 21, 12)))
@@ -200,7 +200,9 @@ def both(session: Session, course: Course, now: datetime) -> None:
     session.commit()
 
 
-def test_a_step_on_both_channels_goes_once_on_each(session: Session, clock: Clock, course: Course, post: Post) -> None:
+def test_a_step_on_both_channels_goes_once_on_each(
+    session: Session, clock: Clock, course: Course, post: SendingHarness
+) -> None:
     both(session, course, clock.now)
     first, second = post.claim()
     assert post.deliver(first) == "sent"
@@ -211,7 +213,7 @@ def test_a_step_on_both_channels_goes_once_on_each(session: Session, clock: Cloc
 
 
 def test_when_one_of_both_channels_closes_the_other_still_brings_the_step(
-    session: Session, clock: Clock, course: Course, post: Post
+    session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     both(session, course, clock.now)
     email = select(Message.id).where(Message.channel == "email", Message.step == 0)
@@ -224,7 +226,7 @@ def test_when_one_of_both_channels_closes_the_other_still_brings_the_step(
 
 @pytest.mark.parametrize("wish", [time(6), time(23, 30)])
 def test_no_own_hour_leads_into_the_quiet_hours(
-    session: Session, clock: Clock, course: Course, post: Post, wish: time
+    session: Session, clock: Clock, course: Course, post: SendingHarness, wish: time
 ) -> None:
     subject_of(session, course).message_time = wish
     replan(session, course, clock)

@@ -12,15 +12,18 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.visit import Visit
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
-from pro_tracker.services.sending import circuit_breakers, message_composer, outbox, pre_send
-from pro_tracker.services.sending.sender import FRESH, IN_A_MOMENT, Ways
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
+from pro_tracker.services.sending import circuit_breakers, message_composer, outbox, send_context
+from pro_tracker.services.sending.channel_pace import BATCH_DURATION
+from pro_tracker.services.sending.send_context import VALID_FOR
+from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
 from tests.servers.smtp import SmtpServer
-from tests.support.sending_fixtures import Post, add_baseline, sending
+from tests.support.sending_fixtures import SendingHarness, add_baseline, sending
 
 MESSAGES = 8
 OPEN = select(func.count()).where(Attempt.outcome.is_(None))
@@ -32,31 +35,31 @@ class Watched(Provider):
 
     then: Callable[[int], None] = lambda _number: None
     name: str = "watched"
-    repeatable: bool = True
+    is_idempotent: bool = True
     keys: list[uuid.UUID] = field(default_factory=list)
     in_hand: list[int] = field(default_factory=list)
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         with db.Session() as session:
             self.in_hand.append(session.scalar(OPEN) or 0)
         self.keys.append(message.key)
         self.then(len(self.keys))
-        return Receipt(Outcome.ACCEPTED, provider_id=message.key.hex)
+        return SendResult(SendOutcome.ACCEPTED, provider_id=message.key.hex)
 
     def close(self) -> None: ...
 
 
 @pytest.fixture
-def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
+def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[SendingHarness]:
     for _ in range(MESSAGES):
         add_baseline(session, clock)
     with sending(session, clock, smtp_server) as post:
         yield post
 
 
-def deliver(post: Post, provider: Provider) -> None:
-    ways, clock = post.ways(email=provider), post.clock
-    outbox.deliver_all(post.session, post.claim(), ways=ways, clock=lambda: clock.now)
+def deliver(post: SendingHarness, provider: Provider) -> None:
+    setup, clock = post.setup(email=provider), post.clock
+    outbox.deliver_all(post.session, post.claim(), setup=setup, clock=lambda: clock.now)
 
 
 def states(session: Session) -> Counter[str]:
@@ -64,7 +67,9 @@ def states(session: Session) -> Counter[str]:
     return Counter(session.scalars(select(Message.state).where(Message.attempts > 0)))
 
 
-def test_after_the_first_all_that_a_quick_provider_takes_in_a_moment_are_in_hand(session: Session, post: Post) -> None:
+def test_after_the_first_all_that_a_quick_provider_takes_in_a_moment_are_in_hand(
+    session: Session, post: SendingHarness
+) -> None:
     provider = Watched()
     deliver(post, provider)
     assert provider.in_hand == [1] + [MESSAGES - 1] * (MESSAGES - 1)
@@ -77,15 +82,15 @@ def test_after_the_first_all_that_a_quick_provider_takes_in_a_moment_are_in_hand
     assert session.scalar(select(func.count(Link.token_hash.distinct()))) == MESSAGES
 
 
-def test_of_a_provider_that_knows_no_keys_one_message_is_in_hand(session: Session, post: Post) -> None:
-    provider = Watched(repeatable=False)
+def test_of_a_provider_that_knows_no_keys_one_message_is_in_hand(session: Session, post: SendingHarness) -> None:
+    provider = Watched(is_idempotent=False)
     deliver(post, provider)
     assert provider.in_hand == [1] * MESSAGES
 
 
-def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, post: Post) -> None:
+def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, post: SendingHarness) -> None:
     def take_time(_number: int) -> None:
-        post.clock.advance(seconds=IN_A_MOMENT.total_seconds() / 3.5)
+        post.clock.advance(seconds=BATCH_DURATION.total_seconds() / 3.5)
 
     provider = Watched(take_time)
     deliver(post, provider)
@@ -94,7 +99,7 @@ def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, p
 
 
 def test_what_a_dead_worker_had_in_hand_goes_again_under_the_same_keys_and_the_rest_goes_once(
-    session: Session, clock: Clock, post: Post
+    session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     def die(number: int) -> None:
         if number == 4:
@@ -105,7 +110,7 @@ def test_what_a_dead_worker_had_in_hand_goes_again_under_the_same_keys_and_the_r
         deliver(post, provider)
     assert states(session) == {"sent": 1, "claimed": MESSAGES - 1}
     clock.advance(minutes=6)
-    assert post.take_back(email=provider) == {"planned": MESSAGES - 1}
+    assert post.recover_expired(email=provider) == {"planned": MESSAGES - 1}
     clock.advance(minutes=2)
     deliver(post, provider)
     assert states(session) == {"sent": MESSAGES}
@@ -114,10 +119,10 @@ def test_what_a_dead_worker_had_in_hand_goes_again_under_the_same_keys_and_the_r
 
 
 def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_it_only_once(
-    session: Session, clock: Clock, post: Post
+    session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     class Dies(Watched):
-        def send(self, message: OutgoingMessage) -> Receipt:
+        def send(self, message: OutgoingMessage) -> SendResult:
             if message.key == deadly:
                 raise KeyboardInterrupt
             return super().send(message)
@@ -128,7 +133,7 @@ def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_i
         with pytest.raises(KeyboardInterrupt):
             deliver(post, provider)
         clock.advance(minutes=6)
-        post.take_back(email=provider)
+        post.recover_expired(email=provider)
         tries = dict(session.execute(select(Message.key, Message.attempts)).all())
         assert tries.pop(deadly) == died
         assert max(tries.values()) <= 2
@@ -138,7 +143,7 @@ def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_i
     assert len(set(provider.keys)) == MESSAGES - 1
 
 
-def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clock, post: Post) -> None:
+def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clock, post: SendingHarness) -> None:
     answered = session.scalars(select(Visit.id).join(Message, Message.visit_id == Visit.id)).first()
 
     def answer(number: int) -> None:
@@ -152,7 +157,7 @@ def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clo
     visit_of = dict(session.execute(select(Message.id, Message.visit_id)).all())
     ids.sort(key=lambda each: visit_of[each] == answered)  # it comes last
     session.commit()
-    outbox.deliver_all(session, ids, ways=post.ways(email=provider), clock=lambda: clock.now)
+    outbox.deliver_all(session, ids, setup=post.setup(email=provider), clock=lambda: clock.now)
     assert states(session) == {"sent": MESSAGES - 1}
     assert session.get_one(Message, ids[-1]).state == "planned"  # the next sweep ends it
     deliver(post, provider)
@@ -160,20 +165,22 @@ def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clo
     assert len(provider.keys) == MESSAGES - 1
 
 
-def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(session: Session, clock: Clock, post: Post) -> None:
+def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(
+    session: Session, clock: Clock, post: SendingHarness
+) -> None:
     class GoesAway(Watched):
-        def send(self, message: OutgoingMessage) -> Receipt:
+        def send(self, message: OutgoingMessage) -> SendResult:
             receipt = super().send(message)
-            return receipt if len(self.keys) == 1 else Receipt(Outcome.TRY_AGAIN, "no", about_provider=True)
+            return receipt if len(self.keys) == 1 else SendResult(SendOutcome.TRY_AGAIN, "no", is_provider_fault=True)
 
     provider = GoesAway()
     deliver(post, provider)
     assert len(provider.keys) == 1 + circuit_breakers.OPENS_AFTER
-    assert circuit_breakers.closed_channels(session) == {"email"}
+    assert set(circuit_breakers.open_breakers(session)) == {"email"}
     assert states(session) == {"sent": 1, "planned": MESSAGES - 1}
     replies = Counter(session.scalars(select(Attempt.reply).where(Attempt.outcome == "try-again")))
     assert replies == {"no": circuit_breakers.OPENS_AFTER, "held back": MESSAGES - 1 - circuit_breakers.OPENS_AFTER}
-    assert all(session.scalars(select(Attempt.about_provider).where(Attempt.outcome == "try-again")))
+    assert all(session.scalars(select(Attempt.is_provider_fault).where(Attempt.outcome == "try-again")))
     clock.advance(minutes=5)
     well = Watched()
     deliver(post, well)
@@ -182,77 +189,77 @@ def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(session: Sessi
 
 
 def test_a_provider_that_takes_its_time_holds_the_others_back_for_the_next_sweep(
-    session: Session, clock: Clock, post: Post
+    session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     def hang(number: int) -> None:
         if number == 3:
-            clock.advance(seconds=FRESH.total_seconds() + 1)
+            clock.advance(seconds=VALID_FOR.total_seconds() + 1)
 
     provider = Watched(hang)
     deliver(post, provider)
     assert states(session) == {"sent": 3, "planned": MESSAGES - 3}
-    assert circuit_breakers.closed_channels(session) == set()
+    assert set(circuit_breakers.open_breakers(session)) == set()
     deliver(post, provider)
     assert states(session) == {"sent": MESSAGES}
     assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
 
 
 def test_a_message_that_cannot_be_written_and_one_that_a_provider_trips_over_hold_up_nobody(
-    session: Session, clock: Clock, post: Post, monkeypatch: pytest.MonkeyPatch
+    session: Session, clock: Clock, post: SendingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compose, written = message_composer.compose, Counter[str]()
 
-    def choke(sheet: pre_send.Sheet, url: str, now: object) -> OutgoingMessage:
+    def choke(context: send_context.SendContext, url: str, now: object) -> OutgoingMessage:
         written["all"] += 1
         if written["all"] == 4:
             raise LookupError
-        return compose(sheet, url, clock.now)
+        return compose(context, url, clock.now)
 
     def trip(number: int) -> None:
         if number == 5:
             raise LookupError
 
-    monkeypatch.setattr(pre_send, "compose", choke)
+    monkeypatch.setattr(message_composer, "compose", choke)
     provider = Watched(trip)
     with pytest.raises(ExceptionGroup) as raised:
         deliver(post, provider)
     assert len(raised.value.exceptions) == 2
     assert states(session) == {"sent": MESSAGES - 2, "planned": 1, "claimed": 1}
     clock.advance(minutes=6)
-    assert post.take_back(email=provider) == {"planned": 1}
+    assert post.recover_expired(email=provider) == {"planned": 1}
     clock.advance(minutes=2)
     deliver(post, provider)
     assert states(session) == {"sent": MESSAGES}
 
 
 def test_a_message_that_cannot_be_written_says_nothing_of_its_provider(
-    session: Session, clock: Clock, post: Post, monkeypatch: pytest.MonkeyPatch
+    session: Session, clock: Clock, post: SendingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    down = Receipt(Outcome.TRY_AGAIN, "no", about_provider=True)
+    down = SendResult(SendOutcome.TRY_AGAIN, "no", is_provider_fault=True)
     for _ in range(circuit_breakers.OPENS_AFTER):
-        circuit_breakers.note(session, Channel.EMAIL, down, now=clock.now)
+        circuit_breakers.record(session, Channel.EMAIL, down, now=clock.now)
     session.commit()
 
     def choke(*_: object) -> OutgoingMessage:
         raise LookupError
 
-    monkeypatch.setattr(pre_send, "compose", choke)
+    monkeypatch.setattr(message_composer, "compose", choke)
     with pytest.raises(ExceptionGroup):
         deliver(post, Watched())
-    assert circuit_breakers.closed_channels(session) == {"email"}
+    assert set(circuit_breakers.open_breakers(session)) == {"email"}
 
 
-def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock, post: Post) -> None:
+def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock, post: SendingHarness) -> None:
     provider, ids = Watched(), post.claim()
-    outbox.deliver_all(session, [*ids, *ids], ways=post.ways(email=provider), clock=lambda: clock.now)
+    outbox.deliver_all(session, [*ids, *ids], setup=post.setup(email=provider), clock=lambda: clock.now)
     assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
 
 
-def test_only_as_many_go_as_it_is_the_channels_turn_for(session: Session, clock: Clock, post: Post) -> None:
+def test_only_as_many_go_as_it_is_the_channels_turn_for(session: Session, clock: Clock, post: SendingHarness) -> None:
     provider = Watched()
     turns = iter([(1, timedelta(0)), (3, timedelta(seconds=1))])
-    ways = Ways({Channel.EMAIL: provider}, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
-    assert outbox.deliver_all(session, post.claim(), ways=ways, clock=lambda: clock.now)
+    setup = SendingSetup({Channel.EMAIL: provider}, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    assert outbox.deliver_all(session, post.claim(), setup=setup, clock=lambda: clock.now)
     assert len(provider.keys) == 4
     assert states(session) == {"sent": 4}
     assert session.scalar(select(func.count()).where(Message.send_at == clock.now + timedelta(seconds=1))) == 4

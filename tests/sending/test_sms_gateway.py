@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.providers import sms_gateway as gateway
-from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, SendResult
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from tests.servers.gateway import GatewayServer
 from tests.servers.process import free_port
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, FormatError, slow
 
 NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
 NUMBER = "+12125550123"
@@ -46,7 +47,7 @@ def test_a_text_arrives_as_it_was_written_with_its_key(
 ) -> None:
     receipt = provider.send(text())
     (arrived,) = sms_gateway.accepted
-    assert receipt == Receipt(Outcome.ACCEPTED, "202", arrived.id)
+    assert receipt == SendResult(SendOutcome.ACCEPTED, "202", arrived.id)
     assert (arrived.to, arrived.text, arrived.key) == (NUMBER, text().text, str(text().key))
 
 
@@ -54,33 +55,40 @@ def test_a_key_is_delivered_once_however_often_it_is_posted_and_with_whatever_li
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
     first, again, other = provider.send(text()), provider.send(text(words="another link")), provider.send(text(key=8))
-    assert provider.repeatable
+    assert provider.is_idempotent
     assert first == again != other
     assert [each.key for each in sms_gateway.accepted] == [str(text().key), str(text(key=8).key)]
 
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault(502, accepts=True), Fault(503), HANGS_UP, TAKES_AND_HANGS_UP, Fault(200, body=b"<html>"), slow(0.6)],
+    [
+        FormatError(502, accepts=True),
+        FormatError(503),
+        HANGS_UP,
+        TAKES_AND_HANGS_UP,
+        FormatError(200, body=b"<html>"),
+        slow(0.6),
+    ],
     ids=["502", "503", "reset", "takes it, then resets", "a portal", "slow"],
 )
 def test_what_may_have_left_is_unknown_and_sent_once_by_repeating_it(
-    provider: SmsGatewayProvider, sms_gateway: GatewayServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer, fault: FormatError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "REPLY_SECONDS", 0.3)
     sms_gateway.faults.append(fault)
     receipt = provider.send(text())
-    assert (receipt.outcome, receipt.about_provider) == (Outcome.UNKNOWN, True)
+    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.UNKNOWN, True)
     sms_gateway.busy.clear()  # the slow one is over by then
-    assert provider.send(text()).outcome is Outcome.ACCEPTED
+    assert provider.send(text()).outcome is SendOutcome.ACCEPTED
     assert len(sms_gateway.accepted) == 1
 
 
 def test_an_id_that_no_database_takes_is_kept_as_far_as_one_does(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
-    sms_gateway.faults.append(Fault(202, accepts=True, body=b'{"id": "a\\u0000b\\ud800c"}'))
-    assert provider.send(text()) == Receipt(Outcome.ACCEPTED, "202", "abc")
+    sms_gateway.faults.append(FormatError(202, accepts=True, body=b'{"id": "a\\u0000b\\ud800c"}'))
+    assert provider.send(text()) == SendResult(SendOutcome.ACCEPTED, "202", "abc")
 
 
 def test_a_gateway_that_still_works_on_the_key_is_asked_again(
@@ -88,47 +96,53 @@ def test_a_gateway_that_still_works_on_the_key_is_asked_again(
 ) -> None:
     sms_gateway.busy.add(str(text().key))
     receipt = provider.send(text())
-    assert receipt == Receipt(Outcome.UNKNOWN, "409 in-progress", retry_after=dt.timedelta(seconds=1))
+    assert receipt == SendResult(SendOutcome.UNKNOWN, "409 in-progress", retry_after=dt.timedelta(seconds=1))
 
 
 def test_a_refusal_is_final_when_it_is_about_the_message_and_says_what_it_means_for_the_number(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
-    assert provider.send(text("12")) == Receipt(
-        Outcome.REFUSED, "422 unknown-number", contact_state=ContactState.BOUNCED
+    assert provider.send(text("12")) == SendResult(
+        SendOutcome.REFUSED, "422 unknown-number", contact_state=ContactState.BOUNCED
     )
-    sms_gateway.faults.extend([Fault(403, "opted-out"), Fault(422, "opted-out"), Fault(400, f"no such {NUMBER}")])
-    assert provider.send(text()).outcome is Outcome.TRY_AGAIN  # 403 is about us, whatever else it says
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "422 opted-out", contact_state=ContactState.STOPPED)
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400")
+    sms_gateway.faults.extend(
+        [FormatError(403, "opted-out"), FormatError(422, "opted-out"), FormatError(400, f"no such {NUMBER}")]
+    )
+    assert provider.send(text()).outcome is SendOutcome.TRY_AGAIN  # 403 is about us, whatever else it says
+    assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "422 opted-out", contact_state=ContactState.STOPPED)
+    assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400")
 
 
 @pytest.mark.parametrize("status", [301, 401, 404])
 def test_what_an_operator_can_mend_fails_no_message_for_good(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer, status: int
 ) -> None:
-    sms_gateway.faults.append(Fault(status))
+    sms_gateway.faults.append(FormatError(status))
     receipt = provider.send(text())
-    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
 
 
 def test_a_wrong_token_is_about_us(provide: Callable[..., SmsGatewayProvider]) -> None:
-    assert provide(token="wrong").send(text()) == Receipt(Outcome.TRY_AGAIN, "401 unknown-token", about_provider=True)
+    assert provide(token="wrong").send(text()) == SendResult(
+        SendOutcome.TRY_AGAIN, "401 unknown-token", is_provider_fault=True
+    )
 
 
 def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
-    sms_gateway.faults.append(Fault(429, "slow-down", "12"))
+    sms_gateway.faults.append(FormatError(429, "slow-down", "12"))
     wait = dt.timedelta(seconds=12)
-    assert provider.send(text()) == Receipt(Outcome.TRY_AGAIN, "429 slow-down", retry_after=wait, about_provider=True)
+    assert provider.send(text()) == SendResult(
+        SendOutcome.TRY_AGAIN, "429 slow-down", retry_after=wait, is_provider_fault=True
+    )
 
 
 def test_what_never_connected_may_be_sent_again_even_where_keys_do_not_count(
     provide: Callable[..., SmsGatewayProvider],
 ) -> None:
     receipt = provide(url=f"http://127.0.0.1:{free_port()}/messages").send(text())
-    assert receipt == Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
+    assert receipt == SendResult(SendOutcome.TRY_AGAIN, "ConnectionRefusedError", is_provider_fault=True)
 
 
 def test_one_connection_serves_a_batch_and_one_that_was_closed_is_opened_again(
@@ -140,16 +154,16 @@ def test_one_connection_serves_a_batch_and_one_that_was_closed_is_opened_again(
     assert provider._connection.sock is kept
     sms_gateway.faults.append(HANGS_UP)
     provider.send(text(key=9))
-    assert provider.send(text(key=9)).outcome is Outcome.ACCEPTED
+    assert provider.send(text(key=9)).outcome is SendOutcome.ACCEPTED
 
 
 def test_a_gateway_without_a_certificate_that_somebody_vouches_for_gets_no_text(sms_gateway: GatewayServer) -> None:
     provider = SmsGatewayProvider(sms_gateway.url.replace("http://", "https://"), sms_gateway.token)
     receipt = provider.send(text())
-    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
     assert sms_gateway.requests == 0
     provider.close()
 
 
 def test_a_gateway_needs_no_asking_since_repeating_is_safe(provider: SmsGatewayProvider) -> None:
-    assert provider.find(Asked(NUMBER, NOW, NOW, lambda _text: True)) is None
+    assert provider.query_status(OutcomeQuery(NUMBER, NOW, NOW, lambda _text: True)) is None

@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.providers import smtp
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import OutgoingMessage, SendResult
 from pro_tracker.providers.smtp import InvalidSmtpUrl, SmtpProvider
-from pro_tracker.providers.tls import InvalidAuthority
+from pro_tracker.providers.tls import InvalidCaFile
 from tests.servers.process import free_port
 from tests.servers.smtp import SmtpServer
 
@@ -95,30 +96,35 @@ ENVELOPE = ("250 hello", "250 sender", "250 recipient", "354 go on")
 
 
 @pytest.mark.parametrize(
-    ("answers", "silent", "outcome", "about_provider"),
+    ("answers", "silent", "outcome", "is_provider_fault"),
     [
-        (("250 hello", "250 sender", "452 4.2.2 full"), True, Outcome.TRY_AGAIN, False),
-        (("250 hello", "250 sender", "550 5.1.1 no such user"), True, Outcome.REFUSED, False),
-        (("250 hello", "530 5.7.0 sign in first"), True, Outcome.TRY_AGAIN, True),
-        (("250 hello", "421 4.3.2 going down"), False, Outcome.TRY_AGAIN, True),
-        (("250 hello", "250 sender"), False, Outcome.TRY_AGAIN, True),
-        (("250 hello", "250 sender", "250 recipient"), True, Outcome.TRY_AGAIN, True),
-        (("250 hello", "451 4.7.1 too many of yours"), True, Outcome.TRY_AGAIN, True),
-        (("250 hello", "250 sender", "530 5.7.1 sign in first"), True, Outcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender", "452 4.2.2 full"), True, SendOutcome.TRY_AGAIN, False),
+        (("250 hello", "250 sender", "550 5.1.1 no such user"), True, SendOutcome.REFUSED, False),
+        (("250 hello", "530 5.7.0 sign in first"), True, SendOutcome.TRY_AGAIN, True),
+        (("250 hello", "421 4.3.2 going down"), False, SendOutcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender"), False, SendOutcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender", "250 recipient"), True, SendOutcome.TRY_AGAIN, True),
+        (("250 hello", "451 4.7.1 too many of yours"), True, SendOutcome.TRY_AGAIN, True),
+        (("250 hello", "250 sender", "530 5.7.1 sign in first"), True, SendOutcome.TRY_AGAIN, True),
         (
             ("250 hello", "250 sender", "554 5.7.1 <zoe@patients.example>: Relay access denied"),
             True,
-            Outcome.TRY_AGAIN,
+            SendOutcome.TRY_AGAIN,
             True,
         ),
-        (("250 hello", "250 sender", "550 5.7.1 <zoe@patients.example>: blocked here"), True, Outcome.REFUSED, False),
-        ((*ENVELOPE, "dot 451 4.3.0 later"), True, Outcome.TRY_AGAIN, False),
-        ((*ENVELOPE, "dot 554 5.7.1 spam"), True, Outcome.REFUSED, False),
-        ((*ENVELOPE, "dot 421 4.3.2 going down"), False, Outcome.TRY_AGAIN, True),
-        ((*ENVELOPE, "dot 250 2.0.0 accepted"), True, Outcome.ACCEPTED, False),
-        ((*ENVELOPE, "dot"), False, Outcome.UNKNOWN, True),
-        ((*ENVELOPE, "dot"), True, Outcome.UNKNOWN, True),
-        ((*ENVELOPE, "dot what?"), True, Outcome.UNKNOWN, True),
+        (
+            ("250 hello", "250 sender", "550 5.7.1 <zoe@patients.example>: blocked here"),
+            True,
+            SendOutcome.REFUSED,
+            False,
+        ),
+        ((*ENVELOPE, "dot 451 4.3.0 later"), True, SendOutcome.TRY_AGAIN, False),
+        ((*ENVELOPE, "dot 554 5.7.1 spam"), True, SendOutcome.REFUSED, False),
+        ((*ENVELOPE, "dot 421 4.3.2 going down"), False, SendOutcome.TRY_AGAIN, True),
+        ((*ENVELOPE, "dot 250 2.0.0 accepted"), True, SendOutcome.ACCEPTED, False),
+        ((*ENVELOPE, "dot"), False, SendOutcome.UNKNOWN, True),
+        ((*ENVELOPE, "dot"), True, SendOutcome.UNKNOWN, True),
+        ((*ENVELOPE, "dot what?"), True, SendOutcome.UNKNOWN, True),
     ],
     ids=[
         "mailbox full",
@@ -141,25 +147,25 @@ ENVELOPE = ("250 hello", "250 sender", "250 recipient", "354 go on")
     ],
 )
 def test_only_what_may_have_left_is_unknown(
-    script: Callable[..., Script], answers: tuple[str, ...], silent: bool, outcome: Outcome, about_provider: bool
+    script: Callable[..., Script], answers: tuple[str, ...], silent: bool, outcome: SendOutcome, is_provider_fault: bool
 ) -> None:
     provider = SmtpProvider(script(*answers, silent=silent).url, SENDER)
     receipt = provider.send(mail())
-    assert (receipt.outcome, receipt.about_provider) == (outcome, about_provider)
+    assert (receipt.outcome, receipt.is_provider_fault) == (outcome, is_provider_fault)
     provider.close()
 
 
 def test_a_reply_is_kept_without_the_address_in_it(script: Callable[..., Script]) -> None:
     server = script("250 hello", "250 sender", "550 5.1.1 <zoe@patients.example> no such user", silent=True)
     provider = SmtpProvider(server.url, SENDER)
-    assert provider.send(mail()) == Receipt(Outcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED)
+    assert provider.send(mail()) == SendResult(SendOutcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED)
     provider.close()
 
 
 def test_a_mail_arrives_as_it_was_written_dots_and_umlauts_included(
     provider: SmtpProvider, smtp_server: SmtpServer
 ) -> None:
-    assert provider.send(mail()).outcome is Outcome.ACCEPTED
+    assert provider.send(mail()).outcome is SendOutcome.ACCEPTED
     (arrived,) = smtp_server.accepted
     assert arrived.text == "Hello\n.\n..two dots\n"
     assert arrived.message["Subject"] == "Ihre Fragen – bitte"
@@ -185,8 +191,8 @@ def test_a_mailbox_finds_in_the_head_of_a_mail_how_to_end_these_mails(
 def test_a_server_that_is_not_there_is_a_failure_of_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = SmtpProvider(f"smtp://127.0.0.1:{free_port()}", SENDER)
     first, second = provider.send(mail()), provider.send(mail())
-    assert first == Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
-    assert second.about_provider  # not tried again for each message of a batch
+    assert first == SendResult(SendOutcome.TRY_AGAIN, "ConnectionRefusedError", is_provider_fault=True)
+    assert second.is_provider_fault  # not tried again for each message of a batch
 
 
 def test_one_connection_serves_a_batch_and_a_refusal_in_it_spoils_nothing(
@@ -202,18 +208,18 @@ def test_one_connection_serves_a_batch_and_a_refusal_in_it_spoils_nothing(
     monkeypatch.setattr(smtp, "_open", count)
     smtp_server.replies.extend(["550 5.7.1 no", "250 ok"])
     outcomes = [provider.send(mail()).outcome for _ in range(3)]
-    assert outcomes == [Outcome.REFUSED, Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert outcomes == [SendOutcome.REFUSED, SendOutcome.ACCEPTED, SendOutcome.ACCEPTED]
     assert len(opened) == 1
 
 
 def test_a_connection_that_the_server_closed_in_the_meantime_is_opened_again(
     provider: SmtpProvider, smtp_server: SmtpServer
 ) -> None:
-    assert provider.send(mail()).outcome is Outcome.ACCEPTED
+    assert provider.send(mail()).outcome is SendOutcome.ACCEPTED
     assert provider._connection is not None
     assert provider._connection.sock is not None
     provider._connection.sock.shutdown(socket.SHUT_RDWR)
-    assert provider.send(mail()).outcome is Outcome.ACCEPTED
+    assert provider.send(mail()).outcome is SendOutcome.ACCEPTED
     assert len(smtp_server.accepted) == 2
 
 
@@ -221,8 +227,8 @@ def test_a_connection_that_the_server_closed_in_the_meantime_is_opened_again(
 def test_an_address_that_smtp_cannot_carry_is_refused_and_the_next_mail_goes(
     provider: SmtpProvider, smtp_server: SmtpServer, address: str
 ) -> None:
-    assert provider.send(mail(address)).outcome is Outcome.REFUSED
-    assert provider.send(mail()).outcome is Outcome.ACCEPTED
+    assert provider.send(mail(address)).outcome is SendOutcome.REFUSED
+    assert provider.send(mail()).outcome is SendOutcome.ACCEPTED
     assert len(smtp_server.accepted) == 1
 
 
@@ -278,11 +284,11 @@ class Listener(Controller):
     """A server whose own start-up probe trusts it, certificate or not."""
 
     def _trigger_server(self) -> None:
-        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        ssl_context.check_hostname, ssl_context.verify_mode = False, ssl.CERT_NONE
         with socket.create_connection((self.hostname, self.port), timeout=5) as plain:
             if self.ssl_context is not None:
-                trusting.wrap_socket(plain).close()
+                ssl_context.wrap_socket(plain).close()
 
 
 def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
@@ -313,9 +319,9 @@ def test_mail_goes_encrypted_and_signed_in_or_not_at_all(
     provider.close()
     listener.stop()
     if password == "wrong":  # an operator's mistake must not fail every message for good
-        assert (receipt.outcome, receipt.about_provider, recorder.signed_in) == (Outcome.TRY_AGAIN, True, [])
+        assert (receipt.outcome, receipt.is_provider_fault, recorder.signed_in) == (SendOutcome.TRY_AGAIN, True, [])
     else:
-        assert (receipt.outcome, recorder.signed_in, recorder.encrypted) == (Outcome.ACCEPTED, [True], [True])
+        assert (receipt.outcome, recorder.signed_in, recorder.encrypted) == (SendOutcome.ACCEPTED, [True], [True])
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
@@ -323,7 +329,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_mail(certificate: ssl.SSL
     recorder, listener = listen(scheme, certificate)
     provider = SmtpProvider(f"{scheme}://127.0.0.1:{listener.port}", SENDER)
     receipt = provider.send(mail())
-    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
     assert recorder.encrypted == []
     provider.close()
     listener.stop()
@@ -341,12 +347,12 @@ def test_a_certificate_for_another_name_gets_no_mail(certificate: ssl.SSLContext
 def test_a_server_that_no_longer_offers_encryption_gets_no_mail(smtp_server: SmtpServer) -> None:
     provider = SmtpProvider(smtp_server.url.replace("smtp://", "smtp+starttls://"), SENDER)
     receipt = provider.send(mail())
-    assert (receipt.outcome, receipt.about_provider) == (Outcome.TRY_AGAIN, True)
+    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
     assert smtp_server.accepted == []
     provider.close()
 
 
 def test_a_file_without_certificates_is_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "authority.pem").write_text("nothing in here")
-    with pytest.raises(InvalidAuthority, match="PRO_TRACKER_CA_FILE"):
+    with pytest.raises(InvalidCaFile, match="PRO_TRACKER_CA_FILE"):
         SmtpProvider("smtps://mail.example", SENDER, tmp_path / "authority.pem")

@@ -14,14 +14,14 @@ from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
 from pro_tracker.services.sending import outbox
-from pro_tracker.services.sending.sender import Ways
+from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
 from tests.servers.gateway import GatewayServer
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, SmsServer
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, FormatError, SmsServer
 from tests.servers.twilio import TwilioServer
 from tests.support.sending_fixtures import BASE_URL, LEASE, add_baseline
 
-UNKNOWN = [HANGS_UP, TAKES_AND_HANGS_UP, Fault(500), Fault(500, accepts=True)]
+UNKNOWN = [HANGS_UP, TAKES_AND_HANGS_UP, FormatError(500), FormatError(500, accepts=True)]
 NAMES = ["reset", "takes it, then resets", "500", "takes it, then 500"]
 
 
@@ -46,14 +46,14 @@ def due(session: Session, clock: Clock) -> None:
     add_baseline(session, clock, preferred_channel="sms")
 
 
-def ways(provider: Provider) -> Ways:
-    return Ways({Channel.SMS: provider, Channel.EMAIL: ConsoleProvider()}, BASE_URL)
+def setup(provider: Provider) -> SendingSetup:
+    return SendingSetup({Channel.SMS: provider, Channel.EMAIL: ConsoleProvider()}, BASE_URL)
 
 
 def sweep(session: Session, clock: Clock, provider: Provider) -> list[str]:
     ids = outbox.claim_due(session, now=clock.now, limit=10, lease=LEASE)
     session.commit()
-    return [outbox.deliver(session, each, ways=ways(provider), clock=lambda: clock.now) for each in ids]
+    return [outbox.deliver(session, each, setup=setup(provider), clock=lambda: clock.now) for each in ids]
 
 
 def work_on(session: Session, clock: Clock, provider: Provider) -> None:
@@ -61,7 +61,7 @@ def work_on(session: Session, clock: Clock, provider: Provider) -> None:
     for _ in range(15):
         clock.advance(minutes=1)
         sweep(session, clock, provider)
-        outbox.take_back(session, ways=ways(provider), clock=lambda: clock.now)
+        outbox.recover_expired(session, setup=setup(provider), clock=lambda: clock.now)
 
 
 def once_and_known(session: Session, server: SmsServer) -> bool:
@@ -73,7 +73,7 @@ def once_and_known(session: Session, server: SmsServer) -> bool:
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=NAMES)
 def test_through_twilio_which_can_be_asked(
-    session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer, fault: Fault
+    session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer, fault: FormatError
 ) -> None:
     twilio_api.faults.append(fault)
     sweep(session, clock, by_twilio)
@@ -83,7 +83,7 @@ def test_through_twilio_which_can_be_asked(
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=NAMES)
 def test_through_a_gateway_which_knows_a_message_by_its_key(
-    session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer, fault: Fault
+    session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer, fault: FormatError
 ) -> None:
     sms_gateway.faults.append(fault)
     sweep(session, clock, by_gateway)
@@ -95,7 +95,7 @@ def test_what_a_gateway_may_have_taken_is_not_posted_again_when_it_may_have_forg
     session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer
 ) -> None:
     sms_gateway.faults.append(TAKES_AND_HANGS_UP)
-    sms_gateway.choose = lambda: Fault(503)  # it crashed, and stays away for a day
+    sms_gateway.choose = lambda: FormatError(503)  # it crashed, and stays away for a day
     sweep(session, clock, by_gateway)
     work_on(session, clock, by_gateway)
     clock.advance(days=1)
@@ -119,7 +119,7 @@ def test_a_number_that_said_stop_closes_its_channel_and_the_mail_takes_over(
 def test_a_busy_twilio_is_left_alone_as_long_as_it_asks_for(
     session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer
 ) -> None:
-    twilio_api.faults.append(Fault(429, 20429, "600"))
+    twilio_api.faults.append(FormatError(429, 20429, "600"))
     sweep(session, clock, by_twilio)
     for _ in range(9):
         clock.advance(minutes=1)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.providers import twilio
-from pro_tracker.providers.base import Asked, Outcome, OutgoingMessage, Receipt
+from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, SendResult
 from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
 from tests.servers.process import free_port
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, FormatError, slow
 from tests.servers.twilio import TwilioServer
 
 NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
@@ -23,8 +24,8 @@ def text(to: str = NUMBER, words: str = f"Your questions are ready: {LINK}") -> 
     return OutgoingMessage(uuid.UUID(int=7), to, "", words, "", "en", NOW)
 
 
-def asked(link: str = LINK, *, after: dt.timedelta = dt.timedelta(minutes=5)) -> Asked:
-    return Asked(NUMBER, NOW, NOW + after, lambda text: link in text)
+def asked(link: str = LINK, *, after: dt.timedelta = dt.timedelta(minutes=5)) -> OutcomeQuery:
+    return OutcomeQuery(NUMBER, NOW, NOW + after, lambda text: link in text)
 
 
 def account(server: TwilioServer, **facts: str) -> TwilioAccount:
@@ -58,7 +59,7 @@ def test_a_text_arrives_as_it_was_written_and_says_where_to_report_to(
     message = text(words="¿Cómo está? Grüße")
     receipt = provider.send(message)
     (arrived,) = twilio_api.accepted
-    assert receipt == Receipt(Outcome.ACCEPTED, "queued", arrived.id)
+    assert receipt == SendResult(SendOutcome.ACCEPTED, "queued", arrived.id)
     assert (arrived.to, arrived.text) == (NUMBER, "¿Cómo está? Grüße")
     assert arrived.callback == f"https://pro-tracker.test/webhooks/twilio/status?message={message.key}"
 
@@ -67,18 +68,18 @@ def test_a_text_arrives_as_it_was_written_and_says_where_to_report_to(
 def test_a_text_comes_from_a_number_or_from_a_messaging_service(
     provide: Callable[..., TwilioProvider], sender: str
 ) -> None:
-    assert provide(sender=sender).send(text()).outcome is Outcome.ACCEPTED
+    assert provide(sender=sender).send(text()).outcome is SendOutcome.ACCEPTED
 
 
 def test_a_number_that_said_stop_or_takes_no_texts_is_refused_for_good_and_says_so_of_the_number(
     provider: TwilioProvider, twilio_api: TwilioServer
 ) -> None:
     twilio_api.stopped.add(NUMBER)
-    twilio_api.faults.extend([None, None, Fault(400, 21614), Fault(400, 30034)])
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21610", contact_state=ContactState.STOPPED)
-    assert provider.send(text("12")) == Receipt(Outcome.REFUSED, "400 21211", contact_state=ContactState.BOUNCED)
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 21614", contact_state=ContactState.BOUNCED)
-    assert provider.send(text()) == Receipt(Outcome.REFUSED, "400 30034")
+    twilio_api.faults.extend([None, None, FormatError(400, 21614), FormatError(400, 30034)])
+    assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400 21610", contact_state=ContactState.STOPPED)
+    assert provider.send(text("12")) == SendResult(SendOutcome.REFUSED, "400 21211", contact_state=ContactState.BOUNCED)
+    assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400 21614", contact_state=ContactState.BOUNCED)
+    assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400 30034")
     assert twilio_api.accepted == []
 
 
@@ -86,10 +87,10 @@ def test_what_an_operator_can_mend_fails_no_message_for_good(
     provide: Callable[..., TwilioProvider], twilio_api: TwilioServer
 ) -> None:
     wrong = provide(token="wrong").send(text())
-    twilio_api.faults.append(Fault(400, 21606))  # the number that we send from
+    twilio_api.faults.append(FormatError(400, 21606))  # the number that we send from
     unknown_sender = provide().send(text())
-    assert wrong == Receipt(Outcome.TRY_AGAIN, "401 20003", about_provider=True)
-    assert unknown_sender == Receipt(Outcome.TRY_AGAIN, "400 21606", about_provider=True)
+    assert wrong == SendResult(SendOutcome.TRY_AGAIN, "401 20003", is_provider_fault=True)
+    assert unknown_sender == SendResult(SendOutcome.TRY_AGAIN, "400 21606", is_provider_fault=True)
 
 
 @pytest.mark.parametrize(
@@ -104,45 +105,47 @@ def test_what_an_operator_can_mend_fails_no_message_for_good(
 def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
     provider: TwilioProvider, twilio_api: TwilioServer, header: str | None, wait: dt.timedelta | None
 ) -> None:
-    twilio_api.faults.append(Fault(429, 20429, header))
+    twilio_api.faults.append(FormatError(429, 20429, header))
     receipt = provider.send(text())
-    assert receipt == Receipt(Outcome.TRY_AGAIN, "429 20429", retry_after=wait, about_provider=True)
+    assert receipt == SendResult(SendOutcome.TRY_AGAIN, "429 20429", retry_after=wait, is_provider_fault=True)
     assert provider.send(text()).retry_after is None
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(500, 20500, accepts=True),
-        Fault(503, 20503),
+        FormatError(500, 20500, accepts=True),
+        FormatError(503, 20503),
         HANGS_UP,
         TAKES_AND_HANGS_UP,
-        Fault(200, body=b"<html>Sign in to the network</html>"),
-        Fault(200, body=b"[1]"),
-        Fault(200, body=b"{}"),
-        Fault(accepts=True, seconds=0.6),
+        FormatError(200, body=b"<html>Sign in to the network</html>"),
+        FormatError(200, body=b"[1]"),
+        FormatError(200, body=b"{}"),
+        FormatError(accepts=True, seconds=0.6),
         slow(0.6),
     ],
     ids=["500", "503", "reset", "takes it, then resets", "a portal", "a list", "nothing", "silent", "slow"],
 )
 def test_only_what_may_have_left_is_unknown(
-    provider: TwilioProvider, twilio_api: TwilioServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    provider: TwilioProvider, twilio_api: TwilioServer, fault: FormatError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider._http.timeout = 0.3
     twilio_api.faults.append(fault)
     receipt = provider.send(text())
-    assert (receipt.outcome, receipt.about_provider) == (Outcome.UNKNOWN, True)
+    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.UNKNOWN, True)
     assert NUMBER not in str(receipt)
-    found = provider.find(asked())
+    found = provider.query_status(asked())
     taken = [text.id for text in twilio_api.accepted]
     assert found == (
-        Receipt(Outcome.ACCEPTED, "queued", taken[0]) if taken else Receipt(Outcome.TRY_AGAIN, "not-found")
+        SendResult(SendOutcome.ACCEPTED, "queued", taken[0])
+        if taken
+        else SendResult(SendOutcome.TRY_AGAIN, "not-found")
     )
 
 
 def test_what_never_connected_may_be_sent_again(provide: Callable[..., TwilioProvider]) -> None:
     receipt = provide(url=f"http://127.0.0.1:{free_port()}").send(text())
-    assert receipt == Receipt(Outcome.TRY_AGAIN, "ConnectionError", about_provider=True)
+    assert receipt == SendResult(SendOutcome.TRY_AGAIN, "ConnectionError", is_provider_fault=True)
 
 
 def test_a_message_is_found_by_its_link_among_others_to_the_same_number(
@@ -151,10 +154,10 @@ def test_a_message_is_found_by_its_link_among_others_to_the_same_number(
     for number in range(120):
         provider.send(text(words=f"Another {number}"))
         provider.send(text("+12125550199", words=f"{LINK} to somebody else"))
-    assert provider.find(asked()) == Receipt(Outcome.TRY_AGAIN, "not-found")
+    assert provider.query_status(asked()) == SendResult(SendOutcome.TRY_AGAIN, "not-found")
     ours = provider.send(text())
     provider.send(text(words="A later one"))
-    assert provider.find(asked()) == ours
+    assert provider.query_status(asked()) == ours
 
 
 def test_a_message_that_twilio_took_and_could_not_send_is_found_as_refused(
@@ -162,23 +165,23 @@ def test_a_message_that_twilio_took_and_could_not_send_is_found_as_refused(
 ) -> None:
     sent = provider.send(text())
     twilio_api.failed[str(sent.provider_id)] = 30006
-    assert provider.find(asked()) == Receipt(Outcome.REFUSED, "failed 30006", sent.provider_id)
+    assert provider.query_status(asked()) == SendResult(SendOutcome.REFUSED, "failed 30006", sent.provider_id)
 
 
 def test_a_message_that_may_still_turn_up_is_asked_about_later(provider: TwilioProvider) -> None:
-    early = provider.find(asked(after=twilio.TURNS_UP_WITHIN - dt.timedelta(seconds=1)))
-    assert early == Receipt(Outcome.UNKNOWN, "not-found")
-    assert provider.find(asked(after=twilio.TURNS_UP_WITHIN)) == Receipt(Outcome.TRY_AGAIN, "not-found")
+    early = provider.query_status(asked(after=twilio.LISTED_WITHIN - dt.timedelta(seconds=1)))
+    assert early == SendResult(SendOutcome.UNKNOWN, "not-found")
+    assert provider.query_status(asked(after=twilio.LISTED_WITHIN)) == SendResult(SendOutcome.TRY_AGAIN, "not-found")
 
 
 def test_where_twilio_redacts_nothing_is_taken_for_not_sent(provider: TwilioProvider, twilio_api: TwilioServer) -> None:
     twilio_api.redacts = True
     provider.send(text())
-    assert provider.find(asked()) == Receipt(Outcome.UNKNOWN, "redacted")
+    assert provider.query_status(asked()) == SendResult(SendOutcome.UNKNOWN, "redacted")
 
 
 def test_a_twilio_that_cannot_be_asked_leaves_it_unknown(provide: Callable[..., TwilioProvider]) -> None:
     nowhere = provide(url=f"http://127.0.0.1:{free_port()}")
-    assert nowhere.find(asked()) == Receipt(Outcome.UNKNOWN, "ConnectionError", about_provider=True)
-    refused = provide(token="wrong").find(asked())
-    assert (refused.outcome, refused.about_provider) == (Outcome.UNKNOWN, True)
+    assert nowhere.query_status(asked()) == SendResult(SendOutcome.UNKNOWN, "ConnectionError", is_provider_fault=True)
+    refused = provide(token="wrong").query_status(asked())
+    assert (refused.outcome, refused.is_provider_fault) == (SendOutcome.UNKNOWN, True)

@@ -13,24 +13,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.course import Course
-from pro_tracker.models.receipt import Receipt
+from pro_tracker.models.delivery_report import DeliveryReport
 from tests.conftest import Clock
 from tests.support.course_builder import add_subject, messages_of
-from tests.support.fake_reports import (
+from tests.support.sending_fixtures import baseline
+from tests.support.staff_browser import add_account, sign_in
+from tests.support.webhook_client import (
     MAIL_SECRET,
     MOBILE,
     SMS_SECRET,
     TOKEN,
-    counted,
-    from_twilio,
+    post_from_twilio,
+    post_incoming_text,
     post_signed,
+    post_to_gateway,
     states,
-    text_from,
-    to_gateway,
+    webhook_counts,
     with_secrets,
 )
-from tests.support.sending_fixtures import baseline
-from tests.support.staff_browser import add_account, sign_in
 
 ROOT = Path(__file__).parents[2]
 ONE = pytest.mark.dialects("sqlite")
@@ -46,13 +46,15 @@ def test_stop_start_and_help_are_answered_with_the_clinic_and_its_telephone(
 ) -> None:
     replies = []
     for body in ("STOP", "START", "HELP"):
-        replies.append(text_from(client, body).text)
+        replies.append(post_incoming_text(client, body).text)
         clock.advance(minutes=1)
     assert "no more text messages" in replies[0]
     assert "again" in replies[1]
     assert all("North Clinic" in reply and "+1 216 555 0100" in reply for reply in replies)
     assert states(session)["sms"] == "active"
-    assert to_gateway(client, clock, {"event": "text", "text": "ayuda", "address": MOBILE}, secret=SMS_SECRET).json == {
+    assert post_to_gateway(
+        client, clock, {"event": "text", "text": "ayuda", "address": MOBILE}, secret=SMS_SECRET
+    ).json == {
         "known": False,
         "reply": replies[2].split("<Message>")[1].split("</Message>")[0],
     }
@@ -62,7 +64,7 @@ def test_stop_start_and_help_are_answered_with_the_clinic_and_its_telephone(
 def test_what_twilio_answered_itself_is_not_answered_again(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
-    assert "<Message>" not in text_from(client, "Basta", OptOutType="STOP").text
+    assert "<Message>" not in post_incoming_text(client, "Basta", OptOutType="STOP").text
     assert states(session)["sms"] == "stopped"
 
 
@@ -70,14 +72,14 @@ def test_what_twilio_answered_itself_is_not_answered_again(
 def test_other_words_are_answered_once_a_day_and_strangers_never(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
-    assert "+1 216 555 0100" in text_from(client, "I feel worse today").text
+    assert "+1 216 555 0100" in post_incoming_text(client, "I feel worse today").text
     clock.advance(hours=23)
-    assert "<Message>" not in text_from(client, "and tonight").text
+    assert "<Message>" not in post_incoming_text(client, "and tonight").text
     clock.advance(hours=2)
-    assert "+1 216 555 0100" not in text_from(client, "hello", sender="+12165550199").text
+    assert "+1 216 555 0100" not in post_incoming_text(client, "hello", sender="+12165550199").text
     clock.advance(hours=24)
-    assert "+1 216 555 0100" in text_from(client, "worse again").text
-    kept = [str(value) for row in session.scalars(select(Receipt)) for value in vars(row).values()]
+    assert "+1 216 555 0100" in post_incoming_text(client, "worse again").text
+    kept = [str(value) for row in session.scalars(select(DeliveryReport)) for value in vars(row).values()]
     assert [value for value in kept if "worse" in value or MOBILE in value] == []
 
 
@@ -87,33 +89,33 @@ def test_forged_and_stale_calls_change_nothing_and_are_counted(
     (message, *_) = messages_of(session, baseline(session, course))
     bounce = {"event": "hard-bounce", "message": str(message.key)}
     stop = {"MessageSid": "SM1", "From": MOBILE, "Body": "STOP"}
-    assert to_gateway(client, clock, bounce, secret="some other secret").status_code == 403
+    assert post_to_gateway(client, clock, bounce, secret="some other secret").status_code == 403
     for minutes in (-6, 6):
         signed_at = clock.now + timedelta(minutes=minutes)
-        assert to_gateway(client, clock, bounce, signed_at=signed_at).status_code == 403
+        assert post_to_gateway(client, clock, bounce, signed_at=signed_at).status_code == 403
     assert client.post("/webhooks/gateway", json=bounce).status_code == 403
-    assert from_twilio(client, "/webhooks/twilio/incoming", stop, token="guessed").status_code == 403
+    assert post_from_twilio(client, "/webhooks/twilio/incoming", stop, token="guessed").status_code == 403
     assert client.post("/webhooks/twilio/incoming", data=stop).status_code == 403
     assert states(session) == {"email": "active", "sms": "active"}
-    assert session.scalars(select(Receipt)).all() == []
-    assert counted(session) == {("gateway", "forged"): 2, ("mail", "stale"): 2, ("twilio", "forged"): 2}
+    assert session.scalars(select(DeliveryReport)).all() == []
+    assert webhook_counts(session) == {("gateway", "forged"): 2, ("mail", "stale"): 2, ("twilio", "forged"): 2}
 
 
 def test_a_call_that_comes_once_more_is_answered_and_changes_nothing(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
-    text_from(client, "STOP", sid="SM1")
+    post_incoming_text(client, "STOP", sid="SM1")
     clock.advance(minutes=1)
-    text_from(client, "START", sid="SM2")
-    again = text_from(client, "STOP", sid="SM1")
+    post_incoming_text(client, "START", sid="SM2")
+    again = post_incoming_text(client, "STOP", sid="SM1")
     assert (again.status_code, "<Message>" in again.text) == (200, False)
     event = {"id": "e-1", "event": "stop", "address": MOBILE}
-    assert [to_gateway(client, clock, event, secret=SMS_SECRET).json for _ in range(2)][1] == {
+    assert [post_to_gateway(client, clock, event, secret=SMS_SECRET).json for _ in range(2)][1] == {
         "known": True,
         "reply": None,
     }
-    assert counted(session)["twilio", "known"] == 1
-    assert counted(session)["gateway", "known"] == 1
+    assert webhook_counts(session)["twilio", "known"] == 1
+    assert webhook_counts(session)["gateway", "known"] == 1
 
 
 @pytest.mark.parametrize(
@@ -138,12 +140,12 @@ def test_a_call_that_comes_once_more_is_answered_and_changes_nothing(
 def test_a_report_that_cannot_be_read_is_refused_with_a_reason_that_repeats_nothing(
     client: FlaskClient, session: Session, clock: Clock, event: dict[str, str], reason: str
 ) -> None:
-    answer = to_gateway(client, clock, event)
+    answer = post_to_gateway(client, clock, event)
     assert answer.status_code == 422
     assert reason in str(answer.json)
     assert MOBILE not in answer.text
     assert "zoe" not in answer.text
-    assert counted(session) == {("mail", "unreadable"): 1}
+    assert webhook_counts(session) == {("mail", "unreadable"): 1}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 2000, b'{"id": NaN}'])
@@ -155,9 +157,9 @@ def test_what_is_no_event_at_all_is_refused(client: FlaskClient, clock: Clock, b
 @ONE
 def test_a_call_of_twilios_that_lacks_what_it_must_have_is_refused(client: FlaskClient, session: Session) -> None:
     for fields in ({}, {"MessageSid": "SM1"}, {"MessageSid": "S\0", "From": MOBILE}):
-        assert from_twilio(client, "/webhooks/twilio/incoming", fields).status_code == 422
-        assert from_twilio(client, "/webhooks/twilio/status", fields).status_code == 422
-    assert counted(session) == {("twilio", "unreadable"): 6}
+        assert post_from_twilio(client, "/webhooks/twilio/incoming", fields).status_code == 422
+        assert post_from_twilio(client, "/webhooks/twilio/status", fields).status_code == 422
+    assert webhook_counts(session) == {("twilio", "unreadable"): 6}
 
 
 @ONE
@@ -180,7 +182,7 @@ def test_the_example_in_the_documentation_is_believed(client: FlaskClient, sessi
 def test_a_secret_for_mail_says_nothing_of_text_messages(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
-    assert to_gateway(client, clock, {"event": "stop", "address": MOBILE}, secret=MAIL_SECRET).status_code == 422
+    assert post_to_gateway(client, clock, {"event": "stop", "address": MOBILE}, secret=MAIL_SECRET).status_code == 422
     assert states(session)["sms"] == "active"
 
 
@@ -190,9 +192,11 @@ def test_webhooks_leave_no_cookie_and_no_word_of_a_person_in_the_log(
 ) -> None:
     with caplog.at_level("DEBUG"):
         answers = [
-            text_from(client, "STOP, I am worse"),
-            to_gateway(client, clock, {"event": "stop", "address": MOBILE}, secret=SMS_SECRET),
-            to_gateway(client, clock, {"event": "stop", "address": MOBILE, "nonsense": "worse"}, secret=SMS_SECRET),
+            post_incoming_text(client, "STOP, I am worse"),
+            post_to_gateway(client, clock, {"event": "stop", "address": MOBILE}, secret=SMS_SECRET),
+            post_to_gateway(
+                client, clock, {"event": "stop", "address": MOBILE, "nonsense": "worse"}, secret=SMS_SECRET
+            ),
         ]
     assert [answer.headers.get("Set-Cookie") for answer in answers] == [None, None, None]
     assert MOBILE not in caplog.text
@@ -202,8 +206,8 @@ def test_webhooks_leave_no_cookie_and_no_word_of_a_person_in_the_log(
 @ONE
 def test_a_webhook_that_is_not_set_up_is_not_there(app: Any, client: FlaskClient, clock: Clock) -> None:
     app.config["WEBHOOK_SECRETS"], app.config["TWILIO_AUTH_TOKEN"] = {}, None
-    assert to_gateway(client, clock, {"event": "stop", "address": MOBILE}).status_code == 404
-    assert text_from(client, "STOP").status_code == 404
+    assert post_to_gateway(client, clock, {"event": "stop", "address": MOBILE}).status_code == 404
+    assert post_incoming_text(client, "STOP").status_code == 404
 
 
 @ONE
@@ -212,8 +216,8 @@ def test_an_administrator_sees_how_many_calls_were_not_believed(
 ) -> None:
     for token in (TOKEN, "guessed", "guessed again"):
         fields = {"MessageSid": "SM1", "From": MOBILE, "Body": "HELP"}
-        from_twilio(client, "/webhooks/twilio/incoming", fields, token=token)
-    to_gateway(client, clock, {"event": "delivered", "provider_id": "somebody-elses"})
+        post_from_twilio(client, "/webhooks/twilio/incoming", fields, token=token)
+    post_to_gateway(client, clock, {"event": "delivered", "provider_id": "somebody-elses"})
     clock.advance(hours=2)
     sign_in(client, add_account(session, "administrator"))
     page = client.get("/reports").text

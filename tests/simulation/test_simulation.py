@@ -56,7 +56,7 @@ def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: 
     assert sent == session.scalar(select(func.count()).where(Attempt.outcome == "accepted"))
     too_late = select(func.count()).where(Message.sent_at > Visit.completed_at, Message.visit_id == Visit.id)
     assert session.scalar(too_late) == 0
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None
     assert clock.now() > UNTIL  # the real clock tells the time again
 
 

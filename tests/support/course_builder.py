@@ -39,7 +39,7 @@ def add_course(session: Session, subject: Subject, now: datetime, planned_start_
     return courses.start_course(session, subject, protocol, planned_start_on=planned_start_on, now=now)
 
 
-def give(session: Session, course: Course, now: datetime, *dates: date, **facts: Any) -> list[Infusion]:
+def record_infusions(session: Session, course: Course, now: datetime, *dates: date, **facts: Any) -> list[Infusion]:
     """Record an infusion on each of the dates."""
     return [courses.record_infusion(session, COORDINATOR, course, infusion(on, **facts), now=now) for on in dates]
 

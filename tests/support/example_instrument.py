@@ -81,16 +81,16 @@ def file_with(*changes: tuple[str, Any]) -> dict[str, Any]:
     return data
 
 
-def faults_of(data: dict[str, Any]) -> list[tuple[str, str]]:
+def errors_of(data: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is wrong with an instrument file given as data."""
     try:
-        return instrument_checks.faults(read_as(InstrumentFile, data))
+        return instrument_checks.errors(read_as(InstrumentFile, data))
     except InvalidDataFile as error:
-        return list(error.faults)
+        return list(error.errors)
 
 
 def instrument(*changes: tuple[str, Any]) -> Instrument:
     """Return the made-up instrument, changed as file_with says."""
     data = file_with(*changes)
-    assert faults_of(data) == []
+    assert errors_of(data) == []
     return read_as(InstrumentFile, data).build()

@@ -17,7 +17,7 @@ ZONES = st.sampled_from(EVERY_ZONE)
 EVERY_CHANNEL = frozenset(Channel)
 
 
-def someone(zone: str = "America/New_York", **facts: Any) -> Recipient:
+def a_recipient(zone: str = "America/New_York", **facts: Any) -> Recipient:
     """Reachable by e-mail and SMS, without an hour of their own and without a hold, unless `facts` says otherwise."""
     known: dict[str, Any] = {"preferred_channel": "sms", "usable": EVERY_CHANNEL, **facts}
     return Recipient(zone, **known)

@@ -15,7 +15,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.fhir import resources
 from pro_tracker.services.instruments import instrument_catalog
 from tests.conftest import Clock
-from tests.support.course_builder import add_subject, give
+from tests.support.course_builder import add_subject, record_infusions
 from tests.support.history_builder import answer_before_and_after, course_of
 
 BASE = "https://pro-tracker.test/fhir"
@@ -55,7 +55,9 @@ def planned_subject(session: Session, clock: Clock, **facts: Any) -> Subject:
 
 
 def give_all(session: Session, subject: Subject) -> None:
-    give(session, course_of(session, subject), LAST_AT, *(FIRST_ON + timedelta(days=day) for day in range(5)))
+    record_infusions(
+        session, course_of(session, subject), LAST_AT, *(FIRST_ON + timedelta(days=day) for day in range(5))
+    )
 
 
 def everything(session: Session, subject: Subject) -> list[Json]:

@@ -13,7 +13,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import responses, visit_context
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.treatment import courses
-from tests.support.course_builder import add_subject, give, visits_of
+from tests.support.course_builder import add_subject, record_infusions, visits_of
 
 PATIENT = Actor(ActorKind.PATIENT, "test")
 PI, FATIGUE, PCS, ROLES, NRS, PGIC = (
@@ -28,8 +28,8 @@ PI, FATIGUE, PCS, ROLES, NRS, PGIC = (
 
 def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[str, int | list[int | None]]) -> None:
     """Complete a visit at `now`: one answer for all items of an instrument, or a list of them; None skips an item."""
-    sheet = visit_context.by_visit(session, visit.id)
-    for instrument, _pack in sheet.questionnaire.parts:
+    context = visit_context.by_visit(session, visit.id)
+    for instrument, _pack in context.questionnaire.parts:
         wanted = values.get(instrument.code, 2)
         given = wanted if isinstance(wanted, list) else [wanted] * len(instrument.items)
         answers = {item.link_id: value for item, value in zip(instrument.items, given, strict=True)}
@@ -53,7 +53,9 @@ def treated(session: Session, first_on: date, now: datetime, *, n_infusions: int
     """A subject enrolled ten days before the first of `n_infusions` daily infusions, all of them recorded."""
     facts = {"enrolled_on": first_on - timedelta(days=10), "consent_on": first_on - timedelta(days=10), **facts}
     subject = add_subject(session, now - timedelta(days=10), planned_start_on=first_on, **facts)
-    give(session, course_of(session, subject), now, *(first_on + timedelta(days=day) for day in range(n_infusions)))
+    record_infusions(
+        session, course_of(session, subject), now, *(first_on + timedelta(days=day) for day in range(n_infusions))
+    )
     return subject
 
 

@@ -18,7 +18,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.rescoring import jobs
-from pro_tracker.services.rescoring.report import Report, ScaleChanges
+from pro_tracker.services.rescoring.report import RescoringReport, ScaleChanges
 from tests.support.history_builder import NRS, PCS, PI, answer_visit, treated, visit_of
 
 FIRST_ON = date(2026, 1, 12)
@@ -91,5 +91,5 @@ def all_scores(session: Session) -> list[tuple[Any, ...]]:
 
 
 def changes(job: Rescoring, code: str, scale: str = "total") -> ScaleChanges:
-    (found,) = [each for each in Report.of(job.report).scales.values() if each.key[:2] == (code, scale)]
+    (found,) = [each for each in RescoringReport.of(job.report).scales.values() if each.key[:2] == (code, scale)]
     return found

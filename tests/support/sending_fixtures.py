@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.channels import Channel
 from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
-from pro_tracker.providers.base import OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services.sending import outbox
-from pro_tracker.services.sending.sender import Ways
+from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
 from tests.servers.smtp import SmtpServer
 from tests.support.course_builder import add_course, add_subject, visits_of
@@ -37,7 +37,7 @@ DUE = at(3, 6, 9)  # the baseline's first message
 
 
 @dataclass
-class Post:
+class SendingHarness:
     """The sending side of one installation, and the mail server that it hands over to."""
 
     session: Session
@@ -51,15 +51,15 @@ class Post:
         return claimed
 
     def deliver(self, message_id: int, **providers: Provider) -> str:
-        return outbox.deliver(self.session, message_id, ways=self.ways(**providers), clock=lambda: self.clock.now)
+        return outbox.deliver(self.session, message_id, setup=self.setup(**providers), clock=lambda: self.clock.now)
 
-    def ways(self, **providers: Provider) -> Ways:
+    def setup(self, **providers: Provider) -> SendingSetup:
         by_name = cast(dict[Channel, Provider], providers)  # "fax" is no channel, and may stand for one without
-        return Ways(by_name or self.providers, BASE_URL)
+        return SendingSetup(by_name or self.providers, BASE_URL)
 
-    def take_back(self, **providers: Provider) -> dict[str, int]:
+    def recover_expired(self, **providers: Provider) -> dict[str, int]:
         """What beat has done each half minute; returns how many claims it settled as what."""
-        became = outbox.take_back(self.session, ways=self.ways(**providers), clock=lambda: self.clock.now)
+        became = outbox.recover_expired(self.session, setup=self.setup(**providers), clock=lambda: self.clock.now)
         return {state.value: count for state, count in became.items()}
 
     def sweep(self, **providers: Provider) -> list[str]:
@@ -68,10 +68,10 @@ class Post:
 
 
 @contextmanager
-def sending(session: Session, clock: Clock, server: SmtpServer) -> Iterator[Post]:
+def sending(session: Session, clock: Clock, server: SmtpServer) -> Iterator[SendingHarness]:
     """The sending side, with mail going to `server` and text messages to the log."""
     mail = SmtpProvider(server.url, SENDER)
-    yield Post(session, clock, server, {Channel.EMAIL: mail, Channel.SMS: ConsoleProvider()})
+    yield SendingHarness(session, clock, server, {Channel.EMAIL: mail, Channel.SMS: ConsoleProvider()})
     mail.close()
 
 
@@ -89,31 +89,31 @@ def baseline(session: Session, course: Course) -> Visit:
 
 
 @dataclass
-class Answering(Provider):
+class FixedResultProvider(Provider):
     """A provider that gives one receipt, whatever it is handed."""
 
-    receipt: Receipt
+    receipt: SendResult
     name: str = "answering"
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         return self.receipt
 
     def close(self) -> None: ...
 
 
-class Dying(Provider):
+class CrashingProvider(Provider):
     """A provider whose process dies: the message is handed over or not, and nobody comes back to tell."""
 
     name = "dying"
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         raise KeyboardInterrupt
 
     def close(self) -> None: ...
 
 
 @pytest.fixture
-def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[Post]:
+def post(session: Session, clock: Clock, smtp_server: SmtpServer) -> Iterator[SendingHarness]:
     """The sending side of the test's installation."""
     with sending(session, clock, smtp_server) as post:
         yield post

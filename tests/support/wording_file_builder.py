@@ -8,7 +8,7 @@ from typing import Any
 from pro_tracker.domain.instrument import Instrument, Item
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.wording import csv_source
-from pro_tracker.services.wording.given_wording import worded_values
+from pro_tracker.services.wording.source_wording import labelled_values
 
 LOINC = "http://loinc.org"
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition"
@@ -80,4 +80,4 @@ def write_json(path: Path, resource: Json) -> Path:
 def n_texts(instrument: Instrument) -> int:
     """How many items and options need words."""
     sets = {item.response_set.code: item.response_set for item in instrument.items}
-    return len(instrument.items) + sum(len(worded_values(each)) for each in sets.values())
+    return len(instrument.items) + sum(len(labelled_values(each)) for each in sets.values())

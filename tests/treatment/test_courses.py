@@ -23,10 +23,18 @@ from pro_tracker.services.planning import idle_courses, plan_preview, planned_me
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import export_rows, unanswered_counts
 from pro_tracker.services.treatment import anchor_dates, course_plans, courses, infusion_corrections
-from pro_tracker.services.treatment.anchor_dates import DateSet
+from pro_tracker.services.treatment.anchor_dates import AnchorDateFacts
 from pro_tracker.services.treatment.courses import AdverseEventFacts
 from tests.conftest import Clock
-from tests.support.course_builder import COORDINATOR, add_course, add_subject, give, infusion, messages_of, visits_of
+from tests.support.course_builder import (
+    COORDINATOR,
+    add_course,
+    add_subject,
+    infusion,
+    messages_of,
+    record_infusions,
+    visits_of,
+)
 from tests.support.history_builder import course_of, treated, visit_of
 from tests.support.staff_browser import add_account, save, sign_in, submit
 from tests.treatment.test_infusions import FORM
@@ -47,7 +55,7 @@ def going(session: Session, subject: Subject) -> list[Message]:
 
 def due_now(session: Session, subject: Subject, now: datetime) -> list[str]:
     """The study events about which a message goes at once."""
-    plan = plan_preview.plan_of(session, subject.id, now=now)
+    plan = plan_preview.current_plan(session, subject.id, now=now)
     return [message.event for message in plan.messages if message.at is None]
 
 
@@ -55,7 +63,7 @@ def test_a_corrected_date_keeps_the_old_row_and_moves_what_hangs_on_it(session: 
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     nausea = AdverseEventFacts("nausea", 2)
-    last = give(session, course, AFTER, *WEEK, adverse_events=(nausea,))[-1]
+    last = record_infusions(session, course, AFTER, *WEEK, adverse_events=(nausea,))[-1]
     facts = infusion(WEEK[3], started_at_local=None, adverse_events=(nausea, AdverseEventFacts("itch", 1)))
     corrected = infusion_corrections.correct(session, COORDINATOR, last, facts, reason=REASON, now=AFTER)
     session.expire_all()
@@ -73,7 +81,7 @@ def test_a_corrected_date_keeps_the_old_row_and_moves_what_hangs_on_it(session: 
 
 def test_a_correction_may_repeat_date_and_start_of_the_row_it_replaces(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
-    first = give(session, course, AFTER, WEEK[0])[0]
+    first = record_infusions(session, course, AFTER, WEEK[0])[0]
     lighter = infusion(WEEK[0], weight_kg=Decimal("65.5"))
     corrected = infusion_corrections.correct(session, COORDINATOR, first, lighter, reason=REASON, now=AFTER)
     assert course.infusions == [corrected]
@@ -86,7 +94,7 @@ def test_a_correction_may_repeat_date_and_start_of_the_row_it_replaces(session: 
 def test_an_infusion_entered_in_error_takes_its_follow_ups_with_it_until_the_next_one(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
-    last = give(session, course, AFTER, *WEEK)[-1]
+    last = record_infusions(session, course, AFTER, *WEEK)[-1]
     infusion_corrections.remove(session, COORDINATOR, last, reason=REASON, now=AFTER)
     stored = visits_of(session, course)
     assert {code for code, visit in stored.items() if visit.void_reason == "no-date"} == {
@@ -95,7 +103,7 @@ def test_an_infusion_entered_in_error_takes_its_follow_ups_with_it_until_the_nex
         "6-months",
     }
     assert going(session, subject) == []
-    give(session, course, AFTER + timedelta(days=1), date(2026, 3, 14))
+    record_infusions(session, course, AFTER + timedelta(days=1), date(2026, 3, 14))
     stored = visits_of(session, course)
     assert [visit.voided_at for visit in stored.values()] == [None] * 4
     assert stored["3-months"].anchor_on == date(2026, 3, 14)
@@ -108,7 +116,7 @@ def test_a_reopened_course_waits_for_its_last_infusion_again_and_keeps_why_it_ha
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     now = datetime(2026, 3, 10, 16, 0, tzinfo=UTC)
-    give(session, course, now, *WEEK[:2])
+    record_infusions(session, course, now, *WEEK[:2])
     courses.end_course(session, COORDINATOR, course, ended_on=WEEK[1], reason="nausea", now=now)
     courses.reopen_course(session, COORDINATOR, course, reason="another patient", now=now)
     assert going(session, subject) == []
@@ -127,7 +135,7 @@ def test_follow_ups_whose_date_was_lost_after_the_first_was_told_come_back_when_
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     now = datetime(2026, 3, 13, 20, 0, tzinfo=UTC)
-    last = give(session, course, now, *WEEK)[-1]
+    last = record_infusions(session, course, now, *WEEK)[-1]
     now += timedelta(days=1)
     visit_of(session, subject, "last-infusion").started_at = now  # so it stays
     infusion_corrections.remove(session, COORDINATOR, last, reason=REASON, now=now)
@@ -142,12 +150,12 @@ def test_infusions_entered_late_one_by_one_leave_what_was_over_by_then_missed(se
     """Idle after the third, going on with the fourth, over with the fifth: for a moment there is no date."""
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     for on in WEEK[:3]:
-        give(session, course, datetime(on.year, on.month, on.day, 20, tzinfo=UTC), on)
+        record_infusions(session, course, datetime(on.year, on.month, on.day, 20, tzinfo=UTC), on)
     idle_courses.plan_idle(session, now=datetime(2026, 3, 18, 20, tzinfo=UTC))
     late = datetime(2026, 3, 19, 20, tzinfo=UTC)
-    give(session, course, late, date(2026, 3, 14))
+    record_infusions(session, course, late, date(2026, 3, 14))
     assert visits_of(session, course)["last-infusion"].void_reason == "no-date"
-    give(session, course, late, date(2026, 3, 15))
+    record_infusions(session, course, late, date(2026, 3, 15))
     visit = visits_of(session, course)["last-infusion"]
     assert (visit.anchor_on, visit.void_reason, visit.missed_reason) == (date(2026, 3, 15), None, "entered-late")
 
@@ -155,7 +163,7 @@ def test_infusions_entered_late_one_by_one_leave_what_was_over_by_then_missed(se
 def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
-    give(session, first, AFTER, *WEEK)
+    record_infusions(session, first, AFTER, *WEEK)
     now = datetime(2026, 7, 1, 16, 0, tzinfo=UTC)
     second = add_course(session, subject, now, date(2026, 7, 20))
     assert visits_of(session, first)["6-months"].void_reason == "new-course"
@@ -170,12 +178,12 @@ def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Se
 def test_what_a_new_course_ended_is_in_the_files_and_counted_even_before_it_opened(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
-    give(session, first, AFTER, *WEEK)
+    record_infusions(session, first, AFTER, *WEEK)
     infusion_corrections.remove(session, COORDINATOR, first.infusions[-1], reason=REASON, now=AFTER)
-    give(session, first, AFTER, WEEK[4])
+    record_infusions(session, first, AFTER, WEEK[4])
     now = datetime(2026, 6, 1, 16, 0, tzinfo=UTC)
     add_course(session, subject, now, date(2026, 6, 15))
-    unanswered.note_missed(session, now=now)
+    unanswered.record_missed(session, now=now)
     rows = export_rows.records(session, now=now)
     ended = [row.event_code for row in rows if row.course_number == first.number and row.reason == "new-course"]
     assert ended == ["3-months", "6-months"]
@@ -185,7 +193,7 @@ def test_what_a_new_course_ended_is_in_the_files_and_counted_even_before_it_open
 def test_a_course_that_ends_without_an_infusion_never_took_place(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
-    give(session, first, AFTER, *WEEK)
+    record_infusions(session, first, AFTER, *WEEK)
     now = datetime(2026, 7, 1, 16, 0, tzinfo=UTC)
     second = add_course(session, subject, now, date(2026, 7, 20))
     courses.end_course(session, COORDINATOR, second, ended_on=date(2026, 7, 1), reason="a mistake", now=now)
@@ -201,7 +209,7 @@ def test_however_late_infusions_are_entered_at_most_one_message_goes_at_once(ses
     now = AFTER + timedelta(weeks=weeks_late)
     subject = add_subject(session, now, enrolled_on=date(2026, 2, 20))
     course = add_course(session, subject, now, WEEK[0])
-    give(session, course, now, *WEEK)
+    record_infusions(session, course, now, *WEEK)
     at_once = due_now(session, subject, now)
     open_now = [v for v in visits_of(session, course).values() if v.opens_at <= now < v.closes_at]
     assert len(at_once) == len(open_now) <= 1
@@ -218,9 +226,9 @@ def overlapping(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "protocols").mkdir()
     place = tmp_path / "protocols" / "a-long-one.yaml"
     place.write_text(text.replace("\nmessages:", f"\n{by_hand}\nmessages:", 1), encoding="utf-8")
-    data_files.look_also_in(tmp_path)
+    data_files.set_data_folder(tmp_path)
     yield "a-long-one"
-    data_files.look_also_in(None)
+    data_files.set_data_folder(None)
 
 
 def long_course(session: Session, now: datetime, code: str) -> Course:
@@ -235,7 +243,7 @@ def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newe
     """The 3-months and the 6-months visit are open, both never heard of. About the older one she hears afterwards."""
     now = AFTER + timedelta(days=210)
     course = long_course(session, now, overlapping)
-    give(session, course, now, *WEEK)
+    record_infusions(session, course, now, *WEEK)
     subject = session.get_one(Subject, course.subject_id)
     assert due_now(session, subject, now) == ["6 months"]
     stored = visits_of(session, course)
@@ -252,27 +260,27 @@ def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newe
 
 def test_two_visits_that_open_in_their_time_are_both_asked_about(session: Session, overlapping: str) -> None:
     course = long_course(session, NOW, overlapping)
-    give(session, course, AFTER, *WEEK)
+    record_infusions(session, course, AFTER, *WEEK)
     stored = visits_of(session, course)
     assert len(messages_of(session, stored["3-months"])) == len(messages_of(session, stored["6-months"])) == 4
 
 
 def test_an_event_hangs_on_the_date_set_by_hand_and_moves_with_it(session: Session, overlapping: str) -> None:
     course = long_course(session, NOW, overlapping)
-    assert [event.code for event in anchor_dates.settable(course)] == ["surgery"]
+    assert [event.code for event in anchor_dates.staff_entered_events(course)] == ["surgery"]
     assert "surgery" not in visits_of(session, course)
     for day in (5, 6):
-        chosen = DateSet("surgery", date(2026, 4, day), "letter of the surgeon")
+        chosen = AnchorDateFacts("surgery", date(2026, 4, day), "letter of the surgeon")
         anchor_dates.set_date(session, COORDINATOR, course, chosen, now=NOW)
         assert visits_of(session, course)["surgery"].anchor_on == date(2026, 4, day)
-    anchor_dates.set_date(session, COORDINATOR, course, DateSet("surgery", None, "called off"), now=NOW)
+    anchor_dates.set_date(session, COORDINATOR, course, AnchorDateFacts("surgery", None, "called off"), now=NOW)
     assert visits_of(session, course)["surgery"].void_reason == "no-date"
     before = [kept.before["anchor_on"] for kept in session.scalars(select(Correction).order_by(Correction.id))]
     assert before == ["2026-04-05", "2026-04-06"]
     with pytest.raises(InvalidInput, match="follows from the course"):
-        anchor_dates.set_date(session, COORDINATOR, course, DateSet("3-months", WEEK[0], "x"), now=NOW)
+        anchor_dates.set_date(session, COORDINATOR, course, AnchorDateFacts("3-months", WEEK[0], "x"), now=NOW)
     with pytest.raises(InvalidInput, match="where this date comes from"):
-        anchor_dates.set_date(session, COORDINATOR, course, DateSet("surgery", WEEK[0], " "), now=NOW)
+        anchor_dates.set_date(session, COORDINATOR, course, AnchorDateFacts("surgery", WEEK[0], " "), now=NOW)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 def days_of(session: Session, subject: Subject, now: datetime = NOW) -> list[date]:
     """The days on which messages are to go."""
-    return [message.on for message in plan_preview.plan_of(session, subject.id, now=now).messages]
+    return [message.on for message in plan_preview.current_plan(session, subject.id, now=now).messages]
 
 
 def begin(session: Session, subject: Subject, from_on: date, until_on: date | None) -> Pause:
@@ -36,14 +36,14 @@ def march(*days: int) -> list[date]:
 
 def test_no_message_is_planned_for_a_day_of_a_pause_and_the_window_stays(session: Session) -> None:
     subject = add_subject(session, NOW, planned_start_on=date(2026, 3, 20))
-    windows = plan_preview.plan_of(session, subject.id, now=NOW).visits
+    windows = plan_preview.current_plan(session, subject.id, now=NOW).visits
     assert days_of(session, subject) == march(6, 9, 13, 18)
     pause = begin(session, subject, *march(5, 12))
     held = days_of(session, subject)
     assert held
     assert not set(held) & set(march(*range(5, 13)))
-    assert plan_preview.plan_of(session, subject.id, now=NOW).visits == windows
-    pauses.end(session, COORDINATOR, pause, until_on=date(2026, 3, 5), reason="home again", now=NOW)
+    assert plan_preview.current_plan(session, subject.id, now=NOW).visits == windows
+    pauses.change_end(session, COORDINATOR, pause, until_on=date(2026, 3, 5), reason="home again", now=NOW)
     assert days_of(session, subject) == march(6, 9, 13, 18)
 
 
@@ -52,7 +52,7 @@ def test_a_pause_without_an_end_holds_everything_until_it_gets_one(session: Sess
     pause = begin(session, subject, date(2026, 3, 8), None)
     assert days_of(session, subject) == march(6)
     later = NOW + timedelta(days=12)
-    pauses.end(session, COORDINATOR, pause, until_on=date(2026, 3, 14), reason="home again", now=later)
+    pauses.change_end(session, COORDINATOR, pause, until_on=date(2026, 3, 14), reason="home again", now=later)
     assert days_of(session, subject, later)[0] >= date(2026, 3, 15)
 
 

@@ -19,7 +19,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
 from pro_tracker.services.treatment import courses, infusion_corrections
 from tests.conftest import Clock
-from tests.support.course_builder import COORDINATOR, add_course, add_subject, give, infusion
+from tests.support.course_builder import COORDINATOR, add_course, add_subject, infusion, record_infusions
 from tests.support.history_builder import course_of
 from tests.support.staff_browser import add_account, confirm, csrf_token, save, sign_in, submit
 from tests.treatment.test_infusions import FORM
@@ -79,7 +79,7 @@ def test_a_course_without_an_infusion_does_not_end_before_the_patient_was_enroll
 
 
 def test_a_new_course_sent_twice_is_one_course(client: FlaskClient, subject: Subject, session: Session) -> None:
-    give(session, course_of(session, subject), course_of(session, subject).created_at, date(2026, 3, 2))
+    record_infusions(session, course_of(session, subject), course_of(session, subject).created_at, date(2026, 3, 2))
     page = f"/subjects/{subject.id}/course"
     shown = submit(client, f"{page}/new", plan(None, form="new"), page=page)
     assert confirm(client, shown).status_code == 303
@@ -92,7 +92,7 @@ def test_a_new_course_sent_twice_is_one_course(client: FlaskClient, subject: Sub
 def test_a_new_course_begins_after_the_last_infusion_of_the_one_before(
     client: FlaskClient, subject: Subject, session: Session, clock: Clock
 ) -> None:
-    give(session, course_of(session, subject), clock.now, date(2026, 3, 1), date(2026, 3, 2))
+    record_infusions(session, course_of(session, subject), clock.now, date(2026, 3, 1), date(2026, 3, 2))
     page = f"/subjects/{subject.id}/course"
     refused = submit(client, f"{page}/new", plan(date(2026, 3, 2), form="new"), page=page)
     assert "Course 1 had an infusion on 02 Mar 2026. Plan the new one for a later day." in refused.text
@@ -101,11 +101,11 @@ def test_a_new_course_begins_after_the_last_infusion_of_the_one_before(
 
 def test_no_infusion_lies_within_another_course(session: Session, clock: Clock, subject: Subject) -> None:
     first = course_of(session, subject)
-    given = give(session, first, clock.now, date(2026, 2, 10), date(2026, 2, 11))[-1]
+    given = record_infusions(session, first, clock.now, date(2026, 2, 10), date(2026, 2, 11))[-1]
     second = add_course(session, subject, clock.now)
     with pytest.raises(InvalidInput, match="course 2 lies after course 1, with an infusion on 11 Feb 2026"):
-        give(session, second, clock.now, date(2026, 2, 11))
-    give(session, second, clock.now, date(2026, 2, 27))
+        record_infusions(session, second, clock.now, date(2026, 2, 11))
+    record_infusions(session, second, clock.now, date(2026, 2, 27))
     late: Any = infusion(date(2026, 2, 28))
     with pytest.raises(InvalidInput, match="course 1 lies before course 2, with an infusion on 27 Feb 2026"):
         infusion_corrections.correct(session, COORDINATOR, given, late, reason="typed wrongly", now=clock.now)
@@ -166,11 +166,11 @@ def test_a_wish_the_patient_changed_is_not_put_back_by_a_page_opened_before(
     client: FlaskClient, subject: Subject, session: Session, clock: Clock
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
-    kept = {"wishes-preferred_channel": "email", "wishes-message_time": "", "wishes-time_zone": "America/New_York"}
-    mine = {**kept, "wishes-language": "en", **as_shown(client, page, "wishes")}
-    spanish = replace(preferences.of(subject), language="es")
+    kept = {"preferences_form-preferred_channel": "email", "preferences_form-message_time": "", "preferences_form-time_zone": "America/New_York"}
+    mine = {**kept, "preferences_form-language": "en", **as_shown(client, page, "wishes")}
+    spanish = replace(preferences.for_subject(subject), language="es")
     preferences.change(session, subject, spanish, now=clock.now, actor=Actor(ActorKind.PATIENT, "1"))
-    refused = submit(client, f"{page}/wishes", mine, page=page)
+    refused = submit(client, f"{page}/preferences", mine, page=page)
     assert "language: Spanish" in refused.text
     session.expire_all()
     assert subject.language == "es"

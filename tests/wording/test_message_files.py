@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PRO_TRACKER_DATA_FOLDER", str(tmp_path))
     forget()
     yield tmp_path
-    data_files.look_also_in(None)
+    data_files.set_data_folder(None)
     forget()
 
 
@@ -94,7 +94,7 @@ def test_without_the_folder_the_shipped_words_hold(folder: Path, monkeypatch: py
     write(folder, messages() | {"templates": {"reminder": {"sms": "{clinic} again: {url}"}}})
     assert checked() == []
     assert sms(FACTS).text == f"North Clinic again: {FACTS.url}"
-    data_files.look_also_in(None)
+    data_files.set_data_folder(None)
     assert sms(FACTS).text.startswith("North Clinic: your questions are still waiting. ")
 
 

@@ -162,7 +162,7 @@ def test_loading_is_recorded_without_the_wording(session: Session, tmp_path: Pat
     assert (event.actor_kind, event.actor_id) == ("command", "text-pack")
     assert '"instrument_code":"promis-pain-interference-8a"' in event.detail
     assert "licensed" not in event.detail
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None
 
 
 def loads(session: Session) -> list[AuditEvent]:

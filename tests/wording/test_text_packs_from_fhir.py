@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.models.text_pack import LoadedTextPack
-from pro_tracker.services.fhir.questionnaire import Form, questionnaire
+from pro_tracker.services.fhir.questionnaire import WordedInstrument, questionnaire
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.wording import text_packs
 from tests.conftest import Clock
@@ -194,7 +194,9 @@ def test_what_goes_out_as_fhir_can_come_in(
 ) -> None:
     for language in ("en", "es"):
         shipped = instrument_catalog.text_pack(instrument.code, language)
-        path = write_json(tmp_path / "form.json", questionnaire(Form(instrument, shipped, "https://x.example/fhir")))
+        path = write_json(
+            tmp_path / "form.json", questionnaire(WordedInstrument(instrument, shipped, "https://x.example/fhir"))
+        )
         load(session, path, validated=False)
         loaded = text_packs.in_force(session).pack(instrument.code, language)
         assert (loaded.language, loaded.version) == (language, "2.0")

@@ -24,7 +24,7 @@ from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import releases
 from pro_tracker.services.results import exports
 from pro_tracker.services.wording import text_pack_loading, text_packs
-from pro_tracker.services.wording.text_pack_loading import PackFacts
+from pro_tracker.services.wording.text_pack_loading import TextPackFacts
 from tests.conftest import Clock
 from tests.support.patient_browser import N_ITEMS, Patient, add_patient, answer, answer_all, begin, post
 from tests.support.text_pack_command import FATIGUE, PAIN, csv_file, load
@@ -70,7 +70,7 @@ def test_a_visit_under_way_keeps_the_wording_it_began_with(
     assert "newer item PAININ9" in begin(client, other).text
     row = session.scalars(select(QuestionnaireResponse).filter_by(instrument_code=PAIN)).one()
     assert (row.text_pack_version, row.text_pack_validated) == ("2.0", True)
-    pack = text_packs.wording_of(session, row.instrument_code, row.language, row.text_pack_version)
+    pack = text_packs.pack_of_response(session, row.instrument_code, row.language, row.text_pack_version)
     assert pack.items["PAININ9"] == "older item PAININ9"
 
 
@@ -109,20 +109,20 @@ def test_loaded_wording_that_no_longer_fits_its_instrument_is_not_used(session: 
 def test_old_wording_is_found_wherever_it_is_kept(session: Session, tmp_path: Path, clock: Clock) -> None:
     load(session, csv_file(tmp_path))
     releases.release(session, now=clock.now)
-    assert text_packs.wording_of(session, PAIN, "en", "1.0") == instrument_catalog.text_pack(PAIN, "en")
-    assert text_packs.wording_of(session, PAIN, "en", "2.0").title == "licensed title"
+    assert text_packs.pack_of_response(session, PAIN, "en", "1.0") == instrument_catalog.text_pack(PAIN, "en")
+    assert text_packs.pack_of_response(session, PAIN, "en", "2.0").title == "licensed title"
     released = session.get_one(Definition, ("text-pack", f"{PAIN}.en", "1.0"))
     session.add(Definition(kind="text-pack", code=f"{PAIN}.en", version="0.9", sha256="", released_at=clock.now,
                            body={**released.body, "version": "0.9", "title": "Before"}))  # fmt: skip
     session.commit()
     session.expire_all()
-    old = text_packs.wording_of(session, PAIN, "en", "0.9")
+    old = text_packs.pack_of_response(session, PAIN, "en", "0.9")
     assert (old.title, old.options["intensity"][1]) == (
         "Before",
         instrument_catalog.text_pack(PAIN, "en").options["intensity"][1],
     )
     with pytest.raises(NotFound, match="version 7"):
-        text_packs.wording_of(session, PAIN, "en", "7")
+        text_packs.pack_of_response(session, PAIN, "en", "7")
 
 
 def test_the_codebook_tells_every_wording_that_answers_were_given_to(
@@ -170,7 +170,7 @@ def test_the_list_says_what_is_validated_and_in_force(session: Session, tmp_path
 def test_a_load_waits_for_the_one_before_so_that_numbers_follow_commits(
     session: Session, tmp_path: Path, clock: Clock
 ) -> None:
-    facts = PackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
+    facts = TextPackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
     command = Actor(ActorKind.COMMAND, "test")
     text_pack_loading.load(session, command, csv_file(tmp_path), facts, now=clock.now)
     with db.Session() as other:

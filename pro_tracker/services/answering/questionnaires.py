@@ -12,7 +12,7 @@ from pro_tracker.domain.errors import AnswerOutOfRange, NotFound
 from pro_tracker.domain.instrument import Instrument, Item, TextPack
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.wording.text_packs import Wording
+from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 Answers = Mapping[str, Mapping[str, int | None]]  # instrument code -> link_id -> option code; None: rather not answered
 
@@ -139,7 +139,7 @@ def answer_to(answers: Answers, item: AskedItem) -> int | None:
 
 @lru_cache(maxsize=1024)  # events x languages x the wordings that visits under way were begun with
 def questionnaire(
-    protocol_code: str, protocol_version: str, event_code: str, *, language: str, wording: Wording
+    protocol_code: str, protocol_version: str, event_code: str, *, language: str, wording: WordingSnapshot
 ) -> Questionnaire:
     """What a protocol asks at an event, in `language` or what its text packs fall back to. Raises NotFound."""
     protocol = protocol_catalog.protocol(protocol_code, protocol_version)

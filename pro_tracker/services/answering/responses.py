@@ -23,7 +23,7 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
 from pro_tracker.services import audit
 from pro_tracker.services.answering import questionnaires, visit_context
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
@@ -96,74 +96,79 @@ _STORE_POSTGRESQL = text(
 
 
 def save_answers(
-    session: Session, sheet: VisitSheet, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
+    session: Session, context: VisitContext, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
 ) -> None:
     """Keep answers to one instrument of the visit beside what is kept already; None: the person rather not answers.
 
     Raises AlreadyAnswered, UnusableLink, WindowClosed, UnknownItem, AnswerOutOfRange.
     """
-    sheet.require_open(now)
+    context.require_open(now)
     given = {link_id: value for link_id, value in answers.items() if value is not None}
     scoring.validate_answers(instrument_catalog.instrument(instrument_code), given)
-    if sheet.started_at is None:
-        session.execute(_START, {"this_visit": sheet.visit_id, "now": now})
+    if context.started_at is None:
+        session.execute(_START, {"this_visit": context.visit_id, "now": now})
     merge = _merge_on_postgresql if is_postgresql(session) else _merge_on_sqlite
-    merge(session, sheet, instrument_code, answers, now=now)
+    merge(session, context, instrument_code, answers, now=now)
 
 
 def complete(
-    session: Session, sheet: VisitSheet, *, actor: Actor, now: datetime, mode: ResponseMode = ResponseMode.SELF_WEB
+    session: Session, context: VisitContext, *, actor: Actor, now: datetime, mode: ResponseMode = ResponseMode.SELF_WEB
 ) -> None:
     """Turn the draft into completed responses with their scores, end what still wanted them, write the audit row.
 
     Answers that need a person the same day open a call with it.
-    When another device saved or sent since `sheet` was read, all of it is done on what is there by then.
+    When another device saved or sent since `context` was read, all of it is done on what is there by then.
     Raises AlreadyAnswered, UnusableLink, WindowClosed, InvalidInput when there is no answer at all.
     """
-    detail: audit.Detail = {"visit": sheet.visit_id, "mode": mode}
-    event = audit.event(actor, "visit.complete", now=now, subject_id=sheet.subject_id, detail=detail)
+    detail: audit.Detail = {"visit": context.visit_id, "mode": mode}
+    event = audit.event(actor, "visit.complete", now=now, subject_id=context.subject_id, detail=detail)
     store = _store_on_postgresql if is_postgresql(session) else _store_on_sqlite
     stored = False
     while not stored:
-        sheet.require_open(now)
-        if not sheet.answers:
+        context.require_open(now)
+        if not context.answers:
             raise InvalidInput("There is no answer to send yet. Answer the first question.")
-        completion = {"this_visit": sheet.visit_id, "saved_at": sheet.saved_at, "now": now, "alert": _alerts(sheet)}
+        completion = {
+            "this_visit": context.visit_id,
+            "saved_at": context.saved_at,
+            "now": now,
+            "alert": _alerts(context),
+        }
         stored = store(
-            session, completion, list(_response_rows(sheet, actor, mode, now)), list(_score_rows(sheet, now)), event
+            session, completion, list(_response_rows(context, actor, mode, now)), list(_score_rows(context, now)), event
         )
         if not stored:
-            sheet = visit_context.again(session, sheet)
+            context = visit_context.again(session, context)
 
 
-def _response_rows(sheet: VisitSheet, actor: Actor, mode: ResponseMode, now: datetime) -> Iterator[Row]:
-    for instrument, pack in sheet.questionnaire.parts:
+def _response_rows(context: VisitContext, actor: Actor, mode: ResponseMode, now: datetime) -> Iterator[Row]:
+    for instrument, pack in context.questionnaire.parts:
         yield {
-            "visit_id": sheet.visit_id,
-            "subject_id": sheet.subject_id,
+            "visit_id": context.visit_id,
+            "subject_id": context.subject_id,
             "instrument_code": instrument.code,
             "instrument_version": instrument.version,
             "language": pack.language,
             "text_pack_version": pack.version,
             "text_pack_validated": pack.validated,
             "status": ResponseStatus.COMPLETED,
-            "answers": questionnaires.answers_to_keep(sheet.answers, instrument),
+            "answers": questionnaires.answers_to_keep(context.answers, instrument),
             "mode": mode,
             "taken_by_id": int(actor.id) if actor.kind == ActorKind.ACCOUNT else None,
             "authored_at": now,
         }
 
 
-def _alerts(sheet: VisitSheet) -> bool:
+def _alerts(context: VisitContext) -> bool:
     """Whether any answer needs a person the same day."""
-    return any(each.alerts_in(sheet.answers.get(each.code, {})) for each, _pack in sheet.questionnaire.parts)
+    return any(each.alerts_in(context.answers.get(each.code, {})) for each, _pack in context.questionnaire.parts)
 
 
-def _score_rows(sheet: VisitSheet, now: datetime) -> Iterator[Row]:
-    for instrument, _pack in sheet.questionnaire.parts:
-        kept = questionnaires.answers_to_keep(sheet.answers, instrument)
+def _score_rows(context: VisitContext, now: datetime) -> Iterator[Row]:
+    for instrument, _pack in context.questionnaire.parts:
+        kept = questionnaires.answers_to_keep(context.answers, instrument)
         given = {link_id: value for link_id, value in kept.items() if value is not None}
-        for score in scoring.score(instrument, given, prorate=sheet.questionnaire.prorate):
+        for score in scoring.score(instrument, given, prorate=context.questionnaire.prorate):
             yield {
                 "instrument_code": instrument.code,
                 "instrument_version": instrument.version,
@@ -208,26 +213,28 @@ def _execute(session: Session, statement: str, completion: Row) -> CursorResult[
 
 
 def _merge_on_postgresql(
-    session: Session, sheet: VisitSheet, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
+    session: Session, context: VisitContext, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
 ) -> None:
-    row = {"this_visit": sheet.visit_id, "text_generation": sheet.text_generation, "now": now}
-    row["grace_until"] = _grace_until(sheet, now)
+    row = {"this_visit": context.visit_id, "text_generation": context.text_generation, "now": now}
+    row["grace_until"] = _grace_until(context, now)
     given = {"instrument": instrument_code, "answers": json.dumps(dict(answers))}
     session.execute(_MERGE_POSTGRESQL, {**row, **given})
 
 
 def _merge_on_sqlite(
-    session: Session, sheet: VisitSheet, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
+    session: Session, context: VisitContext, instrument_code: str, answers: Mapping[str, int | None], *, now: datetime
 ) -> None:
     """Read, merge, write: SQLite has one writer at a time from the transaction's first statement on."""
-    draft = session.get(VisitDraft, sheet.visit_id, populate_existing=True)
-    draft = draft or VisitDraft(visit_id=sheet.visit_id, answers={}, text_generation=sheet.text_generation)
+    draft = session.get(VisitDraft, context.visit_id, populate_existing=True)
+    draft = draft or VisitDraft(visit_id=context.visit_id, answers={}, text_generation=context.text_generation)
     merged = {**draft.answers.get(instrument_code, {}), **answers}
     draft.answers, draft.saved_at = {**draft.answers, instrument_code: merged}, now
-    draft.grace_until = _grace_until(sheet, now)
+    draft.grace_until = _grace_until(context, now)
     session.add(draft)
     session.flush()
 
 
-def _grace_until(sheet: VisitSheet, now: datetime) -> datetime:
-    return grace_until(sheet.closes_at, now, protocol_catalog.protocol(sheet.protocol_code, sheet.protocol_version))
+def _grace_until(context: VisitContext, now: datetime) -> datetime:
+    return grace_until(
+        context.closes_at, now, protocol_catalog.protocol(context.protocol_code, context.protocol_version)
+    )

@@ -23,7 +23,7 @@ from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.answering.questionnaires import Answers, Questionnaire
 from pro_tracker.services.wording import text_packs
-from pro_tracker.services.wording.text_packs import Wording
+from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 # Core tables, and statements made once: their SQL is looked up, not built, and no ORM object is made of a row.
 LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK = (
@@ -32,7 +32,7 @@ LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK = (
 
 
 @dataclass(frozen=True, slots=True)
-class VisitSheet:
+class VisitContext:
     """One visit as its answering sees it. `link_id` and `revoked_at` are None when it was not reached by a link."""
 
     visit_id: int
@@ -55,7 +55,7 @@ class VisitSheet:
     saved_at: datetime | None  # when the newest of `answers` came; None without any
     grace_until: datetime | None  # these may still be sent so long, past closing
     text_generation: int  # of the wording: the newest when the visit was begun, or now when it is not yet
-    wording: Wording
+    wording: WordingSnapshot
     link_id: int | None = None
     revoked_at: datetime | None = None
 
@@ -65,7 +65,7 @@ class VisitSheet:
         asked = (self.protocol_code, self.protocol_version, self.event_code)
         return questionnaires.questionnaire(*asked, language=self.language, wording=self.wording).led_by(self.answers)
 
-    def with_answers(self, instrument_code: str, answers: Mapping[str, int | None]) -> "VisitSheet":
+    def with_answers(self, instrument_code: str, answers: Mapping[str, int | None]) -> "VisitContext":
         """The sheet with these answers to one instrument beside those it has."""
         merged = {**self.answers.get(instrument_code, {}), **answers}
         return replace(self, answers={**self.answers, instrument_code: merged})
@@ -114,7 +114,7 @@ def _statement(*, by_link: bool) -> Select[Any]:
 BY_LINK, BY_VISIT = _statement(by_link=True), _statement(by_link=False)
 
 
-def by_link(session: Session, link_id: int) -> VisitSheet:
+def by_link(session: Session, link_id: int) -> VisitContext:
     """The sheet behind a link. Raises UnusableLink when there is no such link."""
     row = session.execute(BY_LINK, {"key": link_id}).one_or_none()
     if row is None:
@@ -122,7 +122,7 @@ def by_link(session: Session, link_id: int) -> VisitSheet:
     return _sheet(session, row)
 
 
-def by_visit(session: Session, visit_id: int) -> VisitSheet:
+def by_visit(session: Session, visit_id: int) -> VisitContext:
     """The sheet of a visit, for staff, imports and simulations. Raises NotFound."""
     row = session.execute(BY_VISIT, {"key": visit_id}).one_or_none()
     if row is None:
@@ -130,11 +130,11 @@ def by_visit(session: Session, visit_id: int) -> VisitSheet:
     return _sheet(session, row)
 
 
-def again(session: Session, sheet: VisitSheet) -> VisitSheet:
+def again(session: Session, context: VisitContext) -> VisitContext:
     """The sheet as it is by now."""
-    return by_visit(session, sheet.visit_id) if sheet.link_id is None else by_link(session, sheet.link_id)
+    return by_visit(session, context.visit_id) if context.link_id is None else by_link(session, context.link_id)
 
 
-def _sheet(session: Session, row: Row[Any]) -> VisitSheet:
+def _sheet(session: Session, row: Row[Any]) -> VisitContext:
     wording = text_packs.as_of(session, row.text_generation)  # a second statement only the first time after a load
-    return VisitSheet(**{**row._mapping, "answers": row.answers or {}, "wording": wording})
+    return VisitContext(**{**row._mapping, "answers": row.answers or {}, "wording": wording})

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain import codes
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason, CallTime
-from pro_tracker.domain.calling import NO_MORE_ASKED, again_at, ends_with, in_time
+from pro_tracker.domain.calling import STOP_REMINDERS_AFTER, cap_to_visit_window, closing_outcome, next_call_at
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.domain.protocol import CallRule
@@ -22,7 +22,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.calling.calls import TELEPHONE
+from pro_tracker.services.calling.calls import PHONE_CHANNEL
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.planning import planned_messages
 from pro_tracker.services.protocols import protocol_catalog
@@ -32,7 +32,7 @@ CLAIM_FOR = timedelta(minutes=30)  # longer than a questionnaire takes on the te
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptFacts:
+class CallAttemptFacts:
     """What came of one attempt. `outcome`: a CallAttemptOutcome; `best_time`: a CallTime, None leaves what is known.
 
     `number`: which attempt at this call it is, as far as the caller knows; None where nobody looked.
@@ -49,27 +49,27 @@ def claim(session: Session, actor: Actor, call_id: int, *, now: datetime) -> boo
     """Say "I am calling", for half an hour. False: somebody else does. Raises NotFound when the call is not open."""
     call = _open(session, call_id)
     caller_id = _account_id(actor)
-    if is_taken(call, caller_id, now):
+    if is_claimed_by_other(call, caller_id, now):
         return False
     call.caller_id, call.calling_until = caller_id, now + CLAIM_FOR
     audit.record(session, actor, "call.claim", now=now, subject_id=call.subject_id, detail={"call": call.id})
     return True
 
 
-def is_taken(call: Call, account_id: int | None, now: datetime) -> bool:
+def is_claimed_by_other(call: Call, account_id: int | None, now: datetime) -> bool:
     """Whether somebody else is calling just now."""
     return call.caller_id not in (None, account_id) and call.calling_until is not None and now < call.calling_until
 
 
-def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *, now: datetime) -> CallAttempt:
+def record(session: Session, actor: Actor, call_id: int, facts: CallAttemptFacts, *, now: datetime) -> CallAttempt:
     """Note an attempt: the call stays on the list or is closed, as domain.calling says. A wrong number is used no more.
 
     Raises NotFound when the call is not open, InvalidInput (with its field) for facts that cannot be, and where
     somebody else noted an attempt that the caller has not seen.
     """
-    subject, visit = _lock_around(session, call_id)
+    subject, visit = _lock_subject_and_visit(session, call_id)
     call = _open(session, call_id)
-    number = _tried(session, CallAttempt.call_id == call.id) + 1
+    number = _count_attempts(session, CallAttempt.call_id == call.id) + 1
     outcome, best_time = _codes(facts)
     _check(facts, number, visit, subject.time_zone, now)
     attempt = CallAttempt(call_id=call.id, number=number, at=now, outcome=outcome)
@@ -78,7 +78,7 @@ def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *,
         attempt.note = facts.note.strip()
     session.add(attempt)
     subject.best_call_time = best_time or subject.best_call_time
-    _go_on(session, call, subject, visit, attempt)
+    _close_or_reschedule(session, call, subject, visit, attempt)
     detail: audit.Detail = {"call": call.id, "visit": visit.id, "outcome": outcome, "closed": call.outcome}
     audit.record(session, actor, "call.attempt", now=now, subject_id=subject.id, detail=detail)
     if outcome == CallAttemptOutcome.WRONG_NUMBER:
@@ -86,7 +86,7 @@ def record(session: Session, actor: Actor, call_id: int, facts: AttemptFacts, *,
     return attempt
 
 
-def _lock_around(session: Session, call_id: int) -> tuple[Subject, Visit]:
+def _lock_subject_and_visit(session: Session, call_id: int) -> tuple[Subject, Visit]:
     """The subject and the visit of a call, locked before it: withdrawing and answering take them in this order, too."""
     call = session.get(Call, call_id)
     if call is None:
@@ -103,7 +103,7 @@ def _open(session: Session, call_id: int) -> Call:
     return call
 
 
-def _codes(facts: AttemptFacts) -> tuple[CallAttemptOutcome, CallTime | None]:
+def _codes(facts: CallAttemptFacts) -> tuple[CallAttemptOutcome, CallTime | None]:
     """Outcome and best time. Raises InvalidInput for what is no code of theirs."""
     outcome = codes.read(CallAttemptOutcome, facts.outcome, field="outcome", name="The outcome")
     if facts.best_time is None:
@@ -111,7 +111,7 @@ def _codes(facts: AttemptFacts) -> tuple[CallAttemptOutcome, CallTime | None]:
     return outcome, codes.read(CallTime, facts.best_time, field="best_time", name="The best time")
 
 
-def _check(facts: AttemptFacts, number: int, visit: Visit, zone: str, now: datetime) -> None:
+def _check(facts: CallAttemptFacts, number: int, visit: Visit, zone: str, now: datetime) -> None:
     if facts.number not in (None, number):
         raise InvalidInput("Somebody else noted a call meanwhile. Read it below; then note yours if you called, too.")
     back_on = facts.call_back_on
@@ -121,23 +121,23 @@ def _check(facts: AttemptFacts, number: int, visit: Visit, zone: str, now: datet
         raise InvalidInput("The questions close before this day.", field="call_back_on")
 
 
-def _go_on(session: Session, call: Call, subject: Subject, visit: Visit, attempt: CallAttempt) -> None:
+def _close_or_reschedule(session: Session, call: Call, subject: Subject, visit: Visit, attempt: CallAttempt) -> None:
     """Close the call, or say when to call again."""
     rule = _rule(session, visit)
     call.caller_id = call.calling_until = None
     if call.reason == CallReason.ALERT:
         closed_with = CallOutcome.REACHED if attempt.outcome == CallAttemptOutcome.REACHED else None
     else:
-        tried = _tried(session, Call.visit_id == visit.id, Call.reason != CallReason.ALERT)
+        attempts = _count_attempts(session, Call.visit_id == visit.id, Call.reason != CallReason.ALERT)
         back = attempt.call_back_on is not None
-        closed_with = ends_with(attempt.outcome, tried=tried, rule=rule, call_back=back)
+        closed_with = closing_outcome(attempt.outcome, attempts=attempts, rule=rule, call_back=back)
     if closed_with is not None:
         call.closed_at, call.outcome, call.account_id = attempt.at, closed_with, attempt.account_id
     elif call.reason != CallReason.ALERT:
         best, zone = subject.best_call_time, subject.time_zone
-        again = again_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
-        call.call_again_at = in_time(again, visit.closes_at, best_time=best, zone=zone)
-    if closed_with in NO_MORE_ASKED:
+        again = next_call_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
+        call.call_again_at = cap_to_visit_window(again, visit.closes_at, best_time=best, zone=zone)
+    if closed_with in STOP_REMINDERS_AFTER:
         planned_messages.end_all(session, [visit.id], TOLD_BY_CALLS[attempt.outcome])
 
 
@@ -146,7 +146,7 @@ def _rule(session: Session, visit: Visit) -> CallRule:
     return protocol_catalog.protocol(course.protocol_code, course.protocol_version).calls
 
 
-def _tried(session: Session, *which: object) -> int:
+def _count_attempts(session: Session, *which: object) -> int:
     """How many attempts there were, with those of this transaction."""
     session.flush()
     rows = select(func.count()).select_from(CallAttempt).join(Call, Call.id == CallAttempt.call_id)
@@ -154,7 +154,7 @@ def _tried(session: Session, *which: object) -> int:
 
 
 def _close_telephone(session: Session, actor: Actor, subject: Subject, now: datetime) -> None:
-    contact = contacts.of_subject(session, subject.id, TELEPHONE)
+    contact = contacts.of_subject(session, subject.id, PHONE_CHANNEL)
     if contact is not None:
         contacts.close(session, contact, ContactState.WRONG_NUMBER, now=now, actor=actor)
 

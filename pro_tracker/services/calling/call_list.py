@@ -18,7 +18,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
+from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -32,7 +32,7 @@ PAGE_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CallListFilters:
     """What of the list: `site` is a code, "" for all; `mine`, what the account is calling, or was the last to call.
 
     `later`: those whose time to be called again has not come. `page` counts from 1.
@@ -48,45 +48,49 @@ class Wanted:
 class CallPage:
     """One page. `rows`: Call, Visit, Subject (with identity, contacts and site), Course, severity (a score, or None).
 
-    `ranked_by`: the names of the scales that severity is of. `tried`: what earlier attempts came to, by call id, with
-    the name of whoever called. `callers`: names by account id.
+    `ranked_by`: the names of the scales that severity is of. `attempts_by_call`: the outcomes of earlier attempts by
+    call id, with the caller's name. `callers`: names by account id.
     """
 
     rows: Sequence[Row[Any]]
     ranked_by: Sequence[str]
-    tried: Mapping[int, Sequence[Row[Any]]]
+    attempts: Mapping[int, Sequence[Row[Any]]]
     callers: Mapping[int, str]
     n_now: int
     n_later: int
-    wanted: Wanted
+    filters: CallListFilters
 
     @property
     def last(self) -> int:
         """The number of the last page, from 1."""
-        return _last_page(self.n_later if self.wanted.later else self.n_now)
+        return _last_page(self.n_later if self.filters.later else self.n_now)
 
 
-def page(session: Session, account: Account, wanted: Wanted, *, now: datetime) -> CallPage:
+def page(session: Session, account: Account, filters: CallListFilters, *, now: datetime) -> CallPage:
     """A page of the open calls at the account's sites. Five statements, however many calls there are."""
-    rows = _chosen(visibility.visible(open_calls(), account), account, wanted, now)
+    rows = _filtered(visibility.visible(open_calls(), account), account, filters, now)
     n_now, n_later = session.execute(
-        rows.with_only_columns(func.count(case((waits(now), None), else_=1)), func.count(case((waits(now), 1))))
+        rows.with_only_columns(
+            func.count(case((is_postponed(now), None), else_=1)), func.count(case((is_postponed(now), 1)))
+        )
     ).one()
-    number = min(max(wanted.page, 1), _last_page(n_later if wanted.later else n_now))
+    number = min(max(filters.page, 1), _last_page(n_later if filters.later else n_now))
     used = _protocols_called_about(session)
     severity, urgent = _urgency(used)
-    ordered = rows.where(waits(now) if wanted.later else ~waits(now)).add_columns(severity.label("severity"))
-    ordered = ordered.order_by(*((Call.call_again_at, Call.id) if wanted.later else urgent))
+    ordered = rows.where(is_postponed(now) if filters.later else ~is_postponed(now)).add_columns(
+        severity.label("severity")
+    )
+    ordered = ordered.order_by(*((Call.call_again_at, Call.id) if filters.later else urgent))
     ordered = ordered.options(*(joinedload(part) for part in (Subject.identity, Subject.contacts, Subject.site)))
     found = session.execute(ordered.limit(PAGE_SIZE).offset((number - 1) * PAGE_SIZE)).unique().all()
     return CallPage(
         rows=found,
         ranked_by=sorted({_scale_name(protocol) for protocol in used}),
-        tried=tried(session, [row.Call.id for row in found]),
+        attempts=attempts(session, [row.Call.id for row in found]),
         callers=_callers(session, found),
         n_now=n_now,
         n_later=n_later,
-        wanted=replace(wanted, page=number),
+        filters=replace(filters, page=number),
     )
 
 
@@ -97,17 +101,17 @@ def open_calls() -> Joined:
     return rows.where(Call.closed_at.is_(None))
 
 
-def waits(now: datetime) -> ColumnElement[bool]:
+def is_postponed(now: datetime) -> ColumnElement[bool]:
     """Whether the time to call again has not come; an alert does not wait."""
     return and_(Call.call_again_at.is_not(None), Call.call_again_at > now, Call.reason != CallReason.ALERT)
 
 
-def order(session: Session) -> Order:
+def urgency_order(session: Session) -> Order:
     """The most urgent first: see the top of this file."""
     return _urgency(_protocols_called_about(session))[1]
 
 
-def tried(session: Session, call_ids: Sequence[int]) -> Mapping[int, Sequence[Row[Any]]]:
+def attempts(session: Session, call_ids: Sequence[int]) -> Mapping[int, Sequence[Row[Any]]]:
     """The attempts at these calls, the first one first: CallAttempt and `caller`, a name or None. One statement."""
     found: dict[int, list[Row[Any]]] = defaultdict(list)
     rows: Joined = select(CallAttempt, Account.display_name.label("caller"))
@@ -126,13 +130,13 @@ def severity_scale(protocol: Protocol) -> tuple[str, Scale]:
     return first.code, first.scales[0]
 
 
-def _chosen(rows: Joined, account: Account, wanted: Wanted, now: datetime) -> Joined:
-    if wanted.site:
-        rows = rows.join(Site, Site.id == Subject.site_id).where(Site.code == wanted.site)
-    if wanted.mine:
+def _filtered(rows: Joined, account: Account, filters: CallListFilters, now: datetime) -> Joined:
+    if filters.site:
+        rows = rows.join(Site, Site.id == Subject.site_id).where(Site.code == filters.site)
+    if filters.mine:
         newer = aliased(CallAttempt)
-        overtaken = exists().where(newer.call_id == CallAttempt.call_id, newer.number > CallAttempt.number)
-        last = exists().where(CallAttempt.call_id == Call.id, CallAttempt.account_id == account.id, ~overtaken)
+        has_newer = exists().where(newer.call_id == CallAttempt.call_id, newer.number > CallAttempt.number)
+        last = exists().where(CallAttempt.call_id == Call.id, CallAttempt.account_id == account.id, ~has_newer)
         rows = rows.where(or_(last, and_(Call.caller_id == account.id, Call.calling_until > now)))
     return rows
 
@@ -176,7 +180,7 @@ def _baseline_score(instrument_code: str, scale: Scale) -> Any:
         first.course_id == Course.id,
         first.visit_number == 1,
         response.instrument_code == instrument_code,
-        response.status.in_(STANDING),
+        response.status.in_(VALID_STATUSES),
         Score.scale_code == scale.code,
     )
     newest = score.order_by(Score.scored_at.desc(), Score.id.desc()).limit(1)

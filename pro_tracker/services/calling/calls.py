@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import Code, insert_into
 from pro_tracker.domain.call_codes import CallOutcome, CallReason, CallTime
-from pro_tracker.domain.calling import TIMES
+from pro_tracker.domain.calling import CALL_WINDOWS
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import MessageState
@@ -35,7 +35,7 @@ FINAL_OUTCOMES = (
 )
 TIME_TO_ANSWER = timedelta(days=1)  # after the last message, before somebody calls
 A_DAY = timedelta(days=1)
-TELEPHONE = Channel.SMS  # the channel whose address is the number to call
+PHONE_CHANNEL = Channel.SMS  # the channel whose address is the number to call
 
 
 def open_due(session: Session, *, now: datetime) -> None:
@@ -44,23 +44,23 @@ def open_due(session: Session, *, now: datetime) -> None:
     A failed or uncertain message needs one at once. With nothing left to send, a day after the last message. Nobody
     calls during a pause.
     """
-    close_settled(session, now=now)
+    close_unneeded(session, now=now)
     paused = _paused(session, now)
     for subject_id, over_at in paused.items():
-        _wait(session, subject_id, over_at)
+        _postpone(session, subject_id, over_at)
     due = _due(now).where(Visit.subject_id.not_in(paused))
     insert = insert_into(session, Call).from_select(["subject_id", "visit_id", "reason", "opened_at"], due)
-    anew = {"opened_at": insert.excluded.opened_at, "closed_at": None, "outcome": None, "account_id": None}
+    reopened = {"opened_at": insert.excluded.opened_at, "closed_at": None, "outcome": None, "account_id": None}
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["visit_id", "reason"],
-            set_={**anew, "call_again_at": None},
+            set_={**reopened, "call_again_at": None},
             where=Call.outcome.in_((CallOutcome.NO_LONGER_WANTED, CallOutcome.WRONG_NUMBER)),
         )
     )
 
 
-def close_settled(session: Session, *, now: datetime) -> None:
+def close_unneeded(session: Session, *, now: datetime) -> None:
     """Nobody needs to call about a visit that was answered, ended or closed, or a message that arrived after all."""
     of_call = Visit.id == Call.visit_id
     answered = exists().where(of_call, Visit.completed_at.is_not(None))
@@ -84,12 +84,12 @@ def close_all(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None
 
 def _due(now: datetime) -> Select[tuple[object, ...]]:
     """Subject, visit, reason and moment of each call to be opened: the first reason that holds and is not used up."""
-    reasons = [(and_(holds, ~_call(_used_up(reason))), _code(reason)) for reason, holds in _reasons(now)]
-    talked = _call(or_(Call.closed_at.is_(None), Call.outcome.in_(FINAL_OUTCOMES)))
+    reasons = [(and_(holds, ~_call(_already_handled(reason))), _code(reason)) for reason, holds in _reasons(now)]
+    has_call = _call(or_(Call.closed_at.is_(None), Call.outcome.in_(FINAL_OUTCOMES)))
     rows = select(Visit.subject_id, Visit.id, case(*reasons), literal(now, Visit.opens_at.type))
     rows = rows.join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
     waiting = and_(OPEN, Visit.opens_at <= now, Visit.closes_at > now)
-    return rows.where(waiting, ~talked, ~waits_for_newer(now), or_(*(condition for condition, _ in reasons)))
+    return rows.where(waiting, ~has_call, ~waits_for_newer(now), or_(*(condition for condition, _ in reasons)))
 
 
 def _code(code: StrEnum) -> ColumnElement[Any]:
@@ -120,20 +120,20 @@ def _call(which: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(Call.visit_id == Visit.id, which)
 
 
-def _used_up(reason: CallReason) -> ColumnElement[bool]:
+def _already_handled(reason: CallReason) -> ColumnElement[bool]:
     """A call for this reason is open, or came to its end.
 
     Not so where the visit was given up and is wanted again, or where somebody corrected a stranger's number since.
     """
     corrected = exists().where(
         Contact.subject_id == Call.subject_id,
-        Contact.channel == TELEPHONE,
+        Contact.channel == PHONE_CHANNEL,
         Contact.state == ContactState.ACTIVE,
         Contact.state_at > Call.closed_at,
     )
     mended = and_(Call.outcome == CallOutcome.WRONG_NUMBER, corrected)
-    anew = or_(Call.outcome == CallOutcome.NO_LONGER_WANTED, mended)
-    return and_(Call.reason == reason, or_(Call.closed_at.is_(None), ~anew))
+    reopened = or_(Call.outcome == CallOutcome.NO_LONGER_WANTED, mended)
+    return and_(Call.reason == reason, or_(Call.closed_at.is_(None), ~reopened))
 
 
 def _paused(session: Session, now: datetime) -> dict[uuid.UUID, datetime]:
@@ -147,12 +147,12 @@ def _paused(session: Session, now: datetime) -> dict[uuid.UUID, datetime]:
         today = local_date(now, zone)
         if pause.from_on <= today <= (pause.until_on or today):
             over_on = days_later(pause.until_on or today, 1)
-            over_at = moment(over_on, TIMES[CallTime.MORNING][0], zone)
+            over_at = moment(over_on, CALL_WINDOWS[CallTime.MORNING][0], zone)
             found[pause.subject_id] = max(over_at, found.get(pause.subject_id, over_at))
     return found
 
 
-def _wait(session: Session, subject_id: uuid.UUID, until: datetime) -> None:
+def _postpone(session: Session, subject_id: uuid.UUID, until: datetime) -> None:
     waiting = or_(Call.call_again_at.is_(None), Call.call_again_at < until)
     of_subject = (Call.subject_id == subject_id, Call.closed_at.is_(None), Call.reason != CallReason.ALERT, waiting)
     session.execute(

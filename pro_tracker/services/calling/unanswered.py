@@ -25,26 +25,26 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import calls
 from pro_tracker.services.planning import planned_messages, visit_filters
 
-AT_A_TIME = 1000
+BATCH_SIZE = 1000
 
 
-def note_missed(session: Session, *, now: datetime) -> int:
+def record_missed(session: Session, *, now: datetime) -> int:
     """Write down why each visit whose window closed was missed; returns how many had no reason yet. Safe to repeat.
 
     Who is still sending answers is not missed yet. A voided visit has its reason already.
     """
-    noted = 0
+    recorded = 0
     while rows := session.execute(_missed(now)).all():
         for code, ids in _by_reason(session, rows).items():
             session.execute(
                 update(Visit).where(Visit.id.in_(ids)).values(missed_reason=code),
                 execution_options={"synchronize_session": "fetch"},
             )
-        noted += len(rows)
-    return noted
+        recorded += len(rows)
+    return recorded
 
 
-def give_reason(session: Session, actor: Actor, visit_id: int, code: str, *, now: datetime) -> None:
+def record_reason(session: Session, actor: Actor, visit_id: int, code: str, *, now: datetime) -> None:
     """Say why a visit has no answers. One that is still open is not asked for any more; of a missed one it is noted.
 
     Raises InvalidInput for a code that staff do not give, and for a visit that was answered, ended or not yet opened.
@@ -60,7 +60,7 @@ def give_reason(session: Session, actor: Actor, visit_id: int, code: str, *, now
     else:
         visit.voided_at, visit.void_reason = now, given
         planned_messages.end_all(session, [visit.id], given)
-        calls.close_settled(session, now=now)
+        calls.close_unneeded(session, now=now)
     audit.record(session, actor, "visit.give-reason", now=now, subject_id=visit.subject_id, detail=detail)
 
 
@@ -69,7 +69,7 @@ def _missed(now: datetime) -> Select[*tuple[Any, ...]]:
     reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == ContactState.ACTIVE)
     columns = (Visit.id, Visit.subject_id, Visit.closes_at, Visit.started_at, Subject.time_zone)
     rows = select(*columns, reachable.label("reachable")).join(Subject, Subject.id == Visit.subject_id)
-    return rows.where(visit_filters.OPEN, Visit.missed_reason.is_(None), over).order_by(Visit.id).limit(AT_A_TIME)
+    return rows.where(visit_filters.OPEN, Visit.missed_reason.is_(None), over).order_by(Visit.id).limit(BATCH_SIZE)
 
 
 def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[UnansweredReason, Sequence[int]]:

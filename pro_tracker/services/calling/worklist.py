@@ -21,9 +21,9 @@ from pro_tracker.services.planning.visit_filters import answerable
 
 Joined = Select[*tuple[Any, ...]]
 
-SHOWN = 25  # rows of each section; the count beside its heading tells of the rest
+ROWS_PER_SECTION = 25  # rows of each section; the count beside its heading tells of the rest
 CLOSES_SOON = timedelta(days=7)
-WENT_WRONG = (MessageState.FAILED, MessageState.UNCERTAIN)
+PROBLEM_STATES = (MessageState.FAILED, MessageState.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     waiting = answerable(now)
     visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
     visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
-    calls = call_list.open_calls().where(~call_list.waits(now))
+    calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
     return Worklist(
-        calls=_section(session, account, calls, *call_list.order(session)),
+        calls=_section(session, account, calls, *call_list.urgency_order(session)),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
@@ -83,9 +83,9 @@ def _messages(waiting: Any) -> Joined:
     rows = select(Message, Visit, Subject, Course).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Subject, Subject.id == Message.subject_id).join(Course, Course.id == Visit.course_id)
     newer = aliased(Message)
-    tried = newer.state.in_((MessageState.SENT, *WENT_WRONG))
-    made_good = exists().where(newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, tried)
-    return rows.where(Message.state.in_(WENT_WRONG), waiting, ~made_good)
+    tried = newer.state.in_((MessageState.SENT, *PROBLEM_STATES))
+    resolved = exists().where(newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, tried)
+    return rows.where(Message.state.in_(PROBLEM_STATES), waiting, ~resolved)
 
 
 def _closed_contacts() -> Joined:
@@ -99,7 +99,11 @@ def _closed_contacts() -> Joined:
 def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:
     rows = visibility.visible(rows, account)
     total = session.scalar(rows.with_only_columns(func.count())) or 0
-    shown = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts)).order_by(*order).limit(SHOWN)
+    shown = (
+        rows.options(joinedload(Subject.identity), joinedload(Subject.contacts))
+        .order_by(*order)
+        .limit(ROWS_PER_SECTION)
+    )
     # Without rows the second statement is not worth its round trip.
     return Section(session.execute(shown).unique().all() if total else [], total)
 

@@ -20,8 +20,8 @@ from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 
 # NIST SP 800-63B-4, 3.1.1: fifteen characters where the password is the only factor, and no rule about their kinds.
-SHORTEST_PASSWORD = 15
-LONGEST_PASSWORD = 256
+MIN_PASSWORD_LENGTH = 15
+MAX_PASSWORD_LENGTH = 256
 
 _hasher = PasswordHasher()  # argon2id with RFC 9106's parameters for machines with little memory
 
@@ -40,7 +40,7 @@ class AccountFacts:
 def create(session: Session, actor: Actor, facts: AccountFacts, *, now: datetime) -> Account:
     """Add an account. Raises InvalidInput naming the field, DuplicateRecord when the address has an account."""
     account = Account(
-        email=tidy_email(facts.email),
+        email=normalise_email(facts.email),
         display_name=_display_name(facts.display_name),
         password=hash_password(facts.password),
         role=_role(facts.role),
@@ -62,7 +62,7 @@ def set_password(session: Session, actor: Actor, account: Account, password: str
     audit.record(session, actor, "account.set-password", now=now, detail={"account": account.id})
 
 
-def listed(session: Session) -> Sequence[Account]:
+def list_all(session: Session) -> Sequence[Account]:
     """Every account with its sites, by address."""
     return session.scalars(select(Account).options(selectinload(Account.sites)).order_by(Account.email)).all()
 
@@ -90,7 +90,7 @@ def record_failed_sign_in(session: Session, account_id: int | None, *, now: date
     )
 
 
-def tidy_email(text: str) -> str:
+def normalise_email(text: str) -> str:
     """The address in lower case. Raises InvalidInput when it has not the form of one; a clinic's `.local` passes."""
     try:
         parsed = validate_email(text.strip(), check_deliverability=False, globally_deliverable=False)
@@ -101,13 +101,13 @@ def tidy_email(text: str) -> str:
 
 def hash_password(password: str) -> str:
     """The argon2id hash to store. Raises InvalidInput for a password too short or too long."""
-    if len(password) < SHORTEST_PASSWORD:
+    if len(password) < MIN_PASSWORD_LENGTH:
         raise InvalidInput(
-            f"The password needs at least {SHORTEST_PASSWORD} characters. Several words in a row make a good one.",
+            f"The password needs at least {MIN_PASSWORD_LENGTH} characters. Several words in a row make a good one.",
             field="password",
         )
-    if len(password) > LONGEST_PASSWORD:
-        raise InvalidInput(f"The password has more than {LONGEST_PASSWORD} characters.", field="password")
+    if len(password) > MAX_PASSWORD_LENGTH:
+        raise InvalidInput(f"The password has more than {MAX_PASSWORD_LENGTH} characters.", field="password")
     # One password typed on two keyboards is one password; the sign-in page uses the same form.
     return _hasher.hash(unicodedata.normalize("NFKD", password))
 

@@ -42,7 +42,7 @@ def read(path: Path) -> list[SiteFacts]:
     try:
         return read_as(SitesFile, load_yaml(path)).sites
     except InvalidDataFile as error:
-        raise InvalidDataFile(*((f"{path}: {key}" if key else str(path), why) for key, why in error.faults)) from None
+        raise InvalidDataFile(*((f"{path}: {key}" if key else str(path), why) for key, why in error.errors)) from None
 
 
 def sync(session: Session, listed: list[SiteFacts], *, now: datetime) -> int:

@@ -12,7 +12,7 @@ from pro_tracker.domain.channels import Channel
 
 # The field of forms, files and facts that holds the address of a channel.
 FIELDS: Mapping[Channel, str] = {Channel.EMAIL: "email", Channel.SMS: "mobile"}
-UNUSABLE: Mapping[Channel, str] = {
+ADDRESS_ERRORS: Mapping[Channel, str] = {
     Channel.EMAIL: "This is not a usable e-mail address. It looks like name@domain.example.",
     Channel.SMS: "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
 }

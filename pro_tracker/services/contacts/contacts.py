@@ -12,18 +12,18 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import key_ring
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.contact_state import CLOSED, ContactState, Standing, after
+from pro_tracker.domain.contact_state import CLOSED, ContactState, ContactStatus, merge
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.contacts.addresses import FIELDS, UNUSABLE, usable_address
+from pro_tracker.services.contacts.addresses import ADDRESS_ERRORS, FIELDS, usable_address
 from pro_tracker.services.planning import visits
 
 
 def contact_hash(channel: Channel, address: str) -> bytes:
     """The keyed hash under which an address is found again, however it is spelled."""
-    return key_ring().lookup_hash(_spelling(channel, address), channel)
+    return key_ring().lookup_hash(_normalised(channel, address), channel)
 
 
 def new(subject_id: uuid.UUID, channel: Channel, address: str, *, now: datetime) -> Contact:
@@ -41,7 +41,7 @@ def of_subject(session: Session, subject_id: uuid.UUID, channel: Channel) -> Con
 
 def at_address(session: Session, channel: Channel, address: str) -> Sequence[Contact]:
     """Everybody's contact at this address, locked: a couple may share a telephone."""
-    hashes = key_ring().lookup_hashes(_spelling(channel, address), channel)
+    hashes = key_ring().lookup_hashes(_normalised(channel, address), channel)
     rows = select(Contact).where(Contact.channel == channel, Contact.address_hash.in_(hashes)).order_by(Contact.id)
     return session.scalars(rows.with_for_update(), execution_options={"populate_existing": True}).all()
 
@@ -50,19 +50,21 @@ def close(session: Session, contact: Contact, state: ContactState, *, now: datet
     """Send nothing more to this address, whose new state says why. Safe to repeat."""
     if state not in CLOSED:
         raise InvalidInput(f"A channel is closed as one of {', '.join(CLOSED)}.")
-    hear(session, [contact], Standing(state, now), now=now, actor=actor)
+    apply_report(session, [contact], ContactStatus(state, now), now=now, actor=actor)
 
 
-def hear(session: Session, told: Iterable[Contact], news: Standing, *, now: datetime, actor: Actor) -> None:
+def apply_report(
+    session: Session, affected: Iterable[Contact], reported: ContactStatus, *, now: datetime, actor: Actor
+) -> None:
     """Take in news of `news.at`. What is older than the address, or less than what is known of it, changes nothing."""
-    changed = [contact for contact in told if _take_in(session, contact, news)]
+    changed = [contact for contact in affected if _merge_state(session, contact, reported)]
     for contact in changed:
         visits.replan(session, contact.subject_id, now=now)
     for contact in changed:
         _record(
             session,
             contact,
-            "contact.reopen" if news.state == ContactState.ACTIVE else "contact.close",
+            "contact.reopen" if reported.state == ContactState.ACTIVE else "contact.close",
             now=now,
             actor=actor,
         )
@@ -73,7 +75,7 @@ def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -
     _lock(session, contact)
     if contact.state == ContactState.ACTIVE:
         raise InvalidInput("This address is in use already.")
-    _vouch(contact, now)
+    _mark_verified(contact, now)
     visits.replan(session, contact.subject_id, now=now)
     _record(session, contact, "contact.reopen", now=now, actor=actor)
 
@@ -93,8 +95,8 @@ def correct(
 
     Raises InvalidInput whose field is "email" or "mobile" when no message can be sent to one of them.
     """
-    usable = {channel: _usable(channel, text.strip()) for channel, text in addresses.items()}
-    changed = [channel for channel, address in usable.items() if _put(session, subject, channel, address, now)]
+    usable = {channel: _validated(channel, text.strip()) for channel, text in addresses.items()}
+    changed = [channel for channel, address in usable.items() if _set_address(session, subject, channel, address, now)]
     if not changed:
         return
     session.flush()
@@ -104,31 +106,31 @@ def correct(
     audit.record(session, actor, "contact.correct", now=now, subject_id=subject.id, detail=detail)
 
 
-def _spelling(channel: Channel, address: str) -> str:
+def _normalised(channel: Channel, address: str) -> str:
     return (usable_address(channel, address) or address).casefold()
 
 
-def _take_in(session: Session, contact: Contact, news: Standing) -> bool:
+def _merge_state(session: Session, contact: Contact, reported: ContactStatus) -> bool:
     """Whether the channel is another way now: open or closed, or closed for another reason."""
     _lock(session, contact)
-    known = Standing(contact.state, contact.state_at)
-    if (contact.vouched_at is not None and news.at < contact.vouched_at) or after(known, news) == known:
+    known = ContactStatus(contact.state, contact.state_at)
+    if (contact.verified_at is not None and reported.at < contact.verified_at) or merge(known, reported) == known:
         return False
-    contact.state, contact.state_at = news.state, news.at
-    if news.state == known.state:
+    contact.state, contact.state_at = reported.state, reported.at
+    if reported.state == known.state:
         return False
     contact.acknowledged_at = None
     return True
 
 
-def _usable(channel: Channel, text: str) -> str:
+def _validated(channel: Channel, text: str) -> str:
     address = usable_address(channel, text) if text else ""
     if address is None:
-        raise InvalidInput(UNUSABLE[channel], field=FIELDS[channel])
+        raise InvalidInput(ADDRESS_ERRORS[channel], field=FIELDS[channel])
     return address
 
 
-def _put(session: Session, subject: Subject, channel: Channel, address: str, now: datetime) -> bool:
+def _set_address(session: Session, subject: Subject, channel: Channel, address: str, now: datetime) -> bool:
     """Whether anything changed."""
     contact = of_subject(session, subject.id, channel)
     if address == (contact.address if contact else ""):
@@ -139,12 +141,12 @@ def _put(session: Session, subject: Subject, channel: Channel, address: str, now
         session.delete(contact)
     else:
         contact.address, contact.address_hash = address, contact_hash(channel, address)
-        _vouch(contact, now)
+        _mark_verified(contact, now)
     return True
 
 
-def _vouch(contact: Contact, now: datetime) -> None:
-    contact.state, contact.state_at, contact.vouched_at, contact.acknowledged_at = ContactState.ACTIVE, now, now, None
+def _mark_verified(contact: Contact, now: datetime) -> None:
+    contact.state, contact.state_at, contact.verified_at, contact.acknowledged_at = ContactState.ACTIVE, now, now, None
 
 
 def _lock(session: Session, contact: Contact) -> None:

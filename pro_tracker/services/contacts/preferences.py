@@ -25,32 +25,34 @@ class Preferences:
     time_zone: str
 
 
-def of(subject: Subject) -> Preferences:
+def for_subject(subject: Subject) -> Preferences:
     """What holds now."""
     return Preferences(**{field.name: getattr(subject, field.name) for field in fields(Preferences)})
 
 
-def change(session: Session, subject: Subject, wanted: Preferences, *, now: datetime, actor: Actor) -> None:
+def change(session: Session, subject: Subject, requested: Preferences, *, now: datetime, actor: Actor) -> None:
     """Keep what is wanted and move what is planned accordingly; the same again changes nothing. Raises InvalidInput."""
     # Planning inserts rows that refer to the subject, so the lock is the one that lets them.
     session.refresh(subject, with_for_update={"of": Subject, "key_share": True})
-    _check(subject, wanted)
-    changed = [field.name for field in fields(wanted) if getattr(wanted, field.name) != getattr(subject, field.name)]
+    _check(subject, requested)
+    changed = [
+        field.name for field in fields(requested) if getattr(requested, field.name) != getattr(subject, field.name)
+    ]
     if not changed:
         return
     for name in changed:
-        setattr(subject, name, getattr(wanted, name))
+        setattr(subject, name, getattr(requested, name))
     visits.replan(session, subject.id, now=now)
     detail: audit.Detail = {"fields": changed}
     audit.record(session, actor, "subject.prefer", now=now, subject_id=subject.id, detail=detail)
 
 
-def _check(subject: Subject, wanted: Preferences) -> None:
+def _check(subject: Subject, requested: Preferences) -> None:
     for field, allowed in (("preferred_channel", tuple(Channel)), ("language", LANGUAGES)):
-        if getattr(wanted, field) not in allowed:
+        if getattr(requested, field) not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
-    if wanted.time_zone not in time_zones():
+    if requested.time_zone not in time_zones():
         raise InvalidInput("This is no time zone of the IANA list. It looks like America/New_York.", field="time_zone")
-    moved = wanted.preferred_channel != subject.preferred_channel
-    if moved and wanted.preferred_channel not in {contact.channel for contact in subject.contacts}:
-        raise InvalidInput(NEEDS_ADDRESS[wanted.preferred_channel], field="preferred_channel")
+    moved = requested.preferred_channel != subject.preferred_channel
+    if moved and requested.preferred_channel not in {contact.channel for contact in subject.contacts}:
+        raise InvalidInput(NEEDS_ADDRESS[requested.preferred_channel], field="preferred_channel")

@@ -22,7 +22,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import calls
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.contacts.addresses import usable_address
-from pro_tracker.services.enrolment.facts import EnrolmentFacts, FieldProblem, check, tidy
+from pro_tracker.services.enrolment.facts import EnrolmentFacts, FieldProblem, check, normalise
 from pro_tracker.services.planning import visits
 from pro_tracker.services.protocols.protocol_catalog import default_protocol
 from pro_tracker.services.treatment import courses
@@ -47,7 +47,7 @@ def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetim
 
     Raises InvalidInput for the first fact that cannot be used, DuplicateRecord when the record number exists.
     """
-    facts = tidy(facts)
+    facts = normalise(facts)
     if problems := check(facts, sites=session.scalars(select(Site.code)).all(), now=now):
         raise InvalidInput(problems[0].reason, field=problems[0].field)
     subject = _add_subject(session, facts, now=now)
@@ -115,9 +115,9 @@ def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
         id=uuid.uuid4(),
         site_id=site_id,
         study_code=study_code,
-        enrolled_on=_given(facts.enrolled_on),
+        enrolled_on=_required_date(facts.enrolled_on),
         sex=Sex(facts.sex),
-        age_years=age_on(_given(facts.enrolled_on), _given(facts.birth_date)),
+        age_years=age_on(_required_date(facts.enrolled_on), _required_date(facts.birth_date)),
         language=facts.language,
         time_zone=facts.time_zone,
         preferred_channel=preferred_channel(facts),
@@ -146,7 +146,7 @@ def _next_study_code(session: Session, site_code: str) -> tuple[int, str]:
     return site_id, f"{site_code}-{number:04}"
 
 
-def _given(day: date | None) -> date:
+def _required_date(day: date | None) -> date:
     if day is None:
         raise InvalidInput("A date is missing.")
     return day
@@ -164,7 +164,7 @@ def _identity(subject: Subject, facts: EnrolmentFacts) -> Identity:
     )
     identity.record_number = facts.record_number
     identity.given_name, identity.family_name = facts.given_name, facts.family_name
-    identity.birth_date = _given(facts.birth_date).isoformat()
+    identity.birth_date = _required_date(facts.birth_date).isoformat()
     return identity
 
 
@@ -175,5 +175,8 @@ def _contacts(subject: Subject, facts: EnrolmentFacts, now: datetime) -> list[Co
 
 def _consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Consent:
     return Consent(
-        subject_id=subject.id, version=facts.consent_version, signed_on=_given(facts.consent_on), recorded_at=now
+        subject_id=subject.id,
+        version=facts.consent_version,
+        signed_on=_required_date(facts.consent_on),
+        recorded_at=now,
     )

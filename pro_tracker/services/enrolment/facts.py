@@ -10,10 +10,10 @@ from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.subject_codes import Sex
-from pro_tracker.services.contacts.addresses import FIELDS, NEEDS_ADDRESS, UNUSABLE, time_zones, usable_address
+from pro_tracker.services.contacts.addresses import ADDRESS_ERRORS, FIELDS, NEEDS_ADDRESS, time_zones, usable_address
 
-LONGEST_TEXT = 200
-OLDEST_YEARS = 120
+MAX_TEXT_LENGTH = 200
+MAX_AGE_YEARS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class FieldProblem:
     reason: str
 
 
-def tidy(facts: EnrolmentFacts) -> EnrolmentFacts:
+def normalise(facts: EnrolmentFacts) -> EnrolmentFacts:
     """The same facts with every text trimmed and in Unicode's composed form (NFC), so that equal names are equal."""
     texts = {
         name: unicodedata.normalize("NFC", value.strip())
@@ -63,7 +63,7 @@ def tidy(facts: EnrolmentFacts) -> EnrolmentFacts:
 
 def check(facts: EnrolmentFacts, *, sites: Collection[str], now: datetime) -> list[FieldProblem]:
     """Everything that keeps these facts from being enrolled, in the order of the fields; [] when nothing does."""
-    facts = tidy(facts)
+    facts = normalise(facts)
     return [
         *_text_problems(facts),
         *_birth_problems(facts, now),
@@ -80,8 +80,8 @@ def _text_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
     if not facts.given_name and not facts.family_name:
         yield FieldProblem("given_name", "The name is missing. One of given and family name is enough.")
     for name, value in asdict(facts).items():
-        if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            yield FieldProblem(name, f"This is longer than {LONGEST_TEXT} characters.")
+        if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
+            yield FieldProblem(name, f"This is longer than {MAX_TEXT_LENGTH} characters.")
         if isinstance(value, str) and any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):
             yield FieldProblem(name, "This holds a line break or another control character. Type it again.")
 
@@ -92,14 +92,14 @@ def _birth_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProbl
         yield FieldProblem("birth_date", "The birth date is missing: the patient's pages ask for it.")
     elif facts.birth_date > today:
         yield FieldProblem("birth_date", "The birth date is in the future.")
-    elif facts.birth_date.year < today.year - OLDEST_YEARS:
-        yield FieldProblem("birth_date", f"The birth date is more than {OLDEST_YEARS} years ago.")
+    elif facts.birth_date.year < today.year - MAX_AGE_YEARS:
+        yield FieldProblem("birth_date", f"The birth date is more than {MAX_AGE_YEARS} years ago.")
 
 
 def _contact_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
     for channel, address in facts.addresses.items():
         if address and usable_address(channel, address) is None:
-            yield FieldProblem(FIELDS[channel], UNUSABLE[channel])
+            yield FieldProblem(FIELDS[channel], ADDRESS_ERRORS[channel])
     for channel, address in facts.addresses.items():
         if facts.preferred_channel == channel and not address:
             yield FieldProblem("preferred_channel", NEEDS_ADDRESS[channel])

@@ -9,80 +9,80 @@ from typing import Any
 
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.infusion_codes import InfusionStatus
-from pro_tracker.services.enrolment.facts import LONGEST_TEXT
+from pro_tracker.services.enrolment.facts import MAX_TEXT_LENGTH
 from pro_tracker.services.treatment import infusion_facts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 Problems = dict[str, str]  # column -> reason
 
 
-class Unreadable(ValueError):
+class InvalidCell(ValueError):
     """A cell does not hold what its column asks for; the text says what to write instead."""
 
 
 def read_date(text: str) -> date:
     """A calendar date such as 2026-03-31."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        raise Unreadable("Write the date as year-month-day: 2026-03-31.")
+        raise InvalidCell("Write the date as year-month-day: 2026-03-31.")
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Unreadable("There is no such day in the calendar.") from None
+        raise InvalidCell("There is no such day in the calendar.") from None
 
 
 def read_time(text: str) -> time:
     """A wall time such as 08:30."""
     if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", text):
-        raise Unreadable("Write the time as hours:minutes from 00:00 to 23:59.")
+        raise InvalidCell("Write the time as hours:minutes from 00:00 to 23:59.")
     return time.fromisoformat(text.zfill(5) if len(text) < 6 else text.zfill(8))
 
 
-def number(least: str, most: str, places: str) -> Callable[[str], Decimal]:
+def decimal_reader(least: str, most: str, places: str) -> Callable[[str], Decimal]:
     """A reader of decimals within bounds, rounded to the places that are stored ("0.001")."""
 
     def read(text: str) -> Decimal:
         if "," in text:
-            raise Unreadable("Write the decimal sign as a point: 0.5.")
+            raise InvalidCell("Write the decimal sign as a point: 0.5.")
         if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text):
-            raise Unreadable("This is not a number.")
+            raise InvalidCell("This is not a number.")
         value = Decimal(text).quantize(Decimal(places), ROUND_HALF_UP)
         if not Decimal(least) <= value <= Decimal(most):
-            raise Unreadable(f"The number must be from {least} to {most}.")
+            raise InvalidCell(f"The number must be from {least} to {most}.")
         return value
 
     return read
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def integer_reader(least: int, most: int) -> Callable[[str], int]:
     """A reader of whole numbers within bounds."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,9}", text):
-            raise Unreadable("This is not a whole number.")
+            raise InvalidCell("This is not a whole number.")
         if not least <= int(text) <= most:
-            raise Unreadable(f"The number must be from {least} to {most}.")
+            raise InvalidCell(f"The number must be from {least} to {most}.")
         return int(text)
 
     return read
 
 
-def one_of(*words: str) -> Callable[[str], str]:
+def choice_reader(*words: str) -> Callable[[str], str]:
     """A reader of one of a few words, in any letter case."""
 
     def read(text: str) -> str:
         if text.lower() not in words:
-            raise Unreadable(f"This must be one of: {', '.join(words)}.")
+            raise InvalidCell(f"This must be one of: {', '.join(words)}.")
         return text.lower()
 
     return read
 
 
-def read_words(text: str) -> str:
+def read_text(text: str) -> str:
     """A few words; lines may be broken, other control characters (PostgreSQL refuses NUL) are not words."""
-    if len(text) > LONGEST_TEXT:
-        raise Unreadable(f"This is longer than {LONGEST_TEXT} characters.")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidCell(f"This is longer than {MAX_TEXT_LENGTH} characters.")
     if any(unicodedata.category(sign) == "Cc" and sign not in "\r\n\t" for sign in text):
-        raise Unreadable("This holds a control character. Type it again.")
+        raise InvalidCell("This holds a control character. Type it again.")
     return text
 
 
@@ -90,18 +90,18 @@ def read_words(text: str) -> str:
 READERS: dict[str, Callable[[str], Any]] = {
     "infusion_on": read_date,
     "infusion_start": read_time,
-    "dose_mg_per_kg": number("0.001", "5", "0.001"),
-    "weight_kg": number("0.1", "499.9", "0.1"),
-    "minutes": whole(1, 1440),
-    "status": one_of(*InfusionStatus),
-    "stop_reason": read_words,
-    "ondansetron_mg": number("0", "32", "0.1"),
-    "adverse_event": read_words,
-    "ctcae_grade": whole(1, 5),
-    "emergency_response": one_of("yes", "no"),
+    "dose_mg_per_kg": decimal_reader("0.001", "5", "0.001"),
+    "weight_kg": decimal_reader("0.1", "499.9", "0.1"),
+    "minutes": integer_reader(1, 1440),
+    "status": choice_reader(*InfusionStatus),
+    "stop_reason": read_text,
+    "ondansetron_mg": decimal_reader("0", "32", "0.1"),
+    "adverse_event": read_text,
+    "ctcae_grade": integer_reader(1, 5),
+    "emergency_response": choice_reader("yes", "no"),
 }
-NEEDED = ("infusion_on", "dose_mg_per_kg", "weight_kg", "minutes", "status")
-COLUMN_OF = {"given_on": "infusion_on", "started_at_local": "infusion_start", "adverse_events": "adverse_event"}
+REQUIRED_COLUMNS = ("infusion_on", "dose_mg_per_kg", "weight_kg", "minutes", "status")
+COLUMN_BY_FIELD = {"given_on": "infusion_on", "started_at_local": "infusion_start", "adverse_events": "adverse_event"}
 
 
 def read_infusion(cells: Mapping[str, str], *, zone: str, now: datetime) -> tuple[InfusionFacts | None, Problems]:
@@ -112,7 +112,7 @@ def read_infusion(cells: Mapping[str, str], *, zone: str, now: datetime) -> tupl
     if not any(cells[column] for column in READERS):
         return None, {}
     values, problems = _read_cells(cells)
-    problems |= {column: "This is missing." for column in NEEDED if not cells[column]}
+    problems |= {column: "This is missing." for column in REQUIRED_COLUMNS if not cells[column]}
     problems |= {column: why for column, why in _contradictions(cells).items() if column not in problems}
     return (None, problems) if problems else _checked(_facts(values), zone, now)
 
@@ -122,7 +122,7 @@ def _checked(facts: InfusionFacts, zone: str, now: datetime) -> tuple[InfusionFa
         infusion_facts.check(facts, zone=zone, now=now)
     except InvalidInput as error:
         field = error.field or ""
-        return None, {COLUMN_OF.get(field, field): str(error)}
+        return None, {COLUMN_BY_FIELD.get(field, field): str(error)}
     return facts, {}
 
 
@@ -132,7 +132,7 @@ def _read_cells(cells: Mapping[str, str]) -> tuple[dict[str, Any], Problems]:
     for column, read in READERS.items():
         try:
             values[column] = read(cells[column]) if cells[column] else None
-        except Unreadable as error:
+        except InvalidCell as error:
             problems[column] = str(error)
     return values, problems
 

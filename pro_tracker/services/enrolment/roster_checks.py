@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from pro_tracker.domain.roster_file import FORMULA_SIGNS, SUBJECT_COLUMNS, RosterFile, RosterRow
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts, check
-from pro_tracker.services.enrolment.roster_cells import Unreadable, read_date, read_infusion
+from pro_tracker.services.enrolment.roster_cells import InvalidCell, read_date, read_infusion
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 IDENTITY = ("given_name", "family_name", "birth_date")
@@ -15,11 +15,11 @@ FREE_TEXT = ("given_name", "family_name", "stop_reason", "adverse_event")
 # A bad value is repeated only where it can hold neither identity nor free words.
 NEVER_QUOTED = ("record_number", *IDENTITY, "email", "mobile", *FREE_TEXT)
 DATES = ("birth_date", "enrolled_on", "consent_on")
-LONGEST_QUOTE = 40
+MAX_QUOTE_LENGTH = 40
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class RosterFinding:
     """Something about one row: its line in the file, the column ("" for the whole row), the reason in plain words."""
 
     line: int
@@ -33,21 +33,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class ReadRow:
+class ParsedRow:
     """One row as understood: `facts` where its subject columns can be used, `infusion` where it has a usable one."""
 
     row: RosterRow
     facts: EnrolmentFacts | None
     infusion: InfusionFacts | None
-    findings: tuple[Finding, ...]
+    findings: tuple[RosterFinding, ...]
 
 
 @dataclass(frozen=True)
-class Person:
+class RosterPerson:
     """The usable rows of one record number, in the order of the file."""
 
     record_number: str
-    rows: tuple[ReadRow, ...]
+    rows: tuple[ParsedRow, ...]
 
     @property
     def facts(self) -> EnrolmentFacts:
@@ -58,12 +58,12 @@ class Person:
 
 
 @dataclass
-class Findings:
+class RosterFindings:
     """Everything found so far, and by it which lines are rejected."""
 
-    all: list[Finding] = field(default_factory=list)
+    all: list[RosterFinding] = field(default_factory=list)
 
-    def add(self, found: Iterable[Finding]) -> None:
+    def add(self, found: Iterable[RosterFinding]) -> None:
         self.all.extend(found)
 
     @property
@@ -71,36 +71,36 @@ class Findings:
         return frozenset(each.line for each in self.all if not each.is_warning)
 
 
-def examine(file: RosterFile, *, sites: Collection[str], now: datetime) -> tuple[list[Person], Findings]:
+def examine(file: RosterFile, *, sites: Collection[str], now: datetime) -> tuple[list[RosterPerson], RosterFindings]:
     """The people whose rows can be used so far as the file alone tells, and what was found on the way."""
     read = [_read_row(row, sites, now) for row in file.rows]
-    findings = Findings([finding for each in read for finding in each.findings])
+    findings = RosterFindings([finding for each in read for finding in each.findings])
     for rule in (_two_people, _disagreements, _repeated_infusions):
         for rows in _by_record_number(read, findings.rejected, all_rows=rule is _two_people).values():
             findings.add(rule(rows))
     usable = _by_record_number(read, findings.rejected)
-    return [Person(number, tuple(rows)) for number, rows in usable.items()], findings
+    return [RosterPerson(number, tuple(rows)) for number, rows in usable.items()], findings
 
 
 def _by_record_number(
-    read: Iterable[ReadRow], rejected: frozenset[int], *, all_rows: bool = False
-) -> Mapping[str, list[ReadRow]]:
-    grouped: dict[str, list[ReadRow]] = defaultdict(list)
+    read: Iterable[ParsedRow], rejected: frozenset[int], *, all_rows: bool = False
+) -> Mapping[str, list[ParsedRow]]:
+    grouped: dict[str, list[ParsedRow]] = defaultdict(list)
     for each in read:
         if each.row.record_number and (all_rows or each.row.line not in rejected):
             grouped[each.row.record_number].append(each)
     return grouped
 
 
-def _read_row(row: RosterRow, sites: Collection[str], now: datetime) -> ReadRow:
-    if row.fault:
-        return ReadRow(row, None, None, (Finding(row.line, "", row.fault),))
+def _read_row(row: RosterRow, sites: Collection[str], now: datetime) -> ParsedRow:
+    if row.error:
+        return ParsedRow(row, None, None, (RosterFinding(row.line, "", row.error),))
     facts, problems = _read_facts(row, sites, now)
     zone = "UTC" if "time_zone" in problems else facts.time_zone
     infusion, more = read_infusion(row.cells, zone=zone, now=now)
     problems |= more
-    found = [Finding(row.line, column, _with_value(row, column, why)) for column, why in problems.items()]
-    return ReadRow(row, facts, infusion, (*found, *_formula_warnings(row)))
+    found = [RosterFinding(row.line, column, _with_value(row, column, why)) for column, why in problems.items()]
+    return ParsedRow(row, facts, infusion, (*found, *_formula_warnings(row)))
 
 
 def _read_facts(row: RosterRow, sites: Collection[str], now: datetime) -> tuple[EnrolmentFacts, dict[str, str]]:
@@ -109,7 +109,7 @@ def _read_facts(row: RosterRow, sites: Collection[str], now: datetime) -> tuple[
     for column in DATES:
         try:
             days[column] = read_date(row.cells[column]) if row.cells[column] else None
-        except Unreadable as error:
+        except InvalidCell as error:
             days[column], problems[column] = None, str(error)
     texts = {column: row.cells[column] for column in SUBJECT_COLUMNS if column not in (*DATES, "site")}
     facts = EnrolmentFacts(**texts, **days, site_code=row.cells["site"])  # type: ignore[arg-type]
@@ -122,38 +122,38 @@ def _with_value(row: RosterRow, column: str, reason: str) -> str:
     value = row.cells.get(column, "")
     if column in NEVER_QUOTED or not value:
         return reason
-    return f"{reason} The file has {value[:LONGEST_QUOTE]!r}."
+    return f"{reason} The file has {value[:MAX_QUOTE_LENGTH]!r}."
 
 
-def _formula_warnings(row: RosterRow) -> Iterator[Finding]:
+def _formula_warnings(row: RosterRow) -> Iterator[RosterFinding]:
     for column in FREE_TEXT:
         if row.cells[column].startswith(FORMULA_SIGNS):
             reason = "This looks like a spreadsheet formula. It is kept as typed."
-            yield Finding(row.line, column, reason, is_warning=True)
+            yield RosterFinding(row.line, column, reason, is_warning=True)
 
 
-def _two_people(rows: list[ReadRow]) -> Iterator[Finding]:
+def _two_people(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
     differing = [column for column in IDENTITY if len(_readable(rows, column)) > 1]
     if not differing:
         return
     reason = f"Two people stand under this record number ({_lines(rows)} differ in {', '.join(differing)})."
-    yield from (Finding(each.row.line, "record_number", reason) for each in rows)
+    yield from (RosterFinding(each.row.line, "record_number", reason) for each in rows)
 
 
-def _readable(rows: list[ReadRow], column: str) -> set[str]:
+def _readable(rows: list[ParsedRow], column: str) -> set[str]:
     """The different values of a column, rows left out where the cell itself was refused."""
     return {each.row.cells[column] for each in rows if all(found.column not in ("", column) for found in each.findings)}
 
 
-def _disagreements(rows: list[ReadRow]) -> Iterator[Finding]:
+def _disagreements(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
     for column in SUBJECT_COLUMNS:
         if column not in IDENTITY and len({each.row.cells[column] for each in rows}) > 1:
             reason = f"The rows of this record number disagree ({_lines(rows)}). Give the same value on each."
-            yield from (Finding(each.row.line, column, reason) for each in rows)
+            yield from (RosterFinding(each.row.line, column, reason) for each in rows)
 
 
-def _repeated_infusions(rows: list[ReadRow]) -> Iterator[Finding]:
-    first: dict[object, ReadRow] = {}
+def _repeated_infusions(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
+    first: dict[object, ParsedRow] = {}
     for each in rows:
         if each.infusion is None:
             continue
@@ -162,15 +162,15 @@ def _repeated_infusions(rows: list[ReadRow]) -> Iterator[Finding]:
             yield _repeated(earlier, each)
 
 
-def _repeated(earlier: ReadRow, later: ReadRow) -> Finding:
+def _repeated(earlier: ParsedRow, later: ParsedRow) -> RosterFinding:
     if earlier.infusion == later.infusion:
         reason = f"This repeats line {earlier.row.line}. It is counted once."
-        return Finding(later.row.line, "", reason, is_warning=True)
+        return RosterFinding(later.row.line, "", reason, is_warning=True)
     reason = f"Line {earlier.row.line} has an infusion at the same time with other details. Correct or remove one."
-    return Finding(later.row.line, "infusion_on", reason)
+    return RosterFinding(later.row.line, "infusion_on", reason)
 
 
-def _lines(rows: list[ReadRow]) -> str:
+def _lines(rows: list[ParsedRow]) -> str:
     numbers = [str(each.row.line) for each in rows]
     listed = ", ".join(numbers[:8]) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
     return f"line {listed}" if len(numbers) == 1 else f"lines {listed}"

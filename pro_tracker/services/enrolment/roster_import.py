@@ -22,15 +22,22 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import enrolment, roster_checks
-from pro_tracker.services.enrolment.roster_cells import COLUMN_OF
-from pro_tracker.services.enrolment.roster_checks import Finding, Findings, Person
-from pro_tracker.services.enrolment.roster_known import differences, infusions_of, known_subjects, same_infusion
+from pro_tracker.services.enrolment.roster_cells import COLUMN_BY_FIELD
+from pro_tracker.services.enrolment.roster_checks import RosterFinding, RosterFindings, RosterPerson
+from pro_tracker.services.enrolment.roster_comparison import (
+    differences,
+    enrolled_subjects,
+    recorded_infusions,
+    same_infusion,
+)
 from pro_tracker.services.planning import visits
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import courses
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
-OLDER = "This infusion lies before the subject's recorded courses and outside all of them. Record it by hand."
+BEFORE_ALL_COURSES = (
+    "This infusion lies before the subject's recorded courses and outside all of them. Record it by hand."
+)
 RECORDED_OTHERWISE = (
     "This infusion is recorded with other details. Correct it on the subject's page; a file overwrites nothing."
 )
@@ -38,11 +45,11 @@ Progress = Callable[[int, int], object]
 
 
 @dataclass
-class Outcome:
+class ImportResult:
     """What an import found and what it added; counts of what was recorded before stand beside."""
 
     file: RosterFile
-    findings: Findings
+    findings: RosterFindings
     new_subjects: int = 0
     known_subjects: int = 0
     new_infusions: int = 0
@@ -81,15 +88,15 @@ def read_file(path: Path) -> RosterFile:
 
 def load(
     session: Session, actor: Actor, file: RosterFile, *, now: datetime, on_person: Progress | None = None
-) -> Outcome:
+) -> ImportResult:
     """Add every usable row that is not recorded yet, in the caller's transaction, and say what is wrong with others.
 
     `on_person` hears how many people of how many are done.
     """
     sites = session.scalars(select(Site.code)).all()
     people, findings = roster_checks.examine(file, sites=sites, now=now)
-    work = _Import(session, actor, Outcome(file, findings), now)
-    known = known_subjects(session, [person.record_number for person in people])
+    work = _Import(session, actor, ImportResult(file, findings), now)
+    known = enrolled_subjects(session, [person.record_number for person in people])
     for done, person in enumerate(people, start=1):
         work.add_person(person, known.get(person.record_number))
         if on_person:
@@ -105,10 +112,10 @@ class _Import:
 
     session: Session
     actor: Actor
-    outcome: Outcome
+    outcome: ImportResult
     now: datetime
 
-    def add_person(self, person: Person, subject: Subject | None) -> None:
+    def add_person(self, person: RosterPerson, subject: Subject | None) -> None:
         if subject is None:
             subject = enrolment.enrol(self.session, self.actor, person.facts, now=self.now)
             self.outcome.new_subjects += 1
@@ -120,18 +127,18 @@ class _Import:
             self.outcome.known_subjects += 1
         self._add_infusions(person, subject)
 
-    def _add_infusions(self, person: Person, subject: Subject) -> None:
+    def _add_infusions(self, person: RosterPerson, subject: Subject) -> None:
         """Record what is new, then plan once: a course of five needs no five plans."""
-        recorded, before = infusions_of(self.session, subject), self.outcome.new_infusions
-        told = {(each.given_on, each.started_at_local): (line, each) for line, each in reversed(_infusions(person))}
-        for key in sorted(told, key=lambda key: (key[0], key[1] or time.min)):
-            line, facts = told[key]
+        recorded, before = recorded_infusions(self.session, subject), self.outcome.new_infusions
+        in_file = {(each.given_on, each.started_at_local): (line, each) for line, each in reversed(_infusions(person))}
+        for key in sorted(in_file, key=lambda key: (key[0], key[1] or time.min)):
+            line, facts = in_file[key]
             if key not in recorded:
                 self._add_infusion(subject, line, facts)
             elif same_infusion(recorded[key], facts):
                 self.outcome.known_infusions += 1
             else:
-                self.outcome.findings.add([Finding(line, "infusion_on", RECORDED_OTHERWISE)])
+                self.outcome.findings.add([RosterFinding(line, "infusion_on", RECORDED_OTHERWISE)])
         if self.outcome.new_infusions > before:
             visits.replan(self.session, subject.id, now=self.now)
 
@@ -143,20 +150,20 @@ class _Import:
                 courses.add_infusion(self.session, self.actor, course, facts, now=self.now)
         except InvalidInput as error:
             field = error.field or "given_on"
-            self.outcome.findings.add([Finding(line, COLUMN_OF.get(field, field), str(error))])
+            self.outcome.findings.add([RosterFinding(line, COLUMN_BY_FIELD.get(field, field), str(error))])
         else:
             self.outcome.new_infusions += 1
 
     def _course_for(self, subject: Subject, given_on: date) -> Course:
         """The course around this date, else one that has no infusion yet, else a new one."""
         rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
-        dates = {course: visits.dates_of(self.session, course) for course in self.session.scalars(rows)}
+        dates = {course: visits.course_dates(self.session, course) for course in self.session.scalars(rows)}
         begun = [course for course, each in dates.items() if each.given_on]
         for course in begun:
             if belongs_to_course(dates[course], _protocol_of(course), given_on):
                 return course
         if any(given_on < max(dates[course].given_on) for course in begun):
-            raise InvalidInput(OLDER)
+            raise InvalidInput(BEFORE_ALL_COURSES)
         waiting = next((course for course in dates if course not in begun), None)
         return waiting or self._new_course(subject, next(iter(dates)), given_on)
 
@@ -166,7 +173,7 @@ class _Import:
         return start(self.session, subject, protocol, planned_start_on=given_on, now=self.now, actor=self.actor)
 
 
-def _infusions(person: Person) -> list[tuple[int, InfusionFacts]]:
+def _infusions(person: RosterPerson) -> list[tuple[int, InfusionFacts]]:
     return [(each.row.line, each.infusion) for each in person.rows if each.infusion is not None]
 
 

@@ -17,26 +17,29 @@ def change_scope(
     session: Session, actor: Actor, subject: Subject, scope: WithdrawalScope, *, reason: str, now: datetime
 ) -> None:
     """Say anew how far the withdrawal goes. Raises InvalidInput without a reason, and where nothing changes."""
-    _keep(session, subject, reason, now)
+    _record_previous(session, subject, reason, now)
     if subject.withdrawn_scope == scope:
         raise InvalidInput("This is what is recorded already.", field="scope")
     subject.withdrawn_scope = scope
     audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id, detail={"scope": scope})
 
 
-def take_back(session: Session, actor: Actor, subject: Subject, *, reason: str, now: datetime) -> None:
+def revert(session: Session, actor: Actor, subject: Subject, *, reason: str, now: datetime) -> None:
     """Take part again: what the withdrawal ended and can still be answered is asked again. Raises InvalidInput."""
-    _keep(session, subject, reason, now)
+    _record_previous(session, subject, reason, now)
     subject.withdrawn_at = subject.withdrawn_reason = subject.withdrawn_scope = None
     visits.revive_withdrawn(session, subject.id, now)
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "subject.return", now=now, subject_id=subject.id)
 
 
-def _keep(session: Session, subject: Subject, reason: str, now: datetime) -> None:
+def _record_previous(session: Session, subject: Subject, reason: str, now: datetime) -> None:
     subject_lock.lock(session, subject)
     if subject.withdrawn_at is None:
         raise InvalidInput("This subject has not withdrawn.")
-    before: corrections.Before = {"withdrawn_reason": subject.withdrawn_reason, "scope": subject.withdrawn_scope}
+    before: corrections.PreviousValues = {
+        "withdrawn_reason": subject.withdrawn_reason,
+        "scope": subject.withdrawn_scope,
+    }
     before["withdrawn_at"] = subject.withdrawn_at.isoformat()
-    corrections.keep(session, subject.id, CorrectionKind.WITHDRAWAL, before, reason=reason, now=now)
+    corrections.record(session, subject.id, CorrectionKind.WITHDRAWAL, before, reason=reason, now=now)

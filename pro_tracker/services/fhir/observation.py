@@ -19,7 +19,7 @@ from pro_tracker.services.fhir.datatypes import (
     patient_reference,
     points,
 )
-from pro_tracker.services.fhir.questionnaire import Form
+from pro_tracker.services.fhir.questionnaire import WordedInstrument
 from pro_tracker.services.instruments import instrument_catalog
 
 SURVEY = concept(coding("http://terminology.hl7.org/CodeSystem/observation-category", "survey", "Survey"))
@@ -33,7 +33,7 @@ STATUS: Mapping[ResponseStatus, str] = {
 }
 
 
-def observation(form: Form, row: QuestionnaireResponse, versions: Sequence[Score], study_code: str) -> Json:
+def observation(form: WordedInstrument, row: QuestionnaireResponse, versions: Sequence[Score], study_code: str) -> Json:
     """The newest of `versions`: the scores of one scale of the response, in the order they were made."""
     score, subject = versions[-1], patient_reference(form.base, study_code)
     scale = instrument_catalog.instrument(score.instrument_code, score.instrument_version).scale(score.scale_code)
@@ -61,7 +61,7 @@ def _method(base: str, scale: Scale, score: Score) -> Json:
     return concept(coding(local_system(base, "scoring"), f"{score.instrument_code}.{score.scoring_version}"), text=text)
 
 
-def _outcome(form: Form, row: QuestionnaireResponse, scale: Scale, score: Score) -> Json:
+def _outcome(form: WordedInstrument, row: QuestionnaireResponse, scale: Scale, score: Score) -> Json:
     """The value with its band and components, or why there is none. What was entered in error carries no number."""
     if row.status == ResponseStatus.ENTERED_IN_ERROR:
         return {

@@ -11,7 +11,7 @@ UNKNOWN = "There is no such questionnaire. Its id is instrument, language and ve
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class WordedInstrument:
     """An instrument in the wording of a text pack, and the address under which this installation speaks FHIR."""
 
     instrument: Instrument
@@ -47,7 +47,7 @@ def parts_of_id(questionnaire_id: str) -> tuple[str, str, str, str]:
     return code, language, instrument_version, pack_version
 
 
-def questionnaire(form: Form) -> Json:
+def questionnaire(form: WordedInstrument) -> Json:
     """The Questionnaire. Wording that nobody validated makes it `experimental`: not for genuine usage."""
     instrument, pack = form.instrument, form.pack
     return {
@@ -67,7 +67,7 @@ def questionnaire(form: Form) -> Json:
     }
 
 
-def answer_coding(form: Form, item: Item, value: int) -> Json:
+def answer_coding(form: WordedInstrument, item: Item, value: int) -> Json:
     """An option: its LOINC answer code where known, else our own; as it was worded; and what it counts in a score."""
     labels = form.pack.options[item.response_set.code]
     option = next(each for each in item.response_set.options if each.value == value)
@@ -75,13 +75,13 @@ def answer_coding(form: Form, item: Item, value: int) -> Json:
     return {"extension": [ordinal], **_option_code(form, item, option), "display": labels[value]}
 
 
-def _option_code(form: Form, item: Item, option: ResponseOption) -> Json:
+def _option_code(form: WordedInstrument, item: Item, option: ResponseOption) -> Json:
     known = loinc(option.code)
     own = local_system(form.base, f"{form.instrument.code}.{item.response_set.code}")
     return known[0] if known else coding(own, str(option.value))
 
 
-def _item(form: Form, item: Item) -> Json:
+def _item(form: WordedInstrument, item: Item) -> Json:
     asked: Json = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
     if item.loinc:
         asked["code"] = loinc(item.loinc)
@@ -91,7 +91,7 @@ def _item(form: Form, item: Item) -> Json:
     return asked | {"type": "choice", "answerOption": options}
 
 
-def _numeric(form: Form, item: Item) -> Json:
+def _numeric(form: WordedInstrument, item: Item) -> Json:
     """A whole number between two ends; their words stand beside the slider."""
     labels, values = form.pack.options[item.response_set.code], item.response_set.values
     ends = {"lower": min(values), "upper": max(values)}

@@ -17,7 +17,7 @@ from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.fhir.datatypes import Json, identifier
 from pro_tracker.services.fhir.observation import observation
-from pro_tracker.services.fhir.questionnaire import UNKNOWN, Form, parts_of_id, questionnaire
+from pro_tracker.services.fhir.questionnaire import UNKNOWN, WordedInstrument, parts_of_id, questionnaire
 from pro_tracker.services.fhir.response import response
 from pro_tracker.services.instruments import instrument_catalog, text_pack_format
 from pro_tracker.services.protocols import library_overview
@@ -31,26 +31,30 @@ def note(session: Session, actor: Actor, subject: Subject, *, now: datetime) -> 
     audit.record(session, actor, "subject.view", now=now, subject_id=subject.id, detail={"page": "fhir"})
 
 
-def current_form(session: Session, code: str, language: str, base: str) -> Form:
+def current_form(session: Session, code: str, language: str, base: str) -> WordedInstrument:
     """The newest version of an instrument in the wording in force. Raises UnknownInstrument, NotFound."""
-    return Form(instrument_catalog.instrument(code), text_packs.in_force(session).pack(code, language), base)
+    return WordedInstrument(
+        instrument_catalog.instrument(code), text_packs.in_force(session).pack(code, language), base
+    )
 
 
-def current_forms(session: Session, base: str) -> list[Form]:
+def current_forms(session: Session, base: str) -> list[WordedInstrument]:
     """What visits begun now are asked with: every instrument in its newest version, in each of its languages."""
     return [
-        Form(entry.instrument, pack.text, base) for entry in library_overview.entries(session) for pack in entry.packs
+        WordedInstrument(entry.instrument, pack.text, base)
+        for entry in library_overview.entries(session)
+        for pack in entry.packs
     ]
 
 
-def form(session: Session, questionnaire_id: str, base: str) -> Form:
+def form(session: Session, questionnaire_id: str, base: str) -> WordedInstrument:
     """The version of instrument and wording that a Questionnaire's id names. Raises UnknownInstrument, NotFound."""
     code, language, instrument_version, pack_version = parts_of_id(questionnaire_id)
     instrument = instrument_catalog.instrument(code, instrument_version)
-    pack = text_packs.wording_of(session, code, language, pack_version)
-    if text_pack_format.faults(pack, instrument):  # the wording of another version of the instrument
+    pack = text_packs.pack_of_response(session, code, language, pack_version)
+    if text_pack_format.errors(pack, instrument):  # the wording of another version of the instrument
         raise NotFound(UNKNOWN)
-    return Form(instrument, pack, base)
+    return WordedInstrument(instrument, pack, base)
 
 
 def everything(session: Session, subject: Subject, base: str) -> list[Json]:
@@ -59,7 +63,7 @@ def everything(session: Session, subject: Subject, base: str) -> list[Json]:
     Two statements, however long the history, and one or two for each wording that no file holds. Of a re-scored
     response each scale has one Observation, the newest.
     """
-    forms: dict[tuple[str, ...], Form] = {}
+    forms: dict[tuple[str, ...], WordedInstrument] = {}
     answered: list[Json] = []
     scores = _scores(session, subject)
     rows = select(QuestionnaireResponse).where(QuestionnaireResponse.subject_id == subject.id)
@@ -77,10 +81,10 @@ def patient(subject: Subject, base: str) -> Json:
     return {"resourceType": "Patient", "id": code, "identifier": [identifier(base, "study-id", code)]}
 
 
-def _asked_with(session: Session, row: QuestionnaireResponse, base: str) -> Form:
+def _asked_with(session: Session, row: QuestionnaireResponse, base: str) -> WordedInstrument:
     instrument = instrument_catalog.instrument(row.instrument_code, row.instrument_version)
-    pack = text_packs.wording_of(session, row.instrument_code, row.language, row.text_pack_version)
-    return Form(instrument, pack, base)
+    pack = text_packs.pack_of_response(session, row.instrument_code, row.language, row.text_pack_version)
+    return WordedInstrument(instrument, pack, base)
 
 
 def _scores(session: Session, subject: Subject) -> Mapping[int, ScoresByScale]:

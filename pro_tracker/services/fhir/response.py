@@ -6,7 +6,7 @@ from pro_tracker.domain.instrument import Item
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services.fhir.datatypes import EXTENSION, Json, concept, identifier, patient_reference
-from pro_tracker.services.fhir.questionnaire import Form, answer_coding
+from pro_tracker.services.fhir.questionnaire import WordedInstrument, answer_coding
 
 MODES: Mapping[ResponseMode, str] = {
     ResponseMode.SELF_WEB: "Answered by the patient on the web",
@@ -15,7 +15,7 @@ MODES: Mapping[ResponseMode, str] = {
 }
 
 
-def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
+def response(form: WordedInstrument, row: QuestionnaireResponse, study_code: str) -> Json:
     """The response. One entered in error is taken back by its status and carries no answers that could be read."""
     subject = patient_reference(form.base, study_code)
     mode = {
@@ -38,7 +38,7 @@ def response(form: Form, row: QuestionnaireResponse, study_code: str) -> Json:
     }
 
 
-def _items(form: Form, row: QuestionnaireResponse) -> Iterator[Json]:
+def _items(form: WordedInstrument, row: QuestionnaireResponse) -> Iterator[Json]:
     """The items that were asked; a skipped one has its text and no answer."""
     for item in form.instrument.items:
         if item.link_id in row.answers:
@@ -47,7 +47,7 @@ def _items(form: Form, row: QuestionnaireResponse) -> Iterator[Json]:
             yield asked if value is None else asked | {"answer": [_answer(form, item, value)]}
 
 
-def _answer(form: Form, item: Item, value: int) -> Json:
+def _answer(form: WordedInstrument, item: Item, value: int) -> Json:
     if item.response_set.kind == "numeric":
         return {"valueInteger": value}
     return {"valueCoding": answer_coding(form, item, value)}

@@ -42,7 +42,7 @@ class FileModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def written(pattern: str, like: str) -> AfterValidator:
+def text_matching(pattern: str, like: str) -> AfterValidator:
     """A text of this form, of ASCII characters; `like` says in words what it must be."""
 
     def check(text: str) -> str:
@@ -54,12 +54,14 @@ def written(pattern: str, like: str) -> AfterValidator:
 
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
-_own: list[Path] = []  # the clinic's folder, where it has one; set once per process, as db.connect sets the database
+_clinic_folders: list[
+    Path
+] = []  # the clinic's folder, where it has one; set once per process, as db.connect sets the database
 
 
-def look_also_in(folder: Path | None) -> None:
+def set_data_folder(folder: Path | None) -> None:
     """Read the clinic's own files too: `folder`/instruments, text_packs, protocols and messages."""
-    _own[:] = [folder] if folder else []
+    _clinic_folders[:] = [folder] if folder else []
 
 
 def yaml_files(shipped: Path) -> tuple[Path, ...]:
@@ -73,9 +75,9 @@ def yaml_file(shipped: Path, name: str) -> Path | None:
     return next(found, None)
 
 
-def unread(read: Collection[Path]) -> list[Path]:
+def ignored_files(read: Collection[Path]) -> list[Path]:
     """The clinic's own YAML files that are not among those that are `read`: in no folder that is looked at, or .yml."""
-    found = [path for own in _own for path in _yaml_below(own)]
+    found = [path for own in _clinic_folders for path in _yaml_below(own)]
     return sorted(path for path in found if path not in read)
 
 
@@ -87,7 +89,7 @@ def _yaml_below(folder: Path) -> Iterator[Path]:
 
 
 def _folders(shipped: Path) -> tuple[Path, ...]:
-    return (shipped, *(own / shipped.name for own in _own))
+    return (shipped, *(own / shipped.name for own in _clinic_folders))
 
 
 @cache
@@ -118,11 +120,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """
     text = read_text(path)
     try:
-        _refuse_bombs(text)
+        _reject_bombs(text)
         # Bandit does not see that this is a subclass of the safe loader.
         data = yaml.load(text, Loader=_Loader)  # nosec B506
     except yaml.MarkedYAMLError as error:
-        raise InvalidDataFile(_syntax_fault(error)) from error
+        raise InvalidDataFile(_syntax_error(error)) from error
     except yaml.YAMLError as error:
         raise InvalidDataFile(("", f"is not valid YAML: {' '.join(str(error).split())}")) from error
     except ValueError as error:  # an impossible date such as 2026-02-30
@@ -137,7 +139,7 @@ def read_as(model: type[AnyModel], data: dict[str, Any]) -> AnyModel:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise InvalidDataFile(*(_fault(detail) for detail in error.errors(include_url=False))) from error
+        raise InvalidDataFile(*(_format_error(detail) for detail in error.errors(include_url=False))) from error
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
@@ -155,7 +157,7 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
         raise InvalidDataFile(("", f"is not UTF-8 text (byte {error.start + 1}); save it as UTF-8")) from error
 
 
-def _refuse_bombs(text: str) -> None:
+def _reject_bombs(text: str) -> None:
     """Look at the parser's events before anything is built: 236 bytes of aliases can become 28 MB of lists."""
     depth = 0
     for event in yaml.parse(text, Loader=_SafeLoader):
@@ -173,13 +175,13 @@ def _line(place: yaml.Event | yaml.Node) -> str:
     return f"line {place.start_mark.line + 1}" if place.start_mark else ""
 
 
-def _syntax_fault(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+def _syntax_error(error: yaml.MarkedYAMLError) -> tuple[str, str]:
     line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
     hint = next((each for words, each in _HINTS.items() if words in str(error.problem)), "")
     return line, f"is not valid YAML: {error.problem or error.context}{hint}"
 
 
-def _fault(detail: ErrorDetails) -> tuple[str, str]:
+def _format_error(detail: ErrorDetails) -> tuple[str, str]:
     key = ".".join(str(part) for part in detail["loc"])
     message = _SHOULD.sub("must", detail["msg"].removeprefix("Value error, ")).partition(" after validation")[0]
     return key, _PLAIN_REASONS.get(detail["type"], message[:1].lower() + message[1:])
@@ -187,9 +189,9 @@ def _fault(detail: ErrorDetails) -> tuple[str, str]:
 
 def digest(body: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of the content without its layout."""
-    return hashlib.sha256(_text(body).encode()).hexdigest()
+    return hashlib.sha256(canonical_text(body).encode()).hexdigest()
 
 
-def _text(body: Mapping[str, Any]) -> str:
+def canonical_text(body: Mapping[str, Any]) -> str:
     """The content without its layout: comments and order of keys may change."""
     return json.dumps(body, sort_keys=True, ensure_ascii=False, default=str)

@@ -34,12 +34,12 @@ class Problem:
 def instrument(code: str, version: str | None = None) -> Instrument:
     """Return this version of the instrument, or its newest; raises UnknownInstrument, InvalidDataFile."""
     found = [_instrument(path) for path in yaml_files(INSTRUMENTS) if _code_of(path) == code]
-    wanted = [each for each in found if version in (None, each.version)]
-    if not wanted:
+    matching = [each for each in found if version in (None, each.version)]
+    if not matching:
         named = f"{code[:60]!r} version {version[:20]}" if version else repr(code[:60])
         known = ", ".join(sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)}))
         raise UnknownInstrument(f"There is no instrument {named}; there are {known}.")
-    return max(wanted, key=lambda each: _order(each.version))
+    return max(matching, key=lambda each: _order(each.version))
 
 
 def versions(code: str) -> tuple[Instrument, ...]:
@@ -55,25 +55,25 @@ def instruments() -> tuple[Instrument, ...]:
 
 def text_pack(instrument_code: str, language: str) -> TextPack:
     """Return the wording in this language ("es-MX" may use "es"), else in English; raises NotFound, InvalidDataFile."""
-    for each in languages_for(language):
-        pack = text_pack_file_of(instrument_code, each)
+    for each in language_fallbacks(language):
+        pack = text_pack_from_file(instrument_code, each)
         if pack is not None:
             return pack
     raise NotFound(f"There is no wording for {instrument_code[:60]!r}; add a text pack in {FALLBACK_LANGUAGE!r}.")
 
 
-def languages_for(language: str) -> tuple[str, ...]:
+def language_fallbacks(language: str) -> tuple[str, ...]:
     """Return the languages to look for wording in, the best first."""
     return language, language.partition("-")[0], FALLBACK_LANGUAGE
 
 
-def languages_of(instrument_code: str) -> tuple[str, ...]:
+def available_languages(instrument_code: str) -> tuple[str, ...]:
     """Return the languages that have a text pack file for this instrument."""
     names = (path.stem.partition(".") for path in yaml_files(TEXT_PACKS))
     return tuple(dict.fromkeys(language for code, _, language in names if code == instrument_code))
 
 
-def text_pack_file_of(instrument_code: str, language: str) -> TextPack | None:
+def text_pack_from_file(instrument_code: str, language: str) -> TextPack | None:
     """Return the wording of the file in exactly this language; None without one. Raises InvalidDataFile."""
     path = yaml_file(TEXT_PACKS, f"{instrument_code}.{language}.yaml")
     return _text_pack(path) if path else None
@@ -106,12 +106,12 @@ def read_instrument(path: Path) -> Instrument:
     """Return the instrument in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(InstrumentFile, load_yaml(path))
     names = (file.code, f"{file.code}@{file.version}")
-    _refuse([*instrument_checks.faults(file), *_name_faults(path, "code", names)])
+    _raise_for([*instrument_checks.errors(file), *_name_errors(path, "code", names)])
     if file.adaptive is None:
         return file.build()
     parameters = item_parameters.read(path.with_name(file.adaptive.parameters))
     items = tuple(file.build_items().values())
-    _refuse(list(item_parameters.faults(file.adaptive.parameters, parameters, items)))
+    _raise_for(list(item_parameters.errors(file.adaptive.parameters, parameters, items)))
     return file.build(parameters)
 
 
@@ -119,48 +119,48 @@ def read_text_pack(path: Path) -> TextPack:
     """Return the text pack in this file, matched to its instrument, or raise InvalidDataFile with every fault found."""
     file = read_as(TextPackFile, load_yaml(path))
     try:
-        asked = instrument(file.instrument)
+        described = instrument(file.instrument)
     except UnknownInstrument as error:
         raise InvalidDataFile(("instrument", str(error))) from error
     except InvalidDataFile as error:
         raise InvalidDataFile(("instrument", f"the file of {file.instrument} has problems of its own")) from error
     names = (f"{file.instrument}.{file.language}",)
-    _refuse([*text_pack_format.faults(file, asked), *_name_faults(path, "instrument", names)])
+    _raise_for([*text_pack_format.errors(file, described), *_name_errors(path, "instrument", names)])
     return file.build()
 
 
 _instrument = cache(read_instrument)
 _text_pack = cache(read_text_pack)
 _READERS: dict[Path, Callable[[Path], object]] = {INSTRUMENTS: read_instrument, TEXT_PACKS: read_text_pack}
-_KEY_OF_ITS_KIND = {"response_sets": INSTRUMENTS, "language": TEXT_PACKS}
+_FOLDER_BY_KEY = {"response_sets": INSTRUMENTS, "language": TEXT_PACKS}
 
 
 def _problems_of(path: Path) -> Iterator[Problem]:
     try:
         found = _reader(path)(path)
-        faults = list(_library_faults(path, found)) if isinstance(found, Instrument) else []
+        errors = list(_library_errors(path, found)) if isinstance(found, Instrument) else []
     except InvalidDataFile as error:
-        faults = list(error.faults)
-    yield from (Problem(str(path), key, reason) for key, reason in faults)
+        errors = list(error.errors)
+    yield from (Problem(str(path), key, reason) for key, reason in errors)
 
 
-def _library_faults(path: Path, instrument: Instrument) -> Iterator[tuple[str, str]]:
+def _library_errors(path: Path, instrument: Instrument) -> Iterator[tuple[str, str]]:
     """What only shows beside the other files; those with problems of their own are passed over here."""
-    sound = [each for each in map(_sound, yaml_files(INSTRUMENTS)) if each]
+    valid = [each for each in map(_read_or_none, yaml_files(INSTRUMENTS)) if each]
     same = [
-        each for each in sound if each.code == instrument.code and _order(each.version) < _order(instrument.version)
+        each for each in valid if each.code == instrument.code and _order(each.version) < _order(instrument.version)
     ]
-    others = [each for each in sound if each.code != instrument.code]
-    yield from library_checks.faults(instrument, earlier=same, others=others)
+    others = [each for each in valid if each.code != instrument.code]
+    yield from library_checks.errors(instrument, earlier=same, others=others)
     if path not in yaml_files(INSTRUMENTS):
         return  # tried out elsewhere
-    if FALLBACK_LANGUAGE not in languages_of(instrument.code):
+    if FALLBACK_LANGUAGE not in available_languages(instrument.code):
         yield "", f"nobody can be asked yet: text_packs/{instrument.code}.{FALLBACK_LANGUAGE}.yaml is missing"
-    if [each.version for each in sound if each.code == instrument.code].count(instrument.version) > 1:
+    if [each.version for each in valid if each.code == instrument.code].count(instrument.version) > 1:
         yield "version", f"another file of {instrument.code} has version {instrument.version} too"
 
 
-def _sound(path: Path) -> Instrument | None:
+def _read_or_none(path: Path) -> Instrument | None:
     try:
         return _instrument(path)
     except InvalidDataFile:
@@ -172,7 +172,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
     if path.parent in _READERS:
         return _READERS[path.parent]
     keys = load_yaml(path).keys()
-    for key, folder in _KEY_OF_ITS_KIND.items():
+    for key, folder in _FOLDER_BY_KEY.items():
         if key in keys:
             return _READERS[folder]
     kinds = "an instrument has response_sets, a text pack a language, a protocol events, a message file templates"
@@ -188,10 +188,10 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _name_faults(path: Path, key: str, stems: tuple[str, ...]) -> list[tuple[str, str]]:
+def _name_errors(path: Path, key: str, stems: tuple[str, ...]) -> list[tuple[str, str]]:
     return [] if path.stem in stems else [(key, f"the file {path.name} should be named {stems[0]}.yaml")]
 
 
-def _refuse(faults: list[tuple[str, str]]) -> None:
-    if faults:
-        raise InvalidDataFile(*faults)
+def _raise_for(errors: list[tuple[str, str]]) -> None:
+    if errors:
+        raise InvalidDataFile(*errors)

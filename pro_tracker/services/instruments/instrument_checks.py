@@ -18,19 +18,19 @@ from pro_tracker.services.instruments.instrument_format import (
     raw_range,
 )
 
-Fault = tuple[str, str]
+FormatError = tuple[str, str]
 SEVERITIES = ("none", "minimal", "mild", "moderate", "moderately-severe", "severe")  # "relevant" may begin anywhere
 
 
-def faults(file: InstrumentFile) -> list[Fault]:
+def errors(file: InstrumentFile) -> list[FormatError]:
     """Return every contradiction in the file, in the order of its keys."""
-    found = [*_response_set_faults(file), *_item_faults(file)]
+    found = [*_response_set_errors(file), *_item_errors(file)]
     if found:
         return found  # scales are judged by their items' values, so these come first
-    return [*_adaptive_faults(file), *_scale_faults(file), *_unscored_faults(file), *_alert_faults(file)]
+    return [*_adaptive_errors(file), *_scale_errors(file), *_unscored_errors(file), *_alert_errors(file)]
 
 
-def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
+def _response_set_errors(file: InstrumentFile) -> Iterator[FormatError]:
     used = {item.response_set for item in file.items}
     for code, entry in file.response_sets.items():
         key = f"response_sets.{code}"
@@ -43,17 +43,17 @@ def _response_set_faults(file: InstrumentFile) -> Iterator[Fault]:
         yield from _repeated(f"{key}.options", [option.value for option in entry.options or ()])
 
 
-def _item_faults(file: InstrumentFile) -> Iterator[Fault]:
+def _item_errors(file: InstrumentFile) -> Iterator[FormatError]:
     yield from _repeated("items", [item.link_id for item in file.items])
     for number, item in enumerate(file.items):
         entry = file.response_sets.get(item.response_set)
         if entry is None:
             yield f"items.{number}.response_set", f"names an unknown response set {item.response_set!r}"
         else:
-            yield from _recode_faults(f"items.{number}", item, entry)
+            yield from _recode_errors(f"items.{number}", item, entry)
 
 
-def _recode_faults(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterator[Fault]:
+def _recode_errors(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterator[FormatError]:
     if item.recode is None:
         return
     if item.reversed:
@@ -69,7 +69,7 @@ def _recode_faults(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterat
         yield f"{key}.recode", "must rise or fall with the answers, not both"
 
 
-def _adaptive_faults(file: InstrumentFile) -> Iterator[Fault]:
+def _adaptive_errors(file: InstrumentFile) -> Iterator[FormatError]:
     if (file.kind == "adaptive") != (file.adaptive is not None):
         yield "adaptive", "belongs to kind: adaptive, and only to that"
     for number, scale in enumerate(file.scales):
@@ -85,7 +85,7 @@ def _adaptive_faults(file: InstrumentFile) -> Iterator[Fault]:
         yield "alerts", "an adaptive test may not ask the item at all; ask it in a fixed form"
 
 
-def _scale_faults(file: InstrumentFile) -> Iterator[Fault]:
+def _scale_errors(file: InstrumentFile) -> Iterator[FormatError]:
     yield from _repeated("scales", [scale.code for scale in file.scales])
     items = file.build_items()
     for number, scale in enumerate(file.scales):
@@ -95,10 +95,10 @@ def _scale_faults(file: InstrumentFile) -> Iterator[Fault]:
             yield f"{key}.items", f"names an unknown item {link_id!r}"
         yield from _repeated(f"{key}.items", scale.items)
         if not unknown:
-            yield from _rule_faults(key, scale, [items[link_id] for link_id in scale.items])
+            yield from _rule_errors(key, scale, [items[link_id] for link_id in scale.items])
 
 
-def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fault]:
+def _rule_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
     least = scale.missing_items.prorate_min_answered
     if least is not None and least > len(items):
         yield f"{key}.missing_items.prorate_min_answered", f"is more than the scale's {len(items)} items"
@@ -107,17 +107,17 @@ def _rule_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fau
     if scale.score_table is not None and scale.method != "sum":
         yield f"{key}.score_table", "needs the method sum"
     elif scale.score_table is not None:
-        yield from _table_faults(f"{key}.score_table", scale.score_table, items)
+        yield from _table_errors(f"{key}.score_table", scale.score_table, items)
     if scale.bands is not None:
-        yield from _band_faults(f"{key}.bands.steps", scale.bands.steps)
-        yield from _bound_faults(f"{key}.bands.steps", scale, items)
+        yield from _band_errors(f"{key}.bands.steps", scale.bands.steps)
+        yield from _bound_errors(f"{key}.bands.steps", scale, items)
     if scale.change is not None:
-        yield from change_faults(f"{key}.change", scale.change)
+        yield from change_errors(f"{key}.change", scale.change)
     if scale.responder is not None and (scale.responder.at_most is None) == (scale.responder.at_least is None):
         yield f"{key}.responder", "needs at_most or at_least, not both"
 
 
-def _table_faults(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterator[Fault]:
+def _table_errors(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterator[FormatError]:
     lowest, highest = (int(bound) for bound in raw_range("sum", items))
     raws = [row[0] for row in table.rows]
     yield from _repeated(f"{key}.rows", raws)
@@ -126,10 +126,10 @@ def _table_faults(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterat
         yield f"{key}.rows", f"has no row for raw score {raw:g}; it must cover {lowest} to {highest}"
     for raw in sorted(set(raws) - possible):
         yield f"{key}.rows", f"has a row for raw score {raw:g}, which these items cannot give"
-    yield from _row_faults(key, table)
+    yield from _row_errors(key, table)
 
 
-def _row_faults(key: str, table: ScoreTableEntry) -> Iterator[Fault]:
+def _row_errors(key: str, table: ScoreTableEntry) -> Iterator[FormatError]:
     for before, row in pairwise(table.rows):
         if row[0] <= before[0]:
             yield f"{key}.rows", f"raw score {row[0]:g} stands after {before[0]:g}; rows go upwards"
@@ -142,14 +142,14 @@ def _row_faults(key: str, table: ScoreTableEntry) -> Iterator[Fault]:
             yield f"{key}.rows.{number}", f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
 
 
-def _unscored_faults(file: InstrumentFile) -> Iterator[Fault]:
+def _unscored_errors(file: InstrumentFile) -> Iterator[FormatError]:
     scored = {link_id for scale in file.scales for link_id in scale.items}
     for number, item in enumerate(file.items):
         if (item.reversed or item.recode) and item.link_id not in scored:
             yield f"items.{number}", f"{item.link_id} is turned round and counts in no scale"
 
 
-def _alert_faults(file: InstrumentFile) -> Iterator[Fault]:
+def _alert_errors(file: InstrumentFile) -> Iterator[FormatError]:
     values = {item.link_id: file.response_sets[item.response_set].build("").values for item in file.items}
     for number, alert in enumerate(file.alerts):
         codes = values.get(alert.item)
@@ -159,7 +159,7 @@ def _alert_faults(file: InstrumentFile) -> Iterator[Fault]:
             yield f"alerts.{number}.at_least", f"must be above {min(codes)} and at most {max(codes)}"
 
 
-def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
+def _band_errors(key: str, steps: Sequence[BandEntry]) -> Iterator[FormatError]:
     yield from _repeated(key, [step.code for step in steps])
     for number, step in enumerate(steps):
         if step.lower is not None and step.upper is not None and step.lower >= step.upper:
@@ -169,7 +169,7 @@ def _band_faults(key: str, steps: Sequence[BandEntry]) -> Iterator[Fault]:
             yield f"{key}.{number}", "must start where the band before it ends"
 
 
-def _bound_faults(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[Fault]:
+def _bound_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
     """Bands in raw points on a T-score, or the better ones on the worse side."""
     steps = scale.bands.steps if scale.bands else []
     low, high = _value_range(scale, items)
@@ -190,7 +190,7 @@ def _value_range(scale: ScaleEntry, items: list[Item]) -> tuple[float, float]:
     return (0, 100) if scale.method == "graded-response" else raw_range(scale.method, items)
 
 
-def change_faults(key: str, rule: ChangeEntry) -> Iterator[Fault]:
+def change_errors(key: str, rule: ChangeEntry) -> Iterator[FormatError]:
     """Yield what is wrong in a rule for change, of a scale or of a protocol."""
     for number, criterion in enumerate(rule.any_of):
         if (criterion.points is None) == (criterion.percent is None):
@@ -199,7 +199,7 @@ def change_faults(key: str, rule: ChangeEntry) -> Iterator[Fault]:
         yield f"{key}.detectable_change", "must go from the least to the most reported"
 
 
-def _repeated(key: str, values: Iterable[object]) -> Iterator[Fault]:
+def _repeated(key: str, values: Iterable[object]) -> Iterator[FormatError]:
     seen: set[object] = set()
     for value in values:
         if value in seen:

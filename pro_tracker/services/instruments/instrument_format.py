@@ -27,7 +27,7 @@ from pro_tracker.domain.instrument import (
     ScoreTable,
     TScore,
 )
-from pro_tracker.services.instruments.data_files import FileModel, written
+from pro_tracker.services.instruments.data_files import FileModel, text_matching
 from pro_tracker.services.instruments.item_parameters import ItemParameters, graded_items
 
 
@@ -46,20 +46,26 @@ def _loinc(code: str) -> str:
 Code = Annotated[
     str,
     StringConstraints(max_length=60),
-    written(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, such as sleep-worry-3"),
+    text_matching(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, such as sleep-worry-3"),
 ]
 LinkId = Annotated[
     str,
     StringConstraints(max_length=40),
-    written(r"[A-Za-z0-9_.-]+", "letters, digits, points, hyphens and underscores, such as SW1"),
+    text_matching(r"[A-Za-z0-9_.-]+", "letters, digits, points, hyphens and underscores, such as SW1"),
 ]
 Version = Annotated[
-    str, StringConstraints(max_length=20), written(r"\d+(\.\d+)*", 'numbers with points between them, such as "1.0"')
+    str,
+    StringConstraints(max_length=20),
+    text_matching(r"\d+(\.\d+)*", 'numbers with points between them, such as "1.0"'),
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
-Duration = Annotated[str, written(r"P(\d+[DWMY]|T\d+H)", "a duration such as P7D, P1M or PT24H, or null for none")]
-Loinc = Annotated[str, written(r"\d{1,7}-\d", "a LOINC code such as 75870-6"), AfterValidator(_loinc)]
-LoincAnswer = Annotated[str, written(r"LA\d{1,7}-\d", "a LOINC answer code such as LA6270-8"), AfterValidator(_loinc)]
+Duration = Annotated[
+    str, text_matching(r"P(\d+[DWMY]|T\d+H)", "a duration such as P7D, P1M or PT24H, or null for none")
+]
+Loinc = Annotated[str, text_matching(r"\d{1,7}-\d", "a LOINC code such as 75870-6"), AfterValidator(_loinc)]
+LoincAnswer = Annotated[
+    str, text_matching(r"LA\d{1,7}-\d", "a LOINC answer code such as LA6270-8"), AfterValidator(_loinc)
+]
 Positive = Annotated[float, Field(gt=0)]
 OptionValue = Annotated[int, Field(ge=0, le=100)]
 

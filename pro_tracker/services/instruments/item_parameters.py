@@ -16,9 +16,12 @@ from pro_tracker.domain.instrument import Item
 from pro_tracker.services.instruments.data_files import read_text
 
 KEY = "adaptive.parameters"  # of the instrument file, where every fault of the parameters is told
-STEEPEST, FURTHEST = 10, 10  # beyond these a number is no slope and no theta: T points, or a slipped decimal point
+MAX_DISCRIMINATION, MAX_THRESHOLD = (
+    10,
+    10,
+)  # beyond these a number is no slope and no theta: T points, or a slipped decimal point
 
-Fault = tuple[str, str]
+FormatError = tuple[str, str]
 
 
 class ItemParameters(NamedTuple):
@@ -39,20 +42,20 @@ def read(path: Path) -> tuple[ItemParameters, ...]:
     if len(header) < 3 or header != ["link_id", "a", *(f"b{number}" for number in range(1, len(header) - 1))]:
         raise InvalidDataFile((KEY, f"{path.name} line 1: the columns must be link_id, a, b1, b2 and so on"))
     lines = [(number, [cell.strip() for cell in row]) for number, row in enumerate(rows[1:], start=2) if any(row)]
-    found = [fault for number, cells in lines for fault in _cell_faults(path.name, number, cells, header)]
+    found = [error for number, cells in lines for error in _cell_errors(path.name, number, cells, header)]
     if found:
         raise InvalidDataFile(*found)
     return tuple(_parameters(number, cells) for number, cells in lines)
 
 
-def faults(name: str, lines: Sequence[ItemParameters], items: Sequence[Item]) -> Iterator[Fault]:
+def errors(name: str, lines: Sequence[ItemParameters], items: Sequence[Item]) -> Iterator[FormatError]:
     """Where the parameters cannot be true, or are not those of exactly these items. `name` is the file's."""
-    known, told = {item.link_id: item for item in items}, set[str]()
+    known, seen = {item.link_id: item for item in items}, set[str]()
     for each in lines:
-        reasons = ["stands twice"] if each.link_id in told else _reasons(each, known.get(each.link_id))
+        reasons = ["stands twice"] if each.link_id in seen else _reasons(each, known.get(each.link_id))
         yield from ((KEY, f"{name} line {each.line}: {each.link_id} {reason}") for reason in reasons)
-        told.add(each.link_id)
-    yield from ((KEY, f"{name} has no line for the item {link_id}") for link_id in known if link_id not in told)
+        seen.add(each.link_id)
+    yield from ((KEY, f"{name} has no line for the item {link_id}") for link_id in known if link_id not in seen)
 
 
 def graded_items(lines: Sequence[ItemParameters], items: Sequence[Item]) -> tuple[GradedItem, ...]:
@@ -73,10 +76,10 @@ def _reasons(each: ItemParameters, item: Item | None) -> Iterator[str]:
     if item is None:
         yield "is no item of the instrument"
         return
-    if not 0 < each.a <= STEEPEST:
-        yield f"has the discrimination a {each.a:g}; it must be above 0 and at most {STEEPEST}"
-    if any(abs(threshold) > FURTHEST for threshold in each.b):
-        yield f"has a threshold beyond {FURTHEST}; thresholds are on the scale of theta (mean 0, SD 1), not T points"
+    if not 0 < each.a <= MAX_DISCRIMINATION:
+        yield f"has the discrimination a {each.a:g}; it must be above 0 and at most {MAX_DISCRIMINATION}"
+    if any(abs(threshold) > MAX_THRESHOLD for threshold in each.b):
+        yield f"has a threshold beyond {MAX_THRESHOLD}; thresholds are in units of theta (mean 0, SD 1), not T points"
     for number, (lower, upper) in enumerate(pairwise(each.b), start=1):
         if upper <= lower:
             yield f"has thresholds that do not rise: b{number + 1} {upper:g} after b{number} {lower:g}"
@@ -85,10 +88,10 @@ def _reasons(each: ItemParameters, item: Item | None) -> Iterator[str]:
         yield f"has {len(each.b)} thresholds; its {needed + 1} categories of answers need {needed}"
 
 
-def _cell_faults(name: str, number: int, cells: Sequence[str], header: Sequence[str]) -> Iterator[Fault]:
+def _cell_errors(name: str, number: int, cells: Sequence[str], header: Sequence[str]) -> Iterator[FormatError]:
     if len(cells) > len(header):
         yield KEY, f"{name} line {number}: has more cells than there are columns"
-    given = _given(cells)
+    given = _without_trailing_blanks(cells)
     for column, cell in zip(header[1:], given[1:], strict=False):
         if _number(cell) is None:
             yield KEY, f"{name} line {number}: {column} is no number"
@@ -96,7 +99,7 @@ def _cell_faults(name: str, number: int, cells: Sequence[str], header: Sequence[
         yield KEY, f"{name} line {number}: needs link_id, a and at least one threshold"
 
 
-def _given(cells: Sequence[str]) -> Sequence[str]:
+def _without_trailing_blanks(cells: Sequence[str]) -> Sequence[str]:
     """Without the empty cells at the end: items may have fewer thresholds than there are columns."""
     last = max((place for place, cell in enumerate(cells) if cell), default=-1)
     return cells[: last + 1]
@@ -111,5 +114,5 @@ def _number(cell: str) -> float | None:
 
 
 def _parameters(number: int, cells: Sequence[str]) -> ItemParameters:
-    link_id, a, *thresholds = _given(cells)
+    link_id, a, *thresholds = _without_trailing_blanks(cells)
     return ItemParameters(number, link_id, float(a), tuple(map(float, thresholds)))

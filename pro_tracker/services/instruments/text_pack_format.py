@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
 from pro_tracker.domain.instrument import Instrument, ResponseSet, TextPack
-from pro_tracker.services.instruments.data_files import FileModel, written
-from pro_tracker.services.instruments.instrument_checks import Fault
+from pro_tracker.services.instruments.data_files import FileModel, text_matching
+from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.instruments.instrument_format import Code, LinkId, Text, Version
 
-Language = Annotated[str, written(r"[a-z]{2}(-[A-Z]{2})?", "a language code such as en or es-MX")]
+Language = Annotated[str, text_matching(r"[a-z]{2}(-[A-Z]{2})?", "a language code such as en or es-MX")]
 
 
 class TextPackFile(FileModel):
@@ -40,7 +40,7 @@ class TextPackFile(FileModel):
         )
 
 
-def faults(file: TextPackFile | TextPack, instrument: Instrument) -> list[Fault]:
+def errors(file: TextPackFile | TextPack, instrument: Instrument) -> list[FormatError]:
     """Return where the pack's items, options and scales are not exactly the instrument's."""
     response_sets = {item.response_set.code: item.response_set for item in instrument.items}
     found = [
@@ -49,11 +49,11 @@ def faults(file: TextPackFile | TextPack, instrument: Instrument) -> list[Fault]
         *_mismatches("scales", file.scales, [scale.code for scale in instrument.scales]),
     ]
     for code in file.options.keys() & response_sets.keys():
-        found.extend(_option_faults(f"options.{code}", file.options[code], response_sets[code]))
+        found.extend(_option_errors(f"options.{code}", file.options[code], response_sets[code]))
     return found
 
 
-def _option_faults(key: str, labels: Mapping[int, str], response_set: ResponseSet) -> Iterator[Fault]:
+def _option_errors(key: str, labels: Mapping[int, str], response_set: ResponseSet) -> Iterator[FormatError]:
     if response_set.kind == "choice":
         yield from _mismatches(key, labels, response_set.values)
         return
@@ -61,9 +61,9 @@ def _option_faults(key: str, labels: Mapping[int, str], response_set: ResponseSe
     yield from _mismatches(key, labels, ends | (labels.keys() & set(response_set.values)))
 
 
-def _mismatches(key: str, given: Iterable[str | int], wanted: Iterable[str | int]) -> Iterator[Fault]:
-    given, wanted = set(given), set(wanted)
-    for missing in sorted(wanted - given, key=str):
+def _mismatches(key: str, given: Iterable[str | int], expected: Iterable[str | int]) -> Iterator[FormatError]:
+    given, expected = set(given), set(expected)
+    for missing in sorted(expected - given, key=str):
         yield f"{key}.{missing}", "is missing"
-    for unknown in sorted(given - wanted, key=str):
+    for unknown in sorted(given - expected, key=str):
         yield f"{key}.{unknown}", "is not in the instrument"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import insert_into
 from pro_tracker.models.heartbeat import Heartbeat
 
-TICK = "tick "  # and the name of an entry of beat's schedule: when it was queued last
+TICK_PREFIX = "tick "  # and the name of an entry of beat's schedule: when it was queued last
 
 
 def beat(session: Session, *parts: str, now: datetime) -> None:
@@ -18,16 +18,16 @@ def beat(session: Session, *parts: str, now: datetime) -> None:
     session.execute(insert.on_conflict_do_update(index_elements=["part"], set_={"seen_at": insert.excluded.seen_at}))
 
 
-def ticks(session: Session) -> dict[str, datetime]:
+def last_ticks(session: Session) -> dict[str, datetime]:
     """When each entry of beat's schedule was queued last."""
-    rows = session.execute(select(Heartbeat.part, Heartbeat.seen_at).where(Heartbeat.part.startswith(TICK)))
-    return {part.removeprefix(TICK): seen_at for part, seen_at in rows}
+    rows = session.execute(select(Heartbeat.part, Heartbeat.seen_at).where(Heartbeat.part.startswith(TICK_PREFIX)))
+    return {part.removeprefix(TICK_PREFIX): seen_at for part, seen_at in rows}
 
 
-def tick(session: Session, name: str, at: datetime, *, is_due: Callable[[datetime], bool]) -> bool:
+def claim_tick(session: Session, name: str, at: datetime, *, is_due: Callable[[datetime], bool]) -> bool:
     """Note that the entry is queued at `at`. False, and nothing is noted, when another beat has just queued it."""
-    last = session.scalar(select(Heartbeat.seen_at).where(Heartbeat.part == TICK + name).with_for_update())
+    last = session.scalar(select(Heartbeat.seen_at).where(Heartbeat.part == TICK_PREFIX + name).with_for_update())
     if last is not None and not is_due(last):
         return False
-    beat(session, TICK + name, now=at)
+    beat(session, TICK_PREFIX + name, now=at)
     return True

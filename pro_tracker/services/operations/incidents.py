@@ -18,21 +18,21 @@ from pro_tracker.models.incident import Incident
 from pro_tracker.models.message import Message
 from pro_tracker.services.sending import circuit_breakers
 
-SWEPT_WITHIN = timedelta(minutes=5)
-LATE = timedelta(minutes=10)
+MAX_SWEEP_AGE = timedelta(minutes=5)
+LATE_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class OperatorAlert:
     """One line for a mail's subject, and what it means."""
 
     title: str
     text: str
 
 
-PATIENCE: Mapping[IncidentKind, timedelta] = {
-    IncidentKind.NOTHING_SWEPT: SWEPT_WITHIN,
-    IncidentKind.MESSAGE_LATE: LATE,
+GRACE_PERIODS: Mapping[IncidentKind, timedelta] = {
+    IncidentKind.NOTHING_SWEPT: MAX_SWEEP_AGE,
+    IncidentKind.MESSAGE_LATE: LATE_AFTER,
     IncidentKind.PROVIDER_DOWN: timedelta(0),
 }
 TITLES: Mapping[IncidentKind, str] = {
@@ -51,7 +51,7 @@ ADVICE: Mapping[IncidentKind, str] = {
 }
 
 
-def found(session: Session, *, now: datetime, watching_since: datetime | None = None) -> Mapping[IncidentKind, str]:
+def detect(session: Session, *, now: datetime, watching_since: datetime | None = None) -> Mapping[IncidentKind, str]:
     """What is wrong now: kind of incident -> the facts in one sentence.
 
     Who began to watch at `watching_since` gives the rest of the service as long to start as anything may take.
@@ -61,58 +61,58 @@ def found(session: Session, *, now: datetime, watching_since: datetime | None = 
         IncidentKind.MESSAGE_LATE: _late(session, now),
         **_down(session),
     }
-    watched = LATE if watching_since is None else now - watching_since
-    return {kind: fact for kind, fact in facts.items() if fact and watched >= PATIENCE[kind]}
+    watched = LATE_AFTER if watching_since is None else now - watching_since
+    return {kind: fact for kind, fact in facts.items() if fact and watched >= GRACE_PERIODS[kind]}
 
 
-def note(session: Session, wrong: Mapping[IncidentKind, str], *, now: datetime) -> None:
+def record(session: Session, detected: Mapping[IncidentKind, str], *, now: datetime) -> None:
     """Begin an incident for each kind that is new and end those that are over. Any number of watchers may do so."""
-    over = (Incident.ended_at.is_(None), Incident.kind.not_in(list(wrong)))
+    over = (Incident.ended_at.is_(None), Incident.kind.not_in(list(detected)))
     session.execute(update(Incident).where(*over).values(ended_at=now))
-    if wrong:
-        begin = insert_into(session, Incident, [{"kind": kind, "began_at": now} for kind in wrong])
+    if detected:
+        begin = insert_into(session, Incident, [{"kind": kind, "began_at": now} for kind in detected])
         session.execute(begin.on_conflict_do_nothing(index_elements=["kind"], index_where=Incident.ended_at.is_(None)))
 
 
-def untold(session: Session) -> Sequence[Incident]:
+def pending_notifications(session: Session) -> Sequence[Incident]:
     """Begun without an alert, or over without an all-clear. Of what was over before anybody was told, nobody hears."""
-    begun = and_(Incident.told_at.is_(None), Incident.ended_at.is_(None))
-    over = and_(Incident.told_at.is_not(None), Incident.ended_at.is_not(None), Incident.end_told_at.is_(None))
+    begun = and_(Incident.notified_at.is_(None), Incident.ended_at.is_(None))
+    over = and_(Incident.notified_at.is_not(None), Incident.ended_at.is_not(None), Incident.end_notified_at.is_(None))
     return session.scalars(select(Incident).where(or_(begun, over)).order_by(Incident.id)).all()
 
 
-def mark_told(incident: Incident, *, now: datetime) -> None:
+def mark_notified(incident: Incident, *, now: datetime) -> None:
     """The mail server took the alert, or the all-clear. Until then it is tried again: twice is better than never."""
     if incident.ended_at is None:
-        incident.told_at = now
+        incident.notified_at = now
     else:
-        incident.end_told_at = now
+        incident.end_notified_at = now
 
 
-def alert(incident: Incident, wrong: Mapping[IncidentKind, str]) -> Alert:
-    """What to tell the operator of it; `wrong` as `found` returned it."""
+def alert_for(incident: Incident, detected: Mapping[IncidentKind, str]) -> OperatorAlert:
+    """What to tell the operator of it; `detected` as `detect` returned it."""
     title = TITLES[incident.kind]
     if incident.ended_at is not None:
         lasted = f"It began at {_moment(incident.began_at)} and was over at {_moment(incident.ended_at)}."
-        return Alert(f"Over: {title[:1].lower()}{title[1:]}", lasted)
-    return Alert(title, f"{wrong.get(incident.kind, '')}\n\n{ADVICE[incident.kind]}".strip())
+        return OperatorAlert(f"Over: {title[:1].lower()}{title[1:]}", lasted)
+    return OperatorAlert(title, f"{detected.get(incident.kind, '')}\n\n{ADVICE[incident.kind]}".strip())
 
 
 def _nothing_swept(session: Session, now: datetime) -> str:
     seen_at = session.scalar(select(Heartbeat.seen_at).where(Heartbeat.part == "sweep"))
-    if seen_at is not None and now - seen_at <= SWEPT_WITHIN:
+    if seen_at is not None and now - seen_at <= MAX_SWEEP_AGE:
         return ""
     return f"The last sweep was at {_moment(seen_at)}." if seen_at else "No sweep was ever seen."
 
 
 def _late(session: Session, now: datetime) -> str:
-    waiting = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at <= now - LATE)
+    waiting = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at <= now - LATE_AFTER)
     late, oldest = session.execute(select(func.count(), func.min(Message.send_at)).where(*waiting)).one()
     return f"{late} due messages were not sent; the oldest was due at {_moment(oldest)}." if late else ""
 
 
 def _down(session: Session) -> Mapping[IncidentKind, str]:
-    closed = sorted(circuit_breakers.closed_channels(session))
+    closed = sorted(circuit_breakers.open_breakers(session))
     return {IncidentKind.PROVIDER_DOWN: f"Sending is stopped for: {', '.join(closed)}." if closed else ""}
 
 

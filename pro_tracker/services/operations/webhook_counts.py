@@ -8,10 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
-from pro_tracker.domain.receipts import WebhookCountKind
-from pro_tracker.models.receipt import WebhookCount
+from pro_tracker.domain.delivery_reports import WebhookCountKind
+from pro_tracker.models.delivery_report import WebhookCount
 
-SHOWN = timedelta(days=30)
+RECENT = timedelta(days=30)
 
 
 def count(session: Session, provider: str, kind: WebhookCountKind, *, now: datetime) -> None:
@@ -24,7 +24,7 @@ def count(session: Session, provider: str, kind: WebhookCountKind, *, now: datet
 
 def recent(session: Session, *, now: datetime) -> Mapping[tuple[date, str], Mapping[WebhookCountKind, int]]:
     """(day, provider) -> kind -> how many, of the last thirty days, newest first."""
-    rows = select(WebhookCount).where(WebhookCount.counted_on > (now - SHOWN).astimezone(UTC).date())
+    rows = select(WebhookCount).where(WebhookCount.counted_on > (now - RECENT).astimezone(UTC).date())
     found: dict[tuple[date, str], dict[WebhookCountKind, int]] = defaultdict(dict)
     for row in session.scalars(rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider)):
         found[row.counted_on, row.provider][row.kind] = row.n_calls

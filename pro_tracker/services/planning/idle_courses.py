@@ -35,7 +35,7 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
             Course.protocol_code == each.code,
             Course.protocol_version == each.version,
             func.max(Infusion.given_on) <= (now - timedelta(days=each.course_idle_days - 1)).date(),
-            _lacks([event.code for event in each.events if event.anchor == "last-infusion"], now),
+            _is_missing([event.code for event in each.events if event.anchor == "last-infusion"], now),
         )
         for each in _protocols_in_use(session)
     ]
@@ -51,7 +51,7 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
     )
 
 
-def _lacks(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
+def _is_missing(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
     """Whether a course has none of these visits, or lost the date of one of them that may still be asked about."""
     of_course = and_(Visit.course_id == Course.id, Visit.event_code.in_(event_codes))
     dated = exists().where(of_course, Visit.void_reason.is_distinct_from(UnansweredReason.NO_DATE))

@@ -28,7 +28,7 @@ from pro_tracker.services.planning import recipients
 from pro_tracker.services.planning.visit_filters import OPEN
 from pro_tracker.services.protocols import protocol_catalog
 
-AHEAD = timedelta(days=183)
+HORIZON = timedelta(days=183)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Line(Generic[Planned]):
+class PlanLine(Generic[Planned]):
     """One thing planned, before and after a change; None where it is not planned."""
 
     before: Planned | None
@@ -108,14 +108,14 @@ class Line(Generic[Planned]):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PlanDifference:
     """A plan before and after, line by line in the order of time."""
 
-    visits: tuple[Line[PlannedVisit], ...]
-    messages: tuple[Line[PlannedMessage], ...]
+    visits: tuple[PlanLine[PlannedVisit], ...]
+    messages: tuple[PlanLine[PlannedMessage], ...]
 
     @classmethod
-    def between(cls, before: Plan, after: Plan) -> "Difference":
+    def between(cls, before: Plan, after: Plan) -> "PlanDifference":
         return cls(tuple(_lines(before.visits, after.visits)), tuple(_lines(before.messages, after.messages)))
 
     @property
@@ -129,48 +129,48 @@ class Difference:
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
-def try_out(
+def preview_change(
     session: Session,
     subject_id: uuid.UUID,
     change: Callable[[], object],
     *,
     now: datetime,
-    keep: Callable[[Difference], bool],
-) -> Difference:
+    keep: Callable[[PlanDifference], bool],
+) -> PlanDifference:
     """Run `change` and say what it does to the subject's plan; undo it unless `keep` says that this is wanted.
 
     What `change` raises passes through, and nothing is changed. The caller commits.
     """
-    before = plan_of(session, subject_id, now=now)
+    before = current_plan(session, subject_id, now=now)
     with session.begin_nested() as trial:
         change()
-        difference = Difference.between(before, plan_of(session, subject_id, now=now))
+        difference = PlanDifference.between(before, current_plan(session, subject_id, now=now))
         if not keep(difference):
             trial.rollback()
     session.expire_all()  # rows that were read inside the trial are not what is stored now
     return difference
 
 
-def plan_of(session: Session, subject_id: uuid.UUID, *, now: datetime) -> Plan:
+def current_plan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> Plan:
     """The subject's plan as it stands."""
     session.flush()
     subject = session.scalars(select(Subject).where(Subject.id == subject_id)).one()
     visits = session.execute(_open_visits(subject_id, now)).all()
-    messages = _coming(session, subject, now)
+    messages = _upcoming(session, subject, now)
     return Plan(
         tuple(sorted((_visit(row, subject.time_zone) for row in visits), key=lambda visit: visit.order)),
         tuple(sorted(messages, key=lambda message: message.order)),
     )
 
 
-def _lines(before: Iterable[Planned], after: Iterable[Planned]) -> Iterator[Line[Planned]]:
+def _lines(before: Iterable[Planned], after: Iterable[Planned]) -> Iterator[PlanLine[Planned]]:
     earlier, later = _by_key(before), _by_key(after)
     found = []
     for key in earlier.keys() | later.keys():
         same = [each for each in earlier[key] if each in later[key]]
-        found += [Line(each, each) for each in same]
+        found += [PlanLine(each, each) for each in same]
         changed = ([each for each in side if each not in same] for side in (earlier[key], later[key]))
-        found += [Line(*pair) for pair in zip_longest(*changed)]
+        found += [PlanLine(*pair) for pair in zip_longest(*changed)]
     yield from sorted(found, key=lambda line: line.planned.order)
 
 
@@ -190,30 +190,30 @@ def _open_visits(subject_id: uuid.UUID, now: datetime) -> Any:
     return rows.where(Visit.subject_id == subject_id, OPEN, Visit.closes_at > now)
 
 
-def _coming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
+def _upcoming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
     """In the order they are to go. One whose visit is over is not sent any more, whatever it says itself."""
     columns = (*_EVENT, Message.visit_id, Message.kind, Message.step, Message.send_at)
     rows = select(*columns, Message.channel, Message.template, Visit.closes_at).join(
         Visit, Visit.id == Message.visit_id
     )
     rows = rows.join(Course, Course.id == Visit.course_id)
-    coming = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at < now + AHEAD)
-    rows = rows.where(Message.subject_id == subject_id, *coming, OPEN, Visit.closes_at > now)
+    upcoming = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at < now + HORIZON)
+    rows = rows.where(Message.subject_id == subject_id, *upcoming, OPEN, Visit.closes_at > now)
     return rows.order_by(Message.send_at, Message.step)
 
 
-def _coming(session: Session, subject: Subject, now: datetime) -> Iterator[PlannedMessage]:
+def _upcoming(session: Session, subject: Subject, now: datetime) -> Iterator[PlannedMessage]:
     """What goes and when: what is due by now waits for the quiet hours and for holds, as at its hand-over."""
     recipient = recipients.recipient(session, subject)
-    for row in _going(session.execute(_coming_messages(subject.id, now)).all(), now):
+    for row in _without_superseded(session.execute(_upcoming_messages(subject.id, now)).all(), now):
         at = row.send_at
         if at <= now:
             at = next_allowed(protocol_catalog.protocol(row.protocol_code, row.protocol_version), now, recipient)
-        if at < min(row.closes_at, now + AHEAD):
+        if at < min(row.closes_at, now + HORIZON):
             yield _message(row, subject.time_zone, at, now)
 
 
-def _going(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
+def _without_superseded(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
     """Of a visit's reminders that are due together only the newest goes: the hand-over ends the others."""
     last_due = {row.visit_id: row.step for row in rows if row.kind == MessageKind.REMINDER and row.send_at <= now}
     for row in rows:

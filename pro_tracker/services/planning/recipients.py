@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import HoldReason
-from pro_tracker.domain.reminder_times import Hold, Recipient, Snoozed
+from pro_tracker.domain.reminder_times import Hold, Recipient, SnoozeRequest
 from pro_tracker.domain.wall_time import days_later, moment
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.interruption import Pause, Snooze
@@ -55,12 +55,12 @@ def _usable_channels(session: Session, zones: Zones) -> dict[uuid.UUID, set[Chan
     return found
 
 
-def snoozes(session: Session, visit_ids: Sequence[int]) -> dict[int, list[Snoozed]]:
+def snoozes(session: Session, visit_ids: Sequence[int]) -> dict[int, list[SnoozeRequest]]:
     """Every "not today" about these visits, in the order they were said; each visit has a list."""
-    found: dict[int, list[Snoozed]] = {visit_id: [] for visit_id in visit_ids}
-    rows = select(Snooze).where(Snooze.visit_id.in_(visit_ids)).order_by(Snooze.asked_at, Snooze.id)
+    found: dict[int, list[SnoozeRequest]] = {visit_id: [] for visit_id in visit_ids}
+    rows = select(Snooze).where(Snooze.visit_id.in_(visit_ids)).order_by(Snooze.requested_at, Snooze.id)
     for each in session.scalars(rows):
-        found[each.visit_id].append(Snoozed(each.asked_at, each.until_on))
+        found[each.visit_id].append(SnoozeRequest(each.requested_at, each.until_on))
     return found
 
 

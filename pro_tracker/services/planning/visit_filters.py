@@ -14,7 +14,7 @@ from pro_tracker.models.visit import Visit
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
 ENDED_BY_PLANNING = (UnansweredReason.NEW_COURSE, UnansweredReason.NO_DATE)
 # Asked for and then given up. What a new course ends counts even before it opened: it is an intercurrent event.
-GIVEN_UP = or_(
+DISCONTINUED = or_(
     Visit.void_reason == UnansweredReason.NEW_COURSE,
     and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != UnansweredReason.NO_DATE),
 )
@@ -22,10 +22,10 @@ GIVEN_UP = or_(
 
 def answerable(now: datetime) -> ColumnElement[bool]:
     """Whether a visit can be answered: domain.visit_windows.is_open over Visit."""
-    return and_(OPEN, Visit.opens_at <= now, _not_over(now))
+    return and_(OPEN, Visit.opens_at <= now, not_over(now))
 
 
-def _not_over(now: datetime) -> ColumnElement[bool]:
+def not_over(now: datetime) -> ColumnElement[bool]:
     """domain.visit_windows.answerable_until over Visit."""
     return or_(Visit.closes_at > now, Visit.grace_until > now)
 
@@ -37,7 +37,7 @@ def status_expression(now: datetime) -> ColumnElement[str]:
         (Visit.voided_at.is_not(None), VisitStatus.VOID.value),
         (Visit.opens_at > now, VisitStatus.PLANNED.value),
         (Visit.due_at > now, VisitStatus.DUE.value),
-        (_not_over(now), VisitStatus.OVERDUE.value),
+        (not_over(now), VisitStatus.OVERDUE.value),
         else_=VisitStatus.MISSED.value,
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from pro_tracker.db import insert_into
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.unanswered import UnansweredReason
-from pro_tracker.domain.visit_windows import CourseDates, Window, anchor_date, window
+from pro_tracker.domain.visit_windows import CourseDates, VisitWindow, anchor_date, window
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import AnchorDate, Course, Infusion
 from pro_tracker.models.link import Link
@@ -19,7 +19,7 @@ from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning import planned_messages
-from pro_tracker.services.planning.visit_filters import ENDED_BY_PLANNING, OPEN, _not_over
+from pro_tracker.services.planning.visit_filters import ENDED_BY_PLANNING, OPEN, not_over
 from pro_tracker.services.protocols import protocol_catalog
 
 
@@ -36,7 +36,7 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     if subject.withdrawn_at is not None:
         return
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    windows = _windows(protocol, dates_of(session, course), subject.time_zone, now)
+    windows = _windows(protocol, course_dates(session, course), subject.time_zone, now)
     _write_windows(session, course, windows, now=now)
     _end_or_revive(session, course, windows, now=now)
     planned_messages.plan(session, subject, protocol, _visits_of(session, course), now=now)
@@ -50,7 +50,7 @@ def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
 
 def void_all(session: Session, subject_id: uuid.UUID, reason: UnansweredReason, now: datetime) -> None:
     """End every visit of the subject that is neither answered nor over, with its messages: on withdrawal."""
-    _void(session, and_(Visit.subject_id == subject_id, _not_over(now)), reason, voided_at=now)
+    _void(session, and_(Visit.subject_id == subject_id, not_over(now)), reason, voided_at=now)
 
 
 def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> None:
@@ -58,10 +58,10 @@ def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> 
     _revive(session, and_(Visit.subject_id == subject_id, Visit.void_reason == UnansweredReason.WITHDRAWN), now=now)
 
 
-def dates_of(session: Session, course: Course) -> CourseDates:
+def course_dates(session: Session, course: Course) -> CourseDates:
     """The course's dates as the domain wants them."""
     given = select(Infusion.given_on).where(Infusion.course_id == course.id, Infusion.voided_at.is_(None))
-    by_hand = select(AnchorDate.event_code, AnchorDate.anchor_on).where(AnchorDate.course_id == course.id)
+    staff_entered = select(AnchorDate.event_code, AnchorDate.anchor_on).where(AnchorDate.course_id == course.id)
     subject = session.get_one(Subject, course.subject_id)
     return CourseDates(
         planned_start_on=course.planned_start_on,
@@ -70,13 +70,13 @@ def dates_of(session: Session, course: Course) -> CourseDates:
         ended_on=course.ended_on,
         superseded=_newer_course(session, course) is not None,
         enrolled_on=subject.enrolled_on if course.number == 1 else None,
-        set_by_hand=dict(iter(session.execute(by_hand))),
+        staff_entered=dict(iter(session.execute(staff_entered))),
     )
 
 
 def _windows(
     protocol: Protocol, dates: CourseDates, zone: str, now: datetime
-) -> dict[tuple[str, int], tuple[date, Window]]:
+) -> dict[tuple[str, int], tuple[date, VisitWindow]]:
     """(event code, number) -> (anchor date, window) for each event that has an anchor now.
 
     A course that ended without an infusion did not take place, so nothing is asked about it.
@@ -95,7 +95,7 @@ def _windows(
 def _write_windows(
     session: Session,
     course: Course,
-    windows: Mapping[tuple[str, int], tuple[date, Window]],
+    windows: Mapping[tuple[str, int], tuple[date, VisitWindow]],
     *,
     now: datetime,
 ) -> None:
@@ -115,7 +115,7 @@ def _write_windows(
     )
 
 
-def _row(course: Course, key: tuple[str, int], anchor_on: date, planned: Window, now: datetime) -> dict[str, Any]:
+def _row(course: Course, key: tuple[str, int], anchor_on: date, planned: VisitWindow, now: datetime) -> dict[str, Any]:
     event_code, number = key
     return {
         "course_id": course.id,
@@ -137,11 +137,11 @@ def _movable(course: Course, now: datetime) -> ColumnElement[bool]:
     written = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
     written = written.where(Message.subject_id == course.subject_id)
     of_course = aliased(Visit)  # EXISTS would look at every patient's links: an upsert's condition correlates nothing
-    handed_over = select(Link.visit_id).join(of_course, of_course.id == Link.visit_id)
-    handed_over = handed_over.where(of_course.course_id == course.id, Link.message_id.is_(None))
-    untold = and_(Visit.id.not_in(written), Visit.id.not_in(handed_over))
+    opened_in_clinic = select(Link.visit_id).join(of_course, of_course.id == Link.visit_id)
+    opened_in_clinic = opened_in_clinic.where(of_course.course_id == course.id, Link.message_id.is_(None))
+    not_contacted = and_(Visit.id.not_in(written), Visit.id.not_in(opened_in_clinic))
     waiting = or_(OPEN, and_(Visit.completed_at.is_(None), Visit.void_reason.in_(ENDED_BY_PLANNING)))
-    return and_(waiting, Visit.started_at.is_(None), or_(Visit.opens_at > now, untold))
+    return and_(waiting, Visit.started_at.is_(None), or_(Visit.opens_at > now, not_contacted))
 
 
 def _differs(insert: Any) -> ColumnElement[bool]:
@@ -175,7 +175,7 @@ def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> 
     if newer is None:
         return None
     zone = session.get_one(Subject, course.subject_id).time_zone
-    return _begins_at(dates_of(session, newer), zone, now)
+    return _begins_at(course_dates(session, newer), zone, now)
 
 
 def _end_or_revive(session: Session, course: Course, windows: Mapping[tuple[str, int], Any], *, now: datetime) -> None:
@@ -185,8 +185,8 @@ def _end_or_revive(session: Session, course: Course, windows: Mapping[tuple[str,
     _void(session, and_(of_course, ~dated, _movable(course, now)), UnansweredReason.NO_DATE, voided_at=now)
     begins_at = _newer_course_begins_at(session, course, now)
     if begins_at is not None:
-        overtaken = and_(of_course, Visit.closes_at > begins_at)
-        _void(session, overtaken, UnansweredReason.NEW_COURSE, voided_at=min(begins_at, now))
+        superseded = and_(of_course, Visit.closes_at > begins_at)
+        _void(session, superseded, UnansweredReason.NEW_COURSE, voided_at=min(begins_at, now))
     in_time = true() if begins_at is None else Visit.closes_at <= begins_at
     _revive(session, and_(of_course, dated, in_time, Visit.void_reason.in_(ENDED_BY_PLANNING)), now=now)
 

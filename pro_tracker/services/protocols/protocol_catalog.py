@@ -21,11 +21,11 @@ PROTOCOLS = PACKAGE / "protocols"
 def protocol(code: str, version: str | None = None) -> Protocol:
     """Return this version of the protocol, or its newest; raises NotFound, InvalidDataFile."""
     found = [read_protocol(path) for path in all_files() if path.stem.partition("@")[0] == code]
-    wanted = [each for each in found if version in (None, each.version)]
-    if not wanted:
+    matching = [each for each in found if version in (None, each.version)]
+    if not matching:
         known = ", ".join(sorted({path.stem.partition("@")[0] for path in all_files()}))
         raise NotFound(f"There is no protocol {code[:60]!r} {version or ''}; there are {known}.")
-    return max(wanted, key=_order)
+    return max(matching, key=_order)
 
 
 def protocols() -> tuple[Protocol, ...]:
@@ -47,9 +47,9 @@ def all_files() -> tuple[Path, ...]:
 def read_protocol(path: Path) -> Protocol:
     """Return the protocol in this file, or raise InvalidDataFile with every fault found."""
     file = read_as(ProtocolFile, load_yaml(path))
-    found = protocol_format.faults(file, _templates())
-    found += [*_battery_faults(file), *_rule_faults(file), *_plan_faults(file), *_offline_faults(file)]
-    found += _severity_faults(file)
+    found = protocol_format.errors(file, _templates())
+    found += [*_battery_errors(file), *_rule_errors(file), *_plan_errors(file), *_offline_errors(file)]
+    found += _severity_errors(file)
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
@@ -64,7 +64,7 @@ def _templates() -> dict[str, list[str]]:
         raise InvalidDataFile(("messages.steps", "a message file has problems of its own")) from error
 
 
-def _battery_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+def _battery_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     for number, event in enumerate(file.events):
         for code in event.battery:
             try:
@@ -75,13 +75,13 @@ def _battery_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
                 yield f"events.{number}.battery", str(error)
 
 
-def _rule_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    asked = {code for event in file.events for code in event.battery}
+def _rule_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    in_battery = {code for event in file.events for code in event.battery}
     for name, rule in file.change_rules.items():
         key = f"change_rules.{name}"
         code, _, scale_code = name.partition(".")
-        yield from instrument_checks.change_faults(key, rule)
-        if code not in asked:
+        yield from instrument_checks.change_errors(key, rule)
+        if code not in in_battery:
             yield key, f"no event asks {code}"
             continue
         try:
@@ -93,7 +93,7 @@ def _rule_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
             yield key, "this scale itself asks about change, so none is computed"
 
 
-def _severity_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+def _severity_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     code, _, scale_code = (file.calls.severity or "").partition(".")
     if not code:
         return
@@ -106,7 +106,7 @@ def _severity_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
         yield "calls.severity", str(error)
 
 
-def _plan_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     alerts = {code: _alerts(code) for event in file.events for code in event.battery}
     for code, raised in alerts.items():
         if raised and code not in file.response_plans:
@@ -117,13 +117,13 @@ def _plan_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
             yield f"response_plans.{code}", "no event asks for an instrument of this name that raises alerts"
 
 
-def _offline_faults(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    asked = dict.fromkeys(code for event in file.events for code in event.battery)
-    for code in asked:
+def _offline_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    in_battery = dict.fromkeys(code for event in file.events for code in event.battery)
+    for code in in_battery:
         if _is_adaptive(code) and code not in file.offline_forms:
             yield f"offline_forms.{code}", "is missing: name the fixed form to use when the phone is offline"
     for code, form in file.offline_forms.items():
-        if code not in asked or not _is_adaptive(code):
+        if code not in in_battery or not _is_adaptive(code):
             yield f"offline_forms.{code}", "no event asks for an adaptive test of this name"
         if _is_adaptive(form) is not False:
             yield f"offline_forms.{code}", f"{form} is not the name of a fixed form"
@@ -141,14 +141,14 @@ def _alerts(code: str) -> tuple[Alert, ...]:
     try:
         return instrument_catalog.instrument(code).alerts
     except ProTrackerError:
-        return ()  # _battery_faults names it
+        return ()  # _battery_errors names it
 
 
 def _problems_of(path: Path) -> Iterator[Problem]:
     try:
         read_protocol(path)
     except InvalidDataFile as error:
-        yield from (Problem(str(path), key, reason) for key, reason in error.faults)
+        yield from (Problem(str(path), key, reason) for key, reason in error.errors)
 
 
 def _order(each: Protocol) -> tuple[int, ...]:

@@ -16,8 +16,8 @@ from pro_tracker.domain.protocol import (
     ResponsePlan,
     StudyEvent,
 )
-from pro_tracker.services.instruments.data_files import FileModel, written
-from pro_tracker.services.instruments.instrument_checks import Fault
+from pro_tracker.services.instruments.data_files import FileModel, text_matching
+from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.instruments.instrument_format import ChangeEntry, Code, Text, Version
 from pro_tracker.services.instruments.text_pack_format import Language
 
@@ -32,7 +32,7 @@ def _wall_time(value: Any) -> Any:
 WallTime = Annotated[time, BeforeValidator(_wall_time)]
 Day = Annotated[int, Field(ge=-3660, le=3660)]
 Days = Annotated[int, Field(ge=1, le=366)]
-ScaleName = Annotated[str, written(r"[a-z0-9-]+\.[a-z0-9-]+", "instrument.scale, such as pcs.total")]
+ScaleName = Annotated[str, text_matching(r"[a-z0-9-]+\.[a-z0-9-]+", "instrument.scale, such as pcs.total")]
 
 
 class WindowEntry(FileModel):
@@ -84,13 +84,13 @@ class QuietEntry(FileModel):
     end: WallTime
 
 
-SHORTEST_DAY = timedelta(hours=1)  # between one night's quiet hours and the next
-USUALLY_QUIET = QuietEntry.model_validate({"start": "21:00", "end": "08:00"})
+MIN_SENDING_WINDOW = timedelta(hours=1)  # between one night's quiet hours and the next
+DEFAULT_QUIET_HOURS = QuietEntry.model_validate({"start": "21:00", "end": "08:00"})
 
 
 class MessagesEntry(FileModel):
     send_at: WallTime
-    quiet: QuietEntry = USUALLY_QUIET
+    quiet: QuietEntry = DEFAULT_QUIET_HOURS
     hold_days: Annotated[int, Field(ge=0, le=7)] = 1
     snooze_days: list[Annotated[int, Field(ge=1, le=14)]] = Field([1, 3], max_length=5)
     steps: list[StepEntry] = Field(min_length=1, max_length=20)
@@ -117,7 +117,7 @@ class ProtocolFile(FileModel):
 
     code: Code
     version: Version
-    study: Annotated[str, Field(max_length=40), written(r"[A-Z0-9][A-Z0-9-]*", "capitals, digits and hyphens")]
+    study: Annotated[str, Field(max_length=40), text_matching(r"[A-Z0-9][A-Z0-9-]*", "capitals, digits and hyphens")]
     title: Text
     default_language: Language
     course: CourseEntry
@@ -132,7 +132,7 @@ class ProtocolFile(FileModel):
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
 
     def build(self) -> Protocol:
-        """Return the protocol; the file must have passed `faults`."""
+        """Return the protocol; the file must have passed `errors`."""
         return Protocol(
             code=self.code,
             version=self.version,
@@ -159,25 +159,25 @@ class ProtocolFile(FileModel):
         )
 
 
-def faults(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[Fault]:
+def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[FormatError]:
     """Return every contradiction in the file, in the order of its keys.
 
     `templates`: the messages there are, each with the channels and languages in which it lacks its wording.
     """
-    steps = [*_step_faults(file), *_template_faults(file, templates)]
-    return [*_course_faults(file), *_event_faults(file), *_message_faults(file.messages), *steps]
+    steps = [*_step_errors(file), *_template_errors(file, templates)]
+    return [*_course_errors(file), *_event_errors(file), *_message_errors(file.messages), *steps]
 
 
 def _reminders(steps: Sequence[StepEntry]) -> tuple[ReminderStep, ...]:
     return tuple(ReminderStep(number, **dict(step)) for number, step in enumerate(steps))
 
 
-def _course_faults(file: ProtocolFile) -> Iterator[Fault]:
+def _course_errors(file: ProtocolFile) -> Iterator[FormatError]:
     if file.course.idle_days > file.course.gap_days:
         yield "course.gap_days", "must not be less than idle_days"
 
 
-def _event_faults(file: ProtocolFile) -> Iterator[Fault]:
+def _event_errors(file: ProtocolFile) -> Iterator[FormatError]:
     codes = [event.code for event in file.events]
     for number, event in enumerate(file.events):
         key = f"events.{number}"
@@ -191,9 +191,9 @@ def _event_faults(file: ProtocolFile) -> Iterator[Fault]:
             yield f"{key}.titles", f"lacks the default language {file.default_language!r}"
 
 
-def _message_faults(messages: MessagesEntry) -> Iterator[Fault]:
+def _message_errors(messages: MessagesEntry) -> Iterator[FormatError]:
     quiet = messages.quiet
-    if datetime.combine(date.min, quiet.end) + SHORTEST_DAY > datetime.combine(date.min, quiet.start):
+    if datetime.combine(date.min, quiet.end) + MIN_SENDING_WINDOW > datetime.combine(date.min, quiet.start):
         yield "messages.quiet", "must leave an hour by day: from `end`, in the morning, to `start`, in the evening"
     elif not quiet.end <= messages.send_at < quiet.start:
         yield "messages.send_at", "must lie outside the quiet hours, which run over midnight from start to end"
@@ -201,7 +201,7 @@ def _message_faults(messages: MessagesEntry) -> Iterator[Fault]:
         yield "messages.snooze_days", "must rise from choice to choice"
 
 
-def _step_faults(file: ProtocolFile) -> list[Fault]:
+def _step_errors(file: ProtocolFile) -> list[FormatError]:
     """Steps that no visit could follow as they stand; of steps that events share, as the first event shows it."""
     found: dict[str, str] = {}
     for number, event in enumerate(file.events):
@@ -217,7 +217,7 @@ def _step_faults(file: ProtocolFile) -> list[Fault]:
     return list(found.items())
 
 
-def _template_faults(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+def _template_errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> Iterator[FormatError]:
     own = {f"events.{number}.steps": event.steps or [] for number, event in enumerate(file.events)}
     for key, steps in {**own, "messages.steps": file.messages.steps}.items():
         for number, step in enumerate(steps):

@@ -16,11 +16,11 @@ from pro_tracker.models.definition import Definition
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit
 from pro_tracker.services.instruments import instrument_catalog, item_parameters
-from pro_tracker.services.instruments.data_files import _text, digest, load_yaml
+from pro_tracker.services.instruments.data_files import canonical_text, digest, load_yaml
 from pro_tracker.services.protocols import protocol_catalog
 
 
-class Key(NamedTuple):
+class DefinitionKey(NamedTuple):
     """What a released body is known by; a text pack's code is "<instrument>.<language>"."""
 
     kind: DefinitionKind
@@ -34,7 +34,9 @@ def release(session: Session, *, now: datetime) -> int:
     Raises InvalidDataFile for a file whose content changed under a version in use: earlier answers would change their
     meaning.
     """
-    known = {Key(each.kind, each.code, each.version): each.sha256 for each in session.scalars(select(Definition))}
+    known = {
+        DefinitionKey(each.kind, each.code, each.version): each.sha256 for each in session.scalars(select(Definition))
+    }
     loaded = {_key_of_loaded(each) for each in session.scalars(select(LoadedTextPack))}
     new = []
     for path, key, body in _bodies():
@@ -47,7 +49,9 @@ def release(session: Session, *, now: datetime) -> int:
             raise InvalidDataFile((path.name, f"wording was loaded as version {key.version}. Raise `version`."))
         if key not in known:
             known[key] = found
-            new.append(Definition(**key._asdict(), sha256=found, body=json.loads(_text(body)), released_at=now))
+            new.append(
+                Definition(**key._asdict(), sha256=found, body=json.loads(canonical_text(body)), released_at=now)
+            )
     session.add_all(new)
     if new:
         session.flush()
@@ -62,7 +66,7 @@ def release(session: Session, *, now: datetime) -> int:
     return len(new)
 
 
-def _bodies() -> Iterator[tuple[Path, Key, dict[str, Any]]]:
+def _bodies() -> Iterator[tuple[Path, DefinitionKey, dict[str, Any]]]:
     for path in (*instrument_catalog.all_files(), *protocol_catalog.all_files()):
         body = _content(path)
         yield path, _key(body), body
@@ -76,12 +80,12 @@ def _content(path: Path) -> dict[str, Any]:
     return body
 
 
-def _key(body: dict[str, Any]) -> Key:
+def _key(body: dict[str, Any]) -> DefinitionKey:
     if "language" in body:
-        return Key(DefinitionKind.TEXT_PACK, f"{body['instrument']}.{body['language']}", body["version"])
+        return DefinitionKey(DefinitionKind.TEXT_PACK, f"{body['instrument']}.{body['language']}", body["version"])
     kind = DefinitionKind.INSTRUMENT if "response_sets" in body else DefinitionKind.PROTOCOL
-    return Key(kind, body["code"], body["version"])
+    return DefinitionKey(kind, body["code"], body["version"])
 
 
-def _key_of_loaded(pack: LoadedTextPack) -> Key:
-    return Key(DefinitionKind.TEXT_PACK, f"{pack.instrument_code}.{pack.language}", pack.version)
+def _key_of_loaded(pack: LoadedTextPack) -> DefinitionKey:
+    return DefinitionKey(DefinitionKind.TEXT_PACK, f"{pack.instrument_code}.{pack.language}", pack.version)

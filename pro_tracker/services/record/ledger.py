@@ -14,32 +14,32 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.receipts import ReceiptEvent
+from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
+from pro_tracker.models.delivery_report import DeliveryReport
 from pro_tracker.models.interruption import Snooze
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
-from pro_tracker.models.receipt import Receipt
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.record.ledger_changes import Change, changes
+from pro_tracker.services.record.ledger_changes import RecordedChange, changes
 
 OPENED = "identity.confirm"  # the birth date was right: a link that was only fetched was not opened by anybody
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MessageEntry:
     """One message. `opened_at`: when somebody who knew the birth date first came by its link."""
 
     message: Message
     attempts: Sequence[Attempt]
-    receipts: Sequence[Receipt]
+    receipts: Sequence[DeliveryReport]
     opened_at: datetime | None
 
     @property
@@ -50,13 +50,13 @@ class Entry:
     @property
     def delivered_at(self) -> datetime | None:
         """When the provider says that it arrived; many never say."""
-        return min((receipt.at for receipt in self.receipts if receipt.event == ReceiptEvent.DELIVERED), default=None)
+        return min((receipt.at for receipt in self.receipts if receipt.event == ReportEvent.DELIVERED), default=None)
 
     @property
-    def bad_news(self) -> ReceiptEvent | None:
+    def bad_news(self) -> ReportEvent | None:
         """The last thing that the provider reported of it, unless that is that it arrived."""
-        last = self.receipts[-1].event if self.receipts else ReceiptEvent.DELIVERED
-        return None if last in (ReceiptEvent.DELIVERED, ReceiptEvent.OTHER) else last
+        last = self.receipts[-1].event if self.receipts else ReportEvent.DELIVERED
+        return None if last in (ReportEvent.DELIVERED, ReportEvent.OTHER) else last
 
     @property
     def why_not(self) -> str | None:
@@ -73,14 +73,14 @@ class Asking:
 
     visit: Visit
     course: Course
-    entries: Sequence[Entry]
+    entries: Sequence[MessageEntry]
     snoozes: Sequence[Snooze]
     calls: Sequence[CallAttempt]
     mode: ResponseMode | None = None
     taken_by: str = ""
 
     @property
-    def sent(self) -> list[Entry]:
+    def sent(self) -> list[MessageEntry]:
         return [entry for entry in self.entries if entry.message.sent_at is not None]
 
     @property
@@ -100,7 +100,7 @@ class Ledger:
 
     subject: Subject
     askings: Sequence[Asking]
-    changes: Sequence[Change]
+    changes: Sequence[RecordedChange]
 
 
 def ledger(session: Session, subject: Subject) -> Ledger:
@@ -123,17 +123,23 @@ def ledger(session: Session, subject: Subject) -> Ledger:
     return Ledger(subject, askings, changes(session, subject.id))
 
 
-def _entries(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Entry]]:
+def _entries(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[MessageEntry]]:
     messages = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
     attempts = select(Attempt).join(Message, Message.id == Attempt.message_id).where(Message.subject_id == subject_id)
     tried = _grouped(session.scalars(attempts.order_by(Attempt.message_id, Attempt.number)), "message_id")
-    reported = select(Receipt).join(Message, Message.id == Receipt.message_id).where(Message.subject_id == subject_id)
-    receipts = _grouped(session.scalars(reported.order_by(Receipt.at, Receipt.id)), "message_id")
+    reported = (
+        select(DeliveryReport)
+        .join(Message, Message.id == DeliveryReport.message_id)
+        .where(Message.subject_id == subject_id)
+    )
+    receipts = _grouped(session.scalars(reported.order_by(DeliveryReport.at, DeliveryReport.id)), "message_id")
     opened = _opened(session, subject_id)
-    found: dict[int, list[Entry]] = defaultdict(list)
+    found: dict[int, list[MessageEntry]] = defaultdict(list)
     for message in session.scalars(messages):
         id_ = message.id
-        found[message.visit_id].append(Entry(message, tried.get(id_, ()), receipts.get(id_, ()), opened.get(id_)))
+        found[message.visit_id].append(
+            MessageEntry(message, tried.get(id_, ()), receipts.get(id_, ()), opened.get(id_))
+        )
     return found
 
 

@@ -38,7 +38,7 @@ INTERNAL = ("call", "pause", "closed", "adverse_events")  # ids and counts that 
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordedChange:
     """One change of the subject's data. `account`: who of the staff, None for the patient, the service or a command.
 
     `facts`: what it was about, as codes and ISO dates by name; two values where something was put in place of another.
@@ -53,7 +53,7 @@ class Change:
     why: str = ""
 
 
-def changes(session: Session, subject_id: uuid.UUID) -> Sequence[Change]:
+def changes(session: Session, subject_id: uuid.UUID) -> Sequence[RecordedChange]:
     """The newest first. In a fixed number of statements."""
     looked = or_(*(AuditEvent.action.startswith(start, autoescape=True) for start in NO_CHANGES))
     rows = select(AuditEvent).where(AuditEvent.subject_id == subject_id, ~looked).order_by(AuditEvent.id.desc())
@@ -102,13 +102,13 @@ def _change(
     accounts: Mapping[int, Account],
     known: Mapping[str, Mapping[int, str]],
     reasons: Mapping[tuple[str, datetime], str],
-) -> Change:
+) -> RecordedChange:
     account = accounts.get(int(event.actor_id)) if event.actor_kind == ActorKind.ACCOUNT else None
     detail = json.loads(event.detail)
     facts = {RESOLVED.get(name, name): _values(name, detail[name], known) for name in detail if name not in INTERNAL}
     at = datetime.fromisoformat(event.at)
     why = reasons.get((REASONED.get(event.action, ""), at), "")
-    return Change(at, event.actor_kind, account, event.action, facts, why)
+    return RecordedChange(at, event.actor_kind, account, event.action, facts, why)
 
 
 def _values(name: str, value: Any, known: Mapping[str, Mapping[int, str]]) -> Sequence[str]:

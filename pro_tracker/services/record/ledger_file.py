@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import IO
 from zoneinfo import ZoneInfo
 
-from pro_tracker.services.csv_columns import Cell, Column, harmless
-from pro_tracker.services.record.ledger import Asking, Entry, Ledger
-from pro_tracker.services.record.ledger_changes import Change
+from pro_tracker.services.csv_columns import Cell, Column, escape_formula
+from pro_tracker.services.record.ledger import Asking, Ledger, MessageEntry
+from pro_tracker.services.record.ledger_changes import RecordedChange
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class VisitRow:
     """One visit of a subject in `zone`."""
 
     zone: ZoneInfo
@@ -31,8 +31,8 @@ class Asked:
 class Sent:
     """One message of a visit."""
 
-    asked: Asked
-    entry: Entry
+    asked: VisitRow
+    entry: MessageEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Changed:
     """One change of the subject's data."""
 
     zone: ZoneInfo
-    change: Change
+    change: RecordedChange
 
 
-VISIT: tuple[Column[Asked], ...] = (
+VISIT: tuple[Column[VisitRow], ...] = (
     Column("COURSE", lambda row: row.asking.course.number, "Number of the course"),
     Column("VISIT", lambda row: row.asking.visit.event_code, "Study event"),
     Column("OPENS_AT", lambda row: row.local(row.asking.visit.opens_at), "The visit can be answered from"),
@@ -68,7 +68,7 @@ MESSAGE: tuple[Column[Sent], ...] = (
     Column("REPORTED", lambda row: row.entry.bad_news, "What else the provider reported last"),
     Column("OPENED_AT", lambda row: row.asked.local(row.entry.opened_at), "Its link was opened"),
     Column("STATE", lambda row: row.entry.message.state, "Where the message stands"),
-    Column("WHY_NOT", lambda row: row.entry.why_not, "Why it was not sent"),
+    Column("NOT_SENT_REASONS", lambda row: row.entry.why_not, "Why it was not sent"),
     Column("ATTEMPTS", lambda row: len(row.entry.attempts), "How often it was tried"),
     Column("PROVIDER", lambda row: row.entry.attempts[-1].provider if row.entry.attempts else None, "Who brought it"),
 )
@@ -92,13 +92,13 @@ def write(ledger: Ledger, out: IO[str]) -> None:
     writer.writerow(HEADER)
     zone = ZoneInfo(ledger.subject.time_zone)
     for record, cells in (*_asked(ledger, zone), *_changed(ledger, zone)):
-        writer.writerow([harmless(cell) for cell in (ledger.subject.study_code, record, *cells)])
+        writer.writerow([escape_formula(cell) for cell in (ledger.subject.study_code, record, *cells)])
 
 
 def _asked(ledger: Ledger, zone: ZoneInfo) -> Iterator[tuple[str, list[Cell]]]:
     no_change: list[Cell] = [None] * len(CHANGE)
     for asking in ledger.askings:
-        asked = Asked(zone, asking)
+        asked = VisitRow(zone, asking)
         visit = [column.get(asked) for column in VISIT]
         for entry in asking.entries:
             yield "message", [*visit, *(column.get(Sent(asked, entry)) for column in MESSAGE), *no_change]
@@ -113,13 +113,13 @@ def _changed(ledger: Ledger, zone: ZoneInfo) -> Iterator[tuple[str, list[Cell]]]
         yield "change", [*not_asked, *(column.get(Changed(zone, change)) for column in CHANGE)]
 
 
-def _who(change: Change) -> str:
+def _who(change: RecordedChange) -> str:
     return change.account.display_name if change.account else change.actor_kind
 
 
-def _about(change: Change) -> str:
+def _about(change: RecordedChange) -> str:
     return "; ".join(f"{name}={'>'.join(values)}" for name, values in change.facts.items())
 
 
-def _wall_time(entry: Entry) -> str:
+def _wall_time(entry: MessageEntry) -> str:
     return f"{entry.message.local_on.isoformat()}T{entry.message.local_time:%H:%M}"

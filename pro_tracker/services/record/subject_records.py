@@ -49,7 +49,7 @@ def load(session: Session, account: Account, subject_id: uuid.UUID) -> SubjectRe
         ).all(),
         messages=_messages_by_visit(session, subject_id),
         calls=session.scalars(select(Call).where(Call.subject_id == subject_id, Call.closed_at.is_(None))).all(),
-        pauses=pauses.of_subject(session, subject_id),
+        pauses=pauses.for_subject(session, subject_id),
     )
 
 
@@ -70,7 +70,7 @@ def courses_of(session: Session, subject_id: uuid.UUID) -> Sequence[Course]:
     rows = (
         select(Course)
         .where(Course.subject_id == subject_id)
-        .options(joinedload(Course.recorded).joinedload(Infusion.adverse_events))
+        .options(joinedload(Course.all_infusions).joinedload(Infusion.adverse_events))
         .order_by(Course.number)
     )
     return session.scalars(rows, execution_options={"populate_existing": True}).unique().all()

@@ -18,7 +18,7 @@ from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change
 from pro_tracker.domain.instrument import Band, Instrument, Scale
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
+from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.instruments import instrument_catalog
@@ -186,7 +186,7 @@ class _Reader:
 
     def _series(self, course: Course, visits: Sequence[Visit], instrument: Instrument, scale: Scale) -> Series:
         protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-        scale = protocol.judged(instrument.code, scale)
+        scale = protocol.with_study_rule(instrument.code, scale)
         asked = [visit for visit in visits if instrument.code in protocol.event(visit.event_code).battery]
         baseline: Point | None = None
         points: list[Point] = []
@@ -244,7 +244,7 @@ def _score_rows(session: Session, subject_id: uuid.UUID) -> Iterable[Any]:
             response.text_pack_validated,
         )
         .join(response, response.id == Score.response_id)
-        .where(response.subject_id == subject_id, response.status.in_(STANDING))
+        .where(response.subject_id == subject_id, response.status.in_(VALID_STATUSES))
         .order_by(Score.id)
     )
     return session.execute(rows)

@@ -14,7 +14,7 @@ from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.rescoring import portions, scoring_targets
-from pro_tracker.services.rescoring.report import Report
+from pro_tracker.services.rescoring.report import RescoringReport
 from pro_tracker.services.rescoring.scoring_targets import Targets
 from pro_tracker.services.results import aggregates
 
@@ -37,7 +37,9 @@ def begin(
     job = session.scalar(unfinished)
     if job is None:
         report, n_responses = _to_do(session, targets)
-        job = Rescoring(instrument_code=instrument_code, through_id=_newest(session), last_id=0, n_done=0, asked_at=now)
+        job = Rescoring(
+            instrument_code=instrument_code, through_id=_newest(session), last_id=0, n_done=0, requested_at=now
+        )
         job.n_responses, job.report, job.lease_until = n_responses, report.as_json(), now if queue else now + LEASE
         session.add(job)
         session.flush()
@@ -57,7 +59,7 @@ def step(session: Session, job_id: int, *, actor: Actor, now: datetime, size: in
         return job
     targets = scoring_targets.targets(job.instrument_code)
     page = portions.window(session, targets, job.last_id, job.through_id, size)
-    report = Report.of(job.report)
+    report = RescoringReport.of(job.report)
     if page.n_responses:
         report.add(portions.rescore(session, targets, page, now=now, write=True))
         job.last_id, job.n_done, job.lease_until = page.last, job.n_done + page.n_responses, now + LEASE
@@ -73,7 +75,9 @@ def claim_left(session: Session, *, now: datetime) -> list[int]:
     return list(session.scalars(left.values(lease_until=now + LEASE).returning(Rescoring.id)))
 
 
-def preview(session: Session, instrument_code: str | None, *, now: datetime, on_progress: OnProgress) -> Report:
+def preview(
+    session: Session, instrument_code: str | None, *, now: datetime, on_progress: OnProgress
+) -> RescoringReport:
     """What a re-scoring would change, worked out the same way, nothing stored. Raises UnknownInstrument."""
     targets, through = scoring_targets.targets(instrument_code), _newest(session)
     report, total = _to_do(session, targets)
@@ -90,7 +94,7 @@ def newest(session: Session) -> Rescoring | None:
     return session.scalar(select(Rescoring).order_by(Rescoring.id.desc()).limit(1))
 
 
-def _finish(session: Session, job: Rescoring, report: Report, *, actor: Actor, now: datetime) -> None:
+def _finish(session: Session, job: Rescoring, report: RescoringReport, *, actor: Actor, now: datetime) -> None:
     job.finished_at = now
     if report.n_scores:
         aggregates.rebuild(session, now=now)
@@ -102,9 +106,9 @@ def _newest(session: Session) -> int:
     return session.scalar(select(func.max(QuestionnaireResponse.id))) or 0
 
 
-def _to_do(session: Session, targets: Targets) -> tuple[Report, int]:
+def _to_do(session: Session, targets: Targets) -> tuple[RescoringReport, int]:
     """How many responses there are to look at, and a report of those that the newest version cannot score."""
-    report, total = Report(), 0
+    report, total = RescoringReport(), 0
     asked = (QuestionnaireResponse.instrument_code, QuestionnaireResponse.instrument_version)
     rows = select(*asked, func.count()).where(*portions.standing(targets)).group_by(*asked)
     for code, version, n_responses in session.execute(rows):

@@ -31,12 +31,12 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
+from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.rescoring import bulk_scoring
 from pro_tracker.services.rescoring.bulk_scoring import BulkScores
-from pro_tracker.services.rescoring.report import Report, ScaleChanges
+from pro_tracker.services.rescoring.report import RescoringReport, ScaleChanges
 from pro_tracker.services.rescoring.scoring_targets import Targets
 
 UNUSABLE = "an answer is no option code of its item"
@@ -100,7 +100,7 @@ _PREVIEW_SQLITE = _statement(f"{_SQLITE}, added AS ({_NEW}), {_COMPARE}")
 Scored = tuple[Instrument, list[int], BulkScores]  # what scored these responses, one scale of them
 
 
-class Window(NamedTuple):
+class ResponseRange(NamedTuple):
     """Responses with ids above `after`, up to `last`: how many of them stand."""
 
     after: int
@@ -108,24 +108,24 @@ class Window(NamedTuple):
     n_responses: int
 
 
-def window(session: Session, targets: Targets, after: int, through: int, size: int) -> Window:
+def window(session: Session, targets: Targets, after: int, through: int, size: int) -> ResponseRange:
     """The next `size` standing responses of these instruments behind `after`, none above `through`."""
     ids = select(QuestionnaireResponse.id).where(
         QuestionnaireResponse.id > after, QuestionnaireResponse.id <= through, *standing(targets)
     )
     page = ids.order_by(QuestionnaireResponse.id).limit(size).subquery()
     last, n_responses = session.execute(select(func.max(page.c.id), func.count())).one()
-    return Window(after, last or through, n_responses)
+    return ResponseRange(after, last or through, n_responses)
 
 
 def standing(targets: Targets) -> tuple[ColumnElement[bool], ...]:
     codes = {code for code, _version in targets}
-    return QuestionnaireResponse.status.in_(STANDING), QuestionnaireResponse.instrument_code.in_(codes)
+    return QuestionnaireResponse.status.in_(VALID_STATUSES), QuestionnaireResponse.instrument_code.in_(codes)
 
 
-def rescore(session: Session, targets: Targets, page: Window, *, now: datetime, write: bool) -> Report:
+def rescore(session: Session, targets: Targets, page: ResponseRange, *, now: datetime, write: bool) -> RescoringReport:
     """Add the scores that these responses lack, or with `write` off only say what would be added."""
-    report, scored = Report(), []
+    report, scored = RescoringReport(), []
     for (code, version, prorate), rows in _lacking(session, targets, page).items():
         answers = [row[1] for row in rows]
         usable, scores = bulk_scoring.score_stored(targets[code, version], answers, prorate=prorate)
@@ -138,7 +138,9 @@ def rescore(session: Session, targets: Targets, page: Window, *, now: datetime, 
     return report
 
 
-def _lacking(session: Session, targets: Targets, page: Window) -> dict[tuple[str, str, bool], list[tuple[int, Any]]]:
+def _lacking(
+    session: Session, targets: Targets, page: ResponseRange
+) -> dict[tuple[str, str, bool], list[tuple[int, Any]]]:
     """(id, answers) of the responses that lack a score, by what they were asked with and whether pro-rating is on."""
     rows = session.execute(_lacking_rows(targets, page)).all()
     answers = json.loads(f"[{','.join([row.answers for row in rows])}]")  # at once: twice as fast as one by one
@@ -148,12 +150,12 @@ def _lacking(session: Session, targets: Targets, page: Window) -> dict[tuple[str
     return groups
 
 
-def _lacking_rows(targets: Targets, page: Window) -> Any:
+def _lacking_rows(targets: Targets, page: ResponseRange) -> Any:
     response, wanted = QuestionnaireResponse, _wanted(targets)
     had = select(func.count()).where(Score.response_id == response.id, Score.scoring_version == wanted.c.scoring)
     columns = (response.id, response.instrument_code, response.instrument_version)
     asked = (wanted.c.code == response.instrument_code) & (wanted.c.version == response.instrument_version)
-    inside = (response.id > page.after, response.id <= page.last, response.status.in_(STANDING))
+    inside = (response.id > page.after, response.id <= page.last, response.status.in_(VALID_STATUSES))
     as_text = sql_cast(response.answers, String).label("answers")
     rows = select(*columns, as_text, _prorated().label("prorate")).join(wanted, asked)
     return rows.where(*inside, had.scalar_subquery() < wanted.c.n_scales).order_by(response.id)

@@ -42,7 +42,7 @@ class ScaleChanges:
 
 
 @dataclass(slots=True)
-class Report:
+class RescoringReport:
     """The changes by scale, and how many responses were left out, with the reason."""
 
     scales: dict[tuple[str, str, str], ScaleChanges] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Report:
         for each in changes:
             self.scales.setdefault(each.key, ScaleChanges(*each.key)).add(each)
 
-    def add(self, more: "Report") -> None:
+    def add(self, more: "RescoringReport") -> None:
         self.count(more.scales.values())
         for what, responses in more.skipped.items():
             self.skip(what, responses)
@@ -72,7 +72,7 @@ class Report:
         }
 
     @classmethod
-    def of(cls, stored: dict[str, Any]) -> "Report":
+    def of(cls, stored: dict[str, Any]) -> "RescoringReport":
         report = cls()
         report.count(ScaleChanges(**each) for each in stored["scales"])
         for code, version, reason, responses in stored["skipped"]:

@@ -20,7 +20,7 @@ from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
+from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
@@ -34,7 +34,7 @@ LOCK = 7_265_120  # any number that no other advisory lock of this database uses
 Figures = dict[tuple[str, str], ScaleFigures]  # instrument and scale code -> figures
 
 
-class Group(NamedTuple):
+class AggregateGroup(NamedTuple):
     """One study event of one protocol at one site."""
 
     protocol_code: str
@@ -91,14 +91,14 @@ def _opened(now: datetime) -> ColumnElement[bool]:
     return and_(or_(Visit.opens_at <= now, Visit.completed_at.is_not(None)), ~given_up)
 
 
-def _groups(session: Session, which: ColumnElement[bool]) -> set[Group]:
+def _groups(session: Session, which: ColumnElement[bool]) -> set[AggregateGroup]:
     columns = (Course.protocol_code, Site.code, Visit.event_code, Visit.visit_number)
     rows = select(*columns).distinct().select_from(Visit).where(which)
     joined = rows.join(Course, Course.id == Visit.course_id).join(Subject, Subject.id == Visit.subject_id)
-    return {Group(*row) for row in session.execute(joined.join(Site, Site.id == Subject.site_id))}
+    return {AggregateGroup(*row) for row in session.execute(joined.join(Site, Site.id == Subject.site_id))}
 
 
-def _write(session: Session, groups: set[Group], *, now: datetime) -> int:
+def _write(session: Session, groups: set[AggregateGroup], *, now: datetime) -> int:
     for group in groups:
         _replace(session, group, _figures(session, group, now), now)
     for event in {group._replace(site_code=ALL_SITES) for group in groups}:
@@ -106,14 +106,14 @@ def _write(session: Session, groups: set[Group], *, now: datetime) -> int:
     return len(groups)
 
 
-def _replace(session: Session, group: Group, figures: Figures, now: datetime) -> None:
+def _replace(session: Session, group: AggregateGroup, figures: Figures, now: datetime) -> None:
     session.execute(delete(Aggregate).where(*_rows_of(group)))
     rows = [_row(group, key, each, now) for key, each in figures.items() if each.expected]
     if rows:
         session.execute(insert(Aggregate), rows)
 
 
-def _rows_of(group: Group) -> tuple[ColumnElement[bool], ...]:
+def _rows_of(group: AggregateGroup) -> tuple[ColumnElement[bool], ...]:
     return (
         Aggregate.protocol_code == group.protocol_code,
         Aggregate.site_code == group.site_code,
@@ -121,7 +121,7 @@ def _rows_of(group: Group) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _row(group: Group, key: tuple[str, str], figures: ScaleFigures, now: datetime) -> dict[str, Any]:
+def _row(group: AggregateGroup, key: tuple[str, str], figures: ScaleFigures, now: datetime) -> dict[str, Any]:
     return {
         **group._asdict(),
         "instrument_code": key[0],
@@ -140,7 +140,7 @@ def _row(group: Group, key: tuple[str, str], figures: ScaleFigures, now: datetim
     }
 
 
-def _figures(session: Session, group: Group, now: datetime) -> Figures:
+def _figures(session: Session, group: AggregateGroup, now: datetime) -> Figures:
     """The figures of one group, read once and held as running sums."""
     figures: Figures = defaultdict(ScaleFigures)
     scales = _expect(session, group, figures, now)
@@ -155,7 +155,9 @@ def _figures(session: Session, group: Group, now: datetime) -> Figures:
     return figures
 
 
-def _expect(session: Session, group: Group, figures: Figures, now: datetime) -> dict[tuple[str, str, str], Scale]:
+def _expect(
+    session: Session, group: AggregateGroup, figures: Figures, now: datetime
+) -> dict[tuple[str, str, str], Scale]:
     """Count the visits of the group into every scale their protocol version asks for; returns the scales of each."""
     counted = _in_group(select(Course.protocol_version, func.count().label("n")), group, now)
     scales: dict[tuple[str, str, str], Scale] = {}
@@ -163,12 +165,12 @@ def _expect(session: Session, group: Group, figures: Figures, now: datetime) -> 
         protocol = protocol_catalog.protocol(group.protocol_code, version)
         for code in protocol.event(group.event_code).battery:
             for scale in instrument_catalog.instrument(code).scales:
-                scales[version, code, scale.code] = protocol.judged(code, scale)
+                scales[version, code, scale.code] = protocol.with_study_rule(code, scale)
                 figures[code, scale.code].expected += n
     return scales
 
 
-def _in_group(rows: Any, group: Group, now: datetime) -> Any:
+def _in_group(rows: Any, group: AggregateGroup, now: datetime) -> Any:
     """`rows` over the visits of this group that were expected by now, but for people who withdrew their data."""
     joined = rows.select_from(Visit).join(Course, Course.id == Visit.course_id)
     joined = joined.join(Subject, Subject.id == Visit.subject_id).join(Site, Site.id == Subject.site_id)
@@ -181,7 +183,7 @@ def _in_group(rows: Any, group: Group, now: datetime) -> Any:
     )
 
 
-def _scores(group: Group, now: datetime) -> Any:
+def _scores(group: AggregateGroup, now: datetime) -> Any:
     """The newest score of each scale at each visit of the group, beside that of the same course's baseline."""
     response, first_response, first = QuestionnaireResponse, aliased(QuestionnaireResponse), aliased(Score)
     first_visit = aliased(Visit)
@@ -215,7 +217,7 @@ def _counts(response: Any, score: Any) -> ColumnElement[bool]:
     superseded = select(newer.id).where(
         newer.response_id == score.response_id, newer.scale_code == score.scale_code, newer.id > score.id
     )
-    return and_(response.status.in_(STANDING), ~superseded.exists())
+    return and_(response.status.in_(VALID_STATUSES), ~superseded.exists())
 
 
 def _basis_columns(score: Any, response: Any) -> tuple[Any, ...]:
@@ -234,7 +236,7 @@ def _point(
     return None if value is None else ScorePoint(value, error if scale.has_t else None, basis)
 
 
-def _of_all_sites(session: Session, event: Group) -> Figures:
+def _of_all_sites(session: Session, event: AggregateGroup) -> Figures:
     figures: Figures = defaultdict(ScaleFigures)
     sites = (Aggregate.protocol_code == event.protocol_code, Aggregate.event_code == event.event_code)
     for row in session.scalars(select(Aggregate).where(*sites, Aggregate.site_code != ALL_SITES)):

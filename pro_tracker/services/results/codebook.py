@@ -11,14 +11,14 @@ from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.services.csv_columns import Column, Group
+from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.results.export_columns import LONG, T_SCORE, named_tests, wide
-from pro_tracker.services.wording.text_packs import Wording
+from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CodebookEntry:
     """One line of the codebook: a column of a file, or one test of the long file (QSCAT and QSTESTCD say which)."""
 
     file: str
@@ -35,7 +35,7 @@ class Entry:
     text_version: str = ""
 
 
-CODEBOOK: tuple[Column[Entry], ...] = (
+CODEBOOK: tuple[Column[CodebookEntry], ...] = (
     Column("FILE", lambda e: e.file, "File that holds the column", "long, wide, codebook"),
     Column("COLUMN", lambda e: e.column, "Column"),
     Column("QSCAT", lambda e: e.instrument, "Instrument, for tests and text packs of the long file"),
@@ -54,10 +54,12 @@ CODEBOOK: tuple[Column[Entry], ...] = (
     ),
 )
 
-LAYOUT: tuple[Group[Entry], ...] = (Group(CODEBOOK),)
+LAYOUT: tuple[ColumnGroup[CodebookEntry], ...] = (ColumnGroup(CODEBOOK),)
 
 
-def entries(protocols: Sequence[Protocol], wording: Wording, asked: Iterable[TextPack]) -> Iterator[Entry]:
+def entries(
+    protocols: Sequence[Protocol], wording: WordingSnapshot, asked: Iterable[TextPack]
+) -> Iterator[CodebookEntry]:
     """Every column of every file, every test of these protocols' instruments, every text pack that was asked with.
 
     Tests are told in the wording in force.
@@ -65,7 +67,7 @@ def entries(protocols: Sequence[Protocol], wording: Wording, asked: Iterable[Tex
     instruments = asked_in(protocols)
     for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
         columns = (column for group in layout for column in group.columns)
-        yield from (Entry(file, each.name, each.label, each.unit, values=each.values) for each in columns)
+        yield from (CodebookEntry(file, each.name, each.label, each.unit, values=each.values) for each in columns)
     for instrument in instruments:
         yield from _tests(instrument, wording)
         yield from _score_entries(instrument, wording, protocols)
@@ -78,10 +80,10 @@ def asked_in(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
     return tuple(instrument_catalog.instrument(code) for code in codes)
 
 
-def _text_pack(pack: TextPack) -> Entry:
+def _text_pack(pack: TextPack) -> CodebookEntry:
     item_sets = {item.response_set.code: item for item in instrument_catalog.instrument(pack.instrument_code).items}
     options = (f"{code}: {_options(item, pack)}" for code, item in item_sets.items())
-    return Entry(
+    return CodebookEntry(
         "long",
         "TEXTVER",
         f"Text pack asked with: {pack.title}",
@@ -94,12 +96,12 @@ def _text_pack(pack: TextPack) -> Entry:
     )
 
 
-def _tests(instrument: Instrument, wording: Wording) -> Iterator[Entry]:
+def _tests(instrument: Instrument, wording: WordingSnapshot) -> Iterator[CodebookEntry]:
     pack = wording.pack(instrument.code, instrument_catalog.FALLBACK_LANGUAGE)
     validated = _validated(instrument, wording)
     for test in named_tests(instrument.code, instrument.version).items:
         item = instrument.item(test.code)
-        yield Entry(
+        yield CodebookEntry(
             "long",
             "QSTESTCD",
             test.label,
@@ -112,7 +114,9 @@ def _tests(instrument: Instrument, wording: Wording) -> Iterator[Entry]:
         )
 
 
-def _score_entries(instrument: Instrument, wording: Wording, protocols: Sequence[Protocol]) -> Iterator[Entry]:
+def _score_entries(
+    instrument: Instrument, wording: WordingSnapshot, protocols: Sequence[Protocol]
+) -> Iterator[CodebookEntry]:
     validated = _validated(instrument, wording)
     for test in named_tests(instrument.code, instrument.version).scores:
         scale, is_t = instrument.scale(test.scale), test.stored_as == T_SCORE
@@ -120,7 +124,7 @@ def _score_entries(instrument: Instrument, wording: Wording, protocols: Sequence
         rules = _scale_rules(scale)
         if is_t == scale.has_t:
             rules += _reading_rules(instrument, scale, protocols)
-        yield Entry(
+        yield CodebookEntry(
             "long",
             "QSTESTCD",
             test.label,
@@ -134,7 +138,7 @@ def _score_entries(instrument: Instrument, wording: Wording, protocols: Sequence
         )
 
 
-def _validated(instrument: Instrument, wording: Wording) -> str:
+def _validated(instrument: Instrument, wording: WordingSnapshot) -> str:
     return _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
 
 

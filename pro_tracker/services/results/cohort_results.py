@@ -110,7 +110,7 @@ def _events(
         protocol = protocol_catalog.protocol(protocol_code)
         event = protocol.event(event_code)
         found = [
-            _result(instrument, protocol.judged(instrument.code, scale), rows[key], parts[key])
+            _result(instrument, protocol.with_study_rule(instrument.code, scale), rows[key], parts[key])
             for instrument in map(instrument_catalog.instrument, event.battery)
             for scale in instrument.scales
             if (key := (protocol_code, event_code, instrument.code, scale.code)) in rows

@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from pro_tracker.domain import unanswered
 from pro_tracker.domain.change import Basis, Change, ScorePoint, change, is_responder
 from pro_tracker.domain.instrument import Instrument, Scale
-from pro_tracker.services.csv_columns import Column, Group
+from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.results.export_rows import VisitRecord
 
@@ -52,7 +52,7 @@ class TextPackMark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class TestResult:
     """What came of a test, or why nothing did; `score` for a T-score or a raw score."""
 
     value: float | int | None = None
@@ -63,12 +63,12 @@ class Result:
 
 
 @dataclass(slots=True)
-class Finding:
+class LongRow:
     """One row of the long file: the result of one test at one visit."""
 
     visit: VisitRecord
     test: Test
-    result: Result
+    result: TestResult
 
 
 def _yes_no(value: bool | None) -> str:
@@ -100,7 +100,7 @@ TEST_COLUMNS: tuple[Column[Test], ...] = (
     Column("QSEVLINT", lambda t: t.instrument.recall_period, "Recall period", "ISO 8601 duration before the answers"),
 )
 
-RESULT_COLUMNS: tuple[Column[Result], ...] = (
+RESULT_COLUMNS: tuple[Column[TestResult], ...] = (
     Column("QSORRES", lambda r: r.value, "Result as collected", "items: code of the option, before any reversal"),
     Column("QSSTRESN", lambda r: r.value, "Result as a number", "items: option code; scores: raw points or T points"),
     Column("QSSE", lambda r: r.score.standard_error if r.score and r.is_t else None, "Its standard error", "T"),
@@ -120,10 +120,10 @@ RESULT_COLUMNS: tuple[Column[Result], ...] = (
     ),
 )
 
-LONG: tuple[Group[Finding], ...] = (
-    Group(VISIT_COLUMNS, lambda f: f.visit),
-    Group(TEST_COLUMNS, lambda f: f.test),
-    Group(RESULT_COLUMNS, lambda f: f.result),
+LONG: tuple[ColumnGroup[LongRow], ...] = (
+    ColumnGroup(VISIT_COLUMNS, lambda f: f.visit),
+    ColumnGroup(TEST_COLUMNS, lambda f: f.test),
+    ColumnGroup(RESULT_COLUMNS, lambda f: f.result),
 )
 
 
@@ -159,32 +159,32 @@ def _score_tests(instrument: Instrument, scale: Scale) -> Iterator[Test]:
         yield Test(instrument, f"{code}_T", f"{title}, T-score", "score", scale.code, T_SCORE)
 
 
-def findings(record: VisitRecord) -> Iterator[Finding]:
+def findings(record: VisitRecord) -> Iterator[LongRow]:
     """The long rows of one visit: items and scores of each instrument of its battery, or one NOT DONE row for each."""
     for code in record.protocol.event(record.event_code).battery:
         response = record.responses.get(code)
         if response is None:
-            yield Finding(record, named_tests(code).not_done, Result(reason=record.reason or NOT_ASKED))
+            yield LongRow(record, named_tests(code).not_done, TestResult(reason=record.reason or NOT_ASKED))
         else:
             yield from _answered(record, named_tests(code, response.instrument_version), response)
 
 
-def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator[Finding]:
+def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator[LongRow]:
     answers, text_pack = response.answers, TextPackMark.of(response)
     for test in tests.items:
         reason = SKIPPED if test.code in answers else NOT_ASKED
-        yield Finding(record, test, _item_result(answers.get(test.code), reason, text_pack))
+        yield LongRow(record, test, _item_result(answers.get(test.code), reason, text_pack))
     for test in tests.scores:
         score = record.scores.get((test.instrument.code, test.scale))
         if score is not None:
             value, is_t = getattr(score, test.stored_as), test.stored_as == T_SCORE
-            yield Finding(record, test, Result(value, score.reason or "", text_pack, score, is_t))
+            yield LongRow(record, test, TestResult(value, score.reason or "", text_pack, score, is_t))
 
 
 @cache
-def _item_result(value: int | None, reason: str, text_pack: TextPackMark) -> Result:
+def _item_result(value: int | None, reason: str, text_pack: TextPackMark) -> TestResult:
     """One for all equal answers: two thirds of the long file's rows end in one of a dozen results."""
-    return Result(value, reason if value is None else "", text_pack)
+    return TestResult(value, reason if value is None else "", text_pack)
 
 
 TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
@@ -199,10 +199,10 @@ TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
 )
 
 
-def wide(instruments: Iterable[Instrument]) -> tuple[Group[VisitRecord], ...]:
+def wide(instruments: Iterable[Instrument]) -> tuple[ColumnGroup[VisitRecord], ...]:
     """The columns of the wide file: visit and treatment, then those of every scale of these instruments."""
     scales = [column for each in instruments for scale in each.scales for column in _scale_columns(each, scale)]
-    return (Group((*VISIT_COLUMNS, *TREATMENT_COLUMNS, *scales)),)
+    return (ColumnGroup((*VISIT_COLUMNS, *TREATMENT_COLUMNS, *scales)),)
 
 
 def _scale_columns(instrument: Instrument, scale: Scale) -> Iterator[Column[VisitRecord]]:
@@ -258,7 +258,7 @@ def _changed(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> Change |
     later = point(visit.scores.get(key), scale)
     if baseline is None or later is None:
         return None
-    return change(visit.protocol.judged(key[0], scale), baseline, later)
+    return change(visit.protocol.with_study_rule(key[0], scale), baseline, later)
 
 
 def _responder(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> str:

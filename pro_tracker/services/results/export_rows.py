@@ -21,11 +21,11 @@ from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
-from pro_tracker.models.response import STANDING, QuestionnaireResponse, Score
+from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.planning.visit_filters import GIVEN_UP
+from pro_tracker.services.planning.visit_filters import DISCONTINUED
 from pro_tracker.services.protocols import protocol_catalog
 
 SUBJECTS_AT_A_TIME = 100
@@ -34,7 +34,7 @@ AnySelect = Select[*tuple[Any, ...]]
 
 
 @dataclass(slots=True)
-class Treatment:
+class CourseTreatment:
     """What was given in one course, up to the moment of the export."""
 
     infusions: int = 0
@@ -56,7 +56,7 @@ class VisitRecord:
     age_years: int
     course_number: int
     protocol: Protocol
-    treatment: Treatment
+    treatment: CourseTreatment
     visit_number: int
     event_code: str
     planned_day: int | None
@@ -181,9 +181,9 @@ class _Portion:
         reference = given.first_on if given else course.planned_start_on
         return None if reference is None else study_day(local_date(moment, zone), reference)
 
-    def _treatment(self, course_id: int) -> Treatment:
+    def _treatment(self, course_id: int) -> CourseTreatment:
         given, events = self.treatments.get(course_id), self.events.get(course_id)
-        treatment = Treatment()
+        treatment = CourseTreatment()
         if given:
             treatment.infusions, treatment.stopped = given.infusions, given.stopped
             treatment.cumulative_mg_per_kg = given.dose
@@ -240,7 +240,7 @@ def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
     finished = or_(
         Visit.completed_at.is_not(None),
         (Visit.closes_at <= now) & Visit.missed_reason.is_not(None),
-        GIVEN_UP,
+        DISCONTINUED,
     )
     columns = (
         *(Visit.id, Visit.course_id, Visit.visit_number, Visit.event_code, Visit.due_at),
@@ -256,7 +256,7 @@ def _responses(subjects: list[uuid.UUID]) -> AnySelect:
         *(response.text_pack_version, response.text_pack_validated, response.answers, response.mode),
         response.authored_at,
     )
-    mine = (response.subject_id.in_(subjects), response.status.in_(STANDING))
+    mine = (response.subject_id.in_(subjects), response.status.in_(VALID_STATUSES))
     return select(*columns).where(*mine).order_by(response.id)
 
 
@@ -268,6 +268,6 @@ def _scores(subjects: list[uuid.UUID]) -> AnySelect:
         *(Score.t_score, Score.standard_error, Score.n_answered, Score.n_items, Score.prorated, Score.reason),
         *(response.language, response.text_pack_version, response.text_pack_validated),
     )
-    mine = (response.subject_id.in_(subjects), response.status.in_(STANDING))
+    mine = (response.subject_id.in_(subjects), response.status.in_(VALID_STATUSES))
     joined = select(*columns).join(response, response.id == Score.response_id)
     return joined.where(*mine).order_by(Score.scored_at, Score.id)

@@ -14,11 +14,11 @@ from typing import IO, Any, Literal, TypeVar
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.db import is_postgresql, reads_only
+from pro_tracker.db import is_postgresql, read_only
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import unanswered
-from pro_tracker.services.csv_columns import Column, Group, harmless
+from pro_tracker.services.csv_columns import Column, ColumnGroup, escape_formula
 from pro_tracker.services.results import codebook, export_rows
 from pro_tracker.services.results.export_columns import LONG, findings, wide
 from pro_tracker.services.wording import text_packs
@@ -40,7 +40,7 @@ class Extent:
 
 def note(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
     """The audit row of an export, and the reasons of visits missed just now, to be committed before a row leaves."""
-    unanswered.note_missed(session, now=extent.now)
+    unanswered.record_missed(session, now=extent.now)
     sites = None if extent.site_ids is None else sorted(extent.site_ids)
     audit.record(session, actor, "cohort.export", now=extent.now, detail={"kind": kind, "sites": sites})
 
@@ -53,7 +53,7 @@ def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subj
     _hold_snapshot(session)
     protocols = export_rows.used_protocols(session)
     if kind == "codebook":
-        wording, asked = text_packs.in_force(session), text_packs.asked_with(session)
+        wording, asked = text_packs.in_force(session), text_packs.packs_in_use(session)
         return _write(out, codebook.LAYOUT, codebook.entries(protocols, wording, asked))
     visits = export_rows.records(session, now=extent.now, site_ids=extent.site_ids, on_subjects=on_subjects)
     if kind == "wide":
@@ -66,10 +66,10 @@ def _hold_snapshot(session: Session) -> None:
     if is_postgresql(session):
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     else:
-        reads_only(session)
+        read_only(session)
 
 
-def _write(out: IO[str], layout: Iterable[Group[Record]], rows: Iterable[Record]) -> int:
+def _write(out: IO[str], layout: Iterable[ColumnGroup[Record]], rows: Iterable[Record]) -> int:
     groups = tuple(layout)
     csv.writer(out).writerow([column.name for group in groups for column in group.columns])
     parts = [(group.part or _whole, _text_of(group.columns)) for group in groups]
@@ -91,7 +91,7 @@ def _text_of(columns: Iterable[Column[Any]]) -> Callable[[Any], str]:
     @lru_cache(SHARED_AT_A_TIME)
     def text(part: Any) -> str:
         line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow([harmless(get(part)) for get in getters])
+        csv.writer(line, lineterminator="").writerow([escape_formula(get(part)) for get in getters])
         return line.getvalue()
 
     return text

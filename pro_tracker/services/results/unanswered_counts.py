@@ -13,7 +13,7 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.planning.visit_filters import GIVEN_UP
+from pro_tracker.services.planning.visit_filters import DISCONTINUED
 from pro_tracker.services.results.aggregates import ALL_SITES
 
 
@@ -32,7 +32,7 @@ def by_event(session: Session, site_codes: Sequence[str], chosen: str) -> Mappin
     """Protocol and event code -> what became of it at the chosen site, or at all of these. One statement."""
     sites = site_codes if chosen == ALL_SITES else [chosen]
     reason = func.coalesce(Visit.void_reason, Visit.missed_reason)
-    asked = or_(Visit.voided_at.is_(None), GIVEN_UP)
+    asked = or_(Visit.voided_at.is_(None), DISCONTINUED)
     rows = select(Course.protocol_code, Visit.event_code, reason, Site.code, func.count()).select_from(Visit)
     rows = rows.join(Course, Course.id == Visit.course_id).join(Subject, Subject.id == Visit.subject_id)
     rows = rows.join(Site, Site.id == Subject.site_id).where(

@@ -1,7 +1,7 @@
-"""Claimed messages in one sender's hands: begun, put back, ended, finished. Each is stored before the next step.
+"""The rows of claimed messages: attempts are begun and finished, claims released. Each step is stored before the next.
 
-On PostgreSQL each is one statement that commits by itself (decision 0004), for one message or for some at once. Whether
-a message may go is pre_send.py's business, what its hand-over came to sender.py's.
+On PostgreSQL each function is one statement that commits by itself (decision 0004), for one message or for several.
+Whether a message may go: send_context.py; what its result means: outcomes.py.
 """
 
 import json
@@ -16,19 +16,22 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import is_postgresql
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.message_codes import EndReason, MessageState, Outcome
+from pro_tracker.domain.message_codes import EndReason, MessageState, SendOutcome
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
-from pro_tracker.providers.base import Receipt
-from pro_tracker.services.sending import attempt_sql as statements
+from pro_tracker.providers.base import SendResult
+from pro_tracker.services.sending import attempt_sql
 
-HAND_OVER = timedelta(minutes=5)  # longer than the slowest conversation that a provider allows itself
+ATTEMPT_LEASE = timedelta(minutes=5)  # longer than the slowest conversation with a provider
 
 
 @dataclass(frozen=True, slots=True)
-class InHand:
-    """An attempt that was begun and of which nothing is written yet. `spared`: earlier ones spoilt by the provider."""
+class OpenAttempt:
+    """An attempt that has begun and has no recorded outcome yet.
+
+    `number`: from 1 for each message. `provider_failures`: how many earlier attempts failed because of the provider.
+    """
 
     attempt_id: int
     message_id: int
@@ -38,12 +41,12 @@ class InHand:
     provider: str
     channel: Channel
     to: str
-    spared: int
+    provider_failures: int
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a message is after an attempt at it: its state, when it goes again, and why it did not go."""
+class MessageUpdate:
+    """What an attempt makes of its message: the new state, when to try again, and why it was not sent."""
 
     state: MessageState
     send_at: datetime | None = None
@@ -51,46 +54,54 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """What came of an attempt, at `at`, and what its message is after it."""
+class FinishedAttempt:
+    """An attempt with its result, received at `at`, and what it makes of its message."""
 
-    held: InHand
-    receipt: Receipt
-    result: Result
+    attempt: OpenAttempt
+    result: SendResult
+    update: MessageUpdate
     at: datetime
 
 
 def commit(session: Session) -> None:
-    """Store what was done on SQLite; on PostgreSQL, where each statement commits by itself, it is."""
+    """Commits on SQLite; on PostgreSQL every statement has committed by itself."""
     if not is_postgresql(session):
         session.commit()
 
 
 def begin(
-    session: Session, taken: Sequence[tuple[Message, bytes]], *, channel: Channel, provider: str, now: datetime
+    session: Session, rows: Sequence[tuple[Message, bytes]], *, channel: Channel, provider: str, now: datetime
 ) -> Mapping[int, int]:
-    """Open an attempt at each message of one channel, with a link of the hash beside it. Message id -> attempt's id.
+    """Opens an attempt at each message of one channel, with a link whose token has the hash beside it.
 
-    Left out is what is no longer as it was read, or whose visit is no longer open: no attempt begins after an answer
-    to its visit was committed.
+    Returns the attempts' ids by message id. Leaves out a message that changed since it was read, or whose visit is no
+    longer open: no attempt begins after an answer to its visit was committed.
     """
-    rows = [_beginning(message, token_hash) for message, token_hash in taken]
-    same = {"channel": channel, "provider": provider, "now": now, "until": now + HAND_OVER}
+    parameters = [_begin_parameters(message, token_hash) for message, token_hash in rows]
+    shared = {"channel": channel, "provider": provider, "now": now, "until": now + ATTEMPT_LEASE}
     if is_postgresql(session):
-        return dict(_ask(session, statements.BEGIN_POSTGRESQL, rows, **same).all())
-    begun = {row["message_id"]: _begin_on_sqlite(session, {**row, **same}) for row in rows}
+        return dict(_execute(session, attempt_sql.BEGIN_POSTGRESQL, parameters, **shared).all())
+    begun: dict[int, int] = {}
+    for row in parameters:
+        attempt_id = _begin_on_sqlite(session, {**row, **shared})
+        if attempt_id is not None:
+            begun[row["message_id"]] = attempt_id
     commit(session)
-    return {message_id: attempt_id for message_id, attempt_id in begun.items() if attempt_id is not None}
+    return begun
 
 
-def _beginning(message: Message, token_hash: bytes) -> dict[str, Any]:
-    seen = {"message_id": message.id, "visit_id": message.visit_id, "attempts": message.attempts}
-    return {**seen, "token_hash": token_hash.hex()}
+def _begin_parameters(message: Message, token_hash: bytes) -> dict[str, Any]:
+    return {
+        "message_id": message.id,
+        "visit_id": message.visit_id,
+        "attempts": message.attempts,
+        "token_hash": token_hash.hex(),
+    }
 
 
 def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
-    take, link, attempt = statements.BEGIN_SQLITE
-    if not _changed(session, take, row):
+    take, link, attempt = attempt_sql.BEGIN_SQLITE
+    if not _changes_a_row(session, take, row):
         return None
     session.execute(link, {**row, "token_hash": bytes.fromhex(row["token_hash"])})
     attempt_id: int | None = session.scalar(attempt, row)
@@ -98,144 +109,158 @@ def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
 
 
 def end(session: Session, message: Message, reason: EndReason | UnansweredReason) -> bool:
-    """The message is not wanted any more. False when somebody else has it by now."""
-    return _put_back(session, message, {"state": MessageState.ENDED, "reason": reason, "send_at": None})
+    """Ends a claimed message that is no longer due. Returns False when it is no longer this sender's."""
+    return _give_back(session, message, MessageState.ENDED, reason=reason)
 
 
-def put_back(session: Session, message: Message, send_at: datetime | None) -> bool:
-    """Let the message wait until `send_at`, or for its turn, as if nobody had claimed it. False as in `end`."""
-    return _put_back(session, message, {"state": MessageState.PLANNED, "reason": None, "send_at": send_at})
+def release(session: Session, message: Message, send_at: datetime | None) -> bool:
+    """Releases the claim: the message waits until `send_at`, or in its old place. Returns False as `end`."""
+    return _give_back(session, message, MessageState.PLANNED, send_at=send_at)
 
 
-def give_up(session: Session, message: Message) -> bool:
-    """Nobody will ever know whether the message came. False as in `end`."""
-    return _put_back(session, message, {"state": MessageState.UNCERTAIN, "reason": None, "send_at": None})
+def mark_uncertain(session: Session, message: Message) -> bool:
+    """Records that it will never be known whether the message was delivered. Returns False as `end`."""
+    return _give_back(session, message, MessageState.UNCERTAIN)
 
 
-def finish(session: Session, finished: Sequence[Finished]) -> list[MessageState]:
-    """Write what came of these attempts; returns each message's state, which may have been settled meanwhile."""
-    rows = [_finishing(each) for each in finished]
+def finish(session: Session, finished: Sequence[FinishedAttempt]) -> list[MessageState]:
+    """Records these results; returns each message's state, which a delivery report may have changed before."""
+    rows = [_finish_parameters(each) for each in finished]
     if is_postgresql(session):
-        stored = set(_ask(session, statements.FINISH_POSTGRESQL, rows).scalars())
+        updated_ids = set(_execute(session, attempt_sql.FINISH_POSTGRESQL, rows).scalars())
     else:
-        stored = {row["message_id"] for row in rows if _finish_on_sqlite(session, row)}
-    states = [_state(session, each, stored) for each in finished]
+        updated_ids = {row["message_id"] for row in rows if _finish_on_sqlite(session, row)}
+    states = [_state_after(session, each, updated_ids) for each in finished]
     commit(session)
     return states
 
 
-def _finishing(each: Finished) -> dict[str, Any]:
-    held, receipt, result = each.held, each.receipt, each.result
+def _finish_parameters(each: FinishedAttempt) -> dict[str, Any]:
+    attempt, result, new = each.attempt, each.result, each.update
     return {
-        "attempt_id": held.attempt_id,
-        "message_id": held.message_id,
-        "number": held.number,
+        "attempt_id": attempt.attempt_id,
+        "message_id": attempt.message_id,
+        "number": attempt.number,
         "finished_at": each.at,
-        "outcome": receipt.outcome.value,
-        "reply": receipt.reply,
-        "provider_id": receipt.provider_id,
-        "about_provider": receipt.about_provider,
-        "state": result.state,
-        "send_at": result.send_at,
-        "failure": result.failure,
-        "sent_at": each.at if result.state == MessageState.SENT else None,
+        "outcome": result.outcome.value,
+        "reply": result.reply,
+        "provider_id": result.provider_id,
+        "is_provider_fault": result.is_provider_fault,
+        "state": new.state,
+        "send_at": new.send_at,
+        "failure": new.failure,
+        "sent_at": each.at if new.state == MessageState.SENT else None,
     }
 
 
 def _finish_on_sqlite(session: Session, row: dict[str, Any]) -> bool:
-    note, close = statements.FINISH_SQLITE
-    _changed(session, note, row)
-    return _changed(session, close, row)
+    record_result, update_message = attempt_sql.FINISH_SQLITE
+    _changes_a_row(session, record_result, row)
+    return _changes_a_row(session, update_message, row)
 
 
-def _state(session: Session, each: Finished, stored: Collection[int]) -> MessageState:
-    message_id = each.held.message_id
-    if message_id in stored:
-        return each.result.state
+def _state_after(session: Session, each: FinishedAttempt, updated_ids: Collection[int]) -> MessageState:
+    message_id = each.attempt.message_id
+    if message_id in updated_ids:
+        return each.update.state
     return session.scalars(select(Message.state).where(Message.id == message_id)).one()
 
 
-def release_unbegun(session: Session, *, now: datetime) -> int:
-    """Plan again what was claimed by somebody who has not begun when the lease ran out. Returns how many."""
-    expired = select(Message.id).where(Message.state == MessageState.CLAIMED, Message.lease_until <= now, ~left_open())
-    unbegun = update(Message).where(Message.id.in_(expired.with_for_update(skip_locked=True)))
-    freed = session.execute(
-        unbegun.values(state=MessageState.PLANNED, lease_until=None), execution_options={"synchronize_session": False}
-    )
-    commit(session)
-    return cast(CursorResult[Any], freed).rowcount
-
-
-def take_open(session: Session, *, now: datetime) -> list[InHand]:
-    """Take over the attempts that were left open when their lease ran out, long enough to ask about them."""
-    expired = select(Message.id).where(Message.state == MessageState.CLAIMED, Message.lease_until <= now, left_open())
-    taken = (
+def release_expired(session: Session, *, now: datetime) -> int:
+    """Releases the claims whose lease ran out before an attempt began. Returns how many."""
+    statement = (
         update(Message)
-        .where(Message.id.in_(expired.with_for_update(skip_locked=True)))
-        .values(lease_until=now + HAND_OVER)
+        .where(Message.id.in_(_expired(now, ~has_open_attempt()).with_for_update(skip_locked=True)))
+        .values(state=MessageState.PLANNED, lease_until=None)
     )
-    ids = session.scalars(taken.returning(Message.id), execution_options={"synchronize_session": False}).all()
-    found = [_in_hand(*row) for row in session.execute(_OPEN.where(Message.id.in_(ids)))] if ids else []
+    released = session.execute(statement, execution_options={"synchronize_session": False})
     commit(session)
-    return found
+    return cast(CursorResult[Any], released).rowcount
 
 
-def spared() -> Any:
-    """SQL: how many earlier attempts at a message failed because of the provider, and do not count."""
-    faults = select(func.count()).where(Attempt.message_id == Message.id, Attempt.about_provider)
-    return faults.correlate(Message).scalar_subquery()
-
-
-def unsure_since() -> Any:
-    """SQL: when the first attempt at a message began of which nobody knows what came of it."""
-    unknown = select(func.min(Attempt.started_at)).where(
-        Attempt.message_id == Message.id, Attempt.outcome == Outcome.UNKNOWN
+def take_over_expired(session: Session, *, now: datetime) -> list[OpenAttempt]:
+    """Takes over the attempts that are still open after their lease ran out; the new lease is ATTEMPT_LEASE long."""
+    statement = (
+        update(Message)
+        .where(Message.id.in_(_expired(now, has_open_attempt()).with_for_update(skip_locked=True)))
+        .values(lease_until=now + ATTEMPT_LEASE)
+        .returning(Message.id)
     )
-    return unknown.correlate(Message).scalar_subquery()
+    ids = session.scalars(statement, execution_options={"synchronize_session": False}).all()
+    rows = session.execute(_OPEN_ATTEMPTS.where(Message.id.in_(ids))).all() if ids else ()
+    commit(session)
+    return [_open_attempt(*row) for row in rows]
 
 
-def left_open() -> Any:
-    """SQL: an attempt at the message has begun and nobody has written what came of it."""
+def _expired(now: datetime, which: Any) -> Any:
+    return select(Message.id).where(Message.state == MessageState.CLAIMED, Message.lease_until <= now, which)
+
+
+def provider_failures() -> Any:
+    """SQL: how many earlier attempts at a message failed because of the provider; they are none of its tries."""
+    failures = select(func.count()).where(Attempt.message_id == Message.id, Attempt.is_provider_fault)
+    return failures.correlate(Message).scalar_subquery()
+
+
+def unknown_since() -> Any:
+    """SQL: when the first attempt at a message began whose outcome is unknown."""
+    is_unknown = (Attempt.message_id == Message.id, Attempt.outcome == SendOutcome.UNKNOWN)
+    return select(func.min(Attempt.started_at)).where(*is_unknown).correlate(Message).scalar_subquery()
+
+
+def has_open_attempt() -> Any:
+    """SQL: whether an attempt at the message has begun and has no recorded outcome."""
     return exists().where(Attempt.message_id == Message.id, Attempt.outcome.is_(None))
 
 
-_OPEN = (
-    select(Attempt, Message.subject_id, Message.channel, Contact, spared())
+_OPEN_ATTEMPTS = (
+    select(Attempt, Message.subject_id, Message.channel, Contact, provider_failures())
     .join(Message, Message.id == Attempt.message_id)
     .outerjoin(Contact, and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel))
     .where(Attempt.outcome.is_(None))
 )
 
 
-def _in_hand(attempt: Attempt, subject_id: uuid.UUID, channel: Channel, contact: Contact | None, spared: int) -> InHand:
-    return InHand(
-        attempt_id=attempt.id,
-        message_id=attempt.message_id,
+def _open_attempt(
+    row: Attempt, subject_id: uuid.UUID, channel: Channel, contact: Contact | None, n_provider_failures: int
+) -> OpenAttempt:
+    return OpenAttempt(
+        attempt_id=row.id,
+        message_id=row.message_id,
         subject_id=subject_id,
-        number=attempt.number,
-        began_at=attempt.started_at,
-        provider=attempt.provider,
+        number=row.number,
+        began_at=row.started_at,
+        provider=row.provider,
         channel=channel,
         to=contact.address if contact is not None else "",
-        spared=spared,
+        provider_failures=n_provider_failures,
     )
 
 
-def _put_back(session: Session, message: Message, row: dict[str, Any]) -> bool:
-    stored = _changed(session, statements.PUT_BACK, {**row, "message_id": message.id, "attempts": message.attempts})
+def _give_back(
+    session: Session,
+    message: Message,
+    state: MessageState,
+    *,
+    reason: EndReason | UnansweredReason | None = None,
+    send_at: datetime | None = None,
+) -> bool:
+    """Ends the sender's claim on a message at which no attempt was begun."""
+    row = {"message_id": message.id, "attempts": message.attempts, "state": state, "reason": reason, "send_at": send_at}
+    changed = _changes_a_row(session, attempt_sql.GIVE_BACK, row)
     commit(session)
-    return stored
+    return changed
 
 
-def _changed(session: Session, statement: TextClause, row: dict[str, Any]) -> bool:
+def _changes_a_row(session: Session, statement: TextClause, row: dict[str, Any]) -> bool:
     return cast(CursorResult[Any], session.execute(statement, row)).rowcount > 0
 
 
-def _ask(
-    session: Session, one_and_some: tuple[TextClause, TextClause], rows: Sequence[dict[str, Any]], **same: Any
+def _execute(
+    session: Session, statements: tuple[TextClause, TextClause], rows: Sequence[dict[str, Any]], **shared: Any
 ) -> Any:
-    """PostgreSQL's answer about these rows, which have `same` in common."""
-    one, some = one_and_some
+    """Executes the first statement for one row, the second for several; all rows have the `shared` parameters."""
+    for_one, for_several = statements
     if len(rows) == 1:
-        return session.execute(one, {**same, **rows[0]})
-    return session.execute(some, {**same, "rows": json.dumps(rows, default=datetime.isoformat)})
+        return session.execute(for_one, {**shared, **rows[0]})
+    return session.execute(for_several, {**shared, "rows": json.dumps(rows, default=datetime.isoformat)})

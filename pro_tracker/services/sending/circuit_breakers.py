@@ -1,7 +1,7 @@
-"""A provider is down: its channel's circuit opens, messages wait unclaimed, one at a time tries whether it is back.
+"""The circuit breaker of each channel: while its provider is down, messages stay unclaimed and probes test it.
 
-Without it an outage would spend every message's attempts and fill the log. What a provider says of one message is no
-business of this module, only what it would have said of any (`Receipt.about_provider`).
+Without it an outage would use up every message's attempts and fill the log. It counts results that say something of
+the provider, whatever the message (`SendResult.is_provider_fault`). Pattern: M. Nygard, Release It!, 2nd ed., ch. 5.
 """
 
 from datetime import datetime, timedelta
@@ -13,28 +13,23 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import insert_into
 from pro_tracker.domain.channels import Channel
 from pro_tracker.models.provider_state import ProviderState
-from pro_tracker.providers.base import Receipt
+from pro_tracker.providers.base import SendResult
 
 OPENS_AFTER = 5  # failures in a row: one or two are a hiccup that the next try outlives
 FIRST_WAIT = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(minutes=5)  # so that mails go again at most this long after the provider is back
+LONGEST_WAIT = timedelta(minutes=5)  # so that messages are sent again at most this long after the provider is back
 
 
-def closed_channels(session: Session) -> set[Channel]:
-    """The channels whose circuit is open: nothing on them is to be claimed, except by `take_probes`."""
-    return set(open_circuits(session))
-
-
-def open_circuits(session: Session) -> dict[Channel, ProviderState]:
-    """The open circuits by channel."""
+def open_breakers(session: Session) -> dict[Channel, ProviderState]:
+    """Returns the open breakers by channel. Nothing on these channels is claimed, except after `take_probes`."""
     rows = select(ProviderState).where(ProviderState.opened_at.is_not(None))
     return {row.channel: row for row in session.scalars(rows, execution_options={"populate_existing": True})}
 
 
 def take_probes(session: Session, *, now: datetime) -> list[Channel]:
-    """The open channels on which one message may be claimed now, to see whether the provider is back.
+    """Returns the channels with an open breaker whose provider may be tested now.
 
-    Whoever takes a probe moves the next one ahead, so that any number of sweeps together take one.
+    Taking a probe moves the next one ahead, so that any number of concurrent sweeps together take one.
     """
     due = select(ProviderState).where(ProviderState.probe_at <= now).with_for_update(skip_locked=True)
     states = session.scalars(due, execution_options={"populate_existing": True}).all()
@@ -44,13 +39,13 @@ def take_probes(session: Session, *, now: datetime) -> list[Channel]:
     return [state.channel for state in states]
 
 
-def note(session: Session, channel: Channel, receipt: Receipt, *, now: datetime) -> datetime | None:
-    """Count what came of a hand-over. Returns when the next probe may go if the circuit is open after it, else None.
+def record(session: Session, channel: Channel, result: SendResult, *, now: datetime) -> datetime | None:
+    """Counts a result. Returns when the next probe may go if the breaker is open after it, else None.
 
-    One that went well closes the circuit. For many that went well in a batch, noting the last one says it all.
+    A result that is no provider fault closes the breaker.
     """
-    if receipt.about_provider:
-        return _failed(session, channel, receipt, now)
+    if result.is_provider_fault:
+        return _record_failure(session, channel, result, now)
     failing = update(ProviderState).where(ProviderState.channel == channel, ProviderState.failures > 0)
     session.execute(
         failing.values(failures=0, probes=0, reply=None, opened_at=None, probe_at=None),
@@ -59,20 +54,21 @@ def note(session: Session, channel: Channel, receipt: Receipt, *, now: datetime)
     return None
 
 
-def _failed(session: Session, channel: Channel, receipt: Receipt, now: datetime) -> datetime | None:
-    """One statement, so that workers that fail at the same moment are all counted and open the circuit once."""
+def _record_failure(session: Session, channel: Channel, result: SendResult, now: datetime) -> datetime | None:
+    """One statement, so that workers that fail at the same moment are all counted and open the breaker once."""
     state: Any = ProviderState
-    insert = insert_into(session, state, [_first_failure(channel, receipt)])
+    insert = insert_into(session, state, [_first_failure(channel, result)])
     opens = and_(state.opened_at.is_(None), state.failures + 1 >= OPENS_AFTER)
-    asked_for = now + (receipt.retry_after or timedelta(0))
+    requested_at = now + (result.retry_after or timedelta(0))
+    first_probe_at = max(now + _wait(0), requested_at)
     counted = insert.on_conflict_do_update(
         index_elements=["channel"],
         set_={
             "failures": state.failures + 1,
-            "reply": receipt.reply,
+            "reply": result.reply,
             "opened_at": case((opens, now), else_=state.opened_at),
             "probe_at": case(
-                (opens, max(now + _wait(0), asked_for)), (state.probe_at < asked_for, asked_for), else_=state.probe_at
+                (opens, first_probe_at), (state.probe_at < requested_at, requested_at), else_=state.probe_at
             ),
         },
     )
@@ -80,11 +76,11 @@ def _failed(session: Session, channel: Channel, receipt: Receipt, now: datetime)
     return probe_at
 
 
-def _first_failure(channel: Channel, receipt: Receipt) -> dict[str, Any]:
-    return {"channel": channel, "failures": 1, "probes": 0, "reply": receipt.reply, "opened_at": None, "probe_at": None}
+def _first_failure(channel: Channel, result: SendResult) -> dict[str, Any]:
+    return {"channel": channel, "failures": 1, "probes": 0, "reply": result.reply, "opened_at": None, "probe_at": None}
 
 
 def _wait(probes: int) -> timedelta:
-    """Twice as long after each probe: 30 s, 1 minute, 2, 4, then 5."""
+    """Returns 30 s, 1 minute, 2, 4, then 5: twice as long after each probe."""
     wait: timedelta = FIRST_WAIT * 2 ** min(probes, 10)
     return min(wait, LONGEST_WAIT)

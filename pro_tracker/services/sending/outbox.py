@@ -1,6 +1,6 @@
-"""Sends what is due, each message once. The table is the truth, the queue a hint.
+"""Claims due messages and delivers them, each once. The table is the truth, the queue a hint.
 
-Claims are leases: whoever holds one hands over (sender.py), and when it runs out another takes care of the message.
+A claim is a lease: its worker sends the message (sender.py), and when the lease runs out another recovers it.
 """
 
 from collections import Counter
@@ -15,21 +15,21 @@ from sqlalchemy.orm import Session
 from pro_tracker import db
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.models.message import Message
-from pro_tracker.providers.base import Outcome, Receipt
-from pro_tracker.services.sending import attempts, circuit_breakers
-from pro_tracker.services.sending.outcomes import settle
-from pro_tracker.services.sending.sender import NOT_CLAIMED, Clock, Sender, State, Ways
+from pro_tracker.providers.base import SendResult
+from pro_tracker.services.sending import attempts, circuit_breakers, outcomes
+from pro_tracker.services.sending.sender import Sender
+from pro_tracker.services.sending.submission import NOT_CLAIMED, Clock, DeliveryState, SendingSetup
 
-IN_FLIGHT = 500  # claimed of a channel at a time, so that leases do not run out in a long queue ...
-SECONDS_AHEAD = 2  # ... and no more than may leave so soon, or the rest would only be put back
-BATCH = 50  # for one task: more cost each message less, and wait for their lease when their worker is killed
-PROBE = 100  # claimed at a time of a channel whose provider is down, to find one that may go
-WORKER_DIED = "the sender stopped in the middle"
+MAX_CLAIMED = 500  # messages claimed of a channel at a time, so that leases do not run out in a long queue ...
+SECONDS_AHEAD = 2  # ... and no more than may be sent in this time, or the rest would only be released again
+BATCH_SIZE = 50  # for one task: more cost each message less, but wait for their lease when their worker is killed
+PROBE_SIZE = 100  # claimed at a time of a channel whose provider is down, to find one that may go
+WORKER_STOPPED = SendResult(SendOutcome.UNKNOWN, "the sender stopped in the middle")
 
 _DUE = (
-    f"SELECT id FROM message WHERE state = '{MessageState.PLANNED}'"  # nosec B608
+    f"SELECT id FROM message WHERE state = '{MessageState.PLANNED}'"  # nosec B608  only constants are put together
     " AND send_at <= :now AND channel IN :channels ORDER BY"
 )
 _CLAIM = f"UPDATE message SET state = '{MessageState.CLAIMED}', lease_until = :until WHERE id "  # nosec B608
@@ -40,118 +40,129 @@ _PARAMETERS: tuple[BindParameter[Any], ...] = (
 )
 
 
-def _claiming(order: str) -> tuple[TextClause, TextClause]:
-    """The statement that claims the first ones in this order, on PostgreSQL and on SQLite.
+def _claim_statements(order: str) -> tuple[TextClause, TextClause]:
+    """Returns the statements that claim the first messages in this order, for PostgreSQL and for SQLite.
 
     The array makes PostgreSQL choose the rows once, by the partial index: 65,000 rows a second out of five million.
     """
     due = f"{_DUE} {order} LIMIT :size"
     postgresql = text(f"{_CLAIM} = ANY(ARRAY({due} FOR UPDATE SKIP LOCKED)) RETURNING id")
-    return postgresql.bindparams(*_PARAMETERS), text(f"{_CLAIM} IN ({due}) RETURNING id").bindparams(*_PARAMETERS)
+    sqlite = text(f"{_CLAIM} IN ({due}) RETURNING id")
+    return postgresql.bindparams(*_PARAMETERS), sqlite.bindparams(*_PARAMETERS)
 
 
-_OLDEST = _claiming("send_at")
-_LEAST_TRIED = _claiming("attempts, send_at")
+_OLDEST_FIRST = _claim_statements("send_at")
+_LEAST_TRIED_FIRST = _claim_statements("attempts, send_at")
 
 
 def claim_due(
     session: Session, *, now: datetime, limit: int, lease: timedelta, channels: Collection[Channel] = tuple(Channel)
 ) -> list[int]:
-    """Claim up to `limit` due messages for `lease` and return their ids; the caller commits before queueing them."""
-    asked = {"now": now, "until": now + lease, "size": limit, "channels": sorted(channels)}
-    return _claim(session, _OLDEST, asked)
+    """Claims up to `limit` due messages for `lease` and returns their ids; the caller commits before queueing them."""
+    parameters = {"now": now, "until": now + lease, "size": limit, "channels": sorted(channels)}
+    return _claim(session, _OLDEST_FIRST, parameters)
 
 
 def claim_probe(session: Session, channel: Channel, *, now: datetime, lease: timedelta) -> list[int]:
-    """Claim a few messages to see whether a provider is back; the first one that may go now tells the others.
+    """Claims some messages to see whether the provider of a channel is back; the first that may go decides.
 
-    With one alone, each that is not wanted any more or whose reader sleeps would cost the others minutes. The least
-    tried first, lest it be the one that the provider chokes on.
+    One message alone may no longer be due, or be for a subject in quiet hours, and then cost the others minutes. The
+    least tried come first, so that the probe is not the message that makes the provider fail.
     """
-    asked = {"now": now, "until": now + lease, "size": PROBE, "channels": [channel]}
-    claimed = select(Message.id).where(Message.id.in_(_claim(session, _LEAST_TRIED, asked)))
+    parameters = {"now": now, "until": now + lease, "size": PROBE_SIZE, "channels": [channel]}
+    claimed = select(Message.id).where(Message.id.in_(_claim(session, _LEAST_TRIED_FIRST, parameters)))
     return list(session.scalars(claimed.order_by(Message.attempts, Message.send_at)))
 
 
-def _claim(session: Session, claiming: tuple[TextClause, TextClause], asked: Mapping[str, Any]) -> list[int]:
-    postgresql, sqlite = claiming
-    return list(session.scalars(postgresql if is_postgresql(session) else sqlite, asked))
+def _claim(session: Session, statements: tuple[TextClause, TextClause], parameters: Mapping[str, Any]) -> list[int]:
+    postgresql, sqlite = statements
+    return list(session.scalars(postgresql if is_postgresql(session) else sqlite, parameters))
 
 
 def claim_batches(
     session: Session, *, now: datetime, lease: timedelta, per_second: Mapping[Channel, int]
 ) -> list[list[int]]:
-    """Claim what is due as far as the senders can follow, in batches for one task each; `per_second` by channel.
+    """Claims what is due as far as the senders can follow; returns the ids in batches for one task each.
 
-    Of a channel whose provider is down one message goes now and then, to see whether it is back, and others if it is.
+    `per_second`: messages a second that each channel's provider takes. A channel whose provider is down gets a probe
+    now and then.
     """
-    claimed, closed = _claimed(session), circuit_breakers.closed_channels(session)
+    n_claimed, open_breakers = _n_claimed(session), circuit_breakers.open_breakers(session)
     batches = []
     for channel in Channel:
-        most = min(IN_FLIGHT, SECONDS_AHEAD * per_second.get(channel, IN_FLIGHT))
-        room = most - claimed.get(channel, 0)
-        room -= room % min(BATCH, most)  # whole batches: what is free now and then would make ever smaller ones
-        if room > 0 and channel not in closed:
+        room = _room(per_second.get(channel, MAX_CLAIMED), n_claimed.get(channel, 0))
+        if room > 0 and channel not in open_breakers:
             ids = claim_due(session, now=now, limit=room, lease=lease, channels=[channel])
-            batches += [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+            batches += [ids[start : start + BATCH_SIZE] for start in range(0, len(ids), BATCH_SIZE)]
     for channel in circuit_breakers.take_probes(session, now=now):
         batches.append(claim_probe(session, channel, now=now, lease=lease))
     return [batch for batch in batches if batch]
 
 
-def _claimed(session: Session) -> dict[Channel, int]:
-    """How many wait in the queue by channel; one whose attempt was left open waits for other things."""
-    waiting = select(Message.channel, func.count()).where(Message.state == MessageState.CLAIMED, ~attempts.left_open())
-    return dict(session.execute(waiting.group_by(Message.channel)).all())
+def _room(per_second: int, n_claimed: int) -> int:
+    """Returns how many more messages may be claimed, in whole batches: single places would make ever smaller ones."""
+    most = min(MAX_CLAIMED, SECONDS_AHEAD * per_second)
+    room = most - n_claimed
+    return room - room % min(BATCH_SIZE, most)
 
 
-def deliver(session: Session, message_id: int, *, ways: Ways, clock: Clock) -> State:
-    """Hand one claimed message over and return its state, or "not-claimed" when it is not this caller's to send."""
-    with _each_step_stored(session):
-        sender = Sender(session, ways, clock)
-        states = [state for group in sender.groups([message_id]) for state in sender.deliver(group)]
+def _n_claimed(session: Session) -> dict[Channel, int]:
+    """Counts the claimed messages by channel. One with an open attempt is not in the queue and does not count."""
+    in_queue = (Message.state == MessageState.CLAIMED, ~attempts.has_open_attempt())
+    counts = select(Message.channel, func.count()).where(*in_queue).group_by(Message.channel)
+    return dict(session.execute(counts).all())
+
+
+def deliver(session: Session, message_id: int, *, setup: SendingSetup, clock: Clock) -> DeliveryState:
+    """Sends one claimed message and returns its state, or "not-claimed" when it is not this caller's to send."""
+    states: list[DeliveryState] = []
+    with _each_step_committed(session):
+        sender = Sender(session, setup, clock)
+        for group in sender.groups([message_id]):
+            states += sender.deliver(group)
     _raise_all(sender.errors, 1)
     return states[0] if states else NOT_CLAIMED
 
 
-def deliver_all(session: Session, message_ids: Sequence[int], *, ways: Ways, clock: Clock) -> bool:
-    """Deliver each; one that fails does not stop the others. Raises ExceptionGroup, so that the task fails visibly.
+def deliver_all(session: Session, message_ids: Sequence[int], *, setup: SendingSetup, clock: Clock) -> bool:
+    """Sends claimed messages; returns whether some were released because of a rate limit.
 
-    No transaction is open while a provider is called. Returns whether some went back to wait for their turn.
+    No transaction is open while a provider is called. An exception for one message stops no other; they are raised
+    together as an ExceptionGroup, so that the task fails visibly.
     """
-    with _each_step_stored(session):
-        sender = Sender(session, ways, clock)
+    with _each_step_committed(session):
+        sender = Sender(session, setup, clock)
         sender.deliver_all(message_ids)
     _raise_all(sender.errors, len(message_ids))
-    return sender.held_back
+    return sender.has_rate_limited
 
 
-def take_back(session: Session, *, ways: Ways, clock: Clock) -> Counter[MessageState]:
-    """Settle the claims whose lease ran out, and count what became of them by state.
+def recover_expired(session: Session, *, setup: SendingSetup, clock: Clock) -> Counter[MessageState]:
+    """Recovers the claims whose lease ran out; returns how many messages are in which state after it.
 
-    With no attempt open the message has not left and goes again. Else a provider that knows it by its key gets it once
-    more, one that can be asked is asked, and with any other nobody will ever know.
+    Without an open attempt the message was not submitted and is planned again. With one, a provider that knows
+    idempotency keys gets it again, one that can be queried is queried, and with any other it becomes uncertain.
     """
     errors: list[Exception] = []
-    became: Counter[MessageState] = Counter()
-    with _each_step_stored(session):
-        became[MessageState.PLANNED] = attempts.release_unbegun(session, now=clock())
-        for held in attempts.take_open(session, now=clock()):
+    counts: Counter[MessageState] = Counter()
+    with _each_step_committed(session):
+        counts[MessageState.PLANNED] = attempts.release_expired(session, now=clock())
+        for attempt in attempts.take_over_expired(session, now=clock()):
             with _collected(session, errors):
-                provider = ways.providers.get(held.channel)
-                known = provider if provider is not None and provider.name == held.provider else None
-                became[settle(session, held, known, Receipt(Outcome.UNKNOWN, WORKER_DIED), now=clock())] += 1
-    _raise_all(errors, became.total())
-    return +became
+                provider = setup.providers.get(attempt.channel)
+                same = provider if provider is not None and provider.name == attempt.provider else None
+                counts[outcomes.record(session, attempt, same, WORKER_STOPPED, now=clock())] += 1
+    _raise_all(errors, counts.total())
+    return +counts
 
 
-def _raise_all(errors: Sequence[Exception], messages: int) -> None:
+def _raise_all(errors: Sequence[Exception], n_messages: int) -> None:
     if errors:
-        raise ExceptionGroup(f"{len(errors)} of {messages} messages failed", errors)
+        raise ExceptionGroup(f"{len(errors)} of {n_messages} messages failed", errors)
 
 
 @contextmanager
-def _each_step_stored(session: Session) -> Iterator[None]:
+def _each_step_committed(session: Session) -> Iterator[None]:
     """Every statement commits by itself, or on SQLite every step."""
     session.commit()
     db.commit_each_statement(session)
@@ -161,7 +172,7 @@ def _each_step_stored(session: Session) -> Iterator[None]:
 
 @contextmanager
 def _collected(session: Session, errors: list[Exception]) -> Iterator[None]:
-    """One message's failure is kept for later, and the next one finds a session that works."""
+    """Keeps one message's exception for later, and leaves a working session to the next message."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  raised by the caller, all together

@@ -1,6 +1,7 @@
-"""What became of an attempt that is over, and what its message is after it. Which messages go: sender.py.
+"""What the result of an attempt means for its message. Which messages go: sender.py; storing results: attempts.py.
 
-A message whose fate nobody knows goes again only where the provider knows it by its key, or says that it never came.
+A message with an unknown outcome is submitted again only where the provider knows its idempotency key, or says that it
+never received the message.
 """
 
 import random
@@ -8,63 +9,83 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.domain.reminder_times import retry_at
-from pro_tracker.providers.base import Asked, Outcome, Provider, Receipt
+from pro_tracker.providers.base import OutcomeQuery, Provider, SendResult
 from pro_tracker.services.answering import link_tokens
 from pro_tracker.services.sending import attempts
-from pro_tracker.services.sending.attempts import Finished, InHand, Result
+from pro_tracker.services.sending.attempts import FinishedAttempt, MessageUpdate, OpenAttempt
 
-SPARED = 20  # tries at a message that may be the provider's fault; a provider chokes on what spoils each of them
-REPEAT_WITHIN = timedelta(hours=12)  # providers remember a key for a day or longer
-ASK_FOR = timedelta(days=1)  # a provider that cannot say for so long what became of a message never will
-LEFT_OPEN = MessageState.CLAIMED
+MAX_PROVIDER_FAILURES = 20  # beyond these, a message that fails because of its provider is the cause itself
+RETRY_UNKNOWN_FOR = timedelta(hours=12)  # providers remember an idempotency key for a day or longer
+QUERY_FOR = timedelta(days=1)  # a provider that does not know an outcome for so long never will
 
 
-def settle(
-    session: Session, held: InHand, provider: Provider | None, receipt: Receipt, *, now: datetime
+def record(
+    session: Session, attempt: OpenAttempt, provider: Provider | None, result: SendResult, *, now: datetime
 ) -> MessageState:
-    """Write what became of an attempt, or leave it open while asking again may help; returns the message's state."""
-    finished = concluded(session, held, provider, receipt, now=now)
-    return LEFT_OPEN if finished is None else attempts.finish(session, [finished])[0]
+    """Records the outcome of an attempt, or leaves it open while asking again may help; returns the message's state."""
+    finished = finished_attempt(session, attempt, provider, result, now=now)
+    return MessageState.CLAIMED if finished is None else attempts.finish(session, [finished])[0]
 
 
-def concluded(
-    session: Session, held: InHand, provider: Provider | None, receipt: Receipt, *, now: datetime, rests: bool = False
-) -> Finished | None:
-    """What there is to write of an attempt. Where it is not known, ask; None while asking again may help.
+def finished_attempt(
+    session: Session,
+    attempt: OpenAttempt,
+    provider: Provider | None,
+    result: SendResult,
+    *,
+    now: datetime,
+    keeps_place: bool = False,
+) -> FinishedAttempt | None:
+    """Returns what to record of an attempt, or None while asking the provider again may help.
 
-    `rests`: the channel does, so that the message waits in its old place.
+    An unknown outcome is looked up at a provider that knows no idempotency keys. `keeps_place`: the channel is paused,
+    so a message that is to be tried again keeps its time.
     """
-    if receipt.outcome is Outcome.UNKNOWN and provider is not None and not provider.repeatable:
-        found = provider.find(_question(session, held, now))
-        if found is not None and found.outcome is Outcome.UNKNOWN and now - held.began_at < ASK_FOR:
+    is_unknown = result.outcome is SendOutcome.UNKNOWN
+    if is_unknown and provider is not None and not provider.is_idempotent:
+        found = provider.query_status(_query(session, attempt, now))
+        if found is not None and found.outcome is SendOutcome.UNKNOWN and now - attempt.began_at < QUERY_FOR:
             return None
-        receipt = found or receipt
-    return Finished(held, receipt, _result(held, provider, receipt, rests=rests, now=now), now)
+        result = found or result
+    update = _message_update(attempt, provider, result, now=now, keeps_place=keeps_place)
+    return FinishedAttempt(attempt, result, update, now)
 
 
-def _question(session: Session, held: InHand, now: datetime) -> Asked:
-    is_ours = link_tokens.recogniser(session, held.message_id)
+def _query(session: Session, attempt: OpenAttempt, now: datetime) -> OutcomeQuery:
+    is_ours = link_tokens.recogniser(session, attempt.message_id)
     attempts.commit(session)
-    return Asked(to=held.to, since=held.began_at, now=now, is_ours=is_ours)
+    return OutcomeQuery(to=attempt.to, since=attempt.began_at, now=now, is_ours=is_ours)
 
 
-def _result(held: InHand, provider: Provider | None, receipt: Receipt, *, rests: bool, now: datetime) -> Result:
-    """What the message is after this attempt. On a channel that rests it waits in its old place for the provider."""
-    if receipt.outcome is Outcome.ACCEPTED:
-        return Result(MessageState.SENT)
-    repeatable = provider is not None and provider.repeatable and now - held.began_at < REPEAT_WITHIN
-    given_up = MessageState.UNCERTAIN if receipt.outcome is Outcome.UNKNOWN else MessageState.FAILED
-    if receipt.outcome is Outcome.REFUSED or (receipt.outcome is Outcome.UNKNOWN and not repeatable):
-        return Result(given_up, failure=receipt.reply)
-    again = None if rests else _again_at(held, receipt, now)
-    return Result(MessageState.PLANNED if rests or again else given_up, again, receipt.reply)
+def _message_update(
+    attempt: OpenAttempt, provider: Provider | None, result: SendResult, *, now: datetime, keeps_place: bool
+) -> MessageUpdate:
+    is_unknown = result.outcome is SendOutcome.UNKNOWN
+    if result.outcome is SendOutcome.ACCEPTED:
+        return MessageUpdate(MessageState.SENT)
+    final_state = MessageState.UNCERTAIN if is_unknown else MessageState.FAILED
+    if result.outcome is SendOutcome.REFUSED or (is_unknown and not _may_repeat(attempt, provider, now)):
+        return MessageUpdate(final_state, failure=result.reply)
+    if keeps_place:
+        return MessageUpdate(MessageState.PLANNED, None, result.reply)
+    send_at = _next_try_at(attempt, result, now)
+    return MessageUpdate(final_state if send_at is None else MessageState.PLANNED, send_at, result.reply)
 
 
-def _again_at(held: InHand, receipt: Receipt, now: datetime) -> datetime | None:
-    """When to try again, or None after the last try. What the provider spoilt was none, within reason."""
-    tries = max(1, held.number - SPARED) if receipt.about_provider else held.number - min(held.spared, SPARED)
-    # Jitter: what failed together should not come back together. Nothing secret hangs on it.
-    again = retry_at(tries, now, random.random())  # nosec B311
-    return again and max(again, now + (receipt.retry_after or timedelta(0)))
+def _may_repeat(attempt: OpenAttempt, provider: Provider | None, now: datetime) -> bool:
+    return provider is not None and provider.is_idempotent and now - attempt.began_at < RETRY_UNKNOWN_FOR
+
+
+def _next_try_at(attempt: OpenAttempt, result: SendResult, now: datetime) -> datetime | None:
+    """Returns when to try again, or None after the last try. Failures of the provider count as none, up to a limit."""
+    if result.is_provider_fault:
+        n_tries = max(1, attempt.number - MAX_PROVIDER_FAILURES)
+    else:
+        n_tries = attempt.number - min(attempt.provider_failures, MAX_PROVIDER_FAILURES)
+    # Jitter, so that messages that failed together do not come back together. No secret depends on it.
+    retry = retry_at(n_tries, now, random.random())  # nosec B311
+    if retry is None:
+        return None
+    return max(retry, now + (result.retry_after or timedelta(0)))

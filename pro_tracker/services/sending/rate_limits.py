@@ -1,4 +1,4 @@
-"""How many messages a second a provider takes from us, counted on the broker's Redis for all workers together."""
+"""Rate limits of providers, in messages a second, counted on the broker's Redis for all workers together."""
 
 import time
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from redis import RedisError
 from pro_tracker.domain.channels import Channel
 
 REDIS_SECONDS = 0.5  # counting must not take longer than what is counted
-REST_SECONDS = 30  # after Redis did not answer, so that not every message waits for it
+UNLIMITED_SECONDS = 30  # after Redis did not answer, so that not every message waits for it
 
 
-class SendingRates:
-    """One installation's rates, `per_second` by channel; a channel that is not named has none."""
+class RateLimits:
+    """The rate limits of one installation, `per_second` by channel; a channel that is not named has none."""
 
     def __init__(self, broker_url: str, per_second: Mapping[Channel, int]) -> None:
         # A unix socket's address as Celery spells it, with options of its own, and as limits does.
@@ -27,29 +27,29 @@ class SendingRates:
         # Never more than the rate in any second; a fixed window would let twice as many through across its edge.
         self._limiter = MovingWindowRateLimiter(redis)
         self._limits = {channel: RateLimitItemPerSecond(rate) for channel, rate in per_second.items()}
-        self._resting_until = 0.0
+        self._unlimited_until = 0.0
 
-    def take(self, channel: Channel, wanted: int = 1) -> tuple[int, timedelta]:
-        """How many of the `wanted` messages go now, their places taken; and how long until the next place may be free.
+    def take(self, channel: Channel, n_messages: int = 1) -> tuple[int, timedelta]:
+        """Returns how many of `n_messages` may go now, with their places taken, and the wait until the next free place.
 
-        With Redis away everything goes: a provider that gets too much says so itself, and a reminder that stays is the
-        greater harm.
+        While Redis does not answer there is no limit: a provider that gets too much says so itself, and a reminder that
+        is not sent is the greater harm.
         """
         limit = self._limits.get(channel)
-        if limit is None or time.monotonic() < self._resting_until:
-            return wanted, timedelta(0)
+        if limit is None or time.monotonic() < self._unlimited_until:
+            return n_messages, timedelta(0)
         try:
-            return self._take(limit, channel, wanted)
+            return self._take(limit, channel, n_messages)
         except RedisError:
-            self._resting_until = time.monotonic() + REST_SECONDS
-            return wanted, timedelta(0)
+            self._unlimited_until = time.monotonic() + UNLIMITED_SECONDS
+            return n_messages, timedelta(0)
 
-    def _take(self, limit: RateLimitItem, channel: Channel, wanted: int) -> tuple[int, timedelta]:
-        if wanted <= limit.amount and self._limiter.hit(limit, "sending", channel, cost=wanted):
-            return wanted, timedelta(0)
+    def _take(self, limit: RateLimitItem, channel: Channel, n_messages: int) -> tuple[int, timedelta]:
+        if n_messages <= limit.amount and self._limiter.hit(limit, "sending", channel, cost=n_messages):
+            return n_messages, timedelta(0)
         window = self._limiter.get_window_stats(limit, "sending", channel)
-        some = min(wanted, window.remaining)
-        if some and not self._limiter.hit(limit, "sending", channel, cost=some):
-            some = 0  # somebody else was faster
-        # Both clocks are this machine's.
-        return some, timedelta(seconds=min(max(window.reset_time - time.time(), 0.01), 1))
+        n_admitted = min(n_messages, window.remaining)
+        if n_admitted and not self._limiter.hit(limit, "sending", channel, cost=n_admitted):
+            n_admitted = 0  # another worker took the places
+        # Both clocks are of this machine.
+        return n_admitted, timedelta(seconds=min(max(window.reset_time - time.time(), 0.01), 1))

@@ -15,7 +15,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.planning import subject_lock, visits
 from pro_tracker.services.treatment import courses
 
-MOST_INFUSIONS = 100
+MAX_INFUSIONS = 100
 
 
 def change_plan(
@@ -36,7 +36,7 @@ def change_plan(
         raise InvalidInput("This patient has withdrawn, so nothing more is planned.", field="planned_start_on")
     if course.ended_on is not None:
         raise InvalidInput("This course has ended. Start a new course instead.", field="planned_start_on")
-    check_number(planned_infusions)
+    check_planned_infusions(planned_infusions)
     plausible_dates.check(planned_start_on, local_date(now, subject.time_zone), field="planned_start_on")
     detail: audit.Detail = {
         "course": course.id,
@@ -67,16 +67,16 @@ def start_next(
     (a form sent twice starts one course), and for a first day that the course before had not ended by.
     """
     subject_lock.lock(session, subject)
-    check_number(protocol.planned_infusions)
+    check_planned_infusions(protocol.planned_infusions)
     plausible_dates.check(planned_start_on, local_date(now, subject.time_zone), field="planned_start_on")
     newest = courses.current_course(session, subject)
     if newest is not None:
-        _refuse_too_early(session, newest, planned_start_on)
+        _reject_too_early(session, newest, planned_start_on)
     return courses.start_course(session, subject, protocol, planned_start_on=planned_start_on, now=now, actor=actor)
 
 
-def _refuse_too_early(session: Session, newest: Course, planned_start_on: date | None) -> None:
-    given_on = visits.dates_of(session, newest).given_on
+def _reject_too_early(session: Session, newest: Course, planned_start_on: date | None) -> None:
+    given_on = visits.course_dates(session, newest).given_on
     if not given_on and newest.ended_on is None:
         raise InvalidInput(f"Course {newest.number} waits for its first infusion. Change its plan instead, or end it.")
     if given_on and planned_start_on is not None and planned_start_on <= given_on[-1]:
@@ -84,9 +84,9 @@ def _refuse_too_early(session: Session, newest: Course, planned_start_on: date |
         raise InvalidInput(advice, field="planned_start_on")
 
 
-def check_number(planned_infusions: int) -> None:
+def check_planned_infusions(planned_infusions: int) -> None:
     """Raise InvalidInput unless this many infusions can be planned."""
-    if not 1 <= planned_infusions <= MOST_INFUSIONS:
+    if not 1 <= planned_infusions <= MAX_INFUSIONS:
         raise InvalidInput(
-            f"The number of planned infusions must be from 1 to {MOST_INFUSIONS}.", field="planned_infusions"
+            f"The number of planned infusions must be from 1 to {MAX_INFUSIONS}.", field="planned_infusions"
         )

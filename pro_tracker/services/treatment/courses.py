@@ -28,17 +28,17 @@ __all__ = [
     "AdverseEventFacts",
     "InfusionFacts",
     "add_infusion",
+    "build_infusion",
     "current_course",
     "end_course",
-    "infusion_row",
     "lock",
     "record_infusion",
-    "refuse_misplaced",
+    "reject_misplaced",
     "reopen_course",
     "start_course",
 ]
 
-BY_ITSELF = Actor(ActorKind.SERVICE, "courses.start")
+SERVICE_ACTOR = Actor(ActorKind.SERVICE, "courses.start")
 
 
 def start_course(
@@ -48,7 +48,7 @@ def start_course(
     *,
     planned_start_on: date | None,
     now: datetime,
-    actor: Actor = BY_ITSELF,
+    actor: Actor = SERVICE_ACTOR,
 ) -> Course:
     """Open the subject's next course and plan its visits; the follow-ups of an earlier course end with it.
 
@@ -56,7 +56,7 @@ def start_course(
     comes as `replace(protocol, planned_infusions=...)`. Raises InvalidInput when the subject has withdrawn.
     """
     lock(session, subject)
-    _refuse_withdrawn(subject)
+    _reject_withdrawn(subject)
     course = _next_course(session, subject, protocol, planned_start_on, now)
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.start", now=now, subject_id=subject.id, detail={"course": course.id})
@@ -78,13 +78,13 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     """
     subject = session.get_one(Subject, course.subject_id)
     lock(session, subject)
-    _refuse_withdrawn(subject)
+    _reject_withdrawn(subject)
     infusion_facts.check(facts, zone=subject.time_zone, now=now)
-    refuse_misplaced(session, course, facts)
-    infusion = infusion_row(course, facts, now)
+    reject_misplaced(session, course, facts)
+    infusion = build_infusion(course, facts, now)
     session.add(infusion)
     session.flush()
-    session.expire(course, ["recorded"])
+    session.expire(course, ["all_infusions"])
     audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=_detail(course, infusion))
     return infusion
 
@@ -97,7 +97,7 @@ def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date
         raise InvalidInput("This course was ended before.")
     if ended_on > local_date(now, subject.time_zone):
         raise InvalidInput("The end of the course lies in the future. End it on the day it ends.", field="ended_on")
-    dates = visits.dates_of(session, course)
+    dates = visits.course_dates(session, course)
     if ended_on < max(dates.given_on, default=ended_on):
         raise InvalidInput("An infusion was recorded after this date. Check the date.", field="ended_on")
     if ended_on < subject.enrolled_on and not dates.given_on:
@@ -120,8 +120,12 @@ def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str
     if course.ended_on is None:
         raise InvalidInput("This course has not ended.")
     ended_on = course.ended_on.isoformat()
-    before: corrections.Before = {"course": course.number, "ended_on": ended_on, "end_reason": course.end_reason}
-    corrections.keep(session, subject.id, CorrectionKind.COURSE_END, before, reason=reason, now=now)
+    before: corrections.PreviousValues = {
+        "course": course.number,
+        "ended_on": ended_on,
+        "end_reason": course.end_reason,
+    }
+    corrections.record(session, subject.id, CorrectionKind.COURSE_END, before, reason=reason, now=now)
     course.ended_on, course.end_reason = None, None
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.reopen", now=now, subject_id=subject.id, detail={"course": course.id})
@@ -153,21 +157,21 @@ def _next_course(
     return course
 
 
-def _refuse_withdrawn(subject: Subject) -> None:
+def _reject_withdrawn(subject: Subject) -> None:
     if subject.withdrawn_at is not None:
         raise InvalidInput("This subject has withdrawn, so nothing more is recorded.")
 
 
-def refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
+def reject_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
     """Raise InvalidInput when the infusion is recorded already, or belongs to another course."""
-    dates = visits.dates_of(session, course)
+    dates = visits.course_dates(session, course)
     if course.ended_on is not None and facts.given_on > course.ended_on:
         raise InvalidInput("The course had ended by this date. Start a new course first.", field="given_on")
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     if not belongs_to_course(dates, protocol, facts.given_on):
         gap = f"more than {protocol.course_gap_days} days from the other infusions of this course"
         raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
-    _refuse_out_of_order(session, course, facts.given_on)
+    _reject_out_of_order(session, course, facts.given_on)
     same_start = select(Infusion.id).where(
         Infusion.course_id == course.id,
         Infusion.voided_at.is_(None),
@@ -178,7 +182,7 @@ def refuse_misplaced(session: Session, course: Course, facts: InfusionFacts) -> 
         raise InvalidInput("An infusion with this date and start is recorded already.", field="given_on")
 
 
-def _refuse_out_of_order(session: Session, course: Course, given_on: date) -> None:
+def _reject_out_of_order(session: Session, course: Course, given_on: date) -> None:
     """Courses do not overlap: what was given lies after all of an earlier course and before all of a later one."""
     rows = select(Course.number, Infusion.given_on).join(Infusion, Infusion.course_id == Course.id)
     rows = rows.where(Course.subject_id == course.subject_id, Infusion.voided_at.is_(None))
@@ -193,7 +197,7 @@ def _refuse_out_of_order(session: Session, course: Course, given_on: date) -> No
         raise InvalidInput(f"Check the date: {place} {other.given_on:%d %b %Y}.", field="given_on")
 
 
-def infusion_row(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
+def build_infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
     """The row of an infusion with its adverse events, not yet in a session."""
     return Infusion(
         course_id=course.id,

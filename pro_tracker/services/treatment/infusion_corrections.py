@@ -15,7 +15,7 @@ from pro_tracker.services.treatment import courses, infusion_facts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 
-def standing(session: Session, subject: Subject, infusion_id: int) -> Infusion:
+def current_infusion(session: Session, subject: Subject, infusion_id: int) -> Infusion:
     """The subject's infusion, if it stands. Raises NotFound."""
     mine = (Infusion.id == infusion_id, Infusion.voided_at.is_(None), Course.subject_id == subject.id)
     found = session.scalar(select(Infusion).join(Course, Course.id == Infusion.course_id).where(*mine))
@@ -53,8 +53,8 @@ def correct(
     infusion_facts.check(facts, zone=subject.time_zone, now=now)
     if facts == facts_of(infusion):
         raise InvalidInput("Nothing differs from what is recorded.")
-    courses.refuse_misplaced(session, course, facts)
-    corrected = courses.infusion_row(course, facts, now)
+    courses.reject_misplaced(session, course, facts)
+    corrected = courses.build_infusion(course, facts, now)
     corrected.replaces_id = infusion.id
     session.add(corrected)
     _plan(session, course, now)
@@ -72,7 +72,7 @@ def remove(session: Session, actor: Actor, infusion: Infusion, *, reason: str, n
 
 
 def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> tuple[Course, Subject]:
-    why = corrections.given(reason, "Say why the infusion is corrected.")
+    why = corrections.require_reason(reason, "Say why the infusion is corrected.")
     course = session.get_one(Course, infusion.course_id)
     subject = session.get_one(Subject, course.subject_id)
     subject_lock.lock(session, subject)
@@ -86,5 +86,5 @@ def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> t
 
 def _plan(session: Session, course: Course, now: datetime) -> None:
     session.flush()
-    session.expire(course, ["recorded"])
+    session.expire(course, ["all_infusions"])
     visits.replan(session, course.subject_id, now=now)

@@ -28,13 +28,13 @@ class PauseFacts:
     reason: str
 
 
-def of_subject(session: Session, subject_id: uuid.UUID) -> Sequence[Pause]:
+def for_subject(session: Session, subject_id: uuid.UUID) -> Sequence[Pause]:
     """The subject's pauses, newest first."""
     rows = select(Pause).where(Pause.subject_id == subject_id).order_by(Pause.from_on.desc(), Pause.id.desc())
     return session.scalars(rows).all()
 
 
-def one(session: Session, subject: Subject, pause_id: int) -> Pause:
+def get(session: Session, subject: Subject, pause_id: int) -> Pause:
     """The subject's pause with this id. Raises NotFound."""
     found = session.get(Pause, pause_id)
     if found is None or found.subject_id != subject.id:
@@ -49,7 +49,7 @@ def begin(session: Session, actor: Actor, subject: Subject, facts: PauseFacts, *
     """
     subject_lock.lock(session, subject)
     _check_days(session, subject, facts.from_on, facts.until_on, now=now)
-    why = corrections.given(facts.reason, "Say why nothing is to be asked.")
+    why = corrections.require_reason(facts.reason, "Say why nothing is to be asked.")
     pause = Pause(subject_id=subject.id, from_on=facts.from_on, until_on=facts.until_on, reason=why, recorded_at=now)
     session.add(pause)
     visits.replan(session, subject.id, now=now)
@@ -57,12 +57,14 @@ def begin(session: Session, actor: Actor, subject: Subject, facts: PauseFacts, *
     return pause
 
 
-def end(session: Session, actor: Actor, pause: Pause, *, until_on: date | None, reason: str, now: datetime) -> None:
+def change_end(
+    session: Session, actor: Actor, pause: Pause, *, until_on: date | None, reason: str, now: datetime
+) -> None:
     """Set another last day; what was set before is kept. Raises InvalidInput as `begin`."""
     subject = session.get_one(Subject, pause.subject_id)
     subject_lock.lock(session, subject)
-    _check_days(session, subject, pause.from_on, until_on, now=now, but=pause.id)
-    corrections.keep(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
+    _check_days(session, subject, pause.from_on, until_on, now=now, excluding_id=pause.id)
+    corrections.record(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
     pause.until_on = until_on
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "pause.end", now=now, subject_id=subject.id, detail=_detail(pause))
@@ -72,25 +74,31 @@ def remove(session: Session, actor: Actor, pause: Pause, *, reason: str, now: da
     """Take back a pause that was entered in error; it is kept among the corrections. Raises InvalidInput."""
     subject = session.get_one(Subject, pause.subject_id)
     subject_lock.lock(session, subject)
-    corrections.keep(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
+    corrections.record(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
     session.delete(pause)
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "pause.remove", now=now, subject_id=subject.id, detail=_detail(pause))
 
 
 def _check_days(
-    session: Session, subject: Subject, from_on: date, until_on: date | None, *, now: datetime, but: int = 0
+    session: Session, subject: Subject, from_on: date, until_on: date | None, *, now: datetime, excluding_id: int = 0
 ) -> None:
-    """Whether a pause can lie there; `but` is the id of the one that is changed."""
+    """Whether a pause can lie there; `excluding_id` is the id of the one that is changed."""
     today = local_date(now, subject.time_zone)
     plausible_dates.check(from_on, today, field="from_on")
     plausible_dates.check(until_on, today, field="until_on")
     if until_on is not None and until_on < from_on:
         raise InvalidInput("The last day lies before the first.", field="until_on")
-    for other in of_subject(session, subject.id):
-        if other.id != but and other.from_on <= (until_on or date.max) and from_on <= (other.until_on or date.max):
-            told = f"A pause from {other.from_on:%d %b %Y} is recorded for these days already. Change that one instead."
-            raise InvalidInput(told, field="until_on" if but else "from_on")
+    for other in for_subject(session, subject.id):
+        if (
+            other.id != excluding_id
+            and other.from_on <= (until_on or date.max)
+            and from_on <= (other.until_on or date.max)
+        ):
+            message = (
+                f"A pause from {other.from_on:%d %b %Y} is recorded for these days already. Change that one instead."
+            )
+            raise InvalidInput(message, field="until_on" if excluding_id else "from_on")
 
 
 def _detail(pause: Pause) -> audit.Detail:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.services.wording.given_wording import GivenWording, tidy, worded_values
+from pro_tracker.services.wording.source_wording import SourceWording, labelled_values, normalise_text
 
 COLUMNS = ("kind", "code", "value", "text")
 KINDS = ("instrument", "language", "title", "instruction", "item", "option")
@@ -46,16 +46,16 @@ class CsvSource:
     def language(self) -> str:
         return self._code_of("language")
 
-    def speaks(self, language: str) -> bool:
+    def has_language(self, language: str) -> bool:
         return self.language in ("", language)
 
-    def wording(self, instrument: Instrument, _language: str) -> GivenWording:
+    def wording(self, instrument: Instrument, _language: str) -> SourceWording:
         """The texts of the file, each matched by its code; what cannot be matched is among the faults."""
-        given = GivenWording()
+        given = SourceWording()
         for row in self.rows:
             _take(given, row, instrument)
         if not given.title:
-            given.faults.append(("title", "is not in the file. Fill in the row of the kind title"))
+            given.errors.append(("title", "is not in the file. Fill in the row of the kind title"))
         return given
 
     def _code_of(self, kind: str) -> str:
@@ -72,7 +72,7 @@ def template(instrument: Instrument, language: str) -> Iterator[tuple[str, str, 
     for item in instrument.items:
         yield "item", item.link_id, "", ""
     for response_set in {item.response_set.code: item.response_set for item in instrument.items}.values():
-        for value in worded_values(response_set):
+        for value in labelled_values(response_set):
             yield "option", response_set.code, str(value), ""
 
 
@@ -98,20 +98,20 @@ def _rows(text: str) -> Iterator[Row]:
 def _check_header(cells: list[str]) -> None:
     named = [cell.strip().lower() for cell in cells]
     if tuple(named[: len(COLUMNS)]) != COLUMNS or any(named[len(COLUMNS) :]):
-        told = ",".join(cell[:20] for cell in named[:8])
-        raise InvalidDataFile(("line 1", f"must name the columns {','.join(COLUMNS)}; it reads {told}"))
+        found = ",".join(cell[:20] for cell in named[:8])
+        raise InvalidDataFile(("line 1", f"must name the columns {','.join(COLUMNS)}; it reads {found}"))
 
 
 def _row(line: int, cells: list[str]) -> Row:
-    kind, code, value, text = (*map(tidy, cells), "", "", "", "")[: len(COLUMNS)]
+    kind, code, value, text = (*map(normalise_text, cells), "", "", "", "")[: len(COLUMNS)]
     n_cells = max(number for number, cell in enumerate(cells, start=1) if cell.strip())
     return Row(line, kind.lower(), code, value, text, n_cells)
 
 
-def _take(given: GivenWording, row: Row, instrument: Instrument) -> None:
+def _take(given: SourceWording, row: Row, instrument: Instrument) -> None:
     if row.n_cells > len(COLUMNS):
         reason = f"has {row.n_cells} cells under {len(COLUMNS)} columns. Put the text between quotation marks"
-        given.faults.append((row.place, reason))
+        given.errors.append((row.place, reason))
     elif row.kind == "item":
         _take_item(given, row, instrument)
     elif row.kind == "option":
@@ -119,33 +119,33 @@ def _take(given: GivenWording, row: Row, instrument: Instrument) -> None:
     elif row.kind in ("title", "instruction"):
         _take_text(given, row)
     elif row.kind not in KINDS:
-        given.faults.append((row.place, f"“{row.kind[:20]}” is no kind of row; the kinds are {', '.join(KINDS)}"))
+        given.errors.append((row.place, f"“{row.kind[:20]}” is no kind of row; the kinds are {', '.join(KINDS)}"))
 
 
-def _take_text(given: GivenWording, row: Row) -> None:
+def _take_text(given: SourceWording, row: Row) -> None:
     if getattr(given, row.kind):
-        given.faults.append((row.place, f"the {row.kind} stands twice; leave one of them"))
+        given.errors.append((row.place, f"the {row.kind} stands twice; leave one of them"))
     setattr(given, row.kind, row.text)
 
 
-def _take_item(given: GivenWording, row: Row, instrument: Instrument) -> None:
+def _take_item(given: SourceWording, row: Row, instrument: Instrument) -> None:
     known = [item.link_id for item in instrument.items]
     if row.code in known:
         given.add_item(row.place, row.code, row.text)
     else:
         reason = f"“{row.code[:40]}” is no item of {instrument.code}; its items are {', '.join(known)}"
-        given.faults.append((row.place, reason))
+        given.errors.append((row.place, reason))
 
 
-def _take_option(given: GivenWording, row: Row, instrument: Instrument) -> None:
+def _take_option(given: SourceWording, row: Row, instrument: Instrument) -> None:
     known = {item.response_set.code: item.response_set for item in instrument.items}
     if row.code not in known:
         reason = f"“{row.code[:40]}” is no response set of {instrument.code}; it has {', '.join(known)}"
-        given.faults.append((row.place, reason))
+        given.errors.append((row.place, reason))
         return
-    values = {str(value): value for value in worded_values(known[row.code])}
+    values = {str(value): value for value in labelled_values(known[row.code])}
     if row.value not in values:
         reason = f"“{row.value[:20]}” is no option of {row.code} that has words; they are {', '.join(values)}"
-        given.faults.append((row.place, reason))
+        given.errors.append((row.place, reason))
     else:
         given.add_option(row.place, row.code, values[row.value], row.text)

@@ -1,6 +1,6 @@
 """The elements of FHIR R4 that wording is read from (hl7.org/fhir/R4/questionnaire.html), as a lenient schema.
 
-Elements not named here are passed over. fhir_form.py reads them as a form.
+Elements not named here are passed over. fhir_questionnaire.py reads them as a form.
 """
 
 import re
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NOT_ASKED = {"sdc-questionnaire-calculatedExpression", "questionnaire-hidden"}
-BESIDE_THE_FORM = {"help", "flyover", "unit", "legal", "footer"}  # displays that are no words before a question
+HIDDEN_EXTENSIONS = {"sdc-questionnaire-calculatedExpression", "questionnaire-hidden"}
+SUPPORTING_CONTROLS = {"help", "flyover", "unit", "legal", "footer"}  # displays that are no words before a question
 
 
 class Element(BaseModel):
@@ -19,7 +19,7 @@ class Element(BaseModel):
 class Coding(Element):
     code: str = ""
     display: str = ""
-    of_display: "Extended | None" = Field(None, alias="_display")
+    display_extension: "PrimitiveExtension | None" = Field(None, alias="_display")
     extension: tuple["Extension", ...] = ()
 
 
@@ -43,7 +43,7 @@ class Extension(Element):
         return self.url.rpartition("/")[2]
 
 
-class Extended(Element):
+class PrimitiveExtension(Element):
     """What stands beside a plain value in JSON: among it, its translations."""
 
     extension: tuple[Extension, ...] = ()
@@ -102,7 +102,7 @@ class ItemElement(Element):
     link_id: str = Field("", alias="linkId")
     code: tuple[Coding, ...] = ()
     text: str = ""
-    of_text: Extended | None = Field(None, alias="_text")
+    text_extension: PrimitiveExtension | None = Field(None, alias="_text")
     type: str = "group"
     read_only: bool = Field(False, alias="readOnly")
     answer_option: tuple[AnswerOption, ...] = Field((), alias="answerOption")
@@ -122,12 +122,14 @@ class ItemElement(Element):
         return {coding.code for each in self.extension if each.concept for coding in each.concept.coding}
 
     @property
-    def is_beside_the_form(self) -> bool:
-        return self.type == "display" and bool(self.controls & BESIDE_THE_FORM)
+    def is_supporting_text(self) -> bool:
+        return self.type == "display" and bool(self.controls & SUPPORTING_CONTROLS)
 
     @property
-    def is_not_asked(self) -> bool:
-        return self.read_only or any(each.name in NOT_ASKED and each.boolean is not False for each in self.extension)
+    def is_hidden(self) -> bool:
+        return self.read_only or any(
+            each.name in HIDDEN_EXTENSIONS and each.boolean is not False for each in self.extension
+        )
 
 
 class Identifier(Element):
@@ -137,7 +139,7 @@ class Identifier(Element):
 class QuestionnaireElement(Element):
     language: str = ""
     title: str = ""
-    of_title: Extended | None = Field(None, alias="_title")
+    title_extension: PrimitiveExtension | None = Field(None, alias="_title")
     url: str = ""
     identifier: tuple[Identifier, ...] = ()
     code: tuple[Coding, ...] = ()

@@ -13,11 +13,11 @@ from pro_tracker.domain.message_codes import MessageKind
 from pro_tracker.domain.sms_segments import segments
 from pro_tracker.services.clinic.sites import SiteFacts
 from pro_tracker.services.instruments.instrument_catalog import Problem
-from pro_tracker.services.instruments.instrument_checks import Fault
+from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.wording import message_texts
 from pro_tracker.services.wording.message_format import MessageFile, TemplateEntry
 
-ALWAYS = (
+PATIENT_REQUESTED_TEMPLATES = (
     MessageKind.SNOOZE,
     MessageKind.FRESH_LINK,
 )  # templates that no protocol names, since patients ask for them themselves
@@ -37,24 +37,26 @@ def problems(
     """
     checked = [path] if path else message_texts.files()
     found = [
-        Problem(str(each), key, reason) for each in checked for key, reason in _file_faults(each, clinics, address)
+        Problem(str(each), key, reason) for each in checked for key, reason in _file_errors(each, clinics, address)
     ]
-    return found or ([] if path else list(_lacking()))
+    return found or ([] if path else list(_missing()))
 
 
 def templates() -> dict[str, list[str]]:
-    """The templates that a protocol's steps may name, each with its `gaps`; raises InvalidDataFile."""
+    """The templates that a protocol's steps may name, each with its `missing_variants`; raises InvalidDataFile."""
     named = dict.fromkeys(code for path in message_texts.files() for code in message_texts.read(path).templates)
-    return {code: gaps(code) for code in named if code not in ALWAYS}
+    return {code: missing_variants(code) for code in named if code not in PATIENT_REQUESTED_TEMPLATES}
 
 
-def gaps(template: str) -> list[str]:
+def missing_variants(template: str) -> list[str]:
     """On which channel and in which language this template says nothing; raises InvalidDataFile.
 
     A step may take either channel: who has one only gets every message on it.
     """
-    wanted = [(channel, language) for language in LANGUAGES for channel in Channel]
-    return [f"{NAMES[channel]} in {language}" for channel, language in wanted if not _says(template, language, channel)]
+    required = [(channel, language) for language in LANGUAGES for channel in Channel]
+    return [
+        f"{NAMES[channel]} in {language}" for channel, language in required if not _says(template, language, channel)
+    ]
 
 
 def _says(template: str, language: str, channel: Channel) -> bool:
@@ -62,10 +64,10 @@ def _says(template: str, language: str, channel: Channel) -> bool:
     return any(getattr(entry, channel) for entry in _entries(template, language))
 
 
-def _lacking() -> Iterator[Problem]:
-    for template in ALWAYS:
-        if lacking := gaps(template):
-            yield Problem(str(message_texts.MESSAGES), f"templates.{template}", f"lacks its {', '.join(lacking)}")
+def _missing() -> Iterator[Problem]:
+    for template in PATIENT_REQUESTED_TEMPLATES:
+        if missing := missing_variants(template):
+            yield Problem(str(message_texts.MESSAGES), f"templates.{template}", f"lacks its {', '.join(missing)}")
     for language in LANGUAGES:
         entries = list(_of(language))
         if not any(each.layout for each in entries):
@@ -84,17 +86,17 @@ def _of(language: str) -> Iterator[MessageFile]:
     return (message_texts.read(path) for path in message_texts.files() if path.stem in (language, language[:2]))
 
 
-def _file_faults(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iterator[Fault]:
+def _file_errors(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iterator[FormatError]:
     try:
         file = message_texts.read(path)
-        yield from _length_faults(file, clinics, f"{address}/v/{LINK_TOKEN}")
+        yield from _length_errors(file, clinics, f"{address}/v/{LINK_TOKEN}")
     except InvalidDataFile as error:
-        yield from error.faults
+        yield from error.errors
     except UnknownLocaleError:
         yield "language", "is none that dates can be written in"
 
 
-def _length_faults(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[Fault]:
+def _length_errors(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[FormatError]:
     closes = _longest_date(file.language)
     senders = [{"clinic": each.name, "phone": each.phone, "url": link, "closes": closes} for each in clinics]
     short = {f"templates.{code}.sms": entry.sms for code, entry in file.templates.items() if entry.sms}

@@ -17,7 +17,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
-from pro_tracker.services.instruments.instrument_catalog import PACKAGE, languages_for
+from pro_tracker.services.instruments.instrument_catalog import PACKAGE, language_fallbacks
 from pro_tracker.services.wording import message_format
 from pro_tracker.services.wording.message_format import LayoutEntry, MailEntry, MessageFile
 
@@ -51,7 +51,7 @@ class MessageText:
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class MessageWording:
     """Everything there is to say in one language, by the code of the template or reply."""
 
     layout: LayoutEntry
@@ -73,11 +73,11 @@ def text(channel: Channel, facts: MessageFacts) -> MessageText:
 
 def mail(facts: MessageFacts) -> MessageText:
     """The mail for these facts; KeyError for a template that no protocol file can name."""
-    said, places = wording(facts.language), _places(facts)
-    entry, layout = said.mails[facts.template], said.layout
-    subject, opening = entry.subject.format_map(places), entry.opening.format_map(places)
-    action, unsubscribe = layout.action.format_map(places), layout.unsubscribe.format_map(places)
-    closing = [paragraph.format_map(places) for paragraph in layout.closing]
+    wording_used, placeholders = wording(facts.language), _placeholders(facts)
+    entry, layout = wording_used.mails[facts.template], wording_used.layout
+    subject, opening = entry.subject.format_map(placeholders), entry.opening.format_map(placeholders)
+    action, unsubscribe = layout.action.format_map(placeholders), layout.unsubscribe.format_map(placeholders)
+    closing = [paragraph.format_map(placeholders) for paragraph in layout.closing]
     last = [f"{unsubscribe}:\n{facts.unsubscribe_url}"] if facts.unsubscribe_url else []
     text = "\n\n".join([opening, f"{action}:\n{facts.url}", *closing, *last]) + "\n"
     values = {"subject": subject, "opening": opening, "action": action, "closing": closing, "unsubscribe": unsubscribe}
@@ -86,7 +86,7 @@ def mail(facts: MessageFacts) -> MessageText:
 
 def sms(facts: MessageFacts) -> MessageText:
     """The text message for these facts; KeyError for a template that no protocol file can name."""
-    return MessageText("", wording(facts.language).texts[facts.template].format_map(_places(facts)), "")
+    return MessageText("", wording(facts.language).texts[facts.template].format_map(_placeholders(facts)), "")
 
 
 def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
@@ -94,9 +94,9 @@ def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
     return wording(language).replies[code].format_map({"clinic": clinic, "phone": phone})
 
 
-def wording(language: str) -> Wording:
+def wording(language: str) -> MessageWording:
     """What is said in this language ("es-MX" may use "es"), and in English where that says nothing."""
-    languages = reversed(languages_for(language))
+    languages = reversed(language_fallbacks(language))
     return _merged(tuple(path for each in languages for path in files() if path.stem == each))
 
 
@@ -116,7 +116,7 @@ def read(path: Path) -> MessageFile:
     """The message file, or InvalidDataFile with every fault found."""
     file = _schema(path)
     shipped = [_schema(each) for each in sorted(MESSAGES.glob("*.yaml"))]
-    found = list(message_format.faults(file, [word for each in (file, *shipped) for word in each.never_say]))
+    found = list(message_format.errors(file, [word for each in (file, *shipped) for word in each.never_say]))
     if path.stem != file.language:
         found.append(("language", f"the file {path.name} should be named {file.language}.yaml"))
     if found:
@@ -130,11 +130,11 @@ def _schema(path: Path) -> MessageFile:
 
 
 @cache
-def _merged(paths: tuple[Path, ...]) -> Wording:
+def _merged(paths: tuple[Path, ...]) -> MessageWording:
     """What these files say together; of two that say the same thing, the later one."""
     found = [read(path) for path in paths]
     templates = [(code, entry) for file in found for code, entry in file.templates.items()]
-    return Wording(
+    return MessageWording(
         layout=[file.layout for file in found if file.layout][-1],
         mails={code: entry.email for code, entry in templates if entry.email},
         texts={code: entry.sms for code, entry in templates if entry.sms},
@@ -142,7 +142,7 @@ def _merged(paths: tuple[Path, ...]) -> Wording:
     )
 
 
-def _places(facts: MessageFacts) -> dict[str, str]:
+def _placeholders(facts: MessageFacts) -> dict[str, str]:
     closes = long_date(local_date(facts.closes_at, facts.time_zone), facts.language)  # the subject's own last day
     return {"clinic": facts.clinic, "phone": facts.phone, "url": facts.url, "closes": closes}
 

@@ -24,14 +24,14 @@ from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.instruments.data_files import digest, read_text
 from pro_tracker.services.wording.csv_source import CsvSource
 from pro_tracker.services.wording.fhir_source import FhirSource
-from pro_tracker.services.wording.given_wording import GivenWording, Source, lacks, tidy
+from pro_tracker.services.wording.source_wording import SourceWording, WordingSource, missing_texts, normalise_text
 
 MAX_BYTES = 4 * 1024 * 1024  # a form library's Questionnaire with its value sets takes some 100 KB
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackFacts:
+class TextPackFacts:
     """What the clinic says of a file. Instrument and language are needed where the file does not tell them."""
 
     version: str
@@ -43,7 +43,7 @@ class PackFacts:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadResult:
     """What came of a file; without `is_new` the same was loaded before, and nothing was changed."""
 
     pack: LoadedTextPack
@@ -51,7 +51,7 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def load(session: Session, actor: Actor, path: Path, facts: PackFacts, *, now: datetime) -> Loaded:
+def load(session: Session, actor: Actor, path: Path, facts: TextPackFacts, *, now: datetime) -> LoadResult:
     """Add the wording in this file as a new version.
 
     Raises InvalidDataFile with every mismatch, InvalidInput for unusable facts or a version that has other content,
@@ -61,15 +61,15 @@ def load(session: Session, actor: Actor, path: Path, facts: PackFacts, *, now: d
     source = _source(path)
     instrument, language = _instrument(facts, source), _language(facts, source)
     given = source.wording(instrument, language)
-    faults = [*given.faults, *lacks(given, instrument, source.how_to_add)]
-    if faults:
-        raise InvalidDataFile(*faults)
+    errors = [*given.errors, *missing_texts(given, instrument, source.how_to_add)]
+    if errors:
+        raise InvalidDataFile(*errors)
     pack = _pack(instrument, language, facts, given)
-    kept = _keep(session, actor, pack, now)
-    return Loaded(kept, kept is pack, (*given.notes, *_advice(instrument, given)))
+    kept = _store(session, actor, pack, now)
+    return LoadResult(kept, kept is pack, (*given.notes, *_advice(instrument, given)))
 
 
-def _keep(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> LoadedTextPack:
+def _store(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> LoadedTextPack:
     """The row of this version: the one that was there when it says the same, else the new one."""
     if is_postgresql(session):  # who reads the newest id must find every pack up to it
         session.execute(text("LOCK TABLE text_pack IN SHARE ROW EXCLUSIVE MODE"))
@@ -85,7 +85,7 @@ def _keep(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -
     return known
 
 
-def _check(facts: PackFacts) -> None:
+def _check(facts: TextPackFacts) -> None:
     if not VERSION.fullmatch(facts.version):
         raise InvalidInput("A version has 1 to 20 letters, digits, dots or hyphens, such as 2.0 or 2026-11.")
     if not facts.licence_holder.strip():
@@ -94,35 +94,35 @@ def _check(facts: PackFacts) -> None:
         raise InvalidInput("Say where the permission to use it is kept: --permission.")
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path) -> WordingSource:
     content = read_text(path, MAX_BYTES)
     return FhirSource(content) if content.lstrip().startswith(("{", "[")) else CsvSource(content)
 
 
-def _instrument(facts: PackFacts, source: Source) -> Instrument:
+def _instrument(facts: TextPackFacts, source: WordingSource) -> Instrument:
     code = facts.instrument or source.instrument
     if not code:
         raise InvalidInput("The file does not tell which instrument it words: give --instrument.")
     return instrument_catalog.instrument(code)
 
 
-def _language(facts: PackFacts, source: Source) -> str:
+def _language(facts: TextPackFacts, source: WordingSource) -> str:
     language = facts.language or source.language
     if not language:
         raise InvalidInput("The file does not tell its language: give --language.")
     if language not in LANGUAGES:
         raise InvalidInput(f"Patients are asked in {' or '.join(LANGUAGES)}: give one of them as --language.")
-    if not source.speaks(language):
+    if not source.has_language(language):
         raise InvalidDataFile(("language", f"the file is in {source.language!r}, not in {language!r}"))
     return language
 
 
-def _pack(instrument: Instrument, language: str, facts: PackFacts, given: GivenWording) -> LoadedTextPack:
+def _pack(instrument: Instrument, language: str, facts: TextPackFacts, given: SourceWording) -> LoadedTextPack:
     options = {code: {str(value): label for value, label in labels.items()} for code, labels in given.options.items()}
     stated = {
         "validated": facts.validated,
-        "licence_holder": tidy(facts.licence_holder),
-        "permission_reference": tidy(facts.permission_reference),
+        "licence_holder": normalise_text(facts.licence_holder),
+        "permission_reference": normalise_text(facts.permission_reference),
         "body": {
             "title": given.title,
             "instruction": given.instruction,
@@ -146,7 +146,7 @@ def _key(pack: LoadedTextPack) -> dict[str, str]:
 
 def _add(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> None:
     code, language, version = _key(pack).values()
-    shipped = instrument_catalog.text_pack_file_of(code, language)
+    shipped = instrument_catalog.text_pack_from_file(code, language)
     released = session.get(Definition, (DefinitionKind.TEXT_PACK, f"{code}.{language}", version))
     if released is not None or (shipped is not None and shipped.version == version):
         raise InvalidInput(
@@ -165,12 +165,12 @@ def _differences(known: LoadedTextPack, pack: LoadedTextPack) -> str:
         "licence_holder": "the licence holder",
         "permission_reference": "the permission",
     }
-    told = [name for attribute, name in names.items() if getattr(known, attribute) != getattr(pack, attribute)]
-    told += [name for name in pack.body if known.body[name] != pack.body[name]]
-    return ", ".join(told)
+    changed = [name for attribute, name in names.items() if getattr(known, attribute) != getattr(pack, attribute)]
+    changed += [name for name in pack.body if known.body[name] != pack.body[name]]
+    return ", ".join(changed)
 
 
-def _advice(instrument: Instrument, given: GivenWording) -> list[str]:
+def _advice(instrument: Instrument, given: SourceWording) -> list[str]:
     if given.instruction or instrument.recall_period is None:
         return []
     period = instrument.recall_period

@@ -22,24 +22,24 @@ from pro_tracker.services.instruments.text_pack_format import TextPackFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wording:
+class WordingSnapshot:
     """All wording as it was in force at one moment; equal only to itself, so that a cache may be kept for it."""
 
     loaded: Mapping[tuple[str, str], TextPack]  # by instrument and language
 
     def pack(self, instrument_code: str, language: str) -> TextPack:
         """In this language ("es-MX" may use "es"), else in English; loaded before shipped. Raises NotFound."""
-        for each in instrument_catalog.languages_for(language):
+        for each in instrument_catalog.language_fallbacks(language):
             if (instrument_code, each) in self.loaded:
                 return self.loaded[instrument_code, each]
-            shipped = instrument_catalog.text_pack_file_of(instrument_code, each)
+            shipped = instrument_catalog.text_pack_from_file(instrument_code, each)
             if shipped is not None:
                 return shipped
         return instrument_catalog.text_pack(instrument_code, language)  # says what is missing
 
 
 @dataclass(frozen=True, slots=True)
-class KnownPack:
+class ListedTextPack:
     """A shipped or loaded pack, and whether visits begun now are asked with it."""
 
     pack: TextPack
@@ -47,12 +47,12 @@ class KnownPack:
     loaded_at: datetime | None = None  # None: shipped
 
 
-SHIPPED = Wording({})
+SHIPPED = WordingSnapshot({})
 # Every process keeps what it has read, by database and generation: a new pack is a new generation, so nothing is stale.
-_read: WeakKeyDictionary[Engine | Connection, dict[int, Wording]] = WeakKeyDictionary()
+_read: WeakKeyDictionary[Engine | Connection, dict[int, WordingSnapshot]] = WeakKeyDictionary()
 
 
-def as_of(session: Session, generation: int) -> Wording:
+def as_of(session: Session, generation: int) -> WordingSnapshot:
     """The wording when `generation` was the id of the newest loaded pack; 0: as shipped.
 
     A loaded pack that no longer fits its instrument (the instrument has a new version) is left out.
@@ -64,61 +64,61 @@ def as_of(session: Session, generation: int) -> Wording:
         rows = session.scalars(
             select(LoadedTextPack).where(LoadedTextPack.id <= generation).order_by(LoadedTextPack.id)
         )
-        packs = filter(fits, map(built, rows))
-        known[generation] = Wording({(pack.instrument_code, pack.language): pack for pack in packs})
+        packs = filter(matches_instrument, map(build_pack, rows))
+        known[generation] = WordingSnapshot({(pack.instrument_code, pack.language): pack for pack in packs})
     return known[generation]
 
 
-def in_force(session: Session) -> Wording:
+def in_force(session: Session) -> WordingSnapshot:
     """The wording that a visit begun now is asked with."""
     return as_of(session, session.scalar(select(func.max(LoadedTextPack.id))) or 0)
 
 
-def wording_of(session: Session, instrument_code: str, language: str, version: str) -> TextPack:
+def pack_of_response(session: Session, instrument_code: str, language: str, version: str) -> TextPack:
     """The text pack that a response was asked with, as it then was: a file, a loaded pack, or a released file of old.
 
     `language` and `version` are the response's `language` and `text_pack_version`. Raises NotFound.
     """
-    shipped = instrument_catalog.text_pack_file_of(instrument_code, language)
+    shipped = instrument_catalog.text_pack_from_file(instrument_code, language)
     if shipped is not None and shipped.version == version:
         return shipped
     row = session.scalar(
         select(LoadedTextPack).filter_by(instrument_code=instrument_code, language=language, version=version)
     )
     if row is not None:
-        return built(row)
+        return build_pack(row)
     released = session.get(Definition, (DefinitionKind.TEXT_PACK, f"{instrument_code}.{language}", version))
     if released is not None:
         return TextPackFile.model_validate(released.body, strict=False).build()
     raise NotFound(f"No wording of {instrument_code} in {language!r}, version {version[:20]}, is kept here.")
 
 
-def asked_with(session: Session) -> list[TextPack]:
+def packs_in_use(session: Session) -> list[TextPack]:
     """Every text pack that answers were given to, by instrument, language and version."""
     response = QuestionnaireResponse
     key = (response.instrument_code, response.language, response.text_pack_version)
-    return [wording_of(session, *row) for row in session.execute(select(*key).distinct().order_by(*key))]
+    return [pack_of_response(session, *row) for row in session.execute(select(*key).distinct().order_by(*key))]
 
 
-def all_packs(session: Session, instrument_code: str | None = None) -> list[KnownPack]:
+def all_packs(session: Session, instrument_code: str | None = None) -> list[ListedTextPack]:
     """Every pack of one instrument, or of all: by instrument and language, shipped before loaded, oldest first."""
     wording = in_force(session)
     rows = session.scalars(select(LoadedTextPack).order_by(LoadedTextPack.id)).all()
     known = [
         *((pack, None) for pack in instrument_catalog.text_packs()),
-        *((built(row), row.loaded_at) for row in rows),
+        *((build_pack(row), row.loaded_at) for row in rows),
     ]
-    wanted = [each for each in known if instrument_code in (None, each[0].instrument_code)]
-    wanted.sort(key=lambda each: (each[0].instrument_code, each[0].language))
-    return [KnownPack(pack, _is_in_force(wording, pack), loaded_at) for pack, loaded_at in wanted]
+    selected = [each for each in known if instrument_code in (None, each[0].instrument_code)]
+    selected.sort(key=lambda each: (each[0].instrument_code, each[0].language))
+    return [ListedTextPack(pack, _is_in_force(wording, pack), loaded_at) for pack, loaded_at in selected]
 
 
-def _is_in_force(wording: Wording, pack: TextPack) -> bool:
+def _is_in_force(wording: WordingSnapshot, pack: TextPack) -> bool:
     now = wording.pack(pack.instrument_code, pack.language)
     return (now.language, now.version) == (pack.language, pack.version)
 
 
-def built(row: LoadedTextPack) -> TextPack:
+def build_pack(row: LoadedTextPack) -> TextPack:
     """The loaded pack. What charts call its scales is nothing a patient reads and comes from the shipped pack."""
     return TextPack(
         instrument_code=row.instrument_code,
@@ -136,9 +136,9 @@ def built(row: LoadedTextPack) -> TextPack:
     )
 
 
-def fits(pack: TextPack) -> bool:
+def matches_instrument(pack: TextPack) -> bool:
     """Whether the pack words exactly the items and options of its instrument as it is now."""
     try:
-        return not text_pack_format.faults(pack, instrument_catalog.instrument(pack.instrument_code))
+        return not text_pack_format.errors(pack, instrument_catalog.instrument(pack.instrument_code))
     except UnknownInstrument:
         return False

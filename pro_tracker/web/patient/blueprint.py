@@ -7,21 +7,21 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, current_app, g
 from flask_babel import format_date, format_time
 
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 
 blueprint = Blueprint("patient", __name__)
 
 
 @blueprint.url_value_preprocessor
-def _nobody_is_signed_in(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
     """Patients have no account, so none is looked for; else every answer would also set a cookie about it."""
     current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
 @blueprint.context_processor
 def _clinic() -> dict[str, str]:
-    sheet: VisitSheet | None = g.get("sheet")
-    return {"clinic_name": sheet.clinic_name, "clinic_phone": sheet.clinic_phone} if sheet else {}
+    context: VisitContext | None = g.get("context")
+    return {"clinic_name": context.clinic_name, "clinic_phone": context.clinic_phone} if context else {}
 
 
 @blueprint.app_template_filter("local_date")

@@ -6,7 +6,7 @@ from flask import g, request, session as cookie
 
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
 from pro_tracker.services.answering import visit_context
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.web.session import commit_each_statement, db_session
 
 CONFIRMED_FOR = timedelta(hours=4)  # a rest between questions, not a phone handed on the next day
@@ -30,32 +30,32 @@ def is_confirmed(now: datetime) -> bool:
     return now.timestamp() < until
 
 
-def sheet() -> VisitSheet:
+def context() -> VisitContext:
     """The visit of this browser's link, open or not. Sets the page's language. Raises UnusableLink."""
     if request.method == "GET":
         commit_each_statement()
     return _read()
 
 
-def _read() -> VisitSheet:
+def _read() -> VisitContext:
     link_id: int | None = cookie.get("link_id")
     if link_id is None:
         raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
     found = visit_context.by_link(db_session(), link_id)
-    g.sheet, g.language = found, found.language
+    g.context, g.language = found, found.language
     return found
 
 
-def confirmed_sheet(now: datetime) -> VisitSheet:
+def confirmed_context(now: datetime) -> VisitContext:
     """The visit of somebody who gave the birth date, open or not. Raises UnusableLink, IdentityNotConfirmed."""
-    found = sheet()
+    found = context()
     if found.revoked_at is not None:
         raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
     _require_confirmation(now)
     return found
 
 
-def open_sheet(now: datetime) -> VisitSheet:
+def open_context(now: datetime) -> VisitContext:
     """The visit to be answered now by somebody who gave the birth date. What the request writes is one statement.
 
     Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed.

@@ -28,7 +28,7 @@ class BirthDateForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class LaterForm(FlaskForm):  # type: ignore[misc]
+class SnoozeForm(FlaskForm):  # type: ignore[misc]
     """Asks when to come back. By the date, so that "tomorrow" means the same after midnight."""
 
     until_on = library.RadioField(_("When shall we ask you again?"), validate_choice=False)
@@ -45,7 +45,7 @@ class LaterForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(gettext("Choose a day."))
 
 
-class PreferencesForm(FlaskForm):  # type: ignore[misc]
+class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
     """Asks on which channel, at what hour and in which language to write. Fields are named as those of Preferences."""
 
     preferred_channel = library.RadioField(_("How shall we write to you?"), invalid_choice_message=_("Choose one."))
@@ -72,7 +72,7 @@ class PreferencesForm(FlaskForm):  # type: ignore[misc]
         return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
 
 
-class StopForm(FlaskForm):  # type: ignore[misc]
+class UnsubscribeForm(FlaskForm):  # type: ignore[misc]
     """Asks whether mails shall really end: some programs that look through mails press every button they find."""
 
     sure = library.BooleanField(

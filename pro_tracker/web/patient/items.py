@@ -16,46 +16,48 @@ from pro_tracker.web.session import commit, db_session
 @blueprint.get("/visit/item/<int:position>")
 @access.patient
 def item(position: int) -> Page:
-    sheet = current.open_sheet(clock.now())
-    return answering.item_page(sheet, sheet.questionnaire.item(position))
+    context = current.open_context(clock.now())
+    return answering.item_page(context, context.questionnaire.item(position))
 
 
 @blueprint.post("/visit/item/<int:position>")
 @access.patient
 def save_item(position: int) -> Page:
     now = clock.now()
-    sheet = current.open_sheet(now)
-    asked = answering.posted_item(sheet, position)
-    if asked is None:
-        return answering.go_on(answering.next_page(sheet))
-    answer = answering.posted_answer(asked)
+    context = current.open_context(now)
+    asked_item = answering.posted_item(context, position)
+    if asked_item is None:
+        return answering.continue_to(answering.next_page_url(context))
+    answer = answering.posted_answer(asked_item)
     if answer is None:
-        return answering.nothing_chosen(sheet, asked)
-    responses.save_answers(db_session(), sheet, asked.instrument_code, answer, now=now)
+        return answering.missing_answer_page(context, asked_item)
+    responses.save_answers(db_session(), context, asked_item.instrument_code, answer, now=now)
     commit()
-    return answering.go_on(answering.page_after(sheet.with_answers(asked.instrument_code, answer), asked))
+    return answering.continue_to(
+        answering.page_url_after(context.with_answers(asked_item.instrument_code, answer), asked_item)
+    )
 
 
 @blueprint.get("/visit/review")
 @access.patient
 def review() -> Page:
-    return answering.review_page(current.open_sheet(clock.now()))
+    return answering.review_page(current.open_context(clock.now()))
 
 
 @blueprint.post("/visit/review")
 @access.patient
 def send() -> Page:
     now = clock.now()
-    sheet = current.open_sheet(now)
-    responses.complete(db_session(), sheet, actor=Actor(ActorKind.PATIENT, str(sheet.link_id)), now=now)
+    context = current.open_context(now)
+    responses.complete(db_session(), context, actor=Actor(ActorKind.PATIENT, str(context.link_id)), now=now)
     commit()
-    return answering.go_on(url_for(".sent"))
+    return answering.continue_to(url_for(".sent"))
 
 
 @blueprint.get("/visit/sent")
 @access.patient
 def sent() -> Page:
-    sheet = current.sheet()
-    if sheet.completed_at is None:
+    context = current.context()
+    if context.completed_at is None:
         return redirect(url_for(".start"))
-    return render_template("patient/sent.html", sheet=sheet)
+    return render_template("patient/sent.html", context=context)

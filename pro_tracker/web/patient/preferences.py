@@ -11,7 +11,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import snoozes
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
 from pro_tracker.services.planning import recipients
@@ -19,7 +19,7 @@ from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.web import access
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
-from pro_tracker.web.patient.forms import PreferencesForm
+from pro_tracker.web.patient.forms import PatientPreferencesForm
 from pro_tracker.web.session import commit, db_session
 
 Page = str | tuple[str, int] | Response
@@ -28,24 +28,24 @@ EVERY_HOURS = 2
 
 @blueprint.get("/visit/preferences")
 @access.patient
-def wishes() -> Page:
-    sheet = current.confirmed_sheet(clock.now())
-    return _page(sheet, _form(sheet, _subject(sheet)))
+def show_preferences() -> Page:
+    context = current.confirmed_context(clock.now())
+    return _page(context, _form(context, _subject(context)))
 
 
 @blueprint.post("/visit/preferences")
 @access.patient
-def save_wishes() -> Page:
+def save_preferences() -> Page:
     now = clock.now()
-    sheet = current.confirmed_sheet(now)
-    subject = _subject(sheet)
-    form = _form(sheet, subject)
+    context = current.confirmed_context(now)
+    subject = _subject(context)
+    form = _form(context, subject)
     if not form.validate():
-        return _page(sheet, form), 422
-    wanted = form.chosen(preferences.of(subject))
-    preferences.change(db_session(), subject, wanted, now=now, actor=Actor(ActorKind.PATIENT, str(sheet.link_id)))
+        return _page(context, form), 422
+    requested = form.chosen(preferences.for_subject(subject))
+    preferences.change(db_session(), subject, requested, now=now, actor=Actor(ActorKind.PATIENT, str(context.link_id)))
     commit()
-    return redirect(url_for("patient.wishes", saved=""), 303)
+    return redirect(url_for("patient.show_preferences", saved=""), 303)
 
 
 def _hours(protocol: Protocol) -> list[time]:
@@ -55,14 +55,14 @@ def _hours(protocol: Protocol) -> list[time]:
     ]
 
 
-def _subject(sheet: VisitSheet) -> Subject:
-    return db_session().get_one(Subject, sheet.subject_id)
+def _subject(context: VisitContext) -> Subject:
+    return db_session().get_one(Subject, context.subject_id)
 
 
-def _form(sheet: VisitSheet, subject: Subject) -> PreferencesForm:
-    protocol = protocol_catalog.protocol(sheet.protocol_code, sheet.protocol_version)
-    now = preferences.of(subject)
-    form = PreferencesForm(
+def _form(context: VisitContext, subject: Subject) -> PatientPreferencesForm:
+    protocol = protocol_catalog.protocol(context.protocol_code, context.protocol_version)
+    now = preferences.for_subject(subject)
+    form = PatientPreferencesForm(
         preferred_channel=now.preferred_channel,
         message_time=now.message_time.isoformat("minutes") if now.message_time else "",
         language=now.language,
@@ -72,9 +72,9 @@ def _form(sheet: VisitSheet, subject: Subject) -> PreferencesForm:
     return form
 
 
-def _page(sheet: VisitSheet, form: PreferencesForm) -> str:
+def _page(context: VisitContext, form: PatientPreferencesForm) -> str:
     now = clock.now()
-    later = is_open(sheet, now) and bool(snoozes.choices(db_session(), sheet, now=now))
+    later = is_open(context, now) and bool(snoozes.choices(db_session(), context, now=now))
     return render_template(
-        "patient/preferences.html", form=form, sheet=sheet, later=later, saved="saved" in request.args
+        "patient/preferences.html", form=form, context=context, later=later, saved="saved" in request.args
     )

@@ -8,7 +8,7 @@ from pro_tracker.domain.disclosure import LEAST_SHOWN
 from pro_tracker.services import audit
 from pro_tracker.services.results.cohort_results import results as cohort_results
 from pro_tracker.web import access, navigation
-from pro_tracker.web.labels import UNANSWERED
+from pro_tracker.web.labels import UNANSWERED_REASONS
 from pro_tracker.web.research.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session
 
@@ -20,5 +20,5 @@ def results() -> str:
     audit.record(db_session(), access.actor(), "results.view", now=clock.now(), detail={"site": shown.chosen})
     commit()
     may_download = navigation.may_use("research.download")
-    facts = {"results": shown, "reasons": UNANSWERED, "least": LEAST_SHOWN, "may_download": may_download}
+    facts = {"results": shown, "reasons": UNANSWERED_REASONS, "least": LEAST_SHOWN, "may_download": may_download}
     return render_template("research/results.html", **facts)

@@ -22,7 +22,7 @@ from pro_tracker.web.staff.forms.account_form import AccountForm
 @blueprint.get("/accounts")
 @access.staff(Role.ADMINISTRATOR, sites="none")
 def accounts() -> str:
-    return render_template("staff/accounts.html", accounts=services.listed(db_session()))
+    return render_template("staff/accounts.html", accounts=services.list_all(db_session()))
 
 
 @blueprint.get("/accounts/new")
@@ -35,7 +35,7 @@ def new_account() -> Page:
 @access.staff(Role.ADMINISTRATOR, sites="none")
 def create_account() -> Page | Response:
     form = _form()
-    created = current.attempt(form, lambda: _create(form)) if form.validate() else None
+    created = current.submit(form, lambda: _create(form)) if form.validate() else None
     if created is None:
         return _page(form)
     flash(_("The account %(email)s is ready.", email=created.email))

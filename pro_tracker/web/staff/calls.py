@@ -15,7 +15,7 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.calling import call_attempts, call_list
-from pro_tracker.services.calling.call_list import Wanted
+from pro_tracker.services.calling.call_list import CallListFilters
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.web import access
@@ -30,9 +30,11 @@ from pro_tracker.web.staff.forms.call_form import CallForm
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def call_list_page() -> str:
     now, account = clock.now(), access.account()
-    asked = request.args
-    wanted = Wanted(asked.get("site", ""), "mine" in asked, "later" in asked, asked.get("page", 1, type=int))
-    found = call_list.page(db_session(), account, wanted, now=now)
+    arguments = request.args
+    filters = CallListFilters(
+        arguments.get("site", ""), "mine" in arguments, "later" in arguments, arguments.get("page", 1, type=int)
+    )
+    found = call_list.page(db_session(), account, filters, now=now)
     shown = {row.Subject.id for row in found.rows}
     audit.record(db_session(), access.actor(), "calls.list", now=now, detail={"subjects": len(shown)})
     commit()
@@ -47,11 +49,11 @@ def call(call_id: int) -> Page:
 
 @blueprint.post("/calls/<int:call_id>")
 @access.staff(Role.COORDINATOR)
-def note_call(call_id: int) -> Page | Response:
-    noted = visibility.call(db_session(), access.account(), call_id)
-    form = CallForm(noted.reason)
-    if form.validate() and current.attempt(form, lambda: _note(noted, form)):
-        flash(_("The call is closed.") if noted.closed_at else _("Noted. The patient stays on the call list."))
+def record_call(call_id: int) -> Page | Response:
+    recorded = visibility.call(db_session(), access.account(), call_id)
+    form = CallForm(recorded.reason)
+    if form.validate() and current.submit(form, lambda: _record(recorded, form)):
+        flash(_("The call is closed.") if recorded.closed_at else _("Noted. The patient stays on the call list."))
         return redirect(url_for("staff.call_list_page"), 303)
     return _page(visibility.call(db_session(), access.account(), call_id), form)
 
@@ -67,8 +69,8 @@ def claim_call(call_id: int) -> Response:
     return redirect(url_for("staff.call", call_id=call_id), 303)
 
 
-def _note(noted: Call, form: CallForm) -> None:
-    call_attempts.record(db_session(), access.actor(), noted.id, form.facts(), now=clock.now())
+def _record(recorded: Call, form: CallForm) -> None:
+    call_attempts.record(db_session(), access.actor(), recorded.id, form.facts(), now=clock.now())
 
 
 def _page(shown: Call, form: CallForm | None = None) -> Page:
@@ -78,17 +80,17 @@ def _page(shown: Call, form: CallForm | None = None) -> Page:
     subject = current.subject(shown.subject_id)
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     plans = protocol.plans_at(visit.event_code) if shown.reason == CallReason.ALERT else ()
-    tried = call_list.tried(session, [shown.id])[shown.id]
+    attempts = call_list.attempts(session, [shown.id])[shown.id]
     form = form or CallForm(shown.reason, best_time=subject.best_call_time or "")
-    form.number.data = form.number.data or str(len(tried) + 1)
+    form.number.data = form.number.data or str(len(attempts) + 1)
     facts = {
         "call": shown,
         "visit": visit,
         "course": course,
         "plans": [(plan, shown.opened_at + timedelta(hours=plan.within_hours)) for plan in plans],
-        "tried": tried,
+        "tried": attempts,
         "caller": session.get(Account, shown.caller_id) if shown.caller_id else None,
-        "mine": not call_attempts.is_taken(shown, access.account().id, clock.now()),
+        "mine": not call_attempts.is_claimed_by_other(shown, access.account().id, clock.now()),
         "rule": protocol.calls,
     }
     return current.show("staff/call.html", subject, form=form, **facts)

@@ -16,7 +16,7 @@ from pro_tracker.services.record.trends import Point, ScaleTrend, Series, Trend
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 40, 505, 24, 244  # the names of the bands stand to the right, where no point can be
-SHORTEST_SPAN = 28  # days; a single point would otherwise fill the axis
+MIN_SPAN_DAYS = 28  # days; a single point would otherwise fill the axis
 DAY_STEPS = (7, 14, 30, 60, 90, 180, 365, 730)
 VALUE_STEPS = (1, 2, 5, 10, 20)
 SHADES = 4
@@ -60,7 +60,7 @@ class Chart:
     """All parts of one drawing, in its own units."""
 
     bands: tuple[Box, ...]
-    corridors: tuple[Box, ...]
+    no_change_ranges: tuple[Box, ...]
     values: tuple[Tick, ...]
     days: tuple[Tick, ...]
     infusions: tuple[float, ...]
@@ -75,7 +75,7 @@ class _Axes:
 
     def __init__(self, days: tuple[int, int], values: tuple[float, float]) -> None:
         self.first, self.last = _elapsed(days[0]), _elapsed(days[1])
-        self.last = max(self.last, self.first + SHORTEST_SPAN)
+        self.last = max(self.last, self.first + MIN_SPAN_DAYS)
         pad = (self.last - self.first) / 40 + 1
         self.first, self.last = self.first - pad, self.last + pad
         self.low, self.high = values
@@ -92,16 +92,16 @@ def draw(trend: Trend, scale_trend: ScaleTrend, *, missed: Collection[int] = ())
     """The chart of one scale; `missed` holds the ids of visits that closed without an answer."""
     scale = scale_trend.scale
     shown = [point for series in scale_trend.series for point in series.points]
-    lost = [point for point in shown if not point.answered and point.visit_id in missed]
+    missed_points = [point for point in shown if not point.answered and point.visit_id in missed]
     step = _value_step(scale)
-    axes = _Axes(_day_range(trend, shown, lost), _value_range(scale, shown, step))
+    axes = _Axes(_day_range(trend, shown, missed_points), _value_range(scale, shown, step))
     return Chart(
         bands=tuple(_bands(scale, axes)),
-        corridors=tuple(_corridors(scale_trend, axes)),
+        no_change_ranges=tuple(_no_change_ranges(scale_trend, axes)),
         values=tuple(_value_ticks(axes, step)),
         days=tuple(_day_ticks(axes, trend.reference_on)),
         infusions=tuple(axes.x(mark.day) for mark in trend.infusions),
-        missed=tuple(axes.x(point.day) for point in lost),
+        missed=tuple(axes.x(point.day) for point in missed_points),
         lines=tuple(line for series in scale_trend.series for line in _lines(series, axes)),
         marks=tuple(
             _mark(point, series.course_number, axes) for series in scale_trend.series for point in series.scored
@@ -115,8 +115,8 @@ def _elapsed(day: int) -> float:
     return day - 1 if day > 0 else day
 
 
-def _day_range(trend: Trend, shown: list[Point], lost: list[Point]) -> tuple[int, int]:
-    days = [point.day for point in shown if point.answered] + [point.day for point in lost]
+def _day_range(trend: Trend, shown: list[Point], missed_points: list[Point]) -> tuple[int, int]:
+    days = [point.day for point in shown if point.answered] + [point.day for point in missed_points]
     days += [mark.day for mark in trend.infusions]
     return (min(days, default=1), max(days, default=1))
 
@@ -161,10 +161,10 @@ def _bands(scale: Scale, axes: _Axes) -> Iterator[Box]:
             yield Box(LEFT, top, RIGHT - LEFT, round(bottom - top, 1), max(SHADES - place, 1), each.code)
 
 
-def _corridors(scale_trend: ScaleTrend, axes: _Axes) -> Iterator[Box]:
+def _no_change_ranges(scale_trend: ScaleTrend, axes: _Axes) -> Iterator[Box]:
     """Around each course's baseline, as far as scores compare with it: where a change is too small to matter."""
     for series, following in zip(scale_trend.series, (*scale_trend.series[1:], None), strict=True):
-        if series.baseline is None or (limits := corridor(series.scale, series.baseline)) is None:
+        if series.baseline is None or (limits := no_change_range(series.scale, series.baseline)) is None:
             continue
         start = axes.x(series.baseline.day)
         end = min([axes.x(day) for day in _other_bases(series, following)], default=RIGHT)
@@ -179,7 +179,7 @@ def _other_bases(series: Series, following: Series | None) -> Iterator[int]:
         yield following.points[0].day
 
 
-def corridor(scale: Scale, baseline: Point) -> tuple[float, float] | None:
+def no_change_range(scale: Scale, baseline: Point) -> tuple[float, float] | None:
     """The values between which a change from this baseline does not matter; None where no size is agreed."""
     if baseline.value is None:
         return None

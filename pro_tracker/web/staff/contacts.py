@@ -23,12 +23,12 @@ from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import courses
 from pro_tracker.web import access, labels
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.staff import current, meanwhile, preview
+from pro_tracker.web.staff import current, edit_conflicts, preview
 from pro_tracker.web.staff.blueprint import blueprint, wall_time
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.forms.contact_forms import AddressesForm, PreferencesForm, ReopenForm
+from pro_tracker.web.staff.forms.contact_forms import AddressesForm, ReopenForm, StaffPreferencesForm
 
-ADDRESSES, WISHES = "addresses", "wishes"  # prefixes, like each channel's own: several forms stand on one page
+ADDRESSES, PREFERENCES = "addresses", "preferences_form"  # prefixes, like each channel's own: several forms stand on one page
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/contacts")
@@ -45,22 +45,22 @@ def correct_addresses(subject_id: uuid.UUID) -> Page | Response:
         subject,
         form,
         lambda now: _correct(subject, form, now),
-        told=_("The addresses are saved."),
-        again=lambda: _page(subject_id, **{ADDRESSES: form}),
+        success_message=_("The addresses are saved."),
+        show_form=lambda: _page(subject_id, **{ADDRESSES: form}),
     )
 
 
-@blueprint.post("/subjects/<uuid:subject_id>/contacts/wishes")
+@blueprint.post("/subjects/<uuid:subject_id>/contacts/preferences")
 @access.staff(Role.COORDINATOR)
 def change_preferences(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
-    form = _wishes(subject)
+    form = _preferences_form(subject)
     return preview.save(
         subject,
         form,
         lambda now: _change(subject, form, now),
-        told=_("The wishes are saved."),
-        again=lambda: _page(subject_id, **{WISHES: form}),
+        success_message=_("The wishes are saved."),
+        show_form=lambda: _page(subject_id, **{PREFERENCES: form}),
     )
 
 
@@ -73,8 +73,8 @@ def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
         subject,
         form,
         lambda now: service.reopen(db_session(), contact, now=now, actor=access.actor()),
-        told=_("Messages go there again."),
-        again=lambda: _page(subject_id, **{channel: form}),
+        success_message=_("Messages go there again."),
+        show_form=lambda: _page(subject_id, **{channel: form}),
     )
 
 
@@ -91,15 +91,17 @@ def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
 def _correct(subject: Subject, form: AddressesForm, now: datetime) -> None:
     subject_lock.lock(db_session(), subject)
     db_session().expire(subject, ["contacts"])
-    wanted = {channel: address.strip() for channel, address in form.addresses().items()}
-    meanwhile.refuse(form, _addresses(_on_file(subject)), _addresses(wanted))
-    service.correct(db_session(), subject, wanted, now=now, actor=access.actor())
+    requested = {channel: address.strip() for channel, address in form.addresses().items()}
+    edit_conflicts.reject_stale(form, _addresses(_on_file(subject)), _addresses(requested))
+    service.correct(db_session(), subject, requested, now=now, actor=access.actor())
 
 
-def _change(subject: Subject, form: PreferencesForm, now: datetime) -> None:
+def _change(subject: Subject, form: StaffPreferencesForm, now: datetime) -> None:
     subject_lock.lock(db_session(), subject)
-    meanwhile.refuse(form, _wished(preferences.of(subject)), _wished(form.wanted()))
-    preferences.change(db_session(), subject, form.wanted(), now=now, actor=access.actor())
+    edit_conflicts.reject_stale(
+        form, _preference_values(preferences.for_subject(subject)), _preference_values(form.requested())
+    )
+    preferences.change(db_session(), subject, form.requested(), now=now, actor=access.actor())
 
 
 def _on_file(subject: Subject) -> dict[Channel, str]:
@@ -108,16 +110,18 @@ def _on_file(subject: Subject) -> dict[Channel, str]:
     return {channel: known.get(channel, "") for channel in Channel}
 
 
-def _addresses(by_channel: Mapping[Channel, str]) -> meanwhile.Recorded:
+def _addresses(by_channel: Mapping[Channel, str]) -> edit_conflicts.RecordedValues:
     return {str(labels.CHANNELS[channel]): address or "–" for channel, address in by_channel.items()}
 
 
-def _wished(wishes: Preferences) -> meanwhile.Recorded:
+def _preference_values(preferences_form: Preferences) -> edit_conflicts.RecordedValues:
     return {
-        _("channel"): str(labels.CHANNELS[wishes.preferred_channel]),
-        _("hour"): wall_time(wishes.message_time) if wishes.message_time else _("as the protocol says"),
-        _("language"): str(labels.LANGUAGES.get(wishes.language, wishes.language)),
-        _("time zone"): wishes.time_zone,
+        _("channel"): str(labels.CHANNELS[preferences_form.preferred_channel]),
+        _("hour"): wall_time(preferences_form.message_time)
+        if preferences_form.message_time
+        else _("as the protocol says"),
+        _("language"): str(labels.LANGUAGES.get(preferences_form.language, preferences_form.language)),
+        _("time zone"): preferences_form.time_zone,
     }
 
 
@@ -129,14 +133,14 @@ def _contact(subject: Subject, code: str) -> Contact:
     return contact
 
 
-def _wishes(subject: Subject, **options: Any) -> PreferencesForm:
+def _preferences_form(subject: Subject, **options: Any) -> StaffPreferencesForm:
     course = courses.current_course(db_session(), subject)
     known = (
         protocol_catalog.protocol(course.protocol_code, course.protocol_version)
         if course
         else protocol_catalog.default_protocol()
     )
-    return PreferencesForm(known, subject, prefix=WISHES, **options)
+    return StaffPreferencesForm(known, subject, prefix=PREFERENCES, **options)
 
 
 def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
@@ -146,9 +150,9 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     addresses = AddressesForm(
         formdata=None, prefix=ADDRESSES, data={FIELDS[channel]: address for channel, address in known.items()}
     )
-    meanwhile.note(addresses, _addresses(known))
-    wishes = _wishes(subject, formdata=None)
-    meanwhile.note(wishes, _wished(preferences.of(subject)))
+    edit_conflicts.remember(addresses, _addresses(known))
+    preferences_form = _preferences_form(subject, formdata=None)
+    edit_conflicts.remember(preferences_form, _preference_values(preferences.for_subject(subject)))
     closed = {
         contact.channel: failed.get(contact.channel) or ReopenForm(formdata=None, prefix=contact.channel)
         for contact in subject.contacts
@@ -158,7 +162,7 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
         "staff/contacts.html",
         subject,
         addresses=failed.get(ADDRESSES) or addresses,
-        wishes=failed.get(WISHES) or wishes,
+        preferences_form=failed.get(PREFERENCES) or preferences_form,
         closed=closed,
         **{f"{channel}_form": form for channel, form in closed.items()},
     )

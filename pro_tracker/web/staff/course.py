@@ -19,13 +19,13 @@ from pro_tracker.services.planning import subject_lock
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.record import subject_records
 from pro_tracker.services.treatment import anchor_dates, course_plans, courses
-from pro_tracker.services.treatment.anchor_dates import DateSet
+from pro_tracker.services.treatment.anchor_dates import AnchorDateFacts
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current, meanwhile, preview
+from pro_tracker.web.staff import current, edit_conflicts, preview
 from pro_tracker.web.staff.blueprint import blueprint, day
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.forms.course_forms import CourseEndForm, DateSetForm, PlanForm, ReasonForm
+from pro_tracker.web.staff.forms.course_forms import AnchorDateForm, CourseEndForm, PlanForm, RevertReasonForm
 
 PLAN, END, REOPEN, DATE, NEW = "plan", "end", "reopen", "date", "new"  # prefixes: several forms stand on one page
 
@@ -40,7 +40,7 @@ def course(subject_id: uuid.UUID) -> Page:
 @access.staff(Role.COORDINATOR)
 def change_plan(subject_id: uuid.UUID) -> Page | Response:
     form = PlanForm(prefix=PLAN)
-    return _done(
+    return _save(
         subject_id, PLAN, form, _("The plan is changed."), lambda subject, now: _change_plan(subject, form, now)
     )
 
@@ -49,14 +49,14 @@ def change_plan(subject_id: uuid.UUID) -> Page | Response:
 @access.staff(Role.COORDINATOR)
 def end_course(subject_id: uuid.UUID) -> Page | Response:
     form = CourseEndForm(prefix=END)
-    return _done(subject_id, END, form, _("The course has ended."), lambda subject, now: _end(subject, form, now))
+    return _save(subject_id, END, form, _("The course has ended."), lambda subject, now: _end(subject, form, now))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/new")
 @access.staff(Role.COORDINATOR)
 def start_course(subject_id: uuid.UUID) -> Page | Response:
     form = PlanForm(prefix=NEW)
-    return _done(
+    return _save(
         subject_id, NEW, form, _("The new course is started."), lambda subject, now: _start(subject, form, now)
     )
 
@@ -64,20 +64,20 @@ def start_course(subject_id: uuid.UUID) -> Page | Response:
 @blueprint.post("/subjects/<uuid:subject_id>/course/reopen")
 @access.staff(Role.COORDINATOR)
 def reopen_course(subject_id: uuid.UUID) -> Page | Response:
-    form = ReasonForm(prefix=REOPEN)
-    told = _("The course is open again.")
-    return _done(subject_id, REOPEN, form, told, lambda subject, now: _reopen(subject, form, now))
+    form = RevertReasonForm(prefix=REOPEN)
+    success_message = _("The course is open again.")
+    return _save(subject_id, REOPEN, form, success_message, lambda subject, now: _reopen(subject, form, now))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/date")
 @access.staff(Role.COORDINATOR)
 def set_date(subject_id: uuid.UUID) -> Page | Response:
     form = _date_form(_newest(subject_id))
-    return _done(subject_id, DATE, form, _("The date is set."), lambda subject, now: _set_date(subject, form, now))
+    return _save(subject_id, DATE, form, _("The date is set."), lambda subject, now: _set_date(subject, form, now))
 
 
-def _done(
-    subject_id: uuid.UUID, which: str, form: Any, told: str, action: Callable[[Subject, datetime], None]
+def _save(
+    subject_id: uuid.UUID, which: str, form: Any, success_message: str, action: Callable[[Subject, datetime], None]
 ) -> Page | Response:
     """Do what a form asks for once its difference was seen, or show the form again with what is wrong."""
     subject = current.subject(subject_id)
@@ -85,8 +85,8 @@ def _done(
         subject,
         form,
         lambda now: action(subject, now),
-        told=told,
-        again=lambda: _page(subject_id, **{which: form}),
+        success_message=success_message,
+        show_form=lambda: _page(subject_id, **{which: form}),
     )
 
 
@@ -94,8 +94,8 @@ def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
     subject_lock.lock(db_session(), subject)
     course = _current(subject)
     db_session().refresh(course)
-    wanted = _planned(form.planned_start_on.data, form.planned_infusions.data)
-    meanwhile.refuse(form, _planned(course.planned_start_on, course.planned_infusions), wanted)
+    requested = _planned(form.planned_start_on.data, form.planned_infusions.data)
+    edit_conflicts.reject_stale(form, _planned(course.planned_start_on, course.planned_infusions), requested)
     course_plans.change_plan(
         db_session(),
         access.actor(),
@@ -106,7 +106,7 @@ def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
     )
 
 
-def _planned(start_on: date | None, number: int) -> meanwhile.Recorded:
+def _planned(start_on: date | None, number: int) -> edit_conflicts.RecordedValues:
     return {_("first infusion planned for"): day(start_on), _("planned infusions"): str(number)}
 
 
@@ -128,12 +128,12 @@ def _start(subject: Subject, form: PlanForm, now: datetime) -> None:
     )
 
 
-def _reopen(subject: Subject, form: ReasonForm, now: datetime) -> None:
+def _reopen(subject: Subject, form: RevertReasonForm, now: datetime) -> None:
     courses.reopen_course(db_session(), access.actor(), _current(subject), reason=form.reason.data, now=now)
 
 
-def _set_date(subject: Subject, form: DateSetForm, now: datetime) -> None:
-    chosen = DateSet(form.event_code.data, form.anchor_on.data, form.reason.data)
+def _set_date(subject: Subject, form: AnchorDateForm, now: datetime) -> None:
+    chosen = AnchorDateFacts(form.event_code.data, form.anchor_on.data, form.reason.data)
     anchor_dates.set_date(db_session(), access.actor(), _current(subject), chosen, now=now)
 
 
@@ -149,10 +149,10 @@ def _newest(subject_id: uuid.UUID) -> Course | None:
     return listed[-1] if listed else None
 
 
-def _date_form(course: Course | None, **options: Any) -> DateSetForm:
+def _date_form(course: Course | None, **options: Any) -> AnchorDateForm:
     """The events of this course whose date staff set; there may be none."""
-    events = anchor_dates.settable(course) if course else ()
-    return DateSetForm([(event.code, event.title) for event in events], prefix=DATE, **options)
+    events = anchor_dates.staff_entered_events(course) if course else ()
+    return AnchorDateForm([(event.code, event.title) for event in events], prefix=DATE, **options)
 
 
 def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
@@ -165,12 +165,12 @@ def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
     forms = {
         PLAN: PlanForm(formdata=None, prefix=PLAN, data=plan),
         END: CourseEndForm(formdata=None, prefix=END, data={"ended_on": today}),
-        REOPEN: ReasonForm(formdata=None, prefix=REOPEN),
+        REOPEN: RevertReasonForm(formdata=None, prefix=REOPEN),
         DATE: _date_form(newest, formdata=None),
         NEW: PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": planned}),
         **failed,
     }
     if newest and PLAN not in failed:
-        meanwhile.note(forms[PLAN], _planned(newest.planned_start_on, planned))
-    dates = anchor_dates.of_course(db_session(), newest) if newest else {}
+        edit_conflicts.remember(forms[PLAN], _planned(newest.planned_start_on, planned))
+    dates = anchor_dates.for_course(db_session(), newest) if newest else {}
     return current.show("staff/course.html", subject, course=newest, dates=dates, **forms)

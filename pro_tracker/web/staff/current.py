@@ -33,22 +33,22 @@ def show(template: str, shown: Subject, **context: Any) -> Page:
     return render_template(template, subject=shown, now=clock.now(), **context), 422 if failed else 200
 
 
-def attempt(form: FlaskForm, action: Callable[[], Any]) -> Any:
+def submit(form: FlaskForm, action: Callable[[], Any]) -> Any:
     """Do it and commit; gives back what the action did, or True.
 
     What a service refuses becomes an error of the form, nothing is changed, and None comes back.
     """
     try:
         done = action()
-    except InvalidInput as refusal:
+    except InvalidInput as error:
         db_session().rollback()
-        refuse(form, refusal.field, str(refusal))
+        add_error(form, error.field, str(error))
         return None
     commit()
     return True if done is None else done
 
 
-def refuse(form: FlaskForm, field: str | None, reason: str) -> None:
+def add_error(form: FlaskForm, field: str | None, reason: str) -> None:
     """Put `reason` at the field it belongs to, or above the form."""
     if field is not None and field in form:
         form[field].errors = [*form[field].errors, reason]

@@ -29,7 +29,7 @@ def new_subject() -> Page:
 @access.staff(Role.COORDINATOR)
 def enrol() -> Page | Response:
     form = EnrolmentForm(visibility.sites(access.account()))
-    subject = current.attempt(form, lambda: _enrol(form)) if _is_valid(form) else None
+    subject = current.submit(form, lambda: _enrol(form)) if _is_valid(form) else None
     if subject is None:
         return _page(form)
     flash(_("%(code)s is enrolled.", code=subject.study_code))
@@ -46,7 +46,7 @@ def _is_valid(form: EnrolmentForm) -> bool:
     sites = [site.code for site in visibility.sites(access.account())]
     for problem in enrolment.check(form.facts(), sites=sites, now=clock.now()):
         if not form[problem.field].errors:
-            current.refuse(form, problem.field, problem.reason)
+            current.add_error(form, problem.field, problem.reason)
             valid = False
     return valid
 

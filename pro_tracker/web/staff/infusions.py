@@ -22,9 +22,9 @@ from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.forms.course_forms import RemovalForm
 from pro_tracker.web.staff.forms.infusion_form import (
-    FEWEST_ROWS,
-    MOST_ROWS,
-    CorrectionForm,
+    MAX_ROWS,
+    MIN_ROWS,
+    InfusionCorrectionForm,
     InfusionForm,
     as_recorded,
     short,
@@ -41,7 +41,7 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
     today = local_date(clock.now(), subject.time_zone)
     return _page(
         subject,
-        with_rows(FEWEST_ROWS, InfusionForm)(
+        with_rows(MIN_ROWS, InfusionForm)(
             data={"given_on": today, "status": InfusionStatus.COMPLETED, **_as_before(subject)}
         ),
     )
@@ -52,14 +52,14 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
 def record_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     if "more" in request.form:
-        return _page(subject, with_rows(min(_rows_sent() + 1, MOST_ROWS), InfusionForm)())
+        return _page(subject, with_rows(min(_rows_sent() + 1, MAX_ROWS), InfusionForm)())
     form = with_rows(_rows_sent(), InfusionForm)()
     return preview.save(
         subject,
         form,
         lambda now: _record(subject, form, now),
-        told=_("The infusion is recorded."),
-        again=lambda: _page(current.subject(subject_id), form),
+        success_message=_("The infusion is recorded."),
+        show_form=lambda: _page(current.subject(subject_id), form),
     )
 
 
@@ -67,26 +67,26 @@ def record_infusion(subject_id: uuid.UUID) -> Page | Response:
 @access.staff(Role.COORDINATOR)
 def infusion(subject_id: uuid.UUID, infusion_id: int) -> Page:
     subject = current.subject(subject_id)
-    return _correction_page(subject, infusion_corrections.standing(db_session(), subject, infusion_id))
+    return _correction_page(subject, infusion_corrections.current_infusion(db_session(), subject, infusion_id))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
 @access.staff(Role.COORDINATOR)
 def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
-    recorded = infusion_corrections.standing(db_session(), subject, infusion_id)
+    recorded = infusion_corrections.current_infusion(db_session(), subject, infusion_id)
     if "more" in request.form:
-        more = with_rows(min(_rows_sent() + 1, MOST_ROWS), CorrectionForm)()
+        more = with_rows(min(_rows_sent() + 1, MAX_ROWS), InfusionCorrectionForm)()
         return _correction_page(subject, recorded, form=more)
-    form = with_rows(_rows_sent(), CorrectionForm)()
+    form = with_rows(_rows_sent(), InfusionCorrectionForm)()
     return preview.save(
         subject,
         form,
         lambda now: infusion_corrections.correct(
             db_session(), access.actor(), recorded, form.facts(), reason=form.reason.data, now=now
         ),
-        told=_("The infusion is corrected."),
-        again=lambda: _correction_page(current.subject(subject_id), recorded, form=form),
+        success_message=_("The infusion is corrected."),
+        show_form=lambda: _correction_page(current.subject(subject_id), recorded, form=form),
     )
 
 
@@ -94,7 +94,7 @@ def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response
 @access.staff(Role.COORDINATOR)
 def remove_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
-    recorded = infusion_corrections.standing(db_session(), subject, infusion_id)
+    recorded = infusion_corrections.current_infusion(db_session(), subject, infusion_id)
     form = RemovalForm(prefix=REMOVE)
     return preview.save(
         subject,
@@ -102,8 +102,8 @@ def remove_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
         lambda now: infusion_corrections.remove(
             db_session(), access.actor(), recorded, reason=form.reason.data, now=now
         ),
-        told=_("The infusion is removed."),
-        again=lambda: _correction_page(current.subject(subject_id), recorded, remove=form),
+        success_message=_("The infusion is removed."),
+        show_form=lambda: _correction_page(current.subject(subject_id), recorded, remove=form),
     )
 
 
@@ -119,7 +119,7 @@ def _as_before(subject: Subject) -> dict[str, object]:
 def _rows_sent() -> int:
     """How many rows for adverse events the form had: as many as it sent grades for."""
     sent = sum(name.startswith("grade_") for name in request.form)
-    return min(max(sent, FEWEST_ROWS), MOST_ROWS)
+    return min(max(sent, MIN_ROWS), MAX_ROWS)
 
 
 def _record(subject: Subject, form: InfusionForm, now: datetime) -> None:
@@ -142,11 +142,15 @@ def _page(subject: Subject, form: InfusionForm) -> Page:
 
 
 def _correction_page(
-    subject: Subject, recorded: Infusion, *, form: CorrectionForm | None = None, remove: RemovalForm | None = None
+    subject: Subject,
+    recorded: Infusion,
+    *,
+    form: InfusionCorrectionForm | None = None,
+    remove: RemovalForm | None = None,
 ) -> Page:
     """The page of one infusion; of the two forms the one that was not sent shows what is recorded."""
-    rows = min(max(len(recorded.adverse_events) + 1, FEWEST_ROWS), MOST_ROWS)
-    fresh = with_rows(rows, CorrectionForm)
+    rows = min(max(len(recorded.adverse_events) + 1, MIN_ROWS), MAX_ROWS)
+    fresh = with_rows(rows, InfusionCorrectionForm)
     return current.show(
         "staff/infusion_correction.html",
         subject,

@@ -20,14 +20,16 @@ UNITS = {"H": "duration-hour", "D": "duration-day", "W": "duration-week", "M": "
 @blueprint.get("/instruments")
 @access.staff(*EVERY_ROLE, sites="none")
 def instruments() -> str:
-    return render_template("staff/instruments.html", entries=library_overview.entries(db_session()), **_WORDS)
+    return render_template(
+        "staff/instruments.html", entries=library_overview.entries(db_session()), **_TEMPLATE_FUNCTIONS
+    )
 
 
 @blueprint.get("/instruments/<code>")
 @access.staff(*EVERY_ROLE, sites="none")
 def instrument(code: str) -> str:
     entry = library_overview.entry(db_session(), code, request.args.get("version") or None)
-    return render_template("staff/instrument.html", entry=entry, instrument=entry.instrument, **_WORDS)
+    return render_template("staff/instrument.html", entry=entry, instrument=entry.instrument, **_TEMPLATE_FUNCTIONS)
 
 
 def recall(period: str | None) -> str:
@@ -37,7 +39,7 @@ def recall(period: str | None) -> str:
     return str(format_unit(int(period.strip("PTHDWMY")), UNITS[period[-1]], locale=get_locale()))
 
 
-def counted(item: Item) -> str:
+def scored_as(item: Item) -> str:
     """What an answer to the item counts."""
     if item.recode is not None:
         return _("recoded: %(pairs)s", pairs=", ".join(f"{old} → {new}" for old, new in item.recode.items()))
@@ -103,9 +105,9 @@ def _limits(criterion: ChangeCriterion) -> list[str]:
     return limits
 
 
-_WORDS = {
+_TEMPLATE_FUNCTIONS = {
     "band_bounds": band_bounds,
-    "counted": counted,
+    "counted": scored_as,
     "languages": LANGUAGES,
     "missing": missing,
     "recall": recall,

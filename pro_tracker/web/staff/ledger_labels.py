@@ -7,12 +7,12 @@ from typing import Any, assert_never
 from flask_babel import format_date, gettext as _, lazy_gettext, ngettext
 
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.message_codes import EndReason, MessageKind
-from pro_tracker.domain.receipts import ReceiptEvent
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
-from pro_tracker.services.record.ledger import Asking, Entry
-from pro_tracker.services.record.ledger_changes import Change
+from pro_tracker.services.record.ledger import Asking, MessageEntry
+from pro_tracker.services.record.ledger_changes import RecordedChange
 from pro_tracker.web import labels
 
 KINDS = {
@@ -32,21 +32,21 @@ END_REASONS = {
 }
 # Why a message was not sent: ended, or failed as the service itself notes. What is neither here nor in
 # words.UNANSWERED is the provider's own reply and shown as it is.
-WHY_NOT: Mapping[Any, object] = {
+NOT_SENT_REASONS: Mapping[Any, object] = {
     **END_REASONS,
     "held back": lazy_gettext("held back, since its provider took its time"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
-UNANSWERED: Mapping[Any, object] = labels.UNANSWERED
+UNANSWERED: Mapping[Any, object] = labels.UNANSWERED_REASONS
 # What a provider reported later.
 REPORTS = {
-    ReceiptEvent.FAILED: lazy_gettext("not delivered"),
-    ReceiptEvent.HARD_BOUNCE: lazy_gettext("came back: no such address"),
-    ReceiptEvent.SOFT_BOUNCE: lazy_gettext("came back for now"),
-    ReceiptEvent.COMPLAINED: lazy_gettext("reported as unwanted"),
-    ReceiptEvent.STOP: lazy_gettext("answered with STOP"),
-    ReceiptEvent.START: lazy_gettext("answered with START"),
-    ReceiptEvent.HELP: lazy_gettext("answered with HELP"),
+    ReportEvent.FAILED: lazy_gettext("not delivered"),
+    ReportEvent.HARD_BOUNCE: lazy_gettext("came back: no such address"),
+    ReportEvent.SOFT_BOUNCE: lazy_gettext("came back for now"),
+    ReportEvent.COMPLAINED: lazy_gettext("reported as unwanted"),
+    ReportEvent.STOP: lazy_gettext("answered with STOP"),
+    ReportEvent.START: lazy_gettext("answered with START"),
+    ReportEvent.HELP: lazy_gettext("answered with HELP"),
 }
 ACTORS = {
     ActorKind.PATIENT: lazy_gettext("the patient"),
@@ -85,7 +85,7 @@ CHANGES = {
 }
 
 
-WISHES = {
+PREFERENCE_LABELS = {
     "preferred_channel": lazy_gettext("channel"),
     "language": lazy_gettext("language"),
     "message_time": lazy_gettext("hour"),
@@ -93,16 +93,16 @@ WISHES = {
 }
 
 # Details of changes whose codes have words, and what is said before them.
-WORDS: Mapping[str, Mapping[Any, object]] = {
+DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "course": {},
     "planned_infusions": {},
     "outcome": labels.CALL_OUTCOMES,
-    "reason": labels.UNANSWERED,
+    "reason": labels.UNANSWERED_REASONS,
     "scope": labels.WITHDRAWAL_SCOPES,
     "channel": labels.CHANNELS,
     "channels": labels.CHANNELS,
     "state": labels.CONTACT_STATES,
-    "fields": WISHES,
+    "fields": PREFERENCE_LABELS,
 }
 LABELS = {
     "course": lazy_gettext("course"),
@@ -115,7 +115,7 @@ LABELS = {
 }
 
 
-def asked(asking: Asking, now: datetime, day: str) -> str:
+def asked_summary(asking: Asking, now: datetime, day: str) -> str:
     """Whether she was asked, and what came of it. `day`: when she was asked first, in words."""
     times = len(asking.sent)
     if not times:
@@ -123,45 +123,45 @@ def asked(asking: Asking, now: datetime, day: str) -> str:
     return ngettext("Asked once, on %(day)s.", "Asked %(num)s times, first on %(day)s.", times, day=day)
 
 
-def state(entry: Entry) -> tuple[str, str]:
+def state_label(entry: MessageEntry) -> tuple[str, str]:
     """Where a message stands, and the kind of tag to show it in."""
     return labels.MESSAGE_STATES[entry.message.state]
 
 
-def why_not(entry: Entry) -> str:
+def not_sent_reason(entry: MessageEntry) -> str:
     """Why it was not sent, in words; nothing for one that was."""
     code = entry.why_not
-    return reason(code) if code else ""
+    return reason_label(code) if code else ""
 
 
-def reason(code: str) -> str:
+def reason_label(code: str) -> str:
     """A code of why something was not sent or not answered, in words."""
-    return str(WHY_NOT.get(code) or UNANSWERED.get(code, code))
+    return str(NOT_SENT_REASONS.get(code) or UNANSWERED.get(code, code))
 
 
-def report(entry: Entry) -> str:
+def report_label(entry: MessageEntry) -> str:
     """What the provider reported last, if it is not that the message arrived."""
     return str(REPORTS[entry.bad_news]) if entry.bad_news else ""
 
 
-def kind(entry: Entry) -> str:
+def kind_label(entry: MessageEntry) -> str:
     """What kind of message it is; steps count from 1 for people."""
     return str(KINDS[entry.message.kind]) % {"number": entry.message.step + 1}
 
 
-def who(change: Change) -> str:
+def actor_name(change: RecordedChange) -> str:
     """Who made a change."""
     return change.account.display_name if change.account else str(ACTORS[change.actor_kind])
 
 
-def what(change: Change) -> str:
+def action_label(change: RecordedChange) -> str:
     """What was changed; an action without words of its own is shown by its code, never left out."""
     return str(CHANGES.get(change.action, change.action))
 
 
-def told(changes: Sequence[Change]) -> list[Change]:
+def facts(changes: Sequence[RecordedChange]) -> list[RecordedChange]:
     """The changes, without all but the newest of the answers that one person took on the telephone in a row."""
-    found: list[Change] = []
+    found: list[RecordedChange] = []
     for change in changes:
         before = found[-1] if found else None
         if change.action != "answer.save" or before is None or _same_interview(change) != _same_interview(before):
@@ -169,17 +169,17 @@ def told(changes: Sequence[Change]) -> list[Change]:
     return found
 
 
-def _same_interview(change: Change) -> tuple[object, ...]:
+def _same_interview(change: RecordedChange) -> tuple[object, ...]:
     return change.action, change.account, change.facts.get("visit")
 
 
-def about(change: Change, events: Mapping[str, str]) -> str:
+def change_summary(change: RecordedChange, events: Mapping[str, str]) -> str:
     """What a change was about, and why: "Mar 9, 2026 → Mar 10, 2026; typed wrongly".
 
     `events`: titles of study events by code.
     """
-    told = (_fact(name, values, events) for name, values in change.facts.items())
-    return "; ".join(each for each in (*told, change.why) if each)
+    facts = (_fact(name, values, events) for name, values in change.facts.items())
+    return "; ".join(each for each in (*facts, change.why) if each)
 
 
 def answered_by(asking: Asking) -> str:
@@ -200,11 +200,11 @@ def _fact(name: str, values: Sequence[str], events: Mapping[str, str]) -> str:
         return events.get(values[0], values[0])
     if name.endswith(("_on", "_on_before")):
         return _label(name, " → ".join(_day(each) for each in values))
-    words_of = WORDS.get(name)
-    if words_of is None:
+    value_labels = DETAIL_LABELS.get(name)
+    if value_labels is None:
         return ""
     between = " → " if name == "planned_infusions" else ", "
-    return _label(name, between.join(str(words_of.get(each, each)) for each in values if each))
+    return _label(name, between.join(str(value_labels.get(each, each)) for each in values if each))
 
 
 def _label(name: str, text: str) -> str:

@@ -43,8 +43,8 @@ def begin_pause(subject_id: uuid.UUID) -> Page | Response:
             PauseFacts(form.from_on.data, form.until_on.data, form.reason.data),
             now=now,
         ),
-        told=_("The pause is recorded. Messages wait until it is over."),
-        again=lambda: _list_page(subject_id, form),
+        success_message=_("The pause is recorded. Messages wait until it is over."),
+        show_form=lambda: _list_page(subject_id, form),
     )
 
 
@@ -58,15 +58,15 @@ def pause(subject_id: uuid.UUID, pause_id: int) -> Page:
 @access.staff(Role.COORDINATOR)
 def end_pause(subject_id: uuid.UUID, pause_id: int) -> Page | Response:
     form, subject = PauseEndForm(), current.subject(subject_id)
-    changed = service.one(db_session(), subject, pause_id)
+    changed = service.get(db_session(), subject, pause_id)
     return preview.save(
         subject,
         form,
-        lambda now: service.end(
+        lambda now: service.change_end(
             db_session(), access.actor(), changed, until_on=form.until_on.data, reason=form.reason.data, now=now
         ),
-        told=_("The pause is changed."),
-        again=lambda: _page(subject_id, pause_id, form=form),
+        success_message=_("The pause is changed."),
+        show_form=lambda: _page(subject_id, pause_id, form=form),
     )
 
 
@@ -74,18 +74,18 @@ def end_pause(subject_id: uuid.UUID, pause_id: int) -> Page | Response:
 @access.staff(Role.COORDINATOR)
 def remove_pause(subject_id: uuid.UUID, pause_id: int) -> Page | Response:
     form, subject = RemovalForm(prefix=REMOVE), current.subject(subject_id)
-    removed = service.one(db_session(), subject, pause_id)
+    removed = service.get(db_session(), subject, pause_id)
     return preview.save(
         subject,
         form,
         lambda now: service.remove(db_session(), access.actor(), removed, reason=form.reason.data, now=now),
-        told=_("The pause is removed."),
-        again=lambda: _page(subject_id, pause_id, remove=form),
+        success_message=_("The pause is removed."),
+        show_form=lambda: _page(subject_id, pause_id, remove=form),
     )
 
 
 def _list_page(subject_id: uuid.UUID, form: PauseForm) -> Page:
-    listed = service.of_subject(db_session(), subject_id)
+    listed = service.for_subject(db_session(), subject_id)
     return current.show("staff/pauses.html", current.subject(subject_id), form=form, pauses=listed)
 
 
@@ -93,7 +93,7 @@ def _page(
     subject_id: uuid.UUID, pause_id: int, *, form: PauseEndForm | None = None, remove: RemovalForm | None = None
 ) -> Page:
     subject = current.subject(subject_id)
-    shown: Pause = service.one(db_session(), subject, pause_id)
+    shown: Pause = service.get(db_session(), subject, pause_id)
     return current.show(
         "staff/pause.html",
         subject,

@@ -24,11 +24,13 @@ from pro_tracker.web.staff.forms import fields
 
 
 class UnansweredForm(FlaskForm):  # type: ignore[misc]
-    reason = fields.one_of(lazy_gettext("Why are there no answers?"), lazy_gettext("Choose why there are no answers."))
+    reason = fields.radio_field(
+        lazy_gettext("Why are there no answers?"), lazy_gettext("Choose why there are no answers.")
+    )
 
     def __init__(self, visit: Visit) -> None:
         super().__init__(reason=visit.missed_reason)
-        self.reason.choices = fields.choices((code, labels.UNANSWERED[code]) for code in GIVEN_BY_STAFF)
+        self.reason.choices = fields.choices((code, labels.UNANSWERED_REASONS[code]) for code in GIVEN_BY_STAFF)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/visits/<int:visit_id>/reason")
@@ -40,10 +42,10 @@ def reason(subject_id: uuid.UUID, visit_id: int) -> Page:
 
 @blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/reason")
 @access.staff(Role.COORDINATOR)
-def give_reason(subject_id: uuid.UUID, visit_id: int) -> Page | Response:
+def record_reason(subject_id: uuid.UUID, visit_id: int) -> Page | Response:
     _subject, visit = _visit(subject_id, visit_id)
     form = UnansweredForm(visit)
-    if form.validate() and current.attempt(form, lambda: _give(visit, form)):
+    if form.validate() and current.submit(form, lambda: _give(visit, form)):
         flash(_("The reason is recorded."))
         return redirect(url_for("staff.subject", subject_id=subject_id), 303)
     return _page(*_visit(subject_id, visit_id), form)
@@ -55,7 +57,7 @@ def _visit(subject_id: uuid.UUID, visit_id: int) -> tuple[Subject, Visit]:
 
 
 def _give(visit: Visit, form: UnansweredForm) -> None:
-    unanswered.give_reason(db_session(), access.actor(), visit.id, form.reason.data, now=clock.now())
+    unanswered.record_reason(db_session(), access.actor(), visit.id, form.reason.data, now=clock.now())
 
 
 def _page(subject: Subject, visit: Visit, form: UnansweredForm) -> Page:

@@ -4,9 +4,9 @@ from flask import render_template
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.receipts import WebhookCountKind
+from pro_tracker.domain.delivery_reports import WebhookCountKind
 from pro_tracker.services.operations import webhook_counts
-from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending import delivery_reports
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff.blueprint import blueprint
@@ -20,5 +20,5 @@ def reports() -> str:
         "staff/reports.html",
         counts=webhook_counts.recent(db_session(), now=now),
         kinds=tuple(WebhookCountKind),
-        unmatched=receipts.unmatched(db_session(), now=now),
+        unmatched=delivery_reports.unmatched(db_session(), now=now),
     )

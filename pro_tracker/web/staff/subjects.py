@@ -30,11 +30,11 @@ def subjects() -> str:
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def search() -> str | Response:
     """A record number never stands in an address: browsers and proxies remember those."""
-    wanted = one_line(request.form.get("search"))[:LONGEST_SEARCH]
-    found = subject_lists.page(db_session(), access.account(), search=wanted, now=clock.now())
-    if wanted and found.total == 1:
+    search_text = one_line(request.form.get("search"))[:LONGEST_SEARCH]
+    found = subject_lists.page(db_session(), access.account(), search=search_text, now=clock.now())
+    if search_text and found.total == 1:
         return redirect(url_for("staff.subject", subject_id=found.subjects[0].id), 303)
-    return _list_page(wanted, 1)
+    return _list_page(search_text, 1)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>")
@@ -49,9 +49,9 @@ def subject(subject_id: uuid.UUID) -> Page:
     return current.show("staff/subject.html", record.subject, record=record, charts=charts, states=states)
 
 
-def _list_page(wanted: str, number: int) -> str:
+def _list_page(search_text: str, number: int) -> str:
     now = clock.now()
-    found = subject_lists.page(db_session(), access.account(), search=wanted, number=number, now=now)
+    found = subject_lists.page(db_session(), access.account(), search=search_text, number=number, now=now)
     audit.record(db_session(), access.actor(), "subjects.list", now=now, detail={"subjects": len(found.subjects)})
     commit()
-    return render_template("staff/subjects.html", found=found, search=wanted, now=now)
+    return render_template("staff/subjects.html", found=found, search=search_text, now=now)

@@ -16,7 +16,7 @@ from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.answering import responses, visit_context
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.record import subject_records
 from pro_tracker.web import access, answering
@@ -27,14 +27,14 @@ blueprint = Blueprint("telephone", __name__, url_prefix="/subjects/<uuid:subject
 
 
 @blueprint.url_value_preprocessor
-def _take_visit(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+def _pop_visit_from_url(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     """The views are about one visit: they need not name it, nor do the addresses of their pages."""
     values = values or {}
     g.interview = {name: values.pop(name) for name in ("subject_id", "visit_id") if name in values}
 
 
 @blueprint.url_defaults
-def _put_visit(_endpoint: str, values: dict[str, Any]) -> None:
+def _add_visit_to_url(_endpoint: str, values: dict[str, Any]) -> None:
     for name, value in g.get("interview", {}).items():
         values.setdefault(name, value)
 
@@ -52,53 +52,57 @@ def _interview() -> dict[str, object]:
 @blueprint.get("")
 @access.staff(Role.COORDINATOR)
 def start() -> Page:
-    sheet = _open_sheet()
-    return _show("staff/telephone.html", sheet=sheet, now=clock.now(), begin=answering.next_page(sheet))
+    context = _open_context()
+    return _show("staff/telephone.html", context=context, now=clock.now(), begin=answering.next_page_url(context))
 
 
 @blueprint.get("/item/<int:position>")
 @access.staff(Role.COORDINATOR)
 def item(position: int) -> Page:
-    sheet = _open_sheet()
-    asked = sheet.questionnaire.item(position)
-    _note_view("patient/item.html")
+    context = _open_context()
+    asked_item = context.questionnaire.item(position)
+    _record_view("patient/item.html")
     commit()
-    return answering.item_page(sheet, asked)
+    return answering.item_page(context, asked_item)
 
 
 @blueprint.post("/item/<int:position>")
 @access.staff(Role.COORDINATOR)
 def save_item(position: int) -> Page:
-    now, sheet = clock.now(), _open_sheet()
-    asked = answering.posted_item(sheet, position)
-    if asked is None:
-        return answering.go_on(answering.next_page(sheet))
-    answer = answering.posted_answer(asked)
+    now, context = clock.now(), _open_context()
+    asked_item = answering.posted_item(context, position)
+    if asked_item is None:
+        return answering.continue_to(answering.next_page_url(context))
+    answer = answering.posted_answer(asked_item)
     if answer is None:
-        return answering.nothing_chosen(sheet, asked)
-    responses.save_answers(db_session(), sheet, asked.instrument_code, answer, now=now)
-    detail: audit.Detail = {"visit": sheet.visit_id, "item": asked.name}
-    audit.record(db_session(), access.actor(), "answer.save", now=now, subject_id=sheet.subject_id, detail=detail)
+        return answering.missing_answer_page(context, asked_item)
+    responses.save_answers(db_session(), context, asked_item.instrument_code, answer, now=now)
+    detail: audit.Detail = {"visit": context.visit_id, "item": asked_item.name}
+    audit.record(db_session(), access.actor(), "answer.save", now=now, subject_id=context.subject_id, detail=detail)
     commit()
-    return answering.go_on(answering.page_after(sheet.with_answers(asked.instrument_code, answer), asked))
+    return answering.continue_to(
+        answering.page_url_after(context.with_answers(asked_item.instrument_code, answer), asked_item)
+    )
 
 
 @blueprint.get("/review")
 @access.staff(Role.COORDINATOR)
 def review() -> Page:
-    sheet = _open_sheet()
-    _note_view("patient/review.html")
+    context = _open_context()
+    _record_view("patient/review.html")
     commit()
-    return answering.review_page(sheet)
+    return answering.review_page(context)
 
 
 @blueprint.post("/review")
 @access.staff(Role.COORDINATOR)
 def send() -> Page:
-    responses.complete(db_session(), _open_sheet(), actor=access.actor(), now=clock.now(), mode=ResponseMode.TELEPHONE)
+    responses.complete(
+        db_session(), _open_context(), actor=access.actor(), now=clock.now(), mode=ResponseMode.TELEPHONE
+    )
     commit()
     flash(_("The answers are recorded."))
-    return answering.go_on(url_for(".sent"))
+    return answering.continue_to(url_for(".sent"))
 
 
 @blueprint.get("/sent")
@@ -114,22 +118,22 @@ def _subject() -> Subject:
     return subject
 
 
-def _open_sheet() -> VisitSheet:
+def _open_context() -> VisitContext:
     """The visit, if it is this subject's, one of the account's sites, and can be answered now."""
     subject: Subject = _subject()
     visit = visibility.visit(db_session(), subject, g.interview["visit_id"])
-    sheet = visit_context.by_visit(db_session(), visit.id)
-    sheet.require_open(clock.now())
-    return sheet
+    context = visit_context.by_visit(db_session(), visit.id)
+    context.require_open(clock.now())
+    return context
 
 
-def _note_view(page: str) -> None:
+def _record_view(page: str) -> None:
     subject_id: uuid.UUID = g.subject.id
     now, detail = clock.now(), {"page": page, "visit": g.interview["visit_id"]}
     audit.record(db_session(), access.actor(), "subject.view", now=now, subject_id=subject_id, detail=detail)
 
 
 def _show(template: str, **context: Any) -> str:
-    _note_view(template)
+    _record_view(template)
     commit()
     return render_template(template, **context)

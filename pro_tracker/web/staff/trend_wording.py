@@ -33,7 +33,7 @@ OBSTACLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ChangeLabel:
     """What a change comes to in words, and the kind of tag to show them in."""
 
     text: str
@@ -72,7 +72,7 @@ def band_name(code: str) -> str:
     return str(BANDS.get(code, code))
 
 
-def meaning(trend: ScaleTrend, point: Point | None) -> Meaning | None:
+def change_label(trend: ScaleTrend, point: Point | None) -> ChangeLabel | None:
     """What the point's change from baseline means, or its own rating of change; None without either."""
     if point is None or point.score is None:
         return None
@@ -81,7 +81,7 @@ def meaning(trend: ScaleTrend, point: Point | None) -> Meaning | None:
     return None if point.change is None else _judged(point.change)
 
 
-def reading(trend: ScaleTrend) -> str:
+def trend_summary(trend: ScaleTrend) -> str:
     """One sentence on the newest course: where the scale stands, and whether it moved."""
     series = trend.current
     latest = series.latest
@@ -105,14 +105,16 @@ def answer_label(trend: ScaleTrend, value: float) -> str:
     return trend.options.get(int(value)) or number(value)
 
 
-def _judged(change: Change) -> Meaning:
+def _judged(change: Change) -> ChangeLabel:
     if change.verdict == Verdict.WITHIN_ERROR:
-        return Meaning(_("Within error") if change.reliable is False else _("Too small"), "quiet")
-    return Meaning(*VERDICTS[change.verdict])
+        return ChangeLabel(_("Within error") if change.reliable is False else _("Too small"), "quiet")
+    return ChangeLabel(*VERDICTS[change.verdict])
 
 
-def _rated(trend: ScaleTrend, point: ScorePoint) -> Meaning:
-    return Meaning(answer_label(trend, point.value), "accent" if is_responder(trend.scale, None, point) else "quiet")
+def _rated(trend: ScaleTrend, point: ScorePoint) -> ChangeLabel:
+    return ChangeLabel(
+        answer_label(trend, point.value), "accent" if is_responder(trend.scale, None, point) else "quiet"
+    )
 
 
 def _only_baseline(trend: ScaleTrend, series: Series) -> str:
@@ -138,13 +140,13 @@ def _moved(trend: ScaleTrend, change: Change) -> str:
     if not change.difference:
         return _("%(scale)s is the same as at baseline", scale=trend.title)
     size = abs(change.difference)
-    told = {"scale": trend.title, "points": number(size, t=trend.scale.has_t)}
+    values = {"scale": trend.title, "points": number(size, t=trend.scale.has_t)}
     count = 1 if size == 1 else 2
     if change.difference < 0:
         return ngettext("%(scale)s fell %(points)s point since baseline",
-                        "%(scale)s fell %(points)s points since baseline", count, **told)  # fmt: skip
+                        "%(scale)s fell %(points)s points since baseline", count, **values)  # fmt: skip
     return ngettext("%(scale)s rose %(points)s point since baseline",
-                    "%(scale)s rose %(points)s points since baseline", count, **told)  # fmt: skip
+                    "%(scale)s rose %(points)s points since baseline", count, **values)  # fmt: skip
 
 
 def _verdict(change: Change) -> str:

@@ -21,7 +21,7 @@ from pro_tracker.web.staff.current import Page
 
 @blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/link")
 @access.staff(Role.COORDINATOR)
-def hand_over_link(subject_id: uuid.UUID, visit_id: int) -> Page:
+def show_clinic_link(subject_id: uuid.UUID, visit_id: int) -> Page:
     session, now, subject = db_session(), clock.now(), current.subject(subject_id)
     visit = visibility.visit(session, subject, visit_id)
     if not is_open(visit, now):

@@ -15,10 +15,10 @@ from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
-from pro_tracker.web.staff.forms.course_forms import ReasonForm
+from pro_tracker.web.staff.forms.course_forms import RevertReasonForm
 from pro_tracker.web.staff.forms.withdrawal_form import WithdrawalForm
 
-BACK = "back"  # prefix: two forms stand on the page of one who has withdrawn
+REVERT = "revert"  # prefix: two forms stand on the page of one who has withdrawn
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/withdraw")
@@ -36,21 +36,21 @@ def withdraw(subject_id: uuid.UUID) -> Page | Response:
         subject,
         form,
         lambda now: _withdraw(subject, form, now),
-        told=_("The withdrawal is recorded. No more messages go out."),
-        again=lambda: _page(subject_id, form=form),
+        success_message=_("The withdrawal is recorded. No more messages go out."),
+        show_form=lambda: _page(subject_id, form=form),
     )
 
 
-@blueprint.post("/subjects/<uuid:subject_id>/withdraw/take-back")
+@blueprint.post("/subjects/<uuid:subject_id>/withdraw/revert")
 @access.staff(Role.COORDINATOR)
-def take_back_withdrawal(subject_id: uuid.UUID) -> Page | Response:
-    form, subject = ReasonForm(prefix=BACK), current.subject(subject_id)
+def revert_withdrawal(subject_id: uuid.UUID) -> Page | Response:
+    form, subject = RevertReasonForm(prefix=REVERT), current.subject(subject_id)
     return preview.save(
         subject,
         form,
-        lambda now: withdrawals.take_back(db_session(), access.actor(), subject, reason=form.reason.data, now=now),
-        told=_("The withdrawal is taken back."),
-        again=lambda: _page(subject_id, back=form),
+        lambda now: withdrawals.revert(db_session(), access.actor(), subject, reason=form.reason.data, now=now),
+        success_message=_("The withdrawal is taken back."),
+        show_form=lambda: _page(subject_id, revert_form=form),
     )
 
 
@@ -63,11 +63,13 @@ def _withdraw(subject: Subject, form: WithdrawalForm, now: datetime) -> None:
         withdrawals.change_scope(session, actor, subject, scope, reason=reason, now=now)
 
 
-def _page(subject_id: uuid.UUID, *, form: WithdrawalForm | None = None, back: ReasonForm | None = None) -> Page:
+def _page(
+    subject_id: uuid.UUID, *, form: WithdrawalForm | None = None, revert_form: RevertReasonForm | None = None
+) -> Page:
     subject = current.subject(subject_id)
     return current.show(
         "staff/withdraw.html",
         subject,
         form=form or WithdrawalForm(formdata=None, data={"scope": subject.withdrawn_scope}),
-        back=back or ReasonForm(formdata=None, prefix=BACK),
+        revert_form=revert_form or RevertReasonForm(formdata=None, prefix=REVERT),
     )

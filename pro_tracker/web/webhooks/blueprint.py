@@ -10,11 +10,11 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify
 
 from pro_tracker import clock
+from pro_tracker.domain.delivery_reports import WebhookCountKind
 from pro_tracker.domain.errors import NotFound, ProTrackerError
-from pro_tracker.domain.receipts import WebhookCountKind
 from pro_tracker.services.operations import webhook_counts
-from pro_tracker.services.sending import receipts
-from pro_tracker.services.sending.receipts import Report
+from pro_tracker.services.sending import delivery_reports
+from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.web.session import commit, db_session
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
@@ -23,7 +23,7 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 STATUS = {WebhookCountKind.FORGED: 403, WebhookCountKind.STALE: 403, WebhookCountKind.UNREADABLE: 422}
 
 
-class RefusedCall(ProTrackerError):
+class RejectedCall(ProTrackerError):
     """A call that is not believed, or cannot be understood; `kind` is what it is counted as."""
 
     def __init__(self, provider: str, kind: WebhookCountKind, message: str) -> None:
@@ -32,16 +32,16 @@ class RefusedCall(ProTrackerError):
 
 
 @blueprint.url_value_preprocessor
-def _nobody_is_signed_in(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
     """As on the patient's pages: no account is looked for, so no cookie is set."""
     current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
-@blueprint.errorhandler(RefusedCall)
-def _refuse(refused: RefusedCall) -> tuple[Response, int]:
-    webhook_counts.count(db_session(), refused.provider, refused.kind, now=clock.now())
+@blueprint.errorhandler(RejectedCall)
+def _reject(rejected: RejectedCall) -> tuple[Response, int]:
+    webhook_counts.count(db_session(), rejected.provider, rejected.kind, now=clock.now())
     commit()
-    return jsonify(error=str(refused)), STATUS[refused.kind]
+    return jsonify(error=str(rejected)), STATUS[rejected.kind]
 
 
 @blueprint.errorhandler(NotFound)
@@ -49,10 +49,10 @@ def _not_found(error: NotFound) -> tuple[Response, int]:
     return jsonify(error=str(error)), 404
 
 
-def take(provider: str, reports: Iterable[Report], *, now: datetime) -> list[Report]:
+def receive(provider: str, reports: Iterable[ReportedEvent], *, now: datetime) -> list[ReportedEvent]:
     """Keep the reports of one call and return the new ones; a call that told nothing new is counted as known."""
     reports = list(reports)
-    new = [report for report in reports if receipts.take(db_session(), report, now=now)]
+    new = [report for report in reports if delivery_reports.take(db_session(), report, now=now)]
     kind = WebhookCountKind.TAKEN if new or not reports else WebhookCountKind.KNOWN
     webhook_counts.count(db_session(), provider, kind, now=now)
     return new

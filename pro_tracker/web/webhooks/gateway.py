@@ -16,14 +16,14 @@ from pydantic_core import ErrorDetails
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind, event_of_text
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.domain.receipts import ReceiptEvent, WebhookCountKind, meaning
 from pro_tracker.services.contacts.addresses import usable_address
-from pro_tracker.services.sending import receipts
-from pro_tracker.services.sending.receipts import Report
+from pro_tracker.services.sending import delivery_reports
+from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
+from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
 
 TIMESTAMP, SIGNATURE = "X-PRO-Tracker-Timestamp", "X-PRO-Tracker-Signature"
 TOLERANCE = timedelta(minutes=5)
@@ -48,11 +48,11 @@ REASONS = {
     "datetime_parsing": "must look like 2026-03-06T09:15:00-05:00",
     "uuid_parsing": "is no key that we gave",
 }
-ABOUT_MESSAGES = (
-    ReceiptEvent.DELIVERED,
-    ReceiptEvent.FAILED,
-    ReceiptEvent.HARD_BOUNCE,
-    ReceiptEvent.SOFT_BOUNCE,
+MESSAGE_EVENTS = (
+    ReportEvent.DELIVERED,
+    ReportEvent.FAILED,
+    ReportEvent.HARD_BOUNCE,
+    ReportEvent.SOFT_BOUNCE,
 )
 
 
@@ -61,7 +61,7 @@ def _key(text: object) -> object:
     return text.strip("<> ").partition("@")[0] if isinstance(text, str) else text
 
 
-class Event(BaseModel):
+class GatewayEvent(BaseModel):
     """One event as docs/webhooks.md describes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,10 +76,10 @@ class Event(BaseModel):
     text: str | None = Field(None, max_length=10_000)  # read for its one word and never kept
 
     @model_validator(mode="after")
-    def _says_of_what(self) -> "Event":
+    def _check_reference(self) -> "GatewayEvent":
         named = self.message or self.provider_id
-        of_address = self.receipt_event == ReceiptEvent.HARD_BOUNCE and self.address
-        if self.receipt_event in ABOUT_MESSAGES and not (named or of_address):
+        of_address = self.report_event == ReportEvent.HARD_BOUNCE and self.address
+        if self.report_event in MESSAGE_EVENTS and not (named or of_address):
             raise ValueError(f"{self.event} needs message or provider_id")
         if not (named or self.address):
             raise ValueError(f"{self.event} needs address, message or provider_id")
@@ -88,9 +88,9 @@ class Event(BaseModel):
         return self
 
     @property
-    def receipt_event(self) -> ReceiptEvent:
+    def report_event(self) -> ReportEvent:
         """The event as it is kept: of a text message, what its words mean."""
-        return meaning(self.text or "") if self.event == "text" else ReceiptEvent(self.event)
+        return event_of_text(self.text or "") if self.event == "text" else ReportEvent(self.event)
 
 
 @blueprint.post("/gateway")
@@ -99,14 +99,14 @@ def gateway() -> Response:
     now = clock.now()
     channel = _signed_channel(now)
     report = _report(channel, now)
-    new = take(report.provider, [report], now=now)
-    answer = receipts.reply(db_session(), report, now=now) if new and channel == Channel.SMS else None
+    new = receive(report.provider, [report], now=now)
+    answer = delivery_reports.reply(db_session(), report, now=now) if new and channel == Channel.SMS else None
     commit()
     return jsonify(known=not new, reply=answer)
 
 
 def _signed_channel(now: datetime) -> Channel:
-    """The channel of the secret that signed this call. Raises RefusedCall, or NotFound when no secret is set."""
+    """The channel of the secret that signed this call. Raises RejectedCall, or NotFound when no secret is set."""
     secrets: dict[Channel, str] = current_app.config["WEBHOOK_SECRETS"]
     if not secrets:
         raise NotFound("This webhook is not set up: no secret is set.")
@@ -117,33 +117,33 @@ def _signed_channel(now: datetime) -> Channel:
         if hmac.compare_digest(expected.encode(), given.encode()):
             _check_age(channel, timestamp, now)
             return channel
-    raise RefusedCall("gateway", WebhookCountKind.FORGED, f"{SIGNATURE} does not fit this body and {TIMESTAMP}.")
+    raise RejectedCall("gateway", WebhookCountKind.FORGED, f"{SIGNATURE} does not fit this body and {TIMESTAMP}.")
 
 
 def _check_age(channel: Channel, timestamp: str, now: datetime) -> None:
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 10:
-        raise RefusedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"{TIMESTAMP} must be seconds since 1970.")
+        raise RejectedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"{TIMESTAMP} must be seconds since 1970.")
     if abs(now - datetime.fromtimestamp(int(timestamp), UTC)) > TOLERANCE:
-        raise RefusedCall(
+        raise RejectedCall(
             PROVIDERS[channel],
             WebhookCountKind.STALE,
             "Signed more than five minutes ago, or in the future. Sign anew.",
         )
 
 
-def _report(channel: Channel, now: datetime) -> Report:
+def _report(channel: Channel, now: datetime) -> ReportedEvent:
     try:
-        event = Event.model_validate_json(request.get_data())
+        event = GatewayEvent.model_validate_json(request.get_data())
     except ValidationError as error:
-        raise RefusedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, _reason(error)) from None
+        raise RejectedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, _reason(error)) from None
     if event.address is not None and usable_address(channel, event.address) is None:
         # Taken, a STOP whose number is written in another way would be heeded by nobody.
-        raise RefusedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"address: must be {ADDRESSES[channel]}")
-    return Report(
+        raise RejectedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"address: must be {ADDRESSES[channel]}")
+    return ReportedEvent(
         provider=PROVIDERS[channel],
         event_id=event.id,
         channel=channel,
-        event=event.receipt_event,
+        event=event.report_event,
         at=min(event.at, now),  # a clock that runs ahead must not outweigh what people say later
         message_key=event.message,
         provider_id=event.provider_id,
@@ -154,10 +154,10 @@ def _report(channel: Channel, now: datetime) -> Report:
 
 def _reason(error: ValidationError) -> str:
     """What is wrong, by field and without the values: they may be somebody's address."""
-    faults = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'event'}: {_plain(fault)}" for fault in faults)
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'event'}: {_plain(detail)}" for detail in errors)
 
 
-def _plain(fault: ErrorDetails) -> str:
-    own = fault["msg"].removeprefix("Value error, ")
-    return REASONS.get(fault["type"], own.replace("Input should", "must"))
+def _plain(detail: ErrorDetails) -> str:
+    own = detail["msg"].removeprefix("Value error, ")
+    return REASONS.get(detail["type"], own.replace("Input should", "must"))

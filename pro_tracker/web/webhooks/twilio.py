@@ -10,33 +10,33 @@ from markupsafe import escape
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind, event_of_text
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.domain.receipts import ReceiptEvent, WebhookCountKind, meaning
-from pro_tracker.services.sending import receipts
-from pro_tracker.services.sending.receipts import Report
+from pro_tracker.services.sending import delivery_reports
+from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
-from pro_tracker.web.webhooks.blueprint import RefusedCall, blueprint, take
+from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
 
 NAME = "twilio"
 # Message states that say what became of it; the others (queued, sending, sent ...) are on the way there.
 STATES = {
-    "delivered": ReceiptEvent.DELIVERED,
-    "read": ReceiptEvent.DELIVERED,
-    "undelivered": ReceiptEvent.FAILED,
-    "failed": ReceiptEvent.FAILED,
-    "canceled": ReceiptEvent.FAILED,
+    "delivered": ReportEvent.DELIVERED,
+    "read": ReportEvent.DELIVERED,
+    "undelivered": ReportEvent.FAILED,
+    "failed": ReportEvent.FAILED,
+    "canceled": ReportEvent.FAILED,
 }
 # Error codes that say something of the number itself; any other is a failure of this one message.
 CODES = {
-    "21211": (ReceiptEvent.HARD_BOUNCE,),  # not a valid number
-    "21610": (ReceiptEvent.FAILED, ReceiptEvent.STOP),  # its owner told Twilio to stop
-    "21614": (ReceiptEvent.HARD_BOUNCE,),  # not a mobile number
-    "30005": (ReceiptEvent.HARD_BOUNCE,),  # unknown, or out of service
-    "30006": (ReceiptEvent.HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
+    "21211": (ReportEvent.HARD_BOUNCE,),  # not a valid number
+    "21610": (ReportEvent.FAILED, ReportEvent.STOP),  # its owner told Twilio to stop
+    "21614": (ReportEvent.HARD_BOUNCE,),  # not a mobile number
+    "30005": (ReportEvent.HARD_BOUNCE,),  # unknown, or out of service
+    "30006": (ReportEvent.HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
 }
 WORD = re.compile(r"[\w+:.-]{1,100}", re.ASCII)  # ids, states, codes and numbers
-OPT_OUT_TYPES = {"stop": ReceiptEvent.STOP, "start": ReceiptEvent.START, "help": ReceiptEvent.HELP}
+OPT_OUT_TYPES = {"stop": ReportEvent.STOP, "start": ReportEvent.START, "help": ReportEvent.HELP}
 
 
 @blueprint.post("/twilio/status")
@@ -44,8 +44,8 @@ OPT_OUT_TYPES = {"stop": ReceiptEvent.STOP, "start": ReceiptEvent.START, "help":
 def twilio_status() -> Response:
     now, form = clock.now(), _verified()
     state, code = STATES.get(_field(form, "MessageStatus")), _field(form, "ErrorCode", optional=True)
-    events = CODES.get(code, (state,)) if state == ReceiptEvent.FAILED else (state,)
-    take(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
+    events = CODES.get(code, (state,)) if state == ReportEvent.FAILED else (state,)
+    receive(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
     commit()
     return Response(status=204)
 
@@ -55,23 +55,27 @@ def twilio_status() -> Response:
 def twilio_incoming() -> Response:
     now, form = clock.now(), _verified()
     by_twilio = form.get("OptOutType", "").lower()
-    report = Report(
+    report = ReportedEvent(
         provider=NAME,
         event_id=_field(form, "MessageSid"),
         channel=Channel.SMS,
-        event=OPT_OUT_TYPES.get(by_twilio) or meaning(form.get("Body", "")),
+        event=OPT_OUT_TYPES.get(by_twilio) or event_of_text(form.get("Body", "")),
         at=now,
         address=_field(form, "From"),
     )
     # With OptOutType Twilio has answered already, in the words that are set up there.
-    answer = receipts.reply(db_session(), report, now=now) if take(NAME, [report], now=now) and not by_twilio else None
+    answer = (
+        delivery_reports.reply(db_session(), report, now=now)
+        if receive(NAME, [report], now=now) and not by_twilio
+        else None
+    )
     commit()
     message = f"<Message>{escape(answer)}</Message>" if answer else ""
     return Response(f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>', mimetype="text/xml")
 
 
 def _verified() -> Mapping[str, str]:
-    """The call's fields, once its signature fits. Raises RefusedCall, or NotFound when no token is set."""
+    """The call's fields, once its signature fits. Raises RejectedCall, or NotFound when no token is set."""
     token: str | None = current_app.config["TWILIO_AUTH_TOKEN"]
     if token is None:
         raise NotFound("This webhook is not set up: no token of Twilio's is set.")
@@ -82,20 +86,20 @@ def _verified() -> Mapping[str, str]:
     query = request.query_string.decode()
     url = f"{current_app.config['BASE_URL']}{request.path}{'?' if query else ''}{query}"
     if not RequestValidator(token).validate(url, request.form, request.headers.get("X-Twilio-Signature", "")):
-        raise RefusedCall(NAME, WebhookCountKind.FORGED, "X-Twilio-Signature does not fit this call.")
+        raise RejectedCall(NAME, WebhookCountKind.FORGED, "X-Twilio-Signature does not fit this call.")
     return request.form
 
 
 def _field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str:
     value = form.get(name, "")
     if not WORD.fullmatch(value) and (value or not optional):
-        raise RefusedCall(NAME, WebhookCountKind.UNREADABLE, f"{name} cannot be read.")
+        raise RejectedCall(NAME, WebhookCountKind.UNREADABLE, f"{name} cannot be read.")
     return value
 
 
-def _status(form: Mapping[str, str], event: ReceiptEvent, code: str, now: datetime) -> Report:
+def _status(form: Mapping[str, str], event: ReportEvent, code: str, now: datetime) -> ReportedEvent:
     sid = _field(form, "MessageSid")
-    return Report(
+    return ReportedEvent(
         provider=NAME,
         event_id=f"{sid}:{event}",
         channel=Channel.SMS,

@@ -13,11 +13,11 @@ from pro_tracker.web.staff.forms import fields
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]
-    email = fields.line(
+    email = fields.text_field(
         _("E-mail address"), DataRequired(_("Enter the e-mail address.")), description=_("The person signs in with it.")
     )
-    display_name = fields.line(_("Name"), DataRequired(_("Enter the name.")))
-    role = fields.one_of(_("Role"), _("Choose the role."))
+    display_name = fields.text_field(_("Name"), DataRequired(_("Enter the name.")))
+    role = fields.radio_field(_("Role"), _("Choose the role."))
     site_codes = SelectMultipleField(
         _("Clinics"), description=_("Whose patients the account may see. An administrator sees none and needs none.")
     )

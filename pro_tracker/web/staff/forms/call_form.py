@@ -8,7 +8,7 @@ from wtforms import HiddenField, TextAreaField
 from wtforms.validators import Length, Optional
 
 from pro_tracker.domain.call_codes import CallReason
-from pro_tracker.services.calling.call_attempts import AttemptFacts
+from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.web import labels
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff.forms import fields
@@ -18,11 +18,13 @@ class CallForm(FlaskForm):  # type: ignore[misc]
     """What came of a call, by its reason. `number`: which attempt it is, lest one by somebody else be overlooked."""
 
     number = HiddenField()
-    outcome = fields.one_of(_("How did the call go?"), _("Choose what came of the call."))
+    outcome = fields.radio_field(_("How did the call go?"), _("Choose what came of the call."))
     call_back_on = DateInputField(
         _("Call again on"), [Optional()], description=_("Empty: in a few days after nobody answered, else not again.")
     )
-    best_time = fields.pick(_("Best time to call"), description=_("By the patient's own clock."), validate_choice=False)
+    best_time = fields.select_field(
+        _("Best time to call"), description=_("By the patient's own clock."), validate_choice=False
+    )
     note = TextAreaField(
         _("Note for whoever calls next"),
         [Length(max=500, message=_("This is longer than 500 characters."))],
@@ -35,10 +37,10 @@ class CallForm(FlaskForm):  # type: ignore[misc]
         self.outcome.choices = fields.choices(outcomes.items())
         self.best_time.choices = fields.choices([("", _("Not known")), *labels.CALL_TIMES.items()])
 
-    def facts(self) -> AttemptFacts:
+    def facts(self) -> CallAttemptFacts:
         """The attempt as the service takes it."""
         number = str(self.number.data or "")
-        return AttemptFacts(
+        return CallAttemptFacts(
             outcome=self.outcome.data,
             note=self.note.data or "",
             call_back_on=self.call_back_on.data,

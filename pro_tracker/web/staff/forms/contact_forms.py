@@ -19,22 +19,22 @@ from pro_tracker.web.staff.forms import fields
 
 class AddressesForm(FlaskForm):  # type: ignore[misc]
     as_shown = HiddenField()
-    email = fields.line(_("E-mail address"))
-    mobile = fields.line(_("Mobile number"), description=_("With country code: +1 216 555 0100"))
+    email = fields.text_field(_("E-mail address"))
+    mobile = fields.text_field(_("Mobile number"), description=_("With country code: +1 216 555 0100"))
 
     def addresses(self) -> dict[Channel, str]:
         """By channel, as typed."""
         return {channel: self[field].data for channel, field in FIELDS.items()}
 
 
-class PreferencesForm(FlaskForm):  # type: ignore[misc]
+class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
     """How the subject wants to be written to; hours of the night are not offered."""
 
     as_shown = HiddenField()
-    preferred_channel = fields.one_of(_("Messages by"), _("Choose how messages go out."))
-    message_time = fields.pick(_("Messages come at"))
-    language = fields.one_of(_("Language of questions and messages"), _("Choose the language."))
-    time_zone = fields.line(
+    preferred_channel = fields.radio_field(_("Messages by"), _("Choose how messages go out."))
+    message_time = fields.select_field(_("Messages come at"))
+    language = fields.radio_field(_("Language of questions and messages"), _("Choose the language."))
+    time_zone = fields.text_field(
         _("Time zone"),
         description=_("Where the patient lives, such as America/New_York. Messages to come keep their time of day."),
     )
@@ -50,7 +50,7 @@ class PreferencesForm(FlaskForm):  # type: ignore[misc]
             [usual, *((hour.isoformat("minutes"), _clock(hour)) for hour in hours)]
         )
 
-    def wanted(self) -> Preferences:
+    def requested(self) -> Preferences:
         """What was chosen, as the service wants it."""
         own = self.message_time.data
         return Preferences(

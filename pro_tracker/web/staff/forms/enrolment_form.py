@@ -16,28 +16,30 @@ from pro_tracker.web.staff.forms import fields
 class EnrolmentForm(FlaskForm):  # type: ignore[misc]
     """Who the person is, how they are reached, what they agreed to, what is planned."""
 
-    site_code = fields.one_of(_("Clinic"), _("Choose the clinic."))
-    record_number = fields.line(_("Record number"))
-    given_name = fields.line(_("Given name"))
-    family_name = fields.line(_("Family name"))
+    site_code = fields.radio_field(_("Clinic"), _("Choose the clinic."))
+    record_number = fields.text_field(_("Record number"))
+    given_name = fields.text_field(_("Given name"))
+    family_name = fields.text_field(_("Family name"))
     birth_date = DateInputField(
         _("Date of birth"), [Optional()], description=_("Opens the patient's questions: check it with the patient.")
     )
-    sex = fields.one_of(_("Sex"), _("Choose the sex, or “not known”."))
-    email = fields.line(_("E-mail address (optional)"))
-    mobile = fields.line(_("Mobile number (optional)"), description=_("With country code: +1 216 555 0100"))
-    preferred_channel = fields.one_of(_("Reminders by"), _("Choose how reminders go out."))
-    language = fields.one_of(_("Language of questions and messages"), _("Choose the language."))
-    time_zone = fields.line(_("Time zone"), description=_("Where the patient lives, such as America/New_York"))
+    sex = fields.radio_field(_("Sex"), _("Choose the sex, or “not known”."))
+    email = fields.text_field(_("E-mail address (optional)"))
+    mobile = fields.text_field(_("Mobile number (optional)"), description=_("With country code: +1 216 555 0100"))
+    preferred_channel = fields.radio_field(_("Reminders by"), _("Choose how reminders go out."))
+    language = fields.radio_field(_("Language of questions and messages"), _("Choose the language."))
+    time_zone = fields.text_field(_("Time zone"), description=_("Where the patient lives, such as America/New_York"))
     enrolled_on = DateInputField(_("Date of enrolment"), [Optional()])
-    consent_version = fields.line(_("Version of the consent form signed"), description=_("As printed on it: 2026-01"))
+    consent_version = fields.text_field(
+        _("Version of the consent form signed"), description=_("As printed on it: 2026-01")
+    )
     consent_on = DateInputField(_("Date of consent"), [Optional()])
     planned_start_on = DateInputField(
         _("Planned date of the first infusion (optional)"),
         [Optional()],
         description=_("The first questions are asked in the days before it. It can be set or moved later."),
     )
-    planned_infusions = fields.whole_number(
+    planned_infusions = fields.integer_field(
         _("Planned number of infusions (optional)"),
         Optional(),
         description=_("Empty: as the protocol says. More may be given."),

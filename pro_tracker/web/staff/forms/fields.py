@@ -16,38 +16,38 @@ def one_line(text: str | None) -> str:
     return "".join(signs).strip()
 
 
-def line(label: Any, *validators: Any, **options: Any) -> Any:
+def text_field(label: Any, *validators: Any, **options: Any) -> Any:
     """One line of text, at most 200 characters; "" when empty."""
     bound = library.validators.Length(max=200, message=_("This is longer than 200 characters."))
     return library.StringField(label, [*validators, bound], filters=[one_line], **options)
 
 
-def whole_number(label: Any, *validators: Any, **options: Any) -> Any:
+def integer_field(label: Any, *validators: Any, **options: Any) -> Any:
     message = _("Enter a whole number, such as 5.")
     return library.IntegerField(label, list(validators), invalid_value_message=message, **options)
 
 
-def number(label: Any, *validators: Any, **options: Any) -> Any:
+def decimal_field(label: Any, *validators: Any, **options: Any) -> Any:
     """A Decimal, typed with a point."""
     message = _("Enter a number, with a point if needed: 0.5.")
     return library.DecimalField(label, list(validators), places=None, invalid_value_message=message, **options)
 
 
-def time_of_day(label: Any, *validators: Any, **options: Any) -> Any:
+def time_field(label: Any, *validators: Any, **options: Any) -> Any:
     message = _("Enter a time of day, such as 08:30.")
     return library.TimeField(label, list(validators), invalid_value_message=message, **options)
 
 
-def one_of(label: Any, advice: Any, **options: Any) -> Any:
+def radio_field(label: Any, advice: Any, **options: Any) -> Any:
     """Radio buttons; the form sets their choices. `advice` says what to choose when nothing is."""
     return library.RadioField(label, invalid_choice_message=advice, **options)
 
 
-def pick(label: Any, **options: Any) -> Any:
+def select_field(label: Any, **options: Any) -> Any:
     """A drop-down list; the form sets its choices."""
     return library.SelectField(label, invalid_choice_message=_("Choose one of the list."), **options)
 
 
 def choices(labels: Iterable[tuple[str, Any]]) -> list[Any]:
-    """(code, label) pairs as the choices of `one_of` and `pick`."""
+    """(code, label) pairs as the choices of `radio_field` and `select_field`."""
     return [library.SelectChoice(code, label) for code, label in labels]

@@ -18,7 +18,7 @@ from pro_tracker.web import labels
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff.forms import fields
 
-FEWEST_ROWS, MOST_ROWS = 2, 20
+MIN_ROWS, MAX_ROWS = 2, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +47,26 @@ class AdverseEventRow:
         return not (self.term.errors or self.grade.errors)
 
 
-class GivenForm(FlaskForm):  # type: ignore[misc]
+class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
     """What was given and what came of it."""
 
     row_count = 0
     given_on = DateInputField(_("Date"), [InputRequired(_("Enter the date of the infusion."))])
-    started_at_local = fields.time_of_day(_("Start time (optional)"), Optional())
-    dose_mg_per_kg = fields.number(
+    started_at_local = fields.time_field(_("Start time (optional)"), Optional())
+    dose_mg_per_kg = fields.decimal_field(
         _("Dose in mg per kg"),
         InputRequired(_("Enter the dose.")),
         NumberRange(0, 5, _("The dose must be above 0 and at most 5 mg/kg.")),
     )
-    weight_kg = fields.number(
+    weight_kg = fields.decimal_field(
         _("Weight in kg"),
         InputRequired(_("Enter the weight.")),
         NumberRange(0, 500, _("The weight must be above 0 and below 500 kg.")),
     )
-    minutes = fields.whole_number(_("Duration in minutes"), InputRequired(_("Enter the duration.")))
-    status = fields.one_of(_("How did it go?"), _("Choose whether it was completed or stopped."))
-    stop_reason = fields.line(_("Why was it stopped?"), description=_("Needed if it was stopped early."))
-    ondansetron_mg = fields.number(
+    minutes = fields.integer_field(_("Duration in minutes"), InputRequired(_("Enter the duration.")))
+    status = fields.radio_field(_("How did it go?"), _("Choose whether it was completed or stopped."))
+    stop_reason = fields.text_field(_("Why was it stopped?"), description=_("Needed if it was stopped early."))
+    ondansetron_mg = fields.decimal_field(
         _("Ondansetron in mg (optional)"),
         Optional(),
         NumberRange(0, 32, _("Ondansetron must be 0 to 32 mg, or left empty when none was given.")),
@@ -112,14 +112,14 @@ class GivenForm(FlaskForm):  # type: ignore[misc]
         )
 
 
-class InfusionForm(GivenForm):
+class InfusionForm(InfusionFieldsForm):
     """A new infusion, and whether the course ends with it."""
 
     course_ends = BooleanField(
         _("The course ends here"),
         description=_("No further infusion of this course is expected, although fewer were given than planned."),
     )
-    end_reason = fields.line(_("Why does the course end here?"), description=_("Needed if it ends here."))
+    end_reason = fields.text_field(_("Why does the course end here?"), description=_("Needed if it ends here."))
 
     def validate(self, **kwargs: Any) -> bool:
         valid = super().validate(**kwargs)
@@ -129,22 +129,22 @@ class InfusionForm(GivenForm):
         return valid
 
 
-class CorrectionForm(GivenForm):
+class InfusionCorrectionForm(InfusionFieldsForm):
     """An infusion put right. Whether the course ends is said on the course's own page."""
 
-    reason = fields.line(_("Why is it corrected?"), InputRequired(_("Say why the infusion is corrected.")))
+    reason = fields.text_field(_("Why is it corrected?"), InputRequired(_("Say why the infusion is corrected.")))
 
 
-Form = TypeVar("Form", bound=GivenForm)
+AnyInfusionForm = TypeVar("AnyInfusionForm", bound=InfusionFieldsForm)
 
 
 @cache
-def with_rows(count: int, base: type[Form]) -> type[Form]:
+def with_rows(count: int, base: type[AnyInfusionForm]) -> type[AnyInfusionForm]:
     """The form with this many rows for adverse events. Numbered fields: each error then has a control to lead to."""
     rows: dict[str, Any] = {"row_count": count}
     for number in range(count):
-        rows[f"term_{number}"] = fields.line(_("What happened"))
-        rows[f"grade_{number}"] = fields.pick(_("CTCAE grade"))
+        rows[f"term_{number}"] = fields.text_field(_("What happened"))
+        rows[f"grade_{number}"] = fields.select_field(_("CTCAE grade"))
         rows[f"emergency_{number}"] = BooleanField(_("Somebody had to respond at once (emergency)"))
     return type(f"{base.__name__}WithRows", (base,), rows)
 

@@ -13,7 +13,7 @@ class PauseForm(FlaskForm):  # type: ignore[misc]
     until_on = DateInputField(
         _("Last day of the pause"), [Optional()], description=_("Empty while the end is not known.")
     )
-    reason = fields.line(
+    reason = fields.text_field(
         _("Why is nothing to be asked?"),
         DataRequired(_("Say why nothing is to be asked.")),
         description=_("Such as: hospital stay."),
@@ -22,4 +22,4 @@ class PauseForm(FlaskForm):  # type: ignore[misc]
 
 class PauseEndForm(FlaskForm):  # type: ignore[misc]
     until_on = DateInputField(_("Last day of the pause"), [Optional()], description=_("Empty while it is not known."))
-    reason = fields.line(_("Why does this day change?"), DataRequired(_("Say why the last day changes.")))
+    reason = fields.text_field(_("Why does this day change?"), DataRequired(_("Say why the last day changes.")))

@@ -11,8 +11,8 @@ from pro_tracker.web.staff.forms import fields
 
 
 class WithdrawalForm(FlaskForm):  # type: ignore[misc]
-    scope = fields.one_of(_("What does the patient want?"), _("Choose what the patient wants."))
-    reason = fields.line(_("Why does the patient withdraw?"), DataRequired(_("Say why the patient withdraws.")))
+    scope = fields.radio_field(_("What does the patient want?"), _("Choose what the patient wants."))
+    reason = fields.text_field(_("Why does the patient withdraw?"), DataRequired(_("Say why the patient withdraws.")))
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -4,25 +4,33 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.providers.base import Outcome, Receipt
+from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.providers.base import SendResult
 
-ABOUT_US = (401, 402, 403, 404, 405, 407, 421, 426)  # key, account, address: an operator can mend it
-NOT_TAKEN = (408, 425, 429)  # refused unread
+PROVIDER_FAULT_STATUSES = (401, 402, 403, 404, 405, 407, 421, 426)  # key, account, address: an operator can mend it
+RETRY_STATUSES = (408, 425, 429)  # refused unread
 
 
-def refusal(
-    status: int, code: str, *, wait: timedelta | None, about_us: bool = False, contact_state: ContactState | None = None
-) -> Receipt:
+def error_result(
+    status: int,
+    code: str,
+    *,
+    wait: timedelta | None,
+    is_provider_fault: bool = False,
+    contact_state: ContactState | None = None,
+) -> SendResult:
     """The receipt for an answer that is not 2xx; `code` is the provider's own, the last two are what it means if known.
 
     A 5xx may come from a proxy whose request went through, so it leaves open whether the message was taken.
     """
     reply = f"{status} {code}".strip()
     if status >= 500:
-        return Receipt(Outcome.UNKNOWN, reply, retry_after=wait, about_provider=True)
-    if about_us or status in ABOUT_US or status in NOT_TAKEN or status < 400:  # a redirection is not followed
-        return Receipt(Outcome.TRY_AGAIN, reply, retry_after=wait, about_provider=True)
-    return Receipt(Outcome.REFUSED, reply, contact_state=contact_state)
+        return SendResult(SendOutcome.UNKNOWN, reply, retry_after=wait, is_provider_fault=True)
+    if (
+        is_provider_fault or status in PROVIDER_FAULT_STATUSES or status in RETRY_STATUSES or status < 400
+    ):  # a redirection is not followed
+        return SendResult(SendOutcome.TRY_AGAIN, reply, retry_after=wait, is_provider_fault=True)
+    return SendResult(SendOutcome.REFUSED, reply, contact_state=contact_state)
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.services.sending.rate_limits import SendingRates
+from pro_tracker.services.sending.rate_limits import RateLimits
 from tests.conftest import NOWHERE
 from tests.servers.redis import RedisServer
 
@@ -25,7 +25,7 @@ def machine() -> Iterator[time_machine.Traveller]:
 def test_workers_share_what_a_provider_takes_in_any_second(
     broker: RedisServer, machine: time_machine.Traveller
 ) -> None:
-    one, other = (SendingRates(broker.url, {Channel.EMAIL: 3, Channel.SMS: 1}) for _ in range(2))
+    one, other = (RateLimits(broker.url, {Channel.EMAIL: 3, Channel.SMS: 1}) for _ in range(2))
     assert [rates.take(Channel.EMAIL) for rates in (one, other, one)] == [GOES] * 3
     machine.shift(0.6)
     taken, wait = other.take(Channel.EMAIL)
@@ -37,7 +37,7 @@ def test_workers_share_what_a_provider_takes_in_any_second(
 
 
 def test_of_many_as_many_go_as_there_are_places(broker: RedisServer, machine: time_machine.Traveller) -> None:
-    one, other = (SendingRates(broker.url, {Channel.EMAIL: 5}) for _ in range(2))
+    one, other = (RateLimits(broker.url, {Channel.EMAIL: 5}) for _ in range(2))
     assert one.take(Channel.EMAIL, 3) == (3, timedelta(0))
     machine.shift(0.5)
     taken, wait = other.take(Channel.EMAIL, 25)
@@ -51,13 +51,13 @@ def test_of_many_as_many_go_as_there_are_places(broker: RedisServer, machine: ti
 def test_the_demonstration_broker_on_a_socket_counts_as_well(
     broker: RedisServer, machine: time_machine.Traveller
 ) -> None:
-    rates = SendingRates(f"redis+socket://{broker.folder}/socket?virtual_host=0", {Channel.EMAIL: 1})
+    rates = RateLimits(f"redis+socket://{broker.folder}/socket?virtual_host=0", {Channel.EMAIL: 1})
     assert rates.take(Channel.EMAIL) == GOES
     assert rates.take(Channel.EMAIL)[0] == 0
 
 
 def test_a_broker_that_froze_holds_up_one_message_for_a_moment(broker: RedisServer) -> None:
-    rates = SendingRates(broker.url, {Channel.EMAIL: 1})
+    rates = RateLimits(broker.url, {Channel.EMAIL: 1})
     rates.take(Channel.EMAIL)
     assert broker.process is not None
     broker.process.send_signal(signal.SIGSTOP)
@@ -68,10 +68,10 @@ def test_a_broker_that_froze_holds_up_one_message_for_a_moment(broker: RedisServ
 
 
 def test_a_channel_without_a_rate_never_waits(broker: RedisServer) -> None:
-    rates = SendingRates(broker.url, {Channel.EMAIL: 1})
+    rates = RateLimits(broker.url, {Channel.EMAIL: 1})
     assert [rates.take(Channel.SMS) for _ in range(20)] == [GOES] * 20
 
 
 def test_with_redis_away_messages_go_all_the_same() -> None:
-    rates = SendingRates(f"redis://{NOWHERE}/0", {Channel.EMAIL: 1})
+    rates = RateLimits(f"redis://{NOWHERE}/0", {Channel.EMAIL: 1})
     assert [rates.take(Channel.EMAIL) for _ in range(3)] == [GOES] * 3

@@ -10,7 +10,7 @@ from pro_tracker.domain.errors import InvalidInput
 
 
 @contextmanager
-def whole_file(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
+def atomic_write(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
     """A text stream for CSV (newline="") that becomes `path` at the end; after an error `path` is what it was before.
 
     Only its owner may read it. Raises InvalidInput where nothing can be written.

@@ -1,4 +1,4 @@
-"""What providers tell us later about messages and addresses, and how much of what came in was believed."""
+"""Delivery reports of providers, and counts of the calls that their webhooks received."""
 
 import uuid
 from datetime import date, datetime
@@ -8,40 +8,40 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.receipts import ReceiptEvent, WebhookCountKind
+from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 
-UNSETTLED = text("settled_at IS NULL")
+UNPROCESSED = text("processed_at IS NULL")
 
 
-class Receipt(Base):
-    """One event as a provider reported it. Append-only, but that it is settled once its message is known and at rest.
+class DeliveryReport(Base):
+    """One event as a provider reported it. Append-only, apart from `message_id` and `processed_at`.
 
-    It may come before our own note that the provider took the message: `message_id` is then filled in later. What a
-    text message said is not kept, only which of the words it was.
+    A report may come before the attempt it is about is recorded: both are then filled in later. The text of a message
+    that a subject sent is not stored, only which keyword it was.
     """
 
     __tablename__ = "receipt"
     __table_args__ = (
         UniqueConstraint("provider", "event_id"),
-        Index("ix_receipt_unsettled", "received_at", postgresql_where=UNSETTLED, sqlite_where=UNSETTLED),
+        Index("ix_receipt_unprocessed", "received_at", postgresql_where=UNPROCESSED, sqlite_where=UNPROCESSED),
         Index("ix_receipt_address_hash", "address_hash", "received_at"),
         one_of("channel", Channel),
-        one_of("event", ReceiptEvent),
+        one_of("event", ReportEvent),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     provider: Mapped[str]
     event_id: Mapped[str]  # the provider's own, so that the same event counts once
     channel: Mapped[Channel] = mapped_column(Code(Channel))
-    event: Mapped[ReceiptEvent] = mapped_column(Code(ReceiptEvent))
+    event: Mapped[ReportEvent] = mapped_column(Code(ReportEvent))
     code: Mapped[str | None]  # the provider's error code
     message_key: Mapped[uuid.UUID | None]  # our key of the message, where the provider echoes it
     provider_id: Mapped[str | None]  # the provider's id of the message
     message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
-    address_hash: Mapped[bytes | None]  # keyed; whose news it is where no message is named
+    address_hash: Mapped[bytes | None]  # keyed; whom it is about where no message is named
     at: Mapped[datetime] = mapped_column(UtcDateTime)  # when it happened, by the provider's clock
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # message and contact follow from it since then
+    processed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # its effect on message and contact was recorded
 
 
 class WebhookCount(Base):

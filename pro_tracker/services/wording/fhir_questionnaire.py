@@ -14,13 +14,13 @@ from pro_tracker.services.instruments.data_files import read_as
 from pro_tracker.services.wording.fhir_elements import (
     AnswerOption,
     ConceptElement,
-    Extended,
     Extension,
     ItemElement,
+    PrimitiveExtension,
     QuestionnaireElement,
     ValueSet,
 )
-from pro_tracker.services.wording.given_wording import tidy
+from pro_tracker.services.wording.source_wording import normalise_text
 
 WEIGHTS = {
     "ordinalValue",
@@ -32,7 +32,7 @@ WEIGHTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class GivenOption:
+class SourceOption:
     """One option of a question: its code, its words, its weight where it is a whole number.
 
     An end of a numeric scale that stands as a display beside it has the code "lower" or "upper".
@@ -44,7 +44,7 @@ class GivenOption:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SourceItem:
     """Something asked. `texts`: what is read before it, from the outermost group inwards, then its own words."""
 
     element: ItemElement
@@ -57,7 +57,7 @@ class Question:
         return f"question {self.element.link_id} “{words[:40]}{'…' if len(words) > 40 else ''}”"
 
 
-class Form:
+class SourceQuestionnaire:
     """A Questionnaire with the value sets that came with it, read in one language.
 
     Raises InvalidDataFile for what is no JSON, or holds no Questionnaire or several.
@@ -78,25 +78,25 @@ class Form:
         return _base(self.root.language)
 
     @property
-    def names(self) -> set[str]:
+    def identifiers(self) -> set[str]:
         """Every code that the Questionnaire as a whole is known by."""
         numbers = (each.value for each in self.root.identifier)
         return {*(each.code for each in self.root.code), *numbers, self.root.url.rpartition("/")[2]} - {""}
 
-    def speaks(self, language: str) -> bool:
+    def has_language(self, language: str) -> bool:
         """Whether the file is in this language, or translated into it, or does not say."""
         stated = self.language
-        return stated in ("", language) or any(any(each.texts) for each in self.questions(language))
+        return stated in ("", language) or any(any(each.texts) for each in self.source_items(language))
 
     def title(self, language: str) -> str:
-        return self._said(self.root.title, self.root.of_title, language)
+        return self._localised(self.root.title, self.root.title_extension, language)
 
-    def questions(self, language: str) -> tuple[Question, ...]:
+    def source_items(self, language: str) -> tuple[SourceItem, ...]:
         return tuple(self._walk(self.root.item, (), (), language))
 
-    def options(self, question: Question, language: str) -> tuple[GivenOption, ...]:
+    def options(self, source_item: SourceItem, language: str) -> tuple[SourceOption, ...]:
         """What the question offers, from the question itself or from the value set it names."""
-        element = question.element
+        element = source_item.element
         if element.answer_option:
             return tuple(self._option(each, language) for each in element.answer_option)
         value_set = self._value_set(element)
@@ -104,53 +104,59 @@ class Form:
             return tuple(self._concept(each, language) for each in value_set.concepts)
         ends = ((each, each.controls & {"lower", "upper"}) for each in element.item if each.type == "display")
         return tuple(
-            GivenOption(end.pop(), self._said(each.text, each.of_text, language), None) for each, end in ends if end
+            SourceOption(end.pop(), self._localised(each.text, each.text_extension, language), None)
+            for each, end in ends
+            if end
         )
 
-    def options_missing_from(self, question: Question) -> str:
+    def options_missing_from(self, source_item: SourceItem) -> str:
         """The value set that the question takes its options from and that the file lacks; "" without one."""
-        element = question.element
+        element = source_item.element
         missing = element.answer_value_set and not element.answer_option and self._value_set(element) is None
         return element.answer_value_set if missing else ""
 
     def _walk(
         self, items: Sequence[ItemElement], before: tuple[str, ...], codes: tuple[str, ...], language: str
-    ) -> Iterator[Question]:
+    ) -> Iterator[SourceItem]:
         """`codes` are those of a group around one question, which some libraries code in the question's place."""
         for item in items:
-            text = self._said(item.text, item.of_text, language)
+            text = self._localised(item.text, item.text_extension, language)
             if item.type == "display":
-                before += () if item.is_beside_the_form or not text else (text,)
+                before += () if item.is_supporting_text or not text else (text,)
             elif item.type == "group":
-                asked = [each for each in item.item if each.type not in ("display", "group")]
+                answerable = [each for each in item.item if each.type not in ("display", "group")]
                 inner = (*before, text) if text else before
-                yield from self._walk(item.item, inner, item.codes if len(asked) == 1 else (), language)
+                yield from self._walk(item.item, inner, item.codes if len(answerable) == 1 else (), language)
             else:
-                yield Question(item, (*item.codes, *codes), (*before, text) if text else before)
+                yield SourceItem(item, (*item.codes, *codes), (*before, text) if text else before)
                 yield from self._walk([each for each in item.item if each.type != "display"], before, (), language)
 
     def _value_set(self, element: ItemElement) -> ValueSet | None:
         return self.value_sets.get(element.answer_value_set.partition("|")[0])
 
-    def _option(self, option: AnswerOption, language: str) -> GivenOption:
+    def _option(self, option: AnswerOption, language: str) -> SourceOption:
         coding = option.coding
         if coding is not None:
-            label = self._said(coding.display, coding.of_display, language)
-            return GivenOption(coding.code, label, _weight(option.extension + coding.extension))
+            label = self._localised(coding.display, coding.display_extension, language)
+            return SourceOption(coding.code, label, _weight(option.extension + coding.extension))
         number = "" if option.integer is None else str(option.integer)
-        return GivenOption(number, self._said(option.string, None, language), _weight(option.extension))
+        return SourceOption(number, self._localised(option.string, None, language), _weight(option.extension))
 
-    def _concept(self, concept: ConceptElement, language: str) -> GivenOption:
+    def _concept(self, concept: ConceptElement, language: str) -> SourceOption:
         designated = [each.value for each in concept.designation if _base(each.language) == language]
-        label = tidy(designated[0]) if designated else self._said(concept.display, concept.of_display, language)
-        return GivenOption(concept.code, label, _weight(concept.extension))
+        label = (
+            normalise_text(designated[0])
+            if designated
+            else self._localised(concept.display, concept.display_extension, language)
+        )
+        return SourceOption(concept.code, label, _weight(concept.extension))
 
-    def _said(self, text: str, extended: Extended | None, language: str) -> str:
+    def _localised(self, text: str, extended: PrimitiveExtension | None, language: str) -> str:
         """The text in the language asked for; "" where the file is in another and has no translation."""
         for stated, translation in extended.translations() if extended else ():
             if _base(stated) == language:
-                return tidy(translation)
-        return tidy(text) if self.language in ("", language) else ""
+                return normalise_text(translation)
+        return normalise_text(text) if self.language in ("", language) else ""
 
 
 def _base(language: str) -> str:

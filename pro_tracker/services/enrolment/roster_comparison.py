@@ -11,19 +11,19 @@ from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
 from pro_tracker.services.enrolment.enrolment import RECORD_NUMBER
-from pro_tracker.services.enrolment.roster_checks import IDENTITY, Finding, Person
+from pro_tracker.services.enrolment.roster_checks import IDENTITY, RosterFinding, RosterPerson
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
-AT_A_TIME = 200
+BATCH_SIZE = 200
 ANOTHER_PERSON = "This record number is enrolled with another {column}. Correct the row, or the subject's page."
 DIFFERS = "This differs from what is recorded, which stays. Change it on the subject's page if the file is right."
 
 
-def known_subjects(session: Session, record_numbers: Sequence[str]) -> dict[str, Subject]:
+def enrolled_subjects(session: Session, record_numbers: Sequence[str]) -> dict[str, Subject]:
     """Record number -> subject, for those that are enrolled, with identity, contacts and site."""
     found: dict[str, Subject] = {}
-    for start in range(0, len(record_numbers), AT_A_TIME):
-        portion = record_numbers[start : start + AT_A_TIME]
+    for start in range(0, len(record_numbers), BATCH_SIZE):
+        portion = record_numbers[start : start + BATCH_SIZE]
         hashes = {each: number for number in portion for each in key_ring().lookup_hashes(number, RECORD_NUMBER)}
         rows = select(Identity).where(Identity.record_number_hash.in_(hashes))
         subject = joinedload(Identity.subject)
@@ -32,20 +32,20 @@ def known_subjects(session: Session, record_numbers: Sequence[str]) -> dict[str,
     return found
 
 
-def differences(person: Person, subject: Subject) -> Iterator[Finding]:
+def differences(person: RosterPerson, subject: Subject) -> Iterator[RosterFinding]:
     """Another identity under a known record number, on every row of it; other differences as a warning on the first."""
     facts, identity = person.facts, subject.identity
     typed = {"given_name": facts.given_name, "family_name": facts.family_name, "birth_date": str(facts.birth_date)}
     for column in IDENTITY:
         if typed[column] != getattr(identity, column):
             reason = ANOTHER_PERSON.format(column=column)
-            yield from (Finding(each.row.line, column, reason) for each in person.rows)
+            yield from (RosterFinding(each.row.line, column, reason) for each in person.rows)
     for column, (given, recorded) in _other_columns(person, subject).items():
         if given != recorded:
-            yield Finding(person.rows[0].row.line, column, DIFFERS, is_warning=True)
+            yield RosterFinding(person.rows[0].row.line, column, DIFFERS, is_warning=True)
 
 
-def _other_columns(person: Person, subject: Subject) -> Mapping[str, tuple[object, object]]:
+def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple[object, object]]:
     facts = person.facts
     contacts = {contact.channel: contact.address for contact in subject.contacts}
     return {
@@ -59,7 +59,7 @@ def _other_columns(person: Person, subject: Subject) -> Mapping[str, tuple[objec
     }
 
 
-def infusions_of(session: Session, subject: Subject) -> dict[tuple[object, object], Infusion]:
+def recorded_infusions(session: Session, subject: Subject) -> dict[tuple[object, object], Infusion]:
     """(date, start) -> infusion, over all courses of the subject."""
     rows = select(Infusion).join(Course, Course.id == Infusion.course_id)
     rows = rows.where(Course.subject_id == subject.id, Infusion.voided_at.is_(None))
@@ -71,8 +71,8 @@ def same_infusion(infusion: Infusion, facts: InfusionFacts) -> bool:
     """Whether a row tells what is recorded; adverse events that staff added since do not count against it."""
     details = ("dose_mg_per_kg", "weight_kg", "minutes", "status", "stop_reason", "ondansetron_mg")
     recorded = {_event(event) for event in infusion.adverse_events}
-    told = {(event.term, event.ctcae_grade, event.emergency_response) for event in facts.adverse_events}
-    return told <= recorded and all(getattr(infusion, each) == getattr(facts, each) for each in details)
+    in_file = {(event.term, event.ctcae_grade, event.emergency_response) for event in facts.adverse_events}
+    return in_file <= recorded and all(getattr(infusion, each) == getattr(facts, each) for each in details)
 
 
 def _event(event: AdverseEvent) -> tuple[str, int, bool]:

@@ -28,20 +28,20 @@ class SharedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         connect()
         seen: dict[str, datetime] = {}
         with suppress(SQLAlchemyError), Session() as session:
-            seen = heartbeats.ticks(session)
+            seen = heartbeats.last_ticks(session)
         for name, entry in self.schedule.items():
             entry.last_run_at = seen.get(name, NEVER)
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Queue the entry's task, unless another beat has done so."""
-        if self._is_ours(entry):
+        if self._claim(entry):
             super().apply_entry(entry, producer)
 
-    def _is_ours(self, entry: Any) -> bool:
+    def _claim(self, entry: Any) -> bool:
         ticked_at = self.schedule[entry.name].last_run_at  # this tick's moment, which the next one is counted from
         try:
             with Session() as session:
-                ours = heartbeats.tick(
+                ours = heartbeats.claim_tick(
                     session, entry.name, ticked_at, is_due=lambda last: entry.schedule.is_due(last).is_due
                 )
                 session.commit()

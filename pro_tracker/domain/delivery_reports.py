@@ -8,7 +8,7 @@ from typing import assert_never
 from pro_tracker.domain.contact_state import ContactState
 
 
-class ReceiptEvent(StrEnum):
+class ReportEvent(StrEnum):
     """What a provider reports of a message, or what somebody texted back."""
 
     DELIVERED = "delivered"
@@ -33,46 +33,46 @@ class WebhookCountKind(StrEnum):
 
 
 # The words that carriers and Twilio know (CTIA Messaging Principles 5.1.2), and their Spanish like.
-WORDS = {
-    ReceiptEvent.STOP: (
+KEYWORDS = {
+    ReportEvent.STOP: (
         *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
         *("alto", "parar", "baja"),
     ),
-    ReceiptEvent.START: ("start", "unstop", "yes", "iniciar", "alta"),
-    ReceiptEvent.HELP: ("help", "info", "ayuda"),
+    ReportEvent.START: ("start", "unstop", "yes", "iniciar", "alta"),
+    ReportEvent.HELP: ("help", "info", "ayuda"),
 }
-_MEANINGS = {word: event for event, words in WORDS.items() for word in words}
+_EVENT_BY_KEYWORD = {word: event for event, words in KEYWORDS.items() for word in words}
 
 
-def contact_state(event: ReceiptEvent) -> ContactState | None:
+def contact_state(event: ReportEvent) -> ContactState | None:
     """The state that an event puts its channel in; None for one that says nothing of the address.
 
     Who calls a message spam does not want the next one. A soft bounce, such as a full mailbox, says nothing for long.
     """
     match event:
-        case ReceiptEvent.HARD_BOUNCE:
+        case ReportEvent.HARD_BOUNCE:
             return ContactState.BOUNCED
-        case ReceiptEvent.COMPLAINED | ReceiptEvent.STOP:
+        case ReportEvent.COMPLAINED | ReportEvent.STOP:
             return ContactState.STOPPED
-        case ReceiptEvent.START:
+        case ReportEvent.START:
             return ContactState.ACTIVE
-        case ReceiptEvent.DELIVERED | ReceiptEvent.FAILED | ReceiptEvent.SOFT_BOUNCE:
+        case ReportEvent.DELIVERED | ReportEvent.FAILED | ReportEvent.SOFT_BOUNCE:
             return None
-        case ReceiptEvent.HELP | ReceiptEvent.OTHER:
+        case ReportEvent.HELP | ReportEvent.OTHER:
             return None
         case _:
             assert_never(event)
 
 
-def decisive(events: Collection[ReceiptEvent]) -> ReceiptEvent | None:
+def final_event(events: Collection[ReportEvent]) -> ReportEvent | None:
     """Which of a message's events tells what became of it, in whatever order they came; None while none does.
 
     A relay may report "delivered" before the mailbox behind it bounces; "failed" may only have been one of its tries.
     """
-    ranked = (ReceiptEvent.HARD_BOUNCE, ReceiptEvent.DELIVERED, ReceiptEvent.FAILED)
+    ranked = (ReportEvent.HARD_BOUNCE, ReportEvent.DELIVERED, ReportEvent.FAILED)
     return next((event for event in ranked if event in events), None)
 
 
-def meaning(text: str) -> ReceiptEvent:
+def event_of_text(text: str) -> ReportEvent:
     """STOP, START or HELP when that word is all that somebody texted back, else OTHER."""
-    return _MEANINGS.get(re.sub(r"\W", "", text.casefold()), ReceiptEvent.OTHER)
+    return _EVENT_BY_KEYWORD.get(re.sub(r"\W", "", text.casefold()), ReportEvent.OTHER)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from pro_tracker.models.receipt import WebhookCount
+from pro_tracker.models.delivery_report import WebhookCount
 from pro_tracker.models.subject import Contact
 from tests.conftest import Clock
 
@@ -30,7 +30,7 @@ def with_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, **{f"PRO_TRACKER_{name}": value for name, value in secrets.items()}}
 
 
-def to_gateway(
+def post_to_gateway(
     client: FlaskClient,
     clock: Clock,
     event: dict[str, Any],
@@ -50,16 +50,18 @@ def post_signed(client: FlaskClient, signed_at: datetime, body: bytes, *, secret
     return client.post("/webhooks/gateway", data=body, headers=headers, content_type="application/json")
 
 
-def from_twilio(client: FlaskClient, path: str, fields: dict[str, str], *, token: str = TOKEN) -> TestResponse:
+def post_from_twilio(client: FlaskClient, path: str, fields: dict[str, str], *, token: str = TOKEN) -> TestResponse:
     """As twilio.com/docs/usage/security says that calls are signed."""
     signed = f"https://pro-tracker.test{path}" + "".join(name + fields[name] for name in sorted(fields))
     digest = hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()
     return client.post(path, data=fields, headers={"X-Twilio-Signature": base64.b64encode(digest).decode()})
 
 
-def text_from(client: FlaskClient, body: str, *, sid: str = "", sender: str = MOBILE, **more: str) -> TestResponse:
+def post_incoming_text(
+    client: FlaskClient, body: str, *, sid: str = "", sender: str = MOBILE, **more: str
+) -> TestResponse:
     fields = {"MessageSid": sid or f"SM{uuid.uuid4().hex}", "From": sender, "To": "+12165550100", "Body": body, **more}
-    return from_twilio(client, "/webhooks/twilio/incoming", fields)
+    return post_from_twilio(client, "/webhooks/twilio/incoming", fields)
 
 
 def states(session: Session) -> dict[str, str]:
@@ -67,6 +69,6 @@ def states(session: Session) -> dict[str, str]:
     return dict(session.execute(select(Contact.channel, Contact.state)).all())
 
 
-def counted(session: Session) -> dict[tuple[str, str], int]:
+def webhook_counts(session: Session) -> dict[tuple[str, str], int]:
     rows = session.execute(select(WebhookCount.provider, WebhookCount.kind, WebhookCount.n_calls))
     return {(provider, kind): n_calls for provider, kind, n_calls in rows}

@@ -15,29 +15,29 @@ from sqlalchemy.orm import Session
 from pro_tracker import db
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.message_codes import MessageState, Outcome
-from pro_tracker.domain.receipts import ReceiptEvent
+from pro_tracker.domain.delivery_reports import ReportEvent
+from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.models.course import Course
+from pro_tracker.models.delivery_report import DeliveryReport
 from pro_tracker.models.message import Attempt, Message
-from pro_tracker.models.receipt import Receipt as Report
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.providers.base import Receipt
+from pro_tracker.providers.base import SendResult
 from pro_tracker.services import audit
 from pro_tracker.services.contacts import contacts
-from pro_tracker.services.sending import receipts
+from pro_tracker.services.sending import delivery_reports
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_subject, messages_of
-from tests.support.fake_reports import (
+from tests.support.sending_fixtures import DUE, FixedResultProvider, SendingHarness, baseline
+from tests.support.webhook_client import (
     MOBILE,
     SMS_SECRET,
-    counted,
-    from_twilio,
+    post_from_twilio,
+    post_incoming_text,
+    post_to_gateway,
     states,
-    text_from,
-    to_gateway,
+    webhook_counts,
     with_secrets,
 )
-from tests.support.sending_fixtures import DUE, Answering, Post, baseline
 
 ONE = pytest.mark.dialects("sqlite")
 
@@ -48,9 +48,9 @@ def environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def sent(session: Session, clock: Clock, course: Course, post: Post) -> Message:
+def sent(session: Session, clock: Clock, course: Course, post: SendingHarness) -> Message:
     """The baseline's first message, which a mail server took under the id "mail-1"."""
-    post.sweep(email=Answering(Receipt(Outcome.ACCEPTED, provider_id="mail-1")))
+    post.sweep(email=FixedResultProvider(SendResult(SendOutcome.ACCEPTED, provider_id="mail-1")))
     clock.advance(minutes=5)
     return messages_of(session, baseline(session, course))[0]
 
@@ -60,8 +60,8 @@ def to_come(session: Session) -> set[str]:
 
 
 def settle_waiting(session: Session, clock: Clock) -> None:
-    for receipt_id in receipts.waiting(session, now=clock.now):
-        receipts.settle(session, receipt_id, now=clock.now)
+    for receipt_id in delivery_reports.waiting(session, now=clock.now):
+        delivery_reports.process(session, receipt_id, now=clock.now)
     session.flush()
 
 
@@ -69,7 +69,7 @@ def test_a_hard_bounce_closes_the_channel_and_what_is_to_come_goes_by_the_other(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
     assert to_come(session) == {"email", "sms"}
-    answer = to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key), "code": "5.1.1"})
+    answer = post_to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key), "code": "5.1.1"})
     assert (answer.status_code, answer.json) == (200, {"known": False, "reply": None})
     assert states(session) == {"email": "bounced", "sms": "active"}
     assert to_come(session) == {"sms"}
@@ -80,9 +80,9 @@ def test_a_hard_bounce_closes_the_channel_and_what_is_to_come_goes_by_the_other(
 def test_a_mail_is_known_by_its_message_id_or_by_the_servers_own(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
-    to_gateway(client, clock, {"event": "delivered", "message": f"<{sent.key}@pro-tracker.test>"})
-    to_gateway(client, clock, {"event": "soft-bounce", "provider_id": "mail-1"})
-    assert session.scalars(select(Report.message_id)).all() == [sent.id, sent.id]
+    post_to_gateway(client, clock, {"event": "delivered", "message": f"<{sent.key}@pro-tracker.test>"})
+    post_to_gateway(client, clock, {"event": "soft-bounce", "provider_id": "mail-1"})
+    assert session.scalars(select(DeliveryReport.message_id)).all() == [sent.id, sent.id]
     assert states(session) == {"email": "active", "sms": "active"}
     session.refresh(sent)
     assert sent.state == "sent"
@@ -91,11 +91,11 @@ def test_a_mail_is_known_by_its_message_id_or_by_the_servers_own(
 def test_a_complaint_stops_mail_and_start_opens_it_again(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
-    to_gateway(client, clock, {"event": "complained", "message": str(sent.key)})
+    post_to_gateway(client, clock, {"event": "complained", "message": str(sent.key)})
     assert states(session)["email"] == "stopped"
     clock.advance(minutes=1)
     address = session.scalars(select(Contact).where(Contact.channel == "email")).one().address
-    to_gateway(client, clock, {"event": "start", "address": address.upper()})
+    post_to_gateway(client, clock, {"event": "start", "address": address.upper()})
     assert states(session)["email"] == "active"
     assert to_come(session) == {"email", "sms"}
 
@@ -108,7 +108,7 @@ def test_a_complaint_stops_mail_and_start_opens_it_again(
 def test_a_text_message_that_says_stop_ends_text_messages(
     client: FlaskClient, session: Session, clock: Clock, course: Course, body: str, state: str
 ) -> None:
-    answer = text_from(client, body)
+    answer = post_incoming_text(client, body)
     assert (answer.status_code, answer.mimetype) == (200, "text/xml")
     assert states(session) == {"email": "active", "sms": state}
 
@@ -116,9 +116,9 @@ def test_a_text_message_that_says_stop_ends_text_messages(
 def test_start_opens_no_channel_that_bounced(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
-    to_gateway(client, clock, {"event": "hard-bounce", "address": MOBILE}, secret=SMS_SECRET)
+    post_to_gateway(client, clock, {"event": "hard-bounce", "address": MOBILE}, secret=SMS_SECRET)
     clock.advance(minutes=1)
-    assert "text messages again" not in text_from(client, "START").text
+    assert "text messages again" not in post_incoming_text(client, "START").text
     assert states(session) == {"email": "active", "sms": "bounced"}
 
 
@@ -126,7 +126,7 @@ def test_a_number_that_two_people_share_is_stopped_for_both(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
     add_subject(session, clock.now, mobile=MOBILE)
-    text_from(client, "STOP")
+    post_incoming_text(client, "STOP")
     sms = select(Contact.state).where(Contact.channel == "sms")
     assert session.scalars(sms).all() == ["stopped", "stopped"]
 
@@ -136,9 +136,11 @@ def test_twilio_tells_what_became_of_a_text_message(
 ) -> None:
     path = f"/webhooks/twilio/status?message={sent_text.key}"
     for status in ("queued", "sent", "delivered", "delivered"):
-        assert from_twilio(client, path, {"MessageSid": "SM1", "MessageStatus": status}).status_code == 204
-    assert session.execute(select(Report.event, Report.message_id)).all() == [("delivered", sent_text.id)]
-    assert counted(session) == {("twilio", "taken"): 3, ("twilio", "known"): 1}
+        assert post_from_twilio(client, path, {"MessageSid": "SM1", "MessageStatus": status}).status_code == 204
+    assert session.execute(select(DeliveryReport.event, DeliveryReport.message_id)).all() == [
+        ("delivered", sent_text.id)
+    ]
+    assert webhook_counts(session) == {("twilio", "taken"): 3, ("twilio", "known"): 1}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_twilios_error_code_says_whether_the_number_is_to_blame(
     client: FlaskClient, session: Session, clock: Clock, sent_text: Message, code: str, state: str
 ) -> None:
     fields = {"MessageSid": "SM1", "MessageStatus": "undelivered", "ErrorCode": code}
-    from_twilio(client, "/webhooks/twilio/status", fields)
+    post_from_twilio(client, "/webhooks/twilio/status", fields)
     assert states(session)["sms"] == state
     session.refresh(sent_text)
     assert sent_text.state == "failed"
@@ -157,12 +159,12 @@ def test_twilios_error_code_says_whether_the_number_is_to_blame(
 
 
 @pytest.fixture
-def sent_text(session: Session, clock: Clock, course: Course, post: Post) -> Message:
+def sent_text(session: Session, clock: Clock, course: Course, post: SendingHarness) -> Message:
     """A text message that Twilio took as SM1."""
     address = session.scalars(select(Contact).where(Contact.channel == "email")).one()
     contacts.close(session, address, ContactState.STOPPED, now=clock.now, actor=COORDINATOR)
     session.commit()
-    post.sweep(sms=Answering(Receipt(Outcome.ACCEPTED, provider_id="SM1")))
+    post.sweep(sms=FixedResultProvider(SendResult(SendOutcome.ACCEPTED, provider_id="SM1")))
     (message,) = session.scalars(select(Message).where(Message.state == "sent"))
     return message
 
@@ -173,33 +175,33 @@ def test_news_of_an_address_that_was_corrected_since_do_not_close_the_new_one(
     subject = session.get_one(Subject, sent.subject_id)
     contacts.correct(session, subject, {Channel.EMAIL: "new@patients.example"}, now=clock.now, actor=COORDINATOR)
     clock.advance(minutes=1)
-    to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key)})
+    post_to_gateway(client, clock, {"event": "hard-bounce", "message": str(sent.key)})
     assert states(session)["email"] == "active"
     session.refresh(sent)
     assert sent.state == "failed"
 
 
 def test_a_report_that_comes_before_our_own_note_waits_for_it(
-    client: FlaskClient, session: Session, clock: Clock, course: Course, post: Post
+    client: FlaskClient, session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    to_gateway(client, clock, {"event": "hard-bounce", "provider_id": "mail-1"})
-    assert receipts.waiting(session, now=clock.now) == []
-    post.sweep(email=Answering(Receipt(Outcome.ACCEPTED, provider_id="mail-1")))
+    post_to_gateway(client, clock, {"event": "hard-bounce", "provider_id": "mail-1"})
+    assert delivery_reports.waiting(session, now=clock.now) == []
+    post.sweep(email=FixedResultProvider(SendResult(SendOutcome.ACCEPTED, provider_id="mail-1")))
     assert states(session)["email"] == "active"
     settle_waiting(session, clock)
-    assert receipts.waiting(session, now=clock.now) == []
+    assert delivery_reports.waiting(session, now=clock.now) == []
     assert states(session)["email"] == "bounced"
     assert messages_of(session, baseline(session, course))[0].state == "failed"
 
 
 def test_a_message_whose_hand_over_was_unknown_is_known_once_it_was_delivered(
-    client: FlaskClient, session: Session, clock: Clock, course: Course, post: Post
+    client: FlaskClient, session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    post.sweep(email=Answering(Receipt(Outcome.UNKNOWN)))
+    post.sweep(email=FixedResultProvider(SendResult(SendOutcome.UNKNOWN)))
     message = messages_of(session, baseline(session, course))[0]
     assert message.state == "uncertain"
     clock.advance(minutes=5)
-    to_gateway(client, clock, {"event": "delivered", "message": str(message.key)})
+    post_to_gateway(client, clock, {"event": "delivered", "message": str(message.key)})
     session.refresh(message)
     assert (message.state, message.sent_at) == ("sent", DUE)
 
@@ -213,10 +215,10 @@ def report(event: str, hour: int, **names: Any) -> Step:
     def tell(session: Session, now: datetime) -> object:
         channel = Channel.SMS if "address" in names else Channel.EMAIL
         at = DUE + timedelta(hours=hour)
-        told = receipts.Report(
-            provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=ReceiptEvent(event), at=at, **names
+        told = delivery_reports.ReportedEvent(
+            provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=ReportEvent(event), at=at, **names
         )
-        return receipts.take(session, told, now=now)
+        return delivery_reports.take(session, told, now=now)
 
     return tell
 
@@ -226,7 +228,7 @@ def note_accepted(session: Session, now: datetime) -> None:
     message = session.scalars(select(Message).where(Message.state == "claimed")).one_or_none()
     if message is not None:
         attempt = session.scalars(select(Attempt).where(Attempt.message_id == message.id)).one()
-        attempt.outcome, attempt.provider_id, attempt.finished_at = Outcome.ACCEPTED, "mail-1", DUE
+        attempt.outcome, attempt.provider_id, attempt.finished_at = SendOutcome.ACCEPTED, "mail-1", DUE
         message.state, message.sent_at, message.lease_until = MessageState.SENT, DUE, None
         session.flush()
 
@@ -246,7 +248,7 @@ BOUNCED = [*STORY, report("hard-bounce", 4, provider_id="mail-1")]
 
 
 @pytest.fixture
-def handing_over(session: Session, clock: Clock, course: Course, post: Post) -> Message:
+def handing_over(session: Session, clock: Clock, course: Course, post: SendingHarness) -> Message:
     """A message whose attempt stands open: the provider has it, and we have not noted so yet."""
     (claimed,) = post.claim()
     message = session.get_one(Message, claimed)
@@ -274,7 +276,7 @@ def test_reports_in_any_order_and_any_number_of_times_end_the_same(
             select(Contact.channel, Contact.state, Contact.state_at).order_by(Contact.channel)
         ).all()
         planned = select(Message.step, Message.channel).where(Message.state == "planned").order_by(Message.step)
-        waiting = session.scalars(select(Report.id).where(Report.settled_at.is_(None))).all()
+        waiting = session.scalars(select(DeliveryReport.id).where(DeliveryReport.processed_at.is_(None))).all()
         end = ((message.state, message.sent_at, message.failure), known, session.execute(planned).all(), waiting)
         session.rollback()
         return end
@@ -299,23 +301,23 @@ def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_
     session: Session, clock: Clock, sent: Message
 ) -> None:
     moment = clock.now
-    stop = receipts.Report(
-        provider="gateway", event_id="e-1", channel=Channel.SMS, event=ReceiptEvent.STOP, at=moment, address=MOBILE
+    stop = delivery_reports.ReportedEvent(
+        provider="gateway", event_id="e-1", channel=Channel.SMS, event=ReportEvent.STOP, at=moment, address=MOBILE
     )
-    bounce = receipts.Report(
+    bounce = delivery_reports.ReportedEvent(
         provider="mail",
         event_id="e-2",
         channel=Channel.EMAIL,
-        event=ReceiptEvent.HARD_BOUNCE,
+        event=ReportEvent.HARD_BOUNCE,
         at=moment,
         provider_id="mail-1",
     )
     told = [stop, bounce] * 6
     session.commit()
 
-    def take(one: receipts.Report) -> bool:
+    def take(one: delivery_reports.ReportedEvent) -> bool:
         with db.Session() as mine:
-            new = receipts.take(mine, one, now=moment)
+            new = delivery_reports.take(mine, one, now=moment)
             mine.commit()
             return new
 
@@ -325,4 +327,4 @@ def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_
     assert sorted(new) == [False] * 10 + [True] * 2
     assert states(session) == {"email": "bounced", "sms": "stopped"}
     assert to_come(session) == set()
-    assert audit.first_broken(session) is None
+    assert audit.first_invalid_event(session) is None

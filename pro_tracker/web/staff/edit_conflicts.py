@@ -8,21 +8,21 @@ from flask_babel import gettext as _
 
 from pro_tracker.domain.errors import InvalidInput
 
-Recorded = Mapping[str, str]  # label of a field -> its value in words
+RecordedValues = Mapping[str, str]  # label of a field -> its value in words
 
 
-def note(form: Any, recorded: Recorded) -> None:
+def remember(form: Any, recorded: RecordedValues) -> None:
     """Let the form, which has a hidden field `as_shown`, remember what it was filled with."""
     form.as_shown.data = _digest(recorded)
 
 
-def refuse(form: Any, recorded: Recorded, wanted: Recorded) -> None:
+def reject_stale(form: Any, recorded: RecordedValues, requested: RecordedValues) -> None:
     """Raise InvalidInput where the form was filled with something else than is recorded now, unless that is wanted.
 
     The form remembers what it tells: sent once more, it is meant.
     """
     shown, now = form.as_shown.data, _digest(recorded)
-    if shown in (None, "", now) or wanted == recorded:
+    if shown in (None, "", now) or requested == recorded:
         return
     form.as_shown.data = now
     facts = "; ".join(f"{label}: {value}" for label, value in recorded.items())
@@ -32,5 +32,5 @@ def refuse(form: Any, recorded: Recorded, wanted: Recorded) -> None:
     )  # fmt: skip
 
 
-def _digest(recorded: Recorded) -> str:
+def _digest(recorded: RecordedValues) -> str:
     return hashlib.sha256(repr(sorted(recorded.items())).encode()).hexdigest()

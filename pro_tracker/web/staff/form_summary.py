@@ -11,23 +11,23 @@ from wtforms import Field, HiddenField, SelectFieldBase
 from pro_tracker.web.staff.blueprint import wall_time, weekday
 
 
-class Entry(NamedTuple):
+class FormEntry(NamedTuple):
     """One field as people read it."""
 
     label: str
     text: str
 
 
-def entries(form: FlaskForm) -> list[Entry]:
+def entries(form: FlaskForm) -> list[FormEntry]:
     """The fields that hold something, in the form's order; those that nobody sees or filled in are left out."""
     return list(_entries(form))
 
 
-def _entries(form: FlaskForm) -> Iterator[Entry]:
+def _entries(form: FlaskForm) -> Iterator[FormEntry]:
     for field in form:
         text = "" if isinstance(field, HiddenField) else _text(field)
         if text:
-            yield Entry(str(field.label.text), text)
+            yield FormEntry(str(field.label.text), text)
 
 
 def _text(field: Field) -> str:

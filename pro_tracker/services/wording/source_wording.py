@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pro_tracker.domain.instrument import Instrument, ResponseSet
-from pro_tracker.services.instruments.instrument_checks import Fault
+from pro_tracker.services.instruments.instrument_checks import FormatError
 
-LONGEST_TEXT = 2000
+MAX_TEXT_LENGTH = 2000
 
 
 @dataclass(slots=True)
-class GivenWording:
-    """The texts of a file, matched to one instrument. `faults` are (place, reason), `notes` what is good to know."""
+class SourceWording:
+    """The texts of a file, matched to one instrument. `errors` are (place, reason), `notes` what is good to know."""
 
     title: str = ""
     instruction: str = ""
     items: dict[str, str] = field(default_factory=dict)  # link_id -> text
     options: dict[str, dict[int, str]] = field(default_factory=dict)  # response set -> answer code -> label
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[FormatError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add_item(self, place: str, link_id: str, text: str) -> None:
         """Take the text of an item; a fault where it has none, or the item stands twice."""
         if link_id in self.items:
-            self.faults.append((place, f"item {link_id} stands twice; leave one of them"))
+            self.errors.append((place, f"item {link_id} stands twice; leave one of them"))
         self.items[link_id] = text
         self._check_text(place, f"item {link_id}", text)
 
@@ -33,19 +33,19 @@ class GivenWording:
         """Take the label of an option; a fault where items that share the response set say something else."""
         labels = self.options.setdefault(response_set, {})
         if labels.setdefault(value, label) != label:
-            told = f"option {value} of {response_set} reads “{label}” here and “{labels[value]}” before"
-            self.faults.append((place, f"{told}; items of one response set share their options"))
+            message = f"option {value} of {response_set} reads “{label}” here and “{labels[value]}” before"
+            self.errors.append((place, f"{message}; items of one response set share their options"))
         else:
             self._check_text(place, f"option {value} of {response_set}", label)
 
     def _check_text(self, place: str, what: str, text: str) -> None:
         if not text:
-            self.faults.append((place, f"{what} has no text; fill it in"))
-        elif len(text) > LONGEST_TEXT:
-            self.faults.append((place, f"{what} is longer than {LONGEST_TEXT} characters; shorten it"))
+            self.errors.append((place, f"{what} has no text; fill it in"))
+        elif len(text) > MAX_TEXT_LENGTH:
+            self.errors.append((place, f"{what} is longer than {MAX_TEXT_LENGTH} characters; shorten it"))
 
 
-class Source(Protocol):
+class WordingSource(Protocol):
     """One file. What it does not tell of itself is empty; whoever loads it says so instead."""
 
     how_to_add: str  # what to do about an item or option that the file lacks
@@ -54,11 +54,11 @@ class Source(Protocol):
     def instrument(self) -> str: ...
     @property
     def language(self) -> str: ...
-    def speaks(self, language: str) -> bool: ...
-    def wording(self, instrument: Instrument, language: str) -> GivenWording: ...
+    def has_language(self, language: str) -> bool: ...
+    def wording(self, instrument: Instrument, language: str) -> SourceWording: ...
 
 
-def lacks(given: GivenWording, instrument: Instrument, how_to_add: str) -> Iterator[Fault]:
+def missing_texts(given: SourceWording, instrument: Instrument, how_to_add: str) -> Iterator[FormatError]:
     """Every item and option of the instrument that is not in the file."""
     for item in instrument.items:
         if item.link_id not in given.items:
@@ -66,17 +66,17 @@ def lacks(given: GivenWording, instrument: Instrument, how_to_add: str) -> Itera
             yield known_as, f"is not in the file. {how_to_add}"
     for response_set in {item.response_set.code: item.response_set for item in instrument.items}.values():
         labels = given.options.get(response_set.code, {})
-        for value in worded_values(response_set):
+        for value in labelled_values(response_set):
             if value not in labels:
                 yield f"option {value} of {response_set.code}", f"is not in the file. {how_to_add}"
 
 
-def worded_values(response_set: ResponseSet) -> tuple[int, ...]:
+def labelled_values(response_set: ResponseSet) -> tuple[int, ...]:
     """The answer codes that need words: all options, but only the two ends of a numeric scale."""
     values = response_set.values
     return values if response_set.kind == "choice" else (min(values), max(values))
 
 
-def tidy(text: str) -> str:
+def normalise_text(text: str) -> str:
     """The text in Unicode's composed form, with single spaces: what a page shows of it anyway."""
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.message import Attempt, Message
-from pro_tracker.providers.base import Outcome, OutgoingMessage, Provider, Receipt
+from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services.sending import circuit_breakers, outbox
 from pro_tracker.services.sending.circuit_breakers import FIRST_WAIT, LONGEST_WAIT, OPENS_AFTER
-from pro_tracker.services.sending.sender import Ways
+from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
 from tests.servers.gateway import GatewayServer
 from tests.servers.process import free_port
@@ -27,40 +28,40 @@ from tests.servers.smtp import SmtpServer
 from tests.support.course_builder import add_course, add_subject
 from tests.support.sending_fixtures import BASE_URL, DUE, LEASE, SENDER, START, at
 
-DOWN = Receipt(Outcome.TRY_AGAIN, "ConnectionRefusedError", about_provider=True)
-WELL = Receipt(Outcome.ACCEPTED, "250")
-REFUSED = Receipt(Outcome.REFUSED, "550 5.1.1")
+DOWN = SendResult(SendOutcome.TRY_AGAIN, "ConnectionRefusedError", is_provider_fault=True)
+WELL = SendResult(SendOutcome.ACCEPTED, "250")
+REFUSED = SendResult(SendOutcome.REFUSED, "550 5.1.1")
 
 
-def fail(session: Session, clock: Clock, times: int = OPENS_AFTER, receipt: Receipt = DOWN) -> None:
+def fail(session: Session, clock: Clock, times: int = OPENS_AFTER, result: SendResult = DOWN) -> None:
     for _ in range(times):
-        circuit_breakers.note(session, Channel.EMAIL, receipt, now=clock.now)
+        circuit_breakers.record(session, Channel.EMAIL, result, now=clock.now)
 
 
 def test_a_hiccup_opens_no_circuit_and_failures_in_a_row_do(session: Session, clock: Clock) -> None:
     fail(session, clock, OPENS_AFTER - 1)
-    circuit_breakers.note(session, Channel.EMAIL, WELL, now=clock.now)
+    circuit_breakers.record(session, Channel.EMAIL, WELL, now=clock.now)
     fail(session, clock, OPENS_AFTER - 1)
-    assert circuit_breakers.closed_channels(session) == set()
-    until = circuit_breakers.note(session, Channel.EMAIL, DOWN, now=clock.now)
-    assert circuit_breakers.closed_channels(session) == {"email"}
+    assert set(circuit_breakers.open_breakers(session)) == set()
+    until = circuit_breakers.record(session, Channel.EMAIL, DOWN, now=clock.now)
+    assert set(circuit_breakers.open_breakers(session)) == {"email"}
     assert until == clock.now + FIRST_WAIT
 
 
 def test_what_a_provider_says_of_one_message_proves_that_it_is_there(session: Session, clock: Clock) -> None:
     fail(session, clock)
-    circuit_breakers.note(session, Channel.EMAIL, REFUSED, now=clock.now)
-    assert circuit_breakers.closed_channels(session) == set()
+    circuit_breakers.record(session, Channel.EMAIL, REFUSED, now=clock.now)
+    assert set(circuit_breakers.open_breakers(session)) == set()
 
 
 def test_the_wait_that_a_provider_asks_for_is_kept(session: Session, clock: Clock) -> None:
-    busy = Receipt(Outcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=10), about_provider=True)
-    fail(session, clock, receipt=busy)
+    busy = SendResult(SendOutcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=10), is_provider_fault=True)
+    fail(session, clock, result=busy)
     clock.advance(minutes=9)
     assert circuit_breakers.take_probes(session, now=clock.now) == []
     clock.advance(minutes=1)
     assert circuit_breakers.take_probes(session, now=clock.now) == ["email"]
-    assert circuit_breakers.note(session, Channel.EMAIL, busy, now=clock.now) == clock.now + timedelta(minutes=10)
+    assert circuit_breakers.record(session, Channel.EMAIL, busy, now=clock.now) == clock.now + timedelta(minutes=10)
 
 
 def test_each_probe_is_taken_once_and_the_wait_for_the_next_one_grows(session: Session, clock: Clock) -> None:
@@ -84,21 +85,21 @@ def test_the_first_message_that_goes_through_closes_the_circuit_as_if_nothing_ha
     fail(session, clock)
     clock.advance(minutes=20)
     circuit_breakers.take_probes(session, now=clock.now)
-    circuit_breakers.note(session, Channel.EMAIL, WELL, now=clock.now)
-    assert circuit_breakers.closed_channels(session) == set()
+    circuit_breakers.record(session, Channel.EMAIL, WELL, now=clock.now)
+    assert set(circuit_breakers.open_breakers(session)) == set()
     fail(session, clock)
-    assert circuit_breakers.note(session, Channel.EMAIL, DOWN, now=clock.now) == clock.now + FIRST_WAIT
+    assert circuit_breakers.record(session, Channel.EMAIL, DOWN, now=clock.now) == clock.now + FIRST_WAIT
 
 
 def test_workers_that_fail_at_the_same_moment_are_all_counted(session: Session, clock: Clock) -> None:
     def fail_once(_: int) -> None:
         with db.Session() as own:
-            circuit_breakers.note(own, Channel.EMAIL, DOWN, now=clock.now)
+            circuit_breakers.record(own, Channel.EMAIL, DOWN, now=clock.now)
             own.commit()
 
     with ThreadPoolExecutor(OPENS_AFTER) as workers:
         list(workers.map(fail_once, range(OPENS_AFTER)))
-    assert circuit_breakers.closed_channels(session) == {"email"}
+    assert set(circuit_breakers.open_breakers(session)) == {"email"}
 
 
 @pytest.mark.dialects("postgresql")
@@ -140,9 +141,9 @@ def sweep(session: Session, clock: Clock, provider: Provider) -> int:
     begun = session.scalars(select(func.count(Attempt.id))).one()
     batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
     session.commit()
-    ways = Ways({Channel.EMAIL: provider, Channel.SMS: provider}, BASE_URL)
+    setup = SendingSetup({Channel.EMAIL: provider, Channel.SMS: provider}, BASE_URL)
     for batch in batches:
-        outbox.deliver_all(session, batch, ways=ways, clock=lambda: clock.now)
+        outbox.deliver_all(session, batch, setup=setup, clock=lambda: clock.now)
     return session.scalars(select(func.count(Attempt.id))).one() - begun
 
 
@@ -187,7 +188,7 @@ class Noting(Provider):
     def __init__(self) -> None:
         self.taken: list[str] = []
 
-    def send(self, message: OutgoingMessage) -> Receipt:
+    def send(self, message: OutgoingMessage) -> SendResult:
         self.taken.append(message.to)
         return WELL
 
@@ -228,7 +229,7 @@ def test_a_message_that_a_provider_chokes_on_holds_nobody_up_and_ends_with_peopl
     for minute in range(130):
         clock.set(DUE + timedelta(minutes=minute))
         sweep(session, clock, gateway)
-        rested += "sms" in circuit_breakers.closed_channels(session)
+        rested += "sms" in circuit_breakers.open_breakers(session)
     gateway.close()
     assert rested > 30  # it was all there was to try
     assert [text.to for text in sms_gateway.accepted] == ["+13125550122", "+17205550133"]

@@ -8,7 +8,7 @@ from pro_tracker import clock
 from pro_tracker.domain.errors import AlreadyAnswered, IdentityNotConfirmed, UnusableLink, WindowClosed
 from pro_tracker.domain.visit_windows import visit_status
 from pro_tracker.models.site import Site
-from pro_tracker.services.answering.visit_context import VisitSheet
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.session import db_session
 
@@ -20,19 +20,19 @@ def ask_birth_date(_error: IdentityNotConfirmed) -> Response:
 
 @blueprint.errorhandler(AlreadyAnswered)
 def already_answered(_error: AlreadyAnswered) -> tuple[str, int]:
-    return render_template("patient/already_answered.html", sheet=g.sheet), 409
+    return render_template("patient/already_answered.html", context=g.context), 409
 
 
 @blueprint.errorhandler(WindowClosed)
 def closed(_error: WindowClosed) -> tuple[str, int]:
-    sheet: VisitSheet = g.sheet
-    status = visit_status(sheet, clock.now())
-    return render_template("patient/closed.html", sheet=sheet, status=status), 410
+    context: VisitContext = g.context
+    status = visit_status(context, clock.now())
+    return render_template("patient/closed.html", context=context, status=status), 410
 
 
 @blueprint.errorhandler(UnusableLink)
-def unusable(_error: UnusableLink) -> tuple[str, int]:
+def unusable_link(_error: UnusableLink) -> tuple[str, int]:
     """A replaced link belongs to somebody, who may have a fresh one; an unknown one does not: all clinics' phones."""
-    known = g.get("sheet") is not None
+    known = g.get("context") is not None
     clinics = [] if known else db_session().scalars(select(Site).order_by(Site.name)).all()
     return render_template("patient/unusable_link.html", known=known, clinics=clinics), 410

@@ -1,0 +1,65 @@
+"""Not today: the patient chooses when we come back. Behind the birth date, where no program that follows links gets."""
+
+from datetime import date, datetime
+
+from flask import redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.services.answering import snoozes
+from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.web import access
+from pro_tracker.web.patient import current
+from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.patient.forms import SnoozeForm
+from pro_tracker.web.session import commit, db_session
+
+Page = str | tuple[str, int] | Response
+
+
+@blueprint.get("/visit/snooze")
+@access.patient
+def snooze() -> Page:
+    now = clock.now()
+    context = _open_context(now)
+    form = _form(context, now)
+    return _page(context, form) if form.until_on.choices else redirect(url_for("patient.start"))
+
+
+@blueprint.post("/visit/snooze")
+@access.patient
+def choose_day() -> Page:
+    now = clock.now()
+    context = _open_context(now)
+    form = _form(context, now)
+    if not form.validate():
+        return (_page(context, form), 422) if form.until_on.choices else redirect(url_for("patient.start"))
+    snoozes.snooze(db_session(), context, date.fromisoformat(form.until_on.data), now=now)
+    commit()
+    return redirect(url_for("patient.snoozed"), 303)
+
+
+@blueprint.get("/visit/snoozed")
+@access.patient
+def snoozed() -> Page:
+    context = current.confirmed_context(clock.now())
+    until_on = snoozes.coming_back_on(db_session(), context)
+    if until_on is None:
+        return redirect(url_for("patient.start"))
+    return render_template("patient/snoozed.html", context=context, until_on=until_on)
+
+
+def _open_context(now: datetime) -> VisitContext:
+    context = current.confirmed_context(now)
+    context.require_open(now)
+    return context
+
+
+def _form(context: VisitContext, now: datetime) -> SnoozeForm:
+    form = SnoozeForm()
+    form.offer(snoozes.choices(db_session(), context, now=now), snoozes.coming_back_on(db_session(), context))
+    return form
+
+
+def _page(context: VisitContext, form: SnoozeForm) -> str:
+    return render_template("patient/snooze.html", form=form, context=context)
