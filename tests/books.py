@@ -90,16 +90,16 @@ class Books:
         address = FACTS.email if message.channel == "email" else FACTS.mobile
         self.add(when, "accepted", key=str(message.key), channel=message.channel, to=address)
 
-    def verdicts(self, folder: Path) -> list[Verdict]:
-        """What the check says of them."""
+    def verdicts(self, folder: Path, protocol_files: Path = protocol_catalog.PROTOCOLS) -> list[Verdict]:
+        """What the check says of them, by the protocols in a folder."""
         self.session.flush()
         record = folder / "outside.jsonl"
         record.write_text("".join(json.dumps(line, default=_plain) + "\n" for line in self.lines))
-        return judge(self.session.connection(), record, [protocol_catalog.PROTOCOLS])
+        return judge(self.session.connection(), record, [protocol_files])
 
-    def found(self, folder: Path) -> dict[str, int]:
+    def found(self, folder: Path, protocol_files: Path = protocol_catalog.PROTOCOLS) -> dict[str, int]:
         """Check -> how many cases, of the checks that found any."""
-        return {verdict.check: len(verdict.cases) for verdict in self.verdicts(folder) if verdict.cases}
+        return {verdict.check: len(verdict.cases) for verdict in self.verdicts(folder, protocol_files) if verdict.cases}
 
 
 def _plain(value: object) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+DEFAULT_QUIET_HOURS = {"start": "21:00", "end": "08:00"}  # where a protocol names no quiet hours
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -58,12 +60,13 @@ def schedule(folders: tuple[Path, ...], code: str, version: str) -> Schedule:
 
 def _schedule(file: Mapping[str, Any]) -> Schedule:
     messages = file["messages"]
+    quiet = messages.get("quiet", DEFAULT_QUIET_HOURS)
     return Schedule(
         events={each["code"]: _event(each, messages["steps"]) for each in file["events"]},
         opens_at=time.fromisoformat(file["visits_open_at"]),
         send_at=time.fromisoformat(messages["send_at"]),
-        quiet_from=time.fromisoformat(messages["quiet"]["start"]),
-        quiet_until=time.fromisoformat(messages["quiet"]["end"]),
+        quiet_from=time.fromisoformat(quiet["start"]),
+        quiet_until=time.fromisoformat(quiet["end"]),
         idle_days=file["course"]["idle_days"],
         hold_days=messages.get("hold_days", 1),
     )

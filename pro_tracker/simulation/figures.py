@@ -1,6 +1,7 @@
 """Reads a cohort's figures (<protocol>.yaml beside this file) into typed objects. Judges nothing but their form."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -116,7 +117,7 @@ class TroubleFigures(FileModel):
     snooze: float
     fresh_link: float
     report: float
-    calls: dict[CallAttemptOutcome, int]
+    calls: dict[Annotated[CallAttemptOutcome, Field(strict=False)], int]
     outages: int
     outage_minutes: Minutes
     silent: float

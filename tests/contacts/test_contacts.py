@@ -225,7 +225,9 @@ def test_wishes_are_saved_and_move_what_is_planned(
     session.refresh(subject)
     assert (subject.preferred_channel, subject.message_time, subject.language) == ("sms", time(18), "es")
     assert planned(session, subject) == {0: "sms", 1: "sms", 2: "email", 3: "email"}
-    lost = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "Mars/Olympus"}, page=page)
+    lost = submit(
+        coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "Mars/Olympus"}, page=page
+    )
     assert lost.status_code == 422
     assert "IANA" in lost.text
 
@@ -233,11 +235,19 @@ def test_wishes_are_saved_and_move_what_is_planned(
 @pytest.mark.dialects("sqlite")
 def test_before_somebody_moves_zone_each_time_says_in_which_it_is(coordinator: FlaskClient, subject: Subject) -> None:
     page = f"/subjects/{subject.id}/contacts"
-    fields = {"preferences_form-preferred_channel": "email", "preferences_form-message_time": "", "preferences_form-language": "en"}
-    same = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-message_time": "18:00", **ZONE}, page=page).text
+    fields = {
+        "preferences_form-preferred_channel": "email",
+        "preferences_form-message_time": "",
+        "preferences_form-language": "en",
+    }
+    same = submit(
+        coordinator, f"{page}/preferences", {**fields, "preferences_form-message_time": "18:00", **ZONE}, page=page
+    ).text
     assert "own: America/New_York." in same
     assert '<span class="small">America/New_York' not in same
-    moved = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "Asia/Kathmandu"}, page=page).text
+    moved = submit(
+        coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "Asia/Kathmandu"}, page=page
+    ).text
     assert "own: America/New_York, Asia/Kathmandu." in moved
     assert re.search(
         r'<span class="small">America/New_York E-mail.*\n?.*<span class="small">Asia/Kathmandu E-mail', moved
@@ -250,6 +260,12 @@ def test_a_channel_without_an_address_cannot_be_preferred(
 ) -> None:
     subject = add_subject(session, clock.now, mobile="")
     page = f"/subjects/{subject.id}/contacts"
-    fields = {"preferences_form-preferred_channel": "sms", "preferences_form-message_time": "", "preferences_form-language": "en"}
-    answer = submit(coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "America/New_York"}, page=page)
+    fields = {
+        "preferences_form-preferred_channel": "sms",
+        "preferences_form-message_time": "",
+        "preferences_form-language": "en",
+    }
+    answer = submit(
+        coordinator, f"{page}/preferences", {**fields, "preferences_form-time_zone": "America/New_York"}, page=page
+    )
     assert "Text messages need a mobile number." in answer.text

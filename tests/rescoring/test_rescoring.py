@@ -146,6 +146,7 @@ def test_another_goes_on_where_a_killed_run_stopped(session: Session, release: R
 RUN = """
 import sys
 from pro_tracker import clock, db
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.services import rescoring
 from pro_tracker.services.audit import Actor
 db.connect(sys.argv[1])

@@ -166,7 +166,11 @@ def test_a_wish_the_patient_changed_is_not_put_back_by_a_page_opened_before(
     client: FlaskClient, subject: Subject, session: Session, clock: Clock
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
-    kept = {"preferences_form-preferred_channel": "email", "preferences_form-message_time": "", "preferences_form-time_zone": "America/New_York"}
+    kept = {
+        "preferences_form-preferred_channel": "email",
+        "preferences_form-message_time": "",
+        "preferences_form-time_zone": "America/New_York",
+    }
     mine = {**kept, "preferences_form-language": "en", **as_shown(client, page, "wishes")}
     spanish = replace(preferences.for_subject(subject), language="es")
     preferences.change(session, subject, spanish, now=clock.now, actor=Actor(ActorKind.PATIENT, "1"))

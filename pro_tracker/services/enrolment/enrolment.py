@@ -126,7 +126,7 @@ def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
 
 
 def preferred_channel(facts: EnrolmentFacts) -> Channel:
-    """The channel that was chosen, else the first on which there is an address, else the first of all."""
+    """The channel that was chosen, else the first on which there is an address, else e-mail."""
     if facts.preferred_channel:
         return Channel(facts.preferred_channel)
     with_address = (channel for channel, address in facts.addresses.items() if address)

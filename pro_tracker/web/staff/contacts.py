@@ -28,7 +28,10 @@ from pro_tracker.web.staff.blueprint import blueprint, wall_time
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.forms.contact_forms import AddressesForm, ReopenForm, StaffPreferencesForm
 
-ADDRESSES, PREFERENCES = "addresses", "preferences_form"  # prefixes, like each channel's own: several forms stand on one page
+ADDRESSES, PREFERENCES = (
+    "addresses",
+    "preferences_form",
+)  # prefixes, like each channel's own: several forms stand on one page
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/contacts")

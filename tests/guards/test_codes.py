@@ -1,0 +1,230 @@
+"""Each set of codes is defined once, as an enum of the domain; columns, CHECKs and labels hold just its members."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from sqlalchemy import CheckConstraint, Table
+from sqlalchemy.orm import Session
+
+from pro_tracker.db import Base, Code
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.call_codes import CallAttemptOutcome
+from pro_tracker.domain.calling import FOUND_OUT, STOP_REMINDERS_AFTER
+from pro_tracker.domain.change import Verdict
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
+from pro_tracker.domain.message_codes import EndReason, MessageKind
+from pro_tracker.domain.subject_codes import Sex
+from pro_tracker.domain.unanswered import TOLD_BY_CALLS, UnansweredReason
+from pro_tracker.models.subject import Contact
+from pro_tracker.services.contacts.addresses import FIELDS
+from pro_tracker.services.enrolment.facts import EnrolmentFacts
+from pro_tracker.services.wording.message_format import TemplateEntry
+from pro_tracker.web import labels
+from tests.codes import PACKAGE, code_columns, codes_by_column_name, enums, modules
+from tests.conftest import Clock
+from tests.support.course_builder import add_subject
+
+# Columns without a CHECK of their codes: they had none when their codes were written down.
+UNCHECKED = {("message", "end_reason"), ("visit", "void_reason"), ("visit", "missed_reason")}
+ONE_OF = re.compile(r"(\w+) IN \(([^)]*)\)")
+COMPARED = re.compile(r"(\w+) (?:=|<>) '([^']*)'")
+# Tables that say something of some codes only, and the codes that they leave out for the reason given.
+LEFT_OUT: Mapping[str, set[StrEnum]] = {
+    "domain.receipts.WORDS": {*ReportEvent} - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # no words
+    "domain.unanswered.TOLD_BY_CALLS": {
+        *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER)  # tell no reason
+    },
+    "services.receipts.REPLIES": {  # nobody wrote
+        *(ReportEvent.DELIVERED, ReportEvent.FAILED, ReportEvent.COMPLAINED),
+        *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE),
+    },
+    "web.staff.ledger_words.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
+    "web.staff.ledger_words.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no bad news
+    "web.staff.readings.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
+    "web.staff.words.ALERT_OUTCOMES": {  # an alert needs somebody who was spoken with
+        *(CallAttemptOutcome.REFUSED, CallAttemptOutcome.TOO_ILL, CallAttemptOutcome.LANGUAGE)
+    },
+    "web.staff.words.CONTACT_ADVICE": {ContactState.ACTIVE},  # nothing to say
+    "web.staff.words.CONTACT_STATES": {ContactState.ACTIVE},
+    "web.webhooks.blueprint.STATUS": {WebhookCountKind.TAKEN, WebhookCountKind.KNOWN},  # not refused
+}
+LABELLED = (
+    *("SEXES", "CHANNELS", "CONTACT_STATES", "INFUSION_STATES", "ROLES", "CALL_REASONS", "CALL_OUTCOMES", "CALL_TIMES"),
+    *("UNANSWERED", "MESSAGE_STATES", "WITHDRAWAL_SCOPES", "PLAN_CHANGES", "VISIT_STATES"),
+)
+
+
+def test_every_set_of_codes_stands_in_the_domain() -> None:
+    elsewhere = [
+        f"{path.name}: {node.name}"
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "domain"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("StrEnum") for base in node.bases)
+    ]
+    assert len(enums()) > 25  # the search finds what it is meant to
+    assert elsewhere == []
+
+
+def test_every_column_of_codes_has_a_check_that_names_just_them() -> None:
+    checked = {}
+    for table, text in _checks():
+        for column, listed in ONE_OF.findall(text):
+            checked[table.name, column] = re.findall(r"'([^']*)'", listed)
+    columns = {
+        (column.table.name, column.name): [code.value for each in sets for code in each]
+        for column, sets in code_columns()
+    }
+    assert checked == {place: codes for place, codes in columns.items() if place not in UNCHECKED}
+    assert columns.keys() >= UNCHECKED
+
+
+def test_every_code_in_a_check_or_a_partial_index_is_one_of_its_column() -> None:
+    known = {
+        (column.table.name, column.name): {code for each in sets for code in each} for column, sets in code_columns()
+    }
+    conditions = [*_checks(), *_partial_indexes()]
+    compared = [(table.name, *found) for table, text in conditions for found in COMPARED.findall(text)]
+    assert len(compared) > 10
+    assert [each for each in compared if each[2] not in known[each[0], each[1]]] == []
+
+
+def _checks() -> Iterator[tuple[Table, str]]:
+    for table in Base.metadata.sorted_tables:
+        for constraint in table.constraints:
+            if isinstance(constraint, CheckConstraint):
+                yield table, str(constraint.sqltext)
+
+
+def _partial_indexes() -> Iterator[tuple[Table, str]]:
+    for table in Base.metadata.sorted_tables:
+        for index in table.indexes:
+            if (where := index.dialect_options["postgresql"]["where"]) is not None:
+                yield table, str(where)
+
+
+def test_every_table_keyed_by_codes_has_them_all() -> None:
+    lacking = {name: left for name, table in _tables() if (left := _of(table) - table.keys())}
+    assert lacking == LEFT_OUT
+
+
+def _tables() -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Every table of a module whose keys are codes of one set, by its name in the module that comes first."""
+    seen: set[int] = set()
+    for module in modules():
+        for name, value in vars(module).items():
+            if isinstance(value, dict) and value and id(value) not in seen and len(_sets(value)) == 1:
+                seen.add(id(value))
+                yield f"{module.__name__.removeprefix('pro_tracker.')}.{name}", value
+
+
+def _sets(table: Mapping[Any, Any]) -> set[type]:
+    """The types of its keys; None may stand beside codes."""
+    types = {type(key) for key in table if key is not None}
+    return types if all(issubclass(each, StrEnum) for each in types) else set()
+
+
+def _of(table: Mapping[Any, Any]) -> set[StrEnum]:
+    (codes,) = _sets(table)
+    return set(codes)  # type: ignore[call-overload]  # an enum is the collection of its members
+
+
+def test_the_words_of_staff_pages_are_keyed_by_codes() -> None:
+    assert [name for name in LABELLED if len(_sets(getattr(labels, name))) != 1] == []
+
+
+def test_every_kind_of_message_has_a_name_on_the_plans_preview() -> None:
+    assert [kind for kind in MessageKind if labels.template_name(kind) == kind and kind != MessageKind.REMINDER] == []
+    assert set(MessageKind) <= labels.MESSAGE_TEMPLATES.keys()
+
+
+def test_every_channel_has_its_address_among_the_facts_and_its_words_in_a_template() -> None:
+    assert set(FIELDS.values()) <= EnrolmentFacts.__dataclass_fields__.keys()
+    assert set(Channel) == TemplateEntry.model_fields.keys()
+
+
+def test_who_wants_no_more_on_the_telephone_gives_the_visit_its_reason() -> None:
+    assert {code for code, found in FOUND_OUT.items() if found in STOP_REMINDERS_AFTER} <= TOLD_BY_CALLS.keys()
+
+
+def test_no_code_is_compared_or_assigned_as_a_bare_string() -> None:
+    known = codes_by_column_name()
+    bare = [
+        f"{path.relative_to(PACKAGE)}:{line}: {name} and {text!r}"
+        for path in PACKAGE.rglob("*.py")
+        if "ledger_check" not in path.parts
+        for name, text, line in _compared_or_assigned(ast.parse(path.read_text(encoding="utf-8")))
+        if text in known.get(name, ())
+    ]
+    assert bare == []
+
+
+def _compared_or_assigned(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """(attribute, keyword or key, string, line) wherever the two meet."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
+            yield from ((name, text, node.lineno) for name in names for text in _strings(sides))
+        elif isinstance(node, ast.Call):
+            yield from (
+                (each.arg or "", text, node.lineno) for each in node.keywords for text in _strings([each.value])
+            )
+        elif isinstance(node, ast.Dict):
+            keyed = zip(node.keys, node.values, strict=True)
+            pairs = ((key.value, _strings([value])) for key, value in keyed if isinstance(key, ast.Constant))
+            yield from ((str(name), text, node.lineno) for name, texts in pairs for text in texts)
+        elif isinstance(node, ast.Assign):
+            names = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
+            yield from ((name, text, node.lineno) for name in names for text in _strings([node.value]))
+
+
+def _strings(parts: list[ast.expr]) -> Iterator[str]:
+    """Bare strings, also those of a tuple."""
+    for part in parts:
+        for each in part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else [part]:
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                yield each.value
+
+
+def test_templates_compare_with_codes_that_there_are() -> None:
+    known = codes_by_column_name()
+    compared = [
+        (path.name, name, text)
+        for path in (PACKAGE / "web" / "templates").rglob("*.html")
+        for name, text in re.findall(r"\w+\.(\w+) [=!]= \"([^\"]+)\"", path.read_text(encoding="utf-8"))
+        if name in known
+    ]
+    assert ("subject.html", "state", "active") in compared
+    in_formats = {"choice"}  # kinds of response sets are no column's
+    assert [each for each in compared if each[2] not in known[each[1]] | in_formats] == []
+
+
+def test_a_column_of_codes_gives_back_members(session: Session, clock: Clock) -> None:
+    subject = add_subject(session, clock.now)
+    session.expire_all()
+    assert (subject.sex, subject.preferred_channel) == (Sex.FEMALE, Channel.EMAIL)
+    assert {type(subject.sex), type(subject.preferred_channel)} == {Sex, Channel}
+    assert {type(state) for state in session.scalars(Contact.__table__.select().with_only_columns(Contact.state))} == {
+        ContactState
+    }
+
+
+def test_a_code_is_kept_as_its_text_and_an_unknown_one_is_not_read() -> None:
+    column: Any = Code((EndReason, UnansweredReason))
+    assert column.process_result_value("paused", None) is EndReason.PAUSED
+    assert column.process_result_value("no-date", None) is UnansweredReason.NO_DATE
+    assert column.process_result_value(None, None) is None
+    with pytest.raises(KeyError):
+        column.process_result_value("perhaps", None)
+
+
+def test_statements_about_different_codes_are_not_taken_for_each_other() -> None:
+    keys = {Code(each)._static_cache_key for each in enums()}
+    assert len(keys) == len(enums())
