@@ -134,7 +134,7 @@ def deliver_all(session: Session, message_ids: Sequence[int], *, setup: SendingS
         sender = Sender(session, setup, clock)
         sender.deliver_all(message_ids)
     _raise_all(sender.errors, len(message_ids))
-    return sender.has_rate_limited
+    return sender.was_rate_limited
 
 
 def recover_expired(session: Session, *, setup: SendingSetup, clock: Clock) -> Counter[MessageState]:

@@ -42,7 +42,7 @@ class Sender:
         self._submitter = Submitter(session, setup, clock, self.errors)
 
     @property
-    def has_rate_limited(self) -> bool:
+    def was_rate_limited(self) -> bool:
         """Whether some messages were released because of a rate limit."""
         return any(pace.is_rate_limited for pace in self._paces.values())
 
