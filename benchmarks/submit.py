@@ -23,7 +23,7 @@ from benchmarks.measure import PER_ROUND, ROUNDS, WARM_UP, Steps, compare, machi
 from config.settings import PREFIX
 from pro_tracker import clock, db, migrate
 from pro_tracker.models.course import Course
-from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering import request_context, responses, visit_context
 from pro_tracker.services.protocols import protocol_catalog
 from tests.conftest import FIELD_KEYS
 from tests.servers.postgresql import PostgresqlServer, make_server
@@ -169,7 +169,7 @@ def visit_to_send() -> Patient:
     with db.Session() as session:
         context = visit_context.by_visit(session, patient.visit.id)
         given = {item.link_id: 2 for item in context.questionnaire.items}
-        responses.save_answers(session, context, INSTRUMENT, given, now=clock.now())
+        responses.save_answers(session, context, INSTRUMENT, given, request_context.of_patient(None, clock.now()))
         session.commit()
     return patient
 

@@ -98,7 +98,7 @@ def rebuild_aggregates() -> None:
 def resume_rescoring() -> None:
     """Begin the re-scorings that were asked for, and go on with those that somebody left."""
     with Session() as session:
-        left = jobs.claim_left(session, now=clock.now())
+        left = jobs.claim_abandoned(session, now=clock.now())
         session.commit()
     for job_id in left:
         rescore.delay(job_id)

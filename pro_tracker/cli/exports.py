@@ -44,11 +44,11 @@ def export(kind: Kind, out: Path) -> None:
     connect(load_settings(*DATABASE_SETTINGS))
     extent = Extent(clock.now())
     with db.Session() as session:
-        exports.note(session, COMMAND, kind, extent)
-        total, left_out = export_rows.count_subjects(session), export_rows.count_left_out(session)
+        exports.audit_export(session, COMMAND, kind, extent)
+        total, excluded = export_rows.count_subjects(session), export_rows.count_excluded(session)
         session.commit()
-    if left_out:
-        click.echo(f"Left out, since they withdrew their data: {left_out}", err=True)
+    if excluded:
+        click.echo(f"Left out, since they withdrew their data: {excluded}", err=True)
     gc.freeze()  # the loaded program is no garbage: looking through it again and again costs an eighth of an export
     if str(out) == "-":
         _write(kind, click.open_file("-", "w", encoding="utf-8"), extent, total)

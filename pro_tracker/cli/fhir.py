@@ -59,7 +59,7 @@ def subject(study_id: str, out: Path) -> None:
             raise NotFound(f"There is no subject {study_id[:60]!r}.")
         now = clock.now()
         collected = bundle.collection(resources.everything(session, found, base), base, now=now)
-        resources.note(session, COMMAND, found, now=now)
+        resources.audit_view(session, COMMAND, found, now=now)
         session.commit()
     _write(collected, out)
 

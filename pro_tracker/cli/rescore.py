@@ -81,7 +81,7 @@ def _show_job(job: Rescoring | None) -> None:
     state = "is finished" if job.finished_at else "is under way"
     click.echo(f"Re-scoring {job.id} of {job.instrument_code or 'all instruments'} {state}: ", nl=False)
     click.echo(f"{job.n_done} of {job.n_responses} responses looked at.")
-    _show(RescoringReport.of(job.report), complete=job.finished_at is not None)
+    _show(RescoringReport.from_json(job.report), complete=job.finished_at is not None)
 
 
 def _show(report: RescoringReport, *, complete: bool) -> None:

@@ -1,6 +1,6 @@
-"""What a score and a change of score mean: severity band, meaningful change, measurement error, responder.
+"""The meaning of a score and of a change of score: severity band, meaningful and reliable change, responder.
 
-Pure functions of the scale's own rules; a protocol that wants another rule passes a scale with another rule.
+Pure functions of the scale's own rules; a protocol with another rule passes a scale with that rule.
 """
 
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import hypot
 
-from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Scale
+from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, ResponderRule, Scale
 
-# 95 % of a normal distribution: Jacobson and Truax, J Consult Clin Psychol 1991;59:12-19.
+# Reliable change index: 95 % of a normal distribution. Jacobson and Truax, J Consult Clin Psychol 1991;59:12-19.
 RELIABLE_AT_95_PERCENT = 1.96
 NO_RULE = "No size of change that matters is agreed for this scale."
 
@@ -33,9 +33,10 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a score of a scale came of. Only scores with the same basis are compared.
+    """The scoring and the wording behind a score. Only scores with the same basis are compared.
 
-    `scoring` is the scoring version, which an instrument file raises with every change of items, options or tables.
+    `scoring` is the scoring version, which changes in an instrument file with every change of items, options or tables;
+    `text_pack` is the version of the wording in `language`.
     """
 
     scoring: str
@@ -55,37 +56,36 @@ class ScorePoint:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Later minus baseline, and what it means. `threshold` and `error_limit` are sizes in points, without sign.
+    """The difference of two scores, later minus baseline, and its meaning.
 
-    `meaningful`: at least `threshold`, which `source` names. `reliable`: beyond `error_limit`, None without standard
-    errors. `verdict` needs both, and is None where no size is agreed. Scores that cannot be compared have no
-    difference: the verdict is not-comparable and `obstacle` says why.
+    Scores that cannot be compared have no difference: the verdict is not-comparable and `obstacle` is the reason.
     """
 
     difference: float | None
-    meaningful: bool | None
-    reliable: bool | None
-    verdict: Verdict | None
-    threshold: float | None
-    error_limit: float | None
-    source: str
+    meaningful: bool | None  # at least `threshold`; None where no size is agreed
+    reliable: bool | None  # beyond `error_limit`; None without standard errors
+    verdict: Verdict | None  # of both; None where no size is agreed
+    threshold: float | None  # the smallest change that matters, in points, without sign
+    error_limit: float | None  # the reliable change limit, in points, without sign
+    source: str  # of the threshold
     obstacle: Obstacle | None = None
 
 
 def obstacle(baseline: ScorePoint, later: ScorePoint) -> Obstacle | None:
-    """Return why these two scores must not be compared, None when they may be."""
+    """Return the reason why two scores must not be compared, None when they may be."""
     if baseline.basis is None or later.basis is None or baseline.basis == later.basis:
         return None
-    same_form = baseline.basis.scoring == later.basis.scoring
-    return Obstacle.DIFFERENT_WORDING if same_form else Obstacle.DIFFERENT_FORM
+    if baseline.basis.scoring != later.basis.scoring:
+        return Obstacle.DIFFERENT_FORM
+    return Obstacle.DIFFERENT_WORDING
 
 
 def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
-    """Judge the change of one person on one scale."""
+    """Judge the change of one person on one scale, by the scale's rule and by measurement error."""
     source = scale.change_rule.source if scale.change_rule else NO_RULE
-    hindered = obstacle(baseline, later)
-    if hindered:
-        return Change(None, None, None, Verdict.NOT_COMPARABLE, None, None, source, hindered)
+    found = obstacle(baseline, later)
+    if found:
+        return Change(None, None, None, Verdict.NOT_COMPARABLE, None, None, source, found)
     # Scores have one or two decimals; more would be noise of binary fractions (59.1 - 54.1 < 5).
     difference = round(later.value - baseline.value, 2)
     improving = _is_better(scale, difference)
@@ -105,10 +105,14 @@ def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
 
 
 def reliable_change_limit(baseline: ScorePoint, later: ScorePoint) -> float | None:
-    """Return the size of difference that measurement error alone exceeds in 5 % of cases, None without both errors."""
+    """Return the reliable change limit in points: 1.96 times the standard error of the difference.
+
+    None unless both scores have a standard error. Measurement error alone gives a larger difference in 5 % of cases.
+    """
     if baseline.standard_error is None or later.standard_error is None:
         return None
-    return RELIABLE_AT_95_PERCENT * hypot(baseline.standard_error, later.standard_error)
+    error_of_difference = hypot(baseline.standard_error, later.standard_error)
+    return RELIABLE_AT_95_PERCENT * error_of_difference
 
 
 def band(scale: Scale, value: float) -> Band | None:
@@ -117,14 +121,13 @@ def band(scale: Scale, value: float) -> Band | None:
 
 
 def is_responder(scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -> bool | None:
-    """Return whether the person improved by a size that matters; None where that cannot be said.
+    """Return whether the person improved by a size that matters; None where that cannot be decided.
 
-    The share of responders is a group figure, so measurement error of the single score is not asked for here (the
-    single person's `change` is), as in the trials that report it. Scales that ask about change need no baseline.
+    Responders are a group figure, so the measurement error of the single score is ignored here, as in the trials that
+    report them; `change` does consider it. Scales that ask about change themselves need no baseline.
     """
     if scale.responder_rule is not None:
-        at_most, at_least = scale.responder_rule.at_most, scale.responder_rule.at_least
-        return (at_most is None or later.value <= at_most) and (at_least is None or later.value >= at_least)
+        return _meets(scale.responder_rule, later.value)
     if baseline is None:
         return None
     judged = change(scale, baseline, later)
@@ -133,11 +136,18 @@ def is_responder(scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -
     return judged.meaningful and _is_better(scale, judged.difference)
 
 
+def _meets(rule: ResponderRule, value: float) -> bool:
+    if rule.at_most is not None and value > rule.at_most:
+        return False
+    return rule.at_least is None or value >= rule.at_least
+
+
 def _is_better(scale: Scale, difference: float) -> bool:
     return difference < 0 if scale.direction == "higher-worse" else difference > 0
 
 
 def _is_within(scale: Scale, each: Band, value: float) -> bool:
+    """Whether a value is in a band; one on a bound belongs to the worse of the two bands."""
     above = each.lower is None or value > each.lower
     below = each.upper is None or value < each.upper
     if scale.direction == "higher-worse":
@@ -146,19 +156,20 @@ def _is_within(scale: Scale, each: Band, value: float) -> bool:
 
 
 def _threshold(rule: ChangeRule | None, baseline: float, *, improving: bool) -> float | None:
-    """Return the smallest size that matters from this baseline, in points."""
+    """Return the smallest size that matters at this baseline, in points; None without a rule for it."""
     if rule is None:
         return None
     return min(_sizes(rule.any_of, baseline, improving=improving), default=None)
 
 
 def _sizes(criteria: Iterable[ChangeCriterion], baseline: float, *, improving: bool) -> Iterable[float]:
+    """Yield the sizes in points of the criteria that apply at this baseline."""
     for criterion in criteria:
         if not _applies(criterion, baseline, improving=improving):
             continue
         if criterion.points is not None:
             yield criterion.points
-        elif criterion.percent is not None and baseline != 0:  # a percentage of nothing is no size
+        elif criterion.percent is not None and baseline != 0:  # a percentage of 0 would make every change matter
             yield round(criterion.percent / 100 * abs(baseline), 2)
 
 

@@ -1,13 +1,13 @@
-"""Figures of one scale over many people: how many, mean, spread, change from baseline, responders. Pure and one pass.
+"""Figures of one scale over many people, in one pass: counts, mean, SD, change from baseline, responders. Pure.
 
-Means and squares are kept by Welford's method (Technometrics 1962;4:419-420) and put together by Chan's (Am Stat
-1983;37:242-247): adding up squares would lose digits.
+Means and squared deviations are updated by Welford's method (Technometrics 1962;4:419-420) and merged by Chan's
+(Am Stat 1983;37:242-247): the plain sum of squares would lose digits.
 """
 
 from dataclasses import dataclass, field
 from math import sqrt
 
-from pro_tracker.domain.change import ScorePoint, change, is_responder
+from pro_tracker.domain.change import Change, ScorePoint, change, is_responder
 from pro_tracker.domain.instrument import Scale
 
 
@@ -20,9 +20,10 @@ class Moments:
     squares: float = 0.0
 
     @classmethod
-    def of(cls, n: int, mean: float | None, sd: float | None) -> "Moments":
-        """As they were before they were written down as n, mean and sample SD."""
-        return cls(n, mean or 0.0, (sd or 0.0) ** 2 * max(n - 1, 0))
+    def from_summary(cls, n: int, mean: float | None, sd: float | None) -> "Moments":
+        """The moments behind stored summary figures: n, mean and sample SD."""
+        variance = (sd or 0.0) ** 2
+        return cls(n, mean or 0.0, variance * max(n - 1, 0))
 
     def add(self, value: float) -> None:
         self.n += 1
@@ -31,6 +32,7 @@ class Moments:
         self.squares += step * (value - self.mean)
 
     def merge(self, other: "Moments") -> None:
+        """Add the values behind other moments."""
         n = self.n + other.n
         if n == 0:
             return
@@ -51,32 +53,33 @@ class Moments:
 
 @dataclass
 class ScaleFigures:
-    """One scale at one study event.
+    """One scale at one study event."""
 
-    `unvalidated`: how many answered wording that is not validated. `rated`: of how many it can be said whether they
-    respond.
-    """
-
-    expected: int = 0
-    unvalidated: int = 0
+    expected: int = 0  # visits
+    unvalidated: int = 0  # scores of answers to wording that is not validated
     scores: Moments = field(default_factory=Moments)
-    changes: Moments = field(default_factory=Moments)
-    rated: int = 0
+    changes: Moments = field(default_factory=Moments)  # later minus baseline
+    rated: int = 0  # people for whom `is_responder` can be decided: the denominator of `responders`
     responders: int = 0
 
     def add(self, scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -> None:
         """Count one person's score; `baseline` is None where there is none, and at the baseline itself."""
         self.scores.add(later.value)
-        self.unvalidated += later.basis is not None and not later.basis.validated
-        difference = change(scale, baseline, later).difference if baseline is not None else None
-        if difference is not None:
-            self.changes.add(difference)
+        if later.basis is not None and not later.basis.validated:
+            self.unvalidated += 1
+        if baseline is not None:
+            self._add_change(change(scale, baseline, later))
         responds = is_responder(scale, baseline, later)
         if responds is not None:
             self.rated += 1
             self.responders += responds
 
+    def _add_change(self, changed: Change) -> None:
+        if changed.difference is not None:
+            self.changes.add(changed.difference)
+
     def merge(self, other: "ScaleFigures") -> None:
+        """Add the figures of other people, such as those of another site."""
         self.expected += other.expected
         self.unvalidated += other.unvalidated
         self.scores.merge(other.scores)

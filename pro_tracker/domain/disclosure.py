@@ -1,37 +1,50 @@
-"""Small cells: counts so low that a person could be recognised are not shown, nor what would give them away.
+"""Small-cell suppression: hides counts so low that a person could be recognised, and counts that would reveal them.
 
-Eleven is the limit of the CMS cell size suppression policy: neither 1 to 10 may be shown nor a figure from which they
-follow. Here 0 is kept back too, since "none of them" says something about every one of them.
+The minimum is that of the CMS cell size suppression policy: no count of 1 to 10 may be shown, nor a figure from which
+one follows. Here 0 is suppressed too, because "none of them" says something about every person counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-LEAST_SHOWN = 11
+MINIMUM_SHOWN = 11
+
 Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many people: those in the numerator and, where it is a share, those of whom it is one."""
+    """A number of people: `n`, and where it is a share also `of`, the denominator."""
 
     n: int
     of: int | None = None
 
     @property
     def is_small(self) -> bool:
-        """Too few to show: the people, all of them, or (where it is a share) the ones left over."""
-        counted = (self.n,) if self.of is None else (self.n, self.of, self.of - self.n)
-        return min(counted) < LEAST_SHOWN
+        """Whether it must be suppressed: numerator, denominator or their difference is below the minimum."""
+        if self.of is None:
+            return self.n < MINIMUM_SHOWN
+        return min(self.n, self.of, self.of - self.n) < MINIMUM_SHOWN
 
     def __add__(self, other: "Count") -> "Count":
-        of = None if self.of is None or other.of is None else self.of + other.of
-        return Count(self.n + other.n, of)
+        n = self.n + other.n
+        if self.of is None or other.of is None:
+            return Count(n)
+        return Count(n, self.of + other.of)
 
 
-def total_gives_away(parts: Iterable[Count]) -> bool:
-    """Whether the total less the parts that are shown would leave something too small to show."""
+@dataclass(frozen=True, slots=True)
+class _SiteCounts(Generic[Name]):
+    """The counts of one site after suppression; `rest` is None where it must be suppressed itself."""
+
+    total: int
+    shown: Mapping[Name, int]
+    rest: int | None
+
+
+def total_reveals_small(parts: Iterable[Count]) -> bool:
+    """Whether subtracting the shown parts from their total would reveal a small count (residual disclosure)."""
     hidden = [part for part in parts if part.is_small]
     if not hidden:
         return False
@@ -41,26 +54,49 @@ def total_gives_away(parts: Iterable[Count]) -> bool:
     return rest.is_small
 
 
-def shown_and_rest(sites: Sequence[Mapping[Name, int]]) -> tuple[dict[Name, int], int | None]:
-    """Name -> how many people at all these sites, of what may be shown, and how many all others are; None: too few.
+def suppress_small(sites: Sequence[Mapping[Name, int]]) -> tuple[dict[Name, int], int | None]:
+    """Add up the counts of several sites and suppress small ones.
 
-    Who may see a total may see the sites, too, so over several sites a name is shown where it is shown at each.
+    Takes name -> number of people, one mapping a site. Returns the names that may be shown with their totals, the
+    greatest first, and the total of all other names; None where that is too small to show.
+
+    A person who sees the total may see the single sites too, so a name is shown only where it is shown at each site.
     """
-    each = [_at_one(counts) for counts in sites]
-    names = set.intersection(*(set(shown) for shown, _rest in each)) if each else set()
-    totals = {name: sum(shown[name] for shown, _rest in each) for name in names}
-    rest = sum(sum(counts.values()) for counts in sites) - sum(totals.values())
-    untold = sum(sum(counts.values()) for counts, (_shown, told) in zip(sites, each, strict=True) if told is None)
-    greatest_first = dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
-    return greatest_first, None if 0 < min(rest, untold or rest) < LEAST_SHOWN else rest
+    suppressed = [_suppress_at_site(counts) for counts in sites]
+    totals = _totals_of_common_names(suppressed)
+    rest = sum(site.total for site in suppressed) - sum(totals.values())
+    # The people at sites that show no rest: they must not follow from the difference of the totals either.
+    at_silent_sites = sum(site.total for site in suppressed if site.rest is None)
+    smallest = min(rest, at_silent_sites) if at_silent_sites else rest
+    greatest_first = dict(sorted(totals.items(), key=_greatest_then_name))
+    return greatest_first, None if _is_small(smallest) else rest
 
 
-def _at_one(counts: Mapping[Name, int]) -> tuple[dict[Name, int], int | None]:
-    """What is shown of one site. What would leave too few for the others is counted among them."""
-    shown = {name: n for name, n in counts.items() if n >= LEAST_SHOWN}
-    rest = sum(counts.values()) - sum(shown.values())
-    for name in sorted(shown, key=lambda name: (shown[name], name)):
-        if not 0 < rest < LEAST_SHOWN:
+def _totals_of_common_names(sites: Sequence[_SiteCounts[Name]]) -> dict[Name, int]:
+    """Name -> total over all sites, for the names that every site shows."""
+    if not sites:
+        return {}
+    names = set.intersection(*(set(site.shown) for site in sites))
+    return {name: sum(site.shown[name] for site in sites) for name in names}
+
+
+def _suppress_at_site(counts: Mapping[Name, int]) -> _SiteCounts[Name]:
+    """Suppress small counts, then the next greater ones until the rest is large enough (secondary suppression)."""
+    total = sum(counts.values())
+    shown = {name: n for name, n in counts.items() if n >= MINIMUM_SHOWN}
+    rest = total - sum(shown.values())
+    for name in sorted(shown, key=lambda name: (shown[name], name)):  # the smallest first, so that most stay shown
+        if not _is_small(rest):
             break
         rest += shown.pop(name)
-    return shown, None if 0 < rest < LEAST_SHOWN else rest
+    return _SiteCounts(total, shown, None if _is_small(rest) else rest)
+
+
+def _is_small(rest: int) -> bool:
+    """Whether a rest is too small to show; an empty one reveals no person."""
+    return 0 < rest < MINIMUM_SHOWN
+
+
+def _greatest_then_name(item: tuple[str, int]) -> tuple[int, str]:
+    name, n = item
+    return -n, name

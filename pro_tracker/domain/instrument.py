@@ -1,6 +1,6 @@
-"""What an instrument is: items, response sets, scales, score tables and the rules that belong to them.
+"""An instrument as data: items, response sets, scales, score tables and their rules.
 
-Facts only, filled from the instrument files; scoring.py and change.py apply them. No wording: that is in text packs.
+Read from the instrument files; scoring.py and change.py apply the rules. The wording is in text packs.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class ResponseOption:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSet:
-    """The options of an item in the order they are shown; `numeric` is a 0..10 style scale with labelled ends."""
+    """The options of an item in the order shown; `numeric` is a rating scale (such as 0 to 10) with labelled ends."""
 
     code: str
     options: tuple[ResponseOption, ...]
@@ -37,7 +37,7 @@ class ResponseSet:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question. The stored answer is the option's code whatever the direction; `scored_value` turns it."""
+    """One item. The stored answer is the option's code; `scored_value` reverses or recodes it for scoring."""
 
     link_id: str
     response_set: ResponseSet
@@ -46,16 +46,17 @@ class Item:
     recode: Mapping[int, int] | None = field(default=None, hash=False)
 
     def scored_value(self, answer: int) -> int:
-        """Return what the answer code counts: itself, its mirror image (6 - code for 1..5), or its recoded value."""
+        """Return the value of an answer code in scoring: itself, reversed (6 - code for 1..5), or recoded."""
         if self.recode is not None:
             return self.recode[answer]
         if self.reversed:
-            return min(self.response_set.values) + max(self.response_set.values) - answer
+            codes = self.response_set.values
+            return min(codes) + max(codes) - answer
         return answer
 
     @property
     def scored_range(self) -> tuple[int, int]:
-        """Least and most that one answer counts."""
+        """Lowest and highest scored value of one answer."""
         values = [self.scored_value(value) for value in self.response_set.values]
         return min(values), max(values)
 
@@ -70,7 +71,7 @@ class TScore:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Raw score of a complete form -> T-score. `population` says whose mean is 50."""
+    """Raw score of a complete form -> T-score. `population` is the reference population with a mean of 50."""
 
     rows: Mapping[int, TScore] = field(hash=False)
     population: str
@@ -84,7 +85,7 @@ class ScoreTable:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A severity band. None is open-ended; a value on a bound belongs to the worse of the two bands."""
+    """A severity band. A bound of None is open; a value on a bound belongs to the worse of the two bands."""
 
     lower: float | None
     upper: float | None
@@ -93,10 +94,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class ChangeCriterion:
-    """One size of change that matters, in points or in percent of baseline, where its source found it.
+    """One size of change that matters (minimal important change), in points or in percent of baseline.
 
-    `baseline_at_most` and `baseline_above` limit it to some baselines; `only` to improvement where the source speaks of
-    improvement alone.
+    `baseline_at_most` and `baseline_above` limit it to the baselines of its source; `only` to the direction that the
+    source studied.
     """
 
     points: float | None = None
@@ -110,7 +111,7 @@ class ChangeCriterion:
 class ChangeRule:
     """A person's change matters when any criterion is met. `group_points` is for a difference of group means.
 
-    `detectable_change` (points, least and most reported) stands where no standard error per score is published.
+    `detectable_change` (points, lowest and highest reported) is given where no standard error per score is published.
     """
 
     any_of: tuple[ChangeCriterion, ...]
@@ -121,7 +122,7 @@ class ChangeRule:
 
 @dataclass(frozen=True, slots=True)
 class ResponderRule:
-    """For scales that already ask about change: responders score on the good side of a bound, no baseline needed."""
+    """The rule of a scale that asks about change itself: a responder scores within the bounds; needs no baseline."""
 
     source: str
     at_most: float | None = None
@@ -130,7 +131,7 @@ class ResponderRule:
 
 @dataclass(frozen=True, slots=True)
 class MissingRule:
-    """Every item is needed, unless the publisher allows pro-rating from `prorate_min_answered` items on."""
+    """Every item is needed, unless the publisher allows pro-rating from `prorate_min_answered` items upwards."""
 
     source: str
     prorate_min_answered: int | None = None
@@ -138,7 +139,7 @@ class MissingRule:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One score of an instrument. `verification` says how far its scoring was checked; staff see it as it stands."""
+    """One score of an instrument. `verification` describes how its scoring was checked; staff read it unchanged."""
 
     code: str
     items: tuple[str, ...]
@@ -167,12 +168,16 @@ class Scale:
 
     @property
     def has_raw(self) -> bool:
-        """Whether there is a raw score: sums over different items tell nothing."""
+        """Whether there is a raw score: those of an adaptive test are of different items and cannot be compared."""
         return self.bank is None
+
+    def shown_value(self, raw_score: float | None, t_score: float | None) -> float | None:
+        """The one of the two scores that charts, change and export use; None where it is missing."""
+        return t_score if self.has_t else raw_score
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Least and most that this scale can show, in T points where it has T-scores, else in raw points."""
+        """Lowest and highest value of this scale, in T points where it has T-scores, else in raw points."""
         return self.t_scores.t_range if self.t_scores else self.raw_range
 
 
@@ -203,7 +208,7 @@ class Instrument:
 
     @property
     def bank(self) -> ItemBank | None:
-        """What an adaptive test, which has one scale, chooses its items from; None for a fixed form."""
+        """The item bank of an adaptive test, which has one scale; None for a fixed form."""
         return self.scales[0].bank
 
     def item(self, link_id: str) -> Item:
@@ -217,14 +222,16 @@ class Instrument:
     def alerts_in(self, answers: Mapping[str, int | None]) -> tuple[Alert, ...]:
         """Return the alerts that these answers raise; an unanswered item raises none."""
         given = {link_id: answer for link_id, answer in answers.items() if answer is not None}
-        return tuple(each for each in self.alerts if each.item in given and given[each.item] >= each.at_least)
+        of_answered = (each for each in self.alerts if each.item in given)
+        return tuple(each for each in of_answered if given[each.item] >= each.at_least)
 
     def scale(self, code: str) -> Scale:
         """Return the scale, or raise InvalidInstrument."""
         for scale in self.scales:
             if scale.code == code:
                 return scale
-        raise InvalidInstrument(f"{self.code} has no scale {code!r}; it has {', '.join(s.code for s in self.scales)}.")
+        known = ", ".join(scale.code for scale in self.scales)
+        raise InvalidInstrument(f"{self.code} has no scale {code!r}; it has {known}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Answers to raw scores, T-scores and standard errors, by the rules in the instrument. Pure functions.
+"""Computes raw scores, T-scores and standard errors from answers, by the rules in the instrument. Pure functions.
 
-A missing answer is never a zero: a scale without all its items has no score and says why.
+A missing answer is never a zero: a scale with too few answers has no score, and its result holds the reason.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class ScaleScore:
 def validate_answers(instrument: Instrument, answers: Mapping[str, int]) -> None:
     """Raise UnknownItem or AnswerOutOfRange for the first answer that is not an option code of an item.
 
-    True, 3.0 and "3" are not whole numbers here: a caller that sends them has mixed something up.
+    True, 3.0 and "3" are rejected: a caller that passes them has a bug.
     """
     for link_id, answer in answers.items():
         item = instrument.item(link_id)
@@ -50,7 +50,10 @@ def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool =
 
 
 def score_sum(scale: Scale, total: int, n_answered: int, *, prorate: bool) -> ScaleScore:
-    """Score one scale from the sum of what its answered items count: no rule of a fixed form needs anything else."""
+    """Score one scale of a fixed form from the sum of the scored values and the number of answered items.
+
+    No rule of a fixed form needs more, so many responses can be scored by a look-up of these two numbers.
+    """
     needed = _needed(scale, prorate=prorate)
     if n_answered < needed:
         return _not_scored(scale, n_answered, needed)
@@ -84,7 +87,7 @@ def _score_scale(instrument: Instrument, scale: Scale, answers: Mapping[str, int
 
 
 def _score_pattern(scale: Scale, bank: ItemBank, answers: Mapping[str, int]) -> ScaleScore:
-    """Score an adaptive test, whose T-score depends on which items were answered and how; there is no raw score."""
+    """Score an adaptive test: its T-score depends on which items were answered (pattern scoring); no raw score."""
     if len(answers) < bank.least_items:
         return _not_scored(scale, len(answers), bank.least_items)
     estimate = adaptive.estimate(bank, answers)
@@ -100,8 +103,11 @@ def _score_pattern(scale: Scale, bank: ItemBank, answers: Mapping[str, int]) -> 
 
 
 def _needed(scale: Scale, *, prorate: bool) -> int:
+    """The number of answered items that a score needs."""
     least = scale.missing.prorate_min_answered
-    return least if prorate and least is not None else len(scale.items)
+    if prorate and least is not None:
+        return least
+    return len(scale.items)
 
 
 def _not_scored(scale: Scale, n_answered: int, needed: int) -> ScaleScore:
@@ -120,9 +126,10 @@ def _not_scored(scale: Scale, n_answered: int, needed: int) -> ScaleScore:
 
 
 def _raw_score(scale: Scale, total: int, n_answered: int) -> float:
+    """The mean of the answered items, or their sum pro-rated to all items and rounded up."""
     if scale.method == "mean":
         return round(total / n_answered, 2)
-    # Whole-number ceiling: 7 * 8 / 7 in floats may land above 8 and would be rounded up to 9.
+    # Ceiling in whole numbers, as -(-a // b): in floats 7 * 8 / 7 may be above 8 and would be rounded up to 9.
     return -(-total * len(scale.items) // n_answered)
 
 

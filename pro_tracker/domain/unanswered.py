@@ -1,4 +1,4 @@
-"""Why a visit ended without answers: the codes there are, and the rule that chooses one. Pure."""
+"""The reasons why a visit ended without answers: their codes, and the rule that selects one. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pro_tracker.domain.call_codes import CallAttemptOutcome
 
 
 class UnansweredReason(StrEnum):
-    """Why a visit ended without answers. The first four are told by a caller, or by staff at the visit."""
+    """Why a visit ended without answers. The first four are recorded by callers, or by staff at the visit."""
 
     REFUSED = "refused"
     TOO_ILL = "too-ill"
@@ -29,7 +29,7 @@ class UnansweredReason(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
 
 
-# What each says, for pages and the codebook.
+# Code -> meaning, for pages and the codebook.
 REASONS: Mapping[UnansweredReason, str] = {
     UnansweredReason.REFUSED: "Did not want to answer",
     UnansweredReason.TOO_ILL: "Too ill to answer",
@@ -49,7 +49,7 @@ REASONS: Mapping[UnansweredReason, str] = {
     UnansweredReason.NO_DATE: "The date it hung on was taken back",
     UnansweredReason.ENTERED_IN_ERROR: "Answered, and taken back as entered in error",
 }
-# What staff may say at the visit.
+# The reasons that staff may give at the visit.
 GIVEN_BY_STAFF = (
     UnansweredReason.REFUSED,
     UnansweredReason.TOO_ILL,
@@ -59,7 +59,8 @@ GIVEN_BY_STAFF = (
     UnansweredReason.DIED,
     UnansweredReason.CLINIC,
 )
-TOLD_BY_CALLS: Mapping[CallAttemptOutcome, UnansweredReason] = {
+# Outcomes of attempts to call that are reasons themselves.
+RECORDED_BY_CALLS: Mapping[CallAttemptOutcome, UnansweredReason] = {
     CallAttemptOutcome.REFUSED: UnansweredReason.REFUSED,
     CallAttemptOutcome.TOO_ILL: UnansweredReason.TOO_ILL,
     CallAttemptOutcome.LANGUAGE: UnansweredReason.LANGUAGE,
@@ -69,19 +70,19 @@ TOLD_BY_CALLS: Mapping[CallAttemptOutcome, UnansweredReason] = {
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is known of a visit whose window closed. `calls`: the outcomes of the attempts to call, in their order."""
+    """The facts about a visit whose window closed without answers."""
 
-    calls: Sequence[CallAttemptOutcome]
+    calls: Sequence[CallAttemptOutcome]  # the outcomes of the attempts to call, oldest first
     paused: bool
     started: bool
     reachable: bool
 
 
 def reason(known: Circumstances) -> UnansweredReason:
-    """The code for a visit that was missed: what a person found out comes before what the service can tell."""
-    told = _told(known.calls)
-    if told is not None:
-        return told
+    """The code for a missed visit. Reasons that a person recorded take precedence over those the service derives."""
+    recorded = _recorded(known.calls)
+    if recorded is not None:
+        return recorded
     if known.paused:
         return UnansweredReason.PAUSED
     if known.started:
@@ -91,11 +92,11 @@ def reason(known: Circumstances) -> UnansweredReason:
     return UnansweredReason.NO_REPLY if known.reachable or known.calls else UnansweredReason.NO_CONTACT
 
 
-def _told(calls: Sequence[CallAttemptOutcome]) -> UnansweredReason | None:
-    """The last thing a caller found out; whoever was reached after a wrong number was not unreachable."""
+def _recorded(calls: Sequence[CallAttemptOutcome]) -> UnansweredReason | None:
+    """The last reason that a caller recorded; a later call that reached the patient cancels it ("wrong-number")."""
     for outcome in reversed(calls):
-        if outcome in TOLD_BY_CALLS:
-            return TOLD_BY_CALLS[outcome]
+        if outcome in RECORDED_BY_CALLS:
+            return RECORDED_BY_CALLS[outcome]
         if outcome == CallAttemptOutcome.REACHED:
             return None
     return None

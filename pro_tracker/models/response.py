@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from pro_tracker.db import Base, BigInt, Code, Json, UtcDateTime, one_of
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus, ScoreStatus
 
-# These answers count; the others were taken back or never finished.
-VALID_STATUSES = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
+# Of status: answers in effect. The others were voided as entered in error, or never finished.
+COUNTED_STATUSES = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
 
 
 class QuestionnaireResponse(Base):

@@ -18,6 +18,7 @@ from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import links, responses, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import call_attempts
 from pro_tracker.services.calling.call_attempts import CallAttemptFacts
@@ -122,13 +123,13 @@ class Patients:
         life = self.lives[context.subject_id]
         for instrument, _pack in context.questionnaire.parts:
             given = answer(instrument, context.event_code, life.traits, self.figures, life.random)
-            responses.save_answers(self.session, context, instrument.code, given, now=now)
+            responses.save_answers(self.session, context, instrument.code, given, RequestContext(STAFF, now))
         return True
 
     def send_in(self, visit_id: int, actor: Actor, mode: ResponseMode) -> uuid.UUID:
         """Send what was filled in; returns whose it is."""
         filled = visit_context.by_visit(self.session, visit_id)
-        responses.complete(self.session, filled, actor=actor, now=self.calendar.now, mode=mode)
+        responses.complete(self.session, filled, RequestContext(actor, self.calendar.now, mode))
         self.counts["answered"] += 1
         return filled.subject_id
 

@@ -16,10 +16,10 @@ Page = str | tuple[str, int] | Response
 Answer = dict[str, int | None]
 
 
-def posted_item(context: VisitContext, position: int) -> AskedItem | None:
+def posted_item(visit: VisitContext, position: int) -> AskedItem | None:
     """The item that the posted form was made for: another device may have changed what stands at this position."""
     name = request.form.get("item")
-    return context.questionnaire.item(position) if name is None else context.questionnaire.named(name)
+    return visit.questionnaire.item(position) if name is None else visit.questionnaire.item_named(name)
 
 
 def posted_answer(asked_item: AskedItem) -> Answer | None:
@@ -30,44 +30,44 @@ def posted_answer(asked_item: AskedItem) -> Answer | None:
     return None if given is None else {asked_item.link_id: asked_item.value(given)}
 
 
-def item_page(context: VisitContext, asked_item: AskedItem) -> str:
+def item_page(visit: VisitContext, asked_item: AskedItem) -> str:
     """The page of one item, with the answer it has."""
-    return _item_page(context, asked_item)
+    return _item_page(visit, asked_item)
 
 
-def missing_answer_page(context: VisitContext, asked_item: AskedItem) -> Page:
+def missing_answer_page(visit: VisitContext, asked_item: AskedItem) -> Page:
     """The page of an item whose form came back without an answer."""
-    return _item_page(context, asked_item, error=_("Choose an answer, or say that you would rather not answer.")), 422
+    return _item_page(visit, asked_item, error=_("Choose an answer, or say that you would rather not answer.")), 422
 
 
-def review_page(context: VisitContext) -> Page:
+def review_page(visit: VisitContext) -> Page:
     """All answers, to be checked before they are sent; the first question while there is none."""
-    if not context.answers:
-        return redirect(next_page_url(context))
-    questionnaire = context.questionnaire
-    rows = [(asked_item, questionnaires.answer_to(context.answers, asked_item)) for asked_item in questionnaire.items]
+    if not visit.answers:
+        return redirect(next_page_url(visit))
+    questionnaire = visit.questionnaire
+    rows = [(asked_item, questionnaires.answer_to(visit.answers, asked_item)) for asked_item in questionnaire.items]
     n_open = sum(value is None for _i, value in rows)
     return render_template(
         "patient/review.html",
         language=questionnaire.language,
         rows=rows,
         n_open=n_open,
-        can_postpone=_can_postpone(context),
+        can_postpone=_can_postpone(visit),
     )
 
 
-def next_page_url(context: VisitContext) -> str:
+def next_page_url(visit: VisitContext) -> str:
     """Where the person goes on: the first item left open, or the review."""
-    left = context.questionnaire.first_open(context.answers)
+    left = visit.questionnaire.first_open(visit.answers)
     return url_for(".review") if left is None else url_for(".item", position=left.position)
 
 
-def page_url_after(context: VisitContext, asked_item: AskedItem) -> str:
-    """The page to go on with after the item; `context` has its answer."""
-    questionnaire = context.questionnaire
+def page_url_after(visit: VisitContext, asked_item: AskedItem) -> str:
+    """The page to go on with after the item; `visit` has its answer."""
+    questionnaire = visit.questionnaire
     if "review" in request.args:
         # A changed answer may lead an adaptive test to an item that was not asked yet.
-        left = questionnaire.still_asked(context.answers, asked_item.instrument_code)
+        left = questionnaire.next_adaptive_item(visit.answers, asked_item.instrument_code)
         if left is not None:
             return url_for(".item", position=left.position, review="")
     elif asked_item.position < len(questionnaire.items):
@@ -82,19 +82,19 @@ def continue_to(address: str) -> Response:
     return redirect(address, 303)
 
 
-def _item_page(context: VisitContext, asked_item: AskedItem, *, error: str = "") -> str:
+def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -> str:
     return render_template(
         "patient/item.html",
         item=asked_item,
-        questionnaire=context.questionnaire,
-        chosen=questionnaires.answer_to(context.answers, asked_item),
-        touched=questionnaires.touched(context.answers, asked_item),
+        questionnaire=visit.questionnaire,
+        chosen=questionnaires.answer_to(visit.answers, asked_item),
+        touched=questionnaires.is_done(visit.answers, asked_item),
         reviewing="review" in request.args,
         error=error,
-        can_postpone=_can_postpone(context),
+        can_postpone=_can_postpone(visit),
     )
 
 
-def _can_postpone(context: VisitContext) -> bool:
+def _can_postpone(visit: VisitContext) -> bool:
     """Whether another day could do: who finishes after the window closed has hours, not days."""
-    return clock.now() < context.closes_at
+    return clock.now() < visit.closes_at

@@ -98,7 +98,7 @@ def _searchset(resources: Sequence[Json], *heeded: str) -> Json:
 
 def _viewed(subject: Subject, resource: Json) -> Response:
     """The answer, once the view is on record."""
-    resources.note(db_session(), access.actor(), subject, now=clock.now())
+    resources.audit_view(db_session(), access.actor(), subject, now=clock.now())
     commit()
     return fhir_json(resource)
 

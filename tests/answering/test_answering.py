@@ -20,7 +20,8 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import audit
-from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering import request_context, responses, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.audit import Actor
 from tests.conftest import Clock
 from tests.support.patient_browser import (
@@ -356,11 +357,11 @@ def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Ses
 def test_the_service_refuses_what_no_form_would_send(session: Session, patient: Patient, clock: Clock) -> None:
     context = visit_context.by_visit(session, patient.visit.id)
     with pytest.raises(UnknownItem):
-        responses.save_answers(session, context, PAIN, {"PAININ1": 1}, now=clock.now)
+        responses.save_answers(session, context, PAIN, {"PAININ1": 1}, request_context.of_patient(1, clock.now))
     with pytest.raises(AnswerOutOfRange):
-        responses.save_answers(session, context, PAIN, {"PAININ9": 6}, now=clock.now)
+        responses.save_answers(session, context, PAIN, {"PAININ9": 6}, request_context.of_patient(1, clock.now))
     with pytest.raises(InvalidInput, match="no answer to send"):
-        responses.complete(session, context, actor=Actor(ActorKind.ACCOUNT, "1"), now=clock.now)
+        responses.complete(session, context, RequestContext(Actor(ActorKind.ACCOUNT, "1"), clock.now))
 
 
 @pytest.mark.dialects("postgresql")

@@ -10,13 +10,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
-from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.visit import Visit, VisitDraft
-from pro_tracker.services.answering import responses, visit_context
-from pro_tracker.services.audit import Actor
+from pro_tracker.services.answering import request_context, responses, visit_context
 from tests.conftest import Clock
 from tests.support.patient_browser import BATTERY, PAIN, Patient, add_patient, count, draft
 
@@ -29,12 +27,12 @@ def patient(session: Session, clock: Clock) -> Patient:
 
 
 def complete_and_commit(session: Session, context: visit_context.VisitContext, clock: Clock) -> None:
-    responses.complete(session, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+    responses.complete(session, context, request_context.of_patient(1, clock.now))
     session.commit()
 
 
 def save_and_commit(session: Session, context: visit_context.VisitContext, clock: Clock) -> None:
-    responses.save_answers(session, context, PAIN, {"PAININ9": 5}, now=clock.now)
+    responses.save_answers(session, context, PAIN, {"PAININ9": 5}, request_context.of_patient(1, clock.now))
     session.commit()
 
 
@@ -54,7 +52,7 @@ def test_two_devices_sending_at_the_same_moment_make_one_record(
             barrier.wait()
             try:
                 context = visit_context.by_visit(own, patient.visit.id)
-                responses.complete(own, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+                responses.complete(own, context, request_context.of_patient(1, clock.now))
                 own.commit()
                 outcomes.append("sent")
             except AlreadyAnswered:
@@ -76,7 +74,7 @@ def test_an_answer_saved_while_another_device_sends_is_not_left_behind_as_a_draf
     with db.Session() as sender, db.Session() as saver:
         stale = visit_context.by_visit(saver, patient.visit.id)
         context = visit_context.by_visit(sender, patient.visit.id)
-        responses.complete(sender, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+        responses.complete(sender, context, request_context.of_patient(1, clock.now))
         late = threading.Thread(target=save_and_commit, args=(saver, stale, clock))
         late.start()
         sender.commit()
@@ -91,7 +89,7 @@ def test_an_answer_saved_on_another_device_just_before_sending_is_sent_too(
     with db.Session() as sender, db.Session() as saver:
         stale = visit_context.by_visit(sender, patient.visit.id)
         clock.now += timedelta(seconds=1)
-        responses.save_answers(saver, stale, PAIN, {"PAININ22": 4}, now=clock.now)
+        responses.save_answers(saver, stale, PAIN, {"PAININ22": 4}, request_context.of_patient(1, clock.now))
         late = threading.Thread(target=complete_and_commit, args=(sender, stale, clock))
         late.start()
         saver.commit()
@@ -108,7 +106,7 @@ def test_what_was_given_up_meanwhile_is_not_sent(session: Session, patient: Pati
         visit.voided_at, visit.void_reason = clock.now, UnansweredReason.WITHDRAWN
         staff.commit()
     with pytest.raises(WindowClosed):
-        responses.complete(session, stale, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+        responses.complete(session, stale, request_context.of_patient(1, clock.now))
     assert count(session, QuestionnaireResponse) == 0
     assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
 
@@ -118,7 +116,7 @@ def test_a_failure_on_the_way_to_the_commit_leaves_the_draft_as_it_was(
 ) -> None:
     save_some(session, patient, clock)
     context = visit_context.by_visit(session, patient.visit.id)
-    responses.complete(session, context, actor=Actor(ActorKind.PATIENT, "1"), now=clock.now)
+    responses.complete(session, context, request_context.of_patient(1, clock.now))
     with db.Session() as killer:
         process = session.connection().connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
         killer.execute(select(func.pg_terminate_backend(process)))

@@ -15,6 +15,7 @@ from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import questionnaires, responses, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.calling import calls
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.protocols import protocol_catalog
@@ -91,12 +92,14 @@ def test_an_answer_from_another_device_just_before_sending_counts_too(
     read_before = visit_context.by_visit(session, patient.visit.id)
     clock.advance(seconds=1)
     save(session, patient, clock, {"PHQ9": 2})
-    responses.complete(session, read_before, actor=PATIENT, now=clock.now)
+    responses.complete(session, read_before, RequestContext(PATIENT, clock.now))
     assert len(alerts(session)) == 1
 
 
 def save(session: Session, patient: Patient, clock: Clock, answers: dict[str, int | None]) -> None:
-    responses.save_answers(session, visit_context.by_visit(session, patient.visit.id), "phq-9", answers, now=clock.now)
+    responses.save_answers(
+        session, visit_context.by_visit(session, patient.visit.id), "phq-9", answers, RequestContext(PATIENT, clock.now)
+    )
 
 
 def test_the_call_stands_beside_an_earlier_one_that_the_answers_close(

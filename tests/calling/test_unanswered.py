@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.disclosure import shown_and_rest
+from pro_tracker.domain.disclosure import suppress_small
 from pro_tracker.domain.unanswered import REASONS, Circumstances, UnansweredReason, reason
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call, CallAttempt
@@ -16,7 +16,7 @@ from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering import request_context, responses, visit_context
 from pro_tracker.services.calling import unanswered
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.results import aggregates
@@ -91,7 +91,8 @@ def test_answers_under_way_at_the_end_are_waited_for(session: Session, clock: Cl
     visit = asked(session, clock)
     clock.set(visit.closes_at - timedelta(minutes=10))
     context = visit_context.by_visit(session, visit.id)
-    responses.save_answers(session, context, PI, {context.questionnaire.items[0].link_id: 2}, now=clock.now)
+    answers: dict[str, int | None] = {context.questionnaire.items[0].link_id: 2}
+    responses.save_answers(session, context, PI, answers, request_context.of_patient(None, clock.now))
     close(session, visit, clock)
     assert visit.missed_reason is None
     close(session, visit, clock, days=1)
@@ -153,7 +154,7 @@ def test_a_reason_given_while_a_visit_is_open_ends_it(client: FlaskClient, sessi
 def test_no_small_count_follows_from_those_that_are_shown(
     sites: list[dict[str, int]], shown: dict[str, int], rest: int | None
 ) -> None:
-    assert shown_and_rest(sites) == (shown, rest)
+    assert suppress_small(sites) == (shown, rest)
 
 
 @pytest.mark.dialects("sqlite")

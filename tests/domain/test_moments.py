@@ -29,7 +29,7 @@ def test_one_pass_gives_mean_and_sample_sd(values: list[float]) -> None:
 def test_parts_written_down_and_put_together_are_the_whole(first: list[float], second: list[float]) -> None:
     whole = Moments()
     for part in (moments(first), moments(second)):
-        whole.merge(Moments.of(part.n, part.mean_or_none, part.sd))
+        whole.merge(Moments.from_summary(part.n, part.mean_or_none, part.sd))
     at_once = moments([*first, *second])
     assert whole.n == at_once.n
     assert whole.mean == pytest.approx(at_once.mean)

@@ -13,14 +13,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
-from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
-from pro_tracker.services.answering import responses, visit_context
-from pro_tracker.services.audit import Actor
+from pro_tracker.services.answering import request_context, responses, visit_context
 from pro_tracker.services.sending import outbox
 from pro_tracker.services.sending.sender import Sender
 from pro_tracker.services.sending.submission import SendingSetup
@@ -81,7 +79,7 @@ def _begin_answering(session: Session, message_id: int) -> int:
     instrument, _pack = context.questionnaire.parts[0]
     item = instrument.items[0]
     answers = {item.link_id: item.response_set.options[0].value}
-    responses.save_answers(session, context, instrument.code, answers, now=_now())
+    responses.save_answers(session, context, instrument.code, answers, request_context.of_patient(1, _now()))
     return visit_id
 
 
@@ -108,7 +106,7 @@ def _answer(visit_ids: list[int], start: threading.Barrier) -> None:
             session.commit()
             start.wait()
             time.sleep(chance.uniform(0, SECONDS_APART))
-            responses.complete(session, context, actor=Actor(ActorKind.PATIENT, "1"), now=_now())
+            responses.complete(session, context, request_context.of_patient(1, _now()))
             session.commit()
 
 

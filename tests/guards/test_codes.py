@@ -20,7 +20,7 @@ from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.message_codes import EndReason, MessageKind
 from pro_tracker.domain.subject_codes import Sex
-from pro_tracker.domain.unanswered import TOLD_BY_CALLS, UnansweredReason
+from pro_tracker.domain.unanswered import RECORDED_BY_CALLS, UnansweredReason
 from pro_tracker.models.subject import Contact
 from pro_tracker.services.contacts.addresses import FIELDS
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
@@ -36,27 +36,29 @@ ONE_OF = re.compile(r"(\w+) IN \(([^)]*)\)")
 COMPARED = re.compile(r"(\w+) (?:=|<>) '([^']*)'")
 # Tables that say something of some codes only, and the codes that they leave out for the reason given.
 LEFT_OUT: Mapping[str, set[StrEnum]] = {
-    "domain.receipts.WORDS": {*ReportEvent} - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # no words
-    "domain.unanswered.TOLD_BY_CALLS": {
+    "domain.delivery_reports.KEYWORDS": {  # no words
+        *({*ReportEvent} - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP})
+    },
+    "domain.unanswered.RECORDED_BY_CALLS": {
         *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER)  # tell no reason
     },
-    "services.receipts.REPLIES": {  # nobody wrote
+    "services.sending.delivery_reports.REPLIES": {  # nobody wrote
         *(ReportEvent.DELIVERED, ReportEvent.FAILED, ReportEvent.COMPLAINED),
         *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE),
     },
-    "web.staff.ledger_words.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
-    "web.staff.ledger_words.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no bad news
-    "web.staff.readings.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
-    "web.staff.words.ALERT_OUTCOMES": {  # an alert needs somebody who was spoken with
+    "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
+    "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no bad news
+    "web.staff.trend_wording.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
+    "web.labels.ALERT_OUTCOMES": {  # an alert needs somebody who was spoken with
         *(CallAttemptOutcome.REFUSED, CallAttemptOutcome.TOO_ILL, CallAttemptOutcome.LANGUAGE)
     },
-    "web.staff.words.CONTACT_ADVICE": {ContactState.ACTIVE},  # nothing to say
-    "web.staff.words.CONTACT_STATES": {ContactState.ACTIVE},
+    "web.labels.CONTACT_ADVICE": {ContactState.ACTIVE},  # nothing to say
+    "web.labels.CONTACT_STATES": {ContactState.ACTIVE},
     "web.webhooks.blueprint.STATUS": {WebhookCountKind.TAKEN, WebhookCountKind.KNOWN},  # not refused
 }
 LABELLED = (
     *("SEXES", "CHANNELS", "CONTACT_STATES", "INFUSION_STATES", "ROLES", "CALL_REASONS", "CALL_OUTCOMES", "CALL_TIMES"),
-    *("UNANSWERED", "MESSAGE_STATES", "WITHDRAWAL_SCOPES", "PLAN_CHANGES", "VISIT_STATES"),
+    *("UNANSWERED_REASONS", "MESSAGE_STATES", "WITHDRAWAL_SCOPES", "PLAN_CHANGES", "VISIT_STATES"),
 )
 
 
@@ -150,7 +152,7 @@ def test_every_channel_has_its_address_among_the_facts_and_its_words_in_a_templa
 
 
 def test_who_wants_no_more_on_the_telephone_gives_the_visit_its_reason() -> None:
-    assert {code for code, found in FOUND_OUT.items() if found in STOP_REMINDERS_AFTER} <= TOLD_BY_CALLS.keys()
+    assert {code for code, found in FOUND_OUT.items() if found in STOP_REMINDERS_AFTER} <= RECORDED_BY_CALLS.keys()
 
 
 def test_no_code_is_compared_or_assigned_as_a_bare_string() -> None:

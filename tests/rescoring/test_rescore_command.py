@@ -81,7 +81,7 @@ def test_a_queued_re_scoring_waits_for_a_worker(session: Session, rescore: Calla
     answered(session)
     assert "is queued" in rescore("--queue")
     assert "is under way: 0 of " in rescore("--status")
-    assert len(jobs.claim_left(session, now=service_clock.now())) == 1
+    assert len(jobs.claim_abandoned(session, now=service_clock.now())) == 1
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_the_report_tells_what_changed_by_how_much(session: Session, release: Re
     assert found.mean_difference == pytest.approx(1.5)
     assert found.largest_difference == pytest.approx(1.5)
     assert (found.newly_scored, found.no_longer_scored) == (0, 0)
-    assert [each.key for each in RescoringReport.of(job.report).scales.values()] == [(PI, "total", "1.1")]
+    assert [each.key for each in RescoringReport.from_json(job.report).scales.values()] == [(PI, "total", "1.1")]
     assert (job.n_done, job.n_responses) == (len(session.scalars(select(QuestionnaireResponse)).all()),) * 2
 
 
@@ -113,14 +113,14 @@ def test_a_second_run_changes_nothing(session: Session, release: Release) -> Non
     before = all_scores(session)
     again = run(session, now=LATER + timedelta(days=1))
     assert all_scores(session) == before
-    assert RescoringReport.of(again.report).scales == {}
+    assert RescoringReport.from_json(again.report).scales == {}
 
 
 def test_without_a_new_scoring_version_there_is_nothing_to_do(session: Session) -> None:
     answered(session)
     before = all_scores(session)
     job = run(session)
-    assert (all_scores(session), RescoringReport.of(job.report)) == (before, RescoringReport())
+    assert (all_scores(session), RescoringReport.from_json(job.report)) == (before, RescoringReport())
 
 
 @pytest.mark.parametrize("n_portions", [0, 1, 3])
@@ -147,14 +147,14 @@ RUN = """
 import sys
 from pro_tracker import clock, db
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.services import rescoring
+from pro_tracker.services.rescoring import jobs
 from pro_tracker.services.audit import Actor
 db.connect(sys.argv[1])
 with db.Session() as session:
-    job = rescoring.begin(session, None, actor=Actor(ActorKind.COMMAND, "test"), now=clock.now())
+    job = jobs.begin(session, None, actor=Actor(ActorKind.COMMAND, "test"), now=clock.now())
     session.commit()
     while job.finished_at is None:
-        rescoring.step(session, job.id, actor=Actor(ActorKind.COMMAND, "test"), now=clock.now(), size=1)
+        jobs.step(session, job.id, actor=Actor(ActorKind.COMMAND, "test"), now=clock.now(), size=1)
         session.commit()
         print(job.n_done, flush=True)
 """
@@ -174,7 +174,7 @@ def test_a_process_that_is_killed_loses_nothing_and_leaves_nothing_out(session: 
     session.commit()
     resumed = run(session, now=service_clock.now())
     assert [row[:-1] for row in all_scores(session)] == before
-    assert (resumed.n_done, RescoringReport.of(resumed.report).n_scores) == (resumed.n_responses, len(before))
+    assert (resumed.n_done, RescoringReport.from_json(resumed.report).n_scores) == (resumed.n_responses, len(before))
 
 
 def test_two_jobs_at_once_add_each_score_once_and_count_it_once(session: Session, release: Release) -> None:
@@ -189,7 +189,7 @@ def test_two_jobs_at_once_add_each_score_once_and_count_it_once(session: Session
                 worker.commit()
     finished = session.scalars(select(Rescoring).order_by(Rescoring.id)).all()
     assert all(job.finished_at for job in finished)
-    assert sum(RescoringReport.of(job.report).n_scores for job in finished) == 4
+    assert sum(RescoringReport.from_json(job.report).n_scores for job in finished) == 4
     assert len(session.scalars(select(Score).where(Score.scoring_version == "1.1")).all()) == 4
 
 
@@ -215,7 +215,7 @@ def test_answers_to_other_items_stay_with_the_newest_version_that_asked_the_same
     release(PI, ask_more, version="2.0", scoring_version="2.0")
     job = run(session, PI)
     reason = "version 2.0 asks other items or answer codes; scored with version 1.1"
-    assert RescoringReport.of(job.report).skipped == {(PI, "1.0", reason): 3}
+    assert RescoringReport.from_json(job.report).skipped == {(PI, "1.0", reason): 3}
     assert changes(job, PI).scoring_version == "1.1"
 
 
@@ -229,7 +229,7 @@ def test_answers_to_other_options_are_left_out_and_counted(session: Session, rel
     release(NRS, ask_otherwise, version="2.0", scoring_version="2.0")
     job = run(session)
     reason = "version 2.0 asks other items or answer codes; scored with version 1.0"
-    assert RescoringReport.of(job.report).skipped == {(NRS, "1.0", reason): 3}
+    assert RescoringReport.from_json(job.report).skipped == {(NRS, "1.0", reason): 3}
     assert all_scores(session) == before
 
 
@@ -243,8 +243,8 @@ def test_answers_whose_version_has_no_file_are_left_out_and_counted(session: Ses
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     job = run(session)
-    assert RescoringReport.of(job.report).skipped == {(PI, "0.9", "there is no file of version 0.9"): 3}
-    assert RescoringReport.of(job.report).scales == {}
+    assert RescoringReport.from_json(job.report).skipped == {(PI, "0.9", "there is no file of version 0.9"): 3}
+    assert RescoringReport.from_json(job.report).scales == {}
 
 
 @pytest.mark.parametrize("answer", [9, "3", True, 3.5])
@@ -259,7 +259,7 @@ def test_a_stored_answer_that_is_no_option_code_stops_nobody_elses_scores(
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     job = run(session)
-    assert RescoringReport.of(job.report).skipped == {(PI, "1.0", portions.UNUSABLE): 1}
+    assert RescoringReport.from_json(job.report).skipped == {(PI, "1.0", portions.UNUSABLE): 1}
     rescored = set(session.scalars(select(Score.response_id).where(Score.scoring_version == "1.1")))
     assert len(rescored) == 2
     assert response.id not in rescored
@@ -366,12 +366,12 @@ def test_a_worker_takes_over_what_is_queued_or_was_left(session: Session) -> Non
     queued = jobs.begin(session, None, actor=STAFF, now=LATER, queue=True)
     mine = jobs.begin(session, PI, actor=STAFF, now=LATER)
     session.commit()
-    assert jobs.claim_left(session, now=LATER) == [queued.id]
-    assert jobs.claim_left(session, now=LATER) == []
-    assert set(jobs.claim_left(session, now=LATER + jobs.LEASE)) == {queued.id, mine.id}
+    assert jobs.claim_abandoned(session, now=LATER) == [queued.id]
+    assert jobs.claim_abandoned(session, now=LATER) == []
+    assert set(jobs.claim_abandoned(session, now=LATER + jobs.LEASE)) == {queued.id, mine.id}
     run(session)
     run(session, PI)
-    assert jobs.claim_left(session, now=LATER + timedelta(days=1)) == []
+    assert jobs.claim_abandoned(session, now=LATER + timedelta(days=1)) == []
 
 
 def test_an_unknown_instrument_is_named(session: Session) -> None:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.disclosure import Count, total_gives_away
+from pro_tracker.domain.disclosure import Count, total_reveals_small
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.subject import Subject
@@ -142,11 +142,11 @@ def test_a_total_that_would_give_a_hidden_site_away_is_not_shown(
 
 
 def test_hidden_sites_that_are_many_together_leave_the_total_shown() -> None:
-    assert not total_gives_away([Count(50), Count(8), Count(9)])
-    assert total_gives_away([Count(50), Count(8)])
-    assert total_gives_away([Count(50), Count(3), Count(4)])
-    assert total_gives_away([Count(20, 45), Count(40, 45)])  # the second shows few who did not respond
-    assert not total_gives_away([Count(50), Count(11)])
+    assert not total_reveals_small([Count(50), Count(8), Count(9)])
+    assert total_reveals_small([Count(50), Count(8)])
+    assert total_reveals_small([Count(50), Count(3), Count(4)])
+    assert total_reveals_small([Count(20, 45), Count(40, 45)])  # the second shows few who did not respond
+    assert not total_reveals_small([Count(50), Count(11)])
 
 
 def test_all_sites_are_for_those_who_have_them_all(client: FlaskClient, session: Session, clock: Clock) -> None:

@@ -23,7 +23,7 @@ from tests.support.patient_browser import FACTS
 from tests.support.staff_browser import add_site
 
 COORDINATOR = Actor(ActorKind.COMMAND, "test")
-_numbers = itertools.count(1)
+_numbers = itertools.count(2)  # MRN-1 is the record number of the patient in patient_browser.py
 
 
 def add_subject(session: Session, now: datetime, **facts: Any) -> Subject:

@@ -11,6 +11,7 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.treatment import courses
 from tests.support.course_builder import add_subject, record_infusions, visits_of
@@ -33,8 +34,10 @@ def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[
         wanted = values.get(instrument.code, 2)
         given = wanted if isinstance(wanted, list) else [wanted] * len(instrument.items)
         answers = {item.link_id: value for item, value in zip(instrument.items, given, strict=True)}
-        responses.save_answers(session, visit_context.by_visit(session, visit.id), instrument.code, answers, now=now)
-    responses.complete(session, visit_context.by_visit(session, visit.id), actor=PATIENT, now=now)
+        responses.save_answers(
+            session, visit_context.by_visit(session, visit.id), instrument.code, answers, RequestContext(PATIENT, now)
+        )
+    responses.complete(session, visit_context.by_visit(session, visit.id), RequestContext(PATIENT, now))
 
 
 def answer_before_and_after(

@@ -91,5 +91,5 @@ def all_scores(session: Session) -> list[tuple[Any, ...]]:
 
 
 def changes(job: Rescoring, code: str, scale: str = "total") -> ScaleChanges:
-    (found,) = [each for each in RescoringReport.of(job.report).scales.values() if each.key[:2] == (code, scale)]
+    (found,) = [each for each in RescoringReport.from_json(job.report).scales.values() if each.key[:2] == (code, scale)]
     return found

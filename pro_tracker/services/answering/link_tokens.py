@@ -1,4 +1,4 @@
-"""The secret tokens of links: how they are made, hashed and recognised in a text. Stores nothing."""
+"""The secret tokens of links: creates and hashes them and detects them in a text. Stores nothing."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.link import Link
 
 LINK_IN_TEXT = re.compile(r"/v/([\w-]+)")
-TOKEN_BYTES = 16  # 128 bits: 22 letters, short enough for a text message
+TOKEN_BYTES = 16  # 128 bits, 22 characters in base64url: short enough for a text message
 
 
 def new_token() -> str:
@@ -20,11 +20,15 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a token. It is random, so one round of SHA-256 is enough: there is nothing to guess from."""
+    """The SHA-256 that is stored instead of a token. One round is enough: 128 random bits cannot be guessed."""
     return hashlib.sha256(token.encode()).digest()
 
 
-def recogniser(session: Session, message_id: int) -> Callable[[str], bool]:
-    """A function that says whether a text holds a link that went out with this message."""
+def token_detector(session: Session, message_id: int) -> Callable[[str], bool]:
+    """A predicate: does this text hold a link that was sent with the message?"""
     hashes = set(session.scalars(select(Link.token_hash).where(Link.message_id == message_id)))
-    return lambda text: any(token_hash(token) in hashes for token in LINK_IN_TEXT.findall(text))
+
+    def has_token(text: str) -> bool:
+        return any(token_hash(token) in hashes for token in LINK_IN_TEXT.findall(text))
+
+    return has_token

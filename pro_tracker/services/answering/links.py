@@ -1,4 +1,4 @@
-"""Personal links: make one, find it, confirm who holds it, ask for a fresh one. What they lead to: visit_context.py."""
+"""Personal links: issues, finds and revokes them, checks the birth date, queues a fresh one on request."""
 
 import hmac
 from datetime import date, datetime, timedelta
@@ -23,13 +23,13 @@ from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.planning import visit_filters
 
-TRIES = 5
+MAX_ATTEMPTS = 5
 LOCKED_FOR = timedelta(minutes=30)
 FRESH_LINKS_A_DAY = 3
 
 
 class BirthDateCheck(Enum):
-    """What came of a birth date that was typed in."""
+    """The outcome of comparing a birth date with the one on file."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -37,7 +37,7 @@ class BirthDateCheck(Enum):
 
 
 def issue(session: Session, visit_id: int, *, now: datetime, message_id: int | None = None) -> str:
-    """Add a link to the visit and return its token, which is stored nowhere: whoever loses it needs a new one."""
+    """Add a link to the visit and return its token. Only its hash is stored: a lost token cannot be recovered."""
     token = new_token()
     link = Link(visit_id=visit_id, message_id=message_id, token_hash=token_hash(token), created_at=now, revoked_at=None)
     session.add(link)
@@ -46,7 +46,7 @@ def issue(session: Session, visit_id: int, *, now: datetime, message_id: int | N
 
 
 def find(session: Session, token: str) -> int:
-    """The id of the link with this token, whatever its state. Raises UnusableLink."""
+    """The id of the link with this token, revoked or not. Raises UnusableLink when there is none."""
     link_id = session.scalar(select(Link.id).where(Link.token_hash == token_hash(token)))
     if link_id is None:
         raise UnusableLink("This link is not known here. It may have been cut off in the message.")
@@ -54,7 +54,7 @@ def find(session: Session, token: str) -> int:
 
 
 def revoke(session: Session, actor: Actor, visit_id: int, *, now: datetime) -> None:
-    """End every link of a visit, when a message went astray. Answers given so far stay."""
+    """Revoke every link of a visit, when a message reached the wrong person. Answers given so far stay."""
     session.execute(
         update(Link).where(Link.visit_id == visit_id, Link.revoked_at.is_(None)).values(revoked_at=now),
         execution_options={"synchronize_session": False},
@@ -63,40 +63,47 @@ def revoke(session: Session, actor: Actor, visit_id: int, *, now: datetime) -> N
     audit.record(session, actor, "link.revoke", now=now, subject_id=visit.subject_id, detail={"visit": visit_id})
 
 
-def check_birth_date(session: Session, context: VisitContext, birth_date: date, *, now: datetime) -> BirthDateCheck:
+def check_birth_date(session: Session, visit: VisitContext, birth_date: date, *, now: datetime) -> BirthDateCheck:
     """Compare the birth date with the subject's and count a wrong one: five of them lock the visit for half an hour.
 
-    Returns rather than raises, since the count must be committed.
+    Returns the outcome instead of raising, because the count must be committed.
     """
-    visit = session.get_one(Visit, context.visit_id, with_for_update=True)
-    if visit.locked_until is not None and now < visit.locked_until:
+    row = session.get_one(Visit, visit.visit_id, with_for_update=True)
+    if row.locked_until is not None and now < row.locked_until:
         return BirthDateCheck.LOCKED
-    known = session.get_one(Identity, context.subject_id).birth_date
-    right = hmac.compare_digest(known, birth_date.isoformat())
-    visit.failed_checks = 0 if right else visit.failed_checks + 1
-    visit.locked_until = now + LOCKED_FOR if visit.failed_checks >= TRIES else None
-    if visit.locked_until is not None:
-        visit.failed_checks = 0  # a new set of tries after the wait
-    action = "identity.confirm" if right else "identity.refuse"
-    _record(session, context, action, now=now)
-    if right:
+    known = session.get_one(Identity, visit.subject_id).birth_date
+    is_right = hmac.compare_digest(known, birth_date.isoformat())  # takes as long for every wrong date
+    _count_attempt(row, is_right, now)
+    _record(session, visit, "identity.confirm" if is_right else "identity.refuse", now=now)
+    if is_right:
         return BirthDateCheck.RIGHT
-    return BirthDateCheck.LOCKED if visit.locked_until is not None else BirthDateCheck.WRONG
+    return BirthDateCheck.WRONG if row.locked_until is None else BirthDateCheck.LOCKED
 
 
-def request_fresh_link(session: Session, context: VisitContext, *, now: datetime) -> None:
+def _count_attempt(row: Visit, is_right: bool, now: datetime) -> None:
+    """Count a wrong date; the last allowed one locks the visit and starts a new count for after the lock."""
+    row.failed_checks = 0 if is_right else row.failed_checks + 1
+    row.locked_until = None
+    if row.failed_checks >= MAX_ATTEMPTS:
+        row.locked_until = now + LOCKED_FOR
+        row.failed_checks = 0
+
+
+def request_fresh_link(session: Session, visit: VisitContext, *, now: datetime) -> None:
     """Queue a message with a new link to the visit that is open for this subject now, at most three a day.
 
-    Says nothing about what came of it: whoever asks must not learn whether there is a visit or a contact.
+    Returns nothing: the person who asks must not learn whether there is an open visit or a contact on file.
     """
-    visit_id = _lock_open_visit(session, context, now)
-    channel = _channel(session, context)
-    if visit_id is None or channel is None or _asked_today(session, context, now) >= FRESH_LINKS_A_DAY:
+    visit_id = _lock_open_visit(session, visit, now)
+    channel = _channel(session, visit)
+    if visit_id is None or channel is None:
         return
-    local = now.astimezone(ZoneInfo(context.time_zone))
+    if _requested_today(session, visit, now) >= FRESH_LINKS_A_DAY:
+        return
+    local = now.astimezone(ZoneInfo(visit.time_zone))
     session.add(
         Message(
-            subject_id=context.subject_id,
+            subject_id=visit.subject_id,
             visit_id=visit_id,
             kind=MessageKind.FRESH_LINK,
             step=_next_step(session, visit_id),
@@ -109,35 +116,42 @@ def request_fresh_link(session: Session, context: VisitContext, *, now: datetime
         )
     )
     session.flush()
-    _record(session, context, "link.request", now=now)
+    _record(session, visit, "link.request", now=now)
 
 
-def _lock_open_visit(session: Session, context: VisitContext, now: datetime) -> int | None:
-    """The subject's visit that is open now, the sheet's own first; locked, so that requests are counted one by one."""
-    ids = select(Visit.id).where(Visit.subject_id == context.subject_id, visit_filters.answerable(now))
-    return session.scalar(ids.order_by(Visit.id != context.visit_id, Visit.closes_at).limit(1).with_for_update())
+def _lock_open_visit(session: Session, visit: VisitContext, now: datetime) -> int | None:
+    """The subject's visit that is open now, preferably the link's own; locked, so that requests are counted in turn."""
+    ids = select(Visit.id).where(Visit.subject_id == visit.subject_id, visit_filters.answerable(now))
+    own_first = ids.order_by(Visit.id != visit.visit_id, Visit.closes_at)
+    return session.scalar(own_first.limit(1).with_for_update())
 
 
-def _channel(session: Session, context: VisitContext) -> Channel | None:
-    """The preferred channel when its contact works, else the other one that does."""
+def _channel(session: Session, visit: VisitContext) -> Channel | None:
+    """The preferred channel when its contact is active, else the other one; None without an active contact."""
     contacts = select(Contact.channel).join(Subject, Subject.id == Contact.subject_id)
     usable = contacts.where(
-        Contact.subject_id == context.subject_id, Contact.state == ContactState.ACTIVE, Subject.withdrawn_at.is_(None)
+        Contact.subject_id == visit.subject_id, Contact.state == ContactState.ACTIVE, Subject.withdrawn_at.is_(None)
     )
     return session.scalar(usable.order_by(Contact.channel != Subject.preferred_channel).limit(1))
 
 
-def _asked_today(session: Session, context: VisitContext, now: datetime) -> int:
-    asked = select(func.count()).where(Message.subject_id == context.subject_id, Message.kind == MessageKind.FRESH_LINK)
-    return session.scalar(asked.where(Message.created_at > now - timedelta(days=1))) or 0
+def _requested_today(session: Session, visit: VisitContext, now: datetime) -> int:
+    """Messages with a fresh link that the subject requested in the last 24 hours."""
+    rows = select(func.count()).where(
+        Message.subject_id == visit.subject_id,
+        Message.kind == MessageKind.FRESH_LINK,
+        Message.created_at > now - timedelta(days=1),
+    )
+    return session.scalar(rows) or 0
 
 
 def _next_step(session: Session, visit_id: int) -> int:
+    """The number of the next fresh link of the visit, from 0: visit, step and channel of a message are unique."""
     steps = select(func.max(Message.step)).where(Message.visit_id == visit_id, Message.kind == MessageKind.FRESH_LINK)
     last = session.scalar(steps)
     return 0 if last is None else last + 1
 
 
-def _record(session: Session, context: VisitContext, action: str, *, now: datetime) -> None:
-    patient = Actor(ActorKind.PATIENT, str(context.link_id))
-    audit.record(session, patient, action, now=now, subject_id=context.subject_id, detail={"visit": context.visit_id})
+def _record(session: Session, visit: VisitContext, action: str, *, now: datetime) -> None:
+    patient = Actor(ActorKind.PATIENT, str(visit.link_id))
+    audit.record(session, patient, action, now=now, subject_id=visit.subject_id, detail={"visit": visit.visit_id})

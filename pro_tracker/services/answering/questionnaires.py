@@ -1,6 +1,6 @@
-"""What one visit asks, item by item: the instruments of its battery in order, in the wording of one language.
+"""The items that one visit asks: the instruments of its battery in order, in the wording of one language.
 
-Built once per event, language and wording, and kept. It knows no answers and no database.
+Built once per event, language and wording, and cached. Holds no answers and reads no database.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
-Answers = Mapping[str, Mapping[str, int | None]]  # instrument code -> link_id -> option code; None: rather not answered
+AnswersByItem = Mapping[str, int | None]  # link_id -> option code; None: skipped
+Answers = Mapping[str, AnswersByItem]  # instrument code -> answers to its items
 
 
 @dataclass(frozen=True, slots=True)
 class AskedItem:
-    """One item as it is shown: `position` counts from 1 over the whole visit; `options` are (value, label) in order."""
+    """One item as shown: `position` counts from 1 over the whole visit; `options` are (code, label) in order."""
 
     position: int
     instrument_code: str
@@ -27,11 +28,11 @@ class AskedItem:
     instruction: str
     text: str
     options: tuple[tuple[int, str], ...]
-    ends: tuple[str, str] | None  # of a numeric scale: the words for its least and its most
+    ends: tuple[str, str] | None  # of a numeric scale: the labels of its minimum and maximum
 
     @property
     def name(self) -> str:
-        """What a form calls the item it was made for: after a change of mind it may stand at another position."""
+        """The name of the item in a form. Its position may change with an earlier answer, its name does not."""
         return f"{self.instrument_code}.{self.link_id}"
 
     def value(self, text: str) -> int:
@@ -42,45 +43,53 @@ class AskedItem:
         raise AnswerOutOfRange("Choose one of the answers shown.", field=self.link_id)
 
     def label(self, value: int) -> str:
-        """What the option with this code says."""
+        """The label of the option with this code."""
         return dict(self.options)[value]
 
 
 @dataclass(frozen=True, slots=True)
 class Questionnaire:
-    """The items of one visit, and in `parts` what they are asked with, in the order of the battery.
+    """The items of one visit; `parts` are the instruments with their wording, in the order of the battery.
 
-    Of an adaptive test, `items` has all that it may ask until `led_by` tells which it does.
+    Of an adaptive test, `items` has all that it may ask until `reached_by` narrows them down.
     """
 
     parts: tuple[tuple[Instrument, TextPack], ...]
     items: tuple[AskedItem, ...]
     prorate: bool  # whether the protocol switched pro-rating on
-    at_most: int  # items; how many it will be is open while an adaptive test is under way
+    at_most: int  # items; the final number is open while an adaptive test is in progress
 
     @property
     def is_open_ended(self) -> bool:
-        """Whether fewer than `at_most` items may be asked."""
+        """Whether more items may follow those in `items`."""
         return self.at_most > len(self.items)
 
-    def led_by(self, answers: Answers) -> "Questionnaire":
-        """The items that these answers lead to: of an adaptive test those asked so far and the next."""
+    def reached_by(self, answers: Answers) -> "Questionnaire":
+        """The questionnaire with the items that these answers lead to.
+
+        Of an adaptive test those are the items asked so far and the next one; of a fixed form all.
+        """
         if all(instrument.bank is None for instrument, _pack in self.parts):
             return self
         by_name = {(item.instrument_code, item.link_id): item for item in self.items}
-        ways = {instrument.code: _way(instrument, answers) for instrument, _pack in self.parts}
-        shown = [by_name[code, link_id] for code, way in ways.items() for link_id in way.shown]
-        items = tuple(replace(item, position=position) for position, item in enumerate(shown, start=1))
-        return replace(self, items=items, at_most=sum(way.at_most for way in ways.values()))
+        at_most = 0
+        reached: list[AskedItem] = []
+        for instrument, _pack in self.parts:
+            path = _item_path(instrument, answers)
+            at_most += path.at_most
+            reached += (by_name[instrument.code, link_id] for link_id in path.shown)
+        items = tuple(replace(item, position=position) for position, item in enumerate(reached, start=1))
+        return replace(self, items=items, at_most=at_most)
 
-    def named(self, name: str) -> AskedItem | None:
-        """The item of this name; None when the answers do not lead to it any more."""
+    def item_named(self, name: str) -> AskedItem | None:
+        """The item of this name; None when the answers no longer lead to it."""
         return next((item for item in self.items if item.name == name), None)
 
     @property
     def language(self) -> str:
         """The language of the wording, which may differ from the page's where no translation is loaded."""
-        return self.parts[0][1].language
+        _instrument, pack = self.parts[0]
+        return pack.language
 
     def item(self, position: int) -> AskedItem:
         """The item at a position from 1. Raises NotFound."""
@@ -89,37 +98,40 @@ class Questionnaire:
         return self.items[position - 1]
 
     def first_open(self, answers: Answers) -> AskedItem | None:
-        """The first item neither answered nor put aside; None when there is none left."""
-        return next((item for item in self.items if not touched(answers, item)), None)
+        """The first item neither answered nor skipped; None when there is none left."""
+        return next((item for item in self.items if not is_done(answers, item)), None)
 
-    def still_asked(self, answers: Answers, instrument_code: str) -> AskedItem | None:
-        """The next item of an adaptive test under way. None when it is over, and of a fixed form."""
+    def next_adaptive_item(self, answers: Answers, instrument_code: str) -> AskedItem | None:
+        """The next item of an adaptive test in progress. None when it is over, and of a fixed form."""
         adaptive_codes = {instrument.code for instrument, _pack in self.parts if instrument.bank}
-        items = (item for item in self.items if item.instrument_code == instrument_code in adaptive_codes)
-        return next((item for item in items if not touched(answers, item)), None)
+        if instrument_code not in adaptive_codes:
+            return None
+        items = (item for item in self.items if item.instrument_code == instrument_code)
+        return next((item for item in items if not is_done(answers, item)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _ItemPath:
     """The items of one instrument that are shown, and how many there will be at most."""
 
     shown: tuple[str, ...]
     at_most: int
 
 
-def _way(instrument: Instrument, answers: Answers) -> _Way:
+def _item_path(instrument: Instrument, answers: Answers) -> _ItemPath:
     if instrument.bank is None:
-        return _Way(tuple(item.link_id for item in instrument.items), len(instrument.items))
+        return _ItemPath(tuple(item.link_id for item in instrument.items), len(instrument.items))
     path = adaptive.path(instrument.bank, answers.get(instrument.code, {}))
     if path.next_item is None:
-        return _Way(path.asked, len(path.asked))
-    return _Way((*path.asked, path.next_item), min(instrument.bank.most_items, len(instrument.items)))
+        return _ItemPath(path.asked, len(path.asked))
+    return _ItemPath((*path.asked, path.next_item), min(instrument.bank.most_items, len(instrument.items)))
 
 
-def answers_to_keep(answers: Answers, instrument: Instrument) -> Mapping[str, int | None]:
-    """The answers to one instrument that become its record: every item of a fixed form, None where it was not answered.
+def answers_to_store(answers: Answers, instrument: Instrument) -> AnswersByItem:
+    """The answers to one instrument that are stored in its response.
 
-    Of an adaptive test those it asked; an answer that a later change of mind led away from stays in the draft.
+    Of a fixed form every item, None where it was not answered. Of an adaptive test the items that it asked; those that
+    a changed answer led away from stay only in the draft.
     """
     given = answers.get(instrument.code, {})
     if instrument.bank is None:
@@ -127,8 +139,8 @@ def answers_to_keep(answers: Answers, instrument: Instrument) -> Mapping[str, in
     return {link_id: given[link_id] for link_id in adaptive.path(instrument.bank, given).asked}
 
 
-def touched(answers: Answers, item: AskedItem) -> bool:
-    """Whether the item was answered or put aside."""
+def is_done(answers: Answers, item: AskedItem) -> bool:
+    """Whether the item was answered or skipped."""
     return item.link_id in answers.get(item.instrument_code, {})
 
 
@@ -137,29 +149,31 @@ def answer_to(answers: Answers, item: AskedItem) -> int | None:
     return answers.get(item.instrument_code, {}).get(item.link_id)
 
 
-@lru_cache(maxsize=1024)  # events x languages x the wordings that visits under way were begun with
+@lru_cache(maxsize=1024)  # events x languages x wordings of the visits in progress
 def questionnaire(
     protocol_code: str, protocol_version: str, event_code: str, *, language: str, wording: WordingSnapshot
 ) -> Questionnaire:
-    """What a protocol asks at an event, in `language` or what its text packs fall back to. Raises NotFound."""
+    """The items that a protocol asks at an event, in `language` or its fallback. Raises NotFound."""
     protocol = protocol_catalog.protocol(protocol_code, protocol_version)
     battery = protocol.event(event_code).battery
     parts = tuple((instrument_catalog.instrument(code), wording.pack(code, language)) for code in battery)
-    pairs = [(pack, item) for instrument, pack in parts for item in instrument.items]
-    items = tuple(_asked(position, pack, item) for position, (pack, item) in enumerate(pairs, start=1))
-    return Questionnaire(parts, items, protocol.prorate, at_most=len(items))
+    items: list[AskedItem] = []
+    for instrument, pack in parts:
+        for item in instrument.items:
+            items.append(_asked_item(len(items) + 1, pack, item))
+    return Questionnaire(parts, tuple(items), protocol.prorate, at_most=len(items))
 
 
-def _asked(position: int, pack: TextPack, item: Item) -> AskedItem:
+def _asked_item(position: int, pack: TextPack, item: Item) -> AskedItem:
     labels = pack.options[item.response_set.code]
     values = item.response_set.values
-    numeric = item.response_set.kind == "numeric"
+    is_numeric = item.response_set.kind == "numeric"
     return AskedItem(
         position=position,
         instrument_code=pack.instrument_code,
         link_id=item.link_id,
         instruction=pack.instruction,
         text=pack.items[item.link_id],
-        options=tuple((value, str(value) if numeric else labels[value]) for value in values),
-        ends=(labels[min(values)], labels[max(values)]) if numeric else None,
+        options=tuple((value, str(value) if is_numeric else labels[value]) for value in values),
+        ends=(labels[min(values)], labels[max(values)]) if is_numeric else None,
     )

@@ -1,6 +1,6 @@
-"""The patient's "not today": which days may be chosen, keeping the choice, and planning the message that comes back.
+"""Snoozes ("not today"): the days that the patient may choose, storing the choice, replanning the visit's messages.
 
-What it holds back and when the message leaves: domain/reminder_times.py.
+domain/reminder_times.py decides which messages a snooze delays and when the next one is sent.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.planning import recipients, visits
 from pro_tracker.services.protocols import protocol_catalog
 
-AT_MOST = 3  # for one visit: then reminders and calls go on as planned
+MAX_SNOOZES = 3  # per visit; after that reminders and calls go on as planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,53 +36,60 @@ class Choice:
     until_on: date
 
 
-def choices(session: Session, context: VisitContext, *, now: datetime) -> list[Choice]:
-    """The days that the patient may choose: those on which a message about this visit would really come."""
-    said = _said(session, context)
-    return [] if len(said) >= AT_MOST else _kept(session, context, said, now)
+def choices(session: Session, visit: VisitContext, *, now: datetime) -> list[Choice]:
+    """The days that the patient may choose: those on which a message about this visit would really be sent."""
+    snoozes = _snoozes(session, visit)
+    if len(snoozes) >= MAX_SNOOZES:
+        return []
+    return _possible_choices(session, visit, snoozes, now)
 
 
-def coming_back_on(session: Session, context: VisitContext) -> date | None:
-    """The day that was last chosen for this visit."""
-    said = _said(session, context)
-    return said[-1].until_on if said else None
+def snoozed_until(session: Session, visit: VisitContext) -> date | None:
+    """The day that was last chosen for this visit; None where none was."""
+    snoozes = _snoozes(session, visit)
+    return snoozes[-1].until_on if snoozes else None
 
 
-def snooze(session: Session, context: VisitContext, until_on: date, *, now: datetime) -> None:
+def snooze(session: Session, visit: VisitContext, until_on: date, *, now: datetime) -> None:
     """Ask again on that day and not before. Raises InvalidInput when it is not among the `choices`.
 
-    The same day chosen twice is one: phones send a form again, and fingers tap twice.
+    Choosing the same day twice counts once: browsers resend forms, and people tap twice.
     """
-    # Planning inserts rows that refer to the subject, so the lock is the one that lets them.
-    session.execute(select(Subject.id).where(Subject.id == context.subject_id).with_for_update(key_share=True))
-    if coming_back_on(session, context) == until_on:
+    # FOR NO KEY UPDATE: planning inserts rows that refer to the subject, which a stronger lock would block.
+    session.execute(select(Subject.id).where(Subject.id == visit.subject_id).with_for_update(key_share=True))
+    if snoozed_until(session, visit) == until_on:
         return
-    days = next((each.days for each in choices(session, context, now=now) if each.until_on == until_on), None)
+    days = next((each.days for each in choices(session, visit, now=now) if each.until_on == until_on), None)
     if days is None:
         raise InvalidInput("We cannot ask you again on that day. Choose another one.", field="until_on")
-    session.add(Snooze(visit_id=context.visit_id, days=days, until_on=until_on, requested_at=now))
+    session.add(Snooze(visit_id=visit.visit_id, days=days, until_on=until_on, requested_at=now))
     session.flush()
-    visits.replan(session, context.subject_id, now=now)
-    patient, detail = Actor(ActorKind.PATIENT, str(context.link_id)), {"visit": context.visit_id, "days": days}
-    audit.record(session, patient, "visit.snooze", now=now, subject_id=context.subject_id, detail=detail)
+    visits.replan(session, visit.subject_id, now=now)
+    actor = Actor(ActorKind.PATIENT, str(visit.link_id))
+    detail = {"visit": visit.visit_id, "days": days}
+    audit.record(session, actor, "visit.snooze", now=now, subject_id=visit.subject_id, detail=detail)
 
 
-def _said(session: Session, context: VisitContext) -> Sequence[SnoozeRequest]:
-    return recipients.snoozes(session, [context.visit_id])[context.visit_id]
+def _snoozes(session: Session, visit: VisitContext) -> Sequence[SnoozeRequest]:
+    """The snoozes of the visit so far, oldest first."""
+    return recipients.snoozes(session, [visit.visit_id])[visit.visit_id]
 
 
-def _kept(session: Session, context: VisitContext, said: Sequence[SnoozeRequest], now: datetime) -> list[Choice]:
-    """The protocol's days on which planning would let the message come, were one of them chosen now."""
-    protocol = protocol_catalog.protocol(context.protocol_code, context.protocol_version)
-    recipient = recipients.recipient(session, session.get_one(Subject, context.subject_id))
-    window = VisitWindow(context.opens_at, context.due_at, context.closes_at)
-    planned_at = session.get_one(Visit, context.visit_id).planned_at
-    found = []
+def _possible_choices(
+    session: Session, visit: VisitContext, snoozes: Sequence[SnoozeRequest], now: datetime
+) -> list[Choice]:
+    """The protocol's snooze days on which a message would be sent, found by planning with each of them in turn."""
+    protocol = protocol_catalog.protocol(visit.protocol_code, visit.protocol_version)
+    recipient = recipients.recipient(session, session.get_one(Subject, visit.subject_id))
+    window = VisitWindow(visit.opens_at, visit.due_at, visit.closes_at)
+    planned_at = session.get_one(Visit, visit.visit_id).planned_at
+    today = local_date(now, visit.time_zone)
+    possible: list[Choice] = []
     for days in protocol.snooze_days:
-        wanted = SnoozeRequest(now, days_later(local_date(now, context.time_zone), days))
-        sends = reminder_times(protocol, context.event_code, window, planned_at, recipient, [*said, wanted])
-        if (MessageKind.SNOOZE, len(said), wanted.until_on) in [
-            (each.kind, each.step, each.local_on) for each in sends
-        ]:
-            found.append(Choice(days, wanted.until_on))
-    return found
+        snooze = SnoozeRequest(now, days_later(today, days))
+        sends = reminder_times(protocol, visit.event_code, window, planned_at, recipient, [*snoozes, snooze])
+        # A snooze message is numbered by the snoozes before it.
+        expected = (MessageKind.SNOOZE, len(snoozes), snooze.until_on)
+        if expected in {(each.kind, each.step, each.local_on) for each in sends}:
+            possible.append(Choice(days, snooze.until_on))
+    return possible

@@ -1,15 +1,14 @@
-"""All that a request about answering needs, read in one statement: link, visit, subject, clinic, answers so far.
+"""The context that a request about answering needs, read in one statement: link, visit, subject, clinic, draft.
 
-It reads, and says whether answering is possible now; responses.py writes. Nothing here tells who the subject is.
+Reads, and checks whether answering is possible now; responses.py writes. It holds no identity of the subject.
 """
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Row, ScalarSelect, Select, Table, bindparam, func, select
+from sqlalchemy import FromClause, Row, ScalarSelect, Select, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import AlreadyAnswered, NotFound, UnusableLink, WindowClosed
@@ -21,11 +20,11 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.answering import questionnaires
-from pro_tracker.services.answering.questionnaires import Answers, Questionnaire
+from pro_tracker.services.answering.questionnaires import Answers, AnswersByItem, Questionnaire
 from pro_tracker.services.wording import text_packs
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
-# Core tables, and statements made once: their SQL is looked up, not built, and no ORM object is made of a row.
+# Core tables, and statements built once: SQLAlchemy finds their compiled SQL in its cache, and no ORM object is made.
 LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK = (
     cast(Table, model.__table__) for model in (Link, Visit, VisitDraft, Subject, Site, Course, LoadedTextPack)
 )
@@ -33,7 +32,7 @@ LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK = (
 
 @dataclass(frozen=True, slots=True)
 class VisitContext:
-    """One visit as its answering sees it. `link_id` and `revoked_at` are None when it was not reached by a link."""
+    """One visit as needed to answer it. `link_id` and `revoked_at` are None when it was not reached by a link."""
 
     visit_id: int
     subject_id: uuid.UUID
@@ -52,21 +51,22 @@ class VisitContext:
     protocol_code: str
     protocol_version: str
     answers: Answers
-    saved_at: datetime | None  # when the newest of `answers` came; None without any
-    grace_until: datetime | None  # these may still be sent so long, past closing
-    text_generation: int  # of the wording: the newest when the visit was begun, or now when it is not yet
+    saved_at: datetime | None  # of the newest of `answers`; None without any
+    grace_until: datetime | None  # until when the draft may be sent, past closing
+    text_generation: int  # of the wording: the newest when the visit was begun; the newest now before that
     wording: WordingSnapshot
     link_id: int | None = None
     revoked_at: datetime | None = None
 
     @property
     def questionnaire(self) -> Questionnaire:
-        """What the visit asks after the answers so far, in the subject's language."""
-        asked = (self.protocol_code, self.protocol_version, self.event_code)
-        return questionnaires.questionnaire(*asked, language=self.language, wording=self.wording).led_by(self.answers)
+        """The items that the visit asks, given the answers so far, in the subject's language."""
+        key = (self.protocol_code, self.protocol_version, self.event_code)
+        complete = questionnaires.questionnaire(*key, language=self.language, wording=self.wording)
+        return complete.reached_by(self.answers)
 
-    def with_answers(self, instrument_code: str, answers: Mapping[str, int | None]) -> "VisitContext":
-        """The sheet with these answers to one instrument beside those it has."""
+    def with_answers(self, instrument_code: str, answers: AnswersByItem) -> "VisitContext":
+        """The context with these answers to one instrument added to the draft."""
         merged = {**self.answers.get(instrument_code, {}), **answers}
         return replace(self, answers={**self.answers, instrument_code: merged})
 
@@ -88,6 +88,7 @@ def _newest_text_pack() -> ScalarSelect[Any]:
 
 
 def _statement(*, by_link: bool) -> Select[Any]:
+    """The statement for one visit, by the id of its link or its own id (parameter "key")."""
     columns = [
         VISIT.c.id.label("visit_id"),
         *(VISIT.c[name] for name in ("subject_id", "event_code", "opens_at", "due_at", "closes_at")),
@@ -102,9 +103,13 @@ def _statement(*, by_link: bool) -> Select[Any]:
         DRAFT.c.saved_at,
         DRAFT.c.grace_until,
         func.coalesce(DRAFT.c.text_generation, _newest_text_pack(), 0).label("text_generation"),
-        *((LINK.c.id.label("link_id"), LINK.c.revoked_at) if by_link else ()),
     ]
-    start, key = (LINK.join(VISIT, LINK.c.visit_id == VISIT.c.id), LINK.c.id) if by_link else (VISIT, VISIT.c.id)
+    start: FromClause = VISIT
+    key = VISIT.c.id
+    if by_link:
+        columns += [LINK.c.id.label("link_id"), LINK.c.revoked_at]
+        start = LINK.join(VISIT, LINK.c.visit_id == VISIT.c.id)
+        key = LINK.c.id
     rows = start.join(SUBJECT, SUBJECT.c.id == VISIT.c.subject_id).join(SITE, SITE.c.id == SUBJECT.c.site_id)
     rows = rows.join(COURSE, COURSE.c.id == VISIT.c.course_id)
     rows = rows.outerjoin(DRAFT, DRAFT.c.visit_id == VISIT.c.id)
@@ -115,26 +120,29 @@ BY_LINK, BY_VISIT = _statement(by_link=True), _statement(by_link=False)
 
 
 def by_link(session: Session, link_id: int) -> VisitContext:
-    """The sheet behind a link. Raises UnusableLink when there is no such link."""
+    """The context of a link's visit. Raises UnusableLink when there is no such link."""
     row = session.execute(BY_LINK, {"key": link_id}).one_or_none()
     if row is None:
         raise UnusableLink("This link is not known here.")
-    return _sheet(session, row)
+    return _context(session, row)
 
 
 def by_visit(session: Session, visit_id: int) -> VisitContext:
-    """The sheet of a visit, for staff, imports and simulations. Raises NotFound."""
+    """The context of a visit, for staff, imports and simulations. Raises NotFound."""
     row = session.execute(BY_VISIT, {"key": visit_id}).one_or_none()
     if row is None:
         raise NotFound("There is no such visit.")
-    return _sheet(session, row)
+    return _context(session, row)
 
 
-def again(session: Session, context: VisitContext) -> VisitContext:
-    """The sheet as it is by now."""
-    return by_visit(session, context.visit_id) if context.link_id is None else by_link(session, context.link_id)
+def reread(session: Session, visit: VisitContext) -> VisitContext:
+    """The context of the same visit as stored now."""
+    if visit.link_id is None:
+        return by_visit(session, visit.visit_id)
+    return by_link(session, visit.link_id)
 
 
-def _sheet(session: Session, row: Row[Any]) -> VisitContext:
-    wording = text_packs.as_of(session, row.text_generation)  # a second statement only the first time after a load
+def _context(session: Session, row: Row[Any]) -> VisitContext:
+    # A second statement, but only in the first request after a text pack was loaded.
+    wording = text_packs.as_of(session, row.text_generation)
     return VisitContext(**{**row._mapping, "answers": row.answers or {}, "wording": wording})

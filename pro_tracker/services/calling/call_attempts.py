@@ -14,7 +14,7 @@ from pro_tracker.domain.calling import STOP_REMINDERS_AFTER, cap_to_visit_window
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.domain.protocol import CallRule
-from pro_tracker.domain.unanswered import TOLD_BY_CALLS
+from pro_tracker.domain.unanswered import RECORDED_BY_CALLS
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
@@ -138,7 +138,7 @@ def _close_or_reschedule(session: Session, call: Call, subject: Subject, visit: 
         again = next_call_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
         call.call_again_at = cap_to_visit_window(again, visit.closes_at, best_time=best, zone=zone)
     if closed_with in STOP_REMINDERS_AFTER:
-        planned_messages.end_all(session, [visit.id], TOLD_BY_CALLS[attempt.outcome])
+        planned_messages.end_all(session, [visit.id], RECORDED_BY_CALLS[attempt.outcome])
 
 
 def _rule(session: Session, visit: Visit) -> CallRule:

@@ -18,7 +18,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
+from pro_tracker.models.response import COUNTED_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -180,7 +180,7 @@ def _baseline_score(instrument_code: str, scale: Scale) -> Any:
         first.course_id == Course.id,
         first.visit_number == 1,
         response.instrument_code == instrument_code,
-        response.status.in_(VALID_STATUSES),
+        response.status.in_(COUNTED_STATUSES),
         Score.scale_code == scale.code,
     )
     newest = score.order_by(Score.scored_at.desc(), Score.id.desc()).limit(1)

@@ -1,4 +1,4 @@
-"""Bundle: resources in one piece, as a file or as the answer to a search, and what a search looks for in them."""
+"""Bundle: resources as a file or as the response to a search, and the filter by code of a search."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from pro_tracker.services.fhir.datatypes import Json
 
 
 def collection(resources: Sequence[Json], base: str, *, now: datetime) -> Json:
-    """A file: resources that belong together."""
+    """The Bundle of a file: resources that belong together."""
     return {
         "resourceType": "Bundle",
         "type": "collection",
@@ -16,27 +16,34 @@ def collection(resources: Sequence[Json], base: str, *, now: datetime) -> Json:
     }
 
 
-def searchset(resources: Sequence[Json], base: str, asked: str, *, now: datetime) -> Json:
-    """The answer to a search; `asked` is what of the request's address, below `base`, was heeded."""
-    return {
+def searchset(resources: Sequence[Json], base: str, query: str, *, now: datetime) -> Json:
+    """The response to a search; `query` is the part of the request's URL below `base` that was used (the self link)."""
+    bundle: Json = {
         "resourceType": "Bundle",
         "type": "searchset",
         "timestamp": now.isoformat(),
         "total": len(resources),
-        "link": [{"relation": "self", "url": f"{base}/{asked}"}],
-        **({"entry": [_entry(each, base) | {"search": {"mode": "match"}} for each in resources]} if resources else {}),
+        "link": [{"relation": "self", "url": f"{base}/{query}"}],
     }
+    if resources:  # FHIR allows no empty arrays
+        bundle["entry"] = [_entry(each, base) | {"search": {"mode": "match"}} for each in resources]
+    return bundle
 
 
-def has_code(resource: Json, wanted: str) -> bool:
-    """Whether the resource has one of the codes of a search: "code" or "system|code", commas between."""
-    known = {(each["system"], each["code"]) for each in resource["code"]["coding"]}
-    for token in wanted.split(","):
+def has_code(resource: Json, searched: str) -> bool:
+    """Whether the resource has one of the codes of a search (FHIR token): "code" or "system|code", comma-separated."""
+    tokens = searched.split(",")
+    return any(_matches_one(coding, tokens) for coding in resource["code"]["coding"])
+
+
+def _matches_one(coding: Json, tokens: Sequence[str]) -> bool:
+    for token in tokens:
         system, _, code = token.rpartition("|")
-        if any(code == each and system in ("", of) for of, each in known):
+        if code == coding["code"] and system in ("", coding["system"]):
             return True
     return False
 
 
 def _entry(resource: Json, base: str) -> Json:
-    return {"fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}", "resource": resource}
+    url = f"{base}/{resource['resourceType']}/{resource['id']}"
+    return {"fullUrl": url, "resource": resource}

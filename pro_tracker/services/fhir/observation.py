@@ -1,6 +1,6 @@
-"""Observation: one score of one response, T where the scale has T, else raw; what it rests on in its components.
+"""Observation: one score of one response, T where the scale has T, else raw, with its details as components.
 
-The same score after a re-score keeps its id and becomes `amended`, so that a receiver replaces the older value.
+After a re-score the Observation keeps its id and becomes `amended`, so that a receiver replaces the older value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,15 +34,16 @@ STATUS: Mapping[ResponseStatus, str] = {
 
 
 def observation(form: WordedInstrument, row: QuestionnaireResponse, versions: Sequence[Score], study_code: str) -> Json:
-    """The newest of `versions`: the scores of one scale of the response, in the order they were made."""
-    score, subject = versions[-1], patient_reference(form.base, study_code)
+    """The Observation of the newest of `versions`: the scorings of one scale of the response, oldest first."""
+    score = versions[-1]
+    subject = patient_reference(form.base, study_code)
     scale = instrument_catalog.instrument(score.instrument_code, score.instrument_version).scale(score.scale_code)
     own = coding(local_system(form.base, "scale"), f"{score.instrument_code}.{scale.code}")
     return {
         "resourceType": "Observation",
         "id": f"{row.id}.{scale.code}",
         "identifier": [identifier(form.base, "score", f"{row.id}.{scale.code}")],
-        "status": "amended" if STATUS[row.status] == "final" and len(versions) > 1 else STATUS[row.status],
+        "status": _status(row, is_rescored=len(versions) > 1),
         "category": [SURVEY],
         "code": concept(*loinc(scale.loinc), own, text=form.pack.scales.get(scale.code)),
         "subject": subject,
@@ -51,41 +52,61 @@ def observation(form: WordedInstrument, row: QuestionnaireResponse, versions: Se
         "performer": [subject],
         "method": _method(form.base, scale, score),
         "derivedFrom": [{"reference": f"QuestionnaireResponse/{row.id}"}],
-    } | _outcome(form, row, scale, score)
+        **_outcome(form, row, scale, score),
+    }
+
+
+def _status(row: QuestionnaireResponse, *, is_rescored: bool) -> str:
+    status = STATUS[row.status]
+    if status == "final" and is_rescored:
+        return "amended"
+    return status
 
 
 def _method(base: str, scale: Scale, score: Score) -> Json:
-    """Which scoring made it, and whose mean is 50: T-scores of different populations are not compared."""
-    version = f"{score.instrument_code}, scoring version {score.scoring_version}"
-    text = f"{version}; T-score, {scale.t_scores.population}" if scale.t_scores else version
-    return concept(coding(local_system(base, "scoring"), f"{score.instrument_code}.{score.scoring_version}"), text=text)
+    """The scoring version and the reference population; T-scores of different populations do not compare."""
+    text = f"{score.instrument_code}, scoring version {score.scoring_version}"
+    if scale.t_scores:
+        text += f"; T-score, {scale.t_scores.population}"
+    own = coding(local_system(base, "scoring"), f"{score.instrument_code}.{score.scoring_version}")
+    return concept(own, text=text)
 
 
 def _outcome(form: WordedInstrument, row: QuestionnaireResponse, scale: Scale, score: Score) -> Json:
-    """The value with its band and components, or why there is none. What was entered in error carries no number."""
+    """The value with its band and components, or the reason why there is none. Answers in error have no value."""
     if row.status == ResponseStatus.ENTERED_IN_ERROR:
-        return {
-            "dataAbsentReason": concept(coding(ABSENT, "error", "Error"), text="The answers were entered in error.")
-        }
-    parts = {"component": list(_components(form.base, scale, score)), "note": list(_notes(row, scale, score))}
-    value = score.t_score if scale.has_t else score.raw_score
+        reason = concept(coding(ABSENT, "error", "Error"), text="The answers were entered in error.")
+        return {"dataAbsentReason": reason}
+    parts: Json = {
+        "component": list(_components(form.base, scale, score)),
+        "note": list(_notes(row, scale, score)),
+    }
+    value = scale.shown_value(score.raw_score, score.t_score)
     if value is None:
         reason = concept(coding(ABSENT, "not-performed", "Not Performed"), text=score.reason)
-        return {"dataAbsentReason": reason} | parts
-    return {"valueQuantity": _value(scale, value)} | _interpretation(form.base, scale, value) | parts
+        return {"dataAbsentReason": reason, **parts}
+    return {
+        "valueQuantity": _value(scale, value),
+        **_interpretation(form.base, scale, value),
+        **parts,
+    }
 
 
 def _value(scale: Scale, value: float) -> Json:
-    return points(round(value, 1), "T-score") if scale.has_t else _raw(value)
+    if scale.has_t:
+        return points(round(value, 1), "T-score")
+    return _raw(value)
 
 
 def _raw(value: float) -> Json:
-    """A sum is a whole number and is written as one."""
-    return points(int(value) if value == int(value) else value, "points")
+    """The Quantity of a raw score; a sum is written as a whole number."""
+    if value == int(value):
+        return points(int(value), "points")
+    return points(value, "points")
 
 
 def _interpretation(base: str, scale: Scale, value: float) -> Json:
-    """The severity band in our own code: bands mean what their source says, which no standard code does."""
+    """The severity band in our own code system: no standard code has the meaning that the band's source gives it."""
     found = band(scale, value)
     if found is None:
         return {}
@@ -94,7 +115,7 @@ def _interpretation(base: str, scale: Scale, value: float) -> Json:
 
 
 def _components(base: str, scale: Scale, score: Score) -> Iterator[Json]:
-    """Raw score and standard error beside a T-score; for every score how many of its items were answered."""
+    """The components: raw score and standard error of a T-score; of every score the number of answered items."""
     values: dict[str, Json] = {}
     if score.t_score is not None and score.raw_score is not None:
         values["raw-score"] = {"valueQuantity": _raw(score.raw_score)}
@@ -109,7 +130,7 @@ def _components(base: str, scale: Scale, score: Score) -> Iterator[Json]:
 
 
 def _notes(row: QuestionnaireResponse, scale: Scale, score: Score) -> Iterator[Json]:
-    """What somebody who sees only this score must know of it."""
+    """Notes for a reader who sees only this score: limits of the wording, pro-rating, verification of the scoring."""
     if not row.text_pack_validated:
         yield {"text": "Asked with wording that is not validated: for trying things out, not for conclusions."}
     if score.prorated:

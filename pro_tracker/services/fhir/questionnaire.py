@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.instrument import Instrument, Item, ResponseOption, TextPack
-from pro_tracker.services.fhir.datatypes import EXTENSION, Json, coding, concept, local_system, loinc
+from pro_tracker.services.fhir.datatypes import EXTENSION, LOINC, Json, coding, concept, local_system, loinc
 
 ITEM_CONTROL = "http://hl7.org/fhir/questionnaire-item-control"
 UNKNOWN = "There is no such questionnaire. Its id is instrument, language and version, such as pcs.en.1.0-1.0."
@@ -12,7 +12,7 @@ UNKNOWN = "There is no such questionnaire. Its id is instrument, language and ve
 
 @dataclass(frozen=True, slots=True)
 class WordedInstrument:
-    """An instrument in the wording of a text pack, and the address under which this installation speaks FHIR."""
+    """An instrument in the wording of a text pack, and the URL of this installation's FHIR endpoint."""
 
     instrument: Instrument
     pack: TextPack
@@ -33,7 +33,7 @@ class WordedInstrument:
 
     @property
     def canonical(self) -> str:
-        """What a response names: exactly this wording of exactly this instrument."""
+        """The canonical URL by which a response names its form: instrument and wording in their versions."""
         return f"{self.url}|{self.version}"
 
 
@@ -48,7 +48,7 @@ def parts_of_id(questionnaire_id: str) -> tuple[str, str, str, str]:
 
 
 def questionnaire(form: WordedInstrument) -> Json:
-    """The Questionnaire. Wording that nobody validated makes it `experimental`: not for genuine usage."""
+    """The Questionnaire. Wording that is not validated makes it `experimental` (FHIR: not for genuine usage)."""
     instrument, pack = form.instrument, form.pack
     return {
         "resourceType": "Questionnaire",
@@ -68,7 +68,7 @@ def questionnaire(form: WordedInstrument) -> Json:
 
 
 def answer_coding(form: WordedInstrument, item: Item, value: int) -> Json:
-    """An option: its LOINC answer code where known, else our own; as it was worded; and what it counts in a score."""
+    """The Coding of an option: LOINC answer code where known, else our own; its label; its value in the score."""
     labels = form.pack.options[item.response_set.code]
     option = next(each for each in item.response_set.options if each.value == value)
     ordinal = {"url": f"{EXTENSION}/ordinalValue", "valueDecimal": item.scored_value(value)}
@@ -76,9 +76,10 @@ def answer_coding(form: WordedInstrument, item: Item, value: int) -> Json:
 
 
 def _option_code(form: WordedInstrument, item: Item, option: ResponseOption) -> Json:
-    known = loinc(option.code)
+    if option.code:
+        return coding(LOINC, option.code)
     own = local_system(form.base, f"{form.instrument.code}.{item.response_set.code}")
-    return known[0] if known else coding(own, str(option.value))
+    return coding(own, str(option.value))
 
 
 def _item(form: WordedInstrument, item: Item) -> Json:
@@ -92,9 +93,9 @@ def _item(form: WordedInstrument, item: Item) -> Json:
 
 
 def _numeric(form: WordedInstrument, item: Item) -> Json:
-    """A whole number between two ends; their words stand beside the slider."""
-    labels, values = form.pack.options[item.response_set.code], item.response_set.values
-    ends = {"lower": min(values), "upper": max(values)}
+    """The part of an integer item: its bounds, a slider as control, and the labels of its two ends beside it."""
+    labels = form.pack.options[item.response_set.code]
+    ends = {"lower": min(item.response_set.values), "upper": max(item.response_set.values)}
     return {
         "extension": [
             {"url": f"{EXTENSION}/minValue", "valueInteger": ends["lower"]},
@@ -102,15 +103,16 @@ def _numeric(form: WordedInstrument, item: Item) -> Json:
             _control("slider"),
         ],
         "type": "integer",
-        "item": [
-            {"extension": [_control(end)], **_display(f"{item.link_id}/{end}", labels[value])}
-            for end, value in ends.items()
-        ],
+        "item": [_end_label(item, end, labels[value]) for end, value in ends.items()],
     }
 
 
+def _end_label(item: Item, end: str, label: str) -> Json:
+    return {"extension": [_control(end)], **_display(f"{item.link_id}/{end}", label)}
+
+
 def _display(link_id: str, text: str) -> Json:
-    """Words without an answer. The slash keeps their ids apart from those of items, which have none."""
+    """A display item: text without an answer. Its linkId has a slash, so that it cannot equal that of an item."""
     return {"linkId": link_id, "text": text, "type": "display"}
 
 

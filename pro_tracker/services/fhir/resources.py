@@ -1,19 +1,18 @@
 """One subject's answers and scores as FHIR R4 resources, and the forms that they were given to.
 
-Who the subject is stays here: the Patient is a study id. What maps to what stands in docs/fhir.md.
+The Patient resource holds the study id and no identity. docs/fhir.md lists the mapping of rows to resources.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit
+from pro_tracker.services import audit, stored_scores
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.fhir.datatypes import Json, identifier
 from pro_tracker.services.fhir.observation import observation
@@ -23,28 +22,24 @@ from pro_tracker.services.instruments import instrument_catalog, text_pack_forma
 from pro_tracker.services.protocols import library_overview
 from pro_tracker.services.wording import text_packs
 
-ScoresByScale = Mapping[str, Sequence[Score]]  # scale code -> its scores, in the order they were made
 
-
-def note(session: Session, actor: Actor, subject: Subject, *, now: datetime) -> None:
-    """The audit row of a view of the subject's data, to be committed before any of it is given out."""
+def audit_view(session: Session, actor: Actor, subject: Subject, *, now: datetime) -> None:
+    """Record the view of the subject's data in the audit trail; the caller commits before any of it is given out."""
     audit.record(session, actor, "subject.view", now=now, subject_id=subject.id, detail={"page": "fhir"})
 
 
 def current_form(session: Session, code: str, language: str, base: str) -> WordedInstrument:
-    """The newest version of an instrument in the wording in force. Raises UnknownInstrument, NotFound."""
-    return WordedInstrument(
-        instrument_catalog.instrument(code), text_packs.in_force(session).pack(code, language), base
-    )
+    """The newest version of an instrument in the current wording. Raises UnknownInstrument, NotFound."""
+    wording = text_packs.in_force(session)
+    return WordedInstrument(instrument_catalog.instrument(code), wording.pack(code, language), base)
 
 
 def current_forms(session: Session, base: str) -> list[WordedInstrument]:
-    """What visits begun now are asked with: every instrument in its newest version, in each of its languages."""
-    return [
-        WordedInstrument(entry.instrument, pack.text, base)
-        for entry in library_overview.entries(session)
-        for pack in entry.packs
-    ]
+    """The forms of visits that begin now: every instrument in its newest version, in each of its languages."""
+    forms: list[WordedInstrument] = []
+    for entry in library_overview.entries(session):
+        forms += (WordedInstrument(entry.instrument, pack.text, base) for pack in entry.packs)
+    return forms
 
 
 def form(session: Session, questionnaire_id: str, base: str) -> WordedInstrument:
@@ -65,32 +60,35 @@ def everything(session: Session, subject: Subject, base: str) -> list[Json]:
     """
     forms: dict[tuple[str, ...], WordedInstrument] = {}
     answered: list[Json] = []
-    scores = _scores(session, subject)
-    rows = select(QuestionnaireResponse).where(QuestionnaireResponse.subject_id == subject.id)
-    for row in session.scalars(rows.order_by(QuestionnaireResponse.authored_at, QuestionnaireResponse.id)):
+    scores = stored_scores.all_versions(session, subject.id)
+    for row in _responses(session, subject):
         key = (row.instrument_code, row.instrument_version, row.language, row.text_pack_version)
-        asked = forms[key] = forms.get(key) or _asked_with(session, row, base)
-        answered.append(response(asked, row, subject.study_code))
-        answered += (observation(asked, row, versions, subject.study_code) for versions in scores[row.id].values())
+        if key not in forms:
+            forms[key] = _form_of(session, row, base)
+        form = forms[key]
+        answered.append(response(form, row, subject.study_code))
+        answered += (observation(form, row, versions, subject.study_code) for versions in scores[row.id].values())
     return [patient(subject, base), *map(questionnaire, forms.values()), *answered]
 
 
+def _responses(session: Session, subject: Subject) -> Iterator[QuestionnaireResponse]:
+    """Every response of the subject, oldest first."""
+    rows = select(QuestionnaireResponse).where(QuestionnaireResponse.subject_id == subject.id)
+    yield from session.scalars(rows.order_by(QuestionnaireResponse.authored_at, QuestionnaireResponse.id))
+
+
 def patient(subject: Subject, base: str) -> Json:
-    """The subject as other systems may know it: by study id and nothing else."""
+    """The Patient: the subject's study id and nothing else."""
     code = subject.study_code
-    return {"resourceType": "Patient", "id": code, "identifier": [identifier(base, "study-id", code)]}
+    return {
+        "resourceType": "Patient",
+        "id": code,
+        "identifier": [identifier(base, "study-id", code)],
+    }
 
 
-def _asked_with(session: Session, row: QuestionnaireResponse, base: str) -> WordedInstrument:
+def _form_of(session: Session, row: QuestionnaireResponse, base: str) -> WordedInstrument:
+    """The form that a response was given to."""
     instrument = instrument_catalog.instrument(row.instrument_code, row.instrument_version)
     pack = text_packs.pack_of_response(session, row.instrument_code, row.language, row.text_pack_version)
     return WordedInstrument(instrument, pack, base)
-
-
-def _scores(session: Session, subject: Subject) -> Mapping[int, ScoresByScale]:
-    found: dict[int, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
-    mine = select(Score).join(QuestionnaireResponse, QuestionnaireResponse.id == Score.response_id)
-    mine = mine.where(QuestionnaireResponse.subject_id == subject.id).order_by(Score.scored_at, Score.id)
-    for score in session.scalars(mine):
-        found[score.response_id][score.scale_code].append(score)
-    return found

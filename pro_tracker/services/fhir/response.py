@@ -1,4 +1,4 @@
-"""QuestionnaireResponse: what one subject answered to one instrument, item by item, as it was asked."""
+"""QuestionnaireResponse: the answers of one subject to one instrument, item by item, in the wording they saw."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +16,7 @@ MODES: Mapping[ResponseMode, str] = {
 
 
 def response(form: WordedInstrument, row: QuestionnaireResponse, study_code: str) -> Json:
-    """The response. One entered in error is taken back by its status and carries no answers that could be read."""
+    """The QuestionnaireResponse. One entered in error is voided by its status and carries no answers."""
     subject = patient_reference(form.base, study_code)
     mode = {
         "url": f"{EXTENSION}/questionnaireresponse-completionMode",
@@ -41,10 +41,13 @@ def response(form: WordedInstrument, row: QuestionnaireResponse, study_code: str
 def _items(form: WordedInstrument, row: QuestionnaireResponse) -> Iterator[Json]:
     """The items that were asked; a skipped one has its text and no answer."""
     for item in form.instrument.items:
-        if item.link_id in row.answers:
-            asked = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
-            value = row.answers[item.link_id]
-            yield asked if value is None else asked | {"answer": [_answer(form, item, value)]}
+        if item.link_id not in row.answers:
+            continue
+        asked: Json = {"linkId": item.link_id, "text": form.pack.items[item.link_id]}
+        value = row.answers[item.link_id]
+        if value is not None:
+            asked["answer"] = [_answer(form, item, value)]
+        yield asked
 
 
 def _answer(form: WordedInstrument, item: Item, value: int) -> Json:

@@ -1,11 +1,11 @@
-"""What the FHIR endpoint says of itself and of errors: CapabilityStatement and OperationOutcome. No data of anybody."""
+"""The FHIR endpoint's CapabilityStatement and its errors as OperationOutcome. Holds no subject data."""
 
 from importlib.metadata import version
 
 from pro_tracker.services.fhir.datatypes import Json
 
 FHIR_VERSION = "4.0.1"
-STATED_ON = "2026-11-22"  # raise it with every change of what is stated here
+STATED_ON = "2026-11-22"  # update it with every change of the statement
 ISSUES = {
     401: "login",
     403: "forbidden",
@@ -20,7 +20,7 @@ EVERYTHING = {"name": "everything", "definition": "http://hl7.org/fhir/Operation
 
 
 def capability_statement(base: str) -> Json:
-    """What may be asked here, all of it read-only."""
+    """The CapabilityStatement: the supported interactions, all of them read-only."""
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -58,6 +58,6 @@ def _by(name: str, kind: str) -> Json:
 
 
 def operation_outcome(status: int, text: str) -> Json:
-    """Why a request with this HTTP status was not served."""
+    """The OperationOutcome of a request that failed with this HTTP status."""
     code = ISSUES.get(status, "exception" if status >= 500 else "processing")
     return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code, "diagnostics": text}]}

@@ -1,11 +1,11 @@
-"""Did we ask? Every message to a subject with what became of it, every visit's end, and who changed what.
+"""The ledger: a subject's communication log by visit (messages, calls, snoozes, answers) and the changes of their data.
 
-Reads only, in a fixed number of statements. Claims leave no trace of their own: a message is claimed for its attempts.
+Reads only, in a fixed number of statements. A message has no row for its claim: its first attempt gives that moment.
 """
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,14 +28,15 @@ from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.record.ledger_changes import RecordedChange, changes
+from pro_tracker.services.record.ledger_changes import DataChange, changes
 
-OPENED = "identity.confirm"  # the birth date was right: a link that was only fetched was not opened by anybody
+# The action that marks a link as opened: the birth date was right. Mail scanners fetch links but never get so far.
+OPENED = "identity.confirm"
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEntry:
-    """One message. `opened_at`: when somebody who knew the birth date first came by its link."""
+    """One message. `opened_at` is when its link was first used with the right birth date."""
 
     message: Message
     attempts: Sequence[Attempt]
@@ -44,116 +45,131 @@ class MessageEntry:
 
     @property
     def claimed_at(self) -> datetime | None:
-        """When it was first taken to be sent."""
+        """The start of the first attempt to send it."""
         return self.attempts[0].started_at if self.attempts else None
 
     @property
     def delivered_at(self) -> datetime | None:
-        """When the provider says that it arrived; many never say."""
+        """The delivery that the provider reported; many providers report none."""
         return min((receipt.at for receipt in self.receipts if receipt.event == ReportEvent.DELIVERED), default=None)
 
     @property
-    def bad_news(self) -> ReportEvent | None:
-        """The last thing that the provider reported of it, unless that is that it arrived."""
+    def reported_problem(self) -> ReportEvent | None:
+        """The code of the provider's last report, unless that is a delivery."""
         last = self.receipts[-1].event if self.receipts else ReportEvent.DELIVERED
         return None if last in (ReportEvent.DELIVERED, ReportEvent.OTHER) else last
 
     @property
-    def why_not(self) -> str | None:
-        """The code of why it was not sent, or the provider's reply; None for one that was, or still will be."""
+    def unsent_reason(self) -> str | None:
+        """The code why it was not sent, or the provider's reply; None for one that was sent or is still planned."""
         return self.message.end_reason or self.message.failure
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """One visit with its messages in the order of sending.
-
-    `mode`: how it was answered, None where it was not. `taken_by`: whoever asked on the telephone.
-    """
+class VisitEntry:
+    """One visit with its messages in the order of sending."""
 
     visit: Visit
     course: Course
-    entries: Sequence[MessageEntry]
+    messages: Sequence[MessageEntry]
     snoozes: Sequence[Snooze]
     calls: Sequence[CallAttempt]
-    mode: ResponseMode | None = None
-    taken_by: str = ""
+    mode: ResponseMode | None = None  # of its answers; None without answers
+    taken_by: str = ""  # the name of the staff member who asked on the telephone
 
     @property
     def sent(self) -> list[MessageEntry]:
-        return [entry for entry in self.entries if entry.message.sent_at is not None]
+        return [entry for entry in self.messages if entry.message.sent_at is not None]
 
     @property
     def opened_at(self) -> datetime | None:
         """When the first of its links was opened."""
-        return min((entry.opened_at for entry in self.entries if entry.opened_at), default=None)
+        return min((entry.opened_at for entry in self.messages if entry.opened_at), default=None)
 
     @property
-    def why_not(self) -> UnansweredReason | None:
-        """The code of why it has no answers; None where it has, or still may."""
-        return None if self.visit.completed_at else self.visit.void_reason or self.visit.missed_reason
+    def unanswered_reason(self) -> UnansweredReason | None:
+        """The code why it has no answers; None where it has some, or may still get them."""
+        if self.visit.completed_at:
+            return None
+        return self.visit.void_reason or self.visit.missed_reason
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All that was asked of a subject, visit by visit, and the changes, newest first."""
+    """The communication with a subject, visit by visit, and the changes of their data, newest first."""
 
     subject: Subject
-    askings: Sequence[Asking]
-    changes: Sequence[RecordedChange]
+    visits: Sequence[VisitEntry]
+    changes: Sequence[DataChange]
 
 
 def ledger(session: Session, subject: Subject) -> Ledger:
-    """The ledger of this subject; whether it may be seen is the caller's to ask."""
-    visits = select(Visit, Course).join(Course, Course.id == Visit.course_id).where(Visit.subject_id == subject.id)
-    entries = _entries(session, subject.id)
-    snoozes = _grouped(session.scalars(_of_visits(select(Snooze), Snooze, subject.id).order_by(Snooze.id)), "visit_id")
-    calls, answered = _calls(session, subject.id), _answered(session, subject.id)
-    askings = [
-        Asking(
-            visit,
-            course,
-            entries.get(visit.id, ()),
-            snoozes.get(visit.id, ()),
-            calls.get(visit.id, ()),
-            *answered.get(visit.id, ()),
+    """The ledger of this subject. The caller checks whether the account may see it."""
+    messages = _messages(session, subject.id)
+    snoozes = _snoozes(session, subject.id)
+    calls = _calls(session, subject.id)
+    answered = _answered(session, subject.id)
+    entries: list[VisitEntry] = []
+    for visit, course in _visits(session, subject.id):
+        mode, taken_by = answered.get(visit.id, (None, ""))
+        entry = VisitEntry(
+            visit, course, messages[visit.id], snoozes[visit.id], calls[visit.id], mode=mode, taken_by=taken_by
         )
-        for visit, course in session.execute(visits.order_by(Visit.opens_at, Visit.visit_number))
-    ]
-    return Ledger(subject, askings, changes(session, subject.id))
+        entries.append(entry)
+    return Ledger(subject, entries, changes(session, subject.id))
 
 
-def _entries(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[MessageEntry]]:
-    messages = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
-    attempts = select(Attempt).join(Message, Message.id == Attempt.message_id).where(Message.subject_id == subject_id)
-    tried = _grouped(session.scalars(attempts.order_by(Attempt.message_id, Attempt.number)), "message_id")
-    reported = (
+def _visits(session: Session, subject_id: uuid.UUID) -> Iterator[tuple[Visit, Course]]:
+    rows = select(Visit, Course).join(Course, Course.id == Visit.course_id).where(Visit.subject_id == subject_id)
+    yield from session.execute(rows.order_by(Visit.opens_at, Visit.visit_number))
+
+
+def _messages(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[MessageEntry]]:
+    """Visit id -> its messages in the order of sending."""
+    attempts = _attempts(session, subject_id)
+    receipts = _receipts(session, subject_id)
+    opened = _opened(session, subject_id)
+    rows = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
+    found: dict[int, list[MessageEntry]] = defaultdict(list)
+    for message in session.scalars(rows):
+        entry = MessageEntry(message, attempts[message.id], receipts[message.id], opened.get(message.id))
+        found[message.visit_id].append(entry)
+    return found
+
+
+def _attempts(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Attempt]]:
+    """Message id -> the attempts to send it, in their order."""
+    rows = select(Attempt).join(Message, Message.id == Attempt.message_id).where(Message.subject_id == subject_id)
+    return _grouped(session.scalars(rows.order_by(Attempt.message_id, Attempt.number)), "message_id")
+
+
+def _receipts(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[DeliveryReport]]:
+    """Message id -> the provider's reports about it, in their order."""
+    rows = (
         select(DeliveryReport)
         .join(Message, Message.id == DeliveryReport.message_id)
         .where(Message.subject_id == subject_id)
     )
-    receipts = _grouped(session.scalars(reported.order_by(DeliveryReport.at, DeliveryReport.id)), "message_id")
-    opened = _opened(session, subject_id)
-    found: dict[int, list[MessageEntry]] = defaultdict(list)
-    for message in session.scalars(messages):
-        id_ = message.id
-        found[message.visit_id].append(
-            MessageEntry(message, tried.get(id_, ()), receipts.get(id_, ()), opened.get(id_))
-        )
-    return found
+    return _grouped(session.scalars(rows.order_by(DeliveryReport.at, DeliveryReport.id)), "message_id")
+
+
+def _snoozes(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Snooze]]:
+    """Visit id -> its snoozes, in their order."""
+    return _grouped(session.scalars(_of_visits(select(Snooze), Snooze, subject_id).order_by(Snooze.id)), "visit_id")
 
 
 def _calls(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[CallAttempt]]:
-    """By visit, in the order they were made."""
+    """Visit id -> the attempts to call about it, in their order."""
     rows = select(Call.visit_id, CallAttempt).join(CallAttempt, CallAttempt.call_id == Call.id)
+    rows = rows.where(Call.subject_id == subject_id).order_by(CallAttempt.at)
     found: dict[int, list[CallAttempt]] = defaultdict(list)
-    for visit_id, attempt in session.execute(rows.where(Call.subject_id == subject_id).order_by(CallAttempt.at)):
+    for visit_id, attempt in session.execute(rows):
         found[visit_id].append(attempt)
     return found
 
 
 def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[ResponseMode, str]]:
-    """Visit id -> how its answers came, and the name of whoever took them."""
+    """Visit id -> the mode of its answers, and the name of the staff member who took them."""
     rows = select(QuestionnaireResponse.visit_id, QuestionnaireResponse.mode, Account.display_name)
     rows = rows.outerjoin(Account, Account.id == QuestionnaireResponse.taken_by_id)
     rows = rows.where(QuestionnaireResponse.subject_id == subject_id)
@@ -161,25 +177,32 @@ def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[Res
 
 
 def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
-    """Message id -> when its link was first opened."""
-    confirmed = select(AuditEvent.actor_id, func.min(AuditEvent.at)).where(
-        AuditEvent.subject_id == subject_id, AuditEvent.action == OPENED, AuditEvent.actor_kind == ActorKind.PATIENT
-    )
-    opened_at = dict(session.execute(confirmed.group_by(AuditEvent.actor_id)).all())
+    """Message id -> when one of its links was first opened."""
+    opened = _links_opened(session, subject_id)
     links = _of_visits(select(Link.id, Link.message_id), Link, subject_id).where(Link.message_id.is_not(None))
     found: dict[int, datetime] = {}
     for link_id, message_id in session.execute(links):
-        if at := opened_at.get(str(link_id)):
-            moment = datetime.fromisoformat(at)
-            found[message_id] = min(found.get(message_id, moment), moment)
+        at = opened.get(str(link_id))
+        if at is not None:
+            found[message_id] = min(found.get(message_id, at), at)
     return found
 
 
+def _links_opened(session: Session, subject_id: uuid.UUID) -> Mapping[str, datetime]:
+    """Link id -> when it was first opened, from the audit trail, whose patient actors are link ids."""
+    rows = select(AuditEvent.actor_id, func.min(AuditEvent.at)).where(
+        AuditEvent.subject_id == subject_id, AuditEvent.action == OPENED, AuditEvent.actor_kind == ActorKind.PATIENT
+    )
+    return {link_id: datetime.fromisoformat(at) for link_id, at in session.execute(rows.group_by(AuditEvent.actor_id))}
+
+
 def _of_visits(rows: Any, table: Any, subject_id: uuid.UUID) -> Any:
+    """`rows` of a table with visit ids, limited to the visits of the subject."""
     return rows.join(Visit, Visit.id == table.visit_id).where(Visit.subject_id == subject_id)
 
 
 def _grouped(rows: Iterable[Any], key: str) -> Mapping[int, Sequence[Any]]:
+    """The rows by the value of one attribute; an empty list for any other value."""
     found: dict[int, list[Any]] = defaultdict(list)
     for row in rows:
         found[getattr(row, key)].append(row)

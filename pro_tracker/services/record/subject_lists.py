@@ -1,10 +1,11 @@
-"""The list of an account's subjects: pages of it, an exact look-up, and what each is asked for now."""
+"""The list of an account's subjects: pages, an exact look-up, and the open visits of each subject."""
 
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, joinedload
@@ -24,7 +25,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True, slots=True)
 class OpenVisit:
-    """A visit that can be answered now, and what its protocol calls it."""
+    """A visit that can be answered now, with its title in the protocol."""
 
     visit: Visit
     title: str
@@ -42,7 +43,12 @@ class SubjectPage:
     @property
     def last(self) -> int:
         """The number of the last page, from 1."""
-        return max((self.total + PAGE_SIZE - 1) // PAGE_SIZE, 1)
+        return _last_page(self.total)
+
+
+def _last_page(total: int) -> int:
+    """The number of pages of `total` subjects; an empty list has one page."""
+    return max(ceil(total / PAGE_SIZE), 1)
 
 
 def page(session: Session, account: Account, *, search: str = "", number: int = 1, now: datetime) -> SubjectPage:
@@ -52,7 +58,7 @@ def page(session: Session, account: Account, *, search: str = "", number: int = 
     """
     rows = visibility.visible(_matching(search), account)
     total = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
-    number = min(max(number, 1), max((total + PAGE_SIZE - 1) // PAGE_SIZE, 1))
+    number = min(max(number, 1), _last_page(total))
     ordered = (
         rows.options(joinedload(Subject.identity), joinedload(Subject.site))
         .order_by(Subject.study_code)
@@ -65,7 +71,8 @@ def page(session: Session, account: Account, *, search: str = "", number: int = 
 
 def _matching(search: str) -> Select[Subject]:
     rows = select(Subject)
-    if not (text := unicodedata.normalize("NFC", search.strip())):
+    text = unicodedata.normalize("NFC", search.strip())
+    if not text:
         return rows
     hashes = key_ring().lookup_hashes(text, RECORD_NUMBER)
     numbered = select(Identity.subject_id).where(Identity.record_number_hash.in_(hashes))

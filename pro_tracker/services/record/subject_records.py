@@ -1,4 +1,4 @@
-"""Everything a subject's page shows beside the trend, loaded in a handful of statements however long the history."""
+"""Loads what a subject's page shows beside the trend, in a fixed number of statements."""
 
 import uuid
 from collections import defaultdict

@@ -1,64 +1,95 @@
 """A subject's scores over the study events: one series a scale and course, each point with its band and its change.
 
-Reads scores as stored, in one statement; what they mean is asked of domain/change.py. It draws and words nothing.
+Reads stored scores in one statement and leaves their meaning to domain/change.py. Draws nothing and words nothing.
 """
 
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change
 from pro_tracker.domain.instrument import Band, Instrument, Scale
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services import stored_scores
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.stored_scores import StoredScore
 from pro_tracker.services.wording import text_packs
+
+VisitsByCourse = Mapping[Course, Sequence[Visit]]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One visit on one scale. `value` is T where the scale has T, else raw; None: no score.
+    """One visit on one scale. `on` is the local date of the answers, else of the due moment; `day` its study day.
 
-    `reason` says why an answered visit has none. `on` is the local date of the answers, else of the due moment.
+    `stored` is None while the visit has no answers; `score` is None where the answers give no score.
     """
 
     visit_id: int
     event_title: str
     on: date
     day: int
-    answered: bool = False
-    raw_score: float | None = None
-    t_score: float | None = None
-    standard_error: float | None = None
-    value: float | None = None
-    reason: str | None = None
-    prorated: bool = False
-    validated: bool = True
+    stored: StoredScore | None = None
+    score: ScorePoint | None = None
     band: Band | None = None
-    basis: Basis | None = None
-    change: Change | None = None
+    change: Change | None = None  # since the baseline of the same course
 
     @property
-    def score(self) -> ScorePoint | None:
-        return None if self.value is None else ScorePoint(self.value, self.standard_error, self.basis)
+    def answered(self) -> bool:
+        return self.stored is not None
+
+    @property
+    def value(self) -> float | None:
+        """T where the scale has T, else raw; None: no score."""
+        return self.score.value if self.score else None
+
+    @property
+    def standard_error(self) -> float | None:
+        """In the points of `value`."""
+        return self.score.standard_error if self.score else None
+
+    @property
+    def basis(self) -> Basis | None:
+        return self.score.basis if self.score else None
+
+    @property
+    def raw_score(self) -> float | None:
+        return self.stored.raw_score if self.stored else None
+
+    @property
+    def t_score(self) -> float | None:
+        return self.stored.t_score if self.stored else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why an answered visit has no score."""
+        return self.stored.reason if self.stored else None
+
+    @property
+    def prorated(self) -> bool:
+        """Whether the score was computed with items missing."""
+        return self.stored is not None and self.stored.prorated
+
+    @property
+    def validated(self) -> bool:
+        """False where the answers were given to wording that is not validated."""
+        return self.stored is None or self.stored.text_pack_validated
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     """The points of one course on one scale, in the order of the visits. Change is judged within the course only.
 
-    `scale` carries the rule for change of the course's protocol.
+    `scale` carries the change rule of the course's protocol.
     """
 
     course_number: int
@@ -72,10 +103,10 @@ class Series:
 
     @property
     def runs(self) -> Iterator[list[Point]]:
-        """Neighbouring scores that may be compared; a visit without a score breaks the run."""
+        """Neighbouring scores that may be compared; a visit without a score ends a run."""
         run: list[Point] = []
         for point in self.points:
-            if run and (point.value is None or point.basis != run[-1].basis):
+            if run and not _continues(run[-1], point):
                 yield run
                 run = []
             if point.value is not None:
@@ -89,6 +120,11 @@ class Series:
         return next((point for point in reversed(self.scored) if point is not self.baseline), None)
 
 
+def _continues(last: Point, point: Point) -> bool:
+    """Whether a line may be drawn from one score to the next."""
+    return point.value is not None and point.basis == last.basis
+
+
 @dataclass(frozen=True, slots=True)
 class ScaleTrend:
     """One scale over all courses."""
@@ -97,7 +133,7 @@ class ScaleTrend:
     scale: Scale
     title: str
     series: tuple[Series, ...]
-    options: Mapping[int, str]  # of a scale that is one question with named options: their words, as in force
+    options: Mapping[int, str]  # of a scale that is one item with named options: their labels, in the current wording
 
     @property
     def has_scores(self) -> bool:
@@ -105,7 +141,7 @@ class ScaleTrend:
 
     @property
     def is_main(self) -> bool:
-        """Whether it stands for itself: a part of a total does not."""
+        """False for a subscale of an instrument that has a total."""
         return self.scale.code == "total" or all(each.code != "total" for each in self.instrument.scales)
 
     @property
@@ -114,14 +150,20 @@ class ScaleTrend:
         return next((series for series in reversed(self.series) if series.scored), self.series[-1])
 
     @property
+    def points(self) -> Iterator[Point]:
+        """The points of all courses."""
+        for series in self.series:
+            yield from series.points
+
+    @property
     def validated(self) -> bool:
-        """Whether every answer behind it was given to validated wording."""
-        return all(point.validated for series in self.series for point in series.points)
+        """Whether every answer was given to validated wording."""
+        return all(point.validated for point in self.points)
 
     @property
     def prorated(self) -> bool:
-        """Whether any score stands for a form with items missing."""
-        return any(point.prorated for series in self.series for point in series.points)
+        """Whether any score was computed with items missing."""
+        return any(point.prorated for point in self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,115 +191,104 @@ def subject_trend(
     if not visits:
         return None
     reference_on = _reference_on(courses, visits)
-    reader = _Reader(session, subject, reference_on, language)
-    marks = tuple(
-        InfusionMark(course.number, infusion.given_on, study_day(infusion.given_on, reference_on))
-        for course in courses
-        for infusion in course.infusions
-    )
-    return Trend(reference_on, marks, tuple(reader.scales(courses, visits)))
+    builder = _TrendBuilder(session, subject, reference_on, language)
+    by_course = {course: [visit for visit in visits if visit.course_id == course.id] for course in courses}
+    marks = tuple(_infusion_marks(courses, reference_on))
+    return Trend(reference_on, marks, tuple(builder.scales(by_course)))
 
 
-class _Reader:
-    """The scores of one subject as read, by visit and scale, and how to tell of them."""
+def _infusion_marks(courses: Sequence[Course], reference_on: date) -> Iterator[InfusionMark]:
+    for course in courses:
+        for infusion in course.infusions:
+            yield InfusionMark(course.number, infusion.given_on, study_day(infusion.given_on, reference_on))
+
+
+class _TrendBuilder:
+    """Builds the scale trends of one subject from the stored scores, which it reads once."""
 
     def __init__(self, session: Session, subject: Subject, reference_on: date, language: str) -> None:
-        self.zone, self.reference_on, self.language = ZoneInfo(subject.time_zone), reference_on, language
+        self.zone = ZoneInfo(subject.time_zone)
+        self.reference_on = reference_on
+        self.language = language
         self.wording = text_packs.in_force(session)
-        # Of a re-scored response the newest row counts: later rows replace earlier ones here.
-        rows = _score_rows(session, subject.id)
-        self.rows = {(row.visit_id, row.instrument_code, row.scale_code): row for row in rows}
+        self.scores = stored_scores.by_visit(session, [subject.id])
 
-    def scales(self, courses: Sequence[Course], visits: Sequence[Visit]) -> Iterable[ScaleTrend]:
-        by_course = {course: [visit for visit in visits if visit.course_id == course.id] for course in courses}
+    def scales(self, by_course: VisitsByCourse) -> Iterator[ScaleTrend]:
+        """A trend for each scale that the courses' protocols ask for, in the order of the batteries."""
         for code in _instrument_codes(by_course):
             instrument = instrument_catalog.instrument(code)
             for scale in instrument.scales:
-                series = tuple(self._series(course, by_course[course], instrument, scale) for course in courses)
                 title = instrument_catalog.scale_title(code, scale.code, self.language)
-                shown = tuple(each for each in series if each.points)
-                yield ScaleTrend(instrument, scale, title, shown, self._options(instrument, scale))
+                series = tuple(self._all_series(by_course, instrument, scale))
+                yield ScaleTrend(instrument, scale, title, series, self._option_labels(instrument, scale))
 
-    def _options(self, instrument: Instrument, scale: Scale) -> Mapping[int, str]:
-        asked = [instrument.item(link_id).response_set for link_id in scale.items]
-        if len(asked) != 1 or asked[0].kind == "numeric":
+    def _option_labels(self, instrument: Instrument, scale: Scale) -> Mapping[int, str]:
+        """Option code -> label of a scale that is a single item with named options; else empty."""
+        response_sets = [instrument.item(link_id).response_set for link_id in scale.items]
+        if len(response_sets) != 1 or response_sets[0].kind == "numeric":
             return {}
-        return self.wording.pack(instrument.code, self.language).options[asked[0].code]
+        pack = self.wording.pack(instrument.code, self.language)
+        return pack.options[response_sets[0].code]
 
-    def _series(self, course: Course, visits: Sequence[Visit], instrument: Instrument, scale: Scale) -> Series:
-        protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-        scale = protocol.with_study_rule(instrument.code, scale)
-        asked = [visit for visit in visits if instrument.code in protocol.event(visit.event_code).battery]
+    def _all_series(self, by_course: VisitsByCourse, instrument: Instrument, scale: Scale) -> Iterator[Series]:
+        """The series of each course that asks for the instrument."""
+        for course, visits in by_course.items():
+            protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+            asked = [visit for visit in visits if instrument.code in protocol.event(visit.event_code).battery]
+            if asked:
+                key = (instrument.code, scale.code)
+                yield self._series(
+                    course.number, protocol, asked, key, protocol.with_study_rule(instrument.code, scale)
+                )
+
+    def _series(
+        self,
+        course_number: int,
+        protocol: Protocol,
+        visits: Sequence[Visit],
+        key: stored_scores.ScaleKey,
+        scale: Scale,
+    ) -> Series:
         baseline: Point | None = None
         points: list[Point] = []
-        for visit in sorted(asked, key=attrgetter("visit_number")):
+        for visit in sorted(visits, key=attrgetter("visit_number")):
             title = protocol.event(visit.event_code).title_in(self.language)
-            point = self._point(visit, title, instrument.code, scale, baseline)
+            stored = self.scores.get(visit.id, {}).get(key)
+            point = self._point(visit, title, stored, scale, baseline)
             points.append(point)
             if visit.visit_number == 1 and point.value is not None:
                 baseline = point
-        return Series(course.number, scale, baseline, tuple(points))
+        return Series(course_number, scale, baseline, tuple(points))
 
-    def _point(self, visit: Visit, title: str, instrument_code: str, scale: Scale, baseline: Point | None) -> Point:
-        row = self.rows.get((visit.id, instrument_code, scale.code))
-        on = (visit.due_at if row is None else row.authored_at).astimezone(self.zone).date()
-        judged = {} if row is None else _judged(row, scale, baseline)
-        return Point(visit.id, title, on, study_day(on, self.reference_on), **judged)
-
-
-def _judged(row: Row[Any], scale: Scale, baseline: Point | None) -> dict[str, Any]:
-    value = row.t_score if scale.has_t else row.raw_score
-    error = row.standard_error if scale.has_t else None
-    basis = Basis(row.scoring_version, row.language, row.text_pack_version, row.text_pack_validated)
-    known = baseline.score if baseline else None
-    return {
-        "answered": True,
-        "raw_score": row.raw_score,
-        "t_score": row.t_score,
-        "standard_error": error,
-        "value": value,
-        "reason": row.reason,
-        "prorated": row.prorated,
-        "validated": row.text_pack_validated,
-        "band": None if value is None else band(scale, value),
-        "basis": basis,
-        "change": None if value is None or known is None else change(scale, known, ScorePoint(value, error, basis)),
-    }
-
-
-def _score_rows(session: Session, subject_id: uuid.UUID) -> Iterable[Any]:
-    response = QuestionnaireResponse
-    rows = (
-        select(
-            response.visit_id,
-            Score.instrument_code,
-            Score.scale_code,
-            Score.scoring_version,
-            Score.raw_score,
-            Score.t_score,
-            Score.standard_error,
-            Score.prorated,
-            Score.reason,
-            response.authored_at,
-            response.language,
-            response.text_pack_version,
-            response.text_pack_validated,
-        )
-        .join(response, response.id == Score.response_id)
-        .where(response.subject_id == subject_id, response.status.in_(VALID_STATUSES))
-        .order_by(Score.id)
-    )
-    return session.execute(rows)
+    def _point(
+        self, visit: Visit, title: str, stored: StoredScore | None, scale: Scale, baseline: Point | None
+    ) -> Point:
+        moment = stored.authored_at if stored else visit.due_at
+        on = moment.astimezone(self.zone).date()
+        day = study_day(on, self.reference_on)
+        score = stored.point(scale) if stored else None
+        if score is None:
+            return Point(visit.id, title, on, day, stored)
+        known = baseline.score if baseline else None
+        changed = change(scale, known, score) if known else None
+        return Point(visit.id, title, on, day, stored, score, band(scale, score.value), changed)
 
 
 def _reference_on(courses: Sequence[Course], visits: Sequence[Visit]) -> date:
-    """The first infusion given; before that the planned one, or what the first visit hangs on."""
-    given = [infusion.given_on for course in courses for infusion in course.infusions]
+    """The first infusion given; before that the planned one, or the date that the first visit is anchored to."""
     planned = [course.planned_start_on for course in courses if course.planned_start_on]
-    return min(given or planned or [visit.anchor_on for visit in visits])
+    return min(_given_on(courses) or planned or [visit.anchor_on for visit in visits])
 
 
-def _instrument_codes(by_course: dict[Course, list[Visit]]) -> list[str]:
+def _given_on(courses: Sequence[Course]) -> list[date]:
+    """The dates of all infusions of these courses."""
+    dates: list[date] = []
+    for course in courses:
+        dates += (infusion.given_on for infusion in course.infusions)
+    return dates
+
+
+def _instrument_codes(by_course: VisitsByCourse) -> list[str]:
     """Every instrument that these visits ask, in the order of the first battery that holds it."""
     codes: dict[str, None] = {}
     for course, visits in by_course.items():

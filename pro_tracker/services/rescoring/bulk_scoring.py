@@ -1,7 +1,7 @@
-"""Scores many responses of one instrument at once with numpy; its rules are those of domain/scoring.py.
+"""Scores many responses of one instrument at once with numpy, by the rules of domain/scoring.py.
 
-A scale's score depends on two numbers, the sum and the count of what was answered. Each pair is scored once, by the
-rules themselves, and looked up from then on: agreement with the scoring of one response is by construction.
+The score of a scale depends on two numbers only: the sum and the count of its answered items. domain/scoring.py scores
+each such pair once, and the result is looked up afterwards: so bulk scores equal single scores by construction.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ from pro_tracker.domain.response_codes import ScoreStatus
 from pro_tracker.domain.scoring import ScaleScore
 
 MISSING = -1  # an item that was not answered
-UNUSABLE = -2  # what was given is no answer code at all; never a zero and never missing
-CHUNK = 1 << 15  # responses at a time: what is worked on stays in the processor's cache
-LARGEST = 127  # no answer code is greater: the file format allows 0 to 100
-BYTES = 256  # an answer is looked up by its byte; that of MISSING is 255
+UNUSABLE = -2  # not an answer code; neither a zero nor missing
+CHUNK = 1 << 15  # responses per step, so that its arrays fit into the processor's cache
+LARGEST = 127  # the largest int8; the file format allows answer codes from 0 to 100
+BYTES = 256  # entries of a look-up table by an answer's byte; the byte of MISSING is 255
 
 Answers = NDArray[np.integer[Any]]
 Column = NDArray[np.float64]
@@ -30,10 +30,10 @@ Column = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BulkScores:
-    """One scale of n responses: `numbers` says for each which of the `outcomes` it has."""
+    """The scores of one scale of n responses, as an index into the distinct outcomes."""
 
     scale: Scale
-    numbers: NDArray[np.int32]
+    numbers: NDArray[np.int32]  # shape (n,): the index of each response's outcome
     outcomes: tuple[ScaleScore, ...]
 
     def __getitem__(self, response: int) -> ScaleScore:
@@ -42,30 +42,34 @@ class BulkScores:
     @cached_property
     def raw_score(self) -> Column:
         """Points, NaN where there is no score."""
-        return self._numbers_of("raw_score")
+        return self._column("raw_score")
 
     @cached_property
     def t_score(self) -> Column:
         """T points with one decimal, NaN where there is none."""
-        return self._numbers_of("t_score")
+        return self._column("t_score")
 
     @cached_property
     def standard_error(self) -> Column:
         """T points with one decimal, NaN where there is none."""
-        return self._numbers_of("standard_error")
+        return self._column("standard_error")
 
     @cached_property
     def n_answered(self) -> NDArray[np.int16]:
-        return np.array([each.n_answered for each in self.outcomes], np.int16)[self.numbers]
+        counts = [each.n_answered for each in self.outcomes]
+        return np.array(counts, np.int16)[self.numbers]
 
     @cached_property
     def scored(self) -> NDArray[np.bool_]:
         """Whether the status is "scored"."""
-        return np.array([each.status == ScoreStatus.SCORED for each in self.outcomes], np.bool_)[self.numbers]
+        scored = [each.status == ScoreStatus.SCORED for each in self.outcomes]
+        return np.array(scored, np.bool_)[self.numbers]
 
-    def _numbers_of(self, name: str) -> Column:
-        values = [getattr(each, name) for each in self.outcomes]
-        return np.array([np.nan if value is None else value for value in values], np.float64)[self.numbers]
+    def _column(self, field: str) -> Column:
+        """A field of each response's outcome, shape (n,), NaN for None."""
+        values = [getattr(each, field) for each in self.outcomes]
+        with_nan = [np.nan if value is None else value for value in values]
+        return np.array(with_nan, np.float64)[self.numbers]
 
 
 class BulkScorer:
@@ -79,17 +83,15 @@ class BulkScorer:
     def score(self, answers: Answers) -> tuple[BulkScores, ...]:
         """Score every scale, in the instrument's order.
 
-        `answers`: one row a response, one column an item in the instrument's order, codes or MISSING; int8 is fastest.
-        Raises AnswerOutOfRange for the first answer that is not an option code of its item, and InvalidInput for an
-        adaptive test, whose score depends on more than a sum.
+        `answers` has shape (responses, items), items in the instrument's order; option codes or MISSING; int8 is
+        fastest. Raises AnswerOutOfRange for the first answer that is not an option code of its item, and InvalidInput
+        for an adaptive test, whose score depends on more than a sum.
         """
         if self.instrument.bank is not None:
             raise InvalidInput("The responses to an adaptive test are scored one by one.")
         usable = self.usable(answers)
         if not usable.all():
-            first = _as_bytes(answers[np.argmin(usable)][np.newaxis])[0]
-            faulty = (known[code] for known, code in zip(self._known, first, strict=True))
-            raise scoring.out_of_range(self.instrument.items[list(faulty).index(False)])
+            raise scoring.out_of_range(self._first_unusable_item(answers, usable))
         numbers = [np.empty(len(answers), np.int32) for _ in self._tables]
         for part, columns in _chunks(answers):
             for table, found in zip(self._tables, numbers, strict=True):
@@ -97,9 +99,19 @@ class BulkScorer:
         scored = zip(self._tables, numbers, strict=True)
         return tuple(BulkScores(table.scale, found, tuple(table.outcomes)) for table, found in scored)
 
+    def _first_unusable_item(self, answers: Answers, usable: NDArray[np.bool_]) -> Item:
+        """The first item with an unusable answer in the first unusable row."""
+        row = _as_bytes(answers[np.argmin(usable)][np.newaxis])[0]
+        columns = zip(self.instrument.items, self._known, row, strict=True)
+        return next(item for item, known, code in columns if not known[code])
+
     def usable(self, answers: Answers) -> NDArray[np.bool_]:
-        """Which rows hold nothing but option codes and MISSING."""
-        if answers.ndim != 2 or answers.shape[1] != len(self._known) or answers.dtype.kind not in "iu":
+        """Whether each row holds only option codes and MISSING, shape (responses,).
+
+        Raises InvalidInput for another shape or type than `score` takes.
+        """
+        has_shape = answers.ndim == 2 and answers.shape[1] == len(self._known)
+        if not has_shape or answers.dtype.kind not in "iu":
             raise InvalidInput(f"Answers must be whole numbers in {len(self._known)} columns, one an item.")
         usable = np.ones(len(answers), np.bool_)
         for part, columns in _chunks(answers):
@@ -109,33 +121,38 @@ class BulkScorer:
 
 
 def as_array(instrument: Instrument, answers: Sequence[Mapping[str, object]]) -> NDArray[np.int8]:
-    """Stored answers (link_id -> code, None: skipped) as an array for the scorer.
+    """Stored answers (link_id -> code, None: skipped) as an array of shape (responses, items) for the scorer.
 
-    What is no answer code becomes UNUSABLE; so does the whole row when it names an item that the instrument lacks.
+    A value that is not an answer code becomes UNUSABLE; so does a whole row with an item that the instrument has not.
     """
     link_ids = [item.link_id for item in instrument.items]
-    known, unusable = frozenset(link_ids), [UNUSABLE] * len(link_ids)
-    rows = [
-        [_code(given.get(link_id)) for link_id in link_ids] if given.keys() <= known else unusable for given in answers
-    ]
+    known = frozenset(link_ids)
+    unusable = [UNUSABLE] * len(link_ids)
+    rows: list[list[int]] = []
+    for given in answers:
+        if given.keys() <= known:
+            rows.append([_code(given.get(link_id)) for link_id in link_ids])
+        else:
+            rows.append(unusable)
     return np.array(rows, np.int8).reshape(len(rows), len(link_ids))
 
 
 def score_stored(
     instrument: Instrument, answers: Sequence[Mapping[str, Any]], *, prorate: bool = False
 ) -> tuple[NDArray[np.bool_], tuple[BulkScores, ...]]:
-    """Which of the stored answers can be scored, and the scores of these.
+    """Whether each of the stored answers can be scored, shape (n,), and the scores of those that can, by scale.
 
-    An adaptive test has no table to look up: each response to one is scored by itself.
+    An adaptive test has no look-up table: its responses are scored one by one.
     """
     array = as_array(instrument, answers)
     scorer = BulkScorer(instrument, prorate=prorate)
     usable = scorer.usable(array)
     if instrument.bank is None:
         return usable, scorer.score(array[usable])
-    sound = [given for given, each in zip(answers, usable, strict=True) if each]
-    outcomes = tuple(scoring.score(instrument, _given(each), prorate=prorate)[0] for each in sound)
-    return usable, (BulkScores(instrument.scales[0], np.arange(len(sound), dtype=np.int32), outcomes),)
+    to_score = [given for given, is_usable in zip(answers, usable, strict=True) if is_usable]
+    outcomes = tuple(scoring.score(instrument, _given(each), prorate=prorate)[0] for each in to_score)
+    numbers = np.arange(len(to_score), dtype=np.int32)
+    return usable, (BulkScores(instrument.scales[0], numbers, outcomes),)
 
 
 def _given(answers: Mapping[str, Any]) -> dict[str, int]:
@@ -145,63 +162,73 @@ def _given(answers: Mapping[str, Any]) -> dict[str, int]:
 def _code(answer: object) -> int:
     if answer is None:
         return MISSING
-    return answer if type(answer) is int and 0 <= answer <= LARGEST else UNUSABLE
+    if type(answer) is int and 0 <= answer <= LARGEST:
+        return answer
+    return UNUSABLE
 
 
 class _Table:
-    """The scores that one scale can have, each worked out when it first occurs."""
+    """The scores that one scale can have, each computed when it first occurs.
+
+    A response's key into the table holds the sum and the count of its answers in one number: each answer adds `_one` to
+    it for the count, and its scored value above the lowest possible one for the sum. `_one` exceeds every such sum.
+    """
 
     def __init__(self, instrument: Instrument, scale: Scale, prorate: bool) -> None:
-        self.scale, self.outcomes, self._prorate = scale, list[ScaleScore](), prorate
+        self.scale = scale
+        self.outcomes: list[ScaleScore] = []
+        self._prorate = prorate
         items = [(column, item) for column, item in enumerate(instrument.items) if item.link_id in scale.items]
-        self._least = min(item.scored_range[0] for _, item in items)
-        spans = [item.scored_range[1] - self._least for _, item in items]
-        # One number holds both: each answer adds 1 to the count, `_one`, and its value above the least to the sum.
-        self._one = sum(spans) + 1
-        self._parts = [(column, self._codes(item)) for column, item in items]
-        self._number = np.full(self._one * (len(items) + 1), -1, np.int32)
+        ranges = [item.scored_range for _column, item in items]
+        self._lowest = min(lowest for lowest, _highest in ranges)
+        self._one = sum(highest - self._lowest for _lowest, highest in ranges) + 1
+        self._keys = [(column, self._item_keys(item)) for column, item in items]
+        self._number = np.full(self._one * (len(items) + 1), -1, np.int32)  # key -> index into `outcomes`; -1: new
 
-    def _codes(self, item: Item) -> NDArray[np.int32]:
-        codes = np.zeros(BYTES, np.int32)  # MISSING adds nothing
+    def _item_keys(self, item: Item) -> NDArray[np.int32]:
+        """What each answer to the item adds to the key, by the byte of its code."""
+        keys = np.zeros(BYTES, np.int32)  # MISSING adds nothing
         for value in item.response_set.values:
-            codes[value] = self._one + item.scored_value(value) - self._least
-        return codes
+            keys[value] = self._one + item.scored_value(value) - self._lowest
+        return keys
 
     def numbers(self, columns: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """The number of each response's outcome; `columns` holds the answers of one item a row."""
-        codes = np.zeros(columns.shape[1], np.int32)
-        for column, part in self._parts:
-            codes += part[columns[column]]
-        numbers = self._number[codes]
-        new = codes[numbers < 0]
+        """The index of each response's outcome, shape (responses,); `columns` has shape (items, responses)."""
+        keys = np.zeros(columns.shape[1], np.int32)
+        for column, item_keys in self._keys:
+            keys += item_keys[columns[column]]
+        numbers = self._number[keys]
+        new = keys[numbers < 0]
         if new.size:
-            self._work_out(np.unique(new).tolist())
-            numbers = self._number[codes]
+            self._compute(np.unique(new).tolist())
+            numbers = self._number[keys]
         return numbers
 
-    def _work_out(self, codes: list[int]) -> None:
-        for code in codes:
-            n_answered, above = divmod(code, self._one)
-            total = above + n_answered * self._least
-            self._number[code] = len(self.outcomes)
+    def _compute(self, keys: list[int]) -> None:
+        """Add the outcomes of these keys."""
+        for key in keys:
+            n_answered, above_lowest = divmod(key, self._one)
+            total = above_lowest + n_answered * self._lowest
+            self._number[key] = len(self.outcomes)
             self.outcomes.append(scoring.score_sum(self.scale, total, n_answered, prorate=self._prorate))
 
 
 def _known(item: Item) -> NDArray[np.bool_]:
+    """Whether a byte is an option code of the item or MISSING, by byte."""
     known = np.zeros(BYTES, np.bool_)
     known[[*item.response_set.values, MISSING]] = True
     return known
 
 
 def _chunks(answers: Answers) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-    """Parts of the rows, each with its answers as bytes and turned: one item a row."""
+    """Slices of the rows, each with its answers as bytes, transposed to shape (items, responses)."""
     for start in range(0, len(answers), CHUNK):
         part = slice(start, start + CHUNK)
         yield part, np.ascontiguousarray(_as_bytes(answers[part]).T)
 
 
 def _as_bytes(answers: Answers) -> NDArray[np.uint8]:
-    if answers.dtype != np.int8:  # a code beyond a byte must not wrap round to one that exists
+    if answers.dtype != np.int8:  # a code outside int8 must not wrap around to a valid one
         beyond = (answers < MISSING) | (answers > LARGEST)
         answers = np.where(beyond, np.int8(UNUSABLE), answers).astype(np.int8)
     return answers.view(np.uint8)

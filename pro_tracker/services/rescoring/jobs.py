@@ -1,6 +1,6 @@
-"""Re-scoring: adds, to every standing response, the scores that its instrument's newest scoring version gives.
+"""Re-scoring jobs: add to every response in effect the scores of its instrument's newest scoring version.
 
-A job is walked through in portions; the caller commits each one. Whoever stops in between, another goes on from there.
+A job is processed in portions and the caller commits each one, so that another process can resume an interrupted job.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from pro_tracker.services.rescoring.report import RescoringReport
 from pro_tracker.services.rescoring.scoring_targets import Targets
 from pro_tracker.services.results import aggregates
 
-PORTION = 10_000  # responses: a second of work, and some 30 MB
+PORTION = 10_000  # responses: about one second of work and 30 MB of memory
 LEASE = timedelta(minutes=5)  # longer than any portion takes
 
 OnProgress = Callable[[int, int], object]  # (done, total)
@@ -27,70 +27,89 @@ OnProgress = Callable[[int, int], object]  # (done, total)
 def begin(
     session: Session, instrument_code: str | None, *, actor: Actor, now: datetime, queue: bool = False
 ) -> Rescoring:
-    """The unfinished job for this instrument (None: for all), or a new one; with `queue` a worker may take it at once.
+    """The unfinished job for this instrument (None: for all), or a new one.
 
+    With `queue` the job is free for a worker at once; without it, the caller holds its lease.
     Raises UnknownInstrument.
     """
     targets = scoring_targets.targets(instrument_code)
-    same = Rescoring.instrument_code.is_not_distinct_from(instrument_code)
-    unfinished = select(Rescoring).where(same, Rescoring.finished_at.is_(None)).order_by(Rescoring.id).limit(1)
-    job = session.scalar(unfinished)
-    if job is None:
-        report, n_responses = _to_do(session, targets)
-        job = Rescoring(
-            instrument_code=instrument_code, through_id=_newest(session), last_id=0, n_done=0, requested_at=now
-        )
-        job.n_responses, job.report, job.lease_until = n_responses, report.as_json(), now if queue else now + LEASE
-        session.add(job)
-        session.flush()
-        detail = {"rescoring": job.id, "instrument": instrument_code, "responses": n_responses}
-        audit.record(session, actor, "rescoring.start", now=now, detail=detail)
+    job = _unfinished(session, instrument_code)
+    if job is not None:
+        return job
+    report, n_responses = _pending(session, targets)
+    job = Rescoring(
+        instrument_code=instrument_code,
+        through_id=_newest_response_id(session),
+        last_id=0,
+        n_done=0,
+        n_responses=n_responses,
+        report=report.as_json(),
+        requested_at=now,
+        lease_until=now if queue else now + LEASE,
+    )
+    session.add(job)
+    session.flush()
+    detail = {"rescoring": job.id, "instrument": instrument_code, "responses": n_responses}
+    audit.record(session, actor, "rescoring.start", now=now, detail=detail)
     return job
 
 
-def step(session: Session, job_id: int, *, actor: Actor, now: datetime, size: int = PORTION) -> Rescoring | None:
-    """Re-score the next portion and return the job; None while another process has a portion of it in hand.
+def _unfinished(session: Session, instrument_code: str | None) -> Rescoring | None:
+    same = Rescoring.instrument_code.is_not_distinct_from(instrument_code)
+    rows = select(Rescoring).where(same, Rescoring.finished_at.is_(None))
+    return session.scalar(rows.order_by(Rescoring.id).limit(1))
 
-    The last step, which finds nothing left, works out the cohort's figures anew and finishes the job.
+
+def step(session: Session, job_id: int, *, actor: Actor, now: datetime, size: int = PORTION) -> Rescoring | None:
+    """Re-score the next portion and return the job; None while another process works on a portion of it.
+
+    The last step, which finds nothing left, recomputes the cohort figures and finishes the job.
     """
     row = select(Rescoring).where(Rescoring.id == job_id).with_for_update(skip_locked=True)
     job = session.scalar(row, execution_options={"populate_existing": True})
     if job is None or job.finished_at is not None:
         return job
     targets = scoring_targets.targets(job.instrument_code)
-    page = portions.window(session, targets, job.last_id, job.through_id, size)
-    report = RescoringReport.of(job.report)
-    if page.n_responses:
-        report.add(portions.rescore(session, targets, page, now=now, write=True))
-        job.last_id, job.n_done, job.lease_until = page.last, job.n_done + page.n_responses, now + LEASE
-        job.report = report.as_json()
-    else:
+    page = portions.next_portion(session, targets, job.last_id, job.through_id, size)
+    report = RescoringReport.from_json(job.report)
+    if page.n_responses == 0:
         _finish(session, job, report, actor=actor, now=now)
+        return job
+    report.add(portions.rescore(session, targets, page, now=now, write=True))
+    job.last_id = page.last
+    job.n_done += page.n_responses
+    job.lease_until = now + LEASE
+    job.report = report.as_json()
     return job
 
 
-def claim_left(session: Session, *, now: datetime) -> list[int]:
-    """Claim the unfinished jobs that nobody is at, and return their ids; the caller commits before queueing them."""
-    left = update(Rescoring).where(Rescoring.finished_at.is_(None), Rescoring.lease_until <= now)
-    return list(session.scalars(left.values(lease_until=now + LEASE).returning(Rescoring.id)))
+def claim_abandoned(session: Session, *, now: datetime) -> list[int]:
+    """Claim the unfinished jobs with an expired lease and return their ids; the caller commits before queueing them."""
+    expired = update(Rescoring).where(Rescoring.finished_at.is_(None), Rescoring.lease_until <= now)
+    return list(session.scalars(expired.values(lease_until=now + LEASE).returning(Rescoring.id)))
 
 
 def preview(
     session: Session, instrument_code: str | None, *, now: datetime, on_progress: OnProgress
 ) -> RescoringReport:
-    """What a re-scoring would change, worked out the same way, nothing stored. Raises UnknownInstrument."""
-    targets, through = scoring_targets.targets(instrument_code), _newest(session)
-    report, total = _to_do(session, targets)
+    """The report that a re-scoring would give, computed the same way without storing anything.
+
+    Raises UnknownInstrument.
+    """
+    targets = scoring_targets.targets(instrument_code)
+    through = _newest_response_id(session)
+    report, total = _pending(session, targets)
     after = done = 0
-    while (page := portions.window(session, targets, after, through, PORTION)).n_responses:
+    while (page := portions.next_portion(session, targets, after, through, PORTION)).n_responses:
         report.add(portions.rescore(session, targets, page, now=now, write=False))
-        after, done = page.last, done + page.n_responses
+        after = page.last
+        done += page.n_responses
         on_progress(done, total)
     return report
 
 
 def newest(session: Session) -> Rescoring | None:
-    """The job that was asked for last."""
+    """The job that was requested last."""
     return session.scalar(select(Rescoring).order_by(Rescoring.id.desc()).limit(1))
 
 
@@ -102,18 +121,19 @@ def _finish(session: Session, job: Rescoring, report: RescoringReport, *, actor:
     audit.record(session, actor, "rescoring.finish", now=now, detail=detail)
 
 
-def _newest(session: Session) -> int:
+def _newest_response_id(session: Session) -> int:
     return session.scalar(select(func.max(QuestionnaireResponse.id))) or 0
 
 
-def _to_do(session: Session, targets: Targets) -> tuple[RescoringReport, int]:
-    """How many responses there are to look at, and a report of those that the newest version cannot score."""
-    report, total = RescoringReport(), 0
-    asked = (QuestionnaireResponse.instrument_code, QuestionnaireResponse.instrument_version)
-    rows = select(*asked, func.count()).where(*portions.standing(targets)).group_by(*asked)
+def _pending(session: Session, targets: Targets) -> tuple[RescoringReport, int]:
+    """A report that lists the responses which the newest version cannot score, and the number of all responses."""
+    report = RescoringReport()
+    total = 0
+    versions = (QuestionnaireResponse.instrument_code, QuestionnaireResponse.instrument_version)
+    rows = select(*versions, func.count()).where(*portions.in_effect(targets)).group_by(*versions)
     for code, version, n_responses in session.execute(rows):
         total += n_responses
-        reason = scoring_targets.why_not(targets, code, version)
+        reason = scoring_targets.skip_reason(targets, code, version)
         if reason is not None:
             report.skip((code, version, reason), n_responses)
     return report, total

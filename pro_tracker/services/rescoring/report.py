@@ -1,18 +1,18 @@
-"""What a re-scoring changed, scale by scale, and what it left out: counted portion by portion, kept as JSON."""
+"""The report of a re-scoring: changes by scale and skipped responses, added up over portions, stored as JSON."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-Skipped = tuple[str, str, str]  # instrument code and version that the responses were asked with; why
+Skipped = tuple[str, str, str]  # instrument code and version of the responses, and the reason
 
 
 @dataclass(slots=True)
 class ScaleChanges:
-    """One scale under one scoring version. Compared are T-scores, or raw scores of a scale without them.
+    """One scale under one scoring version. T-scores are compared, or raw scores of a scale without them.
 
-    `newly_scored` had no such score before, `no_longer_scored` has none now; what is in neither of the four counts has
-    no score as before. `difference_sum` (new minus earlier) and `largest_difference` are over `changed`.
+    `newly_scored` had no score before, `no_longer_scored` has none now; responses in none of the four counts have no
+    score, as before. `difference_sum` (new minus earlier) and `largest_difference` are over `changed`, in points.
     """
 
     instrument_code: str
@@ -43,14 +43,14 @@ class ScaleChanges:
 
 @dataclass(slots=True)
 class RescoringReport:
-    """The changes by scale, and how many responses were left out, with the reason."""
+    """The changes by scale, and the number of skipped responses by reason."""
 
     scales: dict[tuple[str, str, str], ScaleChanges] = field(default_factory=dict)
     skipped: dict[Skipped, int] = field(default_factory=dict)
 
     @property
     def n_scores(self) -> int:
-        """How many scores were added."""
+        """The number of scores that were added."""
         return sum(each.responses for each in self.scales.values())
 
     def count(self, changes: Iterable[ScaleChanges]) -> None:
@@ -59,20 +59,20 @@ class RescoringReport:
 
     def add(self, more: "RescoringReport") -> None:
         self.count(more.scales.values())
-        for what, responses in more.skipped.items():
-            self.skip(what, responses)
+        for key, responses in more.skipped.items():
+            self.skip(key, responses)
 
-    def skip(self, what: Skipped, responses: int) -> None:
-        self.skipped[what] = self.skipped.get(what, 0) + responses
+    def skip(self, key: Skipped, responses: int) -> None:
+        self.skipped[key] = self.skipped.get(key, 0) + responses
 
     def as_json(self) -> dict[str, Any]:
         return {
             "scales": [asdict(self.scales[key]) for key in sorted(self.scales)],
-            "skipped": [[*what, self.skipped[what]] for what in sorted(self.skipped)],
+            "skipped": [[*key, responses] for key, responses in sorted(self.skipped.items())],
         }
 
     @classmethod
-    def of(cls, stored: dict[str, Any]) -> "RescoringReport":
+    def from_json(cls, stored: dict[str, Any]) -> "RescoringReport":
         report = cls()
         report.count(ScaleChanges(**each) for each in stored["scales"])
         for code, version, reason, responses in stored["skipped"]:

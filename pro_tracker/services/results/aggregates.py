@@ -1,10 +1,11 @@
-"""Keeps the cohort figures current: recomputes the groups that something happened to, or all of them. Draws nothing.
+"""Keeps the cohort figures current: recomputes the groups with new events, or all of them.
 
-A group is one protocol, site and study event; its rows are the scales of its battery. All sites together ("*") are put
-together from the rows of the sites.
+A group is one protocol, site and study event; its rows are the scales of its battery. The figures of all sites ("*")
+are merged from the rows of the single sites.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, s
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import is_postgresql
-from pro_tracker.domain.change import Basis, ScorePoint
 from pro_tracker.domain.cohort_figures import Moments, ScaleFigures
 from pro_tracker.domain.instrument import Scale
 from pro_tracker.domain.record_codes import CorrectionKind
@@ -20,18 +20,20 @@ from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course
-from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
+from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services import stored_scores
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.stored_scores import N_POINT_COLUMNS, ScaleKey
 
 ALL_SITES = "*"
-# A transaction stamps its moment before it commits: what was committed late is looked at once more.
+# A transaction takes its timestamp before it commits: a long one may commit rows that are older than the last refresh.
 OVERLAP = timedelta(minutes=10)
 LOCK = 7_265_120  # any number that no other advisory lock of this database uses
-Figures = dict[tuple[str, str], ScaleFigures]  # instrument and scale code -> figures
+Figures = dict[ScaleKey, ScaleFigures]
 
 
 class AggregateGroup(NamedTuple):
@@ -42,56 +44,65 @@ class AggregateGroup(NamedTuple):
     event_code: str
     visit_number: int
 
+    @property
+    def cohort(self) -> tuple[str, str]:
+        """Protocol and site code: the subjects whose baseline and later events belong together."""
+        return self.protocol_code, self.site_code
+
 
 def refresh(session: Session, *, now: datetime) -> int:
-    """Recompute the groups where a visit was answered, opened, planned or ended since the last time; returns how many.
+    """Recompute the groups where a visit was answered, opened, planned or voided since the last time.
 
-    A re-score or an amended answer alone is seen by the next `rebuild`.
+    Returns the number of groups. A re-score or an amended answer alone is picked up by the next `rebuild`.
     """
-    _one_at_a_time(session)
+    _lock(session)
     last = session.scalar(select(func.max(Aggregate.refreshed_at)))
     if last is None:
         return rebuild(session, now=now)
-    touched = _groups(session, _touched_since(last - OVERLAP, now))
-    # Every change is measured from the baseline, so a new baseline moves the later events too.
-    begun = {(group.protocol_code, group.site_code) for group in touched if group.visit_number == 1}
-    followers = {group for group in _groups(session, _opened(now)) if (group.protocol_code, group.site_code) in begun}
-    return _write(session, touched | followers, now=now)
+    touched = _groups(session, _changed_since(last - OVERLAP, now))
+    # Every change is measured from the baseline, so a new baseline changes the figures of the later events too.
+    new_baselines = {group.cohort for group in touched if group.visit_number == 1}
+    later_events = {group for group in _groups(session, _expected(now)) if group.cohort in new_baselines}
+    return _write(session, touched | later_events, now=now)
 
 
 def rebuild(session: Session, *, now: datetime) -> int:
-    """Recompute every group from the visits and scores; returns how many there are."""
-    _one_at_a_time(session)
+    """Recompute every group from the visits and scores; returns the number of groups."""
+    _lock(session)
     session.execute(delete(Aggregate))
-    return _write(session, _groups(session, _opened(now)), now=now)
+    return _write(session, _groups(session, _expected(now)), now=now)
 
 
-def _one_at_a_time(session: Session) -> None:
-    """Two runs at once would each delete and insert the same rows: the second waits until the first has committed."""
+def _lock(session: Session) -> None:
+    """Wait until another run has committed: two at once would each delete and insert the same rows."""
     if is_postgresql(session):
         session.execute(select(func.pg_advisory_xact_lock(LOCK)))
     # SQLite: BEGIN IMMEDIATE has made us the only writer already.
 
 
-def _touched_since(since: datetime, now: datetime) -> ColumnElement[bool]:
-    happened = (Visit.completed_at, Visit.voided_at, Visit.planned_at)
+def _changed_since(since: datetime, now: datetime) -> ColumnElement[bool]:
+    """Visits whose figures an event since then may have changed: of the visit itself, or a withdrawal of consent."""
+    moments = (Visit.completed_at, Visit.voided_at, Visit.planned_at, Subject.withdrawn_at)
+    happened = [moment >= since for moment in moments]
     opened = and_(Visit.opens_at >= since, Visit.opens_at <= now)
-    taken_back = exists().where(
+    withdrawal_reverted = exists().where(
         Correction.subject_id == Subject.id,
         Correction.what == CorrectionKind.WITHDRAWAL,
         Correction.recorded_at >= since,
     )
-    return or_(opened, Subject.withdrawn_at >= since, taken_back, *(moment >= since for moment in happened))
+    return or_(opened, withdrawal_reverted, *happened)
 
 
-def _opened(now: datetime) -> ColumnElement[bool]:
-    """Expected to be answered: the window has opened, and the visit was not given up before that."""
-    undated = Visit.void_reason == UnansweredReason.NO_DATE
-    given_up = and_(Visit.voided_at.is_not(None), or_(Visit.voided_at <= Visit.opens_at, undated))
-    return and_(or_(Visit.opens_at <= now, Visit.completed_at.is_not(None)), ~given_up)
+def _expected(now: datetime) -> ColumnElement[bool]:
+    """Expected to be answered: the window has opened, and the visit was not voided before that."""
+    before_opening = or_(Visit.voided_at <= Visit.opens_at, Visit.void_reason == UnansweredReason.NO_DATE)
+    voided_before = and_(Visit.voided_at.is_not(None), before_opening)
+    opened = or_(Visit.opens_at <= now, Visit.completed_at.is_not(None))
+    return and_(opened, ~voided_before)
 
 
 def _groups(session: Session, which: ColumnElement[bool]) -> set[AggregateGroup]:
+    """The groups of the visits that meet this condition."""
     columns = (Course.protocol_code, Site.code, Visit.event_code, Visit.visit_number)
     rows = select(*columns).distinct().select_from(Visit).where(which)
     joined = rows.join(Course, Course.id == Visit.course_id).join(Subject, Subject.id == Visit.subject_id)
@@ -101,6 +112,7 @@ def _groups(session: Session, which: ColumnElement[bool]) -> set[AggregateGroup]
 def _write(session: Session, groups: set[AggregateGroup], *, now: datetime) -> int:
     for group in groups:
         _replace(session, group, _figures(session, group, now), now)
+    # After the single sites, whose rows these are merged from.
     for event in {group._replace(site_code=ALL_SITES) for group in groups}:
         _replace(session, event, _of_all_sites(session, event), now)
     return len(groups)
@@ -121,11 +133,12 @@ def _rows_of(group: AggregateGroup) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _row(group: AggregateGroup, key: tuple[str, str], figures: ScaleFigures, now: datetime) -> dict[str, Any]:
+def _row(group: AggregateGroup, key: ScaleKey, figures: ScaleFigures, now: datetime) -> dict[str, Any]:
+    instrument_code, scale_code = key
     return {
         **group._asdict(),
-        "instrument_code": key[0],
-        "scale_code": key[1],
+        "instrument_code": instrument_code,
+        "scale_code": scale_code,
         "n_expected": figures.expected,
         "n_answered": figures.scores.n,
         "n_unvalidated": figures.unvalidated,
@@ -141,37 +154,47 @@ def _row(group: AggregateGroup, key: tuple[str, str], figures: ScaleFigures, now
 
 
 def _figures(session: Session, group: AggregateGroup, now: datetime) -> Figures:
-    """The figures of one group, read once and held as running sums."""
+    """The figures of one group by scale, read in one pass and held as running sums."""
     figures: Figures = defaultdict(ScaleFigures)
-    scales = _expect(session, group, figures, now)
-    for row in session.execute(_scores(group, now), execution_options={"yield_per": 1000}):
-        key = (row.instrument_code, row.scale_code)
-        if (row.protocol_version, *key) in scales:
-            scale = scales[row.protocol_version, *key]
-            later = _point(scale, row.raw_score, row.t_score, row.standard_error, _basis(row))
-            baseline = _point(scale, row.first_raw, row.first_t, row.first_error, _basis(row, "first_"))
-            if later is not None:
-                figures[key].add(scale, baseline, later)
+    scales = _expected_scales(session, group, figures, now)
+    rows = session.execute(_scores_and_baselines(group, now), execution_options={"yield_per": 1000})
+    for version, instrument_code, scale_code, *values in rows:
+        scale = scales.get((version, instrument_code, scale_code))
+        if scale is None:  # not in the battery of this protocol version
+            continue
+        later = stored_scores.point(scale, values[:N_POINT_COLUMNS])
+        baseline = stored_scores.point(scale, values[N_POINT_COLUMNS:])
+        if later is not None:
+            figures[instrument_code, scale_code].add(scale, baseline, later)
     return figures
 
 
-def _expect(
+def _expected_scales(
     session: Session, group: AggregateGroup, figures: Figures, now: datetime
 ) -> dict[tuple[str, str, str], Scale]:
-    """Count the visits of the group into every scale their protocol version asks for; returns the scales of each."""
+    """Count the group's visits as expected on every scale that their protocol version asks for.
+
+    Returns (protocol version, instrument code, scale code) -> scale with the change rule of that protocol.
+    """
     counted = _in_group(select(Course.protocol_version, func.count().label("n")), group, now)
     scales: dict[tuple[str, str, str], Scale] = {}
     for version, n in session.execute(counted.group_by(Course.protocol_version)):
         protocol = protocol_catalog.protocol(group.protocol_code, version)
-        for code in protocol.event(group.event_code).battery:
-            for scale in instrument_catalog.instrument(code).scales:
-                scales[version, code, scale.code] = protocol.with_study_rule(code, scale)
-                figures[code, scale.code].expected += n
+        for code, scale in _battery_scales(protocol.event(group.event_code).battery):
+            scales[version, code, scale.code] = protocol.with_study_rule(code, scale)
+            figures[code, scale.code].expected += n
     return scales
 
 
+def _battery_scales(battery: Iterable[str]) -> Iterator[tuple[str, Scale]]:
+    """Instrument code and scale, for every scale of these instruments."""
+    for code in battery:
+        for scale in instrument_catalog.instrument(code).scales:
+            yield code, scale
+
+
 def _in_group(rows: Any, group: AggregateGroup, now: datetime) -> Any:
-    """`rows` over the visits of this group that were expected by now, but for people who withdrew their data."""
+    """`rows` over the visits of this group that were expected by now, without subjects who withdrew their data."""
     joined = rows.select_from(Visit).join(Course, Course.id == Visit.course_id)
     joined = joined.join(Subject, Subject.id == Visit.subject_id).join(Site, Site.id == Subject.site_id)
     return joined.where(
@@ -179,77 +202,57 @@ def _in_group(rows: Any, group: AggregateGroup, now: datetime) -> Any:
         Site.code == group.site_code,
         Visit.event_code == group.event_code,
         DATA_MAY_BE_USED,
-        _opened(now),
+        _expected(now),
     )
 
 
-def _scores(group: AggregateGroup, now: datetime) -> Any:
-    """The newest score of each scale at each visit of the group, beside that of the same course's baseline."""
-    response, first_response, first = QuestionnaireResponse, aliased(QuestionnaireResponse), aliased(Score)
-    first_visit = aliased(Visit)
-    columns = (
-        *(Score.instrument_code, Score.scale_code, Score.raw_score, Score.t_score, Score.standard_error),
-        *(
-            first.raw_score.label("first_raw"),
-            first.t_score.label("first_t"),
-            first.standard_error.label("first_error"),
-        ),
-        *_basis_columns(Score, response),
-        *(column.label(f"first_{column.key}") for column in _basis_columns(first, first_response)),
-        Course.protocol_version,
-    )
-    rows = _in_group(select(*columns), group, now).join(response, response.visit_id == Visit.id)
-    rows = rows.join(Score, Score.response_id == response.id).where(_counts(response, Score))
+def _scores_and_baselines(group: AggregateGroup, now: datetime) -> Any:
+    """The newest score of each scale at each visit of the group, beside that of the same course's baseline.
+
+    Columns: protocol version, instrument code, scale code, the point columns of the score, those of the baseline.
+    The second set is NULL at the baseline itself and where the baseline was not answered.
+    """
+    response, first_visit = QuestionnaireResponse, aliased(Visit)
+    first_response, first = aliased(QuestionnaireResponse), aliased(Score)
     same_course = and_(first_visit.course_id == Visit.course_id, first_visit.visit_number == 1, Visit.visit_number > 1)
     same_instrument = and_(
         first_response.visit_id == first_visit.id, first_response.instrument_code == response.instrument_code
     )
     same_scale = and_(
-        first.response_id == first_response.id, first.scale_code == Score.scale_code, _counts(first_response, first)
+        first.response_id == first_response.id,
+        first.scale_code == Score.scale_code,
+        stored_scores.is_newest_counted(first, first_response),
     )
+    columns = (
+        *(Course.protocol_version, Score.instrument_code, Score.scale_code),
+        *(*stored_scores.point_columns(), *stored_scores.point_columns(first, first_response)),
+    )
+    rows = _in_group(select(*columns), group, now).join(response, response.visit_id == Visit.id)
+    rows = rows.join(Score, Score.response_id == response.id)
+    rows = rows.where(stored_scores.is_newest_counted(Score, response))
     rows = rows.outerjoin(first_visit, same_course).outerjoin(first_response, same_instrument)
     return rows.outerjoin(first, same_scale)
 
 
-def _counts(response: Any, score: Any) -> ColumnElement[bool]:
-    """Of a response that stands, and the newest scoring of it."""
-    newer = aliased(Score)
-    superseded = select(newer.id).where(
-        newer.response_id == score.response_id, newer.scale_code == score.scale_code, newer.id > score.id
-    )
-    return and_(response.status.in_(VALID_STATUSES), ~superseded.exists())
-
-
-def _basis_columns(score: Any, response: Any) -> tuple[Any, ...]:
-    return score.scoring_version, response.language, response.text_pack_version, response.text_pack_validated
-
-
-def _basis(row: Any, prefix: str = "") -> Basis:
-    columns = ("scoring_version", "language", "text_pack_version", "text_pack_validated")
-    return Basis(*(getattr(row, prefix + column) for column in columns))
-
-
-def _point(
-    scale: Scale, raw: float | None, t_score: float | None, error: float | None, basis: Basis
-) -> ScorePoint | None:
-    value = t_score if scale.has_t else raw
-    return None if value is None else ScorePoint(value, error if scale.has_t else None, basis)
-
-
 def _of_all_sites(session: Session, event: AggregateGroup) -> Figures:
     figures: Figures = defaultdict(ScaleFigures)
-    sites = (Aggregate.protocol_code == event.protocol_code, Aggregate.event_code == event.event_code)
-    for row in session.scalars(select(Aggregate).where(*sites, Aggregate.site_code != ALL_SITES)):
-        figures[row.instrument_code, row.scale_code].merge(_as_written(row))
+    rows = select(Aggregate).where(
+        Aggregate.protocol_code == event.protocol_code,
+        Aggregate.event_code == event.event_code,
+        Aggregate.site_code != ALL_SITES,
+    )
+    for row in session.scalars(rows):
+        figures[row.instrument_code, row.scale_code].merge(_stored_figures(row))
     return figures
 
 
-def _as_written(row: Aggregate) -> ScaleFigures:
+def _stored_figures(row: Aggregate) -> ScaleFigures:
+    """The running sums behind a stored row."""
     return ScaleFigures(
         expected=row.n_expected,
         unvalidated=row.n_unvalidated,
-        scores=Moments.of(row.n_answered, row.mean, row.sd),
-        changes=Moments.of(row.n_paired, row.mean_change, row.sd_change),
+        scores=Moments.from_summary(row.n_answered, row.mean, row.sd),
+        changes=Moments.from_summary(row.n_paired, row.mean_change, row.sd_change),
         rated=row.n_paired_or_rated,
         responders=row.n_responders,
     )

@@ -1,11 +1,13 @@
-"""The codebook of the export files: what each column and test holds, how far its scoring and wording are checked.
+"""The codebook of the export files: the content of each column and test, and how its scoring and wording were checked.
 
-Which text packs the answers were given to stands here with their options; the items' words do not: a licensed text may
-not travel with the data.
+Lists the text packs that answers were given to with their options, but not the wording of items: a licensed text may
+not be distributed with the data.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
@@ -19,7 +21,7 @@ from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 @dataclass(frozen=True, slots=True)
 class CodebookEntry:
-    """One line of the codebook: a column of a file, or one test of the long file (QSCAT and QSTESTCD say which)."""
+    """One line of the codebook: a column of a file, or a test of the long file, named by QSCAT and QSTESTCD."""
 
     file: str
     column: str
@@ -62,21 +64,26 @@ def entries(
 ) -> Iterator[CodebookEntry]:
     """Every column of every file, every test of these protocols' instruments, every text pack that was asked with.
 
-    Tests are told in the wording in force.
+    The options of tests are given in the current wording.
     """
-    instruments = asked_in(protocols)
-    for file, layout in (("long", LONG), ("wide", wide(instruments)), ("codebook", LAYOUT)):
-        columns = (column for group in layout for column in group.columns)
-        yield from (CodebookEntry(file, each.name, each.label, each.unit, values=each.values) for each in columns)
+    instruments = instruments_of(protocols)
+    yield from _column_entries("long", LONG)
+    yield from _column_entries("wide", wide(instruments))
+    yield from _column_entries("codebook", LAYOUT)
     for instrument in instruments:
         yield from _tests(instrument, wording)
         yield from _score_entries(instrument, wording, protocols)
     yield from map(_text_pack, asked)
 
 
-def asked_in(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
-    """The instruments of these protocols, each once and in its newest version, in the order they are asked."""
-    codes = dict.fromkeys(code for protocol in protocols for code in protocol.instruments)
+def _column_entries(file: str, layout: Iterable[ColumnGroup[Any]]) -> Iterator[CodebookEntry]:
+    for column in chain.from_iterable(group.columns for group in layout):
+        yield CodebookEntry(file, column.name, column.label, column.unit, values=column.values)
+
+
+def instruments_of(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
+    """The instruments of these protocols, each once and in its newest version, in the order of the batteries."""
+    codes = dict.fromkeys(chain.from_iterable(protocol.instruments for protocol in protocols))
     return tuple(instrument_catalog.instrument(code) for code in codes)
 
 
@@ -123,7 +130,7 @@ def _score_entries(
         low, high = scale.value_range if is_t else scale.raw_range
         rules = _scale_rules(scale)
         if is_t == scale.has_t:
-            rules += _reading_rules(instrument, scale, protocols)
+            rules += _interpretation_rules(instrument, scale, protocols)
         yield CodebookEntry(
             "long",
             "QSTESTCD",
@@ -139,6 +146,7 @@ def _score_entries(
 
 
 def _validated(instrument: Instrument, wording: WordingSnapshot) -> str:
+    """Y where the current wording is validated in every language."""
     return _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
 
 
@@ -147,19 +155,24 @@ def _yes_no(value: bool) -> str:
 
 
 def _options(item: Item, pack: TextPack) -> str:
+    """The options as text: "1 = Never; 2 = Rarely", or of a numeric scale "0 to 10 (0 = No pain; 10 = Worst pain)"."""
     labels = pack.options.get(item.response_set.code, {})
     values = item.response_set.values
     if item.response_set.kind == "numeric":
         ends = "; ".join(f"{value} = {label}" for value, label in sorted(labels.items()))
-        return f"{min(values)} to {max(values)}" + (f" ({ends})" if ends else "")
+        in_brackets = f" ({ends})" if ends else ""
+        return f"{min(values)} to {max(values)}{in_brackets}"
     return "; ".join(f"{value} = {labels.get(value, '')}" for value in values)
 
 
 def _item_rules(instrument: Instrument, item: Item) -> str:
     scales = [scale.code for scale in instrument.scales if item.link_id in scale.items]
     counted = f"Counts in: {', '.join(scales)}." if scales else "Counts in no scale."
-    turned = " Reversed when scored." if item.reversed else " Recoded when scored." if item.recode else ""
-    return counted + turned
+    if item.reversed:
+        return f"{counted} Reversed when scored."
+    if item.recode:
+        return f"{counted} Recoded when scored."
+    return counted
 
 
 def _scale_rules(scale: Scale) -> str:
@@ -168,7 +181,7 @@ def _scale_rules(scale: Scale) -> str:
         f"Missing items: {scale.missing.source}",
     ]
     if scale.bank:
-        parts.append(_stop_words(scale.bank))
+        parts.append(_stopping_rule(scale.bank))
     if scale.t_scores:
         parts.append(f"T-scores: mean 50, SD 10 in {scale.t_scores.population} ({scale.t_scores.source})")
     if scale.responder_rule:
@@ -176,37 +189,43 @@ def _scale_rules(scale: Scale) -> str:
     return " ".join(parts)
 
 
-def _reading_rules(instrument: Instrument, scale: Scale, protocols: Sequence[Protocol]) -> str:
-    """Bands and the change that matters, of the scale and of protocols with a rule of their own."""
-    parts = [f"Bands: {', '.join(map(_band_words, scale.bands))} ({scale.bands_source})"] if scale.bands else []
+def _interpretation_rules(instrument: Instrument, scale: Scale, protocols: Sequence[Protocol]) -> str:
+    """Bands and the change that matters, by the scale and by protocols with a rule of their own."""
+    parts = [f"Bands: {', '.join(map(_band, scale.bands))} ({scale.bands_source})"] if scale.bands else []
     if scale.change_rule:
-        parts.append(_change_words(scale.change_rule))
+        parts.append(_change_rule(scale.change_rule))
     for protocol in protocols:
         own = protocol.change_rules.get(f"{instrument.code}.{scale.code}")
         if own:
-            parts.append(f"In {protocol.code} version {protocol.version} instead: {_change_words(own)}")
+            parts.append(f"In {protocol.code} version {protocol.version} instead: {_change_rule(own)}")
     return "".join(f" {part}" for part in parts)
 
 
-def _band_words(band: Band) -> str:
-    bounds = (("from", band.lower), ("up to", band.upper))
-    return " ".join([band.code, *(f"{word} {bound:g}" for word, bound in bounds if bound is not None)])
+def _band(band: Band) -> str:
+    parts = [band.code]
+    if band.lower is not None:
+        parts.append(f"from {band.lower:g}")
+    if band.upper is not None:
+        parts.append(f"up to {band.upper:g}")
+    return " ".join(parts)
 
 
-def _stop_words(bank: ItemBank) -> str:
+def _stopping_rule(bank: ItemBank) -> str:
     asked = f"{bank.least_items} to {bank.most_items} of {len(bank.items)} items"
     return f"Adaptive: asks {asked}, until the standard error is at most {bank.stop_at_standard_error:g}."
 
 
-def _change_words(rule: ChangeRule) -> str:
-    sizes = " or ".join(map(_criterion_words, rule.any_of))
-    group = f"; of a group mean: {rule.group_points:g} points" if rule.group_points else ""
-    least, most = rule.detectable_change or (None, None)
-    detectable = f"; detectable: {least:g} to {most:g} points" if rule.detectable_change else ""
-    return f"Change that matters: {sizes}{group}{detectable} ({rule.source})"
+def _change_rule(rule: ChangeRule) -> str:
+    parts = [" or ".join(map(_criterion, rule.any_of))]
+    if rule.group_points:
+        parts.append(f"of a group mean: {rule.group_points:g} points")
+    if rule.detectable_change:
+        least, most = rule.detectable_change
+        parts.append(f"detectable: {least:g} to {most:g} points")
+    return f"Change that matters: {'; '.join(parts)} ({rule.source})"
 
 
-def _criterion_words(criterion: ChangeCriterion) -> str:
+def _criterion(criterion: ChangeCriterion) -> str:
     size = f"{criterion.points:g} points" if criterion.points is not None else f"{criterion.percent:g} % of baseline"
     only = f", {criterion.only} only" if criterion.only else ""
     if criterion.baseline_at_most is not None:

@@ -6,20 +6,22 @@ Names follow SDTM QS (CDISC SDTMIG 3.4, section 6.3.9) where it has one; docs/ex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
 from pro_tracker.domain import unanswered
-from pro_tracker.domain.change import Basis, Change, ScorePoint, change, is_responder
-from pro_tracker.domain.instrument import Instrument, Scale
+from pro_tracker.domain.change import Change, ScorePoint, change, is_responder
+from pro_tracker.domain.instrument import Instrument, Item, Scale
 from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.results.export_rows import VisitRecord
+from pro_tracker.services.stored_scores import ScaleKey, StoredScore
 
 NOT_DONE = "NOT DONE"
 SKIPPED = "skipped"
-NOT_ASKED = "not-asked"  # an adaptive test stores the items on its way only; those asked and put aside are among them
+NOT_ASKED = "not-asked"  # an adaptive test stores only the items that it asked, skipped ones among them
 RAW_SCORE, T_SCORE = "raw_score", "t_score"
 UNANSWERED = "; ".join(f"{code} = {meaning}" for code, meaning in unanswered.REASONS.items())
 
@@ -39,26 +41,26 @@ class Test:
     stored_as: str = ""  # column of the score row
 
 
-class TextPackMark(NamedTuple):
-    """The wording that was asked with."""
+class TextPackVersion(NamedTuple):
+    """The wording that a response was given to."""
 
     language: str
     version: str
     validated: bool
 
     @classmethod
-    def of(cls, response: Row[Any]) -> "TextPackMark":
+    def of(cls, response: Row[Any]) -> "TextPackVersion":
         return cls(response.language, response.text_pack_version, response.text_pack_validated)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TestResult:
-    """What came of a test, or why nothing did; `score` for a T-score or a raw score."""
+    """The result of a test, or the reason why there is none; `score` for a T-score or a raw score."""
 
     value: float | int | None = None
     reason: str = ""
-    text_pack: TextPackMark | None = None
-    score: Row[Any] | None = None
+    text_pack: TextPackVersion | None = None
+    score: StoredScore | None = None
     is_t: bool = False
 
 
@@ -72,7 +74,9 @@ class LongRow:
 
 
 def _yes_no(value: bool | None) -> str:
-    return "" if value is None else "Y" if value else "N"
+    if value is None:
+        return ""
+    return "Y" if value else "N"
 
 
 VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
@@ -138,21 +142,27 @@ class Tests:
 
 @cache
 def named_tests(code: str, version: str | None = None) -> Tests:
-    """The tests of this instrument, made once: an export has thousands of visits. Raises UnknownInstrument."""
+    """The tests of this instrument, cached: an export has thousands of visits. Raises UnknownInstrument."""
     instrument = instrument_catalog.instrument(code, version)
-    items = (Test(instrument, item.link_id, f"{instrument.title}: {item.link_id}", "item") for item in instrument.items)
-    scores = (test for scale in instrument.scales for test in _score_tests(instrument, scale))
-    return Tests(Test(instrument, "QSALL", instrument.title), tuple(items), tuple(scores))
+    not_done = Test(instrument, "QSALL", instrument.title)
+    items = tuple(_item_test(instrument, item) for item in instrument.items)
+    scores = chain.from_iterable(_score_tests(instrument, scale) for scale in instrument.scales)
+    return Tests(not_done, items, tuple(scores))
+
+
+def _item_test(instrument: Instrument, item: Item) -> Test:
+    return Test(instrument, item.link_id, f"{instrument.title}: {item.link_id}", "item")
 
 
 def scale_title(instrument: Instrument, scale: Scale) -> str:
-    """What the files call a scale, in English as all their labels."""
+    """The title of a scale in the files: in English, as all their labels."""
     title = instrument_catalog.scale_title(instrument.code, scale.code, instrument_catalog.FALLBACK_LANGUAGE)
     return f"{instrument.title}: {title}"
 
 
 def _score_tests(instrument: Instrument, scale: Scale) -> Iterator[Test]:
-    title, code = scale_title(instrument, scale), scale.code.upper()
+    title = scale_title(instrument, scale)
+    code = scale.code.upper()
     if scale.has_raw:
         yield Test(instrument, f"{code}_RAW", f"{title}, raw score", "score", scale.code, RAW_SCORE)
     if scale.has_t:
@@ -170,21 +180,26 @@ def findings(record: VisitRecord) -> Iterator[LongRow]:
 
 
 def _answered(record: VisitRecord, tests: Tests, response: Row[Any]) -> Iterator[LongRow]:
-    answers, text_pack = response.answers, TextPackMark.of(response)
+    """The rows of one response: its items, then the scores that are stored of it."""
+    text_pack = TextPackVersion.of(response)
     for test in tests.items:
-        reason = SKIPPED if test.code in answers else NOT_ASKED
-        yield LongRow(record, test, _item_result(answers.get(test.code), reason, text_pack))
+        reason = SKIPPED if test.code in response.answers else NOT_ASKED
+        yield LongRow(record, test, _item_result(response.answers.get(test.code), reason, text_pack))
     for test in tests.scores:
         score = record.scores.get((test.instrument.code, test.scale))
         if score is not None:
-            value, is_t = getattr(score, test.stored_as), test.stored_as == T_SCORE
-            yield LongRow(record, test, TestResult(value, score.reason or "", text_pack, score, is_t))
+            yield LongRow(record, test, _score_result(test, score, text_pack))
 
 
 @cache
-def _item_result(value: int | None, reason: str, text_pack: TextPackMark) -> TestResult:
-    """One for all equal answers: two thirds of the long file's rows end in one of a dozen results."""
+def _item_result(value: int | None, reason: str, text_pack: TextPackVersion) -> TestResult:
+    """The result of an item. One object for all equal answers: their CSV text is then made once (see exports.py)."""
     return TestResult(value, reason if value is None else "", text_pack)
+
+
+def _score_result(test: Test, score: StoredScore, text_pack: TextPackVersion) -> TestResult:
+    value = getattr(score, test.stored_as)
+    return TestResult(value, score.reason or "", text_pack, score, is_t=test.stored_as == T_SCORE)
 
 
 TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
@@ -201,13 +216,18 @@ TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
 
 def wide(instruments: Iterable[Instrument]) -> tuple[ColumnGroup[VisitRecord], ...]:
     """The columns of the wide file: visit and treatment, then those of every scale of these instruments."""
-    scales = [column for each in instruments for scale in each.scales for column in _scale_columns(each, scale)]
-    return (ColumnGroup((*VISIT_COLUMNS, *TREATMENT_COLUMNS, *scales)),)
+    columns = [*VISIT_COLUMNS, *TREATMENT_COLUMNS]
+    for instrument in instruments:
+        for scale in instrument.scales:
+            columns += _scale_columns(instrument, scale)
+    return (ColumnGroup(tuple(columns)),)
 
 
 def _scale_columns(instrument: Instrument, scale: Scale) -> Iterator[Column[VisitRecord]]:
-    name = instrument.code.replace("-", "_") + ("" if scale.code == "total" else f"_{scale.code}")
-    title, key = scale_title(instrument, scale), (instrument.code, scale.code)
+    """The columns of one scale. A column that the scale cannot fill (raw, T) is left out, not left empty."""
+    name = _column_prefix(instrument, scale)
+    title = scale_title(instrument, scale)
+    key = (instrument.code, scale.code)
     if scale.has_raw:
         yield Column(f"{name}_raw", lambda v: _stored(v, key, "raw_score"), f"{title}, raw score", "points")
     if scale.has_t:
@@ -222,54 +242,77 @@ def _scale_columns(instrument: Instrument, scale: Scale) -> Iterator[Column[Visi
         yield from _change_columns(name, title, key, scale)
 
 
-def _change_columns(name: str, title: str, key: tuple[str, str], scale: Scale) -> Iterator[Column[VisitRecord]]:
+def _column_prefix(instrument: Instrument, scale: Scale) -> str:
+    """The start of a scale's column names: "promis_pain", and with the scale where it is not the total."""
+    code = instrument.code.replace("-", "_")
+    return code if scale.code == "total" else f"{code}_{scale.code}"
+
+
+def _change_columns(name: str, title: str, key: ScaleKey, scale: Scale) -> Iterator[Column[VisitRecord]]:
+    """The columns about the change from baseline, each a field of domain.change.Change."""
     unit = "T points" if scale.has_t else "points"
-    yield Column(f"{name}_change", lambda v: _judged(v, key, scale, "difference"), f"{title}, minus baseline", unit)
-    label = f"{title}, change is of a size that matters"
-    yield Column(f"{name}_meaningful", lambda v: _yes_no(_judged(v, key, scale, "meaningful")), label, "Y, N")
-    if scale.has_t:
-        label = f"{title}, change exceeds measurement error (95 %)"
-        yield Column(f"{name}_reliable", lambda v: _yes_no(_judged(v, key, scale, "reliable")), label, "Y, N")
-    words = "improved, worsened, within-error, not-comparable; empty where no size is agreed"
-    yield Column(f"{name}_verdict", lambda v: _judged(v, key, scale, "verdict"), f"{title}, verdict of both", words)
-    label, words = f"{title}, why the change is not comparable", "different-form, different-wording"
-    yield Column(f"{name}_obstacle", lambda v: _judged(v, key, scale, "obstacle"), label, words)
+    yield Column(
+        f"{name}_change", lambda v: _change_field(v, key, scale, "difference"), f"{title}, minus baseline", unit
+    )
+    yield Column(
+        f"{name}_meaningful",
+        lambda v: _yes_no(_change_field(v, key, scale, "meaningful")),
+        f"{title}, change is of a size that matters",
+        "Y, N",
+    )
+    if scale.has_t:  # only T-scores have a standard error
+        yield Column(
+            f"{name}_reliable",
+            lambda v: _yes_no(_change_field(v, key, scale, "reliable")),
+            f"{title}, change exceeds measurement error (95 %)",
+            "Y, N",
+        )
+    yield Column(
+        f"{name}_verdict",
+        lambda v: _change_field(v, key, scale, "verdict"),
+        f"{title}, verdict of both",
+        "improved, worsened, within-error, not-comparable; empty where no size is agreed",
+    )
+    yield Column(
+        f"{name}_obstacle",
+        lambda v: _change_field(v, key, scale, "obstacle"),
+        f"{title}, why the change is not comparable",
+        "different-form, different-wording",
+    )
 
 
-def _stored(visit: VisitRecord, key: tuple[str, str], attribute: str) -> Any:
+def _stored(visit: VisitRecord, key: ScaleKey, field: str) -> Any:
+    """A field of the visit's score on this scale; None without a score row."""
     score = visit.scores.get(key)
-    return None if score is None else getattr(score, attribute)
+    return None if score is None else getattr(score, field)
 
 
-def _judged(visit: VisitRecord, key: tuple[str, str], scale: Scale, attribute: str) -> Any:
-    judged = _change(visit, key, scale)
-    return None if judged is None else getattr(judged, attribute)
+def _change_field(visit: VisitRecord, key: ScaleKey, scale: Scale, field: str) -> Any:
+    """A field of the visit's change on this scale; None without a change."""
+    changed = _change(visit, key, scale)
+    return None if changed is None else getattr(changed, field)
 
 
-def _change(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> Change | None:
+def _change(visit: VisitRecord, key: ScaleKey, scale: Scale) -> Change | None:
     """The change from the baseline of the same course, None where one of the two scores is missing."""
     if key not in visit.changes:
-        visit.changes[key] = _changed(visit, key, scale)
+        visit.changes[key] = _computed_change(visit, key, scale)
     return visit.changes[key]
 
 
-def _changed(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> Change | None:
-    baseline = point(visit.baseline.scores.get(key), scale) if visit.baseline else None
-    later = point(visit.scores.get(key), scale)
+def _computed_change(visit: VisitRecord, key: ScaleKey, scale: Scale) -> Change | None:
+    baseline = _point(visit.baseline, key, scale)
+    later = _point(visit, key, scale)
     if baseline is None or later is None:
         return None
     return change(visit.protocol.with_study_rule(key[0], scale), baseline, later)
 
 
-def _responder(visit: VisitRecord, key: tuple[str, str], scale: Scale) -> str:
-    later = point(visit.scores.get(key), scale)
+def _responder(visit: VisitRecord, key: ScaleKey, scale: Scale) -> str:
+    later = _point(visit, key, scale)
     return "" if later is None else _yes_no(is_responder(scale, None, later))
 
 
-def point(score: Row[Any] | None, scale: Scale) -> ScorePoint | None:
-    """A stored score as change is judged by it: T with its error where the scale has T, else raw."""
-    value = None if score is None else score.t_score if scale.has_t else score.raw_score
-    if score is None or value is None:
-        return None
-    basis = Basis(score.scoring_version, score.language, score.text_pack_version, score.text_pack_validated)
-    return ScorePoint(value, score.standard_error if scale.has_t else None, basis)
+def _point(visit: VisitRecord | None, key: ScaleKey, scale: Scale) -> ScorePoint | None:
+    score = visit.scores.get(key) if visit else None
+    return score.point(scale) if score else None

@@ -1,6 +1,6 @@
-"""Reads the cohort for export, some subjects at a time: what was asked, answered and scored, without identity or dates.
+"""Reads the cohort for export in batches of subjects: visits with answers and scores, without identity or dates.
 
-Dates become study days here and go no further. Columns and files are made of these records elsewhere.
+Dates are replaced by study days here. export_columns.py makes the columns of these records, exports.py the files.
 """
 
 import uuid
@@ -21,21 +21,23 @@ from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
-from pro_tracker.models.response import VALID_STATUSES, QuestionnaireResponse, Score
+from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services import stored_scores
 from pro_tracker.services.planning.visit_filters import DISCONTINUED
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.stored_scores import ScaleKey, StoredScore
 
-SUBJECTS_AT_A_TIME = 100
-TOP_AGE = 90  # older people are told apart by their age alone: 45 CFR 164.514(b)(2)(i)(C)
+SUBJECTS_PER_BATCH = 100
+TOP_AGE = 90  # HIPAA safe harbor: ages above 89 are one category, 45 CFR 164.514(b)(2)(i)(C)
 AnySelect = Select[*tuple[Any, ...]]
 
 
 @dataclass(slots=True)
 class CourseTreatment:
-    """What was given in one course, up to the moment of the export."""
+    """The treatment given in one course, up to the moment of the export."""
 
     infusions: int = 0
     stopped: int = 0
@@ -47,7 +49,7 @@ class CourseTreatment:
 
 @dataclass(slots=True, eq=False)
 class VisitRecord:
-    """One visit that was answered, or whose window closed without an answer. `reason` says why there is none."""
+    """One visit that was answered, or whose window closed without an answer; `reason` is then the code why."""
 
     study: str
     subject_code: str
@@ -63,10 +65,10 @@ class VisitRecord:
     day: int | None = None
     mode: str = ""
     reason: str = ""
-    responses: dict[str, Row[Any]] = field(default_factory=dict)  # instrument code -> response
-    scores: dict[tuple[str, str], Row[Any]] = field(default_factory=dict)  # instrument and scale code -> newest score
+    responses: Mapping[str, Row[Any]] = field(default_factory=dict)  # instrument code -> response
+    scores: Mapping[ScaleKey, StoredScore] = field(default_factory=dict)  # the newest scoring of each scale
     baseline: "VisitRecord | None" = None  # the first event of the same course, where it was answered
-    changes: dict[tuple[str, str], Change | None] = field(default_factory=dict)  # worked out once for its five columns
+    changes: dict[ScaleKey, Change | None] = field(default_factory=dict)  # cache: five columns show parts of a change
 
 
 def records(
@@ -78,35 +80,41 @@ def records(
 ) -> Iterator[VisitRecord]:
     """Every finished visit in the order of study code, course and visit; `site_ids` limits it to these sites.
 
-    `on_subjects` is told how many subjects each portion had. Memory holds one portion, whatever the size of the cohort.
+    `on_subjects` is called with the number of subjects of each batch. One batch at a time is held in memory.
     """
     last = ""
     while subjects := session.execute(_subjects(last, site_ids)).all():
-        yield from _Portion(session, subjects, now).records()
+        yield from _Batch(session, subjects, now).records()
         if on_subjects:
             on_subjects(len(subjects))
         last = subjects[-1].study_code
 
 
 def count_subjects(session: Session, site_ids: Collection[int] | None = None) -> int:
-    return session.scalar(select(func.count()).select_from(Subject).where(DATA_MAY_BE_USED, *_at(site_ids))) or 0
+    """The number of subjects whose data may be used."""
+    return _count(session, DATA_MAY_BE_USED, *_of_sites(site_ids))
+
+
+def count_excluded(session: Session, site_ids: Collection[int] | None = None) -> int:
+    """The number of subjects who are in no file because they withdrew their data."""
+    return _count(session, ~DATA_MAY_BE_USED, *_of_sites(site_ids))
 
 
 def used_protocols(session: Session) -> tuple[Protocol, ...]:
     """The protocol versions that courses are bound to; every protocol's newest where there is no course yet."""
-    used = select(Course.protocol_code, Course.protocol_version).distinct().order_by(*_BOUND)
-    return tuple(protocol_catalog.protocol(*row) for row in session.execute(used)) or protocol_catalog.protocols()
+    rows = session.execute(select(*_PROTOCOL_KEY).distinct().order_by(*_PROTOCOL_KEY))
+    used = tuple(protocol_catalog.protocol(code, version) for code, version in rows)
+    return used or protocol_catalog.protocols()
 
 
-_BOUND = (Course.protocol_code, Course.protocol_version)
+_PROTOCOL_KEY = (Course.protocol_code, Course.protocol_version)
 
 
-def count_left_out(session: Session, site_ids: Collection[int] | None = None) -> int:
-    """How many subjects are in no file since they withdrew their data."""
-    return session.scalar(select(func.count()).select_from(Subject).where(~DATA_MAY_BE_USED, *_at(site_ids))) or 0
+def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(Subject).where(*conditions)) or 0
 
 
-def _at(site_ids: Collection[int] | None) -> list[ColumnElement[bool]]:
+def _of_sites(site_ids: Collection[int] | None) -> list[ColumnElement[bool]]:
     return [] if site_ids is None else [Subject.site_id.in_(site_ids)]
 
 
@@ -119,12 +127,12 @@ def _subjects(after: str, site_ids: Collection[int] | None) -> AnySelect:
         Subject.time_zone,
         Site.code.label("site"),
     )
-    rows = select(*columns).join(Site).where(Subject.study_code > after, DATA_MAY_BE_USED, *_at(site_ids))
-    return rows.order_by(Subject.study_code).limit(SUBJECTS_AT_A_TIME)
+    rows = select(*columns).join(Site).where(Subject.study_code > after, DATA_MAY_BE_USED, *_of_sites(site_ids))
+    return rows.order_by(Subject.study_code).limit(SUBJECTS_PER_BATCH)
 
 
-class _Portion:
-    """Some subjects with all their rows, read in one statement a table."""
+class _Batch:
+    """A batch of subjects with all their rows, read in one statement a table."""
 
     def __init__(self, session: Session, subjects: Collection[Row[Any]], now: datetime) -> None:
         ids = [subject.id for subject in subjects]
@@ -134,7 +142,7 @@ class _Portion:
         self.events = {row.course_id: row for row in session.execute(_adverse_events(ids))}
         self.visits = _grouped(session.execute(_visits(ids, now)), "course_id")
         self.responses = _grouped(session.execute(_responses(ids)), "visit_id")
-        self.scores = _grouped(session.execute(_scores(ids)), "visit_id")
+        self.scores = stored_scores.by_visit(session, ids)
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -142,33 +150,39 @@ class _Portion:
                 yield from self._course(subject, course)
 
     def _course(self, subject: Row[Any], course: Row[Any]) -> Iterator[VisitRecord]:
-        protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+        """The records of one course in the order of its visits, each with the record of the baseline before it."""
         treatment = self._treatment(course.id)
         baseline: VisitRecord | None = None
         for visit in self.visits[course.id]:
-            record = VisitRecord(
-                study=protocol.study,
-                subject_code=subject.study_code,
-                site_code=subject.site,
-                sex=subject.sex,
-                age_years=min(subject.age_years, TOP_AGE),
-                course_number=course.number,
-                protocol=protocol,
-                treatment=treatment,
-                visit_number=visit.visit_number,
-                event_code=visit.event_code,
-                planned_day=self._day(course, visit.due_at, subject.time_zone),
-                baseline=baseline,
-            )
-            self._fill(record, course, visit, subject.time_zone)
+            record = self._record(subject, course, visit, treatment)
+            record.baseline = baseline
             if visit.visit_number == 1 and record.responses:
                 baseline = record
             yield record
 
+    def _record(self, subject: Row[Any], course: Row[Any], visit: Row[Any], treatment: CourseTreatment) -> VisitRecord:
+        protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+        record = VisitRecord(
+            study=protocol.study,
+            subject_code=subject.study_code,
+            site_code=subject.site,
+            sex=subject.sex,
+            age_years=min(subject.age_years, TOP_AGE),
+            course_number=course.number,
+            protocol=protocol,
+            treatment=treatment,
+            visit_number=visit.visit_number,
+            event_code=visit.event_code,
+            planned_day=self._day(course, visit.due_at, subject.time_zone),
+        )
+        self._fill(record, course, visit, subject.time_zone)
+        return record
+
     def _fill(self, record: VisitRecord, course: Row[Any], visit: Row[Any], zone: str) -> None:
+        """Add the visit's answers and scores, or the reason why it has none."""
         responses = self.responses[visit.id]
         record.responses = {row.instrument_code: row for row in responses}
-        record.scores = {(row.instrument_code, row.scale_code): row for row in self.scores[visit.id]}
+        record.scores = self.scores.get(visit.id, {})
         if responses:
             record.day = self._day(course, responses[0].authored_at, zone)
             record.mode = responses[0].mode
@@ -176,19 +190,25 @@ class _Portion:
             record.reason = visit.void_reason or visit.missed_reason or UnansweredReason.ENTERED_IN_ERROR
 
     def _day(self, course: Row[Any], moment: datetime, zone: str) -> int | None:
-        """The study day: day 1 is the course's first infusion, until that is given its planned start."""
+        """The study day of a moment; None before a start is planned.
+
+        Day 1 is the course's first infusion; before that is given, its planned start.
+        """
         given = self.treatments.get(course.id)
         reference = given.first_on if given else course.planned_start_on
         return None if reference is None else study_day(local_date(moment, zone), reference)
 
     def _treatment(self, course_id: int) -> CourseTreatment:
-        given, events = self.treatments.get(course_id), self.events.get(course_id)
+        given = self.treatments.get(course_id)
+        events = self.events.get(course_id)
         treatment = CourseTreatment()
         if given:
-            treatment.infusions, treatment.stopped = given.infusions, given.stopped
+            treatment.infusions = given.infusions
+            treatment.stopped = given.stopped
             treatment.cumulative_mg_per_kg = given.dose
         if events:
-            treatment.adverse_events, treatment.worst_grade = events.events, events.worst
+            treatment.adverse_events = events.events
+            treatment.worst_grade = events.worst
             treatment.emergencies = events.emergencies
         return treatment
 
@@ -201,7 +221,7 @@ def _grouped(rows: Iterable[Row[Any]], column: str) -> Mapping[uuid.UUID | int, 
 
 
 def _courses(subjects: list[uuid.UUID]) -> AnySelect:
-    columns = (Course.id, Course.subject_id, Course.number, *_BOUND, Course.planned_start_on)
+    columns = (Course.id, Course.subject_id, Course.number, *_PROTOCOL_KEY, Course.planned_start_on)
     return select(*columns).where(Course.subject_id.in_(subjects)).order_by(Course.number)
 
 
@@ -236,15 +256,20 @@ def _adverse_events(subjects: list[uuid.UUID]) -> AnySelect:
 
 
 def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
-    """Answered, missed, or given up after the window had opened: what is open or to come is not data yet."""
+    """The finished visits: answered, missed, or voided after the window had opened."""
     finished = or_(
         Visit.completed_at.is_not(None),
         (Visit.closes_at <= now) & Visit.missed_reason.is_not(None),
         DISCONTINUED,
     )
     columns = (
-        *(Visit.id, Visit.course_id, Visit.visit_number, Visit.event_code, Visit.due_at),
-        *(Visit.void_reason, Visit.missed_reason),
+        Visit.id,
+        Visit.course_id,
+        Visit.visit_number,
+        Visit.event_code,
+        Visit.due_at,
+        Visit.void_reason,
+        Visit.missed_reason,
     )
     return select(*columns).where(Visit.subject_id.in_(subjects), finished).order_by(Visit.visit_number)
 
@@ -252,22 +277,15 @@ def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
 def _responses(subjects: list[uuid.UUID]) -> AnySelect:
     response = QuestionnaireResponse
     columns = (
-        *(response.visit_id, response.instrument_code, response.instrument_version, response.language),
-        *(response.text_pack_version, response.text_pack_validated, response.answers, response.mode),
+        response.visit_id,
+        response.instrument_code,
+        response.instrument_version,
+        response.language,
+        response.text_pack_version,
+        response.text_pack_validated,
+        response.answers,
+        response.mode,
         response.authored_at,
     )
-    mine = (response.subject_id.in_(subjects), response.status.in_(VALID_STATUSES))
-    return select(*columns).where(*mine).order_by(response.id)
-
-
-def _scores(subjects: list[uuid.UUID]) -> AnySelect:
-    """In the order they were made: of a re-scored response the newest row is what a reader by key is left with."""
-    response = QuestionnaireResponse
-    columns = (
-        *(response.visit_id, Score.instrument_code, Score.scale_code, Score.scoring_version, Score.raw_score),
-        *(Score.t_score, Score.standard_error, Score.n_answered, Score.n_items, Score.prorated, Score.reason),
-        *(response.language, response.text_pack_version, response.text_pack_validated),
-    )
-    mine = (response.subject_id.in_(subjects), response.status.in_(VALID_STATUSES))
-    joined = select(*columns).join(response, response.id == Score.response_id)
-    return joined.where(*mine).order_by(Score.scored_at, Score.id)
+    rows = select(*columns).where(response.subject_id.in_(subjects), stored_scores.is_counted())
+    return rows.order_by(response.id)

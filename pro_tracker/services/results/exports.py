@@ -1,6 +1,6 @@
-"""Cohort files without identity: long, wide and their codebook, written as they are read (docs/exports.md).
+"""Writes the cohort files (long, wide, codebook) to a text stream, row by row as they are read (docs/exports.md).
 
-No identity, calendar date or time zone gets into them. Knows text streams, neither files nor pages.
+The files hold no identity, calendar date or time zone.
 """
 
 import csv
@@ -25,21 +25,24 @@ from pro_tracker.services.wording import text_packs
 
 Kind = Literal["long", "wide", "codebook"]
 KINDS: tuple[Kind, ...] = ("long", "wide", "codebook")
-SHARED_AT_A_TIME = 256  # more than the tests of a battery
+CACHED_PARTS = 256  # more than the tests of a battery
 Record = TypeVar("Record")
 OnSubjects = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What of the cohort goes into a file: `site_ids` None is every site. `now` decides which windows have closed."""
+    """The part of the cohort in a file: `site_ids` None is every site; windows closed by `now` are finished."""
 
     now: datetime
     site_ids: Collection[int] | None = None
 
 
-def note(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
-    """The audit row of an export, and the reasons of visits missed just now, to be committed before a row leaves."""
+def audit_export(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
+    """Record the export in the audit trail, and the reasons of visits missed by now.
+
+    The caller commits before any row is given out.
+    """
     unanswered.record_missed(session, now=extent.now)
     sites = None if extent.site_ids is None else sorted(extent.site_ids)
     audit.record(session, actor, "cohort.export", now=extent.now, detail={"kind": kind, "sites": sites})
@@ -48,7 +51,8 @@ def note(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
 def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subjects: OnSubjects | None = None) -> int:
     """Write the file to `out` (opened with newline="") and return the number of its rows without the header.
 
-    The session must be fresh: one reading transaction shows one state of the cohort. `on_subjects` hears of progress.
+    The session must be fresh: one reading transaction shows one state of the cohort. `on_subjects` is called with the
+    number of subjects of each batch.
     """
     _hold_snapshot(session)
     protocols = export_rows.used_protocols(session)
@@ -57,12 +61,12 @@ def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subj
         return _write(out, codebook.LAYOUT, codebook.entries(protocols, wording, asked))
     visits = export_rows.records(session, now=extent.now, site_ids=extent.site_ids, on_subjects=on_subjects)
     if kind == "wide":
-        return _write(out, wide(codebook.asked_in(protocols)), visits)
+        return _write(out, wide(codebook.instruments_of(protocols)), visits)
     return _write(out, LONG, chain.from_iterable(map(findings, visits)))
 
 
 def _hold_snapshot(session: Session) -> None:
-    """Nothing that others commit from now on is seen, and on SQLite no writer waits for us."""
+    """Read one snapshot: later commits of other transactions are not seen, and on SQLite no writer has to wait."""
     if is_postgresql(session):
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     else:
@@ -70,8 +74,9 @@ def _hold_snapshot(session: Session) -> None:
 
 
 def _write(out: IO[str], layout: Iterable[ColumnGroup[Record]], rows: Iterable[Record]) -> int:
+    """Write header and rows; returns the number of rows."""
     groups = tuple(layout)
-    csv.writer(out).writerow([column.name for group in groups for column in group.columns])
+    csv.writer(out).writerow(_names(groups))
     parts = [(group.part or _whole, _text_of(group.columns)) for group in groups]
     written = 0
     for row in rows:
@@ -80,15 +85,23 @@ def _write(out: IO[str], layout: Iterable[ColumnGroup[Record]], rows: Iterable[R
     return written
 
 
+def _names(groups: Iterable[ColumnGroup[Any]]) -> list[str]:
+    columns = chain.from_iterable(group.columns for group in groups)
+    return [column.name for column in columns]
+
+
 def _whole(record: Record) -> Record:
     return record
 
 
 def _text_of(columns: Iterable[Column[Any]]) -> Callable[[Any], str]:
-    """These cells of a part as CSV text, made once for rows that share the part: most of the long file's text."""
+    """A function that writes these cells of a part as CSV text.
+
+    Cached, since rows share their parts (visit, test, equal answers): this is most of the text of the long file.
+    """
     getters = [column.get for column in columns]
 
-    @lru_cache(SHARED_AT_A_TIME)
+    @lru_cache(CACHED_PARTS)
     def text(part: Any) -> str:
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow([escape_formula(get(part)) for get in getters])

@@ -54,7 +54,7 @@ def finished_attempt(
 
 
 def _query(session: Session, attempt: OpenAttempt, now: datetime) -> OutcomeQuery:
-    is_ours = link_tokens.recogniser(session, attempt.message_id)
+    is_ours = link_tokens.token_detector(session, attempt.message_id)
     attempts.commit(session)
     return OutcomeQuery(to=attempt.to, since=attempt.began_at, now=now, is_ours=is_ours)
 

@@ -20,8 +20,8 @@ def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) 
 
 @blueprint.context_processor
 def _clinic() -> dict[str, str]:
-    context: VisitContext | None = g.get("context")
-    return {"clinic_name": context.clinic_name, "clinic_phone": context.clinic_phone} if context else {}
+    visit: VisitContext | None = g.get("visit")
+    return {"clinic_name": visit.clinic_name, "clinic_phone": visit.clinic_phone} if visit else {}
 
 
 @blueprint.app_template_filter("local_date")

@@ -30,7 +30,7 @@ def is_confirmed(now: datetime) -> bool:
     return now.timestamp() < until
 
 
-def context() -> VisitContext:
+def visit() -> VisitContext:
     """The visit of this browser's link, open or not. Sets the page's language. Raises UnusableLink."""
     if request.method == "GET":
         commit_each_statement()
@@ -42,20 +42,20 @@ def _read() -> VisitContext:
     if link_id is None:
         raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
     found = visit_context.by_link(db_session(), link_id)
-    g.context, g.language = found, found.language
+    g.visit, g.language = found, found.language
     return found
 
 
-def confirmed_context(now: datetime) -> VisitContext:
+def confirmed_visit(now: datetime) -> VisitContext:
     """The visit of somebody who gave the birth date, open or not. Raises UnusableLink, IdentityNotConfirmed."""
-    found = context()
+    found = visit()
     if found.revoked_at is not None:
         raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
     _require_confirmation(now)
     return found
 
 
-def open_context(now: datetime) -> VisitContext:
+def open_visit(now: datetime) -> VisitContext:
     """The visit to be answered now by somebody who gave the birth date. What the request writes is one statement.
 
     Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed.

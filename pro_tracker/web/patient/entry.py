@@ -28,40 +28,40 @@ def open_link(token: str) -> Response:
 @access.patient
 def start() -> Page:
     now = clock.now()
-    context = current.context()
-    context.require_open(now)
+    visit = current.visit()
+    visit.require_open(now)
     if current.is_confirmed(now):
-        return redirect(next_page_url(context))
-    if context.locked_until is not None and now < context.locked_until:
+        return redirect(next_page_url(visit))
+    if visit.locked_until is not None and now < visit.locked_until:
         return _locked()
-    return _start_page(context, BirthDateForm())
+    return _start_page(visit, BirthDateForm())
 
 
 @blueprint.post("/visit")
 @access.patient
 def confirm() -> Page:
     now = clock.now()
-    context = current.context()
-    context.require_open(now)
+    visit = current.visit()
+    visit.require_open(now)
     form = BirthDateForm()
     if not form.validate():
-        return _start_page(context, form), 422
-    outcome = links.check_birth_date(db_session(), context, form.birth_date.data, now=now)
+        return _start_page(visit, form), 422
+    outcome = links.check_birth_date(db_session(), visit, form.birth_date.data, now=now)
     commit()
     if outcome is BirthDateCheck.LOCKED:
         return _locked()
     if outcome is BirthDateCheck.WRONG:
         form.birth_date.errors = [_("This is not the date of birth we have. Check the day, the month and the year.")]
-        return _start_page(context, form), 422
+        return _start_page(visit, form), 422
     current.remember_confirmation(now)
-    return redirect(url_for("patient.snooze") if "later" in request.form else next_page_url(context), 303)
+    return redirect(url_for("patient.snooze") if "later" in request.form else next_page_url(visit), 303)
 
 
 @blueprint.post("/visit/fresh-link")
 @access.patient
 def request_fresh_link() -> Response:
-    context = current.context()
-    links.request_fresh_link(db_session(), context, now=clock.now())
+    visit = current.visit()
+    links.request_fresh_link(db_session(), visit, now=clock.now())
     commit()
     return redirect(url_for("patient.fresh_link_requested"), 303)
 
@@ -70,19 +70,19 @@ def request_fresh_link() -> Response:
 @access.patient
 def fresh_link_requested() -> Page:
     """The same words whatever came of it: they must not tell whether a contact is on file."""
-    current.context()
+    current.visit()
     return render_template("patient/fresh_link_requested.html")
 
 
-def _start_page(context: VisitContext, form: BirthDateForm) -> str:
+def _start_page(visit: VisitContext, form: BirthDateForm) -> str:
     now = clock.now()
     return render_template(
         "patient/start.html",
         form=form,
-        context=context,
-        questionnaire=context.questionnaire,
-        later=bool(snoozes.choices(db_session(), context, now=now)),
-        in_grace=now >= context.closes_at,
+        visit=visit,
+        questionnaire=visit.questionnaire,
+        later=bool(snoozes.choices(db_session(), visit, now=now)),
+        in_grace=now >= visit.closes_at,
     )
 
 

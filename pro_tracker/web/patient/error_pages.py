@@ -20,19 +20,19 @@ def ask_birth_date(_error: IdentityNotConfirmed) -> Response:
 
 @blueprint.errorhandler(AlreadyAnswered)
 def already_answered(_error: AlreadyAnswered) -> tuple[str, int]:
-    return render_template("patient/already_answered.html", context=g.context), 409
+    return render_template("patient/already_answered.html", visit=g.visit), 409
 
 
 @blueprint.errorhandler(WindowClosed)
 def closed(_error: WindowClosed) -> tuple[str, int]:
-    context: VisitContext = g.context
-    status = visit_status(context, clock.now())
-    return render_template("patient/closed.html", context=context, status=status), 410
+    visit: VisitContext = g.visit
+    status = visit_status(visit, clock.now())
+    return render_template("patient/closed.html", visit=visit, status=status), 410
 
 
 @blueprint.errorhandler(UnusableLink)
 def unusable_link(_error: UnusableLink) -> tuple[str, int]:
     """A replaced link belongs to somebody, who may have a fresh one; an unknown one does not: all clinics' phones."""
-    known = g.get("context") is not None
+    known = g.get("visit") is not None
     clinics = [] if known else db_session().scalars(select(Site).order_by(Site.name)).all()
     return render_template("patient/unusable_link.html", known=known, clinics=clinics), 410

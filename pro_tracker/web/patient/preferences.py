@@ -29,21 +29,22 @@ EVERY_HOURS = 2
 @blueprint.get("/visit/preferences")
 @access.patient
 def show_preferences() -> Page:
-    context = current.confirmed_context(clock.now())
-    return _page(context, _form(context, _subject(context)))
+    visit = current.confirmed_visit(clock.now())
+    return _page(visit, _form(visit, _subject(visit)))
 
 
 @blueprint.post("/visit/preferences")
 @access.patient
 def save_preferences() -> Page:
     now = clock.now()
-    context = current.confirmed_context(now)
-    subject = _subject(context)
-    form = _form(context, subject)
+    visit = current.confirmed_visit(now)
+    subject = _subject(visit)
+    form = _form(visit, subject)
     if not form.validate():
-        return _page(context, form), 422
+        return _page(visit, form), 422
     requested = form.chosen(preferences.for_subject(subject))
-    preferences.change(db_session(), subject, requested, now=now, actor=Actor(ActorKind.PATIENT, str(context.link_id)))
+    actor = Actor(ActorKind.PATIENT, str(visit.link_id))
+    preferences.change(db_session(), subject, requested, now=now, actor=actor)
     commit()
     return redirect(url_for("patient.show_preferences", saved=""), 303)
 
@@ -55,12 +56,12 @@ def _hours(protocol: Protocol) -> list[time]:
     ]
 
 
-def _subject(context: VisitContext) -> Subject:
-    return db_session().get_one(Subject, context.subject_id)
+def _subject(visit: VisitContext) -> Subject:
+    return db_session().get_one(Subject, visit.subject_id)
 
 
-def _form(context: VisitContext, subject: Subject) -> PatientPreferencesForm:
-    protocol = protocol_catalog.protocol(context.protocol_code, context.protocol_version)
+def _form(visit: VisitContext, subject: Subject) -> PatientPreferencesForm:
+    protocol = protocol_catalog.protocol(visit.protocol_code, visit.protocol_version)
     now = preferences.for_subject(subject)
     form = PatientPreferencesForm(
         preferred_channel=now.preferred_channel,
@@ -72,9 +73,9 @@ def _form(context: VisitContext, subject: Subject) -> PatientPreferencesForm:
     return form
 
 
-def _page(context: VisitContext, form: PatientPreferencesForm) -> str:
+def _page(visit: VisitContext, form: PatientPreferencesForm) -> str:
     now = clock.now()
-    later = is_open(context, now) and bool(snoozes.choices(db_session(), context, now=now))
+    later = is_open(visit, now) and bool(snoozes.choices(db_session(), visit, now=now))
     return render_template(
-        "patient/preferences.html", form=form, context=context, later=later, saved="saved" in request.args
+        "patient/preferences.html", form=form, visit=visit, later=later, saved="saved" in request.args
     )

@@ -21,20 +21,20 @@ Page = str | tuple[str, int] | Response
 @access.patient
 def snooze() -> Page:
     now = clock.now()
-    context = _open_context(now)
-    form = _form(context, now)
-    return _page(context, form) if form.until_on.choices else redirect(url_for("patient.start"))
+    visit = _open_visit(now)
+    form = _form(visit, now)
+    return _page(visit, form) if form.until_on.choices else redirect(url_for("patient.start"))
 
 
 @blueprint.post("/visit/snooze")
 @access.patient
 def choose_day() -> Page:
     now = clock.now()
-    context = _open_context(now)
-    form = _form(context, now)
+    visit = _open_visit(now)
+    form = _form(visit, now)
     if not form.validate():
-        return (_page(context, form), 422) if form.until_on.choices else redirect(url_for("patient.start"))
-    snoozes.snooze(db_session(), context, date.fromisoformat(form.until_on.data), now=now)
+        return (_page(visit, form), 422) if form.until_on.choices else redirect(url_for("patient.start"))
+    snoozes.snooze(db_session(), visit, date.fromisoformat(form.until_on.data), now=now)
     commit()
     return redirect(url_for("patient.snoozed"), 303)
 
@@ -42,24 +42,24 @@ def choose_day() -> Page:
 @blueprint.get("/visit/snoozed")
 @access.patient
 def snoozed() -> Page:
-    context = current.confirmed_context(clock.now())
-    until_on = snoozes.coming_back_on(db_session(), context)
+    visit = current.confirmed_visit(clock.now())
+    until_on = snoozes.snoozed_until(db_session(), visit)
     if until_on is None:
         return redirect(url_for("patient.start"))
-    return render_template("patient/snoozed.html", context=context, until_on=until_on)
+    return render_template("patient/snoozed.html", visit=visit, until_on=until_on)
 
 
-def _open_context(now: datetime) -> VisitContext:
-    context = current.confirmed_context(now)
-    context.require_open(now)
-    return context
+def _open_visit(now: datetime) -> VisitContext:
+    visit = current.confirmed_visit(now)
+    visit.require_open(now)
+    return visit
 
 
-def _form(context: VisitContext, now: datetime) -> SnoozeForm:
+def _form(visit: VisitContext, now: datetime) -> SnoozeForm:
     form = SnoozeForm()
-    form.offer(snoozes.choices(db_session(), context, now=now), snoozes.coming_back_on(db_session(), context))
+    form.offer(snoozes.choices(db_session(), visit, now=now), snoozes.snoozed_until(db_session(), visit))
     return form
 
 
-def _page(context: VisitContext, form: SnoozeForm) -> str:
-    return render_template("patient/snooze.html", form=form, context=context)
+def _page(visit: VisitContext, form: SnoozeForm) -> str:
+    return render_template("patient/snooze.html", form=form, visit=visit)

@@ -46,19 +46,19 @@ def open_unsubscribe(token: str, tag: str) -> Response:
 @access.patient
 def confirm_unsubscribe(tag: str) -> str:
     """No birth date is asked for: who wants no mails must not have to prove anything (RFC 8058, 1; 16 CFR 316.5)."""
-    current.context()
+    current.visit()
     return _page(UnsubscribeForm())
 
 
 @blueprint.post("/visit/stop/<tag>")
 @access.patient
 def unsubscribe(tag: str) -> Page:
-    context = current.context()
+    visit = current.visit()
     form = UnsubscribeForm()
     if not form.validate():
         return _page(form), 422
-    assert context.link_id is not None  # it was reached by one
-    unsubscribing.unsubscribe(db_session(), context.link_id, tag, now=clock.now())
+    assert visit.link_id is not None  # it was reached by one
+    unsubscribing.unsubscribe(db_session(), visit.link_id, tag, now=clock.now())
     commit()
     return redirect(url_for("patient.unsubscribed"), 303)
 
@@ -67,7 +67,7 @@ def unsubscribe(tag: str) -> Page:
 @access.patient
 def unsubscribed() -> str:
     """The same words whatever was on file: they must not tell which contacts there are."""
-    current.context()
+    current.visit()
     return render_template("patient/unsubscribed.html")
 
 

@@ -24,7 +24,7 @@ def download(kind: str) -> Response:
     if kind not in KINDS:
         raise NotFound("There is no such file. The results page lists the files there are.")
     extent = Extent(clock.now(), frozenset(access.account().site_ids))
-    exports.note(db_session(), access.actor(), kind, extent)
+    exports.audit_export(db_session(), access.actor(), kind, extent)
     commit()
     with ExitStack() as unless_sent:
         spool = unless_sent.enter_context(tempfile.TemporaryFile())

@@ -4,7 +4,7 @@ from flask import render_template, request
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.disclosure import LEAST_SHOWN
+from pro_tracker.domain.disclosure import MINIMUM_SHOWN
 from pro_tracker.services import audit
 from pro_tracker.services.results.cohort_results import results as cohort_results
 from pro_tracker.web import access, navigation
@@ -20,5 +20,5 @@ def results() -> str:
     audit.record(db_session(), access.actor(), "results.view", now=clock.now(), detail={"site": shown.chosen})
     commit()
     may_download = navigation.may_use("research.download")
-    facts = {"results": shown, "reasons": UNANSWERED_REASONS, "least": LEAST_SHOWN, "may_download": may_download}
+    facts = {"results": shown, "reasons": UNANSWERED_REASONS, "least": MINIMUM_SHOWN, "may_download": may_download}
     return render_template("research/results.html", **facts)

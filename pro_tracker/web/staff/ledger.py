@@ -21,7 +21,7 @@ from pro_tracker.web.staff.current import Page
 def ledger(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     shown = ledgers.ledger(db_session(), subject)
-    events = {each.visit.event_code: event_title(each.visit, each.course) for each in shown.askings}
+    events = {each.visit.event_code: event_title(each.visit, each.course) for each in shown.visits}
     return current.show("staff/ledger.html", subject, ledger=shown, events=events, say=ledger_labels)
 
 

@@ -11,8 +11,8 @@ from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.message_codes import EndReason, MessageKind
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
-from pro_tracker.services.record.ledger import Asking, MessageEntry
-from pro_tracker.services.record.ledger_changes import RecordedChange
+from pro_tracker.services.record.ledger import MessageEntry, VisitEntry
+from pro_tracker.services.record.ledger_changes import DataChange
 from pro_tracker.web import labels
 
 KINDS = {
@@ -115,11 +115,11 @@ LABELS = {
 }
 
 
-def asked_summary(asking: Asking, now: datetime, day: str) -> str:
+def asked_summary(entry: VisitEntry, now: datetime, day: str) -> str:
     """Whether she was asked, and what came of it. `day`: when she was asked first, in words."""
-    times = len(asking.sent)
+    times = len(entry.sent)
     if not times:
-        return _("Not asked yet.") if visit_status(asking.visit, now) is VisitStatus.PLANNED else _("Not asked.")
+        return _("Not asked yet.") if visit_status(entry.visit, now) is VisitStatus.PLANNED else _("Not asked.")
     return ngettext("Asked once, on %(day)s.", "Asked %(num)s times, first on %(day)s.", times, day=day)
 
 
@@ -130,7 +130,7 @@ def state_label(entry: MessageEntry) -> tuple[str, str]:
 
 def not_sent_reason(entry: MessageEntry) -> str:
     """Why it was not sent, in words; nothing for one that was."""
-    code = entry.why_not
+    code = entry.unsent_reason
     return reason_label(code) if code else ""
 
 
@@ -141,7 +141,7 @@ def reason_label(code: str) -> str:
 
 def report_label(entry: MessageEntry) -> str:
     """What the provider reported last, if it is not that the message arrived."""
-    return str(REPORTS[entry.bad_news]) if entry.bad_news else ""
+    return str(REPORTS[entry.reported_problem]) if entry.reported_problem else ""
 
 
 def kind_label(entry: MessageEntry) -> str:
@@ -149,19 +149,19 @@ def kind_label(entry: MessageEntry) -> str:
     return str(KINDS[entry.message.kind]) % {"number": entry.message.step + 1}
 
 
-def actor_name(change: RecordedChange) -> str:
+def actor_name(change: DataChange) -> str:
     """Who made a change."""
     return change.account.display_name if change.account else str(ACTORS[change.actor_kind])
 
 
-def action_label(change: RecordedChange) -> str:
+def action_label(change: DataChange) -> str:
     """What was changed; an action without words of its own is shown by its code, never left out."""
     return str(CHANGES.get(change.action, change.action))
 
 
-def facts(changes: Sequence[RecordedChange]) -> list[RecordedChange]:
+def facts(changes: Sequence[DataChange]) -> list[DataChange]:
     """The changes, without all but the newest of the answers that one person took on the telephone in a row."""
-    found: list[RecordedChange] = []
+    found: list[DataChange] = []
     for change in changes:
         before = found[-1] if found else None
         if change.action != "answer.save" or before is None or _same_interview(change) != _same_interview(before):
@@ -169,30 +169,30 @@ def facts(changes: Sequence[RecordedChange]) -> list[RecordedChange]:
     return found
 
 
-def _same_interview(change: RecordedChange) -> tuple[object, ...]:
-    return change.action, change.account, change.facts.get("visit")
+def _same_interview(change: DataChange) -> tuple[object, ...]:
+    return change.action, change.account, change.details.get("visit")
 
 
-def change_summary(change: RecordedChange, events: Mapping[str, str]) -> str:
+def change_summary(change: DataChange, events: Mapping[str, str]) -> str:
     """What a change was about, and why: "Mar 9, 2026 → Mar 10, 2026; typed wrongly".
 
     `events`: titles of study events by code.
     """
-    facts = (_fact(name, values, events) for name, values in change.facts.items())
-    return "; ".join(each for each in (*facts, change.why) if each)
+    facts = (_fact(name, values, events) for name, values in change.details.items())
+    return "; ".join(each for each in (*facts, change.reason) if each)
 
 
-def answered_by(asking: Asking) -> str:
+def answered_by(entry: VisitEntry) -> str:
     """How the answers came, where the patient did not send them from a device of their own."""
-    match asking.mode:
+    match entry.mode:
         case None | ResponseMode.SELF_WEB:
             return ""
         case ResponseMode.TELEPHONE:
-            return _("by telephone, asked by %(name)s", name=asking.taken_by or "–")
+            return _("by telephone, asked by %(name)s", name=entry.taken_by or "–")
         case ResponseMode.CLINIC:
             return _("at the clinic")
         case _:
-            assert_never(asking.mode)
+            assert_never(entry.mode)
 
 
 def _fact(name: str, values: Sequence[str], events: Mapping[str, str]) -> str:

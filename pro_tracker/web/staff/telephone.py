@@ -16,6 +16,7 @@ from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.record import subject_records
@@ -52,54 +53,55 @@ def _interview() -> dict[str, object]:
 @blueprint.get("")
 @access.staff(Role.COORDINATOR)
 def start() -> Page:
-    context = _open_context()
-    return _show("staff/telephone.html", context=context, now=clock.now(), begin=answering.next_page_url(context))
+    visit = _open_visit()
+    return _show("staff/telephone.html", visit=visit, now=clock.now(), begin=answering.next_page_url(visit))
 
 
 @blueprint.get("/item/<int:position>")
 @access.staff(Role.COORDINATOR)
 def item(position: int) -> Page:
-    context = _open_context()
-    asked_item = context.questionnaire.item(position)
+    visit = _open_visit()
+    asked_item = visit.questionnaire.item(position)
     _record_view("patient/item.html")
     commit()
-    return answering.item_page(context, asked_item)
+    return answering.item_page(visit, asked_item)
 
 
 @blueprint.post("/item/<int:position>")
 @access.staff(Role.COORDINATOR)
 def save_item(position: int) -> Page:
-    now, context = clock.now(), _open_context()
-    asked_item = answering.posted_item(context, position)
+    context = _request_context()
+    visit = _open_visit()
+    asked_item = answering.posted_item(visit, position)
     if asked_item is None:
-        return answering.continue_to(answering.next_page_url(context))
+        return answering.continue_to(answering.next_page_url(visit))
     answer = answering.posted_answer(asked_item)
     if answer is None:
-        return answering.missing_answer_page(context, asked_item)
-    responses.save_answers(db_session(), context, asked_item.instrument_code, answer, now=now)
-    detail: audit.Detail = {"visit": context.visit_id, "item": asked_item.name}
-    audit.record(db_session(), access.actor(), "answer.save", now=now, subject_id=context.subject_id, detail=detail)
+        return answering.missing_answer_page(visit, asked_item)
+    responses.save_answers(db_session(), visit, asked_item.instrument_code, answer, context)
+    detail: audit.Detail = {"visit": visit.visit_id, "item": asked_item.name}
+    audit.record(
+        db_session(), context.actor, "answer.save", now=context.now, subject_id=visit.subject_id, detail=detail
+    )
     commit()
     return answering.continue_to(
-        answering.page_url_after(context.with_answers(asked_item.instrument_code, answer), asked_item)
+        answering.page_url_after(visit.with_answers(asked_item.instrument_code, answer), asked_item)
     )
 
 
 @blueprint.get("/review")
 @access.staff(Role.COORDINATOR)
 def review() -> Page:
-    context = _open_context()
+    visit = _open_visit()
     _record_view("patient/review.html")
     commit()
-    return answering.review_page(context)
+    return answering.review_page(visit)
 
 
 @blueprint.post("/review")
 @access.staff(Role.COORDINATOR)
 def send() -> Page:
-    responses.complete(
-        db_session(), _open_context(), actor=access.actor(), now=clock.now(), mode=ResponseMode.TELEPHONE
-    )
+    responses.complete(db_session(), _open_visit(), _request_context())
     commit()
     flash(_("The answers are recorded."))
     return answering.continue_to(url_for(".sent"))
@@ -118,13 +120,16 @@ def _subject() -> Subject:
     return subject
 
 
-def _open_context() -> VisitContext:
+def _open_visit() -> VisitContext:
     """The visit, if it is this subject's, one of the account's sites, and can be answered now."""
-    subject: Subject = _subject()
-    visit = visibility.visit(db_session(), subject, g.interview["visit_id"])
-    context = visit_context.by_visit(db_session(), visit.id)
-    context.require_open(clock.now())
-    return context
+    visit_id = visibility.visit(db_session(), _subject(), g.interview["visit_id"]).id
+    visit = visit_context.by_visit(db_session(), visit_id)
+    visit.require_open(clock.now())
+    return visit
+
+
+def _request_context() -> RequestContext:
+    return RequestContext(access.actor(), clock.now(), ResponseMode.TELEPHONE)
 
 
 def _record_view(page: str) -> None:
