@@ -40,7 +40,7 @@ class MessageEntry:
 
     message: Message
     attempts: Sequence[Attempt]
-    receipts: Sequence[DeliveryReport]
+    reports: Sequence[DeliveryReport]
     opened_at: datetime | None
 
     @property
@@ -51,12 +51,12 @@ class MessageEntry:
     @property
     def delivered_at(self) -> datetime | None:
         """The delivery that the provider reported; many providers report none."""
-        return min((receipt.at for receipt in self.receipts if receipt.event == ReportEvent.DELIVERED), default=None)
+        return min((report.at for report in self.reports if report.event == ReportEvent.DELIVERED), default=None)
 
     @property
     def reported_problem(self) -> ReportEvent | None:
         """The code of the provider's last report, unless that is a delivery."""
-        last = self.receipts[-1].event if self.receipts else ReportEvent.DELIVERED
+        last = self.reports[-1].event if self.reports else ReportEvent.DELIVERED
         return None if last in (ReportEvent.DELIVERED, ReportEvent.OTHER) else last
 
     @property
@@ -127,12 +127,12 @@ def _visits(session: Session, subject_id: uuid.UUID) -> Iterator[tuple[Visit, Co
 def _messages(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[MessageEntry]]:
     """Visit id -> its messages in the order of sending."""
     attempts = _attempts(session, subject_id)
-    receipts = _receipts(session, subject_id)
+    reports = _delivery_reports(session, subject_id)
     opened = _opened(session, subject_id)
     rows = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
     found: dict[int, list[MessageEntry]] = defaultdict(list)
     for message in session.scalars(rows):
-        entry = MessageEntry(message, attempts[message.id], receipts[message.id], opened.get(message.id))
+        entry = MessageEntry(message, attempts[message.id], reports[message.id], opened.get(message.id))
         found[message.visit_id].append(entry)
     return found
 
@@ -143,7 +143,7 @@ def _attempts(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[
     return _grouped(session.scalars(rows.order_by(Attempt.message_id, Attempt.number)), "message_id")
 
 
-def _receipts(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[DeliveryReport]]:
+def _delivery_reports(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[DeliveryReport]]:
     """Message id -> the provider's reports about it, in their order."""
     rows = (
         select(DeliveryReport)

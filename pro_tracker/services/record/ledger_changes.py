@@ -113,7 +113,7 @@ def _change(event: AuditEvent, labels: _Labels) -> DataChange:
     return DataChange(
         at=at,
         actor_kind=event.actor_kind,
-        account=labels.accounts.get(int(event.actor_id)) if event.actor_kind == "account" else None,
+        account=labels.accounts.get(int(event.actor_id)) if event.actor_kind == ActorKind.ACCOUNT else None,
         action=event.action,
         details=_details(event, labels.rows),
         reason=labels.reasons.get((stored_with, at), ""),
