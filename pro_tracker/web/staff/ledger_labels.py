@@ -159,7 +159,7 @@ def action_label(change: DataChange) -> str:
     return str(CHANGES.get(change.action, change.action))
 
 
-def facts(changes: Sequence[DataChange]) -> list[DataChange]:
+def collapse_interviews(changes: Sequence[DataChange]) -> list[DataChange]:
     """The changes, without all but the newest of the answers that one person took on the telephone in a row."""
     found: list[DataChange] = []
     for change in changes:
