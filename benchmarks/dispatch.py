@@ -16,9 +16,8 @@ from benchmarks.instant_provider import ONE_AT_A_TIME
 from benchmarks.measure import cpu_seconds, machine
 from pro_tracker import db, migrate
 from pro_tracker.models.message import Attempt, Message
-from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
-from tests.faults.sending import SendingHarness, installation, unfinished
+from tests.faults.installation import Installation, count_unfinished, installation
 from tests.servers.postgresql import make_server
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
@@ -39,7 +38,7 @@ def main(messages: int) -> None:
         migrate.upgrade(engine)
         engine.dispose()
         settings = {"LEASE_SECONDS": "120", "SMTP_PER_SECOND": "1000000", "SMS_PER_SECOND": "1000000"}
-        with installation(url, broker.url, FIELD_KEYS, settings) as running:
+        with installation(url, broker.url, settings) as running:
             pids = {"PostgreSQL": _pid(database), "Redis": _pid(broker)}
             _measure(running, messages, pids, "messages a second (at least 1,000)")
             running.environment[ONE_AT_A_TIME] = "yes"
@@ -51,7 +50,7 @@ def main(messages: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measure(running: SendingHarness, messages: int, servers: Mapping[str, int], name: str) -> None:
+def _measure(running: Installation, messages: int, servers: Mapping[str, int], name: str) -> None:
     """One kind of provider, with workers of its own."""
     worker = running.start_worker("benchmarks.instant_provider", processes=PROCESSES)
     _send(running, WARM_UP)
@@ -64,12 +63,12 @@ def _measure(running: SendingHarness, messages: int, servers: Mapping[str, int],
     _show(name, messages, seconds, spent)
 
 
-def _send(running: SendingHarness, messages: int) -> float:
+def _send(running: Installation, messages: int) -> float:
     """Seconds from the first sweep to the last outcome."""
     add_due_messages(messages)
     started = time.perf_counter()
-    running.knock()  # once: who has sent a batch claims the next
-    while unfinished():
+    running.queue_sweeps()  # once: who has sent a batch claims the next
+    while count_unfinished():
         time.sleep(0.2)
     return time.perf_counter() - started
 

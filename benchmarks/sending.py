@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 from pro_tracker import db, migrate
-from tests.conftest import FIELD_KEYS
-from tests.faults.sending import Outcome, kill_workers, post
+from tests.faults.installation import smtp_installation
+from tests.faults.worker_kills import SendReport, kill_workers
 from tests.servers.postgresql import make_server
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
@@ -23,7 +23,7 @@ def main(messages: int = 10_000, kills: int = 50, seed: int = 1) -> None:
     show(run(messages, kills, seed))
 
 
-def run(messages: int, kills: int, seed: int) -> Outcome:
+def run(messages: int, kills: int, seed: int) -> SendReport:
     """Send on servers of its own, which are ended afterwards."""
     database = make_server(durable=True)
     broker = RedisServer(Path(tempfile.mkdtemp(prefix="pro-tracker-redis-")), free_port())
@@ -31,7 +31,7 @@ def run(messages: int, kills: int, seed: int) -> Outcome:
     try:
         database.execute("CREATE DATABASE sending")
         migrate.upgrade(db.make_engine(database.url("sending")))
-        with post(database.url("sending"), broker.url, FIELD_KEYS, lease_seconds=LEASE_SECONDS) as running:
+        with smtp_installation(database.url("sending"), broker.url, lease_seconds=LEASE_SECONDS) as running:
             return kill_workers(running, messages, kills, seed=seed)
     finally:
         broker.stop()
@@ -40,7 +40,7 @@ def run(messages: int, kills: int, seed: int) -> Outcome:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def show(found: Outcome) -> None:
+def show(found: SendReport) -> None:
     """The table, and what the figures mean."""
     print(f"Sending while workers are killed (SIGKILL, with their children)\n  {machine()}")
     rows = {

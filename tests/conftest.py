@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # pytest itself loads these two, as plugins
     from tests.servers.smtp import SmtpServer
 
 pytest_plugins = [
-    "tests.books",
+    "tests.support.ledger_fixture",
     "tests.servers.browser",
     "tests.servers.gateway",
     "tests.servers.postgresql",

@@ -66,7 +66,7 @@ def _settings() -> dict[str, Any]:
         "accept_content": ["json"],  # pickle would run what it is sent
         "task_ignore_result": True,  # what came of it stands in the database
         # A task that loses its process goes back to the queue at once (test_queue_settings.py). It cannot loop: a
-        # message that kills its sender has an open attempt by then (test_sending_survives.py).
+        # message that kills its sender has an open attempt by then (test_worker_crashes.py).
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         # A connection that broke must not kill a sender between the final dot and the note about it: with True, three

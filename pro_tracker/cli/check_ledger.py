@@ -1,4 +1,4 @@
-"""`pro-tracker check-ledger`: the ledger against the outside world's record, judged independently."""
+"""`pro-tracker check-ledger`: independent verification of the ledger against a log of external events."""
 
 import sys
 from pathlib import Path
@@ -10,46 +10,54 @@ from rich.table import Table
 from config.settings import DATABASE_SETTINGS, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.cli.connection import connect
-from pro_tracker.ledger_check.judge import Verdict, judge
+from pro_tracker.ledger_check.checker import run_checks
+from pro_tracker.ledger_check.context import CheckResult
 from pro_tracker.services.protocols import protocol_catalog
 
-SHOWN = 20  # cases of each check
+FINDINGS_SHOWN = 20  # per check
 
 
 @click.command(
     "check-ledger",
     epilog="""\b
 Examples:
-  pro-tracker simulate --subjects 200 --troubles outside.jsonl
-  pro-tracker check-ledger outside.jsonl
+  pro-tracker simulate --subjects 200 --faults events.jsonl
+  pro-tracker check-ledger events.jsonl
 """,
 )
-@click.argument("record", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def check_ledger(record: Path) -> None:
-    """Compare the messages in the database with RECORD, what providers accepted and people did.
+@click.argument("event_log", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def check_ledger(event_log: Path) -> None:
+    """Compare the messages in the database with EVENT_LOG: what providers accepted, and what patients and staff did.
 
-    Looks for messages lost, twice, at a wrong hour, after completion or withdrawal, to a closed channel, and more.
-    Exit status 1 when anything is found.
+    Looks for messages that are missing, sent twice, in quiet hours, after completion or withdrawal, to a closed
+    channel, and more. Exit status 1 when there is any finding.
     """
     settings = load_settings(*DATABASE_SETTINGS)
     connect(settings)
-    sys.exit(report(record, settings))
+    sys.exit(report(event_log, settings))
 
 
-def report(record: Path, settings: Settings) -> int:
-    """Print what was found, with ids only; returns the exit status."""
-    own = [settings.data_folder / "protocols"] if settings.data_folder else []
+def report(event_log: Path, settings: Settings) -> int:
+    """Prints the findings, with ids only; returns the exit status."""
+    folders = [protocol_catalog.PROTOCOLS]
+    if settings.data_folder:
+        folders.append(settings.data_folder / "protocols")
     with db.Session() as session:
-        verdicts = judge(db.read_only(session).connection(), record, [protocol_catalog.PROTOCOLS, *own])
-    Console(width=100).print(_table(verdicts))
-    for verdict in verdicts:
-        for case in verdict.cases[:SHOWN]:
-            click.echo(f"{verdict.check}: {case}")
-    return 1 if any(verdict.cases for verdict in verdicts) else 0
+        connection = db.read_only(session).connection()
+        results = run_checks(connection, event_log, folders)
+    Console(width=100).print(_table(results))
+    _print_findings(results)
+    return 1 if any(result.findings for result in results) else 0
 
 
-def _table(verdicts: list[Verdict]) -> Table:
-    table = Table("must not be", "found", "of", box=None)
-    for verdict in verdicts:
-        table.add_row(verdict.check, str(len(verdict.cases)), str(verdict.of))
+def _table(results: list[CheckResult]) -> Table:
+    table = Table("check", "findings", "examined", box=None)
+    for result in results:
+        table.add_row(result.check, str(len(result.findings)), str(result.examined))
     return table
+
+
+def _print_findings(results: list[CheckResult]) -> None:
+    for result in results:
+        for finding in result.findings[:FINDINGS_SHOWN]:
+            click.echo(f"{result.check}: {finding}")

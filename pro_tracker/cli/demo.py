@@ -1,4 +1,4 @@
-"""`pro-tracker demo`: prepares the demonstration once, then runs the whole service until Ctrl-C."""
+"""`pro-tracker demo`: prepares the demonstration on the first run, then runs the whole service until Ctrl-C."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import click
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.demo import data, ports
-from pro_tracker.demo.installation import Installation, claim, clear
+from pro_tracker.demo.installation import DemoInstallation, clear, lock
 from pro_tracker.demo.processes import supervise
 
 PORTS = {"web": 8000, "mail page": 8025, "mail": 1025}
@@ -28,23 +28,23 @@ Examples:
   pro-tracker demo --reset --subjects 50
 """
 )
-@click.option("--reset", is_flag=True, help="Forget the earlier demonstration and start over.")
+@click.option("--reset", is_flag=True, help="Delete the data of the earlier demonstration and start over.")
 @click.option(
     "--subjects",
     type=click.IntRange(1, 100_000),
     default=200,
     show_default=True,
-    help="How many synthetic patients the first run makes.",
+    help="Number of synthetic patients to create on the first run.",
 )
 @click.option("--seed", default=1, show_default=True, help="Equal seeds give equal patients.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
 def demo(reset: bool, subjects: int, seed: int, folder: Path) -> None:
     """Run the whole service on this machine with synthetic patients: web, worker, beat, broker and a local mail sink.
 
-    Needs no server, no root and no network. The data stay in the folder until --reset. Ctrl-C ends everything.
+    Needs no server, no root and no network. The folder keeps the data until --reset. Ctrl-C ends all processes.
     """
     signal.signal(signal.SIGTERM, _stop)
-    with claim(folder.resolve()) as sockets:
+    with lock(folder.resolve()) as sockets:
         if reset:
             clear(folder)
         installation = _installation(folder.resolve(), sockets)
@@ -56,35 +56,36 @@ def demo(reset: bool, subjects: int, seed: int, folder: Path) -> None:
 
 
 def _stop(_signal: int, _frame: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)  # unlike the signal itself, this ends the step that runs now too
+    sys.exit(128 + signal.SIGTERM)  # unlike the signal itself, this also ends the current step
 
 
-def _installation(folder: Path, sockets: Path) -> Installation:
+def _installation(folder: Path, sockets: Path) -> DemoInstallation:
     chosen: dict[str, int] = {}
-    for name, wanted in PORTS.items():
-        chosen[name] = ports.choose(wanted, taken=chosen.values())
-        if chosen[name] != wanted:
-            click.echo(f"Port {wanted} is taken; {name} uses {chosen[name]} instead.")
-    return Installation(folder, sockets / "broker.sock", chosen["web"], chosen["mail page"], chosen["mail"])
+    for name, preferred in PORTS.items():
+        chosen[name] = ports.choose(preferred, taken=chosen.values())
+        if chosen[name] != preferred:
+            click.echo(f"Port {preferred} is in use; {name} uses {chosen[name]} instead.")
+    return DemoInstallation(folder, sockets / "broker.sock", chosen["web"], chosen["mail page"], chosen["mail"])
 
 
-def _use(installation: Installation) -> None:
-    """Make this process and all it starts part of the demonstration, whatever installation the shell is set up for."""
-    for name in [name for name in os.environ if name.startswith("PRO_TRACKER_")]:
+def _use(installation: DemoInstallation) -> None:
+    """Configures this process and its children for the demonstration, regardless of the shell's environment."""
+    configured = [name for name in os.environ if name.startswith("PRO_TRACKER_")]
+    for name in configured:
         del os.environ[name]
     os.environ.update(installation.environment())
 
 
-def _prepare(installation: Installation, subjects: int, seed: int) -> None:
+def _prepare(installation: DemoInstallation, subjects: int, seed: int) -> None:
     if not installation.is_filled:
         installation.remove_database()
-    with _step("Bringing the database to its newest version"):
+    with _step("Migrating the database"):
         _run("migrate", quiet=True)
     if installation.is_filled:
         return
     with _step("Creating one account for each role"):
         _add_accounts(installation.password)
-    with _step(f"Living through nine months with {subjects} synthetic patients"):
+    with _step(f"Simulating nine months with {subjects} synthetic patients"):
         _run("simulate", "--subjects", str(subjects), "--seed", str(seed))
     installation.mark_filled()
 
@@ -110,18 +111,20 @@ def _add_accounts(password: str) -> None:
         session.commit()
 
 
-def _announcement(installation: Installation) -> str:
+def _announcement(installation: DemoInstallation) -> str:
     with open_session() as session:
-        ready = data.ready_link(session, now=clock.now())
+        link = data.issue_link(session, now=clock.now())
         session.commit()
-    signs = [(f"  {role.value}", f"{mail}  password {installation.password}") for role, mail in data.sign_ins().items()]
+    accounts: list[tuple[str, str]] = []
+    for role, email in data.account_emails().items():
+        accounts.append((f"  {role.value}", f"{email}  password {installation.password}"))
     rows = [
         ("Staff pages", installation.base_url),
-        *signs,
-        ("A patient's link", f"{installation.base_url}/v/{ready.token}"),
-        ("  birth date", ready.birth_date),
+        *accounts,
+        ("A patient's link", f"{installation.base_url}/v/{link.token}"),
+        ("  birth date", link.birth_date),
         ("Mails sent", installation.mail_page_url),
     ]
     lines = [f"{name:18}{value}" for name, value in rows]
-    end = "Ctrl-C ends everything and keeps the data. make demo RESET=1 starts over."
+    end = "Ctrl-C ends all processes and keeps the data. make demo RESET=1 starts over."
     return "\n".join(["", "PRO Tracker is running.", "", *lines, "", end, ""])

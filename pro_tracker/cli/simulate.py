@@ -1,4 +1,4 @@
-"""`pro-tracker simulate`: a synthetic cohort of any size, lived through the real services; a hard one is checked."""
+"""`pro-tracker simulate`: a synthetic cohort that uses the real services, with optional fault injection."""
 
 import sys
 from datetime import UTC, date, datetime
@@ -14,66 +14,83 @@ from pro_tracker import clock, db
 from pro_tracker.cli.check_ledger import report
 from pro_tracker.cli.connection import connect
 from pro_tracker.cli.day import DAY
-from pro_tracker.simulation.run import Hardship, Setting, run
+from pro_tracker.simulation.runner import FaultSettings, SimulationSettings, run_simulation
 
 EPILOG = """\b
 Examples:
   pro-tracker simulate --subjects 200 --seed 1
   pro-tracker simulate --subjects 1000 --seed 7 --until 2026-11-01
-  pro-tracker simulate --subjects 1000 --troubles outside.jsonl --kills 100
+  pro-tracker simulate --subjects 1000 --faults events.jsonl --kills 100
 """
 
 
 @click.command(epilog=EPILOG)
 @click.option(
-    "--subjects", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many people to make up."
+    "--subjects",
+    type=click.IntRange(1, 1_000_000),
+    default=200,
+    show_default=True,
+    help="Number of synthetic patients.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds and ends give equal data.")
-@click.option("--protocol", default="ketamine-5day", show_default=True, help="The protocol they follow.")
-@click.option("--until", type=DAY, metavar="DATE", help="The simulation's last day (UTC); by default today.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds and end dates give equal data.")
+@click.option("--protocol", default="ketamine-5day", show_default=True, help="The protocol that the patients follow.")
+@click.option("--until", type=DAY, metavar="DATE", help="The last day of the simulation (UTC). Default: today.")
 @click.option(
-    "--troubles",
-    "record",
+    "--faults",
+    "event_log",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Let much go wrong, write what happened outside into this new file, and check the ledger against it.",
+    help="Inject faults, log external events into this new file, and check the ledger against it.",
 )
 @click.option(
     "--kills",
     type=click.IntRange(0),
     default=50,
     show_default=True,
-    help="With troubles: workers killed while sending.",
+    help="With --faults: number of workers to kill while they send.",
 )
-def simulate(subjects: int, seed: int, protocol: str, until: date | None, record: Path | None, kills: int) -> None:
-    """Make up people and let them live nine months: enrolled, treated, asked, reminded, answering or not.
+def simulate(subjects: int, seed: int, protocol: str, until: date | None, event_log: Path | None, kills: int) -> None:
+    """Simulate synthetic patients over nine months: enrolment, infusions, reminders, answers and calls.
 
-    Nothing is sent to anybody. Use an empty database: made-up people do not belong beside real ones.
+    No message leaves this machine. Use an empty database: synthetic patients must not be mixed with real ones.
 
-    With --troubles addresses die, people text STOP, move to other zones, pause and withdraw, dates are corrected,
-    providers go down, answers race their reminders, and the processes that send are killed. `pro-tracker check-ledger`
-    then looks for any message that was lost, came twice or came when it must not; exit status 1 when it finds one. What
-    a killed worker had in hand differs from run to run.
+    With --faults, addresses bounce, patients opt out, change time zones, pause and withdraw, staff correct dates,
+    providers have outages, answers arrive while reminders are sent, and worker processes are killed. `pro-tracker
+    check-ledger` then looks for messages that are missing, duplicated or sent against the rules; exit status 1 if it
+    finds any. The progress of a killed worker differs from run to run.
     """
     settings = load_settings(*DATABASE_SETTINGS)
     connect(settings)
-    now = clock.now() if until is None else datetime(until.year, until.month, until.day, tzinfo=UTC)
-    if record is not None and record.exists():
-        raise click.BadParameter(f"{record} is there already. Name a new file.", param_hint="--troubles")
-    hardship = None if record is None else Hardship(kills, record, partial(connect, settings))
-    setting = Setting(protocol, subjects, seed, now, hardship)
+    if event_log is not None and event_log.exists():
+        raise click.BadParameter(f"{event_log} exists. Name a new file.", param_hint="--faults")
+    faults = None
+    if event_log is not None:
+        faults = FaultSettings(kills, event_log, partial(connect, settings))
+    simulation = SimulationSettings(protocol, subjects, seed, _end(until), faults)
+    _run(simulation)
+    if event_log is not None:
+        sys.exit(report(event_log, settings))
+
+
+def _end(until: date | None) -> datetime:
+    if until is None:
+        return clock.now()
+    return datetime(until.year, until.month, until.day, tzinfo=UTC)
+
+
+def _run(settings: SimulationSettings) -> None:
+    """Runs the simulation with a progress bar, and prints the counts."""
     columns = (
-        TextColumn("The months of {task.fields[people]} people"),
+        TextColumn("Simulating {task.fields[subjects]} patients"),
         BarColumn(),
         TextColumn("{task.fields[day]}"),
         TimeElapsedColumn(),
     )
     with db.Session() as session, Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=1.0, people=subjects, day="")
+        task = bar.add_task("", total=1.0, subjects=settings.subjects, day="")
 
         def show(share: float, moment: datetime) -> None:
             bar.update(task, completed=share, day=f"{moment:%d %b %Y}")
 
-        counts = run(session, setting, show)
-    click.echo(", ".join(f"{count} {what}" for what, count in counts.items()) + ".")
-    if record is not None:
-        sys.exit(report(record, settings))
+        counts = run_simulation(session, settings, show)
+    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+    click.echo(f"{summary}.")

@@ -1,4 +1,4 @@
-"""What the demonstration needs beside the synthetic patients: one account per role, and a link to open."""
+"""Data that the demonstration needs in addition to the synthetic patients: an account per role, and a patient link."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -29,41 +29,46 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class ReadyLink:
-    """A personal link's token, and the birth date that its page asks for."""
+class DemoLink:
+    """The token of a patient link, and the birth date that its page asks for."""
 
     token: str
     birth_date: str
 
 
-def sign_ins() -> dict[Role, str]:
-    """Role -> the address of its demonstration account."""
+def account_emails() -> dict[Role, str]:
+    """Returns the e-mail address of each role's account."""
     return {role: f"{role.value}@clinic.example" for role in NAMES}
 
 
 def add_accounts(session: Session, password: str, *, now: datetime) -> None:
-    """One account for each role, bound to all sites."""
-    sites = session.scalars(select(Site.code).order_by(Site.code)).all()
-    for role, address in sign_ins().items():
+    """Adds an account for each role, with access to all sites."""
+    site_codes = tuple(session.scalars(select(Site.code).order_by(Site.code)))
+    for role, email in account_emails().items():
         facts = AccountFacts(
-            email=address, display_name=NAMES[role], role=role, password=password, site_codes=tuple(sites)
+            email=email,
+            display_name=NAMES[role],
+            role=role,
+            password=password,
+            site_codes=site_codes,
         )
         accounts.create(session, ACTOR, facts, now=now)
 
 
-def ready_link(session: Session, *, now: datetime) -> ReadyLink:
-    """A fresh link to a visit that nobody has begun: the one that stays open longest, else a new patient's first."""
-    newest = _open_visits(now).order_by(Visit.closes_at.desc(), Visit.id).limit(1)
-    visit = session.scalar(newest)
+def issue_link(session: Session, *, now: datetime) -> DemoLink:
+    """Issues a link to the untouched visit that stays open longest. Adds a patient when there is no such visit."""
+    query = _untouched_visits(now).order_by(Visit.closes_at.desc(), Visit.id).limit(1)
+    visit = session.scalar(query)
     if visit is None:
         add_patient(session, now=now)
-        visit = session.scalars(newest).one()
-    birth_date = session.get_one(Identity, visit.subject_id).birth_date
-    return ReadyLink(links.issue(session, visit.id, now=now), birth_date)
+        visit = session.scalars(query).one()
+    identity = session.get_one(Identity, visit.subject_id)
+    token = links.issue(session, visit.id, now=now)
+    return DemoLink(token, identity.birth_date)
 
 
 def add_patient(session: Session, *, now: datetime) -> None:
-    """Enrol one more made-up patient, a week before the first infusion: the first visit is open, its mail due."""
+    """Enrols a synthetic patient a week before the first infusion: the first visit is open and its mail is due."""
     site = session.scalars(select(Site).order_by(Site.code).limit(1)).one()
     today = local_date(now, site.time_zone)
     facts = EnrolmentFacts(
@@ -85,8 +90,13 @@ def add_patient(session: Session, *, now: datetime) -> None:
     enrolment.enrol(session, ACTOR, facts, now=now)
 
 
-def _open_visits(now: datetime) -> Select[Visit]:
-    is_open = (Visit.completed_at.is_(None), Visit.voided_at.is_(None), Visit.opens_at <= now, Visit.closes_at > now)
-    untouched = (Visit.started_at.is_(None), Visit.locked_until.is_(None), Subject.withdrawn_at.is_(None))
-    english = Subject.language == "en"
-    return select(Visit).join(Subject, Subject.id == Visit.subject_id).where(*is_open, *untouched, english)
+def _untouched_visits(now: datetime) -> Select[Visit]:
+    """Selects open visits of English-speaking patients that were not started and are not locked."""
+    return (
+        select(Visit)
+        .join(Subject, Subject.id == Visit.subject_id)
+        .where(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
+        .where(Visit.opens_at <= now, Visit.closes_at > now)
+        .where(Visit.started_at.is_(None), Visit.locked_until.is_(None))
+        .where(Subject.withdrawn_at.is_(None), Subject.language == "en")
+    )

@@ -1,4 +1,4 @@
-"""The demonstration's folder: generated secrets, database, mails, and a lock: one demonstration at a time."""
+"""The folder of the demonstration: generated secrets, database, mails, and a lock for a single demonstration."""
 
 import base64
 import fcntl
@@ -14,16 +14,16 @@ from pathlib import Path
 
 from pro_tracker.domain.errors import ProTrackerError
 
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like something else: people type it from the screen
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no ambiguous characters: users type the password from the screen
 
 
 class AlreadyRunning(ProTrackerError):
-    """Another demonstration uses this folder now."""
+    """Another demonstration is using this folder."""
 
 
 @dataclass(frozen=True)
-class Installation:
-    """One demonstration's files and addresses."""
+class DemoInstallation:
+    """The files and ports of one demonstration."""
 
     folder: Path
     broker_socket: Path
@@ -33,32 +33,35 @@ class Installation:
 
     @property
     def base_url(self) -> str:
+        """Returns the address of the web pages."""
         return f"http://127.0.0.1:{self.web_port}"
 
     @property
     def mail_page_url(self) -> str:
+        """Returns the address of the page with the sent mails."""
         return f"http://127.0.0.1:{self.mail_page_port}"
 
     @property
     def password(self) -> str:
-        """The one password of all demonstration accounts; another on every machine."""
+        """Returns the password of all accounts; it differs between machines."""
         return self._secrets["DEMO_PASSWORD"]
 
     @property
     def is_filled(self) -> bool:
-        """Whether the first run got as far as having its synthetic patients."""
+        """Returns whether the first run has added all synthetic patients."""
         return self._filled.exists()
 
     def mark_filled(self) -> None:
+        """Records that the first run is complete."""
         self._filled.touch()
 
     def remove_database(self) -> None:
-        """Take away what an earlier, interrupted first run left half done."""
+        """Removes the incomplete database of an interrupted first run."""
         for path in self.folder.glob("pro-tracker.sqlite3*"):
             path.unlink()
 
     def environment(self) -> dict[str, str]:
-        """The variables that every process of the service reads."""
+        """Returns the environment variables of every process of the service."""
         return {
             "PRO_TRACKER_DATABASE_URL": f"sqlite:///{self.folder / 'pro-tracker.sqlite3'}",
             "PRO_TRACKER_BROKER_URL": f"redis+socket://{self.broker_socket}",
@@ -77,28 +80,30 @@ class Installation:
     def _secrets(self) -> dict[str, str]:
         path = self.folder / "secrets.env"
         if not path.exists():
-            _write_private(path, "".join(f"{name}={value}\n" for name, value in _new_secrets().items()))
-        return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+            lines = [f"{name}={value}\n" for name, value in _new_secrets().items()]
+            _write_private(path, "".join(lines))
+        lines = path.read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[Path]:
-    """Hold the folder for this process alone, and give a temporary one for sockets. Raises AlreadyRunning."""
+def lock(folder: Path) -> Iterator[Path]:
+    """Locks the folder for this process and provides a temporary folder for sockets. Raises AlreadyRunning."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "lock").open("w") as lock:
+    with (folder / "lock").open("w") as lock_file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AlreadyRunning(
-                f"A demonstration is running from {folder} already. Stop that one first (Ctrl-C in its window)."
+                f"A demonstration is already running from {folder}. Stop it first (Ctrl-C in its window)."
             ) from error
-        # A socket's path may have no more than 107 bytes, so it does not live below the folder.
+        # The path of a socket is limited to 107 bytes, so sockets are not below the folder.
         with tempfile.TemporaryDirectory(prefix="pro-tracker-") as sockets:
             yield Path(sockets)
 
 
 def clear(folder: Path) -> None:
-    """Remove everything of earlier runs from a claimed folder."""
+    """Removes everything but the lock from a locked folder."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -107,14 +112,23 @@ def clear(folder: Path) -> None:
 
 
 def _new_secrets() -> dict[str, str]:
-    groups = ["".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(4)]
+    field_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     return {
         "PRO_TRACKER_SECRET_KEY": secrets.token_hex(32),
-        "PRO_TRACKER_FIELD_KEYS": "demo:" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "DEMO_PASSWORD": "-".join(groups),
+        "PRO_TRACKER_FIELD_KEYS": f"demo:{field_key}",
+        "DEMO_PASSWORD": _new_password(),
     }
 
 
+def _new_password() -> str:
+    """Returns four groups of four characters."""
+    characters = [secrets.choice(ALPHABET) for _ in range(16)]
+    groups = ["".join(characters[start : start + 4]) for start in range(0, 16, 4)]
+    return "-".join(groups)
+
+
 def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    """Creates a file that only its owner can read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""A mail server for demonstrations: delivers nothing, keeps each mail as a file and shows them in the browser."""
+"""A mail server for demonstrations: stores each mail as a file instead of delivering it, and shows it in a browser."""
 
 import email
 import email.policy
@@ -24,59 +24,70 @@ LINK = re.compile(r"(https?://[^\s<>\"']+)")
 
 @dataclass(frozen=True)
 class StoredMail:
-    """One mail as it lies in the folder; `id` is its file's name without the ending."""
+    """One stored mail; `id` is its file name without the extension."""
 
     id: str
     message: EmailMessage
 
     @property
     def text(self) -> str:
+        """Returns the text body, or the HTML body when there is no text."""
         body = self.message.get_body(("plain", "html"))
-        return "" if body is None else cast(str, body.get_content())
+        if body is None:
+            return ""
+        return cast(str, body.get_content())
 
     @property
     def pieces(self) -> list[tuple[bool, str]]:
-        """The text in pieces, each with whether it is a link."""
-        return [(bool(LINK.fullmatch(piece)), piece) for piece in LINK.split(self.text) if piece]
+        """Returns the text in pieces: (is a link, piece)."""
+        pieces = [piece for piece in LINK.split(self.text) if piece]
+        return [(LINK.fullmatch(piece) is not None, piece) for piece in pieces]
 
     @property
     def sent(self) -> str:
-        """When the sender says it was sent, as people read it."""
+        """Returns the date of the mail's header as text, or an empty text when it is missing or invalid."""
         try:
-            return parsedate_to_datetime(self.message["Date"]).strftime("%Y-%m-%d %H:%M")
+            sent_at = parsedate_to_datetime(self.message["Date"])
         except (TypeError, ValueError):
             return ""
+        return sent_at.strftime("%Y-%m-%d %H:%M")
 
 
 class Mailbox:
-    """The folder of mails, newest last by name. Also what aiosmtpd hands each accepted mail to."""
+    """The folder of mails, named by time of arrival; also the aiosmtpd handler that stores each accepted mail."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store the mail before saying that it was accepted."""
+        """Stores the mail before confirming it."""
         name = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
         unfinished = self.folder / f"{name}.part"
         unfinished.write_bytes(cast(bytes, envelope.original_content))
         unfinished.rename(self.folder / f"{name}.eml")
-        return f"250 2.0.0 kept as {name}"
+        return f"250 2.0.0 stored as {name}"
 
     def newest(self) -> list[StoredMail]:
-        names = sorted(self.folder.glob("*.eml"), reverse=True)
-        return [_read(path) for path in names[:SHOWN]]
+        """Returns the newest mails, newest first."""
+        paths = sorted(self.folder.glob("*.eml"), reverse=True)
+        return [_read(path) for path in paths[:SHOWN]]
 
     def count(self) -> int:
-        return sum(1 for _ in self.folder.glob("*.eml"))
+        """Returns the number of stored mails."""
+        return len(list(self.folder.glob("*.eml")))
 
     def find(self, mail_id: str) -> StoredMail | None:
-        # Looked up in the listing, so that no name given from outside is ever part of a path.
-        return next((_read(path) for path in self.folder.glob("*.eml") if path.stem == mail_id), None)
+        """Returns the mail with this id, or None."""
+        # Searching the listing keeps user input out of file paths.
+        for path in self.folder.glob("*.eml"):
+            if path.stem == mail_id:
+                return _read(path)
+        return None
 
 
 def create_page(mailbox: Mailbox) -> Flask:
-    """The pages that list the mails and show one."""
+    """Returns the application with a page for the list of mails and one for a single mail."""
     app = Flask(__name__)
     app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
 
@@ -102,24 +113,27 @@ def create_page(mailbox: Mailbox) -> Flask:
 
 class _QuietHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Leave requests out of the terminal."""
+        """Logs nothing."""
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where the mails are kept.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="The folder for the mails.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--smtp-port", default=1025, show_default=True)
 @click.option("--page-port", default=8025, show_default=True)
 def main(folder: Path, host: str, smtp_port: int, page_port: int) -> None:
-    """Accept every mail on --smtp-port, and show the mails on --page-port."""
+    """Accept mails on --smtp-port, and show them on --page-port."""
     mailbox = Mailbox(folder)
     controller = Controller(mailbox, hostname=host, port=smtp_port)
     controller.start()
-    make_server(host, page_port, create_page(mailbox), threaded=True, request_handler=_QuietHandler).serve_forever()
+    page = create_page(mailbox)
+    server = make_server(host, page_port, page, threaded=True, request_handler=_QuietHandler)
+    server.serve_forever()
 
 
 def _read(path: Path) -> StoredMail:
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    content = path.read_bytes()
+    message = email.message_from_bytes(content, policy=email.policy.default)
     return StoredMail(path.stem, message)
 
 

@@ -1,4 +1,4 @@
-"""Finds loopback ports to listen on, near the ones people expect."""
+"""Finds free loopback ports, near the default ones."""
 
 import socket
 from collections.abc import Container
@@ -6,16 +6,23 @@ from collections.abc import Container
 TRIES = 50
 
 
-def choose(wanted: int, taken: Container[int] = ()) -> int:
-    """The first free port from `wanted` upwards that is not in `taken`; any free one when fifty in a row are busy."""
-    near = range(wanted, wanted + TRIES)
-    return next((port for port in near if port not in taken and is_free(port)), 0) or _any()
+def choose(preferred: int, taken: Container[int] = ()) -> int:
+    """Returns the first free port from `preferred` on that is not in `taken`.
+
+    Returns any free port when the next fifty are in use.
+    """
+    for port in range(preferred, preferred + TRIES):
+        if port not in taken and is_free(port):
+            return port
+    return _any_free()
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address now."""
+    """Returns whether a server can listen on this port of the loopback address."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left counts as free
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do: a recently closed port counts as free
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -23,7 +30,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _any() -> int:
+def _any_free() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

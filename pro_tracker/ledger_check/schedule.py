@@ -1,6 +1,6 @@
-"""What a protocol file asks for, in this check's own words: events, windows, steps. The arithmetic is in rules.py."""
+"""Parses the parts of a protocol file that the checks need: events, windows, reminder steps. See also send_rules.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from functools import cache
@@ -9,37 +9,43 @@ from typing import Any
 
 import yaml
 
-DEFAULT_QUIET_HOURS = {"start": "21:00", "end": "08:00"}  # where a protocol names no quiet hours
+DEFAULT_QUIET_HOURS = {"start": "21:00", "end": "08:00"}  # of a protocol that defines none
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One message, `day` days after "opening" or "due", on the "preferred" channel, the "other" one or "both"."""
+class ScheduleStep:
+    """One reminder step, `day` days after `counted_from` ("opening" or "due").
+
+    `channel` is "preferred", "other" or "both".
+    """
 
     number: int
     day: int
-    after: str
+    counted_from: str
     channel: str
     template: str
 
 
 @dataclass(frozen=True, slots=True)
-class EventSchedule:
-    """A study event: its anchor, the days of its window counted from there, and its steps."""
+class ScheduleEvent:
+    """A study event: its anchor, its window in days relative to the anchor date, and its steps."""
 
     code: str
     anchor: str
     opens: int
     due: int
     closes: int
-    steps: Sequence[Step]
+    steps: Sequence[ScheduleStep]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """One protocol version. Messages leave from `quiet_until` to `quiet_from`, and `hold_days` after an infusion."""
+class ProtocolSchedule:
+    """One protocol version. All times are local.
 
-    events: Mapping[str, EventSchedule]
+    Messages are sent from `quiet_until` to `quiet_from` only, and not within `hold_days` after an infusion.
+    """
+
+    events: Mapping[str, ScheduleEvent]
     opens_at: time
     send_at: time
     quiet_from: time
@@ -49,33 +55,52 @@ class Schedule:
 
 
 @cache
-def schedule(folders: tuple[Path, ...], code: str, version: str) -> Schedule:
-    """The protocol of this code and version. Raises LookupError when no file has it."""
-    for path in (path for folder in folders for path in sorted(folder.glob(f"{code}*.yaml"))):
-        file = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if (file["code"], file["version"]) == (code, version):
-            return _schedule(file)
+def load_schedule(folders: tuple[Path, ...], code: str, version: str) -> ProtocolSchedule:
+    """Returns the protocol with this code and version. Raises LookupError when no file contains it."""
+    for path in _candidates(folders, code):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if (content["code"], content["version"]) == (code, version):
+            return _schedule(content)
     raise LookupError(f"no file has version {version} of the protocol {code}")
 
 
-def _schedule(file: Mapping[str, Any]) -> Schedule:
-    messages = file["messages"]
+def _candidates(folders: tuple[Path, ...], code: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(folder.glob(f"{code}*.yaml"))
+
+
+def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
+    messages = content["messages"]
     quiet = messages.get("quiet", DEFAULT_QUIET_HOURS)
-    return Schedule(
-        events={each["code"]: _event(each, messages["steps"]) for each in file["events"]},
-        opens_at=time.fromisoformat(file["visits_open_at"]),
+    return ProtocolSchedule(
+        events={event["code"]: _event(event, messages["steps"]) for event in content["events"]},
+        opens_at=time.fromisoformat(content["visits_open_at"]),
         send_at=time.fromisoformat(messages["send_at"]),
         quiet_from=time.fromisoformat(quiet["start"]),
         quiet_until=time.fromisoformat(quiet["end"]),
-        idle_days=file["course"]["idle_days"],
+        idle_days=content["course"]["idle_days"],
         hold_days=messages.get("hold_days", 1),
     )
 
 
-def _event(entry: Mapping[str, Any], usual: Sequence[Mapping[str, Any]]) -> EventSchedule:
-    steps = [
-        Step(number, each["day"], each.get("from", "opening"), each["channel"], each["template"])
-        for number, each in enumerate(entry.get("steps") or usual)
-    ]
+def _event(entry: Mapping[str, Any], default_steps: Sequence[Mapping[str, Any]]) -> ScheduleEvent:
     window = entry["window"]
-    return EventSchedule(entry["code"], entry["anchor"], window["opens"], window["due"], window["closes"], steps)
+    steps = entry.get("steps") or default_steps
+    return ScheduleEvent(
+        code=entry["code"],
+        anchor=entry["anchor"],
+        opens=window["opens"],
+        due=window["due"],
+        closes=window["closes"],
+        steps=[_step(number, step) for number, step in enumerate(steps)],
+    )
+
+
+def _step(number: int, entry: Mapping[str, Any]) -> ScheduleStep:
+    return ScheduleStep(
+        number=number,
+        day=entry["day"],
+        counted_from=entry.get("from", "opening"),
+        channel=entry["channel"],
+        template=entry["template"],
+    )

@@ -1,1 +1,1 @@
-"""Synthetic cohorts: made-up people live through the real services under a simulated clock; no row is inserted done."""
+"""Synthetic cohorts: synthetic patients use the real services under a simulated clock. No finished row is inserted."""

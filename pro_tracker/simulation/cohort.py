@@ -1,14 +1,12 @@
-"""Lives a cohort through the real services under a simulated clock. An edge: it owns the clock and commits."""
+"""Runs a cohort through the real services under a simulated clock. Commits after every action."""
 
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.wall_time import moment
@@ -16,111 +14,138 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.calling import calls, unanswered
 from pro_tracker.services.enrolment import enrolment, withdrawals
+from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.planning import idle_courses
 from pro_tracker.services.sending import delivery_reports
-from pro_tracker.simulation.calendar import Calendar
-from pro_tracker.simulation.life import Life
-from pro_tracker.simulation.mishaps import Mishaps
-from pro_tracker.simulation.patient import Patients
-from pro_tracker.simulation.sending import Meanwhile, SimulatedSender
-from pro_tracker.simulation.telling import Tell
-from pro_tracker.simulation.treatment import MORNING, STAFF, SimulatedTreatment
+from pro_tracker.simulation.context import STAFF, SimulationContext
+from pro_tracker.simulation.injected_events import EventInjector
+from pro_tracker.simulation.message_sender import MessageSender, PrepareConcurrentAction
+from pro_tracker.simulation.patients import SimulatedPatients
+from pro_tracker.simulation.scenario import PatientScenario
+from pro_tracker.simulation.treatment import MORNING, SimulatedTreatment
 
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
-EACH_MINUTE = timedelta(minutes=1)  # as often as the service looks for what is due
-NIGHT = time(3, 0)  # UTC: the service's daily work, and the staff's look at the call list
+NEVER = datetime.min.replace(tzinfo=UTC)
+SEND_INTERVAL = timedelta(minutes=1)  # as often as the service looks for due messages
+NIGHT = time(3, 0)  # UTC: time of the nightly jobs; staff also look at the call list
+
+DUE_AT = select(func.min(Message.send_at)).where(Message.state == MessageState.PLANNED)
+LEASE_EXPIRES_AT = select(func.min(Message.lease_until)).where(Message.state == MessageState.CLAIMED)
+NEXT_SEND_TIMES = select(DUE_AT.scalar_subquery(), LEASE_EXPIRES_AT.scalar_subquery())
+
+ReportProgress = Callable[[datetime], None]  # gets the simulated time
 
 
 @dataclass
-class Cohort:
-    """A running simulation: its calendar, its people and what was counted."""
+class CohortSimulation:
+    """A running simulation."""
 
-    session: Session
-    calendar: Calendar
-    sender: SimulatedSender
-    meanwhile: Meanwhile
-    patients: Patients
+    context: SimulationContext
+    sender: MessageSender
+    prepare_concurrent_action: PrepareConcurrentAction
+    patients: SimulatedPatients
     treatment: SimulatedTreatment
-    mishaps: Mishaps
-    counts: Counter[str]
-    tell: Tell
-    swept_at: datetime = LONG_AGO
+    injector: EventInjector
+    last_sent_at: datetime = NEVER
 
-    def live(self, lives: list[Life], until: datetime, progress: Callable[[datetime], None]) -> None:
-        """Let every life pass until then. `progress` is told the simulated moment once a simulated day."""
-        for life in lives:
-            on = life.facts.enrolled_on or self.calendar.now.date()
-            self.calendar.add(moment(on, MORNING, life.facts.time_zone), partial(self._enrol, life))
-        self._add_night(progress)
-        while (next_at := self._next_at()) is not None and next_at <= until:
-            if next_at == self.calendar.next_at:
-                self.calendar.advance()
-            else:
-                self.calendar.move_to(next_at)
-                self._send()
-            self.session.commit()
-            self.session.expunge_all()
+    def run(self, scenarios: list[PatientScenario], until: datetime, report_progress: ReportProgress) -> None:
+        """Runs all scenarios up to a simulated time. Reports progress once per simulated day."""
+        self._schedule_enrolments(scenarios)
+        self._schedule_night(report_progress)
+        next_at = self._next_at()
+        while next_at is not None and next_at <= until:
+            self._step(next_at)
+            self.context.session.commit()
+            self.context.session.expunge_all()
+            next_at = self._next_at()
+
+    def _step(self, next_at: datetime) -> None:
+        """Runs the next scheduled action, or sends the messages that are due before it."""
+        queue = self.context.queue
+        if next_at == queue.next_at:
+            queue.run_next()
+        else:
+            queue.advance_to(next_at)
+            self._send()
 
     def _next_at(self) -> datetime | None:
-        """When the next thing happens: one on the calendar, or a message is due, or a claim's lease runs out."""
-        due_at = select(func.min(Message.send_at)).where(Message.state == MessageState.PLANNED)
-        lapses_at = select(func.min(Message.lease_until)).where(Message.state == MessageState.CLAIMED)
-        waiting = self.session.execute(select(due_at.scalar_subquery(), lapses_at.scalar_subquery())).one()
-        sweeps = [max(each, self.swept_at + EACH_MINUTE) for each in waiting if each is not None]
-        moments = [*sweeps, *([self.calendar.next_at] if self.calendar.next_at is not None else [])]
-        return max(min(moments), self.calendar.now) if moments else None
+        """Returns the time of the next action, due message or expiring lease; None when there is none."""
+        times = self._send_times()
+        if self.context.queue.next_at is not None:
+            times.append(self.context.queue.next_at)
+        if not times:
+            return None
+        return max(min(times), self.context.now)
 
-    def _enrol(self, life: Life) -> None:
-        now = self.calendar.now
-        subject = enrolment.enrol(self.session, STAFF, life.facts, now=now)
-        self.patients.enrolled(subject.id, life)
-        self.counts["enrolled"] += 1
-        self._tell_enrolment(life, subject)
-        self.treatment.expect(life, subject)
-        self.mishaps.expect(life, subject.id)
-        if life.withdraws_after is not None:
-            self.calendar.add(now + life.withdraws_after, partial(self._withdraw, life, subject.id))
+    def _send_times(self) -> list[datetime]:
+        """Returns when the next message is due and when the next lease expires, at the sender's interval."""
+        times = self.context.session.execute(NEXT_SEND_TIMES).one()
+        earliest = self.last_sent_at + SEND_INTERVAL
+        return [max(at, earliest) for at in times if at is not None]
 
-    def _tell_enrolment(self, life: Life, subject: Subject) -> None:
-        facts = life.facts
+    def _schedule_enrolments(self, scenarios: list[PatientScenario]) -> None:
+        for scenario in scenarios:
+            enrolled_on = scenario.facts.enrolled_on or self.context.now.date()
+            at = moment(enrolled_on, MORNING, scenario.facts.time_zone)
+            self.context.queue.schedule(at, partial(self._enrol, scenario))
+
+    def _enrol(self, scenario: PatientScenario) -> None:
+        now = self.context.now
+        subject = enrolment.enrol(self.context.session, STAFF, scenario.facts, now=now)
+        self.patients.add(subject.id, scenario)
+        self.context.counts["enrolled"] += 1
+        self._record_enrolment(scenario.facts, subject.id)
+        self.treatment.schedule(scenario, subject)
+        self.injector.schedule(scenario, subject.id)
+        if scenario.withdraws_after is not None:
+            withdraw = partial(self._withdraw, scenario, subject.id)
+            self.context.queue.schedule(now + scenario.withdraws_after, withdraw)
+
+    def _record_enrolment(self, facts: EnrolmentFacts, subject_id: uuid.UUID) -> None:
         addresses = {channel: address for channel, address in facts.addresses.items() if address}
         preferred = enrolment.preferred_channel(facts)
-        self.tell("enrolled", subject=subject.id, zone=facts.time_zone, preferred=preferred, addresses=addresses)
+        self.context.record_event(
+            "enrolled", subject=subject_id, zone=facts.time_zone, preferred=preferred, addresses=addresses
+        )
 
-    def _withdraw(self, life: Life, subject_id: uuid.UUID) -> None:
-        subject = self.session.get_one(Subject, subject_id)
-        enrolment.withdraw(self.session, STAFF, subject, "moved away", now=self.calendar.now)
-        self.tell("withdrew", subject=subject_id)
-        self.counts["withdrawn"] += 1
-        if life.returns_after is not None:
-            self.calendar.add(self.calendar.now + life.returns_after, partial(self._return, subject_id))
+    def _withdraw(self, scenario: PatientScenario, subject_id: uuid.UUID) -> None:
+        session, now = self.context.session, self.context.now
+        subject = session.get_one(Subject, subject_id)
+        enrolment.withdraw(session, STAFF, subject, "moved away", now=now)
+        self.context.record_event("withdrew", subject=subject_id)
+        self.context.counts["withdrawn"] += 1
+        if scenario.withdrawal_reverted_after is not None:
+            revert = partial(self._revert_withdrawal, subject_id)
+            self.context.queue.schedule(now + scenario.withdrawal_reverted_after, revert)
 
-    def _return(self, subject_id: uuid.UUID) -> None:
-        subject = self.session.get_one(Subject, subject_id)
-        withdrawals.revert(self.session, STAFF, subject, reason="a misunderstanding", now=self.calendar.now)
-        self.tell("returned", subject=subject_id)
-        self.counts["withdrawals taken back"] += 1
+    def _revert_withdrawal(self, subject_id: uuid.UUID) -> None:
+        session, now = self.context.session, self.context.now
+        subject = session.get_one(Subject, subject_id)
+        withdrawals.revert(session, STAFF, subject, reason="a misunderstanding", now=now)
+        self.context.record_event("withdrawal-reverted", subject=subject_id)
+        self.context.counts["withdrawals reverted"] += 1
 
     def _send(self) -> None:
-        """What the sweep and its tasks do each minute, for the messages due at this moment."""
-        self.swept_at = now = self.calendar.now
-        for letter in self.sender.send_due(now, self.meanwhile):
-            self.patients.read(letter, now=now)
+        """Sends the messages due now and delivers them to the patients."""
+        self.last_sent_at = self.context.now
+        for message in self.sender.send_due(self.context.now, self.prepare_concurrent_action):
+            self.patients.receive(message)
 
-    def _add_night(self, progress: Callable[[datetime], None]) -> None:
-        now = self.calendar.now
-        tonight = datetime.combine(now.date(), NIGHT, UTC)
-        following = tonight if tonight > now else tonight + timedelta(days=1)
-        self.calendar.add(following, partial(self._night, progress))
+    def _schedule_night(self, report_progress: ReportProgress) -> None:
+        now = self.context.now
+        night = datetime.combine(now.date(), NIGHT, UTC)
+        if night <= now:
+            night += timedelta(days=1)
+        self.context.queue.schedule(night, partial(self._run_night, report_progress))
 
-    def _night(self, progress: Callable[[datetime], None]) -> None:
-        now = self.calendar.now
-        idle_courses.plan_idle(self.session, now=now)
-        calls.open_due(self.session, now=now)
-        unanswered.record_missed(self.session, now=now)
-        for receipt_id in delivery_reports.waiting(self.session, now=now):
-            delivery_reports.process(self.session, receipt_id, now=now)
-            self.session.commit()
-        self.patients.expect_calls(now=now)
-        progress(now)
-        self._add_night(progress)
+    def _run_night(self, report_progress: ReportProgress) -> None:
+        """Runs the service's nightly jobs, and schedules the staff's calls and the next night."""
+        session, now = self.context.session, self.context.now
+        idle_courses.plan_idle(session, now=now)
+        calls.open_due(session, now=now)
+        unanswered.record_missed(session, now=now)
+        for receipt_id in delivery_reports.waiting(session, now=now):
+            delivery_reports.process(session, receipt_id, now=now)
+            session.commit()
+        self.patients.schedule_calls()
+        report_progress(now)
+        self._schedule_night(report_progress)

@@ -1,4 +1,4 @@
-"""When a channel's provider is down, and how: it refuses connections, or takes what it is given and says nothing."""
+"""Draws provider outages. During an outage a provider refuses connections, or accepts messages without a response."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,46 +9,56 @@ from random import Random
 from typing import Literal
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.simulation.figures import TroubleFigures
+from pro_tracker.simulation.parameters import FaultParameters, MinuteRange
 
-Kind = Literal["refusing", "silent"]
+OutageKind = Literal["refusing", "silent"]
 MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class PlannedOutage:
-    """A provider is down from a moment until just before another one."""
+class SimulatedOutage:
+    """An outage of a channel's provider; `until_at` is exclusive."""
 
     channel: Channel
-    kind: Kind
+    kind: OutageKind
     from_at: datetime
     until_at: datetime
 
 
-def draw_outages(figures: TroubleFigures, from_at: datetime, seed: int) -> list[PlannedOutage]:
-    """Of every channel: one in each of as many equal parts of the time, so that no two of a channel meet."""
+def draw_outages(faults: FaultParameters, from_at: datetime, seed: int) -> list[SimulatedOutage]:
+    """Draws the outages of every channel.
+
+    Divides the time into equal parts with one outage each, so that outages of a channel do not overlap.
+    """
     random = Random(f"{seed}:outages")
-    part = timedelta(days=figures.days) / figures.outages
-    parts = [from_at + number * part for number in range(figures.outages + 1)]
-    return [each for channel in Channel for each in _of_channel(channel, parts, figures, random)]
+    part = timedelta(days=faults.days) / faults.outages
+    limits = [from_at + number * part for number in range(faults.outages + 1)]
+    outages: list[SimulatedOutage] = []
+    for channel in Channel:
+        outages.extend(_outages_of(channel, limits, faults=faults, random=random))
+    return outages
 
 
-def _of_channel(
-    channel: Channel, parts: Sequence[datetime], figures: TroubleFigures, random: Random
-) -> Iterator[PlannedOutage]:
-    for start, end in pairwise(parts):
-        lasts = _lasts(figures, random)
-        kind: Kind = "silent" if random.random() < figures.silent else "refusing"
-        begins = start + random.randrange((end - start - lasts) // MINUTE) * MINUTE
-        yield PlannedOutage(channel, kind, begins, begins + lasts)
+def outage_kind_at(outages: Sequence[SimulatedOutage], now: datetime) -> OutageKind | None:
+    """Returns how the provider fails at this time, or None while it is up."""
+    for outage in outages:
+        if outage.from_at <= now < outage.until_at:
+            return outage.kind
+    return None
 
 
-def _lasts(figures: TroubleFigures, random: Random) -> timedelta:
-    """Short ones are as much more frequent as they are shorter."""
-    span = figures.outage_minutes
-    return round(exp(random.uniform(log(span.least), log(span.most)))) * MINUTE
+def _outages_of(
+    channel: Channel, limits: Sequence[datetime], *, faults: FaultParameters, random: Random
+) -> Iterator[SimulatedOutage]:
+    for start, end in pairwise(limits):
+        duration = _draw_duration(faults.outage_minutes, random)
+        kind: OutageKind = "silent" if random.random() < faults.silent_outage else "refusing"
+        latest_start = (end - start - duration) // MINUTE
+        from_at = start + random.randrange(latest_start) * MINUTE
+        yield SimulatedOutage(channel, kind, from_at, from_at + duration)
 
 
-def kind_at(outages: Sequence[PlannedOutage], now: datetime) -> Kind | None:
-    """How the provider fails now, if it does."""
-    return next((each.kind for each in outages if each.from_at <= now < each.until_at), None)
+def _draw_duration(limits: MinuteRange, random: Random) -> timedelta:
+    """Draws a log-uniform duration: short outages are more frequent than long ones."""
+    logarithm = random.uniform(log(limits.minimum), log(limits.maximum))
+    return round(exp(logarithm)) * MINUTE

@@ -1,1 +1,1 @@
-"""Real processes killed, queues emptied: nothing is sent twice and nothing is lost in silence."""
+"""Fault tests with real processes: workers, broker and database are killed; no message is lost or sent twice."""

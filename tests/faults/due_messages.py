@@ -1,6 +1,7 @@
-"""Subjects with a message that is due, in bulk."""
+"""Inserts subjects with a due message, in bulk."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,40 +16,53 @@ from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.protocols import protocol_catalog
 
+BATCH = 1000  # subjects inserted at once
+
+Row = dict[str, Any]
+
 
 def address(channel: str, number: int) -> str:
-    """Where the subject of this number is reached."""
+    """Returns the address of the subject with this number."""
     return f"patient-{number}@patients.example" if channel == "email" else f"+1216{number:07}"
 
 
 def add_due_messages(count: int, *, clinic: str = "North Clinic", channel: str = "email") -> None:
-    """Subjects with an open visit and a first message that is due, inserted in bulk."""
+    """Adds subjects with an open visit and a first message that is due. Commits."""
     now = datetime.now(UTC)
     with db.Session() as session:
         first = session.scalar(select(func.count()).select_from(Subject)) or 0
         site = Site(code=f"site-{first}", name=clinic, time_zone="UTC", phone="+1 216 555 0100")
         session.add(site)
         session.flush()
-        for start_at in range(first, first + count, 1000):
-            _insert(session, site, channel, range(start_at, min(start_at + 1000, first + count)), now)
+        end = first + count
+        for start in range(first, end, BATCH):
+            numbers = range(start, min(start + BATCH, end))
+            _insert(session, site, channel=channel, numbers=numbers, now=now)
         session.commit()
 
 
-def _insert(session: Session, site: Site, channel: str, numbers: range, now: datetime) -> None:
+def _insert(session: Session, site: Site, *, channel: str, numbers: range, now: datetime) -> None:
+    """Inserts the subjects with these numbers, each with contact, course, visit and message."""
     subjects = [_subject(number, site, now) for number in numbers]
+    subject_ids: list[uuid.UUID] = [subject["id"] for subject in subjects]
     session.execute(insert(Subject), subjects)
-    session.add_all(_contact(each["id"], channel, number, now) for each, number in zip(subjects, numbers, strict=True))
-    protocol = protocol_catalog.protocols()[0]
-    bound = {"protocol_code": protocol.code, "protocol_version": protocol.version, "number": 1}
-    courses = [{**bound, "subject_id": each["id"], "planned_infusions": 5, "created_at": now} for each in subjects]
-    course_ids = session.scalars(insert(Course).returning(Course.id, sort_by_parameter_order=True), courses).all()
-    visits = [_visit(course, each["id"], now) for course, each in zip(course_ids, subjects, strict=True)]
-    visit_ids = session.scalars(insert(Visit).returning(Visit.id, sort_by_parameter_order=True), visits).all()
-    messages = [_message(v, s["id"], channel, now) for v, s in zip(visit_ids, subjects, strict=True)]
+    for subject_id, number in zip(subject_ids, numbers, strict=True):
+        session.add(_contact(subject_id, channel, number, now))
+    courses = [_course(subject_id, now) for subject_id in subject_ids]
+    course_ids = _insert_rows(session, Course, courses)
+    visits = [_visit(*ids, now=now) for ids in zip(course_ids, subject_ids, strict=True)]
+    visit_ids = _insert_rows(session, Visit, visits)
+    messages = [_message(*ids, channel=channel, now=now) for ids in zip(visit_ids, subject_ids, strict=True)]
     session.execute(insert(Message), messages)
 
 
-def _subject(number: int, site: Site, now: datetime) -> dict[str, Any]:
+def _insert_rows(session: Session, table: type[Course | Visit], rows: Sequence[Row]) -> Sequence[int]:
+    """Inserts rows and returns their ids in the same order."""
+    statement = insert(table).returning(table.id, sort_by_parameter_order=True)
+    return session.scalars(statement, rows).all()
+
+
+def _subject(number: int, site: Site, now: datetime) -> Row:
     return {
         "id": uuid.uuid4(),
         "site_id": site.id,
@@ -57,14 +71,17 @@ def _subject(number: int, site: Site, now: datetime) -> dict[str, Any]:
         "sex": "unknown",
         "age_years": 50,
         "language": "en",
-        "time_zone": _where_it_is_noon(now),
+        "time_zone": _noon_zone(now),
         "preferred_channel": "email",
         "created_at": now,
     }
 
 
-def _where_it_is_noon(now: datetime) -> str:
-    """A zone whose quiet hours are far away, whenever the test runs. (Etc/GMT-3 is three hours ahead of Greenwich.)"""
+def _noon_zone(now: datetime) -> str:
+    """Returns a time zone in which it is noon, so that quiet hours never affect a test.
+
+    The sign of Etc zones is inverted: Etc/GMT-3 is three hours ahead of UTC.
+    """
     return f"Etc/GMT{now.hour - 12:+d}"
 
 
@@ -74,7 +91,19 @@ def _contact(subject_id: uuid.UUID, channel: str, number: int, now: datetime) ->
     return contact
 
 
-def _visit(course_id: int, subject_id: uuid.UUID, now: datetime) -> dict[str, Any]:
+def _course(subject_id: uuid.UUID, now: datetime) -> Row:
+    protocol = protocol_catalog.protocols()[0]
+    return {
+        "subject_id": subject_id,
+        "protocol_code": protocol.code,
+        "protocol_version": protocol.version,
+        "number": 1,
+        "planned_infusions": 5,
+        "created_at": now,
+    }
+
+
+def _visit(course_id: int, subject_id: uuid.UUID, *, now: datetime) -> Row:
     return {
         "course_id": course_id,
         "subject_id": subject_id,
@@ -89,7 +118,7 @@ def _visit(course_id: int, subject_id: uuid.UUID, now: datetime) -> dict[str, An
     }
 
 
-def _message(visit_id: int, subject_id: uuid.UUID, channel: str, now: datetime) -> dict[str, Any]:
+def _message(visit_id: int, subject_id: uuid.UUID, *, channel: str, now: datetime) -> Row:
     return {
         "key": uuid.uuid4(),
         "subject_id": subject_id,

@@ -1,6 +1,6 @@
-"""Loaded into a worker by a test: the process that does the work kills itself at a named point.
+"""Loaded into a worker by a test: the process kills itself at named points of its work (failpoints).
 
-It does so once for each file NAME-* in the folder FAILPOINTS, at passes drawn by chance.
+It does so once for each file NAME-* in the folder FAILPOINTS, at a random pass through the point.
 """
 
 import os
@@ -17,52 +17,60 @@ from pro_tracker.services.sending import attempts, outbox
 from worker import tasks
 
 FOLDER = "FAILPOINTS"
-# One pass in so many ends there. Seldom with a message in hand: no message shall die all five times that it is tried.
+# Failpoint -> N: on average one of N passes ends there. Points around the provider call are rare, so that no message
+# meets one of them on all five of its attempts.
 POINTS = {"before-claim": 4, "after-claim": 4, "before-call": 40, "after-call": 40, "after-commit": 4}
 
 
-def lay(folder: Path, times: int) -> None:
-    """Have processes die `times` times at each point."""
+def enable(folder: Path, times: int) -> None:
+    """Makes processes die `times` times at each failpoint."""
     for point in POINTS:
         for number in range(times):
             (folder / f"{point}-{number}").touch()
 
 
-def _die(point: str) -> None:
-    if random.randrange(POINTS[point]) == 0 and any(
-        _taken(path) for path in Path(os.environ[FOLDER]).glob(f"{point}-*")
-    ):
+def _pass(point: str) -> None:
+    is_selected = random.randrange(POINTS[point]) == 0
+    if is_selected and _use_up(point):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _taken(path: Path) -> bool:
+def _use_up(point: str) -> bool:
+    """Removes one of the point's files. Returns False when none is left."""
+    folder = Path(os.environ[FOLDER])
+    return any(_remove(path) for path in folder.glob(f"{point}-*"))
+
+
+def _remove(path: Path) -> bool:
     try:
         path.unlink()
-    except FileNotFoundError:
+    except FileNotFoundError:  # another process was faster
         return False
     return True
 
 
-def _around(place: Any, name: str, before: str | None, after: str | None) -> None:
-    work: Callable[..., Any] = getattr(place, name)
+def _wrap(owner: Any, name: str, *, before: str | None = None, after: str | None = None) -> None:
+    """Adds failpoints before and after a function of a module or class."""
+    original: Callable[..., Any] = getattr(owner, name)
 
-    def dying(*arguments: Any, **options: Any) -> Any:
+    def with_failpoints(*arguments: Any, **options: Any) -> Any:
         if before:
-            _die(before)
-        result = work(*arguments, **options)
+            _pass(before)
+        result = original(*arguments, **options)
         if after:
-            _die(after)
+            _pass(after)
         return result
 
-    setattr(place, name, dying)
+    setattr(owner, name, with_failpoints)
 
 
 def install() -> None:
-    _around(outbox, "claim_batches", "before-claim", None)
-    _around(tasks.deliver, "delay", "after-claim", None)
+    """Adds all failpoints to this process."""
+    _wrap(outbox, "claim_batches", before="before-claim")
+    _wrap(tasks.deliver, "delay", after="after-claim")
     for provider in (SmtpProvider, SmsGatewayProvider, TwilioProvider):
-        _around(provider, "send", "before-call", "after-call")
-    _around(attempts, "finish", None, "after-commit")
+        _wrap(provider, "send", before="before-call", after="after-call")
+    _wrap(attempts, "finish", after="after-commit")
 
 
 if FOLDER in os.environ:

@@ -13,9 +13,9 @@ from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageStat
 from pro_tracker.domain.protocol import Anchor, ChannelChoice
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.unanswered import UnansweredReason
-from pro_tracker.ledger_check import judge, omissions, rules, windows, world
+from pro_tracker.ledger_check import anchor_dates, missing_messages, recorded_state, send_rules, state_checks
 from pro_tracker.web.webhooks.gateway import GatewayEvent
-from tests.codes import PACKAGE, PROJECT, codes_by_column_name
+from tests.support.codes import PACKAGE, PROJECT, codes_by_column_name
 
 ANSWERS_NOTHING = {ReportEvent.START, ReportEvent.HELP, ReportEvent.OTHER}  # no message of ours
 NEVER_ASKED = {UnansweredReason.NO_DATE}  # such a visit has no row
@@ -24,13 +24,13 @@ NAMED = re.compile(r"`([a-z-]+)`")
 
 
 def test_the_check_of_the_ledger_knows_every_channel() -> None:
-    assert tuple(Channel) == world.CHANNELS
+    assert tuple(Channel) == recorded_state.CHANNELS
 
 
 def test_the_check_of_the_ledger_names_codes_that_there_are() -> None:
-    assert set(judge.HANDED_OVER) | set(omissions.GONE_WRONG) <= set(MessageState)
-    assert set(windows.JUDGED) <= set(get_args(Anchor))
-    assert rules.SNOOZE == MessageKind.SNOOZE
+    assert set(state_checks.SUBMITTED_STATES) | set(missing_messages.FAILED_STATES) <= set(MessageState)
+    assert set(anchor_dates.CHECKED_ANCHORS) <= set(get_args(Anchor))
+    assert send_rules.SNOOZE == MessageKind.SNOOZE
     known = codes_by_column_name(OF_TABLES)
     known["channel"] |= set(get_args(ChannelChoice))
     compared = list(_compared_by_the_check(known.keys()))

@@ -26,8 +26,8 @@ from pro_tracker.services.contacts.addresses import FIELDS
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.wording.message_format import TemplateEntry
 from pro_tracker.web import labels
-from tests.codes import PACKAGE, code_columns, codes_by_column_name, enums, modules
 from tests.conftest import Clock
+from tests.support.codes import PACKAGE, code_columns, codes_by_column_name, enums, modules
 from tests.support.course_builder import add_subject
 
 # Columns without a CHECK of their codes: they had none when their codes were written down.

@@ -1,4 +1,4 @@
-"""`pro-tracker demo`: one command starts the whole service, and one signal ends all of it."""
+"""`pro-tracker demo`: one command starts the whole service, and one signal ends all its processes."""
 
 import os
 import re
@@ -15,13 +15,13 @@ from click.testing import CliRunner
 
 from pro_tracker.cli.demo import demo
 from pro_tracker.demo import ports
-from pro_tracker.demo.installation import AlreadyRunning, Installation, claim, clear
+from pro_tracker.demo.installation import AlreadyRunning, DemoInstallation, clear, lock
 from tests.servers.process import end, start, wait_until
 
 RUNNING = "PRO Tracker is running."
 
 
-def test_a_taken_port_is_passed_over():
+def test_a_port_in_use_is_skipped():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -37,7 +37,7 @@ def test_two_servers_of_one_demonstration_never_share_a_port():
     assert ports.choose(20_000, taken=[first]) > first
 
 
-def test_secrets_are_made_once_are_private_and_differ_between_machines(tmp_path):
+def test_secrets_are_generated_once_are_private_and_differ_between_machines(tmp_path):
     one, same, other = (_installation(tmp_path / name) for name in ("one", "one", "other"))
 
     assert one.environment() == same.environment()
@@ -47,30 +47,30 @@ def test_secrets_are_made_once_are_private_and_differ_between_machines(tmp_path)
     assert stat.S_IMODE((one.folder / "secrets.env").stat().st_mode) == 0o600
 
 
-def test_a_number_of_patients_that_cannot_be_is_refused_before_anything_is_made(tmp_path):
-    refused = CliRunner().invoke(demo, ["--subjects", "-3", "--folder", str(tmp_path / "demo")])
-    assert "-3 is not in the range" in refused.output
+def test_a_negative_number_of_patients_is_rejected_before_any_file_is_created(tmp_path):
+    result = CliRunner().invoke(demo, ["--subjects", "-3", "--folder", str(tmp_path / "demo")])
+    assert "-3 is not in the range" in result.output
     assert not (tmp_path / "demo").exists()
 
 
-def test_one_folder_runs_one_demonstration_at_a_time(tmp_path):
-    with claim(tmp_path), pytest.raises(AlreadyRunning), claim(tmp_path):
+def test_a_folder_runs_one_demonstration_at_a_time(tmp_path):
+    with lock(tmp_path), pytest.raises(AlreadyRunning), lock(tmp_path):
         pass
 
 
-def test_starting_over_forgets_everything_but_the_lock(tmp_path):
+def test_starting_over_removes_everything_but_the_lock(tmp_path):
     installation = _installation(tmp_path / "demo")
     installation.mark_filled()
     (installation.folder / "mail").mkdir()
-    with claim(installation.folder):
+    with lock(installation.folder):
         clear(installation.folder)
 
         assert [path.name for path in installation.folder.iterdir()] == ["lock"]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for left-over processes in /proc")
-def test_one_command_starts_everything_and_one_signal_ends_it(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for remaining processes in /proc")
+def test_one_command_starts_all_processes_and_one_signal_ends_them(tmp_path):
     with _demo(tmp_path / "demo", tmp_path / "first.log", "--subjects", "4") as (process, output):
         addresses = dict(re.findall(r"^(Staff pages|A patient's link|Mails sent) +(http\S+)$", output(), re.MULTILINE))
         pages = {name: _get(address) for name, address in addresses.items()}
@@ -86,7 +86,7 @@ def test_one_command_starts_everything_and_one_signal_ends_it(tmp_path):
         assert _processes(tmp_path) == {}
 
     with _demo(tmp_path / "demo", tmp_path / "second.log") as (process, output):
-        assert "Living through nine months" not in output()
+        assert "Simulating nine months" not in output()
 
         process.send_signal(signal.SIGINT)
 
@@ -118,9 +118,9 @@ def _demo(folder: Path, log: Path, *options: str):
         end(process)
 
 
-def _installation(folder: Path) -> Installation:
+def _installation(folder: Path) -> DemoInstallation:
     folder.mkdir(exist_ok=True)
-    return Installation(folder, folder / "broker.sock", 8000, 8025, 1025)
+    return DemoInstallation(folder, folder / "broker.sock", 8000, 8025, 1025)
 
 
 def _get(address: str) -> tuple[int, str]:
@@ -130,7 +130,7 @@ def _get(address: str) -> tuple[int, str]:
 
 
 def _processes(folder: Path) -> dict[int, str]:
-    """Every process whose environment or command line names the folder: the demonstration's own, and nobody else's."""
+    """Returns the processes of the demonstration: their environment or command line contains the folder."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:

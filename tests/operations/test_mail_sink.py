@@ -1,4 +1,4 @@
-"""The demonstration's mail server keeps every mail and shows it harmlessly."""
+"""The mail server of the demonstration stores every mail and shows it safely."""
 
 import smtplib
 from email.message import EmailMessage
@@ -37,7 +37,7 @@ def page(mailbox):
     return create_page(mailbox).test_client()
 
 
-def test_the_newest_mail_stands_first(send, page):
+def test_the_newest_mail_is_listed_first(send, page):
     send("First", "one")
     send("Second", "two")
 
@@ -46,7 +46,7 @@ def test_the_newest_mail_stands_first(send, page):
     assert 0 < shown.index("Second") < shown.index("First")
 
 
-def test_a_mail_shows_its_text_with_a_link_that_can_be_followed(send, page, mailbox):
+def test_a_mail_is_shown_with_its_text_and_a_working_link(send, page, mailbox):
     send("Your questions", "Please open\nhttp://127.0.0.1:8000/v/abc-DEF_1\nwhen you have a minute.")
 
     shown = page.get(f"/mails/{mailbox.newest()[0].id}").text
@@ -55,7 +55,7 @@ def test_a_mail_shows_its_text_with_a_link_that_can_be_followed(send, page, mail
     assert "when you have a minute." in shown
 
 
-def test_nothing_in_a_mail_becomes_part_of_the_page(send, page, mailbox):
+def test_html_in_a_mail_is_escaped(send, page, mailbox):
     send(
         "<script>subject</script>", '<img src=x onerror=alert(1)> http://x.example/"onmouseover="a javascript:alert(1)'
     )
@@ -71,5 +71,5 @@ def test_a_mail_that_does_not_exist_is_not_found(page, address):
     assert page.get(address).status_code == 404
 
 
-def test_another_host_name_is_refused(page):
+def test_an_unknown_host_name_is_rejected(page):
     assert page.get("/", headers={"Host": "evil.example"}).status_code == 400

@@ -15,8 +15,7 @@ from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.services.rescoring import jobs
 from pro_tracker.services.results import aggregates
-from tests.conftest import FIELD_KEYS
-from tests.faults.sending import post
+from tests.faults.installation import smtp_installation
 from tests.servers.process import wait_until
 from tests.servers.redis import RedisServer
 from tests.support.history_builder import PI
@@ -93,7 +92,7 @@ def test_a_worker_carries_out_a_queued_re_scoring(session: Session, database: st
     session.execute(delete(Score))
     jobs.begin(session, None, actor=STAFF, now=LATER, queue=True)
     session.commit()
-    with post(database, broker.url, FIELD_KEYS) as running:
+    with smtp_installation(database, broker.url) as running:
         running.queue.send_task("scores.resume", queue=HOUSEKEEPING)
         running.start_worker()
         finished = select(Rescoring.finished_at).where(Rescoring.finished_at.is_not(None))

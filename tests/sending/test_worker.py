@@ -6,9 +6,8 @@ from sqlalchemy import select
 
 from pro_tracker import db
 from pro_tracker.models.heartbeat import Heartbeat
-from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
-from tests.faults.sending import post
+from tests.faults.installation import smtp_installation
 from tests.servers.process import wait_until
 from tests.servers.redis import RedisServer
 from worker.celery_app import BEAT, HOUSEKEEPING, QUEUES
@@ -17,12 +16,12 @@ from worker.celery_app import BEAT, HOUSEKEEPING, QUEUES
 @pytest.mark.slow
 @pytest.mark.dialects("postgresql")
 def test_a_worker_runs_every_scheduled_task_and_sends_what_is_due(database: str, broker: RedisServer) -> None:
-    with post(database, broker.url, FIELD_KEYS) as running, redis.Redis.from_url(broker.url) as queue:
+    with smtp_installation(database, broker.url) as running, redis.Redis.from_url(broker.url) as queue:
         add_due_messages(3)
         for entry in BEAT.values():
             running.queue.send_task(entry["task"], queue=HOUSEKEEPING)
         running.start_worker()
-        wait_until(lambda: running.accepted == 3, what="three mails", seconds=60)
+        wait_until(lambda: running.accepted_count == 3, what="three mails", seconds=60)
         wait_until(lambda: not queue.hlen("unacked") + sum(map(queue.llen, QUEUES)), what="an empty queue", seconds=60)
         log = (running.folder / "worker.log").read_text()
     assert [line for line in log.splitlines() if "ERROR" in line or "Traceback" in line] == []

@@ -1,4 +1,4 @@
-"""`pro-tracker simulate`: made-up people who live through the real services."""
+"""`pro-tracker simulate`: synthetic patients who use the real services."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -19,10 +19,10 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
-from pro_tracker.simulation import answers, figures
-from pro_tracker.simulation.figures import read
+from pro_tracker.simulation.answers import AnswerGenerator, draw_traits
 from pro_tracker.simulation.outages import draw_outages
-from pro_tracker.simulation.run import Setting, run
+from pro_tracker.simulation.parameters import read_parameters
+from pro_tracker.simulation.runner import SimulationSettings, run_simulation
 from tests.support import example_instrument
 from tests.support.patient_browser import add_patient
 from tests.support.staff_browser import add_site
@@ -37,7 +37,8 @@ def _simulate(session: Session, seed: int, subjects: int = SUBJECTS) -> None:
     add_site(session, "north")
     add_site(session, "south", time_zone="America/Chicago")
     session.commit()
-    run(session, Setting("ketamine-5day", subjects, seed, UNTIL), progress=lambda _share, _now: None)
+    settings = SimulationSettings("ketamine-5day", subjects, seed, UNTIL)
+    run_simulation(session, settings, progress=lambda _share, _now: None)
 
 
 def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, datetime]]]:
@@ -47,7 +48,7 @@ def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, dat
     return list(session.execute(rows.order_by(Subject.study_code, Score.id)).all())  # type: ignore[arg-type]
 
 
-def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: Session) -> None:
+def test_a_simulation_covers_planning_sending_answering_and_scoring(session: Session) -> None:
     _simulate(session, seed=3)
     assert session.scalar(select(func.count()).select_from(Subject)) == SUBJECTS
     assert (session.scalar(select(func.count()).select_from(Infusion)) or 0) > 2 * SUBJECTS
@@ -57,18 +58,24 @@ def test_a_cohort_lives_through_planning_sending_answering_and_scoring(session: 
     too_late = select(func.count()).where(Message.sent_at > Visit.completed_at, Message.visit_id == Visit.id)
     assert session.scalar(too_late) == 0
     assert audit.first_invalid_event(session) is None
-    assert clock.now() > UNTIL  # the real clock tells the time again
+    assert clock.now() > UNTIL  # the real clock is back in use
 
 
-def test_an_instrument_without_figures_is_answered_too() -> None:
-    """A clinic may try its own protocol on made-up people."""
-    figures, random, instrument = read("ketamine-5day"), Random(1), example_instrument.instrument()
-    given = answers.answer(instrument, "baseline", answers.draw_traits(figures, random), figures, random)
-    assert list(given) == [item.link_id for item in instrument.items]
-    scoring.validate_answers(instrument, {link_id: value for link_id, value in given.items() if value is not None})
+def test_an_instrument_without_parameters_is_answered_too() -> None:
+    """A clinic can simulate its own protocol."""
+    parameters = read_parameters("ketamine-5day")
+    random = Random(1)
+    instrument = example_instrument.instrument()
+    generator = AnswerGenerator(parameters, draw_traits(parameters, random), random)
+    answers = generator.draw_answers(instrument, "baseline")
+    assert list(answers) == [item.link_id for item in instrument.items]
+    answered = {link_id: value for link_id, value in answers.items() if value is not None}
+    scoring.validate_answers(instrument, answered)
 
 
-def test_equal_seeds_give_equal_data_and_others_do_not(session: Session, migrated_sqlite: Path, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_data_and_different_seeds_do_not(
+    session: Session, migrated_sqlite: Path, tmp_path: Path
+) -> None:
     _simulate(session, seed=3, subjects=3)
     first = _scores(session)
     assert first
@@ -81,24 +88,25 @@ def test_equal_seeds_give_equal_data_and_others_do_not(session: Session, migrate
             assert (_scores(again) == first) is equal
 
 
-def test_equal_seeds_draw_equal_outages_and_a_provider_has_one_at_a_time() -> None:
-    troubles = read("ketamine-5day").troubles
-    assert troubles is not None
-    drawn = [draw_outages(troubles, UNTIL, seed) for seed in (3, 3, 4)]
+def test_equal_seeds_draw_equal_outages_and_outages_of_a_provider_do_not_overlap() -> None:
+    faults = read_parameters("ketamine-5day").faults
+    assert faults is not None
+    drawn = [draw_outages(faults, UNTIL, seed) for seed in (3, 3, 4)]
     assert drawn[0] == drawn[1] != drawn[2]
     for channel in Channel:
-        outages = [each for each in drawn[0] if each.channel == channel]
-        assert len(outages) == troubles.outages
-        assert all(one.until_at <= next_one.from_at for one, next_one in pairwise(outages))
-        assert {each.kind for each in outages} == {"refusing", "silent"}
+        outages = [outage for outage in drawn[0] if outage.channel == channel]
+        assert len(outages) == faults.outages
+        assert all(first.until_at <= second.from_at for first, second in pairwise(outages))
+        assert {outage.kind for outage in outages} == {"refusing", "silent"}
 
 
-def test_nobody_is_simulated_beside_real_people(session: Session) -> None:
+def test_a_database_with_real_patients_is_rejected(session: Session) -> None:
     add_patient(session, UNTIL)
     with pytest.raises(InvalidInput, match="empty database"):
         _simulate(session, seed=3)
 
 
-def test_a_protocol_without_figures_is_named_with_those_that_have_some() -> None:
-    with pytest.raises(InvalidInput, match="no figures to simulate another-protocol by; there are for ketamine-5day"):
-        figures.read("another-protocol")
+def test_an_unknown_protocol_is_rejected_with_a_list_of_the_known_ones() -> None:
+    message = "no simulation parameters for another-protocol. Available: ketamine-5day"
+    with pytest.raises(InvalidInput, match=message):
+        read_parameters("another-protocol")

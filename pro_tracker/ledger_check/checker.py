@@ -1,0 +1,36 @@
+"""Runs all checks over one ledger and one event log."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from pro_tracker.ledger_check.context import CheckContext, CheckResult
+from pro_tracker.ledger_check.event_log import read_log
+from pro_tracker.ledger_check.ledger_snapshot import read_ledger
+from pro_tracker.ledger_check.missing_messages import (
+    check_failures_without_call,
+    check_missing_messages,
+    check_unexplained_visits,
+)
+from pro_tracker.ledger_check.replay import replay
+from pro_tracker.ledger_check.send_checks import check_accepted_messages
+from pro_tracker.ledger_check.state_checks import check_message_states
+from pro_tracker.ledger_check.visit_checks import check_missing_visits, check_visit_dates, check_voided_visits
+
+
+def run_checks(connection: Connection, log_path: Path, protocol_folders: Sequence[Path]) -> list[CheckResult]:
+    """Runs every check for the subjects in the log. The connection needs read access only."""
+    recorded = replay(read_log(log_path))
+    ledger = read_ledger(connection, recorded.patients.keys())
+    context = CheckContext(recorded, ledger, tuple(protocol_folders))
+    return [
+        check_missing_messages(context),
+        *check_accepted_messages(context),
+        *check_message_states(context),
+        check_visit_dates(context),
+        check_missing_visits(context),
+        check_failures_without_call(context),
+        check_unexplained_visits(context),
+        check_voided_visits(context),
+    ]

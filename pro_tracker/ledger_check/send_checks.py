@@ -1,0 +1,140 @@
+"""Checks each accepted message against the rules and facts in effect at that time."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, timedelta
+
+from pro_tracker.ledger_check.accepted_messages import AcceptedMessage, accepted_messages
+from pro_tracker.ledger_check.context import CheckContext, CheckResult
+
+IN_FLIGHT_LIMIT = timedelta(minutes=1)  # a message in flight when an answer is stored is accepted within this time
+
+
+def check_accepted_messages(context: CheckContext) -> list[CheckResult]:
+    """Runs every check of accepted messages. A finding names message, visit and time."""
+    messages = list(accepted_messages(context))
+    violations = {"sent twice": list(_duplicates(messages))}
+    for check, is_violation in MESSAGE_CHECKS.items():
+        violations[check] = [message for message in messages if is_violation(message)]
+    violations["second reminder on one day"] = list(_second_reminders(messages))
+    results: list[CheckResult] = []
+    for check, found in violations.items():
+        findings = [_describe(violation) for violation in found]
+        results.append(CheckResult(check, len(messages), findings))
+    return results
+
+
+def _describe(accepted: AcceptedMessage) -> str:
+    sent_at = f"{accepted.entry.at:%Y-%m-%d %H:%M}"
+    return f"message {accepted.message.id} of visit {accepted.visit.id}, accepted {sent_at}"
+
+
+def _in_quiet_hours(accepted: AcceptedMessage) -> bool:
+    """Returns whether it was quiet hours in the patient's time zone of that moment."""
+    if accepted.is_requested:
+        return False
+    return accepted.rules.is_quiet(accepted.entry.at)
+
+
+def _on_hold(accepted: AcceptedMessage) -> bool:
+    """Returns whether a pause, the hold after an infusion or a snooze was in effect."""
+    if accepted.is_requested:
+        return False
+    return accepted.rules.is_on_hold(accepted.entry.at)
+
+
+def _after_completion(accepted: AcceptedMessage) -> bool:
+    """Returns whether the visit was already answered.
+
+    For an answer that was stored while messages were sent, the entry `answer-pending` is the limit, except for the
+    messages that were in flight at that time.
+    """
+    if accepted.answer is None:
+        return False
+    if _was_in_flight(accepted):
+        return False
+    limit = accepted.pending_answer or accepted.answer
+    return accepted.entry.number > limit.number
+
+
+def _was_in_flight(accepted: AcceptedMessage) -> bool:
+    pending = accepted.pending_answer
+    if pending is None:
+        return False
+    is_listed = accepted.message.key in pending.data["in_flight"]
+    return is_listed and accepted.entry.at <= pending.at + IN_FLIGHT_LIMIT
+
+
+def _after_refusal(accepted: AcceptedMessage) -> bool:
+    """Returns whether the patient had refused this visit by telephone, or was too ill for it."""
+    if accepted.refusal is None:
+        return False
+    return accepted.refusal.number < accepted.entry.number
+
+
+def _after_withdrawal(accepted: AcceptedMessage) -> bool:
+    return accepted.patient.withdrawn
+
+
+def _to_closed_channel(accepted: AcceptedMessage) -> bool:
+    return accepted.channel in accepted.patient.closed_channels
+
+
+def _to_other_address(accepted: AcceptedMessage) -> bool:
+    """Returns whether the address was not the patient's address on this channel at that time."""
+    current = accepted.patient.addresses.get(accepted.channel)
+    return current != str(accepted.entry.data["to"])
+
+
+def _outside_window(accepted: AcceptedMessage) -> bool:
+    visit = accepted.visit
+    sent_at = accepted.entry.at
+    if visit.voided_at is not None and sent_at > visit.voided_at:
+        return True
+    return not visit.opens_at <= sent_at < visit.closes_at
+
+
+def _not_due(accepted: AcceptedMessage) -> bool:
+    """Returns whether the message was not required, too early, on a wrong channel or from a wrong template."""
+    due = accepted.due
+    if due is None:
+        was_requested = accepted.is_requested and accepted.link_requests
+        return not was_requested
+    is_too_early = accepted.entry.at < due.due_at
+    is_wrong_channel = accepted.channel not in accepted.rules.channels(due.channel)
+    return is_too_early or is_wrong_channel or due.template != accepted.message.template
+
+
+MESSAGE_CHECKS: Mapping[str, Callable[[AcceptedMessage], bool]] = {
+    "sent in quiet hours": _in_quiet_hours,
+    "sent during a pause, infusion hold or snooze": _on_hold,
+    "sent after completion": _after_completion,
+    "sent after refusal by telephone": _after_refusal,
+    "sent after withdrawal": _after_withdrawal,
+    "sent to a closed channel": _to_closed_channel,
+    "sent to another address": _to_other_address,
+    "sent outside the visit window": _outside_window,
+    "sent but not due": _not_due,
+}
+
+
+def _duplicates(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage]:
+    """Yields messages accepted before under the same key, or as another message of the same step."""
+    seen: set[object] = set()
+    for accepted in messages:
+        identities = {accepted.message.key, accepted.step_key}
+        if identities & seen:
+            yield accepted
+        seen |= identities
+
+
+def _second_reminders(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage]:
+    """Yields messages of another step than the first one of the patient's local day. Requested links do not count."""
+    steps_by_day: dict[tuple[str, date], set[object]] = defaultdict(set)
+    for accepted in messages:
+        if accepted.is_requested:
+            continue
+        step = accepted.step_key[:3]  # without the channel: one step may use both channels on one day
+        if steps_by_day[accepted.local_day] - {step}:
+            yield accepted
+        steps_by_day[accepted.local_day].add(step)

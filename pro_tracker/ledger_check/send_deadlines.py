@@ -1,0 +1,144 @@
+"""Works out which messages must be sent and by when, including the extra time that an outage allows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+from pro_tracker.ledger_check.context import CheckContext
+from pro_tracker.ledger_check.event_log import LogEntry
+from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
+from pro_tracker.ledger_check.recorded_state import OutageInterval, PatientState, RecordedState
+from pro_tracker.ledger_check.send_rules import SNOOZE, DueMessage, MessageKey, SendRules, to_local
+
+TOLERANCE = timedelta(hours=1)  # allowed delay of a message: expired leases, killed workers
+LOOK_AHEAD = timedelta(days=2)  # search limit for the next allowed time beyond the end of an interval
+RECOVERY_TIME = timedelta(minutes=5)  # longest time between two probes of a failed provider
+
+TimedMessage = tuple[DueMessage, datetime]  # a message and the time at which it is expected
+
+
+@dataclass(frozen=True)
+class SendInterval:
+    """A period in which the visit requires messages and the patient's state does not change."""
+
+    start: datetime
+    end: datetime
+    rules: SendRules
+
+    @property
+    def patient(self) -> PatientState:
+        """Returns the patient's state during the interval."""
+        return self.rules.patient
+
+    def next_allowed(self, at: datetime) -> datetime:
+        """Returns the first time from `at` on at which sending is allowed, at most LOOK_AHEAD after the end."""
+        return self.rules.next_allowed(at, until=self.end + LOOK_AHEAD)
+
+
+def send_deadlines(context: CheckContext, visit: LedgerVisit, tolerance: timedelta) -> dict[MessageKey, datetime]:
+    """Returns the latest acceptable time of each message that the visit requires.
+
+    Leaves out a message when something forbids it throughout `tolerance` after its time.
+    """
+    deadlines: dict[MessageKey, datetime] = {}
+    for interval in _intervals(context, visit):
+        if not interval.patient.reachable_channels:
+            continue
+        for due, sent_at in _expected_sends(context.recorded, visit, interval):
+            if sent_at + tolerance < interval.end:
+                deadlines.setdefault(due.key, sent_at + tolerance)
+    return deadlines
+
+
+def visit_ended_at(recorded: RecordedState, visit: LedgerVisit) -> datetime:
+    """Returns when the visit required nothing any more, or the end of the log."""
+    ends = [visit.closes_at, recorded.participation_ended_at(visit.subject)]
+    if visit.voided_at is not None:
+        ends.append(visit.voided_at)
+    if visit.id in recorded.answers:
+        ends.append(recorded.answers[visit.id].at)
+    if visit.id in recorded.refusals:
+        ends.append(recorded.refusals[visit.id].at)
+    return min(ends)
+
+
+def _expected_sends(recorded: RecordedState, visit: LedgerVisit, interval: SendInterval) -> list[TimedMessage]:
+    """Returns the messages due in the interval, each with the time at which it is sent.
+
+    Removes superseded messages twice. A message that a newer one supersedes on the day when it becomes allowed stays
+    superseded, even if an outage delays the newer one. A message that an outage delays can in turn be superseded on
+    the day when the provider is back.
+    """
+    allowed = _allowed_times(visit, interval)
+    delayed: list[TimedMessage] = []
+    for due, at in _latest_per_day(allowed, interval.patient):
+        sent_at = _sent_at(recorded, due, at, interval)
+        delayed.append((due, sent_at))
+    return _latest_per_day(delayed, interval.patient)
+
+
+def _allowed_times(visit: LedgerVisit, interval: SendInterval) -> Iterator[TimedMessage]:
+    """Yields each due message with the first time in the interval at which sending is allowed, snoozes last."""
+    due_messages = list(interval.rules.due_messages(visit))
+    due_messages.sort(key=lambda due: (due.due_at, due.kind == SNOOZE))
+    for due in due_messages:
+        allowed_at = interval.next_allowed(due.due_at)
+        yield due, interval.next_allowed(max(interval.start, allowed_at))
+
+
+def _latest_per_day(messages: Iterable[TimedMessage], patient: PatientState) -> list[TimedMessage]:
+    """Returns the last message of each of the patient's local days: it supersedes the others."""
+    latest: dict[date, TimedMessage] = {}
+    for due, at in messages:
+        local_date = to_local(at, patient.time_zone).date()
+        latest[local_date] = (due, at)
+    return list(latest.values())
+
+
+def _sent_at(recorded: RecordedState, due: DueMessage, at: datetime, interval: SendInterval) -> datetime:
+    """Returns when a message due at `at` is sent, on the first of its channels whose provider is up."""
+    channels = interval.rules.channels(due.channel)
+    return min(_after_outages(recorded, channel, at, interval) for channel in channels)
+
+
+def _after_outages(recorded: RecordedState, channel: str, at: datetime, interval: SendInterval) -> datetime:
+    """Returns the first time from `at` on, followed by TOLERANCE in which the provider is up and sending allowed."""
+    for outage in recorded.outages[channel]:
+        available_at = _available_at(recorded, outage)
+        if outage.start < at + TOLERANCE and at < available_at:
+            at = _allowed_with_tolerance(interval, available_at)
+    return at
+
+
+def _available_at(recorded: RecordedState, outage: OutageInterval) -> datetime:
+    return min(outage.end, recorded.ends_at) + RECOVERY_TIME
+
+
+def _allowed_with_tolerance(interval: SendInterval, at: datetime) -> datetime:
+    """Returns the next allowed time. If sending stops being allowed within TOLERANCE, returns the one after that."""
+    allowed_at = interval.next_allowed(at)
+    latest = allowed_at + TOLERANCE
+    next_allowed = interval.next_allowed(latest)
+    return allowed_at if next_allowed == latest else next_allowed
+
+
+def _intervals(context: CheckContext, visit: LedgerVisit) -> Iterator[SendInterval]:
+    """Yields the intervals until the visit ends, split at each change of the patient and at each snooze."""
+    schedule = context.schedule_of(visit.course)
+    ended_at = visit_ended_at(context.recorded, visit)
+    snoozes = context.recorded.snoozes.get(visit.id, [])
+    for start, end, patient in _split_at_snoozes(context.recorded, visit, snoozes):
+        until = min(end, ended_at)
+        if start < until and not patient.withdrawn:
+            earlier = [snooze for snooze in snoozes if snooze.at <= start]
+            yield SendInterval(start, until, SendRules(schedule, patient, earlier))
+
+
+def _split_at_snoozes(
+    recorded: RecordedState, visit: LedgerVisit, snoozes: Iterable[LogEntry]
+) -> Iterator[tuple[datetime, datetime, PatientState]]:
+    for start, end, patient in recorded.patients[visit.subject].intervals():
+        inside = [snooze.at for snooze in snoozes if start < snooze.at < end]
+        for part_start, part_end in pairwise([start, *inside, end]):
+            yield part_start, part_end, patient

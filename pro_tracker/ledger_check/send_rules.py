@@ -1,0 +1,158 @@
+"""The rules for when and on which channel a message is sent, implemented independently of the service.
+
+docs/protocol-format.md defines the rules.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from pro_tracker.ledger_check.event_log import LogEntry
+from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
+from pro_tracker.ledger_check.recorded_state import PatientState
+from pro_tracker.ledger_check.schedule import ProtocolSchedule, ScheduleEvent, ScheduleStep
+
+DAY = timedelta(days=1)
+LAST_SECOND = time(23, 59, 59)
+BEFORE_QUIET = timedelta(minutes=30)  # a patient's own message time is at least this long before the quiet hours
+SNOOZE = "snooze"
+
+MessageKey = tuple[str, int]  # kind and number of a message within its visit
+
+
+@dataclass(frozen=True, slots=True)
+class DueMessage:
+    """A message that a visit requires. `due_at` is the earliest time at which it may be sent."""
+
+    due_at: datetime
+    kind: str
+    number: int
+    channel: str
+    template: str
+
+    @property
+    def key(self) -> MessageKey:
+        """Returns the kind and number, unique within the visit."""
+        return self.kind, self.number
+
+
+def to_utc(on: date, at: time, zone: str) -> datetime:
+    """Returns the UTC time of a local date and time; the first occurrence when clocks show it twice."""
+    local = datetime.combine(on, at, ZoneInfo(zone))
+    return local.astimezone(UTC)
+
+
+def to_local(at: datetime, zone: str) -> datetime:
+    """Returns the same instant in the time zone."""
+    return at.astimezone(ZoneInfo(zone))
+
+
+def visit_window(
+    schedule: ProtocolSchedule, event: ScheduleEvent, *, anchor_on: date, zone: str
+) -> tuple[datetime, datetime]:
+    """Returns when a visit with this anchor date opens and closes."""
+    opens_at = to_utc(anchor_on + event.opens * DAY, schedule.opens_at, zone)
+    closes_at = to_utc(anchor_on + event.closes * DAY, LAST_SECOND, zone)
+    return opens_at, closes_at
+
+
+@dataclass(frozen=True)
+class SendRules:
+    """The sending rules of a protocol, applied to one patient with the snoozes of one visit so far."""
+
+    schedule: ProtocolSchedule
+    patient: PatientState
+    snoozes: Sequence[LogEntry]
+
+    def due_messages(self, visit: LedgerVisit) -> Iterator[DueMessage]:
+        """Yields the messages that the visit requires, sent or not: one per step and one per effective snooze."""
+        starts_at = max(visit.opens_at, visit.planned_at)
+        for step in self.schedule.events[visit.event].steps:
+            day = self._reference_date(step, visit, starts_at) + step.day * DAY
+            due_at = max(self._at_message_time(day), starts_at)
+            yield DueMessage(due_at, "reminder", step.number, step.channel, step.template)
+        for number in range(len(self.snoozes)):
+            due_at = self._snooze_ends_at(number)
+            if not self._is_superseded_by_later_snooze(number, due_at):
+                yield DueMessage(due_at, SNOOZE, number, "preferred", SNOOZE)
+
+    def _reference_date(self, step: ScheduleStep, visit: LedgerVisit, starts_at: datetime) -> date:
+        reference = visit.due_at if step.counted_from == "due" else starts_at
+        return to_local(reference, self.patient.time_zone).date()
+
+    def _snooze_ends_at(self, number: int) -> datetime:
+        until_on = date.fromisoformat(self.snoozes[number].data["until_on"])
+        return self._at_message_time(until_on)
+
+    def _is_superseded_by_later_snooze(self, number: int, due_at: datetime) -> bool:
+        later = self.snoozes[number + 1 :]
+        return any(snooze.at <= due_at for snooze in later)
+
+    @property
+    def message_time(self) -> time:
+        """Returns the local time of messages: the patient's own, moved out of the quiet hours, or the protocol's."""
+        own = self.patient.message_time
+        if own is None:
+            return self.schedule.send_at
+        quiet_from = datetime.combine(date.min, self.schedule.quiet_from)
+        latest = (quiet_from - BEFORE_QUIET).time()
+        return max(self.schedule.quiet_until, min(own, latest))
+
+    def _at_message_time(self, on: date) -> datetime:
+        return to_utc(on, self.message_time, self.patient.time_zone)
+
+    def is_quiet(self, at: datetime) -> bool:
+        """Returns whether it is quiet hours in the patient's time zone."""
+        local_time = to_local(at, self.patient.time_zone).time()
+        return not self.schedule.quiet_until <= local_time < self.schedule.quiet_from
+
+    def is_on_hold(self, at: datetime) -> bool:
+        """Returns whether a pause, a recent infusion or a snooze forbids messages at this time."""
+        local = to_local(at, self.patient.time_zone).replace(tzinfo=None)
+        today = local.date()
+        if self._is_paused(today):
+            return True
+        if self._is_after_infusion(local):
+            return True
+        return self._is_snoozed(at, today)
+
+    def _is_paused(self, today: date) -> bool:
+        pauses = self.patient.pauses.values()
+        return any(pause.contains(today) for pause in pauses)
+
+    def _is_after_infusion(self, local: datetime) -> bool:
+        for started_at in self.patient.infusions_started_at:
+            last_day = started_at + self.schedule.hold_days * DAY
+            hold_ends_at = datetime.combine(last_day, self.schedule.quiet_until)
+            if started_at <= local < hold_ends_at:
+                return True
+        return False
+
+    def _is_snoozed(self, at: datetime, today: date) -> bool:
+        earlier = [snooze for snooze in self.snoozes if snooze.at <= at]
+        if not earlier:
+            return False
+        return today < date.fromisoformat(earlier[-1].data["until_on"])
+
+    def next_allowed(self, at: datetime, *, until: datetime) -> datetime:
+        """Returns `at`, or the patient's message time on the next day on which sending is allowed; at most `until`."""
+        while at < until and (self.is_quiet(at) or self.is_on_hold(at)):
+            local = to_local(at, self.patient.time_zone)
+            is_before_message_time = local.time() < self.message_time
+            day = local.date() if is_before_message_time else local.date() + DAY
+            at = self._at_message_time(day)
+        return min(at, until)
+
+    def channels(self, choice: str) -> list[str]:
+        """Returns the reachable channels for a step's choice: "preferred", "other" or "both".
+
+        A patient with a single reachable channel gets every message on it.
+        """
+        reachable = self.patient.reachable_channels
+        if choice == "both":
+            return reachable
+        others = [channel for channel in reachable if channel != self.patient.preferred_channel]
+        if choice == "other" and others:
+            return others[:1]
+        return reachable[:1]

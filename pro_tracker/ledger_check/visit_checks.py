@@ -1,0 +1,127 @@
+"""Checks that visits exist, have the right dates and were voided only with a cause, given the recorded courses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pro_tracker.ledger_check.anchor_dates import CHECKED_ANCHORS, CourseAnchors
+from pro_tracker.ledger_check.context import CheckContext, CheckResult
+from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
+from pro_tracker.ledger_check.send_rules import DAY, visit_window
+
+
+@dataclass(frozen=True, slots=True)
+class VisitDates:
+    """The anchor date of a visit and its window (opens, closes). Both are None without an anchor date."""
+
+    anchor_on: date | None
+    window: tuple[datetime, datetime] | None
+
+
+def check_visit_dates(context: CheckContext) -> CheckResult:
+    """Finds visits whose anchor date and window do not follow from the course.
+
+    A visit follows changes of its course until its patient was notified of it or began to answer.
+    """
+    examined = 0
+    findings: list[str] = []
+    for visit in context.ledger.visits.values():
+        expected = _expected_dates(context, visit)
+        if expected is None:
+            continue
+        examined += 1
+        actual = VisitDates(visit.anchor_on, (visit.opens_at, visit.closes_at))
+        if actual != expected:
+            findings.append(f"visit {visit.id} is anchored to {visit.anchor_on}, expected {expected.anchor_on}")
+    return CheckResult("visit on the wrong dates", examined, findings)
+
+
+def _expected_dates(context: CheckContext, visit: LedgerVisit) -> VisitDates | None:
+    """Returns the dates that follow from the course, or None when the log does not determine them."""
+    fixed_at = _fixed_at(context, visit)
+    anchors = _anchors_of(context, visit)
+    event = anchors.schedule.events[visit.event]
+    patient = context.recorded.patients[visit.subject].at(fixed_at)
+    if patient is None or event.anchor not in CHECKED_ANCHORS:
+        return None
+    anchor_on = anchors.anchor_on(event, fixed_at)
+    if anchor_on is None:
+        # Only a patient who was notified makes a lost anchor date a finding: other visits may be voided later.
+        return None if visit.notified_at is None else VisitDates(None, None)
+    window = visit_window(anchors.schedule, event, anchor_on=anchor_on, zone=patient.time_zone)
+    return VisitDates(anchor_on, window)
+
+
+def _fixed_at(context: CheckContext, visit: LedgerVisit) -> datetime:
+    """Returns from when on the visit no longer follows changes of its course."""
+    ended_at = context.recorded.participation_ended_at(visit.subject)
+    times = (visit.notified_at, visit.started_at, ended_at)
+    return min(time for time in times if time is not None)
+
+
+def check_missing_visits(context: CheckContext) -> CheckResult:
+    """Finds visits that a course requires and that do not exist.
+
+    Considers the state one day before the end of the log or the withdrawal, because a nightly job plans what follows
+    from elapsed time.
+    """
+    existing = {(visit.course, visit.event) for visit in context.ledger.visits.values()}
+    examined = 0
+    findings: list[str] = []
+    for course, event in _required_visits(context):
+        examined += 1
+        if (course, event) not in existing:
+            findings.append(f"course {course}, {event}")
+    return CheckResult("visit not planned", examined, findings)
+
+
+def _required_visits(context: CheckContext) -> Iterator[tuple[str, str]]:
+    """Yields (course id, event code)."""
+    for course, timeline in context.recorded.courses.items():
+        anchors = CourseAnchors(context.recorded, context.schedule_of(course), course)
+        as_of = context.recorded.participation_ended_at(timeline.latest.subject) - DAY
+        for event in anchors.schedule.events.values():
+            if anchors.requires_visit(event, as_of):
+                yield course, event.code
+
+
+def check_voided_visits(context: CheckContext) -> CheckResult:
+    """Finds visits that were voided although the log contains no cause."""
+    examined = 0
+    findings: list[str] = []
+    for visit in context.ledger.visits.values():
+        if visit.voided_at is None:
+            continue
+        examined += 1
+        if not _has_cause(context, visit):
+            findings.append(f"visit {visit.id}: {visit.void_reason}")
+    return CheckResult("visit voided without cause", examined, findings)
+
+
+def _has_cause(context: CheckContext, visit: LedgerVisit) -> bool:
+    """Returns whether the patient withdrew, a later course began, or the anchor date was removed and not restored."""
+    recorded = context.recorded
+    if visit.void_reason == "withdrawn":
+        return recorded.patients[visit.subject].latest.withdrawn
+    if visit.void_reason == "no-date" and visit.voided_at is not None:
+        return _has_lost_anchor(context, visit, visit.voided_at)
+    if visit.void_reason == "new-course":
+        course = recorded.courses[visit.course].latest
+        return _anchors_of(context, visit).next_course(course, recorded.ends_at) is not None
+    return False
+
+
+def _has_lost_anchor(context: CheckContext, visit: LedgerVisit, voided_at: datetime) -> bool:
+    """Returns whether there was no anchor date when the visit was voided, and none before it would have closed."""
+    anchors = _anchors_of(context, visit)
+    event = anchors.schedule.events[visit.event]
+    if event.anchor not in CHECKED_ANCHORS:
+        return True
+    ended_at = min(visit.closes_at, context.recorded.participation_ended_at(visit.subject))
+    last_chance_at = max(voided_at, ended_at)
+    dates = [anchors.anchor_on(event, at) for at in (voided_at, last_chance_at)]
+    return dates == [None, None]
+
+
+def _anchors_of(context: CheckContext, visit: LedgerVisit) -> CourseAnchors:
+    return CourseAnchors(context.recorded, context.schedule_of(visit.course), visit.course)

@@ -1,0 +1,161 @@
+"""Reads the simulation parameters of a protocol (<protocol>.yaml in this folder) into typed objects."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from pro_tracker.domain.call_codes import CallAttemptOutcome
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as
+
+
+class NormalDistribution(FileModel):
+    """Mean and standard deviation."""
+
+    mean: float
+    sd: float
+
+
+class LogNormalDistribution(FileModel):
+    """The median, and sigma of the logarithm."""
+
+    median: float
+    sigma: float
+
+
+class DayRange(FileModel):
+    """A number of days; both limits are inclusive."""
+
+    minimum: int
+    maximum: int
+
+
+class MinuteRange(FileModel):
+    """A number of minutes; both limits are inclusive."""
+
+    minimum: int
+    maximum: int
+
+
+class DemographicParameters(FileModel):
+    """Shares of patients, the age in years, and the pool of synthetic names."""
+
+    female: float
+    age: NormalDistribution
+    spanish: float
+    email_only: float
+    mobile_only: float
+    no_contact: float
+    withdrawal: float
+    given_names: list[str]
+    family_names: list[str]
+
+
+class CourseParameters(FileModel):
+    """The size and the course of treatments; `planned_infusions` is the usual plan."""
+
+    planned_infusions: int
+    completed: float
+    longer_plan: float
+    stopped_infusion: float
+    second_course: float
+    lead_days: DayRange
+    dose_mg_per_kg: float
+    minutes: int
+    weight_kg: NormalDistribution
+    stop_reasons: list[str]
+    end_reasons: list[str]
+
+
+class AdverseEventParameters(FileModel):
+    """The share of infusions with an adverse event, and of these the share of grade 2."""
+
+    per_infusion: float
+    terms: list[str]
+    grade_2: float
+
+
+class ResponseParameters(FileModel):
+    """Whether, when and how patients answer."""
+
+    answered: dict[str, float]
+    at_message: list[float]
+    at_first_message: list[str]
+    hours_to_answer: LogNormalDistribution
+    reached_by_call: float
+    days_to_call: DayRange
+    skipped_item: float
+
+
+class InstrumentParameters(FileModel):
+    """Scores of the scale `total`: T-scores where the instrument has a score table, otherwise raw scores."""
+
+    baseline: NormalDistribution
+    change: dict[str, float]
+    change_sd: float
+
+
+class FaultParameters(FileModel):
+    """What fault injection adds. The data file defines the base of each share."""
+
+    days: int
+    enrolment_days: int
+    event_days: DayRange
+    withdrawal: float
+    second_course: float
+    late_entry: float
+    entry_delay_days: DayRange
+    time_zone_change: float
+    time_zones: list[str]
+    dead_mailbox: float
+    opt_out: float
+    opt_in_again: float
+    wrong_number: float
+    address_corrected: float
+    days_to_correction: DayRange
+    pause: float
+    pause_days: DayRange
+    open_ended_pause: float
+    preference_change: float
+    planned_start_change: float
+    infusion_correction: float
+    infusion_removal: float
+    withdrawal_reverted: float
+    snooze: float
+    link_request: float
+    delivery_report: float
+    call_outcomes: dict[Annotated[CallAttemptOutcome, Field(strict=False)], int]
+    outages: int
+    outage_minutes: MinuteRange
+    silent_outage: float
+    duplicate_batch: float
+    concurrent_answer: float
+
+
+class SimulationParameters(FileModel):
+    """The whole file."""
+
+    protocol: str
+    consent_version: str
+    days: int = Field(gt=0)
+    demographics: DemographicParameters
+    course: CourseParameters
+    adverse_events: AdverseEventParameters
+    responses: ResponseParameters
+    shared_improvement: float = Field(ge=0, le=1)
+    instruments: dict[str, InstrumentParameters]
+    faults: FaultParameters | None = None
+
+
+def read_parameters(protocol: str) -> SimulationParameters:
+    """Returns the parameters of a protocol.
+
+    Raises InvalidInput when there is no file for the protocol, InvalidDataFile when the file has errors.
+    """
+    files = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+    if protocol not in files:
+        available = ", ".join(files)
+        raise InvalidInput(f"There are no simulation parameters for {protocol}. Available: {available}.")
+    content = load_yaml(files[protocol])
+    return read_as(SimulationParameters, content)

@@ -1,0 +1,218 @@
+"""Sets up a simulation and runs it to its end. Drives the clock and commits."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker import clock
+from pro_tracker.db import is_postgresql
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.ledger_check.event_log import EventLog
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+from pro_tracker.services.results import aggregates as cohort_figures
+from pro_tracker.simulation.cohort import CohortSimulation
+from pro_tracker.simulation.concurrent_answers import ConcurrentAnswers
+from pro_tracker.simulation.context import SimulationContext
+from pro_tracker.simulation.delivery_reports import DeliveryReports
+from pro_tracker.simulation.event_queue import EventQueue
+from pro_tracker.simulation.event_recorder import discard_event
+from pro_tracker.simulation.faults import with_fault_parameters, with_injected_events
+from pro_tracker.simulation.injected_events import EventInjector
+from pro_tracker.simulation.message_sender import (
+    InProcessSender,
+    MessageSender,
+    PrepareConcurrentAction,
+    no_concurrent_action,
+)
+from pro_tracker.simulation.outages import SimulatedOutage, draw_outages
+from pro_tracker.simulation.parameters import FaultParameters, SimulationParameters, read_parameters
+from pro_tracker.simulation.patient_behaviour import PatientBehaviour
+from pro_tracker.simulation.patients import SimulatedPatients
+from pro_tracker.simulation.scenario import PatientScenario, draw_scenario
+from pro_tracker.simulation.treatment import SimulatedTreatment
+from pro_tracker.simulation.worker_pool import FaultSchedule, WorkerPool
+from pro_tracker.simulation.worker_process import WorkerSetup
+
+WORKERS = 2  # with fault injection
+LAST_ENROLMENT_BEFORE_END = 21  # days: at the end, every stage of a course occurs in the data
+Progress = Callable[[float, datetime], None]
+
+
+@dataclass(frozen=True)
+class FaultSettings:
+    """Fault injection: number of workers to kill, path of the event log, and how a worker opens the database.
+
+    `connect` is called in worker processes and must be picklable.
+    """
+
+    kills: int
+    log_path: Path
+    connect: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """A cohort of `subjects` patients on a protocol, drawn from a seed and simulated up to `until`."""
+
+    protocol: str
+    subjects: int
+    seed: int
+    until: datetime
+    faults: FaultSettings | None = None
+
+
+def run_simulation(session: Session, settings: SimulationSettings, progress: Progress) -> Counter[str]:
+    """Simulates the cohort into an empty database and returns the number of events of each kind.
+
+    `progress` gets the completed share (0 to 1) and the simulated time. Raises InvalidInput when the database contains
+    subjects or no site, or when faults are requested and the protocol has no parameters for them.
+    """
+    parameters = _parameters(settings)
+    scenarios = _scenarios(settings, _site_codes(session), parameters)
+    starts_at = settings.until - timedelta(days=parameters.days)
+    queue = EventQueue(starts_at)
+
+    def report_progress(now: datetime) -> None:
+        progress((now - starts_at) / (settings.until - starts_at), now)
+
+    real_clock = clock.drive(lambda: queue.now)
+    try:
+        with _environment(session, queue, settings=settings, faults=parameters.faults) as (context, sender):
+            cohort = _cohort(context, sender, settings=settings, parameters=parameters)
+            cohort.run(scenarios, settings.until, report_progress)
+            queue.advance_to(settings.until)
+            context.record_event("log-ended")
+    finally:
+        clock.drive(real_clock)
+    cohort_figures.rebuild(session, now=settings.until)
+    session.commit()
+    progress(1.0, settings.until)
+    return +context.counts  # without the kinds that did not occur
+
+
+def _parameters(settings: SimulationSettings) -> SimulationParameters:
+    """Returns the protocol's parameters, with those of faults only if the settings request faults."""
+    parameters = read_parameters(settings.protocol)
+    if settings.faults is None:
+        return parameters.model_copy(update={"faults": None})
+    if parameters.faults is None:
+        raise InvalidInput(f"The simulation parameters of {settings.protocol} define no faults.")
+    return with_fault_parameters(parameters, parameters.faults)
+
+
+def _site_codes(session: Session) -> list[str]:
+    if session.scalar(select(Subject.id).limit(1)) is not None:
+        raise InvalidInput("The database contains patients. Simulate into an empty database: run migrate on a new one.")
+    codes = list(session.scalars(select(Site.code).order_by(Site.code)))
+    session.rollback()
+    if not codes:
+        raise InvalidInput("There is no site yet. Run pro-tracker migrate first.")
+    return codes
+
+
+def _scenarios(
+    settings: SimulationSettings, site_codes: Sequence[str], parameters: SimulationParameters
+) -> list[PatientScenario]:
+    """Draws all patients. Enrolments are evenly spaced.
+
+    They last until three weeks before the end; with fault injection, for the first weeks only.
+    """
+    faults = parameters.faults
+    starts_at = settings.until - timedelta(days=parameters.days)
+    enrolment_days = faults.enrolment_days if faults else parameters.days - LAST_ENROLMENT_BEFORE_END
+    scenarios: list[PatientScenario] = []
+    for number in range(1, settings.subjects + 1):
+        day = (number - 1) * enrolment_days // settings.subjects
+        enrolled_on = (starts_at + timedelta(days=day)).date()
+        site_code = site_codes[number % len(site_codes)]
+        scenario = draw_scenario(number, site_code, enrolled_on=enrolled_on, parameters=parameters, seed=settings.seed)
+        scenarios.append(with_injected_events(scenario, faults, settings.seed) if faults else scenario)
+    return scenarios
+
+
+@contextmanager
+def _environment(
+    session: Session, queue: EventQueue, *, settings: SimulationSettings, faults: FaultParameters | None
+) -> Iterator[tuple[SimulationContext, MessageSender]]:
+    """Provides the shared context and the sender.
+
+    With fault injection, worker processes send, providers have outages, and all events go to the event log.
+    """
+    counts = Counter[str]()
+    if settings.faults is None or faults is None:
+        yield SimulationContext(session, queue, counts, discard_event), InProcessSender(session)
+        return
+    log = EventLog(settings.faults.log_path)
+
+    def record_event(event: str, **data: Any) -> None:
+        log.add(event, queue.now, **data)
+
+    context = SimulationContext(session, queue, counts, record_event)
+    outages = draw_outages(faults, queue.now, settings.seed)
+    _schedule_outages(context, outages)
+    setup = WorkerSetup(settings.faults.connect, settings.faults.log_path, outages)
+    schedule = _fault_schedule(settings, settings.faults, parameters=faults, starts_at=queue.now)
+    size = WORKERS if is_postgresql(session) else 1  # SQLite allows a single writer
+    pool = WorkerPool(context, setup, log, schedule, size)
+    try:
+        yield context, pool
+    finally:
+        pool.close()
+        log.close()
+
+
+def _fault_schedule(
+    settings: SimulationSettings, faults: FaultSettings, *, parameters: FaultParameters, starts_at: datetime
+) -> FaultSchedule:
+    """Draws when workers are killed."""
+    random = Random(f"{settings.seed}:kills")
+    duration = settings.until - starts_at
+    kill_at = [starts_at + random.random() * duration for _ in range(faults.kills)]
+    kill_at.sort(reverse=True)
+    return FaultSchedule(parameters, settings.seed, kill_at, Random(f"{settings.seed}:moments"))
+
+
+def _schedule_outages(context: SimulationContext, outages: Sequence[SimulatedOutage]) -> None:
+    """Schedules the log entries for the start and the end of each outage."""
+
+    def start(channel: Channel) -> None:
+        context.record_event("provider-down", channel=channel)
+        context.counts["provider outages"] += 1
+
+    def end(channel: Channel) -> None:
+        context.record_event("provider-up", channel=channel)
+
+    for outage in outages:
+        context.queue.schedule(outage.from_at, partial(start, outage.channel))
+        context.queue.schedule(outage.until_at, partial(end, outage.channel))
+
+
+def _cohort(
+    context: SimulationContext,
+    sender: MessageSender,
+    *,
+    settings: SimulationSettings,
+    parameters: SimulationParameters,
+) -> CohortSimulation:
+    """Connects the parts of a simulation."""
+    faults = parameters.faults
+    reports = DeliveryReports(context)
+    treatment = SimulatedTreatment(context, parameters.protocol)
+    injector = EventInjector(context, treatment, reports)
+    behaviour = PatientBehaviour(context, faults, reports) if faults else None
+    patients = SimulatedPatients(context, parameters, reports, behaviour)
+    prepare: PrepareConcurrentAction = no_concurrent_action
+    if faults:
+        prepare = ConcurrentAnswers(context, patients, faults.concurrent_answer, settings.seed).prepare
+    return CohortSimulation(context, sender, prepare, patients, treatment, injector)

@@ -1,0 +1,57 @@
+"""A simulation of several months with fault injection, verified independently. `make faults` runs 1,000 patients."""
+
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from pro_tracker import db
+from pro_tracker.keyring import KeyRing
+from pro_tracker.ledger_check.checker import run_checks
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.simulation.runner import FaultSettings, SimulationSettings, run_simulation
+from tests.conftest import FIELD_KEYS
+from tests.support.staff_browser import add_site
+
+FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
+SUBJECTS, KILLS, DIALECTS = (1000, 200, ["postgresql"]) if FULL else (12, 4, ["sqlite", "postgresql"])
+UNTIL = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects(*DIALECTS)]
+
+
+def test_a_simulation_with_faults_loses_duplicates_and_misplaces_no_message(
+    database: str, session: Session, tmp_path: Path
+) -> None:
+    log_path = tmp_path / "events.jsonl"
+    counts = _simulate(database, session, log_path)
+    assert counts["workers killed"] >= KILLS // 2  # the last kills may be due after the last message
+    assert counts["provider outages"] > 100
+    # With few patients, five messages seldom fail in one outage.
+    assert not FULL or counts["circuit breakers opened"] > 0
+    assert counts["answers concurrent with sending"] > 0
+    if database.startswith("postgresql"):  # SQLite has one sender
+        assert counts["batches split between workers"] > 0
+        assert counts["batches delivered to all workers"] > 0
+    results = run_checks(session.connection(), log_path, [protocol_catalog.PROTOCOLS])
+    assert {result.check: result.findings for result in results if result.findings} == {}
+    required_messages = results[0].examined
+    assert required_messages > 4 * SUBJECTS
+
+
+def _simulate(database: str, session: Session, log_path: Path) -> Counter[str]:
+    add_site(session, "north")
+    add_site(session, "south", time_zone="America/Chicago")
+    session.commit()
+    faults = FaultSettings(KILLS, log_path, partial(_connect, database))
+    settings = SimulationSettings("ketamine-5day", SUBJECTS, 1, UNTIL, faults)
+    return run_simulation(session, settings, lambda _share, _now: None)
+
+
+def _connect(database: str) -> None:
+    """Opens the database in a worker process."""
+    db.connect(database, KeyRing.parse(FIELD_KEYS))
