@@ -58,7 +58,7 @@ def _settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,  # after a power cut Redis may come up later than the worker ...
         "broker_connection_max_retries": None,  # ... or much later: by default a worker gives up after 100 tries
         "beat_schedule": BEAT,
-        "beat_scheduler": "worker.ticks:SharedScheduler",
+        "beat_scheduler": "worker.scheduler:SharedScheduler",
         "timezone": "UTC",
         "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
         "task_default_queue": HOUSEKEEPING,

