@@ -1,4 +1,4 @@
-"""Finds and plans courses whose visits were not planned when they became known."""
+"""Finds and plans the courses in which a visit becomes due because time passed and not because a fact was recorded."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,39 +20,42 @@ from pro_tracker.services.protocols import protocol_catalog
 
 
 def plan_idle(session: Session, *, now: datetime) -> None:
-    """Plan the courses that are over because time passed without an infusion, and those where one visit waited for
-    the answers to a newer one. Meant to run every hour.
+    """Plans courses that became idle, and courses with a visit that waited for a newer one. Runs every hour.
+
+    A course is idle, and so over, when no infusion was recorded for the `course_idle_days` of its protocol.
     """
-    due = or_(Course.id.in_(_idle_course_ids(session, now)), Course.id.in_(_waiting_course_ids(now)))
-    for course in session.scalars(select(Course).where(due)).all():
+    idle = Course.id.in_(_idle_course_ids(session, now))
+    waiting = Course.id.in_(_waiting_course_ids(now))
+    for course in session.scalars(select(Course).where(or_(idle, waiting))).all():
         plan(session, course, now=now)
 
 
 def _idle_course_ids(session: Session, now: datetime) -> Any:
-    """The newest course of each subject where it has infusions, is idle long enough and lacks its follow-ups."""
-    rules = [
-        and_(
-            Course.protocol_code == each.code,
-            Course.protocol_version == each.version,
-            func.max(Infusion.given_on) <= (now - timedelta(days=each.course_idle_days - 1)).date(),
-            _is_missing([event.code for event in each.events if event.anchor == "last-infusion"], now),
-        )
-        for each in _protocols_in_use(session)
-    ]
+    """SQL: ids of the newest courses that have infusions, are idle and have no visits after the last infusion."""
+    rules = [_is_idle(protocol, now) for protocol in _protocols_in_use(session)]
     newer = aliased(Course)
-    return (
-        select(Course.id)
-        .join(Infusion, and_(Infusion.course_id == Course.id, Infusion.voided_at.is_(None)))
-        .join(Subject, Subject.id == Course.subject_id)
-        .where(Subject.withdrawn_at.is_(None))
-        .where(~exists().where(newer.subject_id == Course.subject_id, newer.number > Course.number))
-        .group_by(Course.id)
-        .having(or_(false(), *rules))
+    has_newer = exists().where(newer.subject_id == Course.subject_id, newer.number > Course.number)
+    given = and_(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
+    rows = select(Course.id).join(Infusion, given).join(Subject, Subject.id == Course.subject_id)
+    rows = rows.where(Subject.withdrawn_at.is_(None)).where(~has_newer)
+    return rows.group_by(Course.id).having(or_(false(), *rules))
+
+
+def _is_idle(protocol: Protocol, now: datetime) -> ColumnElement[bool]:
+    """SQL over a course and its infusions: the course is idle by this protocol, and its follow-ups are missing."""
+    # One day less, since zones east of UTC are a day ahead. `plan` decides by the subject's own date.
+    last_on = (now - timedelta(days=protocol.course_idle_days - 1)).date()
+    follow_ups = [event.code for event in protocol.events if event.anchor == "last-infusion"]
+    return and_(
+        Course.protocol_code == protocol.code,
+        Course.protocol_version == protocol.version,
+        func.max(Infusion.given_on) <= last_on,
+        _is_missing(follow_ups, now),
     )
 
 
 def _is_missing(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
-    """Whether a course has none of these visits, or lost the date of one of them that may still be asked about."""
+    """SQL: a course has none of these visits, or one was voided for lack of a date and could still be answered."""
     of_course = and_(Visit.course_id == Course.id, Visit.event_code.in_(event_codes))
     dated = exists().where(of_course, Visit.void_reason.is_distinct_from(UnansweredReason.NO_DATE))
     undated = exists().where(of_course, Visit.void_reason == UnansweredReason.NO_DATE, Visit.closes_at > now)
@@ -60,12 +63,14 @@ def _is_missing(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool
 
 
 def _waiting_course_ids(now: datetime) -> Any:
-    """Where a visit that was entered late can be asked about now: the newer one that came first is over."""
-    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
+    """SQL: ids of the courses with a late-entered visit that is due now because the newer open visit is over."""
+    newer = aliased(Visit)
+    has_message = exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
+    entered_late = Visit.planned_at > Visit.opens_at
+    is_newer = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at, newer.opens_at <= now)
     rows = select(Visit.course_id).join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
-    rows = rows.where(answerable(now), Visit.planned_at > Visit.opens_at, ~written, ~waits_for_newer(now))
-    later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at, newer.opens_at <= now)
-    return rows.where(exists().where(later))
+    rows = rows.where(answerable(now), entered_late, ~has_message, ~waits_for_newer(now))
+    return rows.where(exists().where(is_newer))
 
 
 def _protocols_in_use(session: Session) -> list[Protocol]:

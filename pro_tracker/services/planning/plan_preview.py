@@ -1,6 +1,6 @@
-"""What a change does to a subject's plan, before it is saved: the change itself runs, is looked at, and can be undone.
+"""Previews the effect of a change on a subject's plan: runs the change in a savepoint, compares, and may roll back.
 
-There is no second way of planning here. A plan holds no name and no contact, only the study code's events and times.
+It has no planning rules of its own. A plan holds events and times, no name and no contact.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import MessageKind, MessageState
 from pro_tracker.domain.record_codes import PlanChange
 from pro_tracker.domain.reminder_times import next_allowed
-from pro_tracker.domain.wall_time import local
+from pro_tracker.domain.wall_time import local, local_date
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
@@ -28,7 +28,7 @@ from pro_tracker.services.planning import recipients
 from pro_tracker.services.planning.visit_filters import OPEN
 from pro_tracker.services.protocols import protocol_catalog
 
-HORIZON = timedelta(days=183)
+HORIZON = timedelta(days=183)  # six months: how far ahead messages are compared and shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class PlannedVisit:
 
 @dataclass(frozen=True, slots=True)
 class PlannedMessage:
-    """One message to come, in the subject's wall time. `at` None: it goes at once, as soon as the rules allow."""
+    """One unsent message, in the subject's wall time. `at` None: it is sent at once, as soon as the rules allow."""
 
     course: int
     number: int
@@ -80,7 +80,7 @@ Planned = TypeVar("Planned", PlannedVisit, PlannedMessage)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What stands in the tables for one subject: open and coming visits, and the messages of the next six months."""
+    """The stored plan of one subject: visits that are open or to come, and the messages of the next six months."""
 
     visits: tuple[PlannedVisit, ...]
     messages: tuple[PlannedMessage, ...]
@@ -88,7 +88,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PlanLine(Generic[Planned]):
-    """One thing planned, before and after a change; None where it is not planned."""
+    """One visit or message before and after a change; None where it is not planned."""
 
     before: Planned | None
     after: Planned | None
@@ -103,20 +103,22 @@ class PlanLine(Generic[Planned]):
 
     @property
     def planned(self) -> Planned:
-        """As it will be, or as it was where it goes."""
+        """The visit or message after the change, or before it where the change removes it."""
         return cast(Planned, self.after or self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanDifference:
-    """A plan before and after, line by line in the order of time."""
+    """The lines of a plan before and after a change, in the order of time."""
 
     visits: tuple[PlanLine[PlannedVisit], ...]
     messages: tuple[PlanLine[PlannedMessage], ...]
 
     @classmethod
     def between(cls, before: Plan, after: Plan) -> "PlanDifference":
-        return cls(tuple(_lines(before.visits, after.visits)), tuple(_lines(before.messages, after.messages)))
+        visits = _lines(before.visits, after.visits)
+        messages = _lines(before.messages, after.messages)
+        return cls(tuple(visits), tuple(messages))
 
     @property
     def is_empty(self) -> bool:
@@ -125,7 +127,7 @@ class PlanDifference:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same difference: whoever confirms one confirms exactly what was shown."""
+        """A SHA-256 hash in hex of the difference: staff confirm exactly the difference that the page showed."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
@@ -137,9 +139,9 @@ def preview_change(
     now: datetime,
     keep: Callable[[PlanDifference], bool],
 ) -> PlanDifference:
-    """Run `change` and say what it does to the subject's plan; undo it unless `keep` says that this is wanted.
+    """Runs `change` and returns the difference to the subject's plan; rolls back unless `keep` of it is true.
 
-    What `change` raises passes through, and nothing is changed. The caller commits.
+    An error that `change` raises passes through, and nothing is changed. The caller commits.
     """
     before = current_plan(session, subject_id, now=now)
     with session.begin_nested() as trial:
@@ -152,26 +154,37 @@ def preview_change(
 
 
 def current_plan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> Plan:
-    """The subject's plan as it stands."""
+    """Returns the subject's plan as stored, sorted by time."""
     session.flush()
     subject = session.scalars(select(Subject).where(Subject.id == subject_id)).one()
-    visits = session.execute(_open_visits(subject_id, now)).all()
+    rows = session.execute(_open_visits(subject_id, now)).all()
+    visits = [_visit(row, subject.time_zone) for row in rows]
     messages = _upcoming(session, subject, now)
     return Plan(
-        tuple(sorted((_visit(row, subject.time_zone) for row in visits), key=lambda visit: visit.order)),
+        tuple(sorted(visits, key=lambda visit: visit.order)),
         tuple(sorted(messages, key=lambda message: message.order)),
     )
 
 
-def _lines(before: Iterable[Planned], after: Iterable[Planned]) -> Iterator[PlanLine[Planned]]:
+def _lines(before: Iterable[Planned], after: Iterable[Planned]) -> list[PlanLine[Planned]]:
+    """Returns one line for each visit or message of either side, in the order of time."""
     earlier, later = _by_key(before), _by_key(after)
-    found = []
+    lines: list[PlanLine[Planned]] = []
     for key in earlier.keys() | later.keys():
-        same = [each for each in earlier[key] if each in later[key]]
-        found += [PlanLine(each, each) for each in same]
-        changed = ([each for each in side if each not in same] for side in (earlier[key], later[key]))
-        found += [PlanLine(*pair) for pair in zip_longest(*changed)]
-    yield from sorted(found, key=lambda line: line.planned.order)
+        lines += _lines_of_key(earlier[key], later[key])
+    return sorted(lines, key=lambda line: line.planned.order)
+
+
+def _lines_of_key(earlier: Sequence[Planned], later: Sequence[Planned]) -> Iterator[PlanLine[Planned]]:
+    """Yields the lines of one key. Both channels of a step share a key, so each side may have two entries."""
+    same = [each for each in earlier if each in later]
+    for each in same:
+        yield PlanLine(each, each)
+    removed = [each for each in earlier if each not in same]
+    added = [each for each in later if each not in same]
+    # Unequal entries are paired in order, as a move; the longer side leaves lines with None.
+    for before, after in zip_longest(removed, added):
+        yield PlanLine(before, after)
 
 
 def _by_key(planned: Iterable[Planned]) -> dict[tuple[object, ...], list[Planned]]:
@@ -191,51 +204,64 @@ def _open_visits(subject_id: uuid.UUID, now: datetime) -> Any:
 
 
 def _upcoming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
-    """In the order they are to go. One whose visit is over is not sent any more, whatever it says itself."""
+    """SQL: the unsent messages in sending order. Messages of a visit that is over are left out: they are not sent."""
     columns = (*_EVENT, Message.visit_id, Message.kind, Message.step, Message.send_at)
-    rows = select(*columns, Message.channel, Message.template, Visit.closes_at).join(
-        Visit, Visit.id == Message.visit_id
-    )
-    rows = rows.join(Course, Course.id == Visit.course_id)
-    upcoming = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at < now + HORIZON)
-    rows = rows.where(Message.subject_id == subject_id, *upcoming, OPEN, Visit.closes_at > now)
+    rows = select(*columns, Message.channel, Message.template, Visit.closes_at)
+    rows = rows.join(Visit, Visit.id == Message.visit_id).join(Course, Course.id == Visit.course_id)
+    unsent = Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED))
+    rows = rows.where(Message.subject_id == subject_id, unsent, Message.send_at < now + HORIZON)
+    rows = rows.where(OPEN, Visit.closes_at > now)
     return rows.order_by(Message.send_at, Message.step)
 
 
 def _upcoming(session: Session, subject: Subject, now: datetime) -> Iterator[PlannedMessage]:
-    """What goes and when: what is due by now waits for the quiet hours and for holds, as at its hand-over."""
+    """Yields the messages to be sent. A due message waits for quiet hours and holds, as it does when it is sent."""
     recipient = recipients.recipient(session, subject)
-    for row in _without_superseded(session.execute(_upcoming_messages(subject.id, now)).all(), now):
+    rows = session.execute(_upcoming_messages(subject.id, now)).all()
+    for row in _without_superseded(rows, now):
         at = row.send_at
         if at <= now:
-            at = next_allowed(protocol_catalog.protocol(row.protocol_code, row.protocol_version), now, recipient)
+            protocol = protocol_catalog.protocol(row.protocol_code, row.protocol_version)
+            at = next_allowed(protocol, now, recipient)
         if at < min(row.closes_at, now + HORIZON):
             yield _message(row, subject.time_zone, at, now)
 
 
 def _without_superseded(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
-    """Of a visit's reminders that are due together only the newest goes: the hand-over ends the others."""
-    last_due = {row.visit_id: row.step for row in rows if row.kind == MessageKind.REMINDER and row.send_at <= now}
+    """Yields the rows without superseded reminders: of a visit's due reminders, only the newest is sent."""
+    due = [row for row in rows if _is_due_reminder(row, now)]
+    last_due = {row.visit_id: row.step for row in due}  # rows come in the order of steps, so the last one counts
     for row in rows:
-        if row.kind != MessageKind.REMINDER or row.send_at > now or row.step == last_due[row.visit_id]:
+        if not _is_due_reminder(row, now) or row.step == last_due[row.visit_id]:
             yield row
 
 
+def _is_due_reminder(row: Row[Any], now: datetime) -> bool:
+    is_due: bool = row.kind == MessageKind.REMINDER and row.send_at <= now
+    return is_due
+
+
 def _visit(row: Row[Any], zone: str) -> PlannedVisit:
-    days = (local(moment, zone).date() for moment in (row.opens_at, row.due_at, row.closes_at))
-    return PlannedVisit(row.number, row.visit_number, _title(row), *days)
+    return PlannedVisit(
+        course=row.number,
+        number=row.visit_number,
+        event=_title(row),
+        opens_on=local_date(row.opens_at, zone),
+        due_on=local_date(row.due_at, zone),
+        closes_on=local_date(row.closes_at, zone),
+    )
 
 
 def _message(row: Row[Any], zone: str, at: datetime, now: datetime) -> PlannedMessage:
-    there = local(at, zone)
+    local_at = local(at, zone)
     return PlannedMessage(
         course=row.number,
         number=row.visit_number,
         event=_title(row),
         kind=row.kind,
         step=row.step,
-        on=there.date(),
-        at=there.time() if at > now else None,
+        on=local_at.date(),
+        at=local_at.time() if at > now else None,
         zone=zone,
         channel=row.channel,
         template=row.template,
@@ -243,4 +269,5 @@ def _message(row: Row[Any], zone: str, at: datetime, now: datetime) -> PlannedMe
 
 
 def _title(row: Row[Any]) -> str:
-    return protocol_catalog.protocol(row.protocol_code, row.protocol_version).event(row.event_code).title
+    protocol = protocol_catalog.protocol(row.protocol_code, row.protocol_version)
+    return protocol.event(row.event_code).title

@@ -1,7 +1,7 @@
-"""Plans the messages of visits and ends those no longer wanted. Sending them is outbox.py."""
+"""Plans the messages of visits and ends those that are no longer due. Claiming and sending are in services/sending."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,9 +23,9 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning import recipients
 
-PLANNED_KINDS = (MessageKind.REMINDER, MessageKind.SNOOZE)  # the others are asked for and leave at once
-UNSENT = (MessageState.PLANNED, MessageState.ENDED)  # nobody has taken these in hand
-# Ended because plans changed: when they change back, planning brings them back.
+PLANNED_KINDS = (MessageKind.REMINDER, MessageKind.SNOOZE)  # other kinds are requested and sent at once
+UNSENT = (MessageState.PLANNED, MessageState.ENDED)  # no attempt was made and no worker has claimed them
+# Reasons that a later plan may revert: planning revives a message that ended for one of them.
 REVIVABLE = (
     EndReason.RE_PLANNED,
     EndReason.PAUSED,
@@ -35,12 +35,13 @@ REVIVABLE = (
     UnansweredReason.NO_DATE,
 )
 
-Key = tuple[int, MessageKind, int, Channel]  # visit, kind, step, channel: what a message is known by
+Key = tuple[int, MessageKind, int, Channel]  # visit id, kind, step, channel: the unique key of a planned message
+ReminderTarget = tuple[Visit, Sequence[SnoozeRequest]]
 
 
 @dataclass(frozen=True, slots=True)
 class _DueMessage:
-    """One message as it should stand."""
+    """One message that the plan has for a visit."""
 
     visit: Visit
     send: PlannedSend
@@ -51,59 +52,69 @@ class _DueMessage:
 
 
 def plan(session: Session, subject: Subject, protocol: Protocol, visits: Sequence[Visit], *, now: datetime) -> None:
-    """Write, move or end the messages of these visits of one subject. Safe to repeat; what was handed over stays.
+    """Writes, moves or ends the messages of these visits of one subject. Safe to repeat; sent messages stay unchanged.
 
     The caller holds the lock on the visits' course.
     """
     rows = _existing(session, visits)
-    sent_keys = _sent_keys(rows, visits, protocol)
     recipient = recipients.recipient(session, subject)
-    snoozes = recipients.snoozes(session, [visit.id for visit in visits])
-    opted_out = _opted_out(session, visits)
-    to_remind = [
-        (visit, snoozes[visit.id]) for visit in _visits_to_remind(visits, rows, now) if visit.id not in opted_out
-    ]
-    due = [each for each in _due_messages(protocol, to_remind, recipient) if each.key not in sent_keys]
+    targets = _reminder_targets(session, visits, rows, now)
+    sent_keys = _sent_keys(rows, visits, protocol)
+    due = [each for each in _due_messages(protocol, targets, recipient) if each.key not in sent_keys]
     _write(session, due, now=now)
-    keys = {each.key for each in due}
-    obsolete = {_key(row): row.id for row in rows if row.state == MessageState.PLANNED and _key(row) not in keys}
+    due_keys = {each.key for each in due}
+    planned = {_key(row): row.id for row in rows if row.state == MessageState.PLANNED}
+    obsolete = {key: id_ for key, id_ in planned.items() if key not in due_keys}
     if obsolete:
-        without_pauses = replace(
-            recipient, holds=tuple(hold for hold in recipient.holds if hold.reason != HoldReason.PAUSE)
-        )
-        dropped = {each.key for each in _due_messages(protocol, to_remind, without_pauses)}
-        _end(session, Message.id.in_([id_ for key, id_ in obsolete.items() if key in dropped]), EndReason.PAUSED)
-        _end(session, Message.id.in_(obsolete.values()), EndReason.RE_PLANNED)
+        without_pauses = _due_messages(protocol, targets, _without_pauses(recipient))
+        paused_keys = {each.key for each in without_pauses}
+        _end_obsolete(session, obsolete, paused_keys)
 
 
 def end_all(session: Session, visit_ids: Sequence[int], reason: EndReason | UnansweredReason) -> None:
-    """End the unsent messages of these visits."""
+    """Ends the unsent messages of these visits."""
     _end(session, Message.visit_id.in_(visit_ids), reason)
 
 
 def _existing(session: Session, visits: Sequence[Visit]) -> Sequence[Any]:
     columns = (Message.id, Message.visit_id, Message.kind, Message.step, Message.channel, Message.state)
     ids = [visit.id for visit in visits]
-    return session.execute(select(*columns).where(Message.visit_id.in_(ids), Message.kind.in_(PLANNED_KINDS))).all()
+    rows = select(*columns).where(Message.visit_id.in_(ids), Message.kind.in_(PLANNED_KINDS))
+    return session.execute(rows).all()
+
+
+def _reminder_targets(
+    session: Session, visits: Sequence[Visit], rows: Sequence[Any], now: datetime
+) -> Sequence[ReminderTarget]:
+    """Returns the visits to remind of, each with its snoozes."""
+    snoozes = recipients.snoozes(session, [visit.id for visit in visits])
+    opted_out = _opted_out(session, visits)
+    to_remind = _visits_to_remind(visits, rows, now)
+    return [(visit, snoozes[visit.id]) for visit in to_remind if visit.id not in opted_out]
 
 
 def _visits_to_remind(visits: Sequence[Visit], rows: Sequence[Any], now: datetime) -> list[Visit]:
-    """The unanswered visits to write about: of those entered after they had opened only the newest that is open.
+    """Returns the unanswered visits to remind of; of those entered after they had opened, only the newest open one.
 
-    Whoever was entered months late is asked one thing at a time; `visits.plan_idle` sees to the others afterwards.
+    A subject who was entered months late is reminded of one visit at a time; `idle_courses.plan_idle` adds the others.
     """
-    waiting = [v for v in visits if v.completed_at is None and v.voided_at is None and v.closes_at > now]
+    unanswered = [visit for visit in visits if visit.completed_at is None and visit.voided_at is None]
+    waiting = [visit for visit in unanswered if visit.closes_at > now]
     newest = max((visit.opens_at for visit in waiting if visit.opens_at <= now), default=now)
     contacted = {row.visit_id for row in rows if row.state not in UNSENT}
-    return [v for v in waiting if v.opens_at >= newest or v.planned_at <= v.opens_at or v.id in contacted]
+
+    def is_due(visit: Visit) -> bool:
+        planned_in_time = visit.planned_at <= visit.opens_at
+        return visit.opens_at >= newest or planned_in_time or visit.id in contacted
+
+    return [visit for visit in waiting if is_due(visit)]
 
 
 def _opted_out(session: Session, visits: Sequence[Visit]) -> set[int]:
-    """The visits about which the subject told a caller not to be reminded: too ill, or unwilling."""
-    contacted = select(Call.visit_id).where(
-        Call.visit_id.in_([v.id for v in visits]), Call.outcome.in_(STOP_REMINDERS_AFTER)
-    )
-    return set(session.scalars(contacted))
+    """Returns the ids of the visits for which a call recorded that reminders stop: too ill, or refused."""
+    ids = [visit.id for visit in visits]
+    opted_out = select(Call.visit_id).where(Call.visit_id.in_(ids), Call.outcome.in_(STOP_REMINDERS_AFTER))
+    return set(session.scalars(opted_out))
 
 
 def _key(row: Any) -> Key:
@@ -111,14 +122,19 @@ def _key(row: Any) -> Key:
 
 
 def _sent_keys(rows: Sequence[Any], visits: Sequence[Visit], protocol: Protocol) -> set[Key]:
-    """What is out of our hands. A step that went on one channel goes on no other, unless it is meant for both."""
+    """Returns the keys that are not planned again: a step sent on one channel counts as sent on all of them.
+
+    The exception is a step that the protocol sends on both channels.
+    """
     events = {visit.id: visit.event_code for visit in visits}
-    return {
-        (row.visit_id, row.kind, row.step, channel)
-        for row in rows
-        if row.state not in UNSENT
-        for channel in (Channel if _uses_one_channel(row, protocol, events[row.visit_id]) else [row.channel])
-    }
+    sent: set[Key] = set()
+    for row in rows:
+        if row.state in UNSENT:
+            continue
+        one_channel = _uses_one_channel(row, protocol, events[row.visit_id])
+        channels = list(Channel) if one_channel else [row.channel]
+        sent.update((row.visit_id, row.kind, row.step, channel) for channel in channels)
+    return sent
 
 
 def _uses_one_channel(row: Any, protocol: Protocol, event_code: str) -> bool:
@@ -126,10 +142,13 @@ def _uses_one_channel(row: Any, protocol: Protocol, event_code: str) -> bool:
     return row.kind != MessageKind.REMINDER or row.step not in on_both
 
 
-def _due_messages(
-    protocol: Protocol, to_remind: Sequence[tuple[Visit, Sequence[SnoozeRequest]]], recipient: Recipient
-) -> Iterator[_DueMessage]:
-    for visit, snoozes in to_remind:
+def _without_pauses(recipient: Recipient) -> Recipient:
+    holds = tuple(hold for hold in recipient.holds if hold.reason != HoldReason.PAUSE)
+    return replace(recipient, holds=holds)
+
+
+def _due_messages(protocol: Protocol, targets: Sequence[ReminderTarget], recipient: Recipient) -> Iterator[_DueMessage]:
+    for visit, snoozes in targets:
         window = VisitWindow(visit.opens_at, visit.due_at, visit.closes_at)
         for send in reminder_times(protocol, visit.event_code, window, visit.planned_at, recipient, snoozes):
             yield _DueMessage(visit, send)
@@ -140,20 +159,23 @@ def _write(session: Session, due: Sequence[_DueMessage], *, now: datetime) -> No
         return
     insert = insert_into(session, Message, [_row(each, now) for each in due])
     changed = {name: insert.excluded[name] for name in ("template", "local_on", "local_time", "send_at")}
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["visit_id", "kind", "step", "channel"],
-            set_={**changed, "state": MessageState.PLANNED, "end_reason": None},
-            where=_changes(insert.excluded),
-        )
+    upsert = insert.on_conflict_do_update(
+        index_elements=["visit_id", "kind", "step", "channel"],
+        set_={**changed, "state": MessageState.PLANNED, "end_reason": None},
+        where=_changes(insert.excluded),
     )
+    session.execute(upsert)
 
 
 def _changes(excluded: Any) -> ColumnElement[bool]:
-    """Unsent and planned for another time. One that waits for its next try keeps waiting."""
+    """SQL: the message is unsent and planned for another time, or ended for a reason that no longer holds.
+
+    A message in backoff keeps its next attempt, unless its wall time moved.
+    """
     revived = and_(Message.state == MessageState.ENDED, Message.end_reason.in_(REVIVABLE))
     moved = or_(Message.local_on != excluded.local_on, Message.local_time != excluded.local_time)
-    return or_(revived, and_(Message.state == MessageState.PLANNED, or_(moved, Message.attempts == 0)))
+    replaced = and_(Message.state == MessageState.PLANNED, or_(moved, Message.attempts == 0))
+    return or_(revived, replaced)
 
 
 def _row(due: _DueMessage, now: datetime) -> dict[str, Any]:
@@ -175,10 +197,15 @@ def _row(due: _DueMessage, now: datetime) -> dict[str, Any]:
     }
 
 
+def _end_obsolete(session: Session, obsolete: Mapping[Key, int], paused_keys: Collection[Key]) -> None:
+    """Ends messages that are not due, by key -> id; `paused_keys` would be due if the subject had no pause."""
+    paused = [id_ for key, id_ in obsolete.items() if key in paused_keys]
+    _end(session, Message.id.in_(paused), EndReason.PAUSED)
+    # Those just ended are no longer planned, so this reaches the rest only.
+    _end(session, Message.id.in_(obsolete.values()), EndReason.RE_PLANNED)
+
+
 def _end(session: Session, which: ColumnElement[bool], reason: EndReason | UnansweredReason) -> None:
-    session.execute(
-        update(Message)
-        .where(Message.state == MessageState.PLANNED, which)
-        .values(state=MessageState.ENDED, end_reason=reason),
-        execution_options={"synchronize_session": "fetch"},
-    )
+    ended = update(Message).where(Message.state == MessageState.PLANNED, which)
+    ended = ended.values(state=MessageState.ENDED, end_reason=reason)
+    session.execute(ended, execution_options={"synchronize_session": "fetch"})

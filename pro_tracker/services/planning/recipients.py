@@ -1,4 +1,4 @@
-"""What of a subject decides when and how messages go: contacts, own hour, all that holds messages back. Reads only."""
+"""Reads the facts about a subject that decide when and on which channel messages are sent. Read only."""
 
 import uuid
 from collections import defaultdict
@@ -22,14 +22,15 @@ Zones = Mapping[uuid.UUID, str]  # subject -> IANA zone
 
 
 def recipient(session: Session, subject: Subject) -> Recipient:
-    """The subject as the rules of sending see them. Holds that are over count, too: planning again changes nothing."""
+    """Returns the contacts, message time and holds of a subject; past holds are included, so re-planning is stable."""
     return recipients(session, [subject])[subject.id]
 
 
 def recipients(session: Session, subjects: Collection[Subject]) -> dict[uuid.UUID, Recipient]:
-    """`recipient` of many, in as many statements as of one."""
+    """Returns subject id -> `recipient`, with as many SQL statements as for one subject."""
     zones = {subject.id: subject.time_zone for subject in subjects}
-    usable, holds = _usable_channels(session, zones), defaultdict[uuid.UUID, list[Hold]](list)
+    usable = _usable_channels(session, zones)
+    holds = defaultdict[uuid.UUID, list[Hold]](list)
     for subject_id, hold in (*_pauses(session, zones), *_after_infusions(session, zones)):
         holds[subject_id].append(hold)
     return {
@@ -45,7 +46,7 @@ def recipients(session: Session, subjects: Collection[Subject]) -> dict[uuid.UUI
 
 
 def _usable_channels(session: Session, zones: Zones) -> dict[uuid.UUID, set[Channel]]:
-    """The channels on which each subject has a contact that neither bounced nor said stop."""
+    """Returns the channels on which each subject has an active contact."""
     active = select(Contact.subject_id, Contact.channel).where(
         Contact.subject_id.in_(zones), Contact.state == ContactState.ACTIVE
     )
@@ -56,7 +57,7 @@ def _usable_channels(session: Session, zones: Zones) -> dict[uuid.UUID, set[Chan
 
 
 def snoozes(session: Session, visit_ids: Sequence[int]) -> dict[int, list[SnoozeRequest]]:
-    """Every "not today" about these visits, in the order they were said; each visit has a list."""
+    """Returns visit id -> snoozes in the order of request; each visit has a list, empty without a snooze."""
     found: dict[int, list[SnoozeRequest]] = {visit_id: [] for visit_id in visit_ids}
     rows = select(Snooze).where(Snooze.visit_id.in_(visit_ids)).order_by(Snooze.requested_at, Snooze.id)
     for each in session.scalars(rows):
@@ -65,25 +66,30 @@ def snoozes(session: Session, visit_ids: Sequence[int]) -> dict[int, list[Snooze
 
 
 def _pauses(session: Session, zones: Zones) -> Iterator[tuple[uuid.UUID, Hold]]:
-    """From the beginning of its first day to the end of its last, as the subject's clocks show them now."""
-    for each in session.scalars(select(Pause).where(Pause.subject_id.in_(zones)).order_by(Pause.id)):
-        zone = zones[each.subject_id]
-        after = None if each.until_on is None else days_later(each.until_on, 1)
-        until_at = None if after is None else moment(after, time.min, zone)
-        yield each.subject_id, Hold(moment(each.from_on, time.min, zone), until_at, HoldReason.PAUSE)
+    """Yields the holds of pauses, from the start of the first day to the end of the last, in the subject's zone."""
+    rows = select(Pause).where(Pause.subject_id.in_(zones)).order_by(Pause.id)
+    for pause in session.scalars(rows):
+        zone = zones[pause.subject_id]
+        from_at = moment(pause.from_on, time.min, zone)
+        until_at = None
+        if pause.until_on is not None:
+            until_at = moment(days_later(pause.until_on, 1), time.min, zone)
+        yield pause.subject_id, Hold(from_at, until_at, HoldReason.PAUSE)
 
 
 def _after_infusions(session: Session, zones: Zones) -> Iterator[tuple[uuid.UUID, Hold]]:
-    """From an infusion's start, or the beginning of its day, until a morning: thinking is impaired for hours after."""
+    """Yields the holds after infusions, from the start (or the start of the day) until the end of quiet hours.
+
+    The protocol sets the number of days, since thinking is impaired for hours after an infusion.
+    """
     given = select(Course, Infusion.given_on, Infusion.started_at_local).join(Infusion, Infusion.course_id == Course.id)
     rows = given.where(Course.subject_id.in_(zones), Infusion.voided_at.is_(None)).order_by(Infusion.id)
     for course, given_on, started_at in session.execute(rows):
         protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-        if protocol.hold_days:
-            zone = zones[course.subject_id]
-            morning = days_later(given_on, protocol.hold_days)
-            from_at, until_at = (
-                moment(given_on, started_at or time.min, zone),
-                moment(morning, protocol.quiet_until, zone),
-            )
-            yield course.subject_id, Hold(from_at, until_at, HoldReason.INFUSION)
+        if not protocol.hold_days:
+            continue
+        zone = zones[course.subject_id]
+        from_at = moment(given_on, started_at or time.min, zone)
+        last_on = days_later(given_on, protocol.hold_days)
+        until_at = moment(last_on, protocol.quiet_until, zone)
+        yield course.subject_id, Hold(from_at, until_at, HoldReason.INFUSION)

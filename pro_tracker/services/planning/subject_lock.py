@@ -1,4 +1,4 @@
-"""Serialises changes to one subject's courses: a row lock taken before anything is read."""
+"""Serialises changes to one subject's courses with a row lock that is taken before anything is read."""
 
 from sqlalchemy.orm import Session
 
@@ -6,6 +6,7 @@ from pro_tracker.models.subject import Subject
 
 
 def lock(session: Session, subject: Subject) -> None:
-    """Changes to one subject's treatment take turns: course numbers and anchors depend on each other."""
+    """Locks the subject's row and refreshes it. Course numbers and anchor dates of one subject depend on each other."""
     session.flush()
-    session.refresh(subject, with_for_update={"of": Subject})  # not what was joined when it was loaded
+    # "of" leaves out the rows that were joined when the subject was loaded.
+    session.refresh(subject, with_for_update={"of": Subject})

@@ -1,4 +1,4 @@
-"""SQL conditions about visits: open, answerable, status. Changes nothing."""
+"""SQL conditions on visits: open, answerable, status. Read only."""
 
 from datetime import datetime
 
@@ -13,7 +13,8 @@ from pro_tracker.models.visit import Visit
 
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
 ENDED_BY_PLANNING = (UnansweredReason.NEW_COURSE, UnansweredReason.NO_DATE)
-# Asked for and then given up. What a new course ends counts even before it opened: it is an intercurrent event.
+# Visits that were due and then voided. A visit that a new course supersedes counts even before it opened: the new
+# course is an intercurrent event (ICH E9(R1)).
 DISCONTINUED = or_(
     Visit.void_reason == UnansweredReason.NEW_COURSE,
     and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != UnansweredReason.NO_DATE),
@@ -21,17 +22,17 @@ DISCONTINUED = or_(
 
 
 def answerable(now: datetime) -> ColumnElement[bool]:
-    """Whether a visit can be answered: domain.visit_windows.is_open over Visit."""
+    """SQL of domain.visit_windows.is_open over Visit: the visit can be answered at `now`."""
     return and_(OPEN, Visit.opens_at <= now, not_over(now))
 
 
 def not_over(now: datetime) -> ColumnElement[bool]:
-    """domain.visit_windows.answerable_until over Visit."""
+    """SQL over Visit: `now` is before domain.visit_windows.answerable_until."""
     return or_(Visit.closes_at > now, Visit.grace_until > now)
 
 
 def status_expression(now: datetime) -> ColumnElement[str]:
-    """The rule of domain.visit_windows.visit_status as an SQL CASE over Visit."""
+    """SQL of domain.visit_windows.visit_status over Visit, as a CASE."""
     return case(
         (Visit.completed_at.is_not(None), VisitStatus.COMPLETED.value),
         (Visit.voided_at.is_not(None), VisitStatus.VOID.value),
@@ -43,10 +44,11 @@ def status_expression(now: datetime) -> ColumnElement[str]:
 
 
 def waits_for_newer(now: datetime) -> ColumnElement[bool]:
-    """Entered after it had opened, and not written about until the newer visit of its course that is open is over."""
-    newer, written = aliased(Visit), exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
-    later = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
-    is_open = and_(
-        newer.completed_at.is_(None), newer.voided_at.is_(None), newer.opens_at <= now, newer.closes_at > now
-    )
-    return and_(Visit.planned_at > Visit.opens_at, ~written, exists().where(later, is_open))
+    """SQL: the visit was entered after it had opened, has no message, and a newer visit of its course is open."""
+    newer = aliased(Visit)
+    has_message = exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
+    is_newer = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
+    unanswered = and_(newer.completed_at.is_(None), newer.voided_at.is_(None))
+    is_open = and_(unanswered, newer.opens_at <= now, newer.closes_at > now)
+    entered_late = Visit.planned_at > Visit.opens_at
+    return and_(entered_late, ~has_message, exists().where(is_newer, is_open))
