@@ -1,4 +1,4 @@
-"""Dates that staff set for events whose anchor is "by-hand": a surgery, a discharge. Others follow from the course."""
+"""Staff-entered anchor dates: a surgery, a discharge. All other anchor dates follow from the course."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pro_tracker.services.protocols import protocol_catalog
 
 @dataclass(frozen=True, slots=True)
 class AnchorDateFacts:
-    """The date (local) that an event is to hang on, and where it comes from; None takes the date away."""
+    """The anchor date of an event, local to the subject, and its source; `anchor_on` None deletes the date."""
 
     event_code: str
     anchor_on: date | None
@@ -30,22 +30,21 @@ class AnchorDateFacts:
 
 
 def staff_entered_events(course: Course) -> tuple[StudyEvent, ...]:
-    """The events of the course whose date staff set."""
+    """Returns the events of the course that are anchored to a staff-entered date."""
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     return tuple(event for event in protocol.events if event.anchor == "by-hand")
 
 
 def for_course(session: Session, course: Course) -> Mapping[str, AnchorDate]:
-    """Event code -> what was set."""
+    """Returns event code -> staff-entered date of the course."""
     rows = select(AnchorDate).where(AnchorDate.course_id == course.id)
     return {row.event_code: row for row in session.scalars(rows)}
 
 
 def set_date(session: Session, actor: Actor, course: Course, chosen: AnchorDateFacts, *, now: datetime) -> None:
-    """Hang an event on a date; what was set before is kept.
+    """Sets, replaces or deletes the anchor date of an event, and re-plans. The former date is kept as a correction.
 
-    Raises InvalidInput for an event that hangs on another date, for a day that cannot be meant or is set already, and
-    without a reason.
+    Raises InvalidInput for an event with another anchor, an implausible or unchanged date, and a missing reason.
     """
     if chosen.event_code not in [event.code for event in staff_entered_events(course)]:
         raise InvalidInput("The date of these questions follows from the course.", field="event_code")
@@ -54,24 +53,34 @@ def set_date(session: Session, actor: Actor, course: Course, chosen: AnchorDateF
     subject_lock.lock(session, subject)
     plausible_dates.check(chosen.anchor_on, local_date(now, subject.time_zone), field="anchor_on")
     known = for_course(session, course).get(chosen.event_code)
-    if chosen.anchor_on == (known.anchor_on if known else None):
+    previous_on = known.anchor_on if known else None
+    if chosen.anchor_on == previous_on:
         raise InvalidInput("Nothing differs from what is recorded.", field="anchor_on")
     _delete_previous(session, course, chosen.event_code, reason, now)
     if chosen.anchor_on is not None:
         row = {"course_id": course.id, "event_code": chosen.event_code, "anchor_on": chosen.anchor_on}
         session.add(AnchorDate(**row, reason=reason, recorded_at=now))
     visits.replan(session, subject.id, now=now)
-    days = [on.isoformat() if on else "" for on in (known.anchor_on if known else None, chosen.anchor_on)]
+    days = [_iso(previous_on), _iso(chosen.anchor_on)]
     detail: audit.Detail = {"course": course.id, "event": chosen.event_code, "anchor_on": days}
     audit.record(session, actor, "course.set-date", now=now, subject_id=subject.id, detail=detail)
+
+
+def _iso(on: date | None) -> str:
+    return on.isoformat() if on else ""
 
 
 def _delete_previous(session: Session, course: Course, event_code: str, reason: str, now: datetime) -> None:
     known = for_course(session, course).get(event_code)
     if known is None:
         return
-    before: corrections.PreviousValues = {"course": course.number, "event": event_code, "reason": known.reason}
-    before["anchor_on"] = known.anchor_on.isoformat()
+    before: corrections.PreviousValues = {
+        "course": course.number,
+        "event": event_code,
+        "reason": known.reason,
+        "anchor_on": known.anchor_on.isoformat(),
+    }
     corrections.record(session, course.subject_id, CorrectionKind.ANCHOR_DATE, before, reason=reason, now=now)
     session.delete(known)
-    session.flush()  # a new row takes its place
+    # Deletes before the new row is inserted, which has the same unique key.
+    session.flush()

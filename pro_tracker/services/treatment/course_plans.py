@@ -1,4 +1,4 @@
-"""What is planned: a course's first day and number of infusions, the next course. Infusions and the end: courses.py."""
+"""The plan of a course: first day, number of infusions, the next course. Infusions and ends are in courses.py."""
 
 from datetime import date, datetime
 
@@ -27,9 +27,9 @@ def change_plan(
     planned_infusions: int,
     now: datetime,
 ) -> None:
-    """Set the planned first day (local) and number of infusions, and move the visits that hang on them.
+    """Sets the planned first day (local) and number of infusions, and moves the visits that are anchored to them.
 
-    Raises InvalidInput, with its field, for an ended course, a withdrawn subject or a number that cannot be.
+    Raises InvalidInput with its field for an ended course, a withdrawn subject, or a value out of range.
     """
     subject = session.get_one(Subject, course.subject_id, with_for_update=True)
     if subject.withdrawn_at is not None:
@@ -61,10 +61,10 @@ def start_next(
     planned_start_on: date | None,
     now: datetime,
 ) -> Course:
-    """Start the subject's first course or the next one; `protocol` says how many infusions it is planned with.
+    """Starts the subject's first or next course, with the number of planned infusions of `protocol`.
 
-    Raises InvalidInput, with its field, as `courses.start_course`, while the newest course waits for its first infusion
-    (a form sent twice starts one course), and for a first day that the course before had not ended by.
+    Raises InvalidInput with its field as `courses.start_course` does, for a first day that is not after the last
+    infusion of the course before, and while the newest course has no infusion: a form sent twice starts one course.
     """
     subject_lock.lock(session, subject)
     check_planned_infusions(protocol.planned_infusions)
@@ -85,7 +85,7 @@ def _reject_too_early(session: Session, newest: Course, planned_start_on: date |
 
 
 def check_planned_infusions(planned_infusions: int) -> None:
-    """Raise InvalidInput unless this many infusions can be planned."""
+    """Raises InvalidInput unless the number is from 1 to MAX_INFUSIONS."""
     if not 1 <= planned_infusions <= MAX_INFUSIONS:
         raise InvalidInput(
             f"The number of planned infusions must be from 1 to {MAX_INFUSIONS}.", field="planned_infusions"

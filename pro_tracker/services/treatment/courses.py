@@ -1,6 +1,6 @@
-"""Treatment courses: start one, record its infusions, end it, reopen it. Every change plans the visits anew.
+"""Treatment courses: start, record infusions, end, reopen. Every change re-plans the subject's visits.
 
-Correcting an infusion is infusion_corrections.py.
+Corrections of infusions are in infusion_corrections.py.
 """
 
 from datetime import date, datetime
@@ -50,10 +50,10 @@ def start_course(
     now: datetime,
     actor: Actor = SERVICE_ACTOR,
 ) -> Course:
-    """Open the subject's next course and plan its visits; the follow-ups of an earlier course end with it.
+    """Starts the subject's next course and plans its visits; it supersedes the visits of the course before.
 
-    `planned_start_on` (local) stands in for the first infusion until that is given; another number of planned infusions
-    comes as `replace(protocol, planned_infusions=...)`. Raises InvalidInput when the subject has withdrawn.
+    `planned_start_on` (local) is the anchor date until the first infusion is given. The number of planned infusions is
+    that of `protocol`; callers change it with `dataclasses.replace`. Raises InvalidInput for a withdrawn subject.
     """
     lock(session, subject)
     _reject_withdrawn(subject)
@@ -64,17 +64,17 @@ def start_course(
 
 
 def record_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
-    """Store one infusion with its adverse events and plan the visits that hang on it. Raises as `add_infusion`."""
+    """Stores one infusion with its adverse events and re-plans the visits. Raises as `add_infusion` does."""
     infusion = add_infusion(session, actor, course, facts, now=now)
     visits.replan(session, course.subject_id, now=now)
     return infusion
 
 
 def add_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
-    """Store one infusion; the caller plans, once for as many as there are.
+    """Stores one infusion without re-planning: the caller plans once, after it has added all of them.
 
-    Raises InvalidInput (with its field) for facts that cannot be right, a second infusion at the same date and start,
-    a date that belongs to another course, a course that was ended by hand and a withdrawn subject.
+    Raises InvalidInput with its field for facts out of range, a second infusion at the same date and start, a date
+    that belongs to another course, a date after the course ended, and a withdrawn subject.
     """
     subject = session.get_one(Subject, course.subject_id)
     lock(session, subject)
@@ -90,9 +90,23 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
 
 
 def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date, reason: str, now: datetime) -> None:
-    """Say that no further infusion comes, which anchors the follow-ups. Raises InvalidInput."""
+    """Ends a course: no further infusion is expected, so its last infusion becomes an anchor date.
+
+    Raises InvalidInput with its field for a course that has ended, an `ended_on` (local) in the future or before the
+    last infusion, and a missing reason.
+    """
     subject = session.get_one(Subject, course.subject_id)
     lock(session, subject)
+    _check_end(session, course, subject, ended_on, now)
+    if not reason.strip():
+        raise InvalidInput("Say why the course ended.", field="reason")
+    detail: audit.Detail = {"course": course.id, "ended_on": ended_on.isoformat()}
+    course.ended_on, course.end_reason = ended_on, reason.strip()
+    visits.replan(session, subject.id, now=now)
+    audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail=detail)
+
+
+def _check_end(session: Session, course: Course, subject: Subject, ended_on: date, now: datetime) -> None:
     if course.ended_on is not None:
         raise InvalidInput("This course was ended before.")
     if ended_on > local_date(now, subject.time_zone):
@@ -102,18 +116,12 @@ def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date
         raise InvalidInput("An infusion was recorded after this date. Check the date.", field="ended_on")
     if ended_on < subject.enrolled_on and not dates.given_on:
         raise InvalidInput("The patient was enrolled after this date. Check the date.", field="ended_on")
-    if not reason.strip():
-        raise InvalidInput("Say why the course ended.", field="reason")
-    detail: audit.Detail = {"course": course.id, "ended_on": ended_on.isoformat()}
-    course.ended_on, course.end_reason = ended_on, reason.strip()
-    visits.replan(session, subject.id, now=now)
-    audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail=detail)
 
 
 def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str, now: datetime) -> None:
-    """Take back the end of a course that was entered by mistake; its follow-ups wait for the last infusion again.
+    """Reverts the end of a course that was entered in error; its follow-ups have no anchor date until it is over.
 
-    Raises InvalidInput when the course has not ended, and without a reason.
+    Raises InvalidInput for a course that has not ended, and for a missing reason.
     """
     subject = session.get_one(Subject, course.subject_id)
     lock(session, subject)
@@ -132,7 +140,7 @@ def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str
 
 
 def current_course(session: Session, subject: Subject) -> Course | None:
-    """The subject's newest course, or None before the first."""
+    """Returns the subject's newest course, or None before the first."""
     rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
     return session.scalar(rows.limit(1))
 
@@ -163,7 +171,7 @@ def _reject_withdrawn(subject: Subject) -> None:
 
 
 def reject_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
-    """Raise InvalidInput when the infusion is recorded already, or belongs to another course."""
+    """Raises InvalidInput when the infusion is recorded already, or belongs to another course."""
     dates = visits.course_dates(session, course)
     if course.ended_on is not None and facts.given_on > course.ended_on:
         raise InvalidInput("The course had ended by this date. Start a new course first.", field="given_on")
@@ -172,6 +180,10 @@ def reject_misplaced(session: Session, course: Course, facts: InfusionFacts) -> 
         gap = f"more than {protocol.course_gap_days} days from the other infusions of this course"
         raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
     _reject_out_of_order(session, course, facts.given_on)
+    _reject_repeated(session, course, facts)
+
+
+def _reject_repeated(session: Session, course: Course, facts: InfusionFacts) -> None:
     same_start = select(Infusion.id).where(
         Infusion.course_id == course.id,
         Infusion.voided_at.is_(None),
@@ -183,14 +195,13 @@ def reject_misplaced(session: Session, course: Course, facts: InfusionFacts) -> 
 
 
 def _reject_out_of_order(session: Session, course: Course, given_on: date) -> None:
-    """Courses do not overlap: what was given lies after all of an earlier course and before all of a later one."""
+    """Raises InvalidInput for a date that would make two courses overlap."""
     rows = select(Course.number, Infusion.given_on).join(Infusion, Infusion.course_id == Course.id)
     rows = rows.where(Course.subject_id == course.subject_id, Infusion.voided_at.is_(None))
-    wrong = or_(
-        and_(Course.number < course.number, Infusion.given_on >= given_on),
-        and_(Course.number > course.number, Infusion.given_on <= given_on),
-    )
-    other = session.execute(rows.where(wrong).order_by(Course.number, Infusion.given_on).limit(1)).first()
+    not_before = and_(Course.number < course.number, Infusion.given_on >= given_on)
+    not_after = and_(Course.number > course.number, Infusion.given_on <= given_on)
+    rows = rows.where(or_(not_before, not_after))
+    other = session.execute(rows.order_by(Course.number, Infusion.given_on).limit(1)).first()
     if other is not None:
         side = "after" if other.number < course.number else "before"
         place = f"course {course.number} lies {side} course {other.number}, with an infusion on"
@@ -198,7 +209,8 @@ def _reject_out_of_order(session: Session, course: Course, given_on: date) -> No
 
 
 def build_infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
-    """The row of an infusion with its adverse events, not yet in a session."""
+    """Builds the row of an infusion with its adverse events, recorded at `now`; does not add it to a session."""
+    adverse_events = [_adverse_event(event, now) for event in facts.adverse_events]
     return Infusion(
         course_id=course.id,
         given_on=facts.given_on,
@@ -210,15 +222,16 @@ def build_infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infus
         stop_reason=(facts.stop_reason or "").strip() or None,
         ondansetron_mg=facts.ondansetron_mg,
         recorded_at=now,
-        adverse_events=[
-            AdverseEvent(
-                term=event.term.strip(),
-                ctcae_grade=event.ctcae_grade,
-                emergency_response=event.emergency_response,
-                recorded_at=now,
-            )
-            for event in facts.adverse_events
-        ],
+        adverse_events=adverse_events,
+    )
+
+
+def _adverse_event(facts: AdverseEventFacts, now: datetime) -> AdverseEvent:
+    return AdverseEvent(
+        term=facts.term.strip(),
+        ctcae_grade=facts.ctcae_grade,
+        emergency_response=facts.emergency_response,
+        recorded_at=now,
     )
 
 

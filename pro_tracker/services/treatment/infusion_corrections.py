@@ -1,4 +1,4 @@
-"""Correcting an infusion, or removing one entered in error. The old row stays, voided; nothing is overwritten."""
+"""Corrects an infusion, or removes one entered in error. The old row is voided and kept; nothing is overwritten."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, Inf
 
 
 def current_infusion(session: Session, subject: Subject, infusion_id: int) -> Infusion:
-    """The subject's infusion, if it stands. Raises NotFound."""
+    """Returns the subject's infusion with this id, if it is not voided. Raises NotFound."""
     mine = (Infusion.id == infusion_id, Infusion.voided_at.is_(None), Course.subject_id == subject.id)
     found = session.scalar(select(Infusion).join(Course, Course.id == Infusion.course_id).where(*mine))
     if found is None:
@@ -25,7 +25,7 @@ def current_infusion(session: Session, subject: Subject, infusion_id: int) -> In
 
 
 def facts_of(infusion: Infusion) -> InfusionFacts:
-    """What is recorded of it."""
+    """Returns the recorded facts of an infusion, with its adverse events."""
     return InfusionFacts(
         given_on=infusion.given_on,
         started_at_local=infusion.started_at_local,
@@ -45,9 +45,9 @@ def facts_of(infusion: Infusion) -> InfusionFacts:
 def correct(
     session: Session, actor: Actor, infusion: Infusion, facts: InfusionFacts, *, reason: str, now: datetime
 ) -> Infusion:
-    """Put a row with these facts in place of this one, and plan anew. Adverse events go along, as in `facts`.
+    """Voids the infusion, adds a row with these facts and adverse events, and re-plans. Returns the new row.
 
-    Raises InvalidInput as recording does, without a reason, and when nothing differs.
+    Raises InvalidInput as `courses.add_infusion` does, for a missing reason, and when nothing differs.
     """
     course, subject = _void(session, infusion, reason, now)
     infusion_facts.check(facts, zone=subject.time_zone, now=now)
@@ -64,7 +64,10 @@ def correct(
 
 
 def remove(session: Session, actor: Actor, infusion: Infusion, *, reason: str, now: datetime) -> None:
-    """Say that this infusion, with its adverse events, was entered in error, and plan anew. Raises InvalidInput."""
+    """Voids an infusion that was entered in error, with its adverse events, and re-plans.
+
+    Raises InvalidInput for a missing reason, and when the infusion was corrected in the meantime.
+    """
     course, subject = _void(session, infusion, reason, now)
     _plan(session, course, now)
     detail: audit.Detail = {"course": course.id, "infusion": infusion.id}

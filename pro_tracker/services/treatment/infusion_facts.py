@@ -1,4 +1,4 @@
-"""What is recorded of one infusion, and whether it can be right. Reads nothing and writes nothing."""
+"""The facts of one infusion and the rules for their ranges. No database access."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pro_tracker.domain.wall_time import local_date
 
 @dataclass(frozen=True, slots=True)
 class AdverseEventFacts:
-    """Something unwanted at or after the infusion; `ctcae_grade` 1 (mild) to 5 (death)."""
+    """An untoward medical occurrence at or after the infusion; `ctcae_grade` 1 (mild) to 5 (death), CTCAE 5.0."""
 
     term: str
     ctcae_grade: int
@@ -22,7 +22,7 @@ class AdverseEventFacts:
 
 @dataclass(frozen=True, slots=True)
 class InfusionFacts:
-    """One infusion as given. Dates and times are the subject's wall time; `ondansetron_mg` None: not given."""
+    """One infusion as given, in the subject's wall time. `ondansetron_mg` None: none was given."""
 
     given_on: date
     started_at_local: time | None
@@ -36,7 +36,7 @@ class InfusionFacts:
 
 
 def check(facts: InfusionFacts, *, zone: str, now: datetime) -> None:
-    """Raise InvalidInput for the first fact that cannot be right, naming its field."""
+    """Raises InvalidInput with its field for the first fact that is out of range or contradicts another."""
     for field, reason in _problems(facts, local_date(now, zone)):
         raise InvalidInput(reason, field=field)
 
@@ -59,7 +59,7 @@ def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
 
 
 def _kept(value: Decimal, unit: str) -> Decimal:
-    """The number as the table keeps it, in whole `unit`s: 0.0001 mg/kg is none."""
+    """Returns the number rounded as the column stores it: 0.0001 mg/kg becomes 0 with a `unit` of 0.001."""
     return value.quantize(Decimal(unit), ROUND_HALF_UP)
 
 

@@ -1,4 +1,4 @@
-"""Pauses: a hospital stay, a death in the family. Messages wait until they are over; windows stay as they are."""
+"""Pauses, such as a hospital stay: messages are held until the pause is over; visit windows do not move."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from pro_tracker.services.planning import subject_lock, visits
 
 @dataclass(frozen=True, slots=True)
 class PauseFacts:
-    """The first and the last day, both included and local; `until_on` None: until somebody ends the pause."""
+    """The first and last day, both included and local to the subject; `until_on` None: until staff end the pause."""
 
     from_on: date
     until_on: date | None
@@ -29,13 +29,13 @@ class PauseFacts:
 
 
 def for_subject(session: Session, subject_id: uuid.UUID) -> Sequence[Pause]:
-    """The subject's pauses, newest first."""
+    """Returns the subject's pauses, newest first."""
     rows = select(Pause).where(Pause.subject_id == subject_id).order_by(Pause.from_on.desc(), Pause.id.desc())
     return session.scalars(rows).all()
 
 
 def get(session: Session, subject: Subject, pause_id: int) -> Pause:
-    """The subject's pause with this id. Raises NotFound."""
+    """Returns the subject's pause with this id. Raises NotFound."""
     found = session.get(Pause, pause_id)
     if found is None or found.subject_id != subject.id:
         raise NotFound("This patient has no such pause.")
@@ -43,9 +43,9 @@ def get(session: Session, subject: Subject, pause_id: int) -> Pause:
 
 
 def begin(session: Session, actor: Actor, subject: Subject, facts: PauseFacts, *, now: datetime) -> Pause:
-    """Ask nothing meanwhile.
+    """Adds a pause and re-plans: the subject is sent nothing during it.
 
-    Raises InvalidInput, with its field, for days that cannot be or that another pause holds, and without a reason.
+    Raises InvalidInput with its field for implausible days, an overlap with another pause, and a missing reason.
     """
     subject_lock.lock(session, subject)
     _check_days(session, subject, facts.from_on, facts.until_on, now=now)
@@ -60,7 +60,7 @@ def begin(session: Session, actor: Actor, subject: Subject, facts: PauseFacts, *
 def change_end(
     session: Session, actor: Actor, pause: Pause, *, until_on: date | None, reason: str, now: datetime
 ) -> None:
-    """Set another last day; what was set before is kept. Raises InvalidInput as `begin`."""
+    """Changes the last day and re-plans; the former day is kept as a correction. Raises InvalidInput as `begin`."""
     subject = session.get_one(Subject, pause.subject_id)
     subject_lock.lock(session, subject)
     _check_days(session, subject, pause.from_on, until_on, now=now, excluding_id=pause.id)
@@ -71,7 +71,10 @@ def change_end(
 
 
 def remove(session: Session, actor: Actor, pause: Pause, *, reason: str, now: datetime) -> None:
-    """Take back a pause that was entered in error; it is kept among the corrections. Raises InvalidInput."""
+    """Removes a pause that was entered in error, and re-plans; it is kept as a correction.
+
+    Raises InvalidInput for a missing reason.
+    """
     subject = session.get_one(Subject, pause.subject_id)
     subject_lock.lock(session, subject)
     corrections.record(session, subject.id, CorrectionKind.PAUSE, _before(pause), reason=reason, now=now)
@@ -83,22 +86,25 @@ def remove(session: Session, actor: Actor, pause: Pause, *, reason: str, now: da
 def _check_days(
     session: Session, subject: Subject, from_on: date, until_on: date | None, *, now: datetime, excluding_id: int = 0
 ) -> None:
-    """Whether a pause can lie there; `excluding_id` is the id of the one that is changed."""
+    """Raises InvalidInput unless a pause can have these days; `excluding_id` is the id of the pause that is changed."""
     today = local_date(now, subject.time_zone)
     plausible_dates.check(from_on, today, field="from_on")
     plausible_dates.check(until_on, today, field="until_on")
     if until_on is not None and until_on < from_on:
         raise InvalidInput("The last day lies before the first.", field="until_on")
     for other in for_subject(session, subject.id):
-        if (
-            other.id != excluding_id
-            and other.from_on <= (until_on or date.max)
-            and from_on <= (other.until_on or date.max)
-        ):
+        if other.id != excluding_id and _overlaps(other, from_on, until_on):
             message = (
                 f"A pause from {other.from_on:%d %b %Y} is recorded for these days already. Change that one instead."
             )
             raise InvalidInput(message, field="until_on" if excluding_id else "from_on")
+
+
+def _overlaps(pause: Pause, from_on: date, until_on: date | None) -> bool:
+    # A missing last day means that no end is known: the pause covers all days to come.
+    starts_before_end = pause.from_on <= (until_on or date.max)
+    ends_after_start = from_on <= (pause.until_on or date.max)
+    return starts_before_end and ends_after_start
 
 
 def _detail(pause: Pause) -> audit.Detail:
