@@ -1,4 +1,4 @@
-"""Codes of telephone calls: why somebody calls, what came of an attempt and of the call, and when to call best."""
+"""Codes of telephone calls: reasons, outcomes of attempts and calls, and preferred times of day."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ class CallReason(StrEnum):
 
 
 class CallAttemptOutcome(StrEnum):
-    """What a caller may say came of an attempt."""
+    """The outcome of one call attempt, as entered by the caller."""
 
     REACHED = "reached"
     VOICEMAIL = "voicemail"
@@ -26,20 +26,20 @@ class CallAttemptOutcome(StrEnum):
 
 
 class CallOutcome(StrEnum):
-    """What a call is closed with: what a caller found out, that nobody was reached, or that nobody needs to call."""
+    """The outcome that closes a call: that of an attempt, that all attempts failed, or that no call is needed."""
 
     REACHED = "reached"
     WRONG_NUMBER = "wrong-number"
     REFUSED = "refused"
     TOO_ILL = "too-ill"
     LANGUAGE = "language"
-    NOT_REACHED = "not-reached"  # after the last try
+    NOT_REACHED = "not-reached"  # after the last attempt that the protocol allows
     ANSWERED = "answered"
-    NO_LONGER_WANTED = "no-longer-wanted"
+    NO_LONGER_NEEDED = "no-longer-wanted"
 
 
 class CallTime(StrEnum):
-    """The time of day at which a subject likes best to be called; calling.TIMES says from when until when."""
+    """The time of day that a subject prefers for calls; the hours are in calling.CALL_WINDOWS."""
 
     MORNING = "morning"
     MIDDAY = "midday"

@@ -1,4 +1,4 @@
-"""When somebody calls a subject again, and when nobody does any more. Pure: outcomes and times, no tables."""
+"""The rules for when a subject is called again and when a call is closed. Pure functions, no database access."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
@@ -8,8 +8,8 @@ from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallT
 from pro_tracker.domain.protocol import CallRule
 from pro_tracker.domain.wall_time import local_date, moment
 
-# What a caller found out, which closes the call; None after a miss, after which somebody tries again.
-FOUND_OUT: Mapping[CallAttemptOutcome, CallOutcome | None] = {
+# The outcome that closes a call after an attempt; None after an unanswered attempt, which is repeated.
+CLOSING_OUTCOMES: Mapping[CallAttemptOutcome, CallOutcome | None] = {
     CallAttemptOutcome.REACHED: CallOutcome.REACHED,
     CallAttemptOutcome.VOICEMAIL: None,
     CallAttemptOutcome.NO_ANSWER: None,
@@ -19,7 +19,7 @@ FOUND_OUT: Mapping[CallAttemptOutcome, CallOutcome | None] = {
     CallAttemptOutcome.LANGUAGE: CallOutcome.LANGUAGE,
 }
 STOP_REMINDERS_AFTER = frozenset({CallOutcome.REFUSED, CallOutcome.TOO_ILL})  # no reminder follows
-# What subjects say is the best time to call them: from, until, by their own clock.
+# The preferred time of day for calls: from, until, in the subject's wall time.
 CALL_WINDOWS: Mapping[CallTime, tuple[time, time]] = {
     CallTime.MORNING: (time(8), time(11)),
     CallTime.MIDDAY: (time(11), time(14)),
@@ -31,33 +31,41 @@ CALL_WINDOWS: Mapping[CallTime, tuple[time, time]] = {
 def closing_outcome(
     outcome: CallAttemptOutcome, *, attempts: int, rule: CallRule, call_back: bool
 ) -> CallOutcome | None:
-    """What the call is closed with after an attempt that came to `outcome`, the visit's `attempts`-th; None: it stays.
+    """Returns the outcome that closes the call after an attempt with `outcome`, or None if it stays open.
 
-    Whoever was spoken with and named a day for the next call stays on the list; a day set after a miss does not make
-    the number of attempts any greater.
+    `attempts` counts the attempts at the visit so far, this one included. `call_back`: a day was agreed for the next
+    call. It keeps a call open in which the subject was reached, but does not raise the maximum of unanswered attempts.
     """
-    found = FOUND_OUT[outcome]
-    if found is None:
+    closing = CLOSING_OUTCOMES[outcome]
+    if closing is None:
         return CallOutcome.NOT_REACHED if attempts >= rule.max_attempts else None
-    return None if call_back else found
+    return None if call_back else closing
 
 
 def next_call_at(now: datetime, *, on: date | None, best_time: CallTime | None, zone: str, rule: CallRule) -> datetime:
-    """Not before when to call again: on the day agreed, from the time the subject likes best, else after some days."""
+    """Returns the earliest time (UTC) of the next call.
+
+    That is the subject's preferred time on the agreed day `on`, or without one `again_days` of the rule after `now`.
+    """
     if on is None:
         return now + timedelta(days=rule.again_days)
-    return moment(on, CALL_WINDOWS[best_time or CallTime.MORNING][0], zone)
+    return moment(on, _preferred_start(best_time), zone)
 
 
 def cap_to_visit_window(again: datetime, closes_at: datetime, *, best_time: CallTime | None, zone: str) -> datetime:
-    """The same, or on the last day on which the questions can be answered where they would be over by then."""
+    """Returns `again` if the visit is open then, else the subject's preferred time on the last day of the window."""
     if again < closes_at:
         return again
-    return moment(local_date(closes_at, zone), CALL_WINDOWS[best_time or CallTime.MORNING][0], zone)
+    return moment(local_date(closes_at, zone), _preferred_start(best_time), zone)
+
+
+def _preferred_start(best_time: CallTime | None) -> time:
+    start, _end = CALL_WINDOWS[best_time or CallTime.MORNING]
+    return start
 
 
 def is_good_time(now: datetime, best_time: CallTime | None, zone: str) -> bool:
-    """Whether the subject's clock stands within the time that suits them best."""
+    """Returns whether `now` is within the subject's preferred time of day; False without a preference."""
     if best_time is None:
         return False
     start, end = CALL_WINDOWS[best_time]

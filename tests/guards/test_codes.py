@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import Base, Code
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallAttemptOutcome
-from pro_tracker.domain.calling import FOUND_OUT, STOP_REMINDERS_AFTER
+from pro_tracker.domain.calling import CLOSING_OUTCOMES, STOP_REMINDERS_AFTER
 from pro_tracker.domain.change import Verdict
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState
@@ -152,7 +152,7 @@ def test_every_channel_has_its_address_among_the_facts_and_its_words_in_a_templa
 
 
 def test_who_wants_no_more_on_the_telephone_gives_the_visit_its_reason() -> None:
-    assert {code for code, found in FOUND_OUT.items() if found in STOP_REMINDERS_AFTER} <= RECORDED_BY_CALLS.keys()
+    assert {code for code, found in CLOSING_OUTCOMES.items() if found in STOP_REMINDERS_AFTER} <= RECORDED_BY_CALLS.keys()
 
 
 def test_no_code_is_compared_or_assigned_as_a_bare_string() -> None:

@@ -1,4 +1,4 @@
-"""What callers do: say that they are calling, note what came of it. When a call is over follows from the protocol."""
+"""Claims calls and records call attempts. The protocol decides when a call is closed and when it is due again."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -33,9 +33,10 @@ CLAIM_FOR = timedelta(minutes=30)  # longer than a questionnaire takes on the te
 
 @dataclass(frozen=True, slots=True)
 class CallAttemptFacts:
-    """What came of one attempt. `outcome`: a CallAttemptOutcome; `best_time`: a CallTime, None leaves what is known.
+    """One call attempt as entered. `outcome`: a CallAttemptOutcome; `best_time`: a CallTime, None keeps the stored one.
 
-    `number`: which attempt at this call it is, as far as the caller knows; None where nobody looked.
+    `call_back_on`: the local day agreed for the next call. `number`: the number of this attempt according to the page
+    that the caller saw, from 1; None skips the check for attempts recorded since.
     """
 
     outcome: str
@@ -46,7 +47,10 @@ class CallAttemptFacts:
 
 
 def claim(session: Session, actor: Actor, call_id: int, *, now: datetime) -> bool:
-    """Say "I am calling", for half an hour. False: somebody else does. Raises NotFound when the call is not open."""
+    """Claims the call for CLAIM_FOR; returns False if another account has claimed it.
+
+    Raises NotFound when the call is not open.
+    """
     call = _open(session, call_id)
     caller_id = _account_id(actor)
     if is_claimed_by_other(call, caller_id, now):
@@ -57,15 +61,18 @@ def claim(session: Session, actor: Actor, call_id: int, *, now: datetime) -> boo
 
 
 def is_claimed_by_other(call: Call, account_id: int | None, now: datetime) -> bool:
-    """Whether somebody else is calling just now."""
-    return call.caller_id not in (None, account_id) and call.calling_until is not None and now < call.calling_until
+    """Returns whether another account has a claim on the call that has not expired."""
+    if call.calling_until is None:
+        return False
+    by_other = call.caller_id not in (None, account_id)
+    return by_other and now < call.calling_until
 
 
 def record(session: Session, actor: Actor, call_id: int, facts: CallAttemptFacts, *, now: datetime) -> CallAttempt:
-    """Note an attempt: the call stays on the list or is closed, as domain.calling says. A wrong number is used no more.
+    """Records an attempt and closes the call or keeps it open, by the rules of domain.calling.
 
-    Raises NotFound when the call is not open, InvalidInput (with its field) for facts that cannot be, and where
-    somebody else noted an attempt that the caller has not seen.
+    A wrong number closes the contact. Raises NotFound when the call is not open, InvalidInput with its field for
+    invalid facts, and InvalidInput when an attempt was recorded that the caller has not seen.
     """
     subject, visit = _lock_subject_and_visit(session, call_id)
     call = _open(session, call_id)
@@ -87,7 +94,10 @@ def record(session: Session, actor: Actor, call_id: int, facts: CallAttemptFacts
 
 
 def _lock_subject_and_visit(session: Session, call_id: int) -> tuple[Subject, Visit]:
-    """The subject and the visit of a call, locked before it: withdrawing and answering take them in this order, too."""
+    """Locks the subject, then the visit; the call is locked after them.
+
+    Withdrawing and answering lock in the same order, so that they cannot deadlock with this.
+    """
     call = session.get(Call, call_id)
     if call is None:
         raise NotFound(NOT_OPEN)
@@ -96,7 +106,7 @@ def _lock_subject_and_visit(session: Session, call_id: int) -> tuple[Subject, Vi
 
 
 def _open(session: Session, call_id: int) -> Call:
-    """The open call, locked: callers take turns."""
+    """Returns the open call with a row lock, which serialises callers. Raises NotFound."""
     call = session.get(Call, call_id, with_for_update=True, populate_existing=True)
     if call is None or call.closed_at is not None:
         raise NotFound(NOT_OPEN)
@@ -104,7 +114,7 @@ def _open(session: Session, call_id: int) -> Call:
 
 
 def _codes(facts: CallAttemptFacts) -> tuple[CallAttemptOutcome, CallTime | None]:
-    """Outcome and best time. Raises InvalidInput for what is no code of theirs."""
+    """Returns outcome and best time as enum members. Raises InvalidInput for an unknown code."""
     outcome = codes.read(CallAttemptOutcome, facts.outcome, field="outcome", name="The outcome")
     if facts.best_time is None:
         return outcome, None
@@ -115,30 +125,39 @@ def _check(facts: CallAttemptFacts, number: int, visit: Visit, zone: str, now: d
     if facts.number not in (None, number):
         raise InvalidInput("Somebody else noted a call meanwhile. Read it below; then note yours if you called, too.")
     back_on = facts.call_back_on
-    if back_on is not None and back_on < local_date(now, zone):
+    if back_on is None:
+        return
+    if back_on < local_date(now, zone):
         raise InvalidInput("This day has passed where the patient is.", field="call_back_on")
-    if back_on is not None and visit.completed_at is None and back_on > local_date(visit.closes_at, zone):
+    if visit.completed_at is None and back_on > local_date(visit.closes_at, zone):
         raise InvalidInput("The questions close before this day.", field="call_back_on")
 
 
 def _close_or_reschedule(session: Session, call: Call, subject: Subject, visit: Visit, attempt: CallAttempt) -> None:
-    """Close the call, or say when to call again."""
+    """Closes the call with an outcome, or sets when it is due again; an alert is due until the subject is reached."""
     rule = _rule(session, visit)
     call.caller_id = call.calling_until = None
-    if call.reason == CallReason.ALERT:
-        closed_with = CallOutcome.REACHED if attempt.outcome == CallAttemptOutcome.REACHED else None
-    else:
-        attempts = _count_attempts(session, Call.visit_id == visit.id, Call.reason != CallReason.ALERT)
-        back = attempt.call_back_on is not None
-        closed_with = closing_outcome(attempt.outcome, attempts=attempts, rule=rule, call_back=back)
+    closed_with = _closed_with(session, call, visit, attempt, rule)
     if closed_with is not None:
         call.closed_at, call.outcome, call.account_id = attempt.at, closed_with, attempt.account_id
     elif call.reason != CallReason.ALERT:
         best, zone = subject.best_call_time, subject.time_zone
-        again = next_call_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
-        call.call_again_at = cap_to_visit_window(again, visit.closes_at, best_time=best, zone=zone)
+        again_at = next_call_at(attempt.at, on=attempt.call_back_on, best_time=best, zone=zone, rule=rule)
+        call.call_again_at = cap_to_visit_window(again_at, visit.closes_at, best_time=best, zone=zone)
     if closed_with in STOP_REMINDERS_AFTER:
         planned_messages.end_all(session, [visit.id], RECORDED_BY_CALLS[attempt.outcome])
+
+
+def _closed_with(
+    session: Session, call: Call, visit: Visit, attempt: CallAttempt, rule: CallRule
+) -> CallOutcome | None:
+    """Returns the outcome that closes the call after this attempt, or None while it stays open."""
+    if call.reason == CallReason.ALERT:
+        return CallOutcome.REACHED if attempt.outcome == CallAttemptOutcome.REACHED else None
+    # The maximum of the protocol counts the attempts at the visit, over all its calls but alerts.
+    attempts = _count_attempts(session, Call.visit_id == visit.id, Call.reason != CallReason.ALERT)
+    back = attempt.call_back_on is not None
+    return closing_outcome(attempt.outcome, attempts=attempts, rule=rule, call_back=back)
 
 
 def _rule(session: Session, visit: Visit) -> CallRule:
@@ -147,7 +166,7 @@ def _rule(session: Session, visit: Visit) -> CallRule:
 
 
 def _count_attempts(session: Session, *which: object) -> int:
-    """How many attempts there were, with those of this transaction."""
+    """Counts the attempts that match, including those of this transaction."""
     session.flush()
     rows = select(func.count()).select_from(CallAttempt).join(Call, Call.id == CallAttempt.call_id)
     return session.scalar(rows.where(*which)) or 0  # type: ignore[arg-type]

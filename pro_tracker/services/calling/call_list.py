@@ -1,6 +1,6 @@
-"""The call list as it is read: whom to call now, in an order that anybody can check, or later.
+"""Reads the call list: the open calls that are due now, or postponed, by page.
 
-Alerts first, the oldest on top. Then what closes first; of what closes together, whoever was worst at baseline.
+The order: alerts first, oldest first; then by the closing of the visit window; then by severity at baseline.
 """
 
 from collections import defaultdict
@@ -33,9 +33,9 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True, slots=True)
 class CallListFilters:
-    """What of the list: `site` is a code, "" for all; `mine`, what the account is calling, or was the last to call.
+    """Which calls to list. `site`: a site code, "" for all. `page` counts from 1.
 
-    `later`: those whose time to be called again has not come. `page` counts from 1.
+    `mine`: only calls that the account has claimed or made the last attempt at. `later`: only postponed calls.
     """
 
     site: str = ""
@@ -48,8 +48,8 @@ class CallListFilters:
 class CallPage:
     """One page. `rows`: Call, Visit, Subject (with identity, contacts and site), Course, severity (a score, or None).
 
-    `ranked_by`: the names of the scales that severity is of. `attempts_by_call`: the outcomes of earlier attempts by
-    call id, with the caller's name. `callers`: names by account id.
+    `ranked_by`: the titles of the scales of the severity scores. `attempts`: call id -> earlier attempts with the
+    caller's name. `callers`: account id -> name. `n_now`, `n_later`: the totals of due and of postponed calls.
     """
 
     rows: Sequence[Row[Any]]
@@ -67,21 +67,12 @@ class CallPage:
 
 
 def page(session: Session, account: Account, filters: CallListFilters, *, now: datetime) -> CallPage:
-    """A page of the open calls at the account's sites. Five statements, however many calls there are."""
+    """Returns a page of the open calls at the account's sites, in five SQL statements whatever the number of calls."""
     rows = _filtered(visibility.visible(open_calls(), account), account, filters, now)
-    n_now, n_later = session.execute(
-        rows.with_only_columns(
-            func.count(case((is_postponed(now), None), else_=1)), func.count(case((is_postponed(now), 1)))
-        )
-    ).one()
+    n_now, n_later = _totals(session, rows, now)
     number = min(max(filters.page, 1), _last_page(n_later if filters.later else n_now))
     used = _protocols_called_about(session)
-    severity, urgent = _urgency(used)
-    ordered = rows.where(is_postponed(now) if filters.later else ~is_postponed(now)).add_columns(
-        severity.label("severity")
-    )
-    ordered = ordered.order_by(*((Call.call_again_at, Call.id) if filters.later else urgent))
-    ordered = ordered.options(*(joinedload(part) for part in (Subject.identity, Subject.contacts, Subject.site)))
+    ordered = _ordered(rows, used, now, later=filters.later)
     found = session.execute(ordered.limit(PAGE_SIZE).offset((number - 1) * PAGE_SIZE)).unique().all()
     return CallPage(
         rows=found,
@@ -94,25 +85,43 @@ def page(session: Session, account: Account, filters: CallListFilters, *, now: d
     )
 
 
+def _totals(session: Session, rows: Joined, now: datetime) -> tuple[int, int]:
+    """Counts the calls that are due and those that are postponed."""
+    # count() skips NULL, so one scan gives both figures.
+    due = func.count(case((is_postponed(now), None), else_=1))
+    postponed = func.count(case((is_postponed(now), 1)))
+    n_now, n_later = session.execute(rows.with_only_columns(due, postponed)).one()
+    return n_now, n_later
+
+
+def _ordered(rows: Joined, used: Sequence[Protocol], now: datetime, *, later: bool) -> Joined:
+    """SQL: the due calls by urgency, or the postponed ones by the time at which they are due; with severity."""
+    severity, urgent = _urgency(used)
+    order = (Call.call_again_at, Call.id) if later else urgent
+    shown = is_postponed(now) if later else ~is_postponed(now)
+    loaded = [joinedload(part) for part in (Subject.identity, Subject.contacts, Subject.site)]
+    return rows.where(shown).add_columns(severity.label("severity")).order_by(*order).options(*loaded)
+
+
 def open_calls() -> Joined:
-    """Call, Visit, Subject and Course of each open call."""
+    """SQL: Call, Visit, Subject and Course of each open call."""
     rows = select(Call, Visit, Subject, Course).join(Visit, Visit.id == Call.visit_id)
     rows = rows.join(Subject, Subject.id == Call.subject_id).join(Course, Course.id == Visit.course_id)
     return rows.where(Call.closed_at.is_(None))
 
 
 def is_postponed(now: datetime) -> ColumnElement[bool]:
-    """Whether the time to call again has not come; an alert does not wait."""
+    """SQL: the time to call again has not come. An alert is never postponed."""
     return and_(Call.call_again_at.is_not(None), Call.call_again_at > now, Call.reason != CallReason.ALERT)
 
 
 def urgency_order(session: Session) -> Order:
-    """The most urgent first: see the top of this file."""
+    """Returns the ORDER BY terms of the call list, most urgent first, as described at the top of this module."""
     return _urgency(_protocols_called_about(session))[1]
 
 
 def attempts(session: Session, call_ids: Sequence[int]) -> Mapping[int, Sequence[Row[Any]]]:
-    """The attempts at these calls, the first one first: CallAttempt and `caller`, a name or None. One statement."""
+    """Returns call id -> its attempts in order: CallAttempt and `caller`, a name or None. One SQL statement."""
     found: dict[int, list[Row[Any]]] = defaultdict(list)
     rows: Joined = select(CallAttempt, Account.display_name.label("caller"))
     rows = rows.outerjoin(Account, Account.id == CallAttempt.account_id).where(CallAttempt.call_id.in_(call_ids))
@@ -122,7 +131,7 @@ def attempts(session: Session, call_ids: Sequence[int]) -> Mapping[int, Sequence
 
 
 def severity_scale(protocol: Protocol) -> tuple[str, Scale]:
-    """Instrument code and scale whose baseline score tells how bad it was: the protocol's, or else its first."""
+    """Returns the instrument code and scale of severity: as the protocol names them, else the first of its baseline."""
     code, _, scale_code = protocol.calls.severity.partition(".")
     if code:
         return code, instrument_catalog.instrument(code).scale(scale_code)
@@ -134,11 +143,16 @@ def _filtered(rows: Joined, account: Account, filters: CallListFilters, now: dat
     if filters.site:
         rows = rows.join(Site, Site.id == Subject.site_id).where(Site.code == filters.site)
     if filters.mine:
-        newer = aliased(CallAttempt)
-        has_newer = exists().where(newer.call_id == CallAttempt.call_id, newer.number > CallAttempt.number)
-        last = exists().where(CallAttempt.call_id == Call.id, CallAttempt.account_id == account.id, ~has_newer)
-        rows = rows.where(or_(last, and_(Call.caller_id == account.id, Call.calling_until > now)))
+        claimed = and_(Call.caller_id == account.id, Call.calling_until > now)
+        rows = rows.where(or_(_called_last_by(account), claimed))
     return rows
+
+
+def _called_last_by(account: Account) -> ColumnElement[bool]:
+    """SQL: the last attempt at the call was made by this account."""
+    newer = aliased(CallAttempt)
+    has_newer = exists().where(newer.call_id == CallAttempt.call_id, newer.number > CallAttempt.number)
+    return exists().where(CallAttempt.call_id == Call.id, CallAttempt.account_id == account.id, ~has_newer)
 
 
 def _last_page(total: int) -> int:
@@ -151,17 +165,20 @@ def _protocols_called_about(session: Session) -> list[Protocol]:
 
 
 def _urgency(used: Sequence[Protocol]) -> tuple[ColumnElement[Any], Order]:
-    """The baseline score of a call's course, under one of these protocols, and the order of the list."""
+    """Returns SQL: the severity (baseline score) of a call's course, and the ORDER BY terms of the call list."""
     scores, ranks = [], []
     for protocol in used:
         of_protocol = and_(Course.protocol_code == protocol.code, Course.protocol_version == protocol.version)
         instrument_code, scale = severity_scale(protocol)
         score = _baseline_score(instrument_code, scale)
         scores.append((of_protocol, score))
+        # The rank is higher for a worse score, whatever the direction of the scale.
         ranks.append((of_protocol, score if scale.direction == "higher-worse" else -score))
+    # A CASE needs at least one branch; without a protocol there is no call to rank.
     severity, rank = (case(*each) if each else null().cast(Float) for each in (scores, ranks))
     alert_at = case((Call.reason == CallReason.ALERT, Call.opened_at))
-    return severity, (alert_at.nulls_last(), Visit.closes_at, rank.desc().nulls_last(), Call.id)
+    order = (alert_at.nulls_last(), Visit.closes_at, rank.desc().nulls_last(), Call.id)
+    return severity, order
 
 
 def _scale_name(protocol: Protocol) -> str:
@@ -171,7 +188,7 @@ def _scale_name(protocol: Protocol) -> str:
 
 
 def _baseline_score(instrument_code: str, scale: Scale) -> Any:
-    """The newest score of the first event of the call's course: T where the scale has it, else raw."""
+    """SQL: the newest score of the first event of the call's course, as T-score if the scale has one, else raw."""
     first = aliased(Visit)
     response = QuestionnaireResponse
     score = select(Score.t_score if scale.has_t else Score.raw_score)

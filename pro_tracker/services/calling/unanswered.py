@@ -1,4 +1,4 @@
-"""Gives every visit that ended without answers its reason: by itself once the window is over, or as staff found out."""
+"""Records why visits ended without answers: automatically once the window is over, or as entered by staff."""
 
 import uuid
 from collections import defaultdict
@@ -29,25 +29,23 @@ BATCH_SIZE = 1000
 
 
 def record_missed(session: Session, *, now: datetime) -> int:
-    """Write down why each visit whose window closed was missed; returns how many had no reason yet. Safe to repeat.
+    """Records the missed reason of each visit whose window closed; returns the number recorded. Safe to repeat.
 
-    Who is still sending answers is not missed yet. A voided visit has its reason already.
+    A visit within its grace period is not missed yet. A voided visit has its void reason.
     """
     recorded = 0
     while rows := session.execute(_missed(now)).all():
         for code, ids in _by_reason(session, rows).items():
-            session.execute(
-                update(Visit).where(Visit.id.in_(ids)).values(missed_reason=code),
-                execution_options={"synchronize_session": "fetch"},
-            )
+            missed = update(Visit).where(Visit.id.in_(ids)).values(missed_reason=code)
+            session.execute(missed, execution_options={"synchronize_session": "fetch"})
         recorded += len(rows)
     return recorded
 
 
 def record_reason(session: Session, actor: Actor, visit_id: int, code: str, *, now: datetime) -> None:
-    """Say why a visit has no answers. One that is still open is not asked for any more; of a missed one it is noted.
+    """Records the reason that staff found: an open visit is voided with it, a missed visit gets it as missed reason.
 
-    Raises InvalidInput for a code that staff do not give, and for a visit that was answered, ended or not yet opened.
+    Raises InvalidInput for a code that staff cannot enter, and for a visit that is completed, void or planned.
     """
     visit = session.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
     given = codes.read(GIVEN_BY_STAFF, code, field="reason", name="The reason")
@@ -73,7 +71,7 @@ def _missed(now: datetime) -> Select[*tuple[Any, ...]]:
 
 
 def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[UnansweredReason, Sequence[int]]:
-    """The ids of these visits by the code of why they were missed."""
+    """Returns missed reason -> visit ids."""
     calls = _call_outcomes(session, [row.id for row in rows])
     pauses = _pauses(session, {row.subject_id for row in rows})
     found: dict[UnansweredReason, list[int]] = defaultdict(list)

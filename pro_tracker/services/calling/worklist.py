@@ -1,4 +1,4 @@
-"""Who needs somebody now: open calls, visits waiting for answers, courses without a date, messages that went wrong."""
+"""The worklist of staff: open calls, unanswered visits, courses without a date, closed contacts, unsent messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from pro_tracker.services.planning.visit_filters import answerable
 
 Joined = Select[*tuple[Any, ...]]
 
-ROWS_PER_SECTION = 25  # rows of each section; the count beside its heading tells of the rest
+ROWS_PER_SECTION = 25  # the heading of a section shows the total
 CLOSES_SOON = timedelta(days=7)
 PROBLEM_STATES = (MessageState.FAILED, MessageState.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The first rows of one kind of work, and how many there are in all."""
+    """The first rows of one section of the worklist, and the total number of rows."""
 
     rows: Sequence[Row[Any]]
     total: int
@@ -36,11 +36,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """`calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
+    """The sections with the entities of their rows; each Subject is loaded with identity and contacts.
 
+    `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
     `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject.
-
-    Each Subject comes with identity and contacts.
+    `overdue` and `closing_soon` count visits.
     """
 
     calls: Section
@@ -53,7 +53,7 @@ class Worklist:
 
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
-    """The work at the account's sites, most urgent first: alerts, then what closes first."""
+    """Returns the worklist of the account's sites; calls and visits are sorted by urgency."""
     waiting = answerable(now)
     visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
     visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
@@ -71,6 +71,7 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
 
 
 def _undated() -> Joined:
+    """SQL: courses without a planned start, an infusion or an end, whose visits therefore have no anchor date."""
     given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
     rows = select(Course, Subject).join(Subject, Subject.id == Course.subject_id)
     return rows.where(
@@ -79,17 +80,17 @@ def _undated() -> Joined:
 
 
 def _messages(waiting: Any) -> Joined:
-    """The last message of a visit, where it went wrong: one that came through later makes it good."""
+    """SQL: failed and uncertain messages of open visits, unless a later message was sent or failed."""
     rows = select(Message, Visit, Subject, Course).join(Visit, Visit.id == Message.visit_id)
     rows = rows.join(Subject, Subject.id == Message.subject_id).join(Course, Course.id == Visit.course_id)
     newer = aliased(Message)
-    tried = newer.state.in_((MessageState.SENT, *PROBLEM_STATES))
-    resolved = exists().where(newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, tried)
-    return rows.where(Message.state.in_(PROBLEM_STATES), waiting, ~resolved)
+    attempted = newer.state.in_((MessageState.SENT, *PROBLEM_STATES))
+    has_later = exists().where(newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, attempted)
+    return rows.where(Message.state.in_(PROBLEM_STATES), waiting, ~has_later)
 
 
 def _closed_contacts() -> Joined:
-    """Channels that nobody has looked after since they were closed."""
+    """SQL: closed contacts that no member of staff has acknowledged."""
     rows = select(Contact, Subject).join(Subject, Subject.id == Contact.subject_id)
     return rows.where(
         Contact.state != ContactState.ACTIVE, Contact.acknowledged_at.is_(None), Subject.withdrawn_at.is_(None)
@@ -99,20 +100,18 @@ def _closed_contacts() -> Joined:
 def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:
     rows = visibility.visible(rows, account)
     total = session.scalar(rows.with_only_columns(func.count())) or 0
-    shown = (
-        rows.options(joinedload(Subject.identity), joinedload(Subject.contacts))
-        .order_by(*order)
-        .limit(ROWS_PER_SECTION)
-    )
-    # Without rows the second statement is not worth its round trip.
-    return Section(session.execute(shown).unique().all() if total else [], total)
+    # An empty section saves the second round trip.
+    if not total:
+        return Section([], 0)
+    shown = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts))
+    shown = shown.order_by(*order).limit(ROWS_PER_SECTION)
+    return Section(session.execute(shown).unique().all(), total)
 
 
 def _urgent(session: Session, account: Account, visits: Joined, now: datetime) -> tuple[int, int]:
-    """How many visits are past their due moment, and how many close soon."""
-    counted = visibility.visible(visits, account).with_only_columns(
-        func.sum(case((Visit.due_at <= now, 1), else_=0)),
-        func.sum(case((Visit.closes_at <= now + CLOSES_SOON, 1), else_=0)),
-    )
-    overdue, closing_soon = session.execute(counted).one()
-    return overdue or 0, closing_soon or 0
+    """Counts the overdue visits and those that close within CLOSES_SOON."""
+    overdue = func.sum(case((Visit.due_at <= now, 1), else_=0))
+    closing_soon = func.sum(case((Visit.closes_at <= now + CLOSES_SOON, 1), else_=0))
+    counted = visibility.visible(visits, account).with_only_columns(overdue, closing_soon)
+    n_overdue, n_closing_soon = session.execute(counted).one()
+    return n_overdue or 0, n_closing_soon or 0
