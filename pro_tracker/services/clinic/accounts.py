@@ -1,4 +1,4 @@
-"""Staff accounts: create, set a password, record who signed in. The sign-in page asks whether a password is right."""
+"""Staff accounts: create them, set passwords, record sign-ins. The sign-in page verifies passwords."""
 
 import unicodedata
 import uuid
@@ -28,7 +28,7 @@ _hasher = PasswordHasher()  # argon2id with RFC 9106's parameters for machines w
 
 @dataclass(frozen=True, kw_only=True)
 class AccountFacts:
-    """What an administrator says of a new account."""
+    """The facts of a new account as an administrator enters them."""
 
     email: str
     display_name: str
@@ -38,7 +38,7 @@ class AccountFacts:
 
 
 def create(session: Session, actor: Actor, facts: AccountFacts, *, now: datetime) -> Account:
-    """Add an account. Raises InvalidInput naming the field, DuplicateRecord when the address has an account."""
+    """Adds an account. Raises InvalidInput with its field, DuplicateRecord when the address has an account."""
     account = Account(
         email=normalise_email(facts.email),
         display_name=_display_name(facts.display_name),
@@ -49,26 +49,27 @@ def create(session: Session, actor: Actor, facts: AccountFacts, *, now: datetime
         created_at=now,
     )
     _add(session, account)
-    detail: audit.Detail = {"account": account.id, "role": account.role, "sites": [site.code for site in account.sites]}
+    sites = [site.code for site in account.sites]
+    detail: audit.Detail = {"account": account.id, "role": account.role, "sites": sites}
     audit.record(session, actor, "account.create", now=now, detail=detail)
     return account
 
 
 def set_password(session: Session, actor: Actor, account: Account, password: str, *, now: datetime) -> None:
-    """Give the account a new password; whoever is signed in to it is signed out."""
+    """Sets a new password and ends all sessions of the account. Raises InvalidInput as `hash_password`."""
     account.password = hash_password(password)
-    account.fs_uniquifier = uuid.uuid4().hex
+    account.fs_uniquifier = uuid.uuid4().hex  # sessions refer to the former value
     session.flush()
     audit.record(session, actor, "account.set-password", now=now, detail={"account": account.id})
 
 
 def list_all(session: Session) -> Sequence[Account]:
-    """Every account with its sites, by address."""
+    """Returns every account with its sites, sorted by address."""
     return session.scalars(select(Account).options(selectinload(Account.sites)).order_by(Account.email)).all()
 
 
 def find(session: Session, email: str) -> Account:
-    """The account with this address. Raises NotFound."""
+    """Returns the account with this mail address. Raises NotFound."""
     account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
     if account is None:
         raise NotFound("There is no account with this address. `pro-tracker account list` shows all.")
@@ -84,14 +85,13 @@ def record_sign_out(session: Session, account_id: int, *, now: datetime) -> None
 
 
 def record_failed_sign_in(session: Session, account_id: int | None, *, now: datetime) -> None:
-    """`account_id` is None where no account has the address typed; the address itself is kept nowhere."""
-    audit.record(
-        session, Actor(ActorKind.SERVICE, "sign-in"), "account.sign-in-failed", now=now, detail={"account": account_id}
-    )
+    """Records a failed sign-in. `account_id` is None when no account has the address; the address is not stored."""
+    actor = Actor(ActorKind.SERVICE, "sign-in")
+    audit.record(session, actor, "account.sign-in-failed", now=now, detail={"account": account_id})
 
 
 def normalise_email(text: str) -> str:
-    """The address in lower case. Raises InvalidInput when it has not the form of one; a clinic's `.local` passes."""
+    """Returns the mail address in lower case; a clinic's `.local` is valid. Raises InvalidInput for an invalid form."""
     try:
         parsed = validate_email(text.strip(), check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
@@ -100,7 +100,7 @@ def normalise_email(text: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash to store. Raises InvalidInput for a password too short or too long."""
+    """Returns the argon2id hash to store. Raises InvalidInput for a password that is too short or too long."""
     if len(password) < MIN_PASSWORD_LENGTH:
         raise InvalidInput(
             f"The password needs at least {MIN_PASSWORD_LENGTH} characters. Several words in a row make a good one.",
@@ -108,7 +108,7 @@ def hash_password(password: str) -> str:
         )
     if len(password) > MAX_PASSWORD_LENGTH:
         raise InvalidInput(f"The password has more than {MAX_PASSWORD_LENGTH} characters.", field="password")
-    # One password typed on two keyboards is one password; the sign-in page uses the same form.
+    # NFKD makes the same password from different keyboards equal; the sign-in page normalises in the same way.
     return _hasher.hash(unicodedata.normalize("NFKD", password))
 
 

@@ -1,4 +1,4 @@
-"""Sites as the clinic's file lists them: read, check, create or update. A site is never deleted."""
+"""Reads the sites file of an installation and creates or updates its sites. A site is never deleted."""
 
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pro_tracker.services.instruments.data_files import FileModel, load_yaml, re
 
 
 class SiteFacts(FileModel):
-    """One site as listed."""
+    """One entry of the sites file."""
 
     code: str = Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")
     name: str = Field(min_length=1, max_length=100)
@@ -32,21 +32,22 @@ class SiteFacts(FileModel):
 
 
 class SitesFile(FileModel):
-    """The whole of sites.yaml."""
+    """The content of sites.yaml."""
 
     sites: list[SiteFacts] = Field(min_length=1)
 
 
 def read(path: Path) -> list[SiteFacts]:
-    """The sites that `path` lists. Raises InvalidDataFile naming the file, keys and reasons."""
+    """Returns the sites that the file lists. Raises InvalidDataFile with the file, the keys and the reasons."""
     try:
         return read_as(SitesFile, load_yaml(path)).sites
     except InvalidDataFile as error:
-        raise InvalidDataFile(*((f"{path}: {key}" if key else str(path), why) for key, why in error.errors)) from None
+        located = [(f"{path}: {key}" if key else str(path), reason) for key, reason in error.errors]
+        raise InvalidDataFile(*located) from None
 
 
 def sync(session: Session, listed: list[SiteFacts], *, now: datetime) -> int:
-    """Create the listed sites that do not exist and update the others; returns how many are new."""
+    """Creates the listed sites that do not exist and updates the others; returns the number of new sites."""
     known = {site.code: site for site in session.scalars(select(Site))}
     for facts in listed:
         site = known.get(facts.code)
@@ -57,5 +58,6 @@ def sync(session: Session, listed: list[SiteFacts], *, now: datetime) -> int:
     new = sorted({facts.code for facts in listed} - set(known))
     if new:
         session.flush()
-        audit.record(session, audit.Actor(ActorKind.COMMAND, "migrate"), "sites.create", now=now, detail={"sites": new})
+        actor = audit.Actor(ActorKind.COMMAND, "migrate")
+        audit.record(session, actor, "sites.create", now=now, detail={"sites": new})
     return len(new)

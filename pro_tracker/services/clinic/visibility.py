@@ -1,6 +1,6 @@
-"""Which subjects an account may see: those of its own sites, for the clinical roles. Asked here and nowhere else.
+"""The one place that decides which subjects an account may see: those of its sites, for the clinical roles.
 
-What lies outside does not exist for the account: NotFound, so that nobody learns from the answer that it is there.
+Records outside are NotFound for the account, so that the reply does not reveal that they exist.
 """
 
 import uuid
@@ -26,19 +26,21 @@ Rows = TypeVar("Rows", bound=Select[*tuple[Any, ...]])
 
 
 def visible(rows: Rows, account: Account) -> Rows:
-    """`rows`, a select that has Subject in it, limited to the subjects this account may see."""
+    """Limits a select that includes Subject to the subjects that this account may see."""
     sites = account.site_ids if account.role in CLINICAL_ROLES else []
     return rows.where(Subject.site_id.in_(sites))
 
 
 def subject(session: Session, account: Account, subject_id: uuid.UUID, *load: ORMOption) -> Subject:
-    """The subject, if this account may see it; `load` says what to fetch with it. Raises NotFound."""
-    return _only(session, visible(select(Subject).where(Subject.id == subject_id).options(*load), account))
+    """Returns the subject, loaded with the options `load`. Raises NotFound if this account may not see it."""
+    rows = select(Subject).where(Subject.id == subject_id).options(*load)
+    return _only(session, visible(rows, account))
 
 
 def subject_by_code(session: Session, account: Account, study_code: str) -> Subject:
-    """The subject with this study code, if this account may see it. Raises NotFound."""
-    return _only(session, visible(select(Subject).where(Subject.study_code == study_code), account))
+    """Returns the subject with this study code. Raises NotFound if this account may not see it."""
+    rows = select(Subject).where(Subject.study_code == study_code)
+    return _only(session, visible(rows, account))
 
 
 def _only(session: Session, rows: Select[Subject]) -> Subject:
@@ -49,7 +51,7 @@ def _only(session: Session, rows: Select[Subject]) -> Subject:
 
 
 def visit(session: Session, subject: Subject, visit_id: int) -> Visit:
-    """The visit, if it is this subject's, who was found for the account before. Raises NotFound."""
+    """Returns the visit of a subject that was found for the account before. Raises NotFound."""
     found = session.get(Visit, visit_id)
     if found is None or found.subject_id != subject.id:
         raise NotFound("This patient has no such visit.")
@@ -57,14 +59,14 @@ def visit(session: Session, subject: Subject, visit_id: int) -> Visit:
 
 
 def call(session: Session, account: Account, call_id: int) -> Call:
-    """The row of the call list, if this account may see its subject. Raises NotFound."""
-    rows = visible(select(Call).join(Subject, Subject.id == Call.subject_id).where(Call.id == call_id), account)
-    found = session.scalar(rows)
+    """Returns the call. Raises NotFound if this account may not see its subject."""
+    rows = select(Call).join(Subject, Subject.id == Call.subject_id).where(Call.id == call_id)
+    found = session.scalar(visible(rows, account))
     if found is None:
         raise NotFound(UNKNOWN_CALL)
     return found
 
 
 def sites(account: Account) -> list[Site]:
-    """The sites at which this account may enrol and see subjects."""
+    """Returns the sites at which this account may enrol and see subjects."""
     return account.sites if account.role in CLINICAL_ROLES else []

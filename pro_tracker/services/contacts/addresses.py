@@ -1,4 +1,4 @@
-"""Checks what may be stored as a contact: mail addresses, mobile numbers, time zones. Reads no database."""
+"""Checks mail addresses, mobile numbers and time zones before they are stored. No database access."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -23,7 +23,7 @@ NEEDS_ADDRESS: Mapping[Channel, str] = {
 
 
 def usable_address(channel: Channel, text: str) -> str | None:
-    """The address in the form in which it is kept, None when no message can be sent to it on this channel."""
+    """Returns the address in the form in which it is stored, or None when its form is not valid on this channel."""
     match channel:
         case Channel.EMAIL:
             return usable_email(text)
@@ -34,9 +34,9 @@ def usable_address(channel: Channel, text: str) -> str | None:
 
 
 def usable_email(text: str) -> str | None:
-    """The address in its normal form, None when no mail can be sent to it by its form. Nothing is asked of the network.
+    """Returns the normalised mail address, or None when its form is not valid. Makes no network request.
 
-    The names under `.example` that samples and demonstrations use pass; `.test`, `.local` and the like do not.
+    Names under `.example`, which samples and the demonstration use, are valid; `.test` and `.local` are not.
     """
     try:
         return validate_email(text, check_deliverability=False).normalized
@@ -45,7 +45,7 @@ def usable_email(text: str) -> str | None:
 
 
 def usable_mobile(text: str) -> str | None:
-    """The number in E.164 form (+12165550100), None when it has no country code or no network uses such numbers."""
+    """Returns the number in E.164 form (+12165550100), or None without a country code or in an unused number range."""
     try:
         number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException:
@@ -57,5 +57,5 @@ def usable_mobile(text: str) -> str | None:
 
 @cache
 def time_zones() -> frozenset[str]:
-    """Every name of the IANA list that this machine knows."""
+    """Returns the names of the IANA time zones of this machine's tz database."""
     return frozenset(available_timezones())

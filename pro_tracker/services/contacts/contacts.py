@@ -1,6 +1,6 @@
-"""Addresses of subjects: close a channel that must not be used, open it again, correct an address.
+"""Closes, reopens and corrects the contacts of subjects.
 
-Each change plans the subject's messages anew, so that what is still to come goes by the other channel.
+Each change re-plans the subject's messages, so that unsent messages move to a channel that can be used.
 """
 
 import uuid
@@ -22,32 +22,32 @@ from pro_tracker.services.planning import visits
 
 
 def contact_hash(channel: Channel, address: str) -> bytes:
-    """The keyed hash under which an address is found again, however it is spelled."""
+    """Returns the keyed hash that finds an address again, whatever its spelling."""
     return key_ring().lookup_hash(_normalised(channel, address), channel)
 
 
 def new(subject_id: uuid.UUID, channel: Channel, address: str, *, now: datetime) -> Contact:
-    """A contact for an address in its usable form."""
+    """Builds an active contact for an address in its stored form; does not add it to a session."""
     contact = Contact(subject_id=subject_id, channel=channel, state=ContactState.ACTIVE, state_at=now)
     contact.address, contact.address_hash = address, contact_hash(channel, address)
     return contact
 
 
 def of_subject(session: Session, subject_id: uuid.UUID, channel: Channel) -> Contact | None:
-    """The subject's contact on this channel, locked: whoever else changes it waits."""
+    """Returns the subject's contact on this channel with a row lock, or None."""
     rows = select(Contact).where(Contact.subject_id == subject_id, Contact.channel == channel).with_for_update()
     return session.scalar(rows, execution_options={"populate_existing": True})
 
 
 def at_address(session: Session, channel: Channel, address: str) -> Sequence[Contact]:
-    """Everybody's contact at this address, locked: a couple may share a telephone."""
+    """Returns the contacts of all subjects with this address, with row locks: a couple may share a telephone."""
     hashes = key_ring().lookup_hashes(_normalised(channel, address), channel)
     rows = select(Contact).where(Contact.channel == channel, Contact.address_hash.in_(hashes)).order_by(Contact.id)
     return session.scalars(rows.with_for_update(), execution_options={"populate_existing": True}).all()
 
 
 def close(session: Session, contact: Contact, state: ContactState, *, now: datetime, actor: Actor) -> None:
-    """Send nothing more to this address, whose new state says why. Safe to repeat."""
+    """Closes a contact with one of the CLOSED states: no message uses it. Safe to repeat."""
     if state not in CLOSED:
         raise InvalidInput(f"A channel is closed as one of {', '.join(CLOSED)}.")
     apply_report(session, [contact], ContactStatus(state, now), now=now, actor=actor)
@@ -56,22 +56,23 @@ def close(session: Session, contact: Contact, state: ContactState, *, now: datet
 def apply_report(
     session: Session, affected: Iterable[Contact], reported: ContactStatus, *, now: datetime, actor: Actor
 ) -> None:
-    """Take in news of `news.at`. What is older than the address, or less than what is known of it, changes nothing."""
+    """Applies a reported state to contacts, and re-plans those subjects whose contact changed.
+
+    A report from before the address was verified, or weaker than the current state, changes nothing.
+    """
     changed = [contact for contact in affected if _merge_state(session, contact, reported)]
     for contact in changed:
         visits.replan(session, contact.subject_id, now=now)
+    action = "contact.reopen" if reported.state == ContactState.ACTIVE else "contact.close"
     for contact in changed:
-        _record(
-            session,
-            contact,
-            "contact.reopen" if reported.state == ContactState.ACTIVE else "contact.close",
-            now=now,
-            actor=actor,
-        )
+        _record(session, contact, action, now=now, actor=actor)
 
 
 def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -> None:
-    """Use the address again, on the word of whoever asks. News from before count no more. Raises InvalidInput."""
+    """Reopens a closed contact at the request of staff or the subject; earlier reports no longer count.
+
+    Raises InvalidInput when the contact is active.
+    """
     _lock(session, contact)
     if contact.state == ContactState.ACTIVE:
         raise InvalidInput("This address is in use already.")
@@ -81,7 +82,7 @@ def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -
 
 
 def acknowledge(session: Session, contact: Contact, *, now: datetime, actor: Actor) -> None:
-    """Somebody has seen that this channel is closed, and it shall stay so."""
+    """Records that staff have seen the closed contact and leave it closed. Safe to repeat."""
     _lock(session, contact)
     if contact.state != ContactState.ACTIVE and contact.acknowledged_at is None:
         contact.acknowledged_at = now
@@ -91,9 +92,9 @@ def acknowledge(session: Session, contact: Contact, *, now: datetime, actor: Act
 def correct(
     session: Session, subject: Subject, addresses: Mapping[Channel, str], *, now: datetime, actor: Actor
 ) -> None:
-    """Put these addresses by channel in place of those on file; "" takes one away, what is the same stays as it is.
+    """Replaces the subject's addresses by channel, and re-plans; "" deletes one, an equal address is unchanged.
 
-    Raises InvalidInput whose field is "email" or "mobile" when no message can be sent to one of them.
+    Raises InvalidInput with the field "email" or "mobile" for an address that is not valid.
     """
     usable = {channel: _validated(channel, text.strip()) for channel, text in addresses.items()}
     changed = [channel for channel, address in usable.items() if _set_address(session, subject, channel, address, now)]
@@ -111,10 +112,11 @@ def _normalised(channel: Channel, address: str) -> str:
 
 
 def _merge_state(session: Session, contact: Contact, reported: ContactStatus) -> bool:
-    """Whether the channel is another way now: open or closed, or closed for another reason."""
+    """Merges a report into the contact; returns whether its state changed."""
     _lock(session, contact)
     known = ContactStatus(contact.state, contact.state_at)
-    if (contact.verified_at is not None and reported.at < contact.verified_at) or merge(known, reported) == known:
+    is_outdated = contact.verified_at is not None and reported.at < contact.verified_at
+    if is_outdated or merge(known, reported) == known:
         return False
     contact.state, contact.state_at = reported.state, reported.at
     if reported.state == known.state:
@@ -131,7 +133,7 @@ def _validated(channel: Channel, text: str) -> str:
 
 
 def _set_address(session: Session, subject: Subject, channel: Channel, address: str, now: datetime) -> bool:
-    """Whether anything changed."""
+    """Adds, replaces or deletes the address of one channel; returns whether anything changed."""
     contact = of_subject(session, subject.id, channel)
     if address == (contact.address if contact else ""):
         return False
@@ -146,7 +148,8 @@ def _set_address(session: Session, subject: Subject, channel: Channel, address: 
 
 
 def _mark_verified(contact: Contact, now: datetime) -> None:
-    contact.state, contact.state_at, contact.verified_at, contact.acknowledged_at = ContactState.ACTIVE, now, now, None
+    contact.state, contact.state_at = ContactState.ACTIVE, now
+    contact.verified_at, contact.acknowledged_at = now, None
 
 
 def _lock(session: Session, contact: Contact) -> None:

@@ -1,4 +1,4 @@
-"""How a subject wants to be written to: channel, language, hour, and the time zone in which they live."""
+"""The preferences of a subject for messages: channel, language, time of day and time zone."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime, time
@@ -17,7 +17,7 @@ from pro_tracker.services.planning import visits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """Named as the columns of Subject that hold them. `message_time` is local; None: the protocol's hour."""
+    """Preferences, named as their columns of Subject. `message_time` is local; None: the time of the protocol."""
 
     preferred_channel: Channel
     language: str
@@ -26,18 +26,20 @@ class Preferences:
 
 
 def for_subject(subject: Subject) -> Preferences:
-    """What holds now."""
+    """Returns the stored preferences of a subject."""
     return Preferences(**{field.name: getattr(subject, field.name) for field in fields(Preferences)})
 
 
 def change(session: Session, subject: Subject, requested: Preferences, *, now: datetime, actor: Actor) -> None:
-    """Keep what is wanted and move what is planned accordingly; the same again changes nothing. Raises InvalidInput."""
-    # Planning inserts rows that refer to the subject, so the lock is the one that lets them.
+    """Stores the changed preferences and re-plans; equal preferences change nothing.
+
+    Raises InvalidInput with its field for a value that is not allowed.
+    """
+    # FOR NO KEY UPDATE, since planning inserts rows with a foreign key to the subject.
     session.refresh(subject, with_for_update={"of": Subject, "key_share": True})
     _check(subject, requested)
-    changed = [
-        field.name for field in fields(requested) if getattr(requested, field.name) != getattr(subject, field.name)
-    ]
+    names = [field.name for field in fields(requested)]
+    changed = [name for name in names if getattr(requested, name) != getattr(subject, name)]
     if not changed:
         return
     for name in changed:
@@ -53,6 +55,6 @@ def _check(subject: Subject, requested: Preferences) -> None:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
     if requested.time_zone not in time_zones():
         raise InvalidInput("This is no time zone of the IANA list. It looks like America/New_York.", field="time_zone")
-    moved = requested.preferred_channel != subject.preferred_channel
-    if moved and requested.preferred_channel not in {contact.channel for contact in subject.contacts}:
+    is_changed = requested.preferred_channel != subject.preferred_channel
+    if is_changed and requested.preferred_channel not in {contact.channel for contact in subject.contacts}:
         raise InvalidInput(NEEDS_ADDRESS[requested.preferred_channel], field="preferred_channel")

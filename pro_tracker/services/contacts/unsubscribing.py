@@ -1,9 +1,8 @@
-"""Unsubscribing an address from mails with one click (RFC 8058). The pages: web/patient/unsubscribing.py.
+"""One-click unsubscribing from mail (RFC 8058). The pages are in web/patient/unsubscribing.py.
 
-The address of it is the mail's own personal link with a mark of the mail address: nothing new is stored, and no key is
-needed to make or check it. The link's token, of which only the hash is kept, says whose mail it was. The mark is the
-beginning of the mail address's keyed hash, so a mail that went to a wrong address does not close the one that
-staff put in its place.
+The URL is the personal link of the mail plus a tag of the mail address, so nothing is stored for it. The link token
+identifies the subject; the tag is the start of the address's keyed hash. A mail that went to a wrong address therefore
+does not unsubscribe the address that replaced it.
 """
 
 import hmac
@@ -21,26 +20,29 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import contacts
 
-TAG_BYTES = 6  # enough to tell the two or three addresses apart that one person ever had
+TAG_BYTES = 6  # distinguishes the few addresses that one subject ever has
 
 
 def unsubscribe_url(link_url: str, contact: Contact) -> str:
-    """Where mails to this contact are ended by whoever has the link."""
+    """Returns the unsubscribe URL of a contact, for the List-Unsubscribe header of a mail with this personal link."""
     return f"{link_url}/stop/{address_tag(contact)}"
 
 
 def address_tag(contact: Contact) -> str:
-    """What tells this address from another of the same person, and nothing to anybody else."""
+    """Returns a hex tag that distinguishes the address from others of the same subject, without revealing it."""
     return contact.address_hash[:TAG_BYTES].hex()
 
 
 def unsubscribe(session: Session, link_id: int, tag: str, *, now: datetime) -> None:
-    """Close the e-mail channel of the person behind the link, if it still leads to the address marked so.
+    """Closes the mail contact of the link's subject, if `tag` is the tag of its current address.
 
-    Works for links that are over or replaced, and can be repeated.
+    Works with expired and replaced links. Safe to repeat.
     """
     subject_id = select(Visit.subject_id).join(Link, Link.visit_id == Visit.id).where(Link.id == link_id)
-    mails = select(Contact).where(Contact.subject_id == subject_id.scalar_subquery(), Contact.channel == Channel.EMAIL)
-    contact = session.scalar(mails)
-    if contact is not None and hmac.compare_digest(address_tag(contact).encode(), tag.encode()):
-        contacts.close(session, contact, ContactState.STOPPED, now=now, actor=Actor(ActorKind.PATIENT, str(link_id)))
+    of_subject = Contact.subject_id == subject_id.scalar_subquery()
+    contact = session.scalar(select(Contact).where(of_subject, Contact.channel == Channel.EMAIL))
+    if contact is None:
+        return
+    if hmac.compare_digest(address_tag(contact).encode(), tag.encode()):
+        actor = Actor(ActorKind.PATIENT, str(link_id))
+        contacts.close(session, contact, ContactState.STOPPED, now=now, actor=actor)
