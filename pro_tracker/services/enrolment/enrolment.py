@@ -1,4 +1,4 @@
-"""Enrolling a subject and withdrawing one: the rows that checked facts become."""
+"""Enrols and withdraws subjects. The facts are checked in facts.py, withdrawals are changed in withdrawals.py."""
 
 import unicodedata
 import uuid
@@ -38,17 +38,19 @@ __all__ = [
     "withdraw",
 ]
 
-RECORD_NUMBER = "record-number"  # kinds of keyed look-up hashes; a contact's kind is its channel
+RECORD_NUMBER = "record-number"  # the kind of this look-up hash; that of a contact is its channel
 DUPLICATE = "This record number is enrolled already. Look the subject up, or correct the number."
 
 
 def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetime) -> Subject:
-    """Add the subject with identity, contacts, consent and a first course, whose visits are planned.
+    """Adds a subject with identity, contacts, consent and a first course, and plans its visits.
 
-    Raises InvalidInput for the first fact that cannot be used, DuplicateRecord when the record number exists.
+    Raises InvalidInput with its field for the first invalid fact, DuplicateRecord when the record number exists.
     """
     facts = normalise(facts)
-    if problems := check(facts, sites=session.scalars(select(Site.code)).all(), now=now):
+    sites = session.scalars(select(Site.code)).all()
+    problems = check(facts, sites=sites, now=now)
+    if problems:
         raise InvalidInput(problems[0].reason, field=problems[0].field)
     subject = _add_subject(session, facts, now=now)
     session.add_all([*_contacts(subject, facts, now), _consent(subject, facts, now)])
@@ -67,16 +69,17 @@ def withdraw(
     now: datetime,
     scope: WithdrawalScope = WithdrawalScope.ASKING,
 ) -> None:
-    """End everything that is still wanted of the subject: visits, messages, calls. What was answered stays.
+    """Withdraws a subject: voids open visits, ends unsent messages, closes calls. Answers are kept.
 
-    So does a call about an alert: who withdraws may need it all the same. With the scope DATA the answers leave the
-    research results and files, too. services/enrolment/withdrawals.py takes a withdrawal back.
+    Calls about alerts stay open, since the subject may still need them. With the scope DATA the answers are left out
+    of research results and files. `withdrawals.revert` reverts a withdrawal.
 
-    Raises InvalidInput without a reason, and for one who has withdrawn before.
+    Raises InvalidInput for a missing reason, and for a subject who has withdrawn before.
     """
     if not reason.strip():
         raise InvalidInput("Say why the subject withdraws.", field="reason")
-    session.refresh(subject, with_for_update={"of": Subject})  # what was joined when it was loaded is not locked
+    # "of" leaves out the rows that were joined when the subject was loaded.
+    session.refresh(subject, with_for_update={"of": Subject})
     if subject.withdrawn_at is not None:
         raise InvalidInput("This subject has withdrawn before.")
     subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, reason.strip(), scope
@@ -91,14 +94,15 @@ def _protocol_for(facts: EnrolmentFacts) -> Protocol:
 
 
 def find_by_record_number(session: Session, record_number: str) -> Subject | None:
-    """The subject under this record number, at any site: the caller asks whether it may be shown."""
+    """Returns the subject with this record number at any site, or None; the caller checks whether it may be shown."""
     number = unicodedata.normalize("NFC", record_number.strip())
     hashes = key_ring().lookup_hashes(number, RECORD_NUMBER)
     return session.scalar(select(Subject).join(Subject.identity).where(Identity.record_number_hash.in_(hashes)))
 
 
 def _add_subject(session: Session, facts: EnrolmentFacts, *, now: datetime) -> Subject:
-    if find_by_record_number(session, facts.record_number) is not None:  # under an older key no unique index tells
+    # The unique index compares hashes of one key only; the search also finds those of older keys.
+    if find_by_record_number(session, facts.record_number) is not None:
         raise DuplicateRecord(DUPLICATE, field="record_number")
     subject = _subject(session, facts, now)
     try:
@@ -111,13 +115,14 @@ def _add_subject(session: Session, facts: EnrolmentFacts, *, now: datetime) -> S
 
 def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
     site_id, study_code = _next_study_code(session, facts.site_code)
+    enrolled_on = _required_date(facts.enrolled_on)
     return Subject(
         id=uuid.uuid4(),
         site_id=site_id,
         study_code=study_code,
-        enrolled_on=_required_date(facts.enrolled_on),
+        enrolled_on=enrolled_on,
         sex=Sex(facts.sex),
-        age_years=age_on(_required_date(facts.enrolled_on), _required_date(facts.birth_date)),
+        age_years=age_on(enrolled_on, _required_date(facts.birth_date)),
         language=facts.language,
         time_zone=facts.time_zone,
         preferred_channel=preferred_channel(facts),
@@ -126,7 +131,7 @@ def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
 
 
 def preferred_channel(facts: EnrolmentFacts) -> Channel:
-    """The channel that was chosen, else the first on which there is an address, else e-mail."""
+    """Returns the preferred channel, or the first channel with an address if none was chosen, or e-mail."""
     if facts.preferred_channel:
         return Channel(facts.preferred_channel)
     with_address = (channel for channel, address in facts.addresses.items() if address)
@@ -134,7 +139,10 @@ def preferred_channel(facts: EnrolmentFacts) -> Channel:
 
 
 def _next_study_code(session: Session, site_code: str) -> tuple[int, str]:
-    """The site's id and its next study code, "north-0001". One row update: two enrolments never get the same."""
+    """Returns the site's id and its next study code, such as "north-0001".
+
+    The counter is read and raised by one UPDATE, so that concurrent enrolments get different codes.
+    """
     counted = (
         update(Site)
         .where(Site.code == site_code)
@@ -153,8 +161,9 @@ def _required_date(day: date | None) -> date:
 
 
 def age_on(day: date, birth_date: date) -> int:
-    """Completed years on that day."""
-    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
+    """Returns the age in completed years on a day."""
+    before_birthday = (day.month, day.day) < (birth_date.month, birth_date.day)
+    return day.year - birth_date.year - before_birthday
 
 
 def _identity(subject: Subject, facts: EnrolmentFacts) -> Identity:

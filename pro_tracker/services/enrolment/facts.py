@@ -1,4 +1,4 @@
-"""What must be true of a person's facts before they are enrolled. Rules of form only: it knows no table."""
+"""Checks the facts of a person before enrolment. Rules of form only, no database access."""
 
 import unicodedata
 from collections.abc import Collection, Iterator
@@ -18,7 +18,7 @@ MAX_AGE_YEARS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class EnrolmentFacts:
-    """What is known of a person when they are enrolled. Texts as typed, "" where nothing was given; dates are local."""
+    """The facts entered at enrolment. Texts are as typed, "" for none; dates are local to the subject."""
 
     record_number: str
     given_name: str
@@ -33,36 +33,32 @@ class EnrolmentFacts:
     enrolled_on: date | None
     consent_version: str
     consent_on: date | None
-    preferred_channel: str = ""  # a channel; "" for the first on which there is an address
+    preferred_channel: str = ""  # a channel; "" for the first one with an address
     planned_start_on: date | None = None
     planned_infusions: int | None = None
 
     @property
     def addresses(self) -> dict[Channel, str]:
-        """The addresses as typed, "" where none was given."""
+        """The addresses by channel, as typed, "" for none."""
         return {channel: getattr(self, field) for channel, field in FIELDS.items()}
 
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """Why a fact cannot be used: the field's name in EnrolmentFacts, and what to do. Never repeats what was typed."""
+    """A validation error: the field of EnrolmentFacts, and what to do. Never contains the typed value."""
 
     field: str
     reason: str
 
 
 def normalise(facts: EnrolmentFacts) -> EnrolmentFacts:
-    """The same facts with every text trimmed and in Unicode's composed form (NFC), so that equal names are equal."""
-    texts = {
-        name: unicodedata.normalize("NFC", value.strip())
-        for name, value in asdict(facts).items()
-        if isinstance(value, str)
-    }
+    """Returns the facts with every text trimmed and in Unicode NFC, so that equal names compare equal."""
+    texts = {name: unicodedata.normalize("NFC", value.strip()) for name, value in _texts(facts)}
     return replace(facts, **texts)  # type: ignore[arg-type]
 
 
 def check(facts: EnrolmentFacts, *, sites: Collection[str], now: datetime) -> list[FieldProblem]:
-    """Everything that keeps these facts from being enrolled, in the order of the fields; [] when nothing does."""
+    """Returns all validation errors in the order of the fields; [] for valid facts. `sites`: the known site codes."""
     facts = normalise(facts)
     return [
         *_text_problems(facts),
@@ -74,15 +70,22 @@ def check(facts: EnrolmentFacts, *, sites: Collection[str], now: datetime) -> li
     ]
 
 
+def _texts(facts: EnrolmentFacts) -> Iterator[tuple[str, str]]:
+    for name, value in asdict(facts).items():
+        if isinstance(value, str):
+            yield name, value
+
+
 def _text_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
     if not facts.record_number:
         yield FieldProblem("record_number", "The record number is missing.")
     if not facts.given_name and not facts.family_name:
         yield FieldProblem("given_name", "The name is missing. One of given and family name is enough.")
-    for name, value in asdict(facts).items():
-        if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
+    for name, value in _texts(facts):
+        if len(value) > MAX_TEXT_LENGTH:
             yield FieldProblem(name, f"This is longer than {MAX_TEXT_LENGTH} characters.")
-        if isinstance(value, str) and any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):
+        # Control characters and surrogates, which PostgreSQL or UTF-8 cannot store.
+        if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):
             yield FieldProblem(name, "This holds a line break or another control character. Type it again.")
 
 
@@ -124,10 +127,11 @@ def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldPro
         yield FieldProblem(
             "consent_version", "The version of the consent is missing. Nobody is enrolled without consent."
         )
-    for field, day, name in (
+    dates = (
         ("enrolled_on", facts.enrolled_on, "date of enrolment"),
         ("consent_on", facts.consent_on, "date of consent"),
-    ):
+    )
+    for field, day, name in dates:
         if day is None:
             yield FieldProblem(field, f"The {name} is missing.")
         elif day > today:
@@ -137,12 +141,15 @@ def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldPro
 
 
 def _plan_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProblem]:
-    if reason := plausible_dates.problem(facts.planned_start_on, _today(facts, now)):
+    reason = plausible_dates.problem(facts.planned_start_on, _today(facts, now))
+    if reason:
         yield FieldProblem("planned_start_on", reason)
     if facts.planned_infusions is not None and not 1 <= facts.planned_infusions <= 100:
         yield FieldProblem("planned_infusions", "The number of planned infusions must be from 1 to 100.")
 
 
 def _today(facts: EnrolmentFacts, now: datetime) -> date:
-    zone = ZoneInfo(facts.time_zone) if facts.time_zone in time_zones() else None
-    return now.astimezone(zone).date() if zone else (now + timedelta(hours=14)).date()
+    """Returns the subject's local date, or the latest date anywhere (UTC+14) when the time zone is not valid."""
+    if facts.time_zone in time_zones():
+        return now.astimezone(ZoneInfo(facts.time_zone)).date()
+    return (now + timedelta(hours=14)).date()

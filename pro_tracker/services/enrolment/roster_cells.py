@@ -1,4 +1,4 @@
-"""What the cells of a roster row mean: dates, times, numbers, one infusion. Knows no other row and no table."""
+"""Reads the cells of one roster row: dates, times, numbers, one infusion. No other rows, no database access."""
 
 import re
 import unicodedata
@@ -17,11 +17,11 @@ Problems = dict[str, str]  # column -> reason
 
 
 class InvalidCell(ValueError):
-    """A cell does not hold what its column asks for; the text says what to write instead."""
+    """A cell is not valid for its column; the text says what to write instead."""
 
 
 def read_date(text: str) -> date:
-    """A calendar date such as 2026-03-31."""
+    """Returns the date of an ISO 8601 text such as 2026-03-31. Raises InvalidCell."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise InvalidCell("Write the date as year-month-day: 2026-03-31.")
     try:
@@ -31,14 +31,16 @@ def read_date(text: str) -> date:
 
 
 def read_time(text: str) -> time:
-    """A wall time such as 08:30."""
+    """Returns the wall time of a text such as 8:30, 08:30 or 08:30:00. Raises InvalidCell."""
     if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", text):
         raise InvalidCell("Write the time as hours:minutes from 00:00 to 23:59.")
-    return time.fromisoformat(text.zfill(5) if len(text) < 6 else text.zfill(8))
+    # ISO 8601 needs two digits for the hour.
+    length = len("00:00") if len(text) < 6 else len("00:00:00")
+    return time.fromisoformat(text.zfill(length))
 
 
 def decimal_reader(least: str, most: str, places: str) -> Callable[[str], Decimal]:
-    """A reader of decimals within bounds, rounded to the places that are stored ("0.001")."""
+    """Returns a reader of decimals from `least` to `most`, rounded half up to the stored `places` ("0.001")."""
 
     def read(text: str) -> Decimal:
         if "," in text:
@@ -54,7 +56,7 @@ def decimal_reader(least: str, most: str, places: str) -> Callable[[str], Decima
 
 
 def integer_reader(least: int, most: int) -> Callable[[str], int]:
-    """A reader of whole numbers within bounds."""
+    """Returns a reader of integers from `least` to `most`."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,9}", text):
@@ -67,7 +69,7 @@ def integer_reader(least: int, most: int) -> Callable[[str], int]:
 
 
 def choice_reader(*words: str) -> Callable[[str], str]:
-    """A reader of one of a few words, in any letter case."""
+    """Returns a reader of one of these words, in any letter case."""
 
     def read(text: str) -> str:
         if text.lower() not in words:
@@ -78,15 +80,17 @@ def choice_reader(*words: str) -> Callable[[str], str]:
 
 
 def read_text(text: str) -> str:
-    """A few words; lines may be broken, other control characters (PostgreSQL refuses NUL) are not words."""
+    """Returns a short text. Raises InvalidCell for control characters except line breaks and tabs."""
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidCell(f"This is longer than {MAX_TEXT_LENGTH} characters.")
-    if any(unicodedata.category(sign) == "Cc" and sign not in "\r\n\t" for sign in text):
+    controls = [sign for sign in text if unicodedata.category(sign) == "Cc"]
+    # PostgreSQL cannot store NUL.
+    if any(sign not in "\r\n\t" for sign in controls):
         raise InvalidCell("This holds a control character. Type it again.")
     return text
 
 
-# Bounds as the infusion table has them.
+# The bounds are those of the infusion table's constraints.
 READERS: dict[str, Callable[[str], Any]] = {
     "infusion_on": read_date,
     "infusion_start": read_time,
@@ -105,16 +109,19 @@ COLUMN_BY_FIELD = {"given_on": "infusion_on", "started_at_local": "infusion_star
 
 
 def read_infusion(cells: Mapping[str, str], *, zone: str, now: datetime) -> tuple[InfusionFacts | None, Problems]:
-    """The infusion of a row, None when all its infusion cells are empty or any of them cannot be used.
+    """Returns the infusion of a row and its problems; None when all infusion cells are empty or any is invalid.
 
-    `zone` is the subject's: an infusion of tomorrow is refused.
+    `zone` is the subject's time zone, in which an infusion may not be in the future.
     """
     if not any(cells[column] for column in READERS):
         return None, {}
     values, problems = _read_cells(cells)
     problems |= {column: "This is missing." for column in REQUIRED_COLUMNS if not cells[column]}
-    problems |= {column: why for column, why in _contradictions(cells).items() if column not in problems}
-    return (None, problems) if problems else _checked(_facts(values), zone, now)
+    for column, reason in _contradictions(cells).items():
+        problems.setdefault(column, reason)  # the first problem of a column is kept
+    if problems:
+        return None, problems
+    return _checked(_facts(values), zone, now)
 
 
 def _checked(facts: InfusionFacts, zone: str, now: datetime) -> tuple[InfusionFacts | None, Problems]:

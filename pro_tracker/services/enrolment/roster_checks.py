@@ -1,4 +1,4 @@
-"""What is wrong in a roster, row by row and between the rows of one record number. Knows the file, not the tables."""
+"""Checks a roster: each row, and the rows of one record number together. Knows the file, not the database."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,15 +12,16 @@ from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 IDENTITY = ("given_name", "family_name", "birth_date")
 FREE_TEXT = ("given_name", "family_name", "stop_reason", "adverse_event")
-# A bad value is repeated only where it can hold neither identity nor free words.
+# An invalid value is quoted only in columns that hold neither identity nor free text.
 NEVER_QUOTED = ("record_number", *IDENTITY, "email", "mobile", *FREE_TEXT)
 DATES = ("birth_date", "enrolled_on", "consent_on")
 MAX_QUOTE_LENGTH = 40
+MAX_LISTED_LINES = 8
 
 
 @dataclass(frozen=True, order=True)
 class RosterFinding:
-    """Something about one row: its line in the file, the column ("" for the whole row), the reason in plain words."""
+    """A finding about one row: its line in the file, the column ("" for the whole row), the reason in plain words."""
 
     line: int
     column: str
@@ -34,7 +35,7 @@ class RosterFinding:
 
 @dataclass(frozen=True)
 class ParsedRow:
-    """One row as understood: `facts` where its subject columns can be used, `infusion` where it has a usable one."""
+    """One row as read. `facts`: None if the row could not be split; `infusion`: None without a valid infusion."""
 
     row: RosterRow
     facts: EnrolmentFacts | None
@@ -44,7 +45,7 @@ class ParsedRow:
 
 @dataclass(frozen=True)
 class RosterPerson:
-    """The usable rows of one record number, in the order of the file."""
+    """The valid rows of one record number, in the order of the file."""
 
     record_number: str
     rows: tuple[ParsedRow, ...]
@@ -59,7 +60,7 @@ class RosterPerson:
 
 @dataclass
 class RosterFindings:
-    """Everything found so far, and by it which lines are rejected."""
+    """All findings so far; a line with a finding that is not a warning is rejected."""
 
     all: list[RosterFinding] = field(default_factory=list)
 
@@ -72,9 +73,12 @@ class RosterFindings:
 
 
 def examine(file: RosterFile, *, sites: Collection[str], now: datetime) -> tuple[list[RosterPerson], RosterFindings]:
-    """The people whose rows can be used so far as the file alone tells, and what was found on the way."""
+    """Returns the people with valid rows, as far as the file alone shows, and the findings. `sites`: site codes."""
     read = [_read_row(row, sites, now) for row in file.rows]
-    findings = RosterFindings([finding for each in read for finding in each.findings])
+    findings = RosterFindings()
+    for each in read:
+        findings.add(each.findings)
+    # Each rule sees the rows that the rules before it did not reject; two people are compared on all rows.
     for rule in (_two_people, _disagreements, _repeated_infusions):
         for rows in _by_record_number(read, findings.rejected, all_rows=rule is _two_people).values():
             findings.add(rule(rows))
@@ -141,8 +145,13 @@ def _two_people(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
 
 
 def _readable(rows: list[ParsedRow], column: str) -> set[str]:
-    """The different values of a column, rows left out where the cell itself was refused."""
-    return {each.row.cells[column] for each in rows if all(found.column not in ("", column) for found in each.findings)}
+    """Returns the different values of a column, without the rows whose cell is invalid."""
+    values: set[str] = set()
+    for each in rows:
+        invalid = {finding.column for finding in each.findings}
+        if invalid.isdisjoint(("", column)):
+            values.add(each.row.cells[column])
+    return values
 
 
 def _disagreements(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
@@ -172,5 +181,7 @@ def _repeated(earlier: ParsedRow, later: ParsedRow) -> RosterFinding:
 
 def _lines(rows: list[ParsedRow]) -> str:
     numbers = [str(each.row.line) for each in rows]
-    listed = ", ".join(numbers[:8]) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+    listed = ", ".join(numbers[:MAX_LISTED_LINES])
+    if len(numbers) > MAX_LISTED_LINES:
+        listed += f" and {len(numbers) - MAX_LISTED_LINES} more"
     return f"line {listed}" if len(numbers) == 1 else f"lines {listed}"

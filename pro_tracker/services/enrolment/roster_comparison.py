@@ -1,4 +1,4 @@
-"""Compares the rows of a roster with the subjects and infusions that are recorded already. Changes nothing."""
+"""Compares the rows of a roster with the recorded subjects and infusions. Read only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
 from pro_tracker.services.enrolment.enrolment import RECORD_NUMBER
 from pro_tracker.services.enrolment.roster_checks import IDENTITY, RosterFinding, RosterPerson
-from pro_tracker.services.treatment.infusion_facts import InfusionFacts
+from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 BATCH_SIZE = 200
 ANOTHER_PERSON = "This record number is enrolled with another {column}. Correct the row, or the subject's page."
@@ -20,20 +20,33 @@ DIFFERS = "This differs from what is recorded, which stays. Change it on the sub
 
 
 def enrolled_subjects(session: Session, record_numbers: Sequence[str]) -> dict[str, Subject]:
-    """Record number -> subject, for those that are enrolled, with identity, contacts and site."""
+    """Returns record number -> subject for the enrolled ones, loaded with identity, contacts and site."""
     found: dict[str, Subject] = {}
     for start in range(0, len(record_numbers), BATCH_SIZE):
-        portion = record_numbers[start : start + BATCH_SIZE]
-        hashes = {each: number for number in portion for each in key_ring().lookup_hashes(number, RECORD_NUMBER)}
-        rows = select(Identity).where(Identity.record_number_hash.in_(hashes))
+        batch = record_numbers[start : start + BATCH_SIZE]
+        numbers = _numbers_by_hash(batch)
+        rows = select(Identity).where(Identity.record_number_hash.in_(numbers))
         subject = joinedload(Identity.subject)
         loaded = rows.options(subject.joinedload(Subject.site), subject.selectinload(Subject.contacts))
-        found |= {hashes[each.record_number_hash]: each.subject for each in session.scalars(loaded)}
+        for identity in session.scalars(loaded):
+            found[numbers[identity.record_number_hash]] = identity.subject
     return found
 
 
+def _numbers_by_hash(record_numbers: Sequence[str]) -> dict[bytes, str]:
+    """Returns hash -> record number, with one hash for each key of the key ring."""
+    numbers: dict[bytes, str] = {}
+    for number in record_numbers:
+        hashes = key_ring().lookup_hashes(number, RECORD_NUMBER)
+        numbers.update(dict.fromkeys(hashes, number))
+    return numbers
+
+
 def differences(person: RosterPerson, subject: Subject) -> Iterator[RosterFinding]:
-    """Another identity under a known record number, on every row of it; other differences as a warning on the first."""
+    """Yields the differences between a person of the file and the enrolled subject.
+
+    A different identity is a finding on every row, any other difference a warning on the first row.
+    """
     facts, identity = person.facts, subject.identity
     typed = {"given_name": facts.given_name, "family_name": facts.family_name, "birth_date": str(facts.birth_date)}
     for column in IDENTITY:
@@ -60,7 +73,7 @@ def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple
 
 
 def recorded_infusions(session: Session, subject: Subject) -> dict[tuple[object, object], Infusion]:
-    """(date, start) -> infusion, over all courses of the subject."""
+    """Returns (date, start) -> infusion over all courses of the subject, loaded with adverse events."""
     rows = select(Infusion).join(Course, Course.id == Infusion.course_id)
     rows = rows.where(Course.subject_id == subject.id, Infusion.voided_at.is_(None))
     found = session.scalars(rows.options(selectinload(Infusion.adverse_events)))
@@ -68,12 +81,13 @@ def recorded_infusions(session: Session, subject: Subject) -> dict[tuple[object,
 
 
 def same_infusion(infusion: Infusion, facts: InfusionFacts) -> bool:
-    """Whether a row tells what is recorded; adverse events that staff added since do not count against it."""
+    """Returns whether a row equals the recorded infusion; adverse events that staff added since are ignored."""
     details = ("dose_mg_per_kg", "weight_kg", "minutes", "status", "stop_reason", "ondansetron_mg")
     recorded = {_event(event) for event in infusion.adverse_events}
-    in_file = {(event.term, event.ctcae_grade, event.emergency_response) for event in facts.adverse_events}
-    return in_file <= recorded and all(getattr(infusion, each) == getattr(facts, each) for each in details)
+    in_file = {_event(event) for event in facts.adverse_events}
+    same_details = all(getattr(infusion, name) == getattr(facts, name) for name in details)
+    return same_details and in_file <= recorded
 
 
-def _event(event: AdverseEvent) -> tuple[str, int, bool]:
+def _event(event: AdverseEvent | AdverseEventFacts) -> tuple[str, int, bool]:
     return event.term, event.ctcae_grade, event.emergency_response

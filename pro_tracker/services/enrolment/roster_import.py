@@ -1,6 +1,7 @@
-"""Imports a roster: reads the file, compares it with what is recorded, adds what is new. It overwrites nothing.
+"""Imports a roster: reads the file, compares it with the database and adds new subjects and infusions.
 
-The rows' own faults are found in roster_checks.py. The caller commits when it likes what was found, else rolls back.
+It overwrites nothing. The rows themselves are checked in roster_checks.py. The caller decides by the findings whether
+to commit or to roll back.
 """
 
 from collections.abc import Callable
@@ -41,12 +42,13 @@ BEFORE_ALL_COURSES = (
 RECORDED_OTHERWISE = (
     "This infusion is recorded with other details. Correct it on the subject's page; a file overwrites nothing."
 )
-Progress = Callable[[int, int], object]
+Progress = Callable[[int, int], object]  # called with the number of people done, and of all people
+InfusionKey = tuple[object, object]  # date, start
 
 
 @dataclass
 class ImportResult:
-    """What an import found and what it added; counts of what was recorded before stand beside."""
+    """The findings of an import, and the numbers of added (`new_`) and of previously recorded (`known_`) rows."""
 
     file: RosterFile
     findings: RosterFindings
@@ -68,15 +70,8 @@ class ImportResult:
 
 
 def read_file(path: Path) -> RosterFile:
-    """The roster in this file; raises InvalidInput, in one sentence, where it cannot be used as a whole."""
-    try:
-        content = path.read_bytes()
-    except IsADirectoryError:
-        raise InvalidInput(f"{path} is a folder. Name the file.") from None
-    except FileNotFoundError:
-        raise InvalidInput(f"There is no file {path}.") from None
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    """Reads and parses a roster file. Raises InvalidInput if it cannot be read, decoded as UTF-8 or parsed."""
+    content = _read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,12 +81,23 @@ def read_file(path: Path) -> RosterFile:
     return roster_file.parse(text)
 
 
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except IsADirectoryError:
+        raise InvalidInput(f"{path} is a folder. Name the file.") from None
+    except FileNotFoundError:
+        raise InvalidInput(f"There is no file {path}.") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+
+
 def load(
     session: Session, actor: Actor, file: RosterFile, *, now: datetime, on_person: Progress | None = None
 ) -> ImportResult:
-    """Add every usable row that is not recorded yet, in the caller's transaction, and say what is wrong with others.
+    """Adds every valid row that is not recorded yet, in the caller's transaction; returns findings and counts.
 
-    `on_person` hears how many people of how many are done.
+    `on_person` is called after each person with the numbers of people done and in total.
     """
     sites = session.scalars(select(Site.code)).all()
     people, findings = roster_checks.examine(file, sites=sites, now=now)
@@ -108,7 +114,7 @@ def load(
 
 @dataclass
 class _Import:
-    """One import under way."""
+    """A running import: the transaction, the actor, and the result so far."""
 
     session: Session
     actor: Actor
@@ -128,22 +134,21 @@ class _Import:
         self._add_infusions(person, subject)
 
     def _add_infusions(self, person: RosterPerson, subject: Subject) -> None:
-        """Record what is new, then plan once: a course of five needs no five plans."""
-        recorded, before = recorded_infusions(self.session, subject), self.outcome.new_infusions
-        in_file = {(each.given_on, each.started_at_local): (line, each) for line, each in reversed(_infusions(person))}
-        for key in sorted(in_file, key=lambda key: (key[0], key[1] or time.min)):
-            line, facts = in_file[key]
+        """Adds new infusions, then re-plans once: planning after each of them would be slower."""
+        recorded = recorded_infusions(self.session, subject)
+        n_before = self.outcome.new_infusions
+        for key, (line, facts) in _infusions_by_key(person).items():
             if key not in recorded:
                 self._add_infusion(subject, line, facts)
             elif same_infusion(recorded[key], facts):
                 self.outcome.known_infusions += 1
             else:
                 self.outcome.findings.add([RosterFinding(line, "infusion_on", RECORDED_OTHERWISE)])
-        if self.outcome.new_infusions > before:
+        if self.outcome.new_infusions > n_before:
             visits.replan(self.session, subject.id, now=self.now)
 
     def _add_infusion(self, subject: Subject, line: int, facts: InfusionFacts) -> None:
-        """Record it; what the services refuse (a withdrawn subject, an ended course) rejects this row alone."""
+        """Adds one infusion. An error of the services (withdrawn subject, ended course) rejects only this row."""
         try:
             with self.session.begin_nested():
                 course = self._course_for(subject, facts.given_on)
@@ -155,7 +160,10 @@ class _Import:
             self.outcome.new_infusions += 1
 
     def _course_for(self, subject: Subject, given_on: date) -> Course:
-        """The course around this date, else one that has no infusion yet, else a new one."""
+        """Returns the course that the date belongs to, else one without an infusion, else a new one.
+
+        Raises InvalidInput for a date before the last infusions of the courses and outside all of them.
+        """
         rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
         dates = {course: visits.course_dates(self.session, course) for course in self.session.scalars(rows)}
         begun = [course for course, each in dates.items() if each.given_on]
@@ -173,8 +181,15 @@ class _Import:
         return start(self.session, subject, protocol, planned_start_on=given_on, now=self.now, actor=self.actor)
 
 
-def _infusions(person: RosterPerson) -> list[tuple[int, InfusionFacts]]:
-    return [(each.row.line, each.infusion) for each in person.rows if each.infusion is not None]
+def _infusions_by_key(person: RosterPerson) -> dict[InfusionKey, tuple[int, InfusionFacts]]:
+    """Returns key -> (line, infusion) of a person's rows, in the order of time; of repeated rows the first counts."""
+    infusions: dict[tuple[date, time | None], tuple[int, InfusionFacts]] = {}
+    for each in person.rows:
+        if each.infusion is not None:
+            key = (each.infusion.given_on, each.infusion.started_at_local)
+            infusions.setdefault(key, (each.row.line, each.infusion))
+    by_time = sorted(infusions, key=lambda key: (key[0], key[1] or time.min))
+    return {key: infusions[key] for key in by_time}
 
 
 def _protocol_of(course: Course) -> Protocol:

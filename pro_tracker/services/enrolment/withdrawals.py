@@ -1,4 +1,4 @@
-"""A withdrawal that changes: the subject asks for more, or it was entered by mistake. The first word: enrolment.py."""
+"""Changes the scope of a withdrawal, or reverts one. A subject is withdrawn in enrolment.py."""
 
 from datetime import datetime
 
@@ -16,7 +16,10 @@ from pro_tracker.services.planning import subject_lock, visits
 def change_scope(
     session: Session, actor: Actor, subject: Subject, scope: WithdrawalScope, *, reason: str, now: datetime
 ) -> None:
-    """Say anew how far the withdrawal goes. Raises InvalidInput without a reason, and where nothing changes."""
+    """Changes the scope of a withdrawal; the former scope is kept as a correction.
+
+    Raises InvalidInput for a missing reason, an unchanged scope, and a subject who has not withdrawn.
+    """
     _record_previous(session, subject, reason, now)
     if subject.withdrawn_scope == scope:
         raise InvalidInput("This is what is recorded already.", field="scope")
@@ -25,7 +28,10 @@ def change_scope(
 
 
 def revert(session: Session, actor: Actor, subject: Subject, *, reason: str, now: datetime) -> None:
-    """Take part again: what the withdrawal ended and can still be answered is asked again. Raises InvalidInput."""
+    """Reverts a withdrawal: revives the visits that can still be answered, and re-plans.
+
+    Raises InvalidInput for a missing reason, and for a subject who has not withdrawn.
+    """
     _record_previous(session, subject, reason, now)
     subject.withdrawn_at = subject.withdrawn_reason = subject.withdrawn_scope = None
     visits.revive_withdrawn(session, subject.id, now)
@@ -40,6 +46,6 @@ def _record_previous(session: Session, subject: Subject, reason: str, now: datet
     before: corrections.PreviousValues = {
         "withdrawn_reason": subject.withdrawn_reason,
         "scope": subject.withdrawn_scope,
+        "withdrawn_at": subject.withdrawn_at.isoformat(),
     }
-    before["withdrawn_at"] = subject.withdrawn_at.isoformat()
     corrections.record(session, subject.id, CorrectionKind.WITHDRAWAL, before, reason=reason, now=now)
