@@ -1,10 +1,10 @@
-"""Codes of whoever acts: what an account may do, and who stands behind a row of the audit trail."""
+"""Codes of accounts and actors: the roles of accounts, and the kinds of actor in the audit trail."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an account may do; what exactly is written at each route."""
+    """The role of an account. Each route declares the roles that may use it."""
 
     COORDINATOR = "coordinator"
     CLINICIAN = "clinician"
@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 
 class ActorKind(StrEnum):
-    """Who did what an audit row tells: a signed-in account, a patient, a service task, or a command of the operator."""
+    """Who made the change that an audit row records: an account, a patient, a service task or an operator's command."""
 
     ACCOUNT = "account"
     PATIENT = "patient"

@@ -1,4 +1,4 @@
-"""What news about an address does to its channel. The same news in any order, any number of times, end the same."""
+"""Merges delivery reports into the state of a contact. Order and repetition of reports do not change the result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ContactState(StrEnum):
-    """Whether messages may go to an address; all but ACTIVE close it."""
+    """Whether messages may be sent to an address. Every state but ACTIVE is closed."""
 
     ACTIVE = "active"
     BOUNCED = "bounced"
@@ -16,6 +16,7 @@ class ContactState(StrEnum):
 
 
 CLOSED = (ContactState.STOPPED, ContactState.BOUNCED, ContactState.WRONG_NUMBER)
+# The report with the higher rank applies. STOP and START (active) share a rank, since each reverts the other.
 RANKS: Mapping[ContactState, int] = {
     ContactState.ACTIVE: 0,
     ContactState.STOPPED: 0,
@@ -26,22 +27,23 @@ RANKS: Mapping[ContactState, int] = {
 
 @dataclass(frozen=True, slots=True)
 class ContactStatus:
-    """Whether messages may go to an address, and since when."""
+    """The state of a contact and the time since when it applies."""
 
     state: ContactState
     at: datetime
 
 
 def merge(current: ContactStatus, reported: ContactStatus) -> ContactStatus:
-    """What holds when both are known: the greater of two, so neither order nor repetition makes a difference.
+    """Returns the stronger of two states. As a maximum it is commutative and idempotent.
 
-    Of STOP and START the later one counts. An address that bounced or belongs to somebody else stays closed whatever
-    comes from there; only staff open it again, who then write down a new standing.
+    Of STOP and START the later one applies. A bounced or wrong address stays closed whatever is reported later; only
+    staff reopen it, with a new state.
     """
     return max(current, reported, key=_weight)
 
 
 def _weight(current: ContactStatus) -> tuple[int, float, bool]:
     rank, moment = RANKS[current.state], current.at.timestamp()
-    # Of two bounces the first one tells since when. Of STOP and START at one moment STOP counts.
+    # Of two bounces the first one applies, so that the time since when is kept. Of STOP and START at the same time
+    # STOP applies.
     return rank, -moment if rank else moment, current.state == ContactState.STOPPED

@@ -1,24 +1,24 @@
-"""Every error the service raises on purpose. Each message says in plain words what is wrong and what to do."""
+"""The errors that the service raises on purpose. Each message says in plain words what is wrong and what to do."""
 
 
 class ProTrackerError(Exception):
-    """Base of all. Its text may be shown to people, so it never holds a name, a contact, an answer or a token."""
+    """The base class. Its text may be shown to users, so it never holds a name, a contact, an answer or a token."""
 
 
 class NotFound(ProTrackerError):
-    """The thing does not exist, or not for this person: both look the same from outside."""
+    """The record does not exist, or the account may not see it; the two cannot be distinguished."""
 
 
 class NotSignedIn(ProTrackerError):
-    """Nobody is signed in, and what asks is a program that a sign-in page would not help."""
+    """The request has no session, and its client is a program that cannot use the sign-in page."""
 
 
 class NotAllowed(ProTrackerError):
-    """The person is known and may not do this."""
+    """The account is signed in, but its role does not allow the action."""
 
 
 class InvalidInput(ProTrackerError):
-    """Something given cannot be used; `field` names it where there is one."""
+    """An input value is invalid; `field` is the name of its form field or column, or None."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class InvalidInput(ProTrackerError):
 
 
 class DuplicateRecord(InvalidInput):
-    """A record number or another unique fact exists already."""
+    """A record number or another unique value exists already."""
 
 
 class WindowClosed(ProTrackerError):
@@ -34,7 +34,7 @@ class WindowClosed(ProTrackerError):
 
 
 class AlreadyAnswered(ProTrackerError):
-    """The visit was completed before; the first answers stand."""
+    """The visit was completed before; its first answers are kept."""
 
 
 class UnusableLink(ProTrackerError):
@@ -42,11 +42,11 @@ class UnusableLink(ProTrackerError):
 
 
 class IdentityNotConfirmed(ProTrackerError):
-    """The birth date given does not match, or too many wrong ones were given."""
+    """The entered birth date does not match, or the limit of wrong entries is reached."""
 
 
 class InvalidKeys(ProTrackerError):
-    """The field keys cannot be used."""
+    """The encryption keys of the identity fields are missing or malformed."""
 
 
 class UnknownItem(InvalidInput):
@@ -54,7 +54,7 @@ class UnknownItem(InvalidInput):
 
 
 class AnswerOutOfRange(InvalidInput):
-    """An answer is no whole number among the options of its item."""
+    """An answer is not one of the option codes (integers) of its item."""
 
 
 class UnknownInstrument(NotFound):
@@ -62,13 +62,13 @@ class UnknownInstrument(NotFound):
 
 
 class InvalidInstrument(ProTrackerError):
-    """An instrument contradicts itself, so nothing is scored with it."""
+    """An instrument is inconsistent, so that no score can be computed with it."""
 
 
 class InvalidDataFile(ProTrackerError):
     """An instrument, text pack or protocol file cannot be used.
 
-    `errors` lists what is wrong as (key, reason); the key is the place in the file, dots between levels, or "".
+    `errors` lists (key, reason) pairs; the key is the path within the file, with dots between levels, or "".
     """
 
     def __init__(self, *errors: tuple[str, str]) -> None:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class InfusionStatus(StrEnum):
-    """Whether an infusion was given to its end."""
+    """Whether an infusion was given completely."""
 
     COMPLETED = "completed"
     STOPPED = "stopped"

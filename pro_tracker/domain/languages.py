@@ -1,3 +1,3 @@
-"""The languages that patients' pages and messages are written in."""
+"""The languages of patient pages and messages."""
 
-LANGUAGES = ("en", "es")  # of pages, messages and demonstration text packs
+LANGUAGES = ("en", "es")  # ISO 639-1; of pages, messages and the text packs of the demonstration

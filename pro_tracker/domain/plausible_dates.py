@@ -1,4 +1,4 @@
-"""Which days can be meant when somebody types one: a mistyped year must not plan or end anything. Pure."""
+"""Rejects implausible dates, so that a mistyped year does not plan or end anything. Pure functions."""
 
 from datetime import date, timedelta
 
@@ -9,7 +9,7 @@ MAX_AHEAD = timedelta(days=2 * 366)
 
 
 def problem(on: date | None, today: date) -> str | None:
-    """What is wrong with a day that lies too long ago or too far ahead; None is no day yet."""
+    """Returns the reason why a date is too early or too far ahead of `today`, or None. A missing date is plausible."""
     if on is not None and on < EARLIEST:
         return f"This day lies before {EARLIEST.year}. Check the year."
     if on is not None and on - today > MAX_AHEAD:
@@ -18,6 +18,6 @@ def problem(on: date | None, today: date) -> str | None:
 
 
 def check(on: date | None, today: date, *, field: str) -> None:
-    """Raise InvalidInput, with its field, for a day that cannot be meant."""
+    """Raises InvalidInput with `field` for an implausible date."""
     if reason := problem(on, today):
         raise InvalidInput(reason, field=field)

@@ -1,10 +1,10 @@
-"""Codes of the service's own records: corrections, released data files, incidents, changes of a plan."""
+"""Codes of the service's own records: corrections, definitions, incidents, changes of a plan."""
 
 from enum import StrEnum
 
 
 class CorrectionKind(StrEnum):
-    """Which fact staff took back or set anew. Infusions are not here: their old rows stay where they are, voided."""
+    """The kind of fact that staff replaced or reverted. A corrected infusion keeps its own voided row instead."""
 
     COURSE_END = "course-end"
     ANCHOR_DATE = "anchor-date"
@@ -13,7 +13,7 @@ class CorrectionKind(StrEnum):
 
 
 class DefinitionKind(StrEnum):
-    """What a released data file is."""
+    """The kind of data file that a definition releases."""
 
     PROTOCOL = "protocol"
     INSTRUMENT = "instrument"
@@ -21,7 +21,7 @@ class DefinitionKind(StrEnum):
 
 
 class IncidentKind(StrEnum):
-    """What may go wrong with the service as a whole."""
+    """The kind of failure of the service that an incident records."""
 
     NOTHING_SWEPT = "nothing-swept"
     MESSAGE_LATE = "message-late"
@@ -29,7 +29,7 @@ class IncidentKind(StrEnum):
 
 
 class PlanChange(StrEnum):
-    """What a change of facts does to one visit or message of a plan."""
+    """The effect of a change on one visit or message of a plan: unchanged, moved, removed or added."""
 
     STAYS = "stays"
     MOVES = "moves"

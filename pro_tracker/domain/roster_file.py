@@ -1,10 +1,10 @@
-"""A roster file's text -> its rows, each with the line it starts at. Knows the format, not what a row means."""
+"""Parses the text of a roster file into rows with line numbers. Knows the format, not the meaning of the columns."""
 
 import csv
 import io
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pro_tracker.domain.errors import InvalidInput
@@ -38,17 +38,17 @@ INFUSION_COLUMNS = (
     "emergency_response",
 )
 COLUMNS = SUBJECT_COLUMNS + INFUSION_COLUMNS
-REJECT_COLUMNS = ("rejected_line", "rejected_because")  # of a file of rejects, so that it can be mended and imported
+REJECT_COLUMNS = ("rejected_line", "rejected_because")  # of a reject file, which can be corrected and imported
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
 class RosterRow:
-    """One record. `line` counts the file's lines from 1 (the header is 1); `error` says why it could not be split."""
+    """One record. `line`: its first line, where the header is 1. `error`: why it could not be split, or ""."""
 
     line: int
-    typed: tuple[str, ...]  # the cells as they stand in the file
-    cells: Mapping[str, str]  # column -> trimmed text in Unicode's composed form
+    typed: tuple[str, ...]  # the cells as in the file
+    cells: Mapping[str, str]  # column -> trimmed text in Unicode NFC
     error: str = ""
 
     @property
@@ -58,24 +58,25 @@ class RosterRow:
 
 @dataclass(frozen=True)
 class RosterFile:
-    """The header as it stands in the file, and every row that is not blank."""
+    """The header in lower case, and every row that is not blank."""
 
     header: tuple[str, ...]
     rows: tuple[RosterRow, ...]
 
 
 def parse(text: str) -> RosterFile:
-    """Read a roster. Raises InvalidInput where the whole file cannot be used: empty, other columns, open quotes."""
+    """Parses a roster. Raises InvalidInput if the whole file cannot be used: empty, other columns, an open quote."""
     records = list(_records(text))
     if not records:
         raise InvalidInput("The file is empty. Its first line names the columns: " + ",".join(COLUMNS))
     header = tuple(cell.strip().lower() for cell in records[0][1])
     _check_header(header)
-    return RosterFile(header, tuple(_row(header, line, cells) for line, cells in records[1:]))
+    rows = [_row(header, line, cells) for line, cells in records[1:]]
+    return RosterFile(header, tuple(rows))
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that holds something, with the line it starts at: a quoted cell may run over several lines."""
+    """Yields each record that is not blank, with its first line; a quoted cell may contain line breaks (RFC 4180)."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:
@@ -95,14 +96,17 @@ def _check_header(header: tuple[str, ...]) -> None:
     known = set(header) & set(COLUMNS)
     if not known:
         raise InvalidInput("The first line does not name the columns. It must be: " + ",".join(COLUMNS))
-    problems = {
-        "is missing": [name for name in COLUMNS if name not in known],
-        "is not a column of a roster": sorted({name for name in header if name not in COLUMNS + REJECT_COLUMNS}),
-        "stands twice": [name for name, count in Counter(header).items() if count > 1],
-    }
-    listed = [f"{name[:40] or '(no name)'} {error}" for error, names in problems.items() for name in names]
-    if listed:
-        raise InvalidInput("The first line does not fit: " + "; ".join(listed) + ".")
+    problems = [
+        *_column_problems((name for name in COLUMNS if name not in known), "is missing"),
+        *_column_problems(sorted(set(header) - {*COLUMNS, *REJECT_COLUMNS}), "is not a column of a roster"),
+        *_column_problems((name for name, count in Counter(header).items() if count > 1), "stands twice"),
+    ]
+    if problems:
+        raise InvalidInput("The first line does not fit: " + "; ".join(problems) + ".")
+
+
+def _column_problems(names: Iterable[str], problem: str) -> list[str]:
+    return [f"{name[:40] or '(no name)'} {problem}" for name in names]
 
 
 def _row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
@@ -112,11 +116,15 @@ def _row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
             f"The row has {len(cells)} cells where the first line has {len(header)}. Is a comma missing or too many?"
         )
         cells = (cells + [""] * len(header))[: len(header)]
-    named = dict(zip(header, map(_tidy, cells), strict=True))
+    named = dict(zip(header, map(_normalise, cells), strict=True))
     return RosterRow(line, tuple(cells), {name: named[name] for name in COLUMNS}, error)
 
 
-def _tidy(cell: str) -> str:
-    """Trimmed, composed, and without the apostrophe that marks text as no formula (spreadsheets and our rejects do)."""
-    text = cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_SIGNS) else cell
+def _normalise(cell: str) -> str:
+    """Returns the cell trimmed, in Unicode NFC, and without the apostrophe that protects a text from being a formula.
+
+    Spreadsheets and our reject files write this apostrophe.
+    """
+    is_protected = cell.startswith("'") and cell[1:].startswith(FORMULA_SIGNS)
+    text = cell[1:] if is_protected else cell
     return unicodedata.normalize("NFC", text.strip())

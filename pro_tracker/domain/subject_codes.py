@@ -1,10 +1,10 @@
-"""Codes of subjects: sex, and how far a withdrawal goes."""
+"""Codes of subjects: sex, and the scope of a withdrawal."""
 
 from enum import StrEnum
 
 
 class Sex(StrEnum):
-    """Sex as recorded at enrolment (FHIR's administrative gender)."""
+    """Sex as recorded at enrolment; the codes are those of FHIR AdministrativeGender."""
 
     FEMALE = "female"
     MALE = "male"
@@ -13,7 +13,7 @@ class Sex(StrEnum):
 
 
 class WithdrawalScope(StrEnum):
-    """What a subject withdraws from. ASKING: stop asking; DATA: also stop using what was answered."""
+    """The scope of a withdrawal. ASKING: no more visits, messages and calls. DATA: answers are not used either."""
 
     ASKING = "asking"
     DATA = "data"

@@ -1,6 +1,6 @@
-"""Anchor date -> visit window, and a visit's status from its stored moments and now. Pure functions of the protocol.
+"""Computes visit windows from anchor dates, and a visit's status from its stored times. Pure functions.
 
-The same status rule stands as SQL in services/planning/visits.py; a test holds the two together.
+The same status rule exists as SQL in services/planning/visit_filters.py; a test compares the two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from pro_tracker.domain.wall_time import END_OF_DAY, days_later, moment
 
 
 class VisitStatus(StrEnum):
-    """Where a visit stands now. Derived, never stored: time alone changes it."""
+    """The status of a visit at one time. Derived, never stored, since it changes with time alone."""
 
     PLANNED = "planned"
     DUE = "due"
@@ -25,7 +25,7 @@ class VisitStatus(StrEnum):
 
 
 class VisitTimes(Shape):
-    """What a visit's status is made of."""
+    """The stored times that decide a visit's status; `models.Visit` has this shape. All in UTC."""
 
     @property
     def opens_at(self) -> datetime: ...
@@ -52,10 +52,10 @@ class VisitWindow:
 
 @dataclass(frozen=True, slots=True)
 class CourseDates:
-    """The dates of one course, local to the subject. `given_on` in order; `superseded`: a newer course has begun.
+    """The dates of one course, local to the subject. `given_on` is sorted; `superseded`: a newer course has begun.
 
-    `enrolled_on`: None in every course but the subject's first, since enrolment is asked about once.
-    `staff_entered`: event code -> date, for events that hang on no other.
+    `enrolled_on`: set in the subject's first course only, since events anchored to enrolment occur once.
+    `staff_entered`: event code -> staff-entered anchor date.
     """
 
     planned_start_on: date | None
@@ -68,7 +68,7 @@ class CourseDates:
 
 
 def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) -> VisitWindow:
-    """The window of `event` for a subject in `zone` (IANA name) whose anchor date is `anchor_on`."""
+    """Returns the window of `event` for a subject in `zone` (IANA name) with the anchor date `anchor_on`."""
     opens_at = moment(days_later(anchor_on, event.opens_day), protocol.open_time, zone)
     due_at = moment(days_later(anchor_on, event.due_day), END_OF_DAY, zone)
     closes_at = moment(days_later(anchor_on, event.closes_day), END_OF_DAY, zone)
@@ -76,12 +76,13 @@ def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) ->
 
 
 def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, today: date) -> date | None:
-    """The date that the event's window hangs on, or None while there is none.
+    """Returns the date that the event's window is anchored to, or None while it is not known.
 
-    The first infusion given, until then the planned start; the last infusion given, once the course is over. The start
-    of a course is the planned one and stays so, whenever infusions are given; the first of them where none was planned.
+    `first-infusion` is the planned start until an infusion was given. `course-start` stays the planned start, whenever
+    infusions are given; without one it is the first infusion. `last-infusion` is known only once the course is over.
     """
     first_on = course.given_on[0] if course.given_on else None
+    last_on = course.given_on[-1] if course.given_on else None
     match event.anchor:
         case "enrolment":
             return course.enrolled_on
@@ -92,11 +93,11 @@ def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, toda
         case "first-infusion":
             return first_on or course.planned_start_on
         case "last-infusion":
-            return course.given_on[-1] if course.given_on and is_over(course, protocol, today) else None
+            return last_on if is_over(course, protocol, today) else None
 
 
 def is_over(course: CourseDates, protocol: Protocol, today: date) -> bool:
-    """Whether no further infusion is expected: ended by hand, complete, overtaken by a new course, or idle too long."""
+    """Returns whether no further infusion is expected: the course was ended, or is superseded, complete or idle."""
     if course.ended_on is not None or course.superseded:
         return True
     if not course.given_on:
@@ -106,24 +107,26 @@ def is_over(course: CourseDates, protocol: Protocol, today: date) -> bool:
 
 
 def belongs_to_course(course: CourseDates, protocol: Protocol, given_on: date) -> bool:
-    """Whether an infusion on this date is part of the course, and not of one before or after it.
+    """Returns whether an infusion on this date belongs to the course, not to one before or after it.
 
-    At most `course_gap_days` lie between an infusion and the nearest one of its course; the first always fits.
+    It does if the nearest infusion of the course is at most `course_gap_days` away. A first infusion always does.
     """
-    gap = timedelta(days=protocol.course_gap_days)
-    return not course.given_on or min(abs(given_on - other) for other in course.given_on) <= gap
+    if not course.given_on:
+        return True
+    nearest = min(abs(given_on - other) for other in course.given_on)
+    return nearest <= timedelta(days=protocol.course_gap_days)
 
 
 def visit_status(visit: VisitTimes, now: datetime) -> VisitStatus:
-    """The visit's status at `now`. What happened (completed, void) comes before what the clock says."""
+    """Returns the visit's status at `now`. Completed and void take precedence over what follows from time."""
     if visit.completed_at is not None:
         return VisitStatus.COMPLETED
     if visit.voided_at is not None:
         return VisitStatus.VOID
-    return _status_by_clock(visit, now)
+    return _status_by_time(visit, now)
 
 
-def _status_by_clock(visit: VisitTimes, now: datetime) -> VisitStatus:
+def _status_by_time(visit: VisitTimes, now: datetime) -> VisitStatus:
     if now < visit.opens_at:
         return VisitStatus.PLANNED
     if now < visit.due_at:
@@ -132,19 +135,19 @@ def _status_by_clock(visit: VisitTimes, now: datetime) -> VisitStatus:
 
 
 def answerable_until(visit: VisitTimes) -> datetime:
-    """When the visit closes for good: whoever is answering has a grace."""
+    """Returns when the visit can no longer be answered: at closing, or at the end of its grace period."""
     return max(visit.closes_at, visit.grace_until or visit.closes_at)
 
 
 def grace_until(closes_at: datetime, saved_at: datetime, protocol: Protocol) -> datetime:
-    """Until when answers saved at `saved_at` may still be sent, if that is after closing.
+    """Returns the end of the grace period for answers last saved at `saved_at`.
 
-    Somebody who answers when the window closes is not locked out. Whoever stopped long before has no grace, and nobody
-    more than the protocol's.
+    The period is `grace_hours` of the protocol after the last save, or after closing if that was earlier. It is over
+    before closing for a subject who stopped long before.
     """
     return min(saved_at, closes_at) + timedelta(hours=protocol.grace_hours)
 
 
 def is_open(visit: VisitTimes, now: datetime) -> bool:
-    """Whether the visit can be answered at `now`."""
+    """Returns whether the visit can be answered at `now`."""
     return visit_status(visit, now) in (VisitStatus.DUE, VisitStatus.OVERDUE)

@@ -1,46 +1,49 @@
-"""Wall time in a zone -> moment in UTC, resolved late so that daylight saving moves no reminder and no window.
+"""Converts wall time in an IANA zone to UTC. Conversion is late, so that daylight saving moves no window or reminder.
 
-Plain arithmetic on zones; what is planned at which wall time is in visit_windows.py and reminder_times.py.
+The wall times themselves are planned in visit_windows.py and reminder_times.py.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
 from zoneinfo import ZoneInfo
 
-LAST_YEAR = 2199  # of dates that people enter; what is counted from a later one might leave the calendar
-# The last moment of a day that still carries its date, so that "closes on 4 March" reads right wherever it is shown.
+LAST_YEAR = 2199  # of entered dates, so that dates computed from them stay below datetime.MAXYEAR
+# The last second of a day, so that a window that closes "on 4 March" is shown with that date.
 END_OF_DAY = time(23, 59, 59)
 
 
 def moment(on: date, at: time, zone: str) -> datetime:
-    """The UTC moment at which clocks in `zone` (IANA name) show `on`, `at`.
+    """Returns the UTC time at which clocks in `zone` (IANA name) show `on`, `at`.
 
-    A time that daylight saving skips moves forward by what is skipped; of a time that comes twice, the first is meant
+    A time that daylight saving skips moves forward by the gap. Of a time that occurs twice the first is returned
     (fold=0 of PEP 495).
     """
     return datetime.combine(on, at, ZoneInfo(zone)).astimezone(UTC)
 
 
 def next_at(after: datetime, at: time, zone: str) -> datetime:
-    """The first UTC moment from `after` on at which clocks in `zone` show `at`, or have skipped it.
+    """Returns the first UTC time from `after` on at which clocks in `zone` show `at`, or have skipped it.
 
-    Of a time that comes twice this may be the second.
+    Of a time that occurs twice this may be the second.
     """
     today = local_date(after, zone)
-    days = (days_later(today, number) for number in range(3))  # one may be a day that a country skipped
-    readings = (moment(day, at.replace(fold=fold), zone) for day in days for fold in (0, 1))
-    return next(each for each in readings if each >= after)
+    both_folds = (at.replace(fold=0), at.replace(fold=1))
+    # Three days, since a country may skip a day when it changes its zone (Samoa in 2011).
+    days = [days_later(today, number) for number in range(3)]
+    candidates = (moment(day, reading, zone) for day, reading in product(days, both_folds))
+    return next(candidate for candidate in candidates if candidate >= after)
 
 
 def local(now: datetime, zone: str) -> datetime:
-    """The same moment as people in `zone` read it."""
+    """Converts a time to wall time in `zone`."""
     return now.astimezone(ZoneInfo(zone))
 
 
 def local_date(now: datetime, zone: str) -> date:
-    """The date in `zone` at this moment."""
+    """Returns the date in `zone` at a time."""
     return local(now, zone).date()
 
 
 def days_later(on: date, days: int) -> date:
-    """The date `days` after `on`; before it when negative."""
+    """Returns the date `days` after `on`, or before it when negative."""
     return on + timedelta(days=days)
