@@ -81,8 +81,9 @@ def record(session: Session, actor: Actor, call_id: int, facts: CallAttemptFacts
     _check(facts, number, visit, subject.time_zone, now)
     attempt = CallAttempt(call_id=call.id, number=number, at=now, outcome=outcome)
     attempt.account_id, attempt.call_back_on = _account_id(actor), facts.call_back_on
-    if facts.note.strip():
-        attempt.note = facts.note.strip()
+    note = facts.note.strip()
+    if note:
+        attempt.note = note
     session.add(attempt)
     subject.best_call_time = best_time or subject.best_call_time
     _close_or_reschedule(session, call, subject, visit, attempt)

@@ -79,7 +79,8 @@ def close_unneeded(session: Session, *, now: datetime) -> None:
 def close_all(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
     """Closes every open call of a subject who has withdrawn, except alerts, which the subject may still need."""
     still_open = (Call.subject_id == subject_id, Call.closed_at.is_(None), Call.reason != CallReason.ALERT)
-    session.execute(update(Call).where(*still_open).values(closed_at=now, outcome=CallOutcome.NO_LONGER_NEEDED))
+    closed = update(Call).where(*still_open).values(closed_at=now, outcome=CallOutcome.NO_LONGER_NEEDED)
+    session.execute(closed)
 
 
 def _due(now: datetime) -> Select[tuple[object, ...]]:

@@ -63,11 +63,14 @@ def record_reason(session: Session, actor: Actor, visit_id: int, code: str, *, n
 
 
 def _missed(now: datetime) -> Select[*tuple[Any, ...]]:
-    over = and_(Visit.closes_at <= now, or_(Visit.grace_until.is_(None), Visit.grace_until <= now))
+    """SQL: the first BATCH_SIZE visits that are over and have no reason, with the facts that decide it."""
+    without_grace = or_(Visit.grace_until.is_(None), Visit.grace_until <= now)
+    over = and_(Visit.closes_at <= now, without_grace)
     reachable = exists().where(Contact.subject_id == Visit.subject_id, Contact.state == ContactState.ACTIVE)
     columns = (Visit.id, Visit.subject_id, Visit.closes_at, Visit.started_at, Subject.time_zone)
     rows = select(*columns, reachable.label("reachable")).join(Subject, Subject.id == Visit.subject_id)
-    return rows.where(visit_filters.OPEN, Visit.missed_reason.is_(None), over).order_by(Visit.id).limit(BATCH_SIZE)
+    rows = rows.where(visit_filters.OPEN, Visit.missed_reason.is_(None), over)
+    return rows.order_by(Visit.id).limit(BATCH_SIZE)
 
 
 def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[UnansweredReason, Sequence[int]]:

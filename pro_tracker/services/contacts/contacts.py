@@ -42,8 +42,9 @@ def of_subject(session: Session, subject_id: uuid.UUID, channel: Channel) -> Con
 def at_address(session: Session, channel: Channel, address: str) -> Sequence[Contact]:
     """Returns the contacts of all subjects with this address, with row locks: a couple may share a telephone."""
     hashes = key_ring().lookup_hashes(_normalised(channel, address), channel)
-    rows = select(Contact).where(Contact.channel == channel, Contact.address_hash.in_(hashes)).order_by(Contact.id)
-    return session.scalars(rows.with_for_update(), execution_options={"populate_existing": True}).all()
+    rows = select(Contact).where(Contact.channel == channel, Contact.address_hash.in_(hashes))
+    locked = rows.order_by(Contact.id).with_for_update()  # always in the same order, so that no deadlock occurs
+    return session.scalars(locked, execution_options={"populate_existing": True}).all()
 
 
 def close(session: Session, contact: Contact, state: ContactState, *, now: datetime, actor: Actor) -> None:

@@ -52,15 +52,12 @@ def set_date(session: Session, actor: Actor, course: Course, chosen: AnchorDateF
     subject = session.get_one(Subject, course.subject_id)
     subject_lock.lock(session, subject)
     plausible_dates.check(chosen.anchor_on, local_date(now, subject.time_zone), field="anchor_on")
-    known = for_course(session, course).get(chosen.event_code)
-    previous_on = known.anchor_on if known else None
-    if chosen.anchor_on == previous_on:
-        raise InvalidInput("Nothing differs from what is recorded.", field="anchor_on")
-    _delete_previous(session, course, chosen.event_code, reason, now)
+    previous_on = _delete_previous(session, course, chosen, reason, now)
     if chosen.anchor_on is not None:
         row = {"course_id": course.id, "event_code": chosen.event_code, "anchor_on": chosen.anchor_on}
         session.add(AnchorDate(**row, reason=reason, recorded_at=now))
     visits.replan(session, subject.id, now=now)
+    # Event and dates say what changed; the reason is in the row and stays out of the audit trail, which holds no text.
     days = [_iso(previous_on), _iso(chosen.anchor_on)]
     detail: audit.Detail = {"course": course.id, "event": chosen.event_code, "anchor_on": days}
     audit.record(session, actor, "course.set-date", now=now, subject_id=subject.id, detail=detail)
@@ -70,13 +67,22 @@ def _iso(on: date | None) -> str:
     return on.isoformat() if on else ""
 
 
-def _delete_previous(session: Session, course: Course, event_code: str, reason: str, now: datetime) -> None:
-    known = for_course(session, course).get(event_code)
+def _delete_previous(
+    session: Session, course: Course, chosen: AnchorDateFacts, reason: str, now: datetime
+) -> date | None:
+    """Deletes the stored date of the event, keeps it as a correction, and returns it; None without a stored date.
+
+    Raises InvalidInput when the chosen date is the stored one.
+    """
+    known = for_course(session, course).get(chosen.event_code)
+    previous_on = known.anchor_on if known else None
+    if chosen.anchor_on == previous_on:
+        raise InvalidInput("Nothing differs from what is recorded.", field="anchor_on")
     if known is None:
-        return
+        return None
     before: corrections.PreviousValues = {
         "course": course.number,
-        "event": event_code,
+        "event": chosen.event_code,
         "reason": known.reason,
         "anchor_on": known.anchor_on.isoformat(),
     }
@@ -84,3 +90,4 @@ def _delete_previous(session: Session, course: Course, event_code: str, reason: 
     session.delete(known)
     # Deletes before the new row is inserted, which has the same unique key.
     session.flush()
+    return previous_on

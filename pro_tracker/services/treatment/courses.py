@@ -84,7 +84,7 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     infusion = build_infusion(course, facts, now)
     session.add(infusion)
     session.flush()
-    session.expire(course, ["all_infusions"])
+    session.expire(course, ["all_infusions"])  # loaded before this infusion was added
     audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=_detail(course, infusion))
     return infusion
 

@@ -79,6 +79,7 @@ def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> t
     course = session.get_one(Course, infusion.course_id)
     subject = session.get_one(Subject, course.subject_id)
     subject_lock.lock(session, subject)
+    # Read again under the lock: another request may have corrected the infusion since it was loaded.
     session.refresh(infusion)
     if infusion.voided_at is not None:
         raise InvalidInput("This infusion was corrected since. Look at the patient's page again.")
@@ -89,5 +90,5 @@ def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> t
 
 def _plan(session: Session, course: Course, now: datetime) -> None:
     session.flush()
-    session.expire(course, ["all_infusions"])
+    session.expire(course, ["all_infusions"])  # loaded before the infusion changed
     visits.replan(session, course.subject_id, now=now)

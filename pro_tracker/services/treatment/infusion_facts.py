@@ -46,9 +46,10 @@ def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
         yield "given_on", "The infusion date lies in the future. Record an infusion once it was given."
     if facts.given_on < EARLIEST:
         yield "given_on", f"The infusion date lies before {EARLIEST.year}. Check the year."
-    if not (0 < facts.dose_mg_per_kg <= 5 and _kept(facts.dose_mg_per_kg, "0.001")):
+    # A number that rounds to 0 in its column is rejected as well.
+    if not (0 < facts.dose_mg_per_kg <= 5 and _rounded(facts.dose_mg_per_kg, "0.001")):
         yield "dose_mg_per_kg", "The dose must be above 0 and at most 5 mg/kg."
-    if not (0 < facts.weight_kg < 500 and 0 < _kept(facts.weight_kg, "0.1") < 500):
+    if not (0 < facts.weight_kg < 500 and 0 < _rounded(facts.weight_kg, "0.1") < 500):
         yield "weight_kg", "The weight must be above 0 and below 500 kg."
     if not 0 < facts.minutes <= 24 * 60:
         yield "minutes", "The duration must be 1 to 1440 minutes."
@@ -58,7 +59,7 @@ def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
     yield from _adverse_event_problems(facts)
 
 
-def _kept(value: Decimal, unit: str) -> Decimal:
+def _rounded(value: Decimal, unit: str) -> Decimal:
     """Returns the number rounded as the column stores it: 0.0001 mg/kg becomes 0 with a `unit` of 0.001."""
     return value.quantize(Decimal(unit), ROUND_HALF_UP)
 
