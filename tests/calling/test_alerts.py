@@ -1,4 +1,4 @@
-"""An answer that needs a person the same day puts its patient on top of the call list until they were reached."""
+"""An answer alert puts the patient on top of the call list until they are reached."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -71,7 +71,7 @@ def test_other_answers_open_no_call(
     assert session.scalars(select(Call)).all() == []
 
 
-def test_sending_an_answer_that_needs_a_person_opens_one_call(
+def test_an_alerting_answer_opens_one_call(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     page = begin(client, patient)
@@ -102,7 +102,7 @@ def save(session: Session, patient: Patient, clock: Clock, answers: dict[str, in
     )
 
 
-def test_the_call_stands_beside_an_earlier_one_that_the_answers_close(
+def test_an_alert_opens_a_second_call_and_the_answers_close_the_first(
     session: Session, patient: Patient, clock: Clock
 ) -> None:
     known = {"subject_id": patient.visit.subject_id, "visit_id": patient.visit.id, "opened_at": clock.now}
@@ -112,7 +112,7 @@ def test_the_call_stands_beside_an_earlier_one_that_the_answers_close(
     assert [tuple(call) for call in found] == [("send-failed", "answered"), ("alert", None)]
 
 
-def test_neither_time_nor_withdrawal_closes_it(session: Session, patient: Patient, clock: Clock) -> None:
+def test_neither_time_nor_withdrawal_closes_an_alert(session: Session, patient: Patient, clock: Clock) -> None:
     answer_phq_9(session, patient, clock, UNSAFE)
     clock.set(patient.visit.closes_at + timedelta(days=30))
     calls.open_due(session, now=clock.now)
@@ -123,7 +123,7 @@ def test_neither_time_nor_withdrawal_closes_it(session: Session, patient: Patien
     assert call.closed_at is None
 
 
-def test_the_call_list_has_it_on_top_with_the_response_plan_and_without_the_answer(
+def test_the_call_list_shows_an_alert_first_with_the_response_plan_and_without_the_answer(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     sooner = add_patient(session, clock.now - timedelta(days=5), record_number="MRN-2", family_name="Sooner")
@@ -143,7 +143,7 @@ def test_the_call_list_has_it_on_top_with_the_response_plan_and_without_the_answ
     assert "PHQ9" not in page + listed
 
 
-def test_it_stays_until_the_patient_was_reached(
+def test_an_alert_stays_open_until_the_patient_is_reached(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     answer_phq_9(session, patient, clock, UNSAFE)
@@ -160,7 +160,7 @@ def test_it_stays_until_the_patient_was_reached(
     assert [("voicemail" in str(each), "reached" in str(each)) for each in tries] == [(True, False), (False, True)]
 
 
-def test_the_audit_trail_of_the_answers_does_not_tell_them(session: Session, patient: Patient, clock: Clock) -> None:
+def test_the_audit_trail_holds_no_answers(session: Session, patient: Patient, clock: Clock) -> None:
     answer_phq_9(session, patient, clock, UNSAFE)
     details = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "visit.complete")).all()
     assert details == [f'{{"mode":"self-web","visit":{patient.visit.id}}}']

@@ -1,4 +1,4 @@
-"""The page of the call list: its order, whom it shows, and noting a call on it."""
+"""The page of the call list: its order, its filters, and recording an attempt on it."""
 
 import re
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.support.staff_browser import add_account, add_site, sign_in, submit
 
 
 def add_call(session: Session, clock: Clock, name: str, *, closes_in: int = 5, reason: str = "no-contact") -> Call:
-    """A call about a baseline that closes in so many days."""
+    """A call about a baseline that closes in this number of days."""
     start_on = clock.now.date() + timedelta(days=closes_in)
     subject = add_subject(session, clock.now, planned_start_on=start_on, family_name=name)
     return call_about(session, clock, visit_of(session, subject, "baseline"), reason)
@@ -37,7 +37,7 @@ def call_about(session: Session, clock: Clock, visit: Visit, reason: str = "no-c
 
 
 def follow_up(session: Session, clock: Clock, name: str, answers: dict[str, int] | None) -> Call:
-    """A call about the last infusion's questions of somebody whose baseline had these answers."""
+    """A call about the last-infusion visit of a subject whose baseline had these answers."""
     subject = treated(session, date(2026, 2, 25), clock.now, family_name=name)
     if answers is not None:
         answer_visit(session, visit_of(session, subject, "baseline"), clock.now - timedelta(days=6), dict(answers))
@@ -54,7 +54,9 @@ def coordinator(client: FlaskClient, session: Session) -> FlaskClient:
     return client
 
 
-def test_alerts_come_first_then_what_closes_first(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
+def test_alerts_come_first_then_the_visit_that_closes_first(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
     for name, days in (("Later", 9), ("Soon", 3)):
         add_call(session, clock, name, closes_in=days)
     add_call(session, clock, "Alert", closes_in=12, reason="alert")
@@ -63,7 +65,7 @@ def test_alerts_come_first_then_what_closes_first(coordinator: FlaskClient, sess
     assert "Alerts come first" in page
 
 
-def test_of_what_closes_together_whoever_was_worst_at_baseline_comes_first(
+def test_of_visits_that_close_together_the_most_severe_at_baseline_comes_first(
     coordinator: FlaskClient, session: Session, clock: Clock
 ) -> None:
     for name, answers in (("Mild", {PI: 2}), ("Unknown", None), ("Bad", {PI: 5}), ("Middling", {PI: 3})):
@@ -73,7 +75,7 @@ def test_of_what_closes_together_whoever_was_worst_at_baseline_comes_first(
     assert "77.0" in page
 
 
-def test_whoever_was_tried_comes_back_when_their_time_has_come(
+def test_an_unanswered_call_is_due_again_after_the_time_of_the_protocol(
     coordinator: FlaskClient, session: Session, clock: Clock
 ) -> None:
     call = add_call(session, clock, "Tried")
@@ -91,7 +93,7 @@ def test_whoever_was_tried_comes_back_when_their_time_has_come(
     assert "Rings long" not in page
 
 
-def test_the_page_tells_the_patients_own_time(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
+def test_the_page_shows_the_patients_local_time(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
     call = add_call(session, clock, "Abroad")
     subject = session.get_one(Subject, call.subject_id)
     subject.time_zone, subject.best_call_time = "Asia/Tokyo", CallTime.EVENING
@@ -102,7 +104,7 @@ def test_the_page_tells_the_patients_own_time(coordinator: FlaskClient, session:
     assert "Good time now" in coordinator.get("/calls").text
 
 
-def test_a_second_caller_sees_who_is_calling_and_what_was_noted_meanwhile(
+def test_a_second_caller_sees_who_is_calling_and_the_attempts_recorded_since(
     coordinator: FlaskClient, session: Session, clock: Clock
 ) -> None:
     call = add_call(session, clock, "Popular")
@@ -123,7 +125,9 @@ def test_a_second_caller_sees_who_is_calling_and_what_was_noted_meanwhile(
     assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
 
 
-def test_mine_are_those_i_called_last(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
+def test_the_filter_mine_shows_the_calls_with_my_last_attempt(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
     add_call(session, clock, "Nobodys")
     mine = add_call(session, clock, "Mine")
     facts = {"number": "1", "outcome": "reached"}
@@ -136,7 +140,7 @@ def test_mine_are_those_i_called_last(coordinator: FlaskClient, session: Session
 
 
 @pytest.mark.dialects("sqlite")
-def test_calls_can_be_shown_of_one_clinic(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_the_list_can_be_limited_to_one_site(client: FlaskClient, session: Session, clock: Clock) -> None:
     add_site(session, "south")
     account = add_account(session, "coordinator", "north", "south")
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 9), site_code="south", family_name="There")
@@ -148,7 +152,7 @@ def test_calls_can_be_shown_of_one_clinic(client: FlaskClient, session: Session,
 
 
 @pytest.mark.dialects("postgresql")
-def test_a_long_list_has_pages_and_takes_no_more_statements(
+def test_a_long_list_has_pages_and_needs_no_more_statements(
     coordinator: FlaskClient, session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_call(session, clock, "Alone")
@@ -164,7 +168,7 @@ def test_a_long_list_has_pages_and_takes_no_more_statements(
 
 
 def statements(client: FlaskClient, session: Session, path: str) -> int:
-    """How many statements a page takes."""
+    """The number of SQL statements that a page needs."""
     seen: list[str] = []
     engine = session.get_bind()
 
@@ -177,7 +181,7 @@ def statements(client: FlaskClient, session: Session, path: str) -> int:
     return len(seen)
 
 
-def test_the_scale_that_ranks_is_the_protocols_or_else_its_first() -> None:
+def test_the_severity_scale_is_the_protocols_or_else_its_first() -> None:
     protocol = protocol_catalog.protocol("ketamine-5day")
     named = replace(protocol, calls=CallRule(severity=f"{PCS}.rumination"))
     found = [(code, scale.code) for code, scale in map(call_list.severity_scale, (protocol, named))]

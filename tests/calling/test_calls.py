@@ -1,4 +1,4 @@
-"""The call list: what messages cannot do comes to people, who note each attempt, until nobody is needed any more."""
+"""The call list: opens calls for visits that messages do not reach, records attempts, and closes calls."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
@@ -35,7 +35,7 @@ def note(session: Session, call_id: int, outcome: str, clock: Clock, **facts: An
 
 
 def silent_call(session: Session, clock: Clock, **facts: Any) -> int:
-    """The call about a baseline whose subject nobody can write to; the clock stands an hour after it opened."""
+    """The call about a baseline whose subject has no contact; the clock is set to an hour after its opening."""
     add_baseline(session, clock, **{"email": "", "mobile": "", **facts})
     clock.set(at(3, 6, 9))
     calls.open_due(session, now=clock.now)
@@ -46,7 +46,7 @@ def only_call(session: Session) -> Call:
     return session.scalars(select(Call), execution_options={"populate_existing": True}).one()
 
 
-def test_a_subject_nobody_can_write_to_is_called_from_the_opening_on(session: Session, clock: Clock) -> None:
+def test_a_subject_without_a_usable_contact_is_called_from_the_opening_on(session: Session, clock: Clock) -> None:
     course = add_baseline(session, clock, email="", mobile="")
     calls.open_due(session, now=at(3, 6, 7))
     assert session.scalars(select(Call.reason)).all() == []
@@ -72,7 +72,9 @@ def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_
     assert (call.outcome, call.account_id) == ("answered", None)
 
 
-def test_a_call_about_a_message_that_arrived_after_all_closes(session: Session, clock: Clock, course: Course) -> None:
+def test_a_call_about_an_uncertain_message_closes_when_it_was_delivered(
+    session: Session, clock: Clock, course: Course
+) -> None:
     first = messages_of(session, baseline(session, course))[0]
     first.state = MessageState.UNCERTAIN
     calls.open_due(session, now=clock.now)
@@ -83,14 +85,14 @@ def test_a_call_about_a_message_that_arrived_after_all_closes(session: Session, 
 
 
 @pytest.mark.parametrize("outcome", ["voicemail", "no-answer"])
-def test_who_was_not_reached_stays_on_the_list_for_two_days_later(session: Session, clock: Clock, outcome: str) -> None:
+def test_an_unanswered_call_is_due_again_two_days_later(session: Session, clock: Clock, outcome: str) -> None:
     note(session, silent_call(session, clock), outcome, clock)
     call = only_call(session)
     assert (call.closed_at, call.call_again_at) == (None, clock.now + timedelta(days=2))
 
 
 @pytest.mark.parametrize(("noted_at", "again_at"), [(at(3, 19, 10), at(3, 20, 8)), (at(3, 20, 10), at(3, 20, 8))])
-def test_who_was_not_reached_is_called_again_before_the_questions_close(
+def test_an_unanswered_call_is_due_again_before_the_window_closes(
     session: Session, clock: Clock, noted_at: datetime, again_at: datetime
 ) -> None:
     call_id = silent_call(session, clock)
@@ -99,7 +101,7 @@ def test_who_was_not_reached_is_called_again_before_the_questions_close(
     assert (only_call(session).closed_at, only_call(session).call_again_at) == (None, again_at)
 
 
-def test_after_the_last_try_nobody_calls_any_more(session: Session, clock: Clock) -> None:
+def test_after_the_last_attempt_the_call_is_closed_for_good(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     for number in range(1, 6):
         assert only_call(session).closed_at is None, number
@@ -111,7 +113,9 @@ def test_after_the_last_try_nobody_calls_any_more(session: Session, clock: Clock
 
 
 @pytest.mark.parametrize("outcome", ["reached", "refused", "too-ill", "language"])
-def test_once_spoken_with_nobody_calls_again_about_the_same_visit(session: Session, clock: Clock, outcome: str) -> None:
+def test_after_a_final_outcome_no_call_is_opened_for_the_same_visit(
+    session: Session, clock: Clock, outcome: str
+) -> None:
     account = add_account(session, "coordinator")
     call_id = silent_call(session, clock)
     facts = CallAttemptFacts(outcome)
@@ -122,9 +126,7 @@ def test_once_spoken_with_nobody_calls_again_about_the_same_visit(session: Sessi
     assert only_call(session).closed_at == call.closed_at
 
 
-def test_whoever_asks_to_be_called_back_is_on_the_list_again_at_the_time_they_like(
-    session: Session, clock: Clock
-) -> None:
+def test_a_call_back_is_due_on_the_agreed_day_at_the_preferred_time(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     note(session, call_id, "reached", clock, call_back_on=date(2026, 3, 9), best_time="afternoon")
     call = only_call(session)
@@ -142,7 +144,7 @@ def test_a_day_to_call_back_lies_within_the_window(session: Session, clock: Cloc
 
 
 @pytest.mark.parametrize("outcome", ["refused", "too-ill"])
-def test_whoever_refuses_or_is_too_ill_gets_no_further_reminder(
+def test_a_subject_who_refuses_or_is_too_ill_gets_no_further_reminder(
     session: Session, clock: Clock, course: Course, outcome: str
 ) -> None:
     add_call(session, course, clock, "send-failed")
@@ -151,9 +153,7 @@ def test_whoever_refuses_or_is_too_ill_gets_no_further_reminder(
     assert [tuple(each) for each in ended] == [("ended", outcome)]
 
 
-def test_whoever_refused_is_not_reminded_on_another_channel_either(
-    session: Session, clock: Clock, course: Course
-) -> None:
+def test_a_refusal_ends_reminders_on_every_channel(session: Session, clock: Clock, course: Course) -> None:
     add_call(session, course, clock, "send-failed")
     note(session, only_call(session).id, "refused", clock)
     (contact,) = session.scalars(select(Contact).where(Contact.channel == "email"))
@@ -167,7 +167,7 @@ def add_call(session: Session, course: Course, clock: Clock, reason: str) -> Non
     session.flush()
 
 
-def test_a_wrong_number_is_not_written_to_and_a_corrected_one_is_called(session: Session, clock: Clock) -> None:
+def test_a_wrong_number_closes_the_contact_and_a_corrected_one_is_called(session: Session, clock: Clock) -> None:
     course = add_baseline(session, clock, email="")
     session.execute(update(Message).values(state="ended", end_reason="superseded"))
     add_call(session, course, clock, "all-reminders-sent")
@@ -182,7 +182,7 @@ def test_a_wrong_number_is_not_written_to_and_a_corrected_one_is_called(session:
     assert (only_call(session).closed_at, only_call(session).opened_at) == (None, clock.now)
 
 
-def test_a_visit_that_was_given_up_and_is_wanted_again_is_called_about_again(session: Session, clock: Clock) -> None:
+def test_a_revived_visit_gets_a_call_again(session: Session, clock: Clock) -> None:
     silent_call(session, clock)
     subject = session.scalars(select(Subject)).one()
     enrolment.withdraw(session, COORDINATOR, subject, "by mistake", now=clock.now)
@@ -192,7 +192,7 @@ def test_a_visit_that_was_given_up_and_is_wanted_again_is_called_about_again(ses
     assert only_call(session).closed_at is None
 
 
-def test_nobody_calls_during_a_pause(session: Session, clock: Clock) -> None:
+def test_calls_are_postponed_during_a_pause(session: Session, clock: Clock) -> None:
     silent_call(session, clock)
     later = add_baseline(session, clock, email="", mobile="")
     clock.set(at(3, 6, 9))
@@ -215,7 +215,7 @@ def test_a_call_is_closed_once_with_an_outcome_that_exists(session: Session, clo
         note(session, call_id, "reached", clock)
 
 
-def test_of_two_who_call_at_once_the_second_is_told_of_the_first(session: Session, clock: Clock) -> None:
+def test_a_second_claim_and_an_outdated_attempt_are_rejected(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
     assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ada.id)), call_id, now=clock.now)
@@ -230,7 +230,7 @@ def test_of_two_who_call_at_once_the_second_is_told_of_the_first(session: Sessio
 
 
 @pytest.mark.dialects("postgresql")
-def test_the_second_of_two_notes_at_the_same_moment_waits_for_the_first(session: Session, clock: Clock) -> None:
+def test_concurrent_attempts_are_serialised(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     session.commit()
     note(session, call_id, "voicemail", clock, number=1)
@@ -248,7 +248,7 @@ def test_the_second_of_two_notes_at_the_same_moment_waits_for_the_first(session:
     assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
 
 
-def test_a_claim_lapses(session: Session, clock: Clock) -> None:
+def test_a_claim_expires(session: Session, clock: Clock) -> None:
     call_id = silent_call(session, clock)
     ada, ben = (add_account(session, "coordinator", email=f"{name}@clinic.example") for name in ("ada", "ben"))
     call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ada.id)), call_id, now=clock.now)
@@ -256,7 +256,7 @@ def test_a_claim_lapses(session: Session, clock: Clock) -> None:
     assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ben.id)), call_id, now=clock.now)
 
 
-def test_a_note_is_stored_encrypted_and_stands_in_no_audit_row(session: Session, clock: Clock) -> None:
+def test_a_note_is_stored_encrypted_and_is_in_no_audit_row(session: Session, clock: Clock) -> None:
     note(session, silent_call(session, clock), "voicemail", clock, note="Neighbour answered")
     session.commit()
     attempt = session.scalars(select(CallAttempt), execution_options={"populate_existing": True}).one()

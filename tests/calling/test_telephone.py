@@ -1,4 +1,4 @@
-"""Answers taken on the telephone: the patient's own questions and draft, the caller's account, mode telephone."""
+"""Answers taken by telephone: the items and draft of the patient, the account of the caller, mode telephone."""
 
 import re
 from datetime import timedelta
@@ -79,7 +79,7 @@ def test_every_page_says_whose_answers_they_are_and_shows_the_whole_wording(
     assert "Question 1 of 34" in page
 
 
-def test_what_the_patient_had_answered_is_not_asked_again(
+def test_items_that_the_patient_answered_are_not_asked_again(
     caller: FlaskClient, another_client: Any, session: Session, patient: Patient
 ) -> None:
     phone = another_client()
@@ -115,7 +115,7 @@ def test_recording_closes_the_call_and_ends_the_link(
     assert len(session.scalars(select(QuestionnaireResponse)).all()) == 5
 
 
-def test_the_audit_trail_tells_who_looked_saved_and_recorded_and_no_answer(
+def test_the_audit_trail_records_who_viewed_saved_and_completed_and_no_answer(
     caller: FlaskClient, session: Session, patient: Patient, coordinator: Account
 ) -> None:
     post(caller, ask_all(caller, patient), {})
@@ -158,7 +158,7 @@ def test_a_patient_of_another_clinic_or_anothers_visit_does_not_exist(
 
 
 @pytest.mark.dialects("sqlite")
-def test_what_patients_send_themselves_names_no_account(
+def test_answers_that_patients_send_themselves_name_no_account(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
     post(client, answer_all(client, patient), {})

@@ -1,4 +1,4 @@
-"""Every visit that ends unanswered has a reason: what a person found out, else what the service can tell."""
+"""Every visit that ends without answers has a reason: the one found by staff, else one that the service derives."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ SILENT: dict[str, Any] = {"calls": (), "paused": False, "started": False, "reach
         ({"paused": True, "started": True}, "paused"),
     ],
 )
-def test_what_a_person_found_out_comes_before_what_the_service_can_tell(known: dict[str, Any], code: str) -> None:
+def test_reasons_found_by_staff_precede_those_that_the_service_derives(known: dict[str, Any], code: str) -> None:
     assert reason(Circumstances(**{**SILENT, **known})) == code
 
 
@@ -62,7 +62,7 @@ def close(session: Session, visit: Visit, clock: Clock, **later: int) -> None:
     session.expire_all()
 
 
-def test_a_missed_visit_gets_its_reason_once_and_an_open_one_none(session: Session, clock: Clock) -> None:
+def test_a_missed_visit_gets_its_reason_once_and_an_open_visit_none(session: Session, clock: Clock) -> None:
     visit = asked(session, clock)
     assert unanswered.record_missed(session, now=clock.now) == 0
     clock.set(visit.closes_at)
@@ -72,7 +72,7 @@ def test_a_missed_visit_gets_its_reason_once_and_an_open_one_none(session: Sessi
     assert visit.missed_reason == "no-reply"
 
 
-def test_calls_contacts_and_pauses_tell_why(session: Session, clock: Clock) -> None:
+def test_the_missed_reason_follows_from_calls_contacts_and_pauses(session: Session, clock: Clock) -> None:
     unreachable, refusing, paused = (
         asked(session, clock, email="", mobile=""),
         asked(session, clock),
@@ -87,7 +87,7 @@ def test_calls_contacts_and_pauses_tell_why(session: Session, clock: Clock) -> N
     assert [each.missed_reason for each in (unreachable, refusing, paused)] == ["no-contact", "refused", "paused"]
 
 
-def test_answers_under_way_at_the_end_are_waited_for(session: Session, clock: Clock) -> None:
+def test_a_visit_is_not_missed_during_its_grace_period(session: Session, clock: Clock) -> None:
     visit = asked(session, clock)
     clock.set(visit.closes_at - timedelta(minutes=10))
     context = visit_context.by_visit(session, visit.id)
@@ -99,7 +99,7 @@ def test_answers_under_way_at_the_end_are_waited_for(session: Session, clock: Cl
     assert visit.missed_reason == "started-not-sent"
 
 
-def test_what_withdrawal_ended_or_was_answered_needs_no_other_reason(session: Session, clock: Clock) -> None:
+def test_voided_and_completed_visits_get_no_missed_reason(session: Session, clock: Clock) -> None:
     withdrawn, answered = asked(session, clock), asked(session, clock)
     enrolment.withdraw(session, COORDINATOR, session.get_one(Subject, withdrawn.subject_id), "moved", now=clock.now)
     answer_visit(session, answered, clock.now, {})
@@ -108,7 +108,7 @@ def test_what_withdrawal_ended_or_was_answered_needs_no_other_reason(session: Se
     assert withdrawn.void_reason in REASONS
 
 
-def test_staff_say_why_a_visit_was_missed_and_the_change_is_on_record(
+def test_staff_enter_a_missed_reason_and_the_change_is_audited(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     visit = asked(session, clock)
@@ -125,7 +125,7 @@ def test_staff_say_why_a_visit_was_missed_and_the_change_is_on_record(
     assert detail == f'{{"before":"no-reply","reason":"hospital","visit":{visit.id}}}'
 
 
-def test_a_reason_given_while_a_visit_is_open_ends_it(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_a_reason_entered_for_an_open_visit_voids_it(client: FlaskClient, session: Session, clock: Clock) -> None:
     visit = asked(session, clock)
     session.add(Call(subject_id=visit.subject_id, visit_id=visit.id, reason="send-failed", opened_at=clock.now))
     sign_in(client, add_account(session, "coordinator"))

@@ -1,4 +1,4 @@
-"""Who needs somebody now: what stands on the first page of the clinic, and how a call is closed."""
+"""The worklist: what is on the start page of staff, and how a call is closed."""
 
 import re
 from datetime import date, timedelta
@@ -50,7 +50,7 @@ def test_a_clinic_without_work_says_so(client: FlaskClient, session: Session) ->
         assert words in page
 
 
-def test_open_questions_are_listed_by_what_closes_first(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_open_visits_are_listed_by_closing_time(client: FlaskClient, session: Session, clock: Clock) -> None:
     later = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), family_name="Later")
     soon = add_subject(session, clock.now, planned_start_on=date(2026, 3, 2), family_name="Soon")
     add_subject(session, clock.now, planned_start_on=date(2026, 4, 30), family_name="Notyet")
@@ -77,19 +77,19 @@ def test_a_course_without_a_date_is_listed_until_it_has_one(
     assert figure(page, "Courses without a date") == 1
 
 
-def test_a_message_that_went_wrong_is_listed_until_a_later_one_came_through(
+def test_a_failed_message_is_listed_until_a_later_one_was_sent(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     lost = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), family_name="Lost")
-    mended = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), family_name="Mended")
+    resolved = add_subject(session, clock.now, planned_start_on=date(2026, 3, 14), family_name="Resolved")
     set_state(messages_of(session, visit_of(session, lost, "baseline"))[0], MessageState.UNCERTAIN)
-    first, second, *_ = messages_of(session, visit_of(session, mended, "baseline"))
+    first, second, *_ = messages_of(session, visit_of(session, resolved, "baseline"))
     set_state(first, MessageState.FAILED)
     set_state(second, MessageState.SENT)
     page = open_page(client, session)
     assert "Lost" in section(page, "messages")
     assert "May not have arrived" in section(page, "messages")
-    assert "Mended" not in section(page, "messages")
+    assert "Resolved" not in section(page, "messages")
 
 
 def set_state(message: Message, state: MessageState) -> None:
@@ -125,7 +125,7 @@ def add_call(session: Session, clock: Clock, **facts: str) -> Subject:
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_call_closed_by_somebody_else_is_a_page_that_says_so(
+def test_a_call_that_another_caller_closed_has_a_page_that_says_so(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     add_call(session, clock)

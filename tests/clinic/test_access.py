@@ -1,4 +1,4 @@
-"""Who sees what: roles by route, subjects by site. What is outside does not exist."""
+"""Access: roles by route, subjects by site. A record outside an account's sites is not found."""
 
 import uuid
 from datetime import date
@@ -109,7 +109,9 @@ def test_an_account_at_two_sites_sees_both(client: FlaskClient, session: Session
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_visit_of_another_subject_is_not_handed_over(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_a_visit_of_another_subject_is_not_opened_on_the_clinic_device(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
     one = treated(session, date(2026, 2, 25), clock.now)
     other = treated(session, date(2026, 2, 25), clock.now)
     visit = visit_of(session, other, "last-infusion")
@@ -118,7 +120,7 @@ def test_a_visit_of_another_subject_is_not_handed_over(client: FlaskClient, sess
 
 
 @pytest.mark.dialects("sqlite")
-def test_an_unknown_subject_is_a_page_with_a_way_on(client: FlaskClient, session: Session) -> None:
+def test_an_unknown_subject_has_a_page_that_refers_to_the_list(client: FlaskClient, session: Session) -> None:
     sign_in(client, add_account(session, "clinician"))
     answer = client.get(f"/subjects/{uuid.uuid4()}")
     assert answer.status_code == 404
@@ -126,9 +128,7 @@ def test_an_unknown_subject_is_a_page_with_a_way_on(client: FlaskClient, session
     assert client.get("/subjects/no-such-thing").status_code == 404
 
 
-def test_every_look_at_a_person_and_every_list_is_written_down(
-    client: FlaskClient, session: Session, clock: Clock
-) -> None:
+def test_every_view_of_a_subject_or_a_list_is_audited(client: FlaskClient, session: Session, clock: Clock) -> None:
     subject = add_subject(session, clock.now)
     account = add_account(session, "clinician")
     sign_in(client, account)
@@ -149,7 +149,7 @@ def test_every_look_at_a_person_and_every_list_is_written_down(
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_page_that_was_refused_is_not_written_down_as_seen(
+def test_a_forbidden_page_is_not_audited_as_viewed(
     client: FlaskClient, session: Session, clock: Clock, app: Flask
 ) -> None:
     subject = add_subject(session, clock.now)

@@ -1,4 +1,4 @@
-"""Accounts: creating them, signing in and out, what ends a session, what is written down about it."""
+"""Accounts: creation, signing in and out, the end of sessions, and what is audited."""
 
 import json
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def test_an_account_keeps_only_an_argon2id_hash_and_the_address_in_lower_case(se
     ],
 )
 @pytest.mark.dialects("sqlite")
-def test_a_fact_that_cannot_be_used_is_named(
+def test_an_invalid_fact_names_its_field(
     session: Session, clock: Clock, changes: dict[str, object], field: str
 ) -> None:
     add_site(session)
@@ -96,7 +96,7 @@ def test_the_right_password_signs_in_and_leads_to_the_page_asked_for(client: Fla
     assert account.password is not None
 
 
-def test_a_wrong_password_and_an_unknown_address_read_the_same_and_are_written_down(
+def test_a_wrong_password_and_an_unknown_address_look_the_same_and_are_audited(
     client: FlaskClient, session: Session
 ) -> None:
     account = add_account(session, "coordinator")
@@ -117,7 +117,7 @@ def test_a_wrong_password_and_an_unknown_address_read_the_same_and_are_written_d
     ]
 
 
-def test_too_many_failed_tries_on_one_account_are_refused_and_right_ones_do_not_count(
+def test_failed_sign_ins_of_one_account_are_limited_and_successful_ones_do_not_count(
     client: FlaskClient, session: Session
 ) -> None:
     account = add_account(session, "coordinator")
@@ -129,7 +129,7 @@ def test_too_many_failed_tries_on_one_account_are_refused_and_right_ones_do_not_
 
 
 @pytest.mark.dialects("sqlite")
-def test_failed_tries_are_counted_over_all_web_processes_and_name_nobody(
+def test_failed_sign_ins_are_counted_over_all_web_processes_without_addresses(
     broker: RedisServer, app: Flask, client: FlaskClient, settings: Settings, session: Session, base_url: str
 ) -> None:
     account = add_account(session, "coordinator")
@@ -145,7 +145,7 @@ def test_failed_tries_are_counted_over_all_web_processes_and_name_nobody(
 
 @pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example"])
 @pytest.mark.dialects("sqlite")
-def test_signing_in_leads_nowhere_else(client: FlaskClient, session: Session, target: str) -> None:
+def test_signing_in_does_not_redirect_to_another_host(client: FlaskClient, session: Session, target: str) -> None:
     account = add_account(session, "coordinator")
     data = {"email": account.email, "password": PASSWORD, "next": target}
     answer = submit(client, f"/sign-in?next={target}", data)
@@ -223,7 +223,7 @@ def test_each_role_lands_on_its_own_page(client: FlaskClient, session: Session, 
 
 
 @pytest.mark.dialects("sqlite")
-def test_an_empty_new_account_is_told_everything_it_lacks_at_once(client: FlaskClient, session: Session) -> None:
+def test_an_empty_account_form_shows_all_missing_fields_at_once(client: FlaskClient, session: Session) -> None:
     sign_in(client, add_account(session, "administrator"))
     answer = submit(client, "/accounts/new", {})
     assert answer.status_code == 422

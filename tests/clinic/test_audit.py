@@ -1,4 +1,4 @@
-"""The audit trail: chained by the database, closed to changes, and checked by a command."""
+"""The audit trail: chained by the database, protected against changes, and checked by a command."""
 
 import uuid
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def test_the_database_refuses_to_change_or_remove_an_event(trail: Session, chang
         trail.execute(text(change))
 
 
-def test_a_change_behind_the_triggers_is_found_by_the_command(
+def test_the_command_finds_a_change_made_without_the_triggers(
     trail: Session, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRO_TRACKER_DATABASE_URL", database)
@@ -64,7 +64,7 @@ def test_a_change_behind_the_triggers_is_found_by_the_command(
 
 
 def _without_triggers(session: Session) -> None:
-    """What somebody with the administrator's rights could do; for this transaction, since tests share the server."""
+    """Disable the triggers as a database administrator could, for this transaction since tests share the server."""
     if is_postgresql(session):
         session.execute(text("SET LOCAL session_replication_role = replica"))
     else:

@@ -1,4 +1,4 @@
-"""Addresses: closed, opened again and corrected, with the messages to come on the channel that is left."""
+"""Contacts: closed, reopened and corrected, with unsent messages moved to the channel that can be used."""
 
 import json
 import re
@@ -29,7 +29,7 @@ ZONE = {"preferences_form-time_zone": "America/New_York"}
 
 @pytest.fixture
 def subject(session: Session, clock: Clock) -> Subject:
-    """Reachable by e-mail, which they prefer, and by SMS; with a baseline that opens in some days."""
+    """A subject with e-mail (preferred) and SMS, whose baseline opens in some days."""
     return add_subject(session, clock.now, planned_start_on=date(2026, 3, 20))
 
 
@@ -40,7 +40,7 @@ def contact(session: Session, subject: Subject, channel: str) -> Contact:
 
 
 def planned(session: Session, subject: Subject) -> dict[int, str]:
-    """Step -> channel of what is still to come."""
+    """Step -> channel of the planned messages."""
     rows = select(Message.step, Message.channel).where(Message.subject_id == subject.id, Message.state == "planned")
     return dict(session.execute(rows.order_by(Message.step)).all())
 
@@ -51,7 +51,7 @@ def audited(session: Session, action: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("state", CLOSED)
-def test_a_closed_channel_hands_its_messages_to_the_other_one_until_it_is_opened_again(
+def test_messages_of_a_closed_contact_move_to_the_other_channel_until_it_is_reopened(
     session: Session, clock: Clock, subject: Subject, state: ContactState
 ) -> None:
     email = contact(session, subject, "email")
@@ -67,7 +67,7 @@ def test_a_closed_channel_hands_its_messages_to_the_other_one_until_it_is_opened
         contacts.reopen(session, email, now=clock.now, actor=COORDINATOR)
 
 
-def test_a_corrected_address_is_used_and_news_of_the_old_one_count_no_more(
+def test_a_corrected_address_is_used_and_reports_about_the_old_one_are_ignored(
     session: Session, clock: Clock, subject: Subject
 ) -> None:
     email = contact(session, subject, "email")
@@ -82,7 +82,7 @@ def test_a_corrected_address_is_used_and_news_of_the_old_one_count_no_more(
     assert audited(session, "contact.correct") == [{"channels": ["email"]}]
 
 
-def test_addresses_are_added_and_taken_away(session: Session, clock: Clock) -> None:
+def test_addresses_are_added_and_deleted(session: Session, clock: Clock) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 20), email="")
     assert planned(session, subject) == ALL_BY_SMS
     contacts.correct(session, subject, {Channel.EMAIL: "ann@patients.example"}, now=clock.now, actor=COORDINATOR)
@@ -102,7 +102,7 @@ def test_addresses_are_added_and_taken_away(session: Session, clock: Clock) -> N
         ({Channel.SMS: "+1 216 555 0177", Channel.EMAIL: "@"}, "email"),
     ],
 )
-def test_an_address_that_cannot_be_used_changes_nothing(
+def test_an_invalid_address_changes_nothing(
     session: Session, clock: Clock, subject: Subject, addresses: dict[Channel, str], field: str
 ) -> None:
     before = [(each.channel, each.address) for each in subject.contacts]
@@ -114,13 +114,13 @@ def test_an_address_that_cannot_be_used_changes_nothing(
     assert audited(session, "contact.correct") == []
 
 
-def test_what_a_subject_prefers_moves_what_is_planned(session: Session, clock: Clock, subject: Subject) -> None:
-    wanted = preferences.Preferences(
+def test_changed_preferences_move_planned_messages(session: Session, clock: Clock, subject: Subject) -> None:
+    requested = preferences.Preferences(
         preferred_channel=Channel.SMS, language="es", message_time=time(18), time_zone="America/Los_Angeles"
     )
-    preferences.change(session, subject, wanted, now=clock.now, actor=COORDINATOR)
-    preferences.change(session, subject, wanted, now=clock.now, actor=COORDINATOR)
-    assert preferences.for_subject(subject) == wanted
+    preferences.change(session, subject, requested, now=clock.now, actor=COORDINATOR)
+    preferences.change(session, subject, requested, now=clock.now, actor=COORDINATOR)
+    assert preferences.for_subject(subject) == requested
     assert planned(session, subject) == {0: "sms", 1: "sms", 2: "email", 3: "email"}
     changed = ["preferred_channel", "language", "message_time", "time_zone"]
     assert audited(session, "subject.prefer") == [{"fields": changed}]
@@ -138,7 +138,7 @@ def close_email(session: Session, clock: Clock, subject: Subject, state: Contact
 
 
 def save(client: FlaskClient, path: str, fields: dict[str, str], *, page: str) -> TestResponse:
-    """Send a form of the page, and confirm the difference that it makes."""
+    """Submit a form of the page and confirm the difference."""
     shown = submit(client, path, fields, page=page)
     seen = re.search(r'name="seen_difference" value="(\w+)"', shown.text)
     return submit(client, path, {**fields, "seen_difference": seen[1]}, page=page) if seen else shown
@@ -163,7 +163,7 @@ def test_staff_correct_an_address_that_bounced_once_they_saw_what_changes(
 
 
 @pytest.mark.dialects("sqlite")
-def test_an_address_that_cannot_be_used_is_named_at_its_field(
+def test_an_invalid_address_is_reported_at_its_field(
     coordinator: FlaskClient, session: Session, subject: Subject
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
@@ -175,7 +175,7 @@ def test_an_address_that_cannot_be_used_is_named_at_its_field(
     assert 'value="right@patients.example"' in answer.text
 
 
-def test_a_stopped_channel_opens_again_when_somebody_confirms_that_the_patient_wants_it(
+def test_a_stopped_contact_is_reopened_when_staff_confirm_the_patients_request(
     coordinator: FlaskClient, session: Session, clock: Clock, subject: Subject
 ) -> None:
     close_email(session, clock, subject, ContactState.STOPPED)
@@ -189,7 +189,7 @@ def test_a_stopped_channel_opens_again_when_somebody_confirms_that_the_patient_w
     assert submit(coordinator, f"{page}/pigeon/reopen", {"pigeon-sure": "y"}, page=page).status_code == 404
 
 
-def test_a_closed_channel_stands_on_the_worklist_until_it_is_corrected_or_left_closed(
+def test_a_closed_contact_is_on_the_worklist_until_it_is_corrected_or_acknowledged(
     coordinator: FlaskClient, session: Session, clock: Clock, subject: Subject
 ) -> None:
     other = add_subject(session, clock.now, family_name="Other")
@@ -211,7 +211,7 @@ def test_a_closed_channel_stands_on_the_worklist_until_it_is_corrected_or_left_c
     assert contact(session, other, "email").state == "bounced"
 
 
-def test_wishes_are_saved_and_move_what_is_planned(
+def test_preferences_are_saved_and_move_planned_messages(
     coordinator: FlaskClient, session: Session, subject: Subject
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
@@ -233,7 +233,7 @@ def test_wishes_are_saved_and_move_what_is_planned(
 
 
 @pytest.mark.dialects("sqlite")
-def test_before_somebody_moves_zone_each_time_says_in_which_it_is(coordinator: FlaskClient, subject: Subject) -> None:
+def test_a_preview_of_a_zone_change_shows_the_zone_of_each_time(coordinator: FlaskClient, subject: Subject) -> None:
     page = f"/subjects/{subject.id}/contacts"
     fields = {
         "preferences_form-preferred_channel": "email",

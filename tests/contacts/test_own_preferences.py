@@ -1,4 +1,4 @@
-"""The patient's own channel, hour and language: offered where they can be had, and followed from then on."""
+"""The preferences page of the patient: channel, time and language are offered, stored and used."""
 
 import re
 from datetime import date, datetime, time
@@ -26,14 +26,14 @@ AS_BEFORE = {"preferred_channel": "email", "message_time": "", "language": "en"}
 
 @pytest.fixture
 def patient(session: Session, clock: Clock) -> Patient:
-    """With e-mail and mobile, in English, without an hour of their own; a reminder is planned for tomorrow."""
+    """A patient with e-mail and mobile, in English, without a message time; a reminder is planned for tomorrow."""
     patient = add_patient(session, clock.now)
     visits.replan(session, patient.visit.subject_id, now=clock.now)
     session.commit()
     return patient
 
 
-def wishes(client: FlaskClient, patient: Patient) -> TestResponse:
+def open_preferences(client: FlaskClient, patient: Patient) -> TestResponse:
     begin(client, patient)
     return client.get(PATH)
 
@@ -49,12 +49,12 @@ def planned(session: Session) -> list[tuple[str, date, time]]:
     return [(row.channel, row.local_on, row.local_time) for row in rows]
 
 
-def test_channel_hour_and_language_are_kept_and_followed(
+def test_channel_time_and_language_are_stored_and_used(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     before = planned(session)
     chosen = {"preferred_channel": "sms", "message_time": "18:00", "language": "es"}
-    page = post(client, wishes(client, patient), chosen)
+    page = post(client, open_preferences(client, patient), chosen)
     assert (page.status_code, page.request.path) == (200, PATH)
     assert "Guardado. A partir de ahora le escribiremos así." in page.text
     subject = subject_of(session, patient)
@@ -67,25 +67,25 @@ def test_channel_hour_and_language_are_kept_and_followed(
     assert [on for _channel, on, _at in after] == [on for _channel, on, _at in before]
 
 
-def test_the_page_opens_with_what_holds_now(client: FlaskClient, session: Session, patient: Patient) -> None:
-    page = post(client, wishes(client, patient), {**AS_BEFORE, "message_time": "20:00"})
+def test_the_page_shows_the_current_preferences(client: FlaskClient, session: Session, patient: Patient) -> None:
+    page = post(client, open_preferences(client, patient), {**AS_BEFORE, "message_time": "20:00"})
     assert set(re.findall(r'value="([^"]*)" checked', page.text)) == {"email", "20:00", "en"}
 
 
-def test_the_hours_lie_outside_the_quiet_hours_and_include_one_that_staff_wrote_down(
+def test_the_times_exclude_quiet_hours_and_include_one_entered_by_staff(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
     subject_of(session, patient).message_time = time(9, 30)
     session.commit()
-    hours = re.findall(r'name="message_time" type="radio" value="([^"]*)"', wishes(client, patient).text)
+    hours = re.findall(r'name="message_time" type="radio" value="([^"]*)"', open_preferences(client, patient).text)
     assert hours == ["", "08:00", "09:30", "10:00", "12:00", "14:00", "16:00", "18:00", "20:00"]
 
 
 @pytest.mark.parametrize("wrong", [{"message_time": "07:00"}, {"language": "fr"}, {"preferred_channel": "fax"}])
-def test_what_is_not_offered_is_refused(
+def test_a_value_that_is_not_offered_is_rejected(
     client: FlaskClient, session: Session, patient: Patient, wrong: dict[str, str]
 ) -> None:
-    page = post(client, wishes(client, patient), {**AS_BEFORE, **wrong})
+    page = post(client, open_preferences(client, patient), {**AS_BEFORE, **wrong})
     assert page.status_code == 422
     assert "There is a problem" in page.text
     subject = subject_of(session, patient)
@@ -97,16 +97,16 @@ def test_a_channel_without_a_working_contact_is_not_offered(
 ) -> None:
     session.scalars(select(Contact).where(Contact.channel == "sms")).one().state = ContactState.STOPPED
     session.commit()
-    page = wishes(client, patient)
+    page = open_preferences(client, patient)
     assert "preferred_channel" not in page.text
     assert post(client, page, {**AS_BEFORE, "preferred_channel": "sms"}).status_code == 200
     assert subject_of(session, patient).preferred_channel == "email"
 
 
-def test_who_changed_what_is_on_record_and_saving_the_same_again_is_no_change(
+def test_changes_are_audited_and_saving_the_same_again_is_no_change(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
-    page = wishes(client, patient)
+    page = open_preferences(client, patient)
     for _ in range(2):
         page = post(client, page, {**AS_BEFORE, "message_time": "12:00"})
     event = session.scalars(select(AuditEvent).where(AuditEvent.action == "subject.prefer")).one()
@@ -114,13 +114,13 @@ def test_who_changed_what_is_on_record_and_saving_the_same_again_is_no_change(
     assert event.detail == '{"fields":["message_time"]}'
 
 
-def test_nobody_sees_or_changes_it_without_the_birth_date(client: FlaskClient, patient: Patient) -> None:
+def test_preferences_need_the_birth_date(client: FlaskClient, patient: Patient) -> None:
     client.get(f"/v/{patient.token}")
     assert client.get(PATH).location == "/visit"
     assert client.post(PATH, data=AS_BEFORE).status_code == 400
 
 
-def test_a_link_that_was_revoked_opens_it_no_more(
+def test_a_revoked_link_does_not_open_the_preferences(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     begin(client, patient)
@@ -129,7 +129,7 @@ def test_a_link_that_was_revoked_opens_it_no_more(
     assert (page.status_code, heading(page)) == (410, "This link does not work")
 
 
-def test_after_answering_it_is_still_there_without_not_today(client: FlaskClient, patient: Patient) -> None:
+def test_after_answering_the_preferences_are_available_without_snooze(client: FlaskClient, patient: Patient) -> None:
     page = post(client, answer_all(client, patient), {})
     assert heading(page) == "Thank you"
     assert f'href="{PATH}"' in page.text
@@ -138,10 +138,10 @@ def test_after_answering_it_is_still_there_without_not_today(client: FlaskClient
     assert "/visit/snooze" not in page.text
 
 
-def test_the_message_of_tomorrow_comes_at_the_hour_that_was_chosen(
+def test_the_next_message_is_sent_at_the_chosen_time(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
-    post(client, wishes(client, patient), {**AS_BEFORE, "message_time": "16:00"})
+    post(client, open_preferences(client, patient), {**AS_BEFORE, "message_time": "16:00"})
     _channel, on, at = planned(session)[-1]
     send_at = session.scalars(select(Message.send_at).order_by(Message.send_at.desc())).first()
     assert isinstance(send_at, datetime)

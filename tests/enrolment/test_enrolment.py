@@ -1,4 +1,4 @@
-"""Enrolling one person: what is refused and why, and what a good enrolment leaves behind."""
+"""Enrolling one person: what is rejected and why, and what an enrolment stores."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -52,7 +52,7 @@ def problems(**changes: Any) -> dict[str, str]:
     return {problem.field: problem.reason for problem in enrolment.check(facts, sites=["north", "south"], now=NOW)}
 
 
-def test_good_facts_have_no_problem() -> None:
+def test_valid_facts_have_no_problem() -> None:
     assert problems() == {}
 
 
@@ -88,14 +88,14 @@ def test_neither_email_nor_mobile_number_is_needed() -> None:
         ("family_name", "x" * 201),
     ],
 )
-def test_a_fact_that_cannot_be_used_is_named_without_repeating_it(field: str, value: Any) -> None:
+def test_an_invalid_fact_names_its_field_without_the_value(field: str, value: Any) -> None:
     found = problems(**{field: value})
     assert list(found) == [field]
     if isinstance(value, str) and len(value) > 2:
         assert value not in found[field]
 
 
-def test_every_problem_is_named_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert set(problems(record_number="", sex="?", consent_version="")) == {"record_number", "sex", "consent_version"}
 
 
@@ -103,7 +103,7 @@ def test_text_messages_need_a_mobile_number() -> None:
     assert list(problems(preferred_channel="sms", mobile="")) == ["preferred_channel"]
 
 
-def test_today_is_the_subjects_own_day() -> None:
+def test_today_is_the_subjects_local_date() -> None:
     tomorrow_in_sydney = date(2026, 3, 3)
     assert problems(enrolled_on=tomorrow_in_sydney, time_zone="Australia/Sydney") == {}
     assert list(problems(enrolled_on=tomorrow_in_sydney, time_zone="America/New_York")) == ["enrolled_on"]
@@ -130,11 +130,9 @@ def test_an_enrolled_subject_can_be_found_by_record_number(session: Session) -> 
 def test_identity_is_not_readable_in_the_database(session: Session) -> None:
     enrolment.enrol(session, COORDINATOR, FACTS, now=NOW)
     session.commit()
-    stored = [
-        repr(row)
-        for name in ("subject", "identity", "contact")
-        for row in session.execute(text(f"SELECT * FROM {name}"))
-    ]
+    stored: list[str] = []
+    for name in ("subject", "identity", "contact"):
+        stored += map(repr, session.execute(text(f"SELECT * FROM {name}")))
     for secret in ("MRN-1", "Demo", "Zo", "1980-03-03", "patients.example", "2165550123"):
         assert not any(secret in row for row in stored)
 
@@ -153,7 +151,7 @@ def test_one_record_number_is_enrolled_once(session: Session) -> None:
     assert session.scalar(select(func.count()).select_from(Subject)) == 1
 
 
-def test_bad_facts_are_refused_and_leave_nothing(session: Session) -> None:
+def test_invalid_facts_are_rejected_and_nothing_is_stored(session: Session) -> None:
     with pytest.raises(InvalidInput) as refused:
         enrolment.enrol(session, COORDINATOR, replace(FACTS, consent_version=""), now=NOW)
     assert refused.value.field == "consent_version"
@@ -168,7 +166,7 @@ def test_each_site_numbers_its_own_subjects(session: Session) -> None:
     assert codes == ["north-0001", "south-0001", "north-0002"]
 
 
-def test_with_a_mobile_number_alone_messages_go_there(session: Session) -> None:
+def test_with_a_mobile_number_alone_messages_are_sent_by_sms(session: Session) -> None:
     subject = enrolment.enrol(session, COORDINATOR, replace(FACTS, email=""), now=NOW)
     assert subject.preferred_channel == "sms"
     assert session.scalars(select(Contact.channel)).all() == ["sms"]
@@ -199,7 +197,7 @@ def test_without_a_start_date_nothing_is_planned_yet(session: Session) -> None:
     assert session.scalars(select(Visit)).all() == []
 
 
-def test_after_withdrawal_nothing_is_wanted_any_more(session: Session) -> None:
+def test_withdrawal_voids_visits_and_ends_messages(session: Session) -> None:
     subject = enrolment.enrol(session, COORDINATOR, replace(FACTS, planned_start_on=date(2026, 3, 9)), now=NOW)
     visit = session.scalars(select(Visit)).one()
     session.add(Call(subject_id=subject.id, visit_id=visit.id, reason="no-contact", opened_at=NOW))

@@ -1,4 +1,4 @@
-"""`pro-tracker import`: every bad row is named, all or nothing is loaded, and a second run changes nothing."""
+"""`pro-tracker import`: every invalid row is reported, all or nothing is loaded, a second run changes nothing."""
 
 import csv
 from collections import Counter
@@ -56,7 +56,7 @@ SECRETS = ("Zoë", "O'Demo", "patients.example", "2165550123", "1980-03-03", "MR
 
 @pytest.fixture(autouse=True)
 def _installation(session: Session, settings: Settings, clock: Clock) -> None:
-    """Two sites, and a day on which the sample's infusions are past and its birth date of 2031 is not."""
+    """Two sites, and a day after the infusions of the sample and before its birth date in 2031."""
     clock.set(datetime(2026, 9, 1, 12, 0, tzinfo=UTC))
     add_site(session, "north")
     add_site(session, "south")
@@ -76,7 +76,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def refusal(*arguments: str | Path) -> str:
-    """The one sentence with which a file is refused as a whole."""
+    """The one sentence that rejects a whole file."""
     result = run(*arguments)
     assert isinstance(result.exception, InvalidInput), result.output
     return str(result.exception)
@@ -91,7 +91,7 @@ def rows_in(session: Session) -> dict[str, int]:
 
 
 def named(result: Result) -> dict[int, set[str]]:
-    """line -> columns, of the rows that the output names as bad."""
+    """Line -> columns of the rows that the output reports as invalid."""
     found: dict[int, set[str]] = {}
     for text in result.output.splitlines():
         if text.startswith("line ") and "(warning)" not in text:
@@ -101,12 +101,12 @@ def named(result: Result) -> dict[int, set[str]]:
 
 
 def lines_of(number: str) -> list[int]:
-    """Where a record number stands in the sample, counted in the file itself and not by a CSV reader."""
+    """The lines of a record number in the sample, counted in the file itself and not by a CSV reader."""
     lines = SAMPLE.read_bytes().decode("utf-8-sig").split("\r\n")
     return [place for place, line in enumerate(lines, start=1) if line.startswith(f"{number},")]
 
 
-def test_every_wrong_row_of_the_sample_is_named_and_nothing_is_loaded(session: Session) -> None:
+def test_every_invalid_row_of_the_sample_is_reported_and_nothing_is_loaded(session: Session) -> None:
     result = run(SAMPLE)
     assert result.exit_code == 1
     expected = {
@@ -131,12 +131,12 @@ def test_every_wrong_row_of_the_sample_is_named_and_nothing_is_loaded(session: S
     assert rows_in(session) == {"subject": 0, "course": 0, "infusion": 0, "adverse_event": 0, "audit_event": 0}
 
 
-def test_nothing_is_loaded_when_the_rejects_cannot_be_kept(session: Session, tmp_path: Path) -> None:
+def test_nothing_is_loaded_when_the_reject_file_cannot_be_written(session: Session, tmp_path: Path) -> None:
     assert "cannot be written" in refusal(SAMPLE, "--skip-bad-rows", "--rejects", tmp_path / "none" / "rejects.csv")
     assert rows_in(session)["subject"] == 0
 
 
-def test_skipping_bad_rows_loads_the_others_and_keeps_the_rejects(session: Session, tmp_path: Path) -> None:
+def test_skipping_invalid_rows_loads_the_others_and_writes_a_reject_file(session: Session, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.csv"
     result = run(SAMPLE, "--skip-bad-rows", "--rejects", rejects)
     assert result.exit_code == 0
@@ -153,13 +153,13 @@ def test_skipping_bad_rows_loads_the_others_and_keeps_the_rejects(session: Sessi
         kept = list(csv.DictReader(file))
     assert {int(row["rejected_line"]) for row in kept} == set(named(result))
     for row in kept:
-        as_it_stood = next(csv.reader([sample_lines[int(row["rejected_line"]) - 1]]))
-        assert [row[column] for column in COLUMNS] == as_it_stood
+        original = next(csv.reader([sample_lines[int(row["rejected_line"]) - 1]]))
+        assert [row[column] for column in COLUMNS] == original
         assert row["rejected_because"]
     assert rejects.stat().st_mode & 0o077 == 0
 
 
-def test_the_sample_becomes_the_courses_it_tells_of(session: Session, tmp_path: Path) -> None:
+def test_the_courses_of_the_sample_are_stored(session: Session, tmp_path: Path) -> None:
     run(SAMPLE, "--skip-bad-rows", "--rejects", tmp_path / "rejects.csv")
     session.commit()
     given = select(Course.subject_id, Course.number, func.count(Infusion.id)).join(Infusion, isouter=True)
@@ -185,7 +185,7 @@ def test_importing_twice_changes_nothing_and_says_so(session: Session, tmp_path:
     assert rows_in(session) == before
 
 
-def test_the_audit_trail_tells_of_the_import_and_holds(session: Session, tmp_path: Path) -> None:
+def test_the_import_is_audited_and_the_audit_trail_is_intact(session: Session, tmp_path: Path) -> None:
     run(SAMPLE, "--skip-bad-rows", "--rejects", tmp_path / "rejects.csv")
     session.commit()
     actions = Counter(session.scalars(select(AuditEvent.action)))
@@ -195,7 +195,7 @@ def test_the_audit_trail_tells_of_the_import_and_holds(session: Session, tmp_pat
     assert not any(secret in details for secret in ("MRN-", "Birch", "patients.example"))
 
 
-def test_mended_rejects_can_be_imported_as_they_are(session: Session, tmp_path: Path) -> None:
+def test_a_corrected_reject_file_can_be_imported(session: Session, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.csv"
     roster = write(tmp_path / "roster.csv", ROW | {"given_name": "=Zoë", "minutes": "-40"})
     run(roster, "--skip-bad-rows", "--rejects", rejects)
@@ -252,7 +252,7 @@ def test_mended_rejects_can_be_imported_as_they_are(session: Session, tmp_path: 
     ],
 )
 @pytest.mark.dialects("sqlite")
-def test_a_bad_cell_is_named_by_line_and_column(tmp_path: Path, changes: dict[str, str], column: str) -> None:
+def test_an_invalid_cell_is_reported_by_line_and_column(tmp_path: Path, changes: dict[str, str], column: str) -> None:
     good = ROW | {"record_number": "MRN-2"}
     result = run(write(tmp_path / "roster.csv", good, ROW | changes))
     assert result.exit_code == 1
@@ -261,7 +261,7 @@ def test_a_bad_cell_is_named_by_line_and_column(tmp_path: Path, changes: dict[st
     assert not any(secret in result.output for secret in SECRETS)
 
 
-def test_the_line_of_a_row_is_counted_in_the_file_not_in_records(tmp_path: Path) -> None:
+def test_line_numbers_count_lines_of_the_file_not_records(tmp_path: Path) -> None:
     good = ROW | {"record_number": "MRN-2", "status": "stopped", "stop_reason": "first line\nsecond line"}
     path = write(tmp_path / "roster.csv", good, ROW | {"minutes": "-40"})
     text = path.read_bytes().decode("utf-8-sig").replace("MRN-1,", "\r\n,,,\r\nMRN-1,")
@@ -272,7 +272,7 @@ def test_the_line_of_a_row_is_counted_in_the_file_not_in_records(tmp_path: Path)
     assert named(result) == {6: {"minutes"}}
 
 
-def test_a_row_with_a_comma_too_many_is_named_without_its_content(tmp_path: Path) -> None:
+def test_a_row_with_a_surplus_comma_is_reported_without_its_content(tmp_path: Path) -> None:
     path = write(tmp_path / "roster.csv", ROW)
     path.write_text(path.read_text(encoding="utf-8-sig").replace("O'Demo", "O'Demo, MD"), encoding="utf-8")
     result = run(path)
@@ -288,13 +288,13 @@ def test_two_people_under_one_record_number_reject_all_its_rows(session: Session
     assert rows_in(session)["subject"] == 1
 
 
-def test_rows_of_one_subject_that_disagree_are_named(tmp_path: Path) -> None:
+def test_contradicting_rows_of_one_subject_are_reported(tmp_path: Path) -> None:
     moved = ROW | {"infusion_on": "2026-01-21", "time_zone": "America/Chicago"}
     result = run(write(tmp_path / "roster.csv", ROW, moved))
     assert named(result) == {2: {"time_zone"}, 3: {"time_zone"}}
 
 
-def test_one_bad_infusion_rejects_its_row_and_not_the_subject(session: Session, tmp_path: Path) -> None:
+def test_an_invalid_infusion_rejects_its_row_and_not_the_subject(session: Session, tmp_path: Path) -> None:
     bad = ROW | {"infusion_on": "2026-01-21", "minutes": "-40"}
     result = run(write(tmp_path / "roster.csv", ROW, bad), "--skip-bad-rows")
     assert set(named(result)) == {3}
@@ -302,14 +302,14 @@ def test_one_bad_infusion_rejects_its_row_and_not_the_subject(session: Session, 
     assert (found["subject"], found["infusion"]) == (1, 1)
 
 
-def test_a_row_that_stands_twice_counts_once(session: Session, tmp_path: Path) -> None:
+def test_a_repeated_row_counts_once(session: Session, tmp_path: Path) -> None:
     result = run(write(tmp_path / "roster.csv", ROW, ROW))
     assert result.exit_code == 0
     assert "line 3: (warning) This repeats line 2." in result.output
     assert rows_in(session)["infusion"] == 1
 
 
-def test_one_infusion_told_in_two_ways_is_an_error(tmp_path: Path) -> None:
+def test_one_infusion_with_different_details_is_an_error(tmp_path: Path) -> None:
     result = run(write(tmp_path / "roster.csv", ROW, ROW | {"minutes": "41"}))
     assert named(result) == {3: {"infusion_on"}}
 
@@ -329,7 +329,7 @@ def test_new_infusions_of_a_known_subject_are_added(session: Session, tmp_path: 
     ]
 
 
-def test_an_infusion_found_late_joins_the_course_it_belongs_to(session: Session, tmp_path: Path) -> None:
+def test_an_infusion_imported_late_joins_the_course_it_belongs_to(session: Session, tmp_path: Path) -> None:
     run(write(tmp_path / "first.csv", ROW, ROW | {"infusion_on": "2026-05-01"}))
     result = run(write(tmp_path / "second.csv", ROW | {"infusion_on": "2026-01-22"}))
     assert result.exit_code == 0
@@ -338,13 +338,13 @@ def test_an_infusion_found_late_joins_the_course_it_belongs_to(session: Session,
     assert session.scalar(first) == 2
 
 
-def test_an_infusion_before_all_courses_is_left_to_people(tmp_path: Path) -> None:
+def test_an_infusion_before_all_courses_is_left_to_staff(tmp_path: Path) -> None:
     run(write(tmp_path / "first.csv", ROW))
     result = run(write(tmp_path / "second.csv", ROW | {"infusion_on": "2025-06-01"}))
     assert named(result) == {2: {"infusion_on"}}
 
 
-def test_another_identity_under_a_known_record_number_is_no_overwrite(session: Session, tmp_path: Path) -> None:
+def test_another_identity_under_a_known_record_number_is_rejected(session: Session, tmp_path: Path) -> None:
     run(write(tmp_path / "first.csv", ROW))
     before = rows_in(session)
     changed = ROW | {"family_name": "Else", "infusion_on": "2026-01-21"}
@@ -405,7 +405,7 @@ def test_a_subject_without_infusions_is_enrolled(session: Session, tmp_path: Pat
     ],
 )
 @pytest.mark.dialects("sqlite")
-def test_a_file_that_is_no_roster_is_refused_in_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_not_a_roster_is_rejected_in_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "roster.csv"
     path.write_bytes(content)
     message = refusal(path)
@@ -420,13 +420,13 @@ def test_a_header_without_rows_loads_nothing_and_says_so(tmp_path: Path) -> None
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_folder_or_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_folder_or_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert "is a folder" in refusal(tmp_path)
     assert "There is no file" in refusal(tmp_path / "nowhere.csv")
 
 
 @pytest.mark.dialects("sqlite")
-def test_columns_may_stand_in_another_order(session: Session, tmp_path: Path) -> None:
+def test_columns_may_be_in_another_order(session: Session, tmp_path: Path) -> None:
     assert run(write(tmp_path / "roster.csv", ROW, columns=tuple(reversed(COLUMNS)))).exit_code == 0
     assert rows_in(session)["infusion"] == 1
 

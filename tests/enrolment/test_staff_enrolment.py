@@ -61,9 +61,7 @@ def date_parts(field: str, day: str, month: str, year: str) -> dict[str, str]:
     return {f"{field}__day": day, f"{field}__month": month, f"{field}__year": year}
 
 
-def test_a_complete_form_enrols_a_patient_whose_first_questions_are_planned(
-    coordinator: FlaskClient, session: Session
-) -> None:
+def test_a_complete_form_enrols_a_patient_and_plans_the_baseline(coordinator: FlaskClient, session: Session) -> None:
     answer = enrol(coordinator)
     assert answer.status_code == 303
     subject = session.scalars(select(Subject)).one()
@@ -133,7 +131,7 @@ def test_a_patient_without_contact_or_date_is_enrolled_too(coordinator: FlaskCli
     ],
 )
 @pytest.mark.dialects("sqlite")
-def test_what_cannot_be_used_is_said_at_its_field_and_nothing_typed_is_lost(
+def test_an_invalid_value_is_reported_at_its_field_and_the_form_keeps_all_values(
     coordinator: FlaskClient, session: Session, changes: dict[str, str], field: str, words: str
 ) -> None:
     answer = enrol(coordinator, **changes)
@@ -150,7 +148,7 @@ def test_what_cannot_be_used_is_said_at_its_field_and_nothing_typed_is_lost(
 
 
 @pytest.mark.dialects("sqlite")
-def test_all_faults_are_named_at_once(coordinator: FlaskClient) -> None:
+def test_all_errors_are_reported_at_once(coordinator: FlaskClient) -> None:
     page = enrol(coordinator, record_number="", email="nonsense", planned_infusions="many", sex="").text
     for words in ("The record number is missing", "not a usable e-mail", "Enter a whole number", "Choose the sex"):
         assert page.count(words) == 2, words  # in the summary and at the field
@@ -178,15 +176,13 @@ def test_a_whole_record_number_or_study_code_leads_to_the_patient(coordinator: F
 
 @pytest.mark.parametrize("search", ["77", "Neill", "%", "MRN-\x0077", "x" * 5000])
 @pytest.mark.dialects("postgresql")
-def test_no_part_of_a_name_or_number_finds_anybody(coordinator: FlaskClient, search: str) -> None:
+def test_a_part_of_a_name_or_number_finds_no_patient(coordinator: FlaskClient, search: str) -> None:
     enrol(coordinator)
     assert "No patient at your clinics" in submit(coordinator, "/subjects", {"search": search}).text
 
 
 @pytest.mark.dialects("sqlite")
-def test_the_list_shows_what_is_due_and_turns_its_pages(
-    coordinator: FlaskClient, session: Session, clock: Clock
-) -> None:
+def test_the_list_shows_due_visits_and_has_pages(coordinator: FlaskClient, session: Session, clock: Clock) -> None:
     for number in range(52):
         planned = date(2026, 3, 2 + number % 3 * 9) if number < 3 else None
         add_subject(session, clock.now, planned_start_on=planned, record_number=f"R{number:03}")
@@ -194,19 +190,17 @@ def test_the_list_shows_what_is_due_and_turns_its_pages(
     assert first.text.count('<th scope="row">') == 50
     assert "Page 1 of 2, 52 patients" in first.text
     rows = [row for row in first.text.split("<tr>") if "R00" in row][:4]
-    assert [tag for row in rows for tag in ("Due", "Overdue", "Nothing") if f">{tag}<" in row] == [
-        "Overdue",
-        "Due",
-        "Nothing",
-        "Nothing",
-    ]
+    tags: list[str] = []
+    for row in rows:
+        tags += [tag for tag in ("Due", "Overdue", "Nothing") if f">{tag}<" in row]
+    assert tags == ["Overdue", "Due", "Nothing", "Nothing"]
     second = coordinator.get("/subjects?page=2")
     assert second.text.count('<th scope="row">') == 2
     assert coordinator.get("/subjects?page=99").text.count('<th scope="row">') == 2
     assert coordinator.get("/subjects?page=nonsense").status_code == 200
 
 
-def test_a_withdrawal_ends_what_was_still_asked_and_keeps_the_rest(coordinator: FlaskClient, session: Session) -> None:
+def test_a_withdrawal_voids_open_visits_and_keeps_the_answers(coordinator: FlaskClient, session: Session) -> None:
     path = enrol(coordinator).location
     refused = submit(coordinator, f"{path}/withdraw", {"reason": " "})
     assert "Say why the patient withdraws." in refused.text
@@ -222,10 +216,10 @@ def test_a_withdrawal_ends_what_was_still_asked_and_keeps_the_rest(coordinator: 
     assert "This is what is recorded already." in again.text
 
 
-def test_enrolment_and_withdrawal_are_written_down_without_a_name(coordinator: FlaskClient, session: Session) -> None:
+def test_enrolment_and_withdrawal_are_audited_without_a_name(coordinator: FlaskClient, session: Session) -> None:
     path = enrol(coordinator).location
     save(coordinator, f"{path}/withdraw", {"scope": "asking", "reason": "moved away"})
     rows = session.execute(select(AuditEvent.action, AuditEvent.detail)).all()
     assert {"subject.enrol", "course.start", "subject.withdraw"} <= {row.action for row in rows}
-    told = " ".join(row.detail for row in rows)
-    assert not any(word in told for word in ("Neill", "MRN-77", "oke@", "555", "moved"))
+    details = " ".join(row.detail for row in rows)
+    assert not any(word in details for word in ("Neill", "MRN-77", "oke@", "555", "moved"))

@@ -1,4 +1,4 @@
-"""A patient withdraws: is not asked any more, and if wanted the answers are not used either. It can be taken back."""
+"""Withdrawal: no more visits and messages, optionally no use of the answers, and how staff revert it."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
 
 
-def test_a_withdrawal_taken_back_asks_again_what_can_still_be_answered(session: Session) -> None:
+def test_a_reverted_withdrawal_revives_visits_that_can_still_be_answered(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
     before = plan_preview.current_plan(session, subject.id, now=LATER)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW, scope=WithdrawalScope.DATA)
@@ -39,7 +39,7 @@ def test_a_withdrawal_taken_back_asks_again_what_can_still_be_answered(session: 
     assert (kept.before["withdrawn_reason"], kept.before["scope"]) == ("moved away", "data")
 
 
-def test_whoever_comes_back_late_gets_one_message(session: Session) -> None:
+def test_a_withdrawal_reverted_late_leads_to_one_message(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
     enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
     now = NOW + timedelta(days=95)
@@ -48,7 +48,7 @@ def test_whoever_comes_back_late_gets_one_message(session: Session) -> None:
     assert [(each.event, each.template) for each in at_once] == [("3 months", "invitation")]
 
 
-def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_taken_back(
+def test_a_withdrawal_of_data_removes_answers_from_figures_and_files_until_it_is_reverted(
     client: FlaskClient, session: Session, settings: Settings, clock: Clock
 ) -> None:
     sign_in(client, add_account(session, "researcher"))
@@ -81,7 +81,7 @@ def test_answers_that_are_not_to_be_used_leave_figures_and_files_until_it_is_tak
 
 
 @pytest.mark.dialects("sqlite")
-def test_what_cannot_be_is_refused(session: Session) -> None:
+def test_invalid_changes_of_a_withdrawal_are_rejected(session: Session) -> None:
     subject = add_subject(session, NOW)
     with pytest.raises(InvalidInput, match="has not withdrawn"):
         withdrawals.revert(session, COORDINATOR, subject, reason="x", now=NOW)
@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused(session: Session) -> None:
         withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.DATA, reason=" ", now=NOW)
 
 
-def test_a_coordinator_records_how_far_it_goes_changes_it_and_takes_it_back(
+def test_a_coordinator_records_changes_and_reverts_a_withdrawal(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))

@@ -1,4 +1,4 @@
-"""`pro-tracker plan` prints what one subject will be asked and when, and what another date would change."""
+"""`pro-tracker plan` lists the visits and messages of one subject, and the effect of another date."""
 
 from datetime import date
 
@@ -23,7 +23,7 @@ def run(session: Session, *arguments: str) -> Result:
     return result
 
 
-def test_the_plan_tells_every_visit_and_message_in_local_time_and_no_name(
+def test_the_plan_lists_every_visit_and_message_in_local_time_and_no_name(
     session: Session, settings: Settings, clock: Clock
 ) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 20))
@@ -36,7 +36,7 @@ def test_the_plan_tells_every_visit_and_message_in_local_time_and_no_name(
     assert "patients.example" not in printed
 
 
-def test_it_tells_what_another_first_day_would_change_and_saves_nothing(
+def test_the_plan_shows_the_effect_of_another_first_day_and_saves_nothing(
     session: Session, settings: Settings, clock: Clock
 ) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 20))
@@ -50,7 +50,7 @@ def test_it_tells_what_another_first_day_would_change_and_saves_nothing(
 
 
 @pytest.mark.dialects("sqlite")
-def test_it_tells_what_a_move_to_another_zone_would_change(session: Session, settings: Settings, clock: Clock) -> None:
+def test_the_plan_shows_the_effect_of_another_time_zone(session: Session, settings: Settings, clock: Clock) -> None:
     subject = treated(session, date(2026, 2, 26), clock.now)
     printed = run(session, subject.study_code, "--time-zone", "America/Denver").output
     assert "09:00 America/New_York" in printed
@@ -59,7 +59,7 @@ def test_it_tells_what_a_move_to_another_zone_would_change(session: Session, set
 
 
 @pytest.mark.dialects("sqlite")
-def test_what_cannot_be_planned_is_said(session: Session, settings: Settings, clock: Clock) -> None:
+def test_invalid_arguments_are_reported(session: Session, settings: Settings, clock: Clock) -> None:
     subject = treated(session, date(2026, 2, 26), clock.now)
     assert "no subject 'nobody'" in str(run(session, "nobody").exception)
     assert "has begun" in str(run(session, subject.study_code, "--first-infusion", "2026-12-01").exception)

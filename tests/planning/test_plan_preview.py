@@ -1,4 +1,4 @@
-"""Staff see what a change moves before it is saved: every message of six months, in the patient's own time."""
+"""The preview: staff see the effect of a change on six months of messages, in the patient's local time."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ PLAN = {
 
 @pytest.fixture
 def subject(client: FlaskClient, session: Session, clock: Clock) -> Subject:
-    """Planned from 20 March; the coordinator is signed in."""
+    """A subject with a course planned from 20 March; the coordinator is signed in."""
     sign_in(client, add_account(session, "coordinator"))
     return add_subject(session, clock.now, planned_start_on=date(2026, 3, 20))
 
@@ -48,9 +48,7 @@ def stored(session: Session) -> list[Any]:
     return [*windows, *((m.id, m.state, m.send_at, m.end_reason) for m in rows)]
 
 
-def test_the_difference_is_shown_first_and_saved_as_it_was_shown(
-    client: FlaskClient, session: Session, subject: Subject
-) -> None:
+def test_the_difference_is_shown_before_it_is_saved(client: FlaskClient, session: Session, subject: Subject) -> None:
     before = stored(session)
     shown = change_plan(client, subject)
     assert shown.status_code == 200
@@ -65,7 +63,7 @@ def test_the_difference_is_shown_first_and_saved_as_it_was_shown(
     assert moved.anchor_on == date(2026, 6, 1)
 
 
-def test_what_was_typed_is_read_back_before_it_is_saved(client: FlaskClient, subject: Subject) -> None:
+def test_the_entered_values_are_shown_before_they_are_saved(client: FlaskClient, subject: Subject) -> None:
     page = change_plan(client, subject).text
     assert "<dt>Planned date of the first infusion</dt><dd>Mon, Jun 1, 2026</dd>" in page
     assert "<dt>Planned number of infusions</dt><dd>5</dd>" in page
@@ -80,7 +78,7 @@ def test_what_was_typed_is_read_back_before_it_is_saved(client: FlaskClient, sub
     assert "<dd>y</dd>" not in page
 
 
-def test_looking_leaves_nothing_but_the_note_that_somebody_looked(
+def test_a_preview_stores_nothing_but_the_audit_event_of_the_view(
     client: FlaskClient, session: Session, subject: Subject
 ) -> None:
     counted = select(func.count()).where(AuditEvent.action == "course.plan")
@@ -91,7 +89,7 @@ def test_looking_leaves_nothing_but_the_note_that_somebody_looked(
 
 
 @pytest.mark.dialects("sqlite")
-def test_one_can_go_back_to_the_form_with_everything_as_typed(client: FlaskClient, subject: Subject) -> None:
+def test_the_form_keeps_all_values_when_staff_go_back(client: FlaskClient, subject: Subject) -> None:
     shown = change_plan(client, subject)
     assert 'name="plan-planned_start_on-month" value="6"' in shown.text
     back = change_plan(client, subject, back_to_the_form="1")
@@ -100,7 +98,7 @@ def test_one_can_go_back_to_the_form_with_everything_as_typed(client: FlaskClien
     assert "There is a problem" not in back.text
 
 
-def test_what_another_person_saved_meanwhile_is_shown_before_anything_is_saved(
+def test_a_concurrent_change_is_shown_before_anything_is_saved(
     client: FlaskClient, another_client: Any, session: Session, subject: Subject
 ) -> None:
     shown = change_plan(client, subject)
@@ -116,8 +114,8 @@ def test_what_another_person_saved_meanwhile_is_shown_before_anything_is_saved(
     assert visit_of(session, subject, "baseline").anchor_on == date(2026, 6, 1)
 
 
-def test_what_moves_nothing_is_saved_at_once(client: FlaskClient, session: Session, clock: Clock) -> None:
-    """Five infusions in a row: the first was planned for its day, the next three change nothing."""
+def test_a_change_that_moves_nothing_is_saved_at_once(client: FlaskClient, session: Session, clock: Clock) -> None:
+    """Five daily infusions: the first is on its planned day, the next three change nothing."""
     sign_in(client, add_account(session, "coordinator"))
     subject = add_subject(session, clock.now - timedelta(days=20), planned_start_on=date(2026, 2, 26))
     path, days = f"/subjects/{subject.id}/infusions/new", [(26, 2), (27, 2), (28, 2), (1, 3), (2, 3)]
@@ -129,7 +127,7 @@ def test_what_moves_nothing_is_saved_at_once(client: FlaskClient, session: Sessi
     assert session.scalar(select(func.count()).select_from(Infusion)) == 5
 
 
-def test_the_difference_shown_is_what_planning_then_writes(session: Session, clock: Clock) -> None:
+def test_the_difference_shown_is_the_difference_that_planning_writes(session: Session, clock: Clock) -> None:
     subject = treated(session, date(2026, 2, 26), clock.now)
     course = course_of(session, subject)
     before = plan_preview.current_plan(session, subject.id, now=clock.now)
@@ -163,7 +161,7 @@ def test_a_change_that_fails_leaves_everything_as_it_was(session: Session, clock
 
 
 @pytest.mark.dialects("sqlite")
-def test_of_messages_that_are_due_together_the_plan_tells_the_one_that_goes(session: Session) -> None:
+def test_of_messages_that_are_due_together_the_plan_lists_the_newest(session: Session) -> None:
     now = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
     subject = add_subject(session, now, planned_start_on=date(2026, 3, 20))
     late = now + timedelta(days=10)  # the sender was away: the first two are due

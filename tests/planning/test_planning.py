@@ -1,9 +1,9 @@
-"""From a course's dates to its visits and messages: planned once, moved with their anchors, ended when not wanted."""
+"""From the dates of a course to its visits and messages: planned once, moved with their anchor dates, ended."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import product
+from itertools import chain, product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,15 +47,15 @@ def at(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
 
 
 def planned(session: Session, course: Course) -> list[tuple[Any, ...]]:
-    """Everything that planning writes, to be compared."""
+    """All rows that planning writes, to compare."""
     stored = visits_of(session, course).values()
-    moments = [(v.event_code, v.anchor_on, v.opens_at, v.closes_at, v.planned_at, v.voided_at) for v in stored]
-    messages = [message for visit in stored for message in messages_of(session, visit)]
-    return [*moments, *((m.key, m.step, m.channel, m.send_at, m.state, m.end_reason) for m in messages)]
+    windows = [(v.event_code, v.anchor_on, v.opens_at, v.closes_at, v.planned_at, v.voided_at) for v in stored]
+    messages = chain.from_iterable(messages_of(session, visit) for visit in stored)
+    return [*windows, *((m.key, m.step, m.channel, m.send_at, m.state, m.end_reason) for m in messages)]
 
 
-def hand_over(session: Session, message: Message, now: datetime) -> None:
-    """As if it had been sent."""
+def mark_sent(session: Session, message: Message, now: datetime) -> None:
+    """Store the rows of a sent message."""
     session.add(Attempt(message_id=message.id, number=1, provider="smtp", started_at=now, outcome="accepted"))
     message.state, message.sent_at, message.attempts = MessageState.SENT, now, 1
     session.flush()
@@ -116,11 +116,11 @@ def test_a_sixth_infusion_moves_unopened_visits_and_their_messages(session: Sess
     assert moved[0].send_at.astimezone(NEW_YORK).date() == date(2026, 3, 14) + timedelta(days=76)
 
 
-def test_a_visit_the_subject_was_told_of_stays_where_it_is(session: Session) -> None:
+def test_a_visit_with_a_sent_message_does_not_move(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     record_infusions(session, course, AFTER, *WEEK)
-    told = visits_of(session, course)["last-infusion"]
-    hand_over(session, messages_of(session, told)[0], at(3, 14, 9))
+    notified = visits_of(session, course)["last-infusion"]
+    mark_sent(session, messages_of(session, notified)[0], at(3, 14, 9))
     record_infusions(session, course, at(3, 14, 11), date(2026, 3, 14))
     stored = visits_of(session, course)
     assert stored["last-infusion"].anchor_on == date(2026, 3, 13)
@@ -128,7 +128,7 @@ def test_a_visit_the_subject_was_told_of_stays_where_it_is(session: Session) -> 
     assert stored["3-months"].anchor_on == date(2026, 3, 14)
 
 
-def test_a_visit_whose_link_was_handed_over_stays_and_keeps_nobody_elses_where_it_is(session: Session) -> None:
+def test_a_visit_opened_on_the_clinic_device_does_not_move_and_others_do(session: Session) -> None:
     tablet, other = (add_course(session, add_subject(session, NOW), NOW, date(2026, 3, 12)) for _ in range(2))
     links.issue(session, visits_of(session, tablet)["baseline"].id, now=NOW)
     for course in (tablet, other):
@@ -146,7 +146,7 @@ def test_infusions_recorded_long_afterwards_anchor_on_the_last_one(session: Sess
     stored = visits_of(session, course)
     assert {visit.anchor_on for visit in stored.values()} == {date(2026, 3, 9), date(2026, 3, 15)}
     assert stored["last-infusion"].anchor_on == date(2026, 3, 15)
-    assert messages_of(session, stored["last-infusion"]) == []  # closed: nobody is asked about it any more
+    assert messages_of(session, stored["last-infusion"]) == []  # closed: no message is planned
     assert messages_of(session, stored["baseline"]) == []
     assert len(messages_of(session, stored["3-months"])) == 4
 
@@ -159,7 +159,7 @@ def test_a_started_or_answered_visit_does_not_move(session: Session) -> None:
     assert visits_of(session, course)["baseline"].anchor_on == date(2026, 3, 20)
 
 
-def test_a_course_that_stopped_is_planned_when_it_was_idle_for_a_week(session: Session) -> None:
+def test_an_idle_course_is_planned_after_a_week(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     record_infusions(session, course, AFTER, *WEEK[:2])
     idle_courses.plan_idle(session, now=at(3, 16, 12))
@@ -171,14 +171,14 @@ def test_a_course_that_stopped_is_planned_when_it_was_idle_for_a_week(session: S
     assert planned(session, course) == before
 
 
-def test_ending_a_course_by_hand_plans_its_follow_ups_at_once(session: Session) -> None:
+def test_ending_a_course_plans_its_follow_ups_at_once(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     record_infusions(session, course, at(3, 10, 12), *WEEK[:2])
     courses.end_course(session, COORDINATOR, course, ended_on=WEEK[1], reason="nausea", now=at(3, 10, 13))
     assert visits_of(session, course)["last-infusion"].opens_at == at(3, 11, 8)
 
 
-def test_a_new_course_ends_the_follow_ups_of_the_one_before(session: Session) -> None:
+def test_a_new_course_voids_the_follow_ups_of_the_one_before(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
     record_infusions(session, first, AFTER, *WEEK)
@@ -192,7 +192,7 @@ def test_a_new_course_ends_the_follow_ups_of_the_one_before(session: Session) ->
     assert visits_of(session, second)["baseline"].opens_at == at(7, 6, 8)
 
 
-def test_an_older_course_entered_late_wants_nothing_from_the_time_of_the_newer_one(session: Session) -> None:
+def test_an_older_course_entered_late_has_no_visits_during_the_newer_one(session: Session) -> None:
     subject = add_subject(session, NOW)
     now = at(8, 1, 12)
     first, second = add_course(session, subject, now), add_course(session, subject, now)
@@ -203,7 +203,7 @@ def test_an_older_course_entered_late_wants_nothing_from_the_time_of_the_newer_o
     assert list(visits_of(session, second)) == ["baseline", "last-infusion", "3-months", "6-months"]
 
 
-def test_withdrawal_ends_what_is_open_and_leaves_what_was_missed(session: Session) -> None:
+def test_withdrawal_voids_open_visits_and_leaves_missed_ones(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     record_infusions(session, course, AFTER, *WEEK)
@@ -229,11 +229,11 @@ def test_a_subject_without_a_contact_gets_no_message_until_one_is_entered(sessio
     assert {m.channel for m in messages_of(session, visits_of(session, course)["baseline"])} == {"sms"}
 
 
-def test_when_an_address_fails_the_steps_to_come_use_the_other_channel_and_come_back(session: Session) -> None:
+def test_when_an_address_fails_later_steps_use_the_other_channel_until_it_is_reopened(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, date(2026, 3, 20))
     visit = visits_of(session, course)["baseline"]
-    hand_over(session, messages_of(session, visit)[0], at(3, 6, 9))
+    mark_sent(session, messages_of(session, visit)[0], at(3, 6, 9))
     email = session.scalars(select(Contact).where(Contact.subject_id == subject.id, Contact.channel == "email")).one()
     for state, channel in ((ContactState.BOUNCED, "sms"), (ContactState.ACTIVE, "email")):
         email.state = state
@@ -242,7 +242,7 @@ def test_when_an_address_fails_the_steps_to_come_use_the_other_channel_and_come_
         assert waiting == {1: channel, 2: "sms", 3: "sms"}
 
 
-def test_a_message_that_waits_for_its_next_try_keeps_waiting_when_planned_again(session: Session) -> None:
+def test_a_message_in_backoff_keeps_its_next_attempt_when_planned_again(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, date(2026, 3, 20))
     message = messages_of(session, visits_of(session, course)["baseline"])[0]
     message.attempts, message.send_at = 2, at(3, 6, 11)
@@ -265,9 +265,7 @@ def test_a_message_that_waits_for_its_next_try_keeps_waiting_when_planned_again(
         ({"adverse_events": (AdverseEventFacts(" ", 1),)}, "adverse_events"),
     ],
 )
-def test_an_infusion_that_cannot_be_right_is_refused_by_field(
-    session: Session, facts: dict[str, Any], field: str
-) -> None:
+def test_an_invalid_infusion_is_rejected_with_its_field(session: Session, facts: dict[str, Any], field: str) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     with pytest.raises(InvalidInput) as refused:
         courses.record_infusion(session, COORDINATOR, course, replace(infusion(WEEK[0]), **facts), now=AFTER)
@@ -275,14 +273,14 @@ def test_an_infusion_that_cannot_be_right_is_refused_by_field(
     assert session.scalar(select(func.count()).select_from(Infusion)) == 0
 
 
-def test_today_is_the_subjects_own_and_not_the_servers(session: Session) -> None:
+def test_today_is_the_subjects_date_and_not_the_servers(session: Session) -> None:
     subject = add_subject(session, NOW, time_zone="Pacific/Auckland", site_code="north")
     course = add_course(session, subject, NOW)
     evening_in_utc = datetime(2026, 3, 13, 20, 0, tzinfo=UTC)  # already the 14th in Auckland
     assert record_infusions(session, course, evening_in_utc, date(2026, 3, 14))
 
 
-def test_the_same_infusion_twice_and_one_far_away_are_refused(session: Session) -> None:
+def test_a_repeated_infusion_and_a_distant_one_are_rejected(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     record_infusions(session, course, AFTER, WEEK[0])
     with pytest.raises(InvalidInput, match="recorded already"):
@@ -293,7 +291,7 @@ def test_the_same_infusion_twice_and_one_far_away_are_refused(session: Session) 
         record_infusions(session, course, at(4, 20, 12), date(2026, 4, 20))
 
 
-def test_an_infusion_leaves_its_facts_and_an_audit_row(session: Session) -> None:
+def test_an_infusion_is_stored_with_its_facts_and_an_audit_row(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     nausea = AdverseEventFacts("nausea", 2)
     stored = record_infusions(
@@ -309,7 +307,7 @@ def test_an_infusion_leaves_its_facts_and_an_audit_row(session: Session) -> None
     assert actions[-2:] == ["course.start", "infusion.record"]
 
 
-def test_the_status_in_sql_is_the_status_in_the_domain(session: Session) -> None:
+def test_the_status_in_sql_equals_the_status_in_the_domain(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW)
     hours = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Subjects in tests of planning and sending: enrolled, with a course, with infusions on the dates a test names."""
+"""Subjects in tests of planning and sending: enrolled, with a course and infusions on the dates that a test gives."""
 
 import itertools
 from dataclasses import replace
@@ -27,7 +27,7 @@ _numbers = itertools.count(2)  # MRN-1 is the record number of the patient in pa
 
 
 def add_subject(session: Session, now: datetime, **facts: Any) -> Subject:
-    """Enrolled at north, reachable by e-mail and SMS, in New York, unless `facts` says otherwise."""
+    """A subject at north with e-mail and SMS, in New York, unless `facts` says otherwise."""
     add_site(session)
     number = next(_numbers)
     known = {"record_number": f"MRN-{number}", "email": f"patient-{number}@patients.example", **facts}

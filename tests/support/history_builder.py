@@ -1,4 +1,4 @@
-"""Subjects with a history in tests: courses, infusions, and answers that give the scores a test names."""
+"""Subjects with a history in tests: courses, infusions, and answers that lead to the scores that a test needs."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -31,8 +31,8 @@ def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[
     """Complete a visit at `now`: one answer for all items of an instrument, or a list of them; None skips an item."""
     context = visit_context.by_visit(session, visit.id)
     for instrument, _pack in context.questionnaire.parts:
-        wanted = values.get(instrument.code, 2)
-        given = wanted if isinstance(wanted, list) else [wanted] * len(instrument.items)
+        chosen = values.get(instrument.code, 2)
+        given = chosen if isinstance(chosen, list) else [chosen] * len(instrument.items)
         answers = {item.link_id: value for item, value in zip(instrument.items, given, strict=True)}
         responses.save_answers(
             session, visit_context.by_visit(session, visit.id), instrument.code, answers, RequestContext(PATIENT, now)
@@ -43,7 +43,7 @@ def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[
 def answer_before_and_after(
     session: Session, subject: Subject, *, before: datetime, treat: Callable[[], object], after: datetime
 ) -> None:
-    """Baseline answered, the course given by `treat`, last infusion answered; there an item of fatigue is skipped."""
+    """Answer the baseline, call `treat` for the infusions, answer the last-infusion visit with one item skipped."""
     answer_visit(session, visit_of(session, subject, "baseline"), before, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
     treat()
     skipped: list[int | None] = [None, *[2] * 7]

@@ -1,4 +1,4 @@
-"""Staff in tests: their accounts, signing in, and sending a form as a browser does."""
+"""Staff in tests: accounts, signing in, and submitting forms as a browser does."""
 
 import html
 import re

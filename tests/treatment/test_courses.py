@@ -1,4 +1,4 @@
-"""Courses change: infusions corrected or removed, an end taken back, a next course, dates set by hand."""
+"""Changes of courses: corrected or removed infusions, a reverted end, a next course, staff-entered dates."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -46,7 +46,7 @@ REASON = "typed wrongly"
 
 
 def going(session: Session, subject: Subject) -> list[Message]:
-    """The messages that are still to go."""
+    """The planned messages."""
     session.flush()
     session.expire_all()
     rows = select(Message).where(Message.subject_id == subject.id, Message.state == "planned")
@@ -54,12 +54,12 @@ def going(session: Session, subject: Subject) -> list[Message]:
 
 
 def due_now(session: Session, subject: Subject, now: datetime) -> list[str]:
-    """The study events about which a message goes at once."""
+    """The study events with a message that is due at once."""
     plan = plan_preview.current_plan(session, subject.id, now=now)
     return [message.event for message in plan.messages if message.at is None]
 
 
-def test_a_corrected_date_keeps_the_old_row_and_moves_what_hangs_on_it(session: Session) -> None:
+def test_a_corrected_date_keeps_the_old_row_and_moves_the_visits_anchored_to_it(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     nausea = AdverseEventFacts("nausea", 2)
@@ -91,7 +91,7 @@ def test_a_correction_may_repeat_date_and_start_of_the_row_it_replaces(session: 
         infusion_corrections.correct(session, COORDINATOR, corrected, lighter, reason=REASON, now=AFTER)
 
 
-def test_an_infusion_entered_in_error_takes_its_follow_ups_with_it_until_the_next_one(session: Session) -> None:
+def test_removing_an_infusion_voids_its_follow_ups_until_the_next_one(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     last = record_infusions(session, course, AFTER, *WEEK)[-1]
@@ -112,7 +112,7 @@ def test_an_infusion_entered_in_error_takes_its_follow_ups_with_it_until_the_nex
     ]
 
 
-def test_a_reopened_course_waits_for_its_last_infusion_again_and_keeps_why_it_had_ended(session: Session) -> None:
+def test_a_reopened_course_has_no_follow_ups_and_keeps_its_former_end_reason(session: Session) -> None:
     subject = add_subject(session, NOW)
     course = add_course(session, subject, NOW, WEEK[0])
     now = datetime(2026, 3, 10, 16, 0, tzinfo=UTC)
@@ -129,7 +129,7 @@ def test_a_reopened_course_waits_for_its_last_infusion_again_and_keeps_why_it_ha
     assert visit_of(session, subject, "3-months").voided_at is None
 
 
-def test_follow_ups_whose_date_was_lost_after_the_first_was_told_come_back_when_the_course_is_idle(
+def test_follow_ups_that_lost_their_date_are_revived_when_the_course_is_idle(
     session: Session,
 ) -> None:
     subject = add_subject(session, NOW)
@@ -146,8 +146,8 @@ def test_follow_ups_whose_date_was_lost_after_the_first_was_told_come_back_when_
     assert visit_of(session, subject, "last-infusion").anchor_on == WEEK[4]
 
 
-def test_infusions_entered_late_one_by_one_leave_what_was_over_by_then_missed(session: Session) -> None:
-    """Idle after the third, going on with the fourth, over with the fifth: for a moment there is no date."""
+def test_visits_that_closed_before_infusions_were_entered_are_missed(session: Session) -> None:
+    """Idle after the third infusion, continued with the fourth, complete with the fifth."""
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     for on in WEEK[:3]:
         record_infusions(session, course, datetime(on.year, on.month, on.day, 20, tzinfo=UTC), on)
@@ -160,7 +160,7 @@ def test_infusions_entered_late_one_by_one_leave_what_was_over_by_then_missed(se
     assert (visit.anchor_on, visit.void_reason, visit.missed_reason) == (date(2026, 3, 15), None, "entered-late")
 
 
-def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Session) -> None:
+def test_postponing_a_new_course_revives_the_visits_of_the_earlier_one(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
     record_infusions(session, first, AFTER, *WEEK)
@@ -175,7 +175,7 @@ def test_a_new_course_that_is_put_off_lets_the_earlier_one_ask_again(session: Se
     assert len({message.key for message in messages_of(session, revived)}) == 4
 
 
-def test_what_a_new_course_ended_is_in_the_files_and_counted_even_before_it_opened(session: Session) -> None:
+def test_superseded_visits_are_exported_and_counted_even_before_they_opened(session: Session) -> None:
     subject = add_subject(session, NOW)
     first = add_course(session, subject, NOW, WEEK[0])
     record_infusions(session, first, AFTER, *WEEK)
@@ -205,7 +205,7 @@ def test_a_course_that_ends_without_an_infusion_never_took_place(session: Sessio
 
 @pytest.mark.parametrize("weeks_late", [1, 3, 7, 11, 14, 26, 29])
 @pytest.mark.dialects("sqlite")
-def test_however_late_infusions_are_entered_at_most_one_message_goes_at_once(session: Session, weeks_late: int) -> None:
+def test_infusions_entered_late_lead_to_at_most_one_message_at_once(session: Session, weeks_late: int) -> None:
     now = AFTER + timedelta(weeks=weeks_late)
     subject = add_subject(session, now, enrolled_on=date(2026, 2, 20))
     course = add_course(session, subject, now, WEEK[0])
@@ -217,15 +217,15 @@ def test_however_late_infusions_are_entered_at_most_one_message_goes_at_once(ses
 
 @pytest.fixture
 def overlapping(tmp_path: Path) -> Iterator[str]:
-    """A protocol whose follow-ups stay open for a year, with one event on a date set by hand; returns its code."""
+    """A protocol whose follow-ups stay open for a year, with one event on a staff-entered date; returns its code."""
     text = (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
     text = text.replace("code: ketamine-5day", "code: a-long-one").replace("closes: 120", "closes: 365")
     text = text.replace("closes: 222", "closes: 365")
-    by_hand = "  - code: surgery\n    titles: {en: Surgery}\n    anchor: by-hand\n"
-    by_hand += "    window: {opens: 0, due: 7, closes: 14}\n    battery: [pain-intensity-nrs]\n"
+    staff_entered = "  - code: surgery\n    titles: {en: Surgery}\n    anchor: by-hand\n"
+    staff_entered += "    window: {opens: 0, due: 7, closes: 14}\n    battery: [pain-intensity-nrs]\n"
     (tmp_path / "protocols").mkdir()
     place = tmp_path / "protocols" / "a-long-one.yaml"
-    place.write_text(text.replace("\nmessages:", f"\n{by_hand}\nmessages:", 1), encoding="utf-8")
+    place.write_text(text.replace("\nmessages:", f"\n{staff_entered}\nmessages:", 1), encoding="utf-8")
     data_files.set_data_folder(tmp_path)
     yield "a-long-one"
     data_files.set_data_folder(None)
@@ -237,10 +237,8 @@ def long_course(session: Session, now: datetime, code: str) -> Course:
     return course
 
 
-def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newest(
-    session: Session, overlapping: str
-) -> None:
-    """The 3-months and the 6-months visit are open, both never heard of. About the older one she hears afterwards."""
+def test_a_subject_entered_late_is_reminded_of_the_newest_open_visit_only(session: Session, overlapping: str) -> None:
+    """Both open visits (3 and 6 months) have no message yet; the older one is due after the newer one is answered."""
     now = AFTER + timedelta(days=210)
     course = long_course(session, now, overlapping)
     record_infusions(session, course, now, *WEEK)
@@ -250,7 +248,7 @@ def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newe
     assert {message.visit_id for message in going(session, subject)} == {stored["6-months"].id}
     idle_courses.plan_idle(session, now=now + timedelta(hours=1))
     calls.open_due(session, now=now + timedelta(hours=1))
-    assert session.scalars(select(Call.visit_id)).all() == [], "nobody calls about the older one meanwhile"
+    assert session.scalars(select(Call.visit_id)).all() == [], "no call about the older one yet"
     assert {message.visit_id for message in going(session, subject)} == {stored["6-months"].id}
     stored["6-months"].completed_at = now + timedelta(days=1)
     planned_messages.end_all(session, [stored["6-months"].id], EndReason.ANSWERED)
@@ -258,14 +256,14 @@ def test_of_two_visits_open_at_once_a_back_dated_subject_is_asked_about_the_newe
     assert due_now(session, subject, now + timedelta(days=1)) == ["3 months"]
 
 
-def test_two_visits_that_open_in_their_time_are_both_asked_about(session: Session, overlapping: str) -> None:
+def test_two_visits_planned_in_time_both_have_reminders(session: Session, overlapping: str) -> None:
     course = long_course(session, NOW, overlapping)
     record_infusions(session, course, AFTER, *WEEK)
     stored = visits_of(session, course)
     assert len(messages_of(session, stored["3-months"])) == len(messages_of(session, stored["6-months"])) == 4
 
 
-def test_an_event_hangs_on_the_date_set_by_hand_and_moves_with_it(session: Session, overlapping: str) -> None:
+def test_an_event_is_anchored_to_its_staff_entered_date_and_moves_with_it(session: Session, overlapping: str) -> None:
     course = long_course(session, NOW, overlapping)
     assert [event.code for event in anchor_dates.staff_entered_events(course)] == ["surgery"]
     assert "surgery" not in visits_of(session, course)
@@ -285,7 +283,7 @@ def test_an_event_hangs_on_the_date_set_by_hand_and_moves_with_it(session: Sessi
 
 @pytest.fixture
 def subject(client: FlaskClient, session: Session, clock: Clock) -> Subject:
-    """Five infusions given, the last today; the coordinator is signed in."""
+    """A course with five infusions, the last one today; the coordinator is signed in."""
     sign_in(client, add_account(session, "coordinator"))
     return treated(session, date(2026, 2, 26), clock.now)
 
@@ -331,7 +329,7 @@ def test_an_infusion_is_removed_and_the_difference_is_shown_before(
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_course_ended_by_mistake_is_reopened_on_its_page(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_a_course_ended_in_error_is_reopened_on_its_page(client: FlaskClient, session: Session, clock: Clock) -> None:
     sign_in(client, add_account(session, "coordinator"))
     subject = treated(session, date(2026, 2, 28), clock.now, n_infusions=3)
     page = f"/subjects/{subject.id}/course"
@@ -344,7 +342,7 @@ def test_a_course_ended_by_mistake_is_reopened_on_its_page(client: FlaskClient, 
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_date_is_set_by_hand_on_the_courses_page(
+def test_a_staff_entered_date_is_set_on_the_courses_page(
     client: FlaskClient, session: Session, clock: Clock, overlapping: str
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))

@@ -1,4 +1,4 @@
-"""A coordinator records infusions, plans and ends courses, starts the next, and hands over the clinic's tablet."""
+"""A coordinator records infusions, plans, ends and starts courses, and opens a visit on the clinic device."""
 
 import re
 from datetime import date, time
@@ -29,14 +29,14 @@ FORM = {
     "stop_reason": "",
     "ondansetron_mg": "4",
     "end_reason": "",
-    **{f"{name}_{number}": "" for name in ("term", "grade") for number in range(2)},
+    **dict.fromkeys(("term_0", "term_1", "grade_0", "grade_1"), ""),
 }
 COURSE_DATE = {"new-planned_start_on-day": "1", "new-planned_start_on-month": "6", "new-planned_start_on-year": "2026"}
 
 
 @pytest.fixture
 def subject(client: FlaskClient, session: Session, clock: Clock) -> Subject:
-    """Planned from today; the coordinator is signed in."""
+    """A subject with a course planned from today; the coordinator is signed in."""
     sign_in(client, add_account(session, "coordinator"))
     return add_subject(session, clock.now, planned_start_on=date(2026, 3, 2), enrolled_on=date(2026, 2, 20))
 
@@ -65,7 +65,7 @@ def test_an_infusion_is_recorded_with_all_its_facts(client: FlaskClient, session
 
 
 @pytest.mark.dialects("sqlite")
-def test_what_is_optional_may_stay_empty(client: FlaskClient, session: Session, subject: Subject) -> None:
+def test_optional_fields_may_be_empty(client: FlaskClient, session: Session, subject: Subject) -> None:
     assert record(client, subject, started_at_local="", ondansetron_mg="").status_code == 303
     infusion = session.scalars(select(Infusion)).one()
     assert (infusion.started_at_local, infusion.ondansetron_mg) == (None, None)
@@ -103,7 +103,7 @@ def test_what_is_optional_may_stay_empty(client: FlaskClient, session: Session, 
     ],
 )
 @pytest.mark.dialects("sqlite")
-def test_what_cannot_be_used_is_said_at_its_field_and_nothing_typed_is_lost(
+def test_an_invalid_value_is_reported_at_its_field_and_the_form_keeps_all_values(
     client: FlaskClient, session: Session, subject: Subject, changes: dict[str, str], field: str, words: str
 ) -> None:
     answer = record(client, subject, **changes)
@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_said_at_its_field_and_nothing_typed_is_lost(
 
 
 @pytest.mark.dialects("sqlite")
-def test_the_next_infusion_starts_from_the_dose_and_weight_before(client: FlaskClient, subject: Subject) -> None:
+def test_the_next_infusion_form_has_the_dose_and_weight_of_the_last(client: FlaskClient, subject: Subject) -> None:
     record(client, subject, weight_kg="110")
     page = client.get(f"/subjects/{subject.id}/infusions/new").text
     assert re.search(r'name="dose_mg_per_kg"[^>]*value="0.5"', page)
@@ -140,7 +140,7 @@ def test_the_same_infusion_is_recorded_once(client: FlaskClient, session: Sessio
 
 
 @pytest.mark.dialects("sqlite")
-def test_another_adverse_event_gets_a_row_without_losing_what_was_typed(client: FlaskClient, subject: Subject) -> None:
+def test_adding_an_adverse_event_row_keeps_the_entered_values(client: FlaskClient, subject: Subject) -> None:
     page = record(client, subject, term_0="nausea", grade_0="2", more="1")
     assert page.status_code == 200
     assert 'name="term_2"' in page.text
@@ -152,7 +152,7 @@ def test_another_adverse_event_gets_a_row_without_losing_what_was_typed(client: 
     assert "itch, grade 1" in client.get(f"/subjects/{subject.id}").text
 
 
-def test_the_last_planned_infusion_brings_the_follow_ups(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_the_last_planned_infusion_plans_the_follow_ups(client: FlaskClient, session: Session, clock: Clock) -> None:
     sign_in(client, add_account(session, "coordinator"))
     subject = treated(session, date(2026, 2, 26), clock.now, n_infusions=4)
     assert set(visits_of(session, course_of(session, subject))) == {"baseline"}
@@ -161,7 +161,7 @@ def test_the_last_planned_infusion_brings_the_follow_ups(client: FlaskClient, se
     assert visit_of(session, subject, "3-months").anchor_on == date(2026, 3, 2)
 
 
-def test_a_course_that_ends_early_brings_them_too(client: FlaskClient, session: Session, subject: Subject) -> None:
+def test_ending_a_course_early_plans_the_follow_ups(client: FlaskClient, session: Session, subject: Subject) -> None:
     answer = record(client, subject, status="stopped", stop_reason="dizzy", course_ends="y", end_reason="not tolerated")
     assert answer.status_code == 303
     course = course_of(session, subject)
@@ -172,7 +172,7 @@ def test_a_course_that_ends_early_brings_them_too(client: FlaskClient, session: 
 
 
 @pytest.mark.dialects("sqlite")
-def test_an_infusion_long_after_the_others_asks_for_a_new_course(
+def test_an_infusion_long_after_the_others_needs_a_new_course(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))
@@ -190,7 +190,7 @@ def test_an_infusion_long_after_the_others_asks_for_a_new_course(
     assert course_of(session, subject).number == 2
 
 
-def test_the_plan_of_a_course_can_be_changed_and_its_questions_move(
+def test_the_plan_of_a_course_can_be_changed_and_its_visits_move(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))
@@ -207,7 +207,7 @@ def test_the_plan_of_a_course_can_be_changed_and_its_questions_move(
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_course_is_ended_by_hand_once_and_not_before_its_last_infusion(
+def test_a_course_is_ended_once_and_not_before_its_last_infusion(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))
@@ -240,7 +240,7 @@ def test_nothing_more_is_recorded_of_a_patient_who_withdrew(
     assert len(session.scalars(select(Course)).all()) == 1
 
 
-def test_an_open_visit_is_handed_over_by_a_link_that_works_and_is_shown_once(
+def test_an_open_visit_is_opened_on_the_clinic_device_by_a_link_that_is_shown_once(
     client: FlaskClient, another_client: Any, session: Session, subject: Subject
 ) -> None:
     visit = visit_of(session, subject, "baseline")
@@ -253,7 +253,7 @@ def test_an_open_visit_is_handed_over_by_a_link_that_works_and_is_shown_once(
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_visit_that_is_over_is_not_handed_over(
+def test_a_closed_visit_is_not_opened_on_the_clinic_device(
     client: FlaskClient, session: Session, subject: Subject, clock: Clock
 ) -> None:
     visit = visit_of(session, subject, "baseline")

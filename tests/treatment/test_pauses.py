@@ -1,4 +1,4 @@
-"""A pause holds a patient's messages back, a hospital stay say; it ends, is changed, or was entered in error."""
+"""A pause holds messages back, for example during a hospital stay; staff end, change or remove it."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 
 def days_of(session: Session, subject: Subject, now: datetime = NOW) -> list[date]:
-    """The days on which messages are to go."""
+    """The local days of the planned messages."""
     return [message.on for message in plan_preview.current_plan(session, subject.id, now=now).messages]
 
 
@@ -34,7 +34,7 @@ def march(*days: int) -> list[date]:
     return [date(2026, 3, day) for day in days]
 
 
-def test_no_message_is_planned_for_a_day_of_a_pause_and_the_window_stays(session: Session) -> None:
+def test_no_message_is_planned_for_a_day_of_a_pause_and_the_window_does_not_move(session: Session) -> None:
     subject = add_subject(session, NOW, planned_start_on=date(2026, 3, 20))
     windows = plan_preview.current_plan(session, subject.id, now=NOW).visits
     assert days_of(session, subject) == march(6, 9, 13, 18)
@@ -47,7 +47,7 @@ def test_no_message_is_planned_for_a_day_of_a_pause_and_the_window_stays(session
     assert days_of(session, subject) == march(6, 9, 13, 18)
 
 
-def test_a_pause_without_an_end_holds_everything_until_it_gets_one(session: Session) -> None:
+def test_a_pause_without_an_end_holds_all_messages_until_it_has_one(session: Session) -> None:
     subject = add_subject(session, NOW, planned_start_on=date(2026, 3, 20))
     pause = begin(session, subject, date(2026, 3, 8), None)
     assert days_of(session, subject) == march(6)
@@ -56,7 +56,7 @@ def test_a_pause_without_an_end_holds_everything_until_it_gets_one(session: Sess
     assert days_of(session, subject, later)[0] >= date(2026, 3, 15)
 
 
-def test_what_a_pause_dropped_says_so_and_comes_back_when_the_pause_goes(session: Session) -> None:
+def test_messages_ended_by_a_pause_have_that_reason_and_are_revived_without_it(session: Session) -> None:
     subject = add_subject(session, NOW, planned_start_on=date(2026, 3, 20))
     pause = begin(session, subject, *march(5, 12))
     ended = select(Message.local_on, Message.end_reason).where(Message.state == "ended").order_by(Message.local_on)
@@ -92,8 +92,8 @@ def test_a_coordinator_begins_changes_and_removes_a_pause(client: FlaskClient, s
     shown = submit(client, page, {**FROM, **UNTIL, "reason": "hospital stay"})
     assert "Nothing is saved yet." in shown.text
     assert save(client, page, {**FROM, **UNTIL, "reason": "hospital stay"}).status_code == 303
-    told = "Paused from Mar 2, 2026: hospital stay. Last day: Mar 12, 2026."
-    assert told in client.get(f"/subjects/{subject.id}").text
+    line = "Paused from Mar 2, 2026: hospital stay. Last day: Mar 12, 2026."
+    assert line in client.get(f"/subjects/{subject.id}").text
     pause = session.scalars(select(Pause)).one()
     own = f"{page}/{pause.id}"
     assert own in client.get(page).text
@@ -108,18 +108,18 @@ def test_a_coordinator_begins_changes_and_removes_a_pause(client: FlaskClient, s
 
 
 @pytest.mark.dialects("sqlite")
-def test_the_patients_page_tells_of_a_pause_to_come_and_of_none_that_is_over(
+def test_the_patients_page_shows_current_and_later_pauses_only(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 20))
     begin(session, subject, *march(5, 12))
     session.commit()
-    told = "Paused from Mar 5, 2026: hospital. Last day: Mar 12, 2026."
-    for day, is_told in ((2, True), (12, True), (13, False)):
+    line = "Paused from Mar 5, 2026: hospital. Last day: Mar 12, 2026."
+    for day, is_shown in ((2, True), (12, True), (13, False)):
         clock.set(datetime(2026, 3, day, 15, tzinfo=UTC))
         sign_in(client, "coordinator@clinic.example")
-        assert (told in client.get(f"/subjects/{subject.id}").text) is is_told
+        assert (line in client.get(f"/subjects/{subject.id}").text) is is_shown
 
 
 @pytest.mark.dialects("sqlite")

@@ -1,4 +1,4 @@
-"""What staff enter wrongly, twice, or at the same time as somebody else: said plainly, and nothing is changed."""
+"""Wrong, repeated and concurrent entries of staff are rejected with a plain reason, and nothing is changed."""
 
 import re
 from dataclasses import replace
@@ -29,13 +29,13 @@ START = date(2026, 3, 9)
 
 @pytest.fixture
 def subject(client: FlaskClient, session: Session, clock: Clock) -> Subject:
-    """Planned from 9 March, a week ahead; a coordinator has signed in."""
+    """A subject with a course planned from 9 March, a week ahead; a coordinator is signed in."""
     sign_in(client, add_account(session, "coordinator"))
     return add_subject(session, clock.now, planned_start_on=START)
 
 
 def day(field: str, on: date | None) -> dict[str, str]:
-    """The three boxes of a date."""
+    """The three form fields of a date."""
     parts = ("", "", "") if on is None else (str(on.day), str(on.month), str(on.year))
     return dict(zip((f"{field}-day", f"{field}-month", f"{field}-year"), parts, strict=True))
 
@@ -60,7 +60,7 @@ def test_a_mistyped_year_plans_nothing(client: FlaskClient, subject: Subject, se
 
 
 @pytest.mark.parametrize("wrong", [{"dose_mg_per_kg": "0.0001"}, {"weight_kg": "0.01"}, {"weight_kg": "499.99"}])
-def test_a_number_that_would_be_kept_as_another_is_refused(
+def test_a_number_that_rounding_would_change_is_rejected(
     client: FlaskClient, subject: Subject, session: Session, wrong: dict[str, str]
 ) -> None:
     refused = submit(client, f"/subjects/{subject.id}/infusions/new", {**FORM, **wrong})
@@ -69,7 +69,7 @@ def test_a_number_that_would_be_kept_as_another_is_refused(
     assert session.scalars(select(Infusion)).all() == []
 
 
-def test_a_course_without_an_infusion_does_not_end_before_the_patient_was_enrolled(
+def test_a_course_without_an_infusion_does_not_end_before_enrolment(
     client: FlaskClient, subject: Subject, session: Session
 ) -> None:
     page = f"/subjects/{subject.id}/course"
@@ -78,7 +78,7 @@ def test_a_course_without_an_infusion_does_not_end_before_the_patient_was_enroll
     assert course_of(session, subject).ended_on is None
 
 
-def test_a_new_course_sent_twice_is_one_course(client: FlaskClient, subject: Subject, session: Session) -> None:
+def test_a_new_course_submitted_twice_is_one_course(client: FlaskClient, subject: Subject, session: Session) -> None:
     record_infusions(session, course_of(session, subject), course_of(session, subject).created_at, date(2026, 3, 2))
     page = f"/subjects/{subject.id}/course"
     shown = submit(client, f"{page}/new", plan(None, form="new"), page=page)
@@ -112,7 +112,7 @@ def test_no_infusion_lies_within_another_course(session: Session, clock: Clock, 
     courses.end_course(session, COORDINATOR, second, ended_on=date(2026, 2, 27), reason="enough", now=clock.now)
 
 
-def test_two_pauses_do_not_hold_the_same_days(client: FlaskClient, subject: Subject, session: Session) -> None:
+def test_pauses_do_not_overlap(client: FlaskClient, subject: Subject, session: Session) -> None:
     page = f"/subjects/{subject.id}/pauses"
     data = {**day("from_on", START), **day("until_on", None), "reason": "hospital"}
     shown = submit(client, page, data)
@@ -126,13 +126,13 @@ def test_two_pauses_do_not_hold_the_same_days(client: FlaskClient, subject: Subj
 
 
 def as_shown(client: FlaskClient, page: str, form: str) -> dict[str, str]:
-    """What the form remembers of what it was filled with."""
+    """The hidden fields that hold the values the form was opened with."""
     found = re.search(rf'name="({form}-as_shown)" value="([^"]+)"', client.get(page).text)
     assert found
     return {found[1]: found[2]}
 
 
-def test_who_sends_a_plan_later_is_told_what_somebody_else_saved_meanwhile(
+def test_a_plan_submitted_later_shows_what_was_saved_in_the_meantime(
     client: FlaskClient, subject: Subject, session: Session
 ) -> None:
     page = f"/subjects/{subject.id}/course"
@@ -148,7 +148,7 @@ def test_who_sends_a_plan_later_is_told_what_somebody_else_saved_meanwhile(
     assert course_of(session, subject).planned_start_on == START
 
 
-def test_a_corrected_address_is_not_put_back_by_a_page_opened_before(
+def test_a_page_opened_before_does_not_revert_a_corrected_address(
     client: FlaskClient, subject: Subject, session: Session
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
@@ -162,7 +162,7 @@ def test_a_corrected_address_is_not_put_back_by_a_page_opened_before(
     assert [each.address for each in subject.contacts if each.channel == "email"] == ["new@patients.example"]
 
 
-def test_a_wish_the_patient_changed_is_not_put_back_by_a_page_opened_before(
+def test_a_page_opened_before_does_not_revert_the_patients_preferences(
     client: FlaskClient, subject: Subject, session: Session, clock: Clock
 ) -> None:
     page = f"/subjects/{subject.id}/contacts"
@@ -180,7 +180,7 @@ def test_a_wish_the_patient_changed_is_not_put_back_by_a_page_opened_before(
     assert subject.language == "es"
 
 
-def test_a_form_sent_after_the_session_ended_says_that_it_was_not_saved_and_leads_back(
+def test_a_form_submitted_after_the_session_ended_says_that_it_was_not_saved(
     client: FlaskClient, subject: Subject, session: Session, clock: Clock
 ) -> None:
     page = f"/subjects/{subject.id}/course"
@@ -192,7 +192,7 @@ def test_a_form_sent_after_the_session_ended_says_that_it_was_not_saved_and_lead
     assert course_of(session, subject).planned_start_on == START
 
 
-def test_an_address_that_only_takes_a_form_leads_to_its_page(client: FlaskClient, subject: Subject) -> None:
+def test_the_url_of_a_form_redirects_to_its_page(client: FlaskClient, subject: Subject) -> None:
     for path, page in (("course/plan", "/course"), ("contacts/sms/reopen", "/contacts"), ("visits/1/link", "")):
         led = client.get(f"/subjects/{subject.id}/{path}")
         assert (led.status_code, led.location) == (303, f"/subjects/{subject.id}{page}")
