@@ -1,1 +1,1 @@
-"""What `make bench` measures, on real servers. Never part of the tests: a busy machine is no bug."""
+"""The benchmarks of `make bench`, on real servers. They are no tests: a busy machine is not a defect."""

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, or the ones that are named."""
+"""`make bench`: runs every benchmark, or the named ones."""
 
 import argparse
 import subprocess
@@ -27,7 +27,20 @@ EXAMPLES = """examples:
 
 
 def main() -> None:
-    """Run them one after the other."""
+    """Runs the benchmarks one after the other, several of them each in its own process."""
+    options = _options()
+    if len(options.names) == 1:
+        BENCHMARKS[options.names[0]](options)
+        return
+    sizes = ["--messages", str(options.messages), "--kills", str(options.kills)]
+    sizes += ["--responses", str(options.responses), "--rows", str(options.rows)]
+    sizes += ["--dispatched", str(options.dispatched)]
+    for name in options.names or BENCHMARKS:  # in processes of their own, so that none is affected by the one before
+        subprocess.run([sys.executable, "-m", "benchmarks", name, *sizes], check=True)
+        print(flush=True)
+
+
+def _options() -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("benchmarks", description=__doc__, epilog=EXAMPLES, formatter_class=formatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; by default all")
@@ -39,17 +52,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500_000, help="in the outbox (default: %(default)s; full: 5000000)")
     parser.add_argument("--dispatched", type=int, default=5_000, help="messages to dispatch (default: %(default)s)")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(BENCHMARKS):
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
-    if len(options.names) == 1:
-        BENCHMARKS[options.names[0]](options)
-        return
-    for name in options.names or BENCHMARKS:  # each in a process of its own: none finds what another left
-        sizes = ["--messages", str(options.messages), "--kills", str(options.kills)]
-        sizes += ["--responses", str(options.responses), "--rows", str(options.rows)]
-        sizes += ["--dispatched", str(options.dispatched)]
-        subprocess.run([sys.executable, "-m", "benchmarks", name, *sizes], check=True)
-        print(flush=True)
+    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What gunicorn serves while answering is measured: the service, and the least that stores answers."""
+"""The applications that gunicorn serves for the benchmarks: the service, and a minimal view that stores answers."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from pro_tracker.services.protocols import protocol_catalog
 
 
 def full() -> Flask:
-    """The service as it is, with the protocols of a folder that the benchmark made."""
+    """Returns the service itself, with the protocols of the benchmark's folder."""
     protocol_catalog.PROTOCOLS = Path(os.environ["BENCHMARK_PROTOCOLS"])
     return create_app()
 
 
 def bare() -> Flask:
-    """One view, one statement on a pooled connection, one commit: no session, no form token, no headers."""
+    """Returns an application of one view with one statement on a pooled connection and one commit, and nothing else."""
     app = Flask("bare")
     engine = create_engine(os.environ["BENCHMARK_URL"])
     insert = text("INSERT INTO bare (answers) VALUES (CAST(:answers AS jsonb))")

@@ -1,4 +1,4 @@
-"""Applications behind gunicorn, and a browser whose own work is not counted: one connection, cookies, forms."""
+"""Applications behind gunicorn, and a minimal browser (one connection, cookies, forms) whose work is not measured."""
 
 import re
 import sys
@@ -17,13 +17,16 @@ TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 @dataclass
 class Served:
-    """An application behind gunicorn, and one connection to it that is kept open."""
+    """An application behind gunicorn, and one open connection to it."""
 
     pid: int
     connection: HTTPConnection
 
     def call(self, address: str, body: bytes = b"", *, cookie: str = "", kind: str = FORM) -> tuple[HTTPResponse, str]:
-        """One request, `address` as "POST /path": the answer and its body. Raises when it is not answered well."""
+        """Sends one request; `address` is "POST /path". Returns the response and its body.
+
+        Raises RuntimeError for a status of 400 or more.
+        """
         method, path = address.split(" ")
         self.connection.request(method, path, body, {"Cookie": cookie, "Content-Type": kind})
         response = self.connection.getresponse()
@@ -35,7 +38,7 @@ class Served:
 
 @dataclass
 class Browser:
-    """One person's browser without script. `received` counts the bytes of its pages, headers and redirects included."""
+    """A browser without scripts. `received` counts the bytes of pages, headers and redirects."""
 
     served: Served
     cookie: str = ""
@@ -44,11 +47,11 @@ class Browser:
     received: int = 0
 
     def open(self, path: str) -> None:
-        """Go to a page and follow where it leads."""
+        """Opens a page and follows redirects."""
         self._request(f"GET {path}")
 
     def submit(self, data: dict[str, str]) -> None:
-        """Send the page's first form with its token, and follow where it leads."""
+        """Submits the page's first form with its CSRF token and follows redirects."""
         token = TOKEN.search(self.page)
         body = urlencode({"csrf_token": token[1] if token else "", **data})
         self._request(f"POST {self.path}", body.encode())
@@ -66,9 +69,9 @@ class Browser:
 
 @contextmanager
 def served(name: str, folder: Path) -> Iterator[Served]:
-    """The application `name` of benchmarks/apps.py behind one gunicorn process, as config/gunicorn.py sets it up."""
+    """Yields the application `name` of benchmarks/apps.py behind gunicorn, with the settings of config/gunicorn.py."""
     port = free_port()
-    # Only the connection stays open longer than in production: making the visits to be measured takes a while.
+    # Only the connection stays open longer than in production, since preparing the visits takes time.
     options = ["--config", "python:config.gunicorn", "--bind", f"127.0.0.1:{port}", "--keep-alive", "600"]
     log = folder / f"{name}.log"
     process = start([sys.executable, "-m", "gunicorn", *options, f"benchmarks.apps:{name}()"], log=log)

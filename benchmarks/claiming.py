@@ -1,4 +1,4 @@
-"""What looking for due messages costs as the table grows, and what claiming many at a time saves. On PostgreSQL.
+"""Measures claiming due messages as the table grows, and in batches against one by one. On PostgreSQL.
 
 Run: python -m benchmarks claiming --rows 5000000
 """
@@ -23,7 +23,7 @@ from tests.servers.postgresql import PostgresqlServer, make_server
 
 SMALL = 50_000
 DUE, ROUNDS, LEASE = 100, 40, timedelta(minutes=2)
-# Four in five are sent, one waits for some day of the next half year; all of one visit, which no index minds.
+# Four in five are sent, one is due on a day of the next half year. All are of one visit, which no index uses.
 FILL = text("""
     INSERT INTO message (key, subject_id, visit_id, kind, step, template, channel, local_on, local_time, send_at, state,
         attempts, sent_at, created_at)
@@ -36,11 +36,11 @@ MAKE_DUE = text(
     "UPDATE message SET state = 'planned', lease_until = NULL, sent_at = NULL, send_at = now() - interval '1 minute'"
     " WHERE id IN (SELECT id FROM message WHERE state = 'sent' ORDER BY id LIMIT :due)"
 )
-LET_GO = text("UPDATE message SET state = 'sent', lease_until = NULL, sent_at = now() WHERE state = 'claimed'")
+RELEASE = text("UPDATE message SET state = 'sent', lease_until = NULL, sent_at = now() WHERE state = 'claimed'")
 
 
 def main(rows: int) -> None:
-    """Print the table."""
+    """Prints the table. `rows` is the size of the large outbox."""
     print(f"Claiming due messages: PostgreSQL, durable commits, median of {ROUNDS} rounds\n  {machine()}")
     with _server() as server:
         small, large = (_measured(server, size) for size in (SMALL, rows))
@@ -66,7 +66,7 @@ def _server() -> Iterator[PostgresqlServer]:
 
 
 def _measured(server: PostgresqlServer, rows: int) -> tuple[float, float, float, float]:
-    """Milliseconds of a claim and of an empty sweep; rows claimed a second in batches and one by one."""
+    """Returns the milliseconds of a claim and of an empty sweep, and rows claimed per second, in batches and singly."""
     url = server.new_database()
     migrate.upgrade(db.make_engine(url))
     db.connect(url, KeyRing.parse(FIELD_KEYS))
@@ -76,20 +76,20 @@ def _measured(server: PostgresqlServer, rows: int) -> tuple[float, float, float,
         session.execute(FILL, {"rows": rows})
         session.commit()
         server.execute("VACUUM ANALYZE", database=url.partition("?")[0].rpartition("/")[2])
-        claim = statistics.median(_claim(session, DUE, DUE) for _ in range(ROUNDS)) * 1000
-        _claim(session, 1, 10)
-        empty = statistics.median(_timed(lambda: _sweep(session)) for _ in range(ROUNDS)) * 1000
+        claims = [_claim(session, DUE, DUE) for _ in range(ROUNDS)]
+        _claim(session, 1, 10)  # leaves nothing due
+        sweeps = [_timed(lambda: _sweep(session)) for _ in range(ROUNDS)]
         in_batches = statistics.median(5_000 / _claim(session, 5_000, 500) for _ in range(5))
         one_by_one = statistics.median(500 / _claim(session, 500, 1) for _ in range(5))
-        return claim, empty, in_batches, one_by_one
+        return statistics.median(claims) * 1000, statistics.median(sweeps) * 1000, in_batches, one_by_one
 
 
 def _claim(session: Session, due: int, size: int) -> float:
-    """Seconds to claim `due` messages, `size` at a time."""
+    """Returns the seconds that it takes to claim `due` messages, `size` at a time."""
     session.execute(MAKE_DUE, {"due": due})
     session.commit()
     taken = _timed(lambda: _claim_all(session, size))
-    session.execute(LET_GO)
+    session.execute(RELEASE)
     session.commit()
     return taken
 

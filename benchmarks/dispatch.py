@@ -1,6 +1,6 @@
-"""Messages a second to a provider that answers at once, each with its own attempt, lease and outcome.
+"""Measures messages per second to a provider that answers at once, each with its own attempt, lease and outcome.
 
-Through Redis, Celery and PostgreSQL; says whose processor time it takes. Run: python -m benchmarks dispatch
+Through Redis, Celery and PostgreSQL, with the CPU time of each. Run: python -m benchmarks dispatch
 """
 
 import os
@@ -23,11 +23,11 @@ from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 
 WARM_UP = 200
-PROCESSES = 4  # of the worker: twice the cores, since a process that waits for a commit leaves its core free
+PROCESSES = 4  # of the worker: twice the cores, since a process that waits for a commit uses no CPU
 
 
 def main(messages: int) -> None:
-    """Print the table."""
+    """Prints the table for this number of messages."""
     print(f"Dispatch of {messages:,} due messages in batches of ids, durable commits\n  {machine()}")
     database = make_server(durable=True)
     broker = RedisServer(Path(tempfile.mkdtemp(prefix="pro-tracker-redis-")), free_port())
@@ -51,7 +51,7 @@ def main(messages: int) -> None:
 
 
 def _measure(running: Installation, messages: int, servers: Mapping[str, int], name: str) -> None:
-    """One kind of provider, with workers of its own."""
+    """Measures one kind of provider, with its own workers, and prints the lines."""
     worker = running.start_worker("benchmarks.instant_provider", processes=PROCESSES)
     _send(running, WARM_UP)
     pids = {"workers": worker.pid, **servers}
@@ -64,10 +64,10 @@ def _measure(running: Installation, messages: int, servers: Mapping[str, int], n
 
 
 def _send(running: Installation, messages: int) -> float:
-    """Seconds from the first sweep to the last outcome."""
+    """Returns the seconds from the first sweep to the last outcome."""
     add_due_messages(messages)
     started = time.perf_counter()
-    running.queue_sweeps()  # once: who has sent a batch claims the next
+    running.queue_sweeps()  # once: a worker that has sent a batch claims the next one
     while count_unfinished():
         time.sleep(0.2)
     return time.perf_counter() - started

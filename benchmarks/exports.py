@@ -1,6 +1,6 @@
-"""What an export costs: time at 1,000 subjects, peak memory at 1,000 and at 4,000. Run: python -m benchmarks exports
+"""Measures exports: time at 1,000 subjects, peak memory at 1,000 and 4,000. Run: python -m benchmarks exports
 
-On a real PostgreSQL, through the command itself (start of Python included) and through the service alone.
+On PostgreSQL, through the command itself (start of Python included) and through the service alone.
 """
 
 import os
@@ -24,7 +24,7 @@ SMALL, LARGE = 1000, 4000
 ROUNDS = 5
 KEYS = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
-# `pro-tracker export KIND --out FILE`, with a last line that tells this process's peak memory in KB.
+# `pro-tracker export KIND --out FILE`; REPORT_PEAK adds a last line with the process's peak memory in KB.
 COMMAND = """
 import sys
 from pro_tracker.cli import group
@@ -34,14 +34,15 @@ REPORT_PEAK = "import resource\nprint(resource.getrusage(resource.RUSAGE_SELF).r
 
 
 def main() -> None:
+    """Prints the table."""
     server = make_server()
     folder = Path(tempfile.mkdtemp(prefix="pro-tracker-exports-"))
     try:
         url = server.url("postgres")
         migrate.upgrade(db.connect(url))
-        _grow(0, SMALL)
+        _grow(SMALL, first=0)
         small = {kind: _measured(kind, url, folder) for kind in KINDS}
-        _grow(SMALL, LARGE)
+        _grow(LARGE, first=SMALL)
         large = {kind: _peak_mb(kind, url, folder) for kind in KINDS}
         _print(small, large)
     finally:
@@ -50,14 +51,15 @@ def main() -> None:
         shutil.rmtree(server.folder)
 
 
-def _grow(have: int, wanted: int) -> None:
+def _grow(total: int, *, first: int) -> None:
+    """Adds subjects numbered from `first`, up to `total` subjects."""
     with db.Session() as session:
-        seed(session, wanted - have, first=have)
+        seed(session, total - first, first=first)
 
 
 @dataclass
 class Measured:
-    """Seconds of the service alone and of its CPU (the database's left out), of the whole command; its peak memory."""
+    """Wall and CPU seconds of the service alone (without the database), wall seconds and peak MB of the command."""
 
     service: list[float]
     cpu: list[float]
@@ -74,7 +76,9 @@ def _measured(kind: Kind, url: str, folder: Path) -> Measured:
 
 
 def _service_seconds(kind: Kind, folder: Path) -> tuple[float, float]:
-    began, cpu_before = time.perf_counter(), time.process_time()
+    """Returns the wall and CPU seconds of one export in this process."""
+    began = time.perf_counter()
+    cpu_before = time.process_time()
     with db.Session() as session, (folder / f"{kind}.csv").open("w", newline="", encoding="utf-8") as out:
         exports.write(session, kind, out, Extent(NOW))
     return time.perf_counter() - began, time.process_time() - cpu_before
@@ -87,10 +91,12 @@ def _timed_command(kind: Kind, url: str, folder: Path) -> float:
 
 
 def _peak_mb(kind: Kind, url: str, folder: Path) -> float:
-    return float(_run([sys.executable, "-c", COMMAND + REPORT_PEAK, kind, str(folder / "out.csv")], url)) / 1024
+    kilobytes = _run([sys.executable, "-c", COMMAND + REPORT_PEAK, kind, str(folder / "out.csv")], url)
+    return float(kilobytes) / 1024
 
 
 def _run(command: list[str], url: str) -> str:
+    """Runs the command as an installation would. Returns the last line of its output."""
     settings = {"PRO_TRACKER_DATABASE_URL": url, "PRO_TRACKER_FIELD_KEYS": KEYS}
     environment = {**os.environ, **settings}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed service has its byte code

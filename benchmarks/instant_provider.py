@@ -1,4 +1,4 @@
-"""Loaded into a worker by a benchmark: every channel's provider answers at once, and only our own work is left."""
+"""A worker plug-in for benchmarks: every provider answers at once, so that only our own work is measured."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 from worker import providers
 
-ONE_AT_A_TIME = "ONE_AT_A_TIME"  # set: it knows no keys, as a mail server
+ONE_AT_A_TIME = "ONE_AT_A_TIME"  # environment variable: if set, the provider is not idempotent, like a mail server
 
 
 class InstantProvider(Provider):
-    """Accepts whatever it is handed."""
+    """Accepts every message at once."""
 
     name = "instant"
     is_idempotent = ONE_AT_A_TIME not in os.environ
@@ -29,4 +29,4 @@ def open_instant(_settings: Settings) -> Iterator[dict[str, Provider]]:
     yield {"email": InstantProvider(), "sms": InstantProvider()}
 
 
-setattr(providers, "open_providers", open_instant)  # noqa: B010  the type checker knows one kind of these only
+setattr(providers, "open_providers", open_instant)  # noqa: B010  an assignment would not type-check

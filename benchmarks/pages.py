@@ -1,6 +1,6 @@
-"""What pages cost: the patient's in bytes, a subject's page in statements and CPU. Run: python -m benchmarks pages
+"""Measures pages: patient pages in bytes, a subject's page in statements and CPU. Run: python -m benchmarks pages
 
-On a real PostgreSQL, over HTTP from one gunicorn process; statements are counted in this process.
+On PostgreSQL, over HTTP from one gunicorn process; statements are counted in this process.
 """
 
 import re
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def weights(full: Served) -> None:
-    """With an empty cache, then page by page with the styles and scripts in it, as a browser without them asks."""
+    """Prints the bytes of the patient's pages: the first with an empty cache, the others with cached assets."""
     browser, cached = Browser(full), set[str]()
     browser.open(f"/v/{new_visit('ketamine-5day').token}")
     _show("first patient page, styles and scripts (at most 60)", _weight(browser, cached))
@@ -49,7 +49,7 @@ def weights(full: Served) -> None:
 
 
 def _weight(browser: Browser, cached: set[str]) -> int:
-    """Bytes since the last call: pages and redirects as sent, and what they load for the first time, packed."""
+    """Returns the bytes since the last call: pages and redirects as sent, and assets not in `cached`, compressed."""
     new = set(ASSET.findall(browser.page)) - cached
     cached |= new
     received, browser.received = browser.received, 0
@@ -67,7 +67,7 @@ def _show(name: str, weight: int) -> None:
 
 
 def subject_page(app: Flask, servers: Sequence[int], full: Served) -> None:
-    """After nine months: one course, its visits answered, a chart for each scale."""
+    """Prints statements and CPU of a subject's page after nine months: one course, all visits answered."""
     path = f"/subjects/{_history()}"
     print(f"  {'subject page: statements (at most 12)':<58} {_statements(app, path):>5}")
     browser = Browser(full)
@@ -87,7 +87,7 @@ def _history() -> str:
 
 
 def _noon(day: int) -> datetime:
-    """Noon in New York, so many days after the first infusion."""
+    """Returns noon in New York, `day` days after the first infusion."""
     return datetime.combine(FIRST_INFUSION_ON + timedelta(days=day), time(17), UTC)
 
 

@@ -1,6 +1,6 @@
-"""Scoring: one response after the other, many at once, and the whole re-scoring job. Run: python -m benchmarks scoring
+"""Measures scoring: singly, in bulk, and as the whole re-scoring job. Run: python -m benchmarks scoring
 
-The job is the command itself on a PostgreSQL that commits durably; responses of eight items, two to a visit.
+The job is the command itself, on PostgreSQL with durable commits; responses of eight items, two for each visit.
 """
 
 import os
@@ -34,13 +34,13 @@ SHARE_SKIPPED = 0.02  # of the answers
 KEYS = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# `pro-tracker rescore` with the instruments of a folder, and a last line with this process's CPU seconds and peak KB:
-# VmHWM begins with the program, ru_maxrss would remember the benchmark that started it.
+# `pro-tracker rescore` with the instruments of a folder, and a last line with this process's CPU seconds and peak KB.
+# VmHWM counts from the start of the program; ru_maxrss would include the benchmark that started it.
 COMMAND = """
 import re, sys, time
 from pathlib import Path
-from pro_tracker.services import catalog
-catalog.INSTRUMENTS = Path(sys.argv[1])
+from pro_tracker.services.instruments import instrument_catalog
+instrument_catalog.INSTRUMENTS = Path(sys.argv[1])
 from pro_tracker.cli import group
 group(["rescore"], standalone_mode=False)
 print(time.process_time(), re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -65,7 +65,7 @@ def main(responses: int) -> None:
 
 
 def _scorers(instrument: Instrument) -> None:
-    """CPU seconds of this process on one core; a twentieth of the responses lacks an answer."""
+    """Prints responses per CPU second of this process, singly and in bulk. One response in twenty misses an answer."""
     chance = np.random.default_rng(1)
     answers = chance.integers(1, 6, (AT_ONCE, len(instrument.items)), dtype=np.int8)
     answers[::20, 3] = MISSING
@@ -100,7 +100,7 @@ def _spread(rates: list[float]) -> str:
 
 
 def _seed(server: PostgresqlServer, responses: int) -> None:
-    """Courses of the first protocol with every visit answered, and no scores yet; made by the database."""
+    """Inserts courses of the first protocol with every visit answered and no scores, by SQL for speed."""
     migrate.upgrade(db.connect(server.url("postgres")))
     protocol = protocol_catalog.protocols()[0]
     known: dict[str, object] = {"code": protocol.code, "version": protocol.version, "events": len(protocol.events)}
@@ -147,7 +147,7 @@ def _responses(code: str) -> str:
 
 
 def _new_scoring(folder: Path) -> Path:
-    """The shipped instruments, the forms under a new scoring version that gives every raw score half a T point more."""
+    """Returns a folder of the shipped instruments, with a new scoring version of FORMS that raises T-scores by 0.5."""
     shutil.copytree(instrument_catalog.INSTRUMENTS, folder, ignore=shutil.ignore_patterns("text_packs"))
     for code in FORMS:
         path = folder / f"{code}.yaml"
@@ -169,7 +169,7 @@ def _seconds_of_figures() -> float:
 
 @dataclass(frozen=True)
 class Job:
-    """Seconds by the clock, CPU seconds of the command and of all of PostgreSQL, peak memory of the command."""
+    """Wall seconds, CPU seconds of the command and of PostgreSQL, and peak memory of the command."""
 
     seconds: float
     cpu: float
@@ -189,14 +189,14 @@ def _job(server: PostgresqlServer, instruments: Path) -> Job:
 
 
 def _cpu_of_all(pid: int) -> float:
-    """CPU seconds of a server, of its children, and of those that ended and were waited for."""
+    """Returns the CPU seconds of a server and of its children, ended ones included."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return sum(_cpu_of(process) for process in (str(pid), *children))
 
 
 def _cpu_of(pid: str) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS  # user, system, and both of the children that ended
+    return sum(map(int, fields[11:15])) / TICKS  # user and system time, of itself and of ended children
 
 
 def _show(name: str, responses: int, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""A cohort of any size for benchmarks, inserted in bulk: rows as the services write them, without their work."""
+"""Inserts a synthetic cohort of any size in bulk, with the rows that the services would write."""
 
 import random
 import uuid
@@ -33,7 +33,7 @@ Rows = dict[type[Base], list[dict[str, Any]]]
 
 
 def seed(session: Session, subjects: int, *, first: int = 0, seed_value: int = 1) -> None:
-    """Add `subjects` subjects, numbered from `first`, each with one course and the visits of the first protocol."""
+    """Adds `subjects` subjects, numbered from `first`, each with one course and the visits of the first protocol."""
     chance = random.Random(seed_value + first)
     if first == 0:
         _insert(session, {Site: [_site(number) for number in range(1, SITES + 1)]})

@@ -1,6 +1,6 @@
-"""Due messages through Celery, Redis and SMTP while workers are killed. Run: python -m benchmarks sending
+"""Sends due messages through Celery, Redis and SMTP while workers are killed. Run: python -m benchmarks sending
 
-PostgreSQL with durable commits; the truth is what the mail server accepted.
+PostgreSQL commits durably. Results are compared with what the mail server accepted.
 """
 
 import shutil
@@ -15,16 +15,16 @@ from tests.servers.postgresql import make_server
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 
-LEASE_SECONDS = 15  # what a killed worker had claimed waits so long
+LEASE_SECONDS = 15  # how long the claims of a killed worker wait
 
 
 def main(messages: int = 10_000, kills: int = 50, seed: int = 1) -> None:
-    """Print the table; `seed` draws the moments of the kills."""
+    """Prints the table. `seed` determines when workers are killed."""
     show(run(messages, kills, seed))
 
 
 def run(messages: int, kills: int, seed: int) -> SendReport:
-    """Send on servers of its own, which are ended afterwards."""
+    """Sends the messages on new servers, which are stopped afterwards. Returns what was counted."""
     database = make_server(durable=True)
     broker = RedisServer(Path(tempfile.mkdtemp(prefix="pro-tracker-redis-")), free_port())
     broker.start()
@@ -41,7 +41,7 @@ def run(messages: int, kills: int, seed: int) -> SendReport:
 
 
 def show(found: SendReport) -> None:
-    """The table, and what the figures mean."""
+    """Prints the table."""
     print(f"Sending while workers are killed (SIGKILL, with their children)\n  {machine()}")
     rows = {
         "due messages": found.messages,

@@ -1,6 +1,6 @@
-"""What answering costs: a complete submit against the barest view that stores something, one answer, a whole visit.
+"""Measures answering: a complete submit against a minimal view that stores a row, one answer, and a whole visit.
 
-CPU of gunicorn and of a real PostgreSQL with durable commits, over HTTP. Run: python -m benchmarks submit
+CPU of gunicorn and of PostgreSQL with durable commits, over HTTP. Run: python -m benchmarks submit
 """
 
 import json
@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -36,14 +36,14 @@ _record_numbers = count(1)
 
 
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     with service() as (app, server, full), served("bare", server.folder) as bare:
         table(app, [pid_of(server), full.pid, bare.pid], full, bare)
 
 
 @contextmanager
 def service() -> Iterator[tuple[Flask, PostgresqlServer, Served]]:
-    """The service in this process and behind gunicorn, on a database of its own."""
+    """Yields the service in this process and behind gunicorn, and their database server."""
     with ExitStack() as stack:
         server = stack.enter_context(durable_server())
         os.environ.update(environment(server, stack.enter_context(protocol_folder())))
@@ -79,7 +79,7 @@ def bare_submits(bare: Served) -> Steps:
 
 
 def full_submits(app: Flask, full: Served) -> Steps:
-    """All visits are made first: made between the rounds, they would leave the caches cold for this kind alone."""
+    """Yields after each submit. All visits are made first: made between rounds, they would cool this kind's caches."""
     cookies = iter([cookie_of(app, visit_to_send()) for _ in range(PER_ROUND * (WARM_UP + ROUNDS))])
     while True:
         yield
@@ -121,7 +121,7 @@ def give_birth_date(browser: Browser) -> None:
 
 
 def round_trips(app: Flask) -> int:
-    """How often a complete submit waits for PostgreSQL, counted in libpq's own trace of its connection."""
+    """Returns how often a complete submit waits for PostgreSQL, counted in libpq's trace of its connection."""
     cookie = cookie_of(app, visit_to_send())
     engine = db.Session.kw["bind"]
     engine.dispose()  # so that the pool holds one connection, the traced one
@@ -133,20 +133,26 @@ def round_trips(app: Flask) -> int:
         sent = client.post("/visit/review", data=form(app), content_type=FORM, headers={"Cookie": cookie})
         engine.dispose()
         trace.seek(0)
-        sides = [side for line in trace for side in line.split("\t") if side in ("F", "B")]
+        sides = list(_sides(trace))
     if sent.status_code != 303:
         raise RuntimeError(f"the submit was answered with {sent.status}")
     return sum(1 for pair in pairwise(sides) if pair == ("F", "B"))
 
 
+def _sides(trace: Iterable[str]) -> Iterator[str]:
+    """Yields who sent each message of a libpq trace: "F" the client (frontend), "B" the server (backend)."""
+    for line in trace:
+        yield from {"F", "B"}.intersection(line.split("\t"))
+
+
 def form(app: Flask, **data: str) -> bytes:
-    """A form's body with the token that Flask-WTF would have put on the page."""
+    """Returns the body of a form, with the token that Flask-WTF puts on the page."""
     signer = URLSafeTimedSerializer(app.config["SECRET_KEY"], salt="wtf-csrf-token")
     return urlencode({"csrf_token": signer.dumps(CSRF), **data}).encode()
 
 
 def cookie_of(app: Flask, patient: Patient) -> str:
-    """The session of a browser that opened the link and gave the birth date."""
+    """Returns the session cookie of a browser that opened the link and confirmed the birth date."""
     signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
     until = int(clock.now().timestamp()) + 3600
     value = signer.dumps({"link_id": patient.link_id, "confirmed_until": until, "csrf_token": CSRF})
@@ -154,7 +160,7 @@ def cookie_of(app: Flask, patient: Patient) -> str:
 
 
 def new_visit(protocol_code: str) -> Patient:
-    """A new subject with an open visit."""
+    """Returns a new subject with an open visit."""
     with db.Session() as session:
         number = f"BENCH-{next(_record_numbers)}"
         patient = add_patient(session, clock.now(), record_number=number, email=f"{number}@patients.example", mobile="")
@@ -164,7 +170,7 @@ def new_visit(protocol_code: str) -> Patient:
 
 
 def visit_to_send() -> Patient:
-    """A new visit of one instrument with every item answered."""
+    """Returns a new visit of one instrument with every item answered, ready to be sent."""
     patient = new_visit(ONE_INSTRUMENT)
     with db.Session() as session:
         context = visit_context.by_visit(session, patient.visit.id)
@@ -175,7 +181,7 @@ def visit_to_send() -> Patient:
 
 
 def prepare(server: PostgresqlServer) -> Flask:
-    """The service in this process, on its new database, to make visits and to sign cookies with."""
+    """Returns the service in this process, on a new database, for making visits and signing cookies."""
     server.execute("CREATE DATABASE benchmark")
     app = apps.full()
     migrate.upgrade(db.Session.kw["bind"])
@@ -184,7 +190,7 @@ def prepare(server: PostgresqlServer) -> Flask:
 
 
 def environment(server: PostgresqlServer, folder: Path) -> dict[str, str]:
-    """What this process and gunicorn's read."""
+    """Returns the environment of this process and of gunicorn."""
     settings = {
         "DATABASE_URL": server.url("benchmark"),
         "BROKER_URL": "memory://",  # answering needs none
@@ -200,7 +206,7 @@ def environment(server: PostgresqlServer, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def protocol_folder() -> Iterator[Path]:
-    """The shipped protocols, and beside them one that asks a single instrument."""
+    """Yields a folder with the shipped protocols and one more, which asks a single instrument."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(protocol_catalog.PROTOCOLS, folder, dirs_exist_ok=True)
         text = (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
@@ -212,7 +218,7 @@ def protocol_folder() -> Iterator[Path]:
 
 @contextmanager
 def durable_server() -> Iterator[PostgresqlServer]:
-    """A PostgreSQL of our own that waits for the disk at each commit, as in production."""
+    """Yields a private PostgreSQL that waits for the disk at each commit, as in production."""
     server = make_server(durable=True)
     try:
         yield server

@@ -1,6 +1,6 @@
-"""How gunicorn serves the application: gunicorn --config python:config.gunicorn 'pro_tracker.app:create_app()'
+"""Settings of the web server: gunicorn --config python:config.gunicorn 'pro_tracker.app:create_app()'
 
-Threads rather than an event loop: pages wait for the database and nothing else; large exports are files of the worker.
+Threads rather than an event loop: pages wait for nothing but the database, and workers write the large exports.
 """
 
 import os
@@ -13,16 +13,16 @@ bind = os.environ.get("PRO_TRACKER_BIND", "127.0.0.1:8000")
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 8
-# A thread waits at most this long for a slow phone's next request; behind a proxy that keeps connections open itself.
+# Seconds that an idle connection stays open. Slow phones reuse one; a reverse proxy has its own limit.
 keepalive = 15
 timeout = 60
 graceful_timeout = 20
-# Each worker starts anew after a while, not all in the same minute, so that no slow leak becomes an outage.
+# Each worker restarts after this many requests, with jitter so that not all do at once: no slow leak is an outage.
 max_requests = 10_000
 max_requests_jitter = 1_000
-# The heartbeat file on a memory disk: on a busy disk workers were taken for dead.
+# gunicorn's heartbeat file on a memory disk: on a busy disk, live workers missed their heartbeat and were killed.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nosec B108  gunicorn makes an unnamed file there
-# Addresses of requests hold personal links, so they are never written to a log.
+# Request paths hold link tokens, so they are never logged.
 accesslog = None
 errorlog = "-"
 loglevel = "info"
@@ -30,10 +30,10 @@ control_socket_disable = True
 
 
 def on_starting(_server: Any) -> None:
-    """Look at the environment once, before each process would complain of it."""
+    """Checks the settings once in the master process, so that a missing one is reported once."""
     settings_or_exit()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Say when pages are answered: the address is listened at some seconds before the application is loaded."""
+    """Logs that pages are served: the port is open some seconds before the application has loaded."""
     worker.log.info("Ready to answer")

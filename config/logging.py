@@ -1,4 +1,4 @@
-"""Logs: one line an event, its name and ids. Never a name, a contact, an answer or a token."""
+"""Logging: one line for each event, with its name and ids. Never a name, a contact, an answer or a token."""
 
 import logging
 import logging.config
@@ -9,7 +9,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 
 
 class PrivateFormatter(logging.Formatter):
-    """Formats errors as where and which kind, without their text: a database's may quote the row that it refused."""
+    """Formats exceptions as traceback and type, without their text: a database error may quote the rejected row."""
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  the standard library's name
         kind, _error, where = ei
@@ -17,7 +17,7 @@ class PrivateFormatter(logging.Formatter):
 
 
 def configure(level: str = "INFO") -> None:
-    """Send every log record to standard error as one line; third-party chatter from warnings up."""
+    """Sends log records to standard error, one line each; those of libraries from WARNING up."""
     logging.config.dictConfig(
         {
             "version": 1,

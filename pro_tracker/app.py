@@ -1,4 +1,4 @@
-"""create_app: wires settings, database, blueprints, headers and error pages. Nothing is decided here."""
+"""The application factory: wires settings, database, blueprints, headers and error pages. Holds no rules."""
 
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -42,7 +42,10 @@ BLUEPRINTS = (
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The web application for `settings` (by default the environment's). Raises MissingSettings naming all missing."""
+    """Returns the web application for `settings`, by default those of the environment.
+
+    Raises MissingSettings, which names all that are missing.
+    """
     settings = settings or load_settings(*SERVICE_SETTINGS)
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
@@ -63,13 +66,13 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _webhook_secrets(settings: Settings) -> dict[Channel, str]:
-    """Channel -> the secret with which its gateway signs what it reports."""
+    """Returns, for each channel that has one, the secret with which its gateway signs delivery reports."""
     secrets = {Channel.SMS: settings.sms_gateway_secret, Channel.EMAIL: settings.mail_webhook_secret}
     return {channel: secret.get_secret_value() for channel, secret in secrets.items() if secret is not None}
 
 
 def page_language() -> str:
-    """The language of the page: the subject's where one is known, else what the browser asks for, else English."""
+    """Returns the subject's language where a subject is known, else the best of Accept-Language, else "en"."""
     known: str | None = g.get("language")
     return known or request.accept_languages.best_match(LANGUAGES) or "en"
 
@@ -83,7 +86,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SMS_PROVIDER": settings.sms_provider,
         "TWILIO_AUTH_TOKEN": settings.twilio_auth_token and settings.text("twilio_auth_token"),
         "WEBHOOK_SECRETS": _webhook_secrets(settings),
-        # A forged Host header would otherwise reach every absolute address we build. Loopback: health checks beside us.
+        # A forged Host header must not reach the absolute addresses we build. Loopback: health checks on this host.
         "TRUSTED_HOSTS": [host, "localhost", "127.0.0.1"],
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "MAX_FORM_MEMORY_SIZE": 256 * 1024,
@@ -92,7 +95,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
-        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a patient may rest for hours between two questions
-        "WTF_CSRF_SSL_STRICT": False,  # we send no referrer ourselves
+        "WTF_CSRF_TIME_LIMIT": None,  # valid for the session: a patient may pause for hours between two questions
+        "WTF_CSRF_SSL_STRICT": False,  # it compares the Referer header, which our pages suppress
         "BABEL_DEFAULT_LOCALE": "en",
     }

@@ -1,4 +1,4 @@
-"""The one clock. Views, tasks and commands ask it; below the edge `now` is an argument. A simulation drives it."""
+"""The clock of views, tasks and commands. Services take `now` as an argument; a simulation replaces the clock."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,12 +7,12 @@ _source: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731
 
 
 def now() -> datetime:
-    """The current moment, aware, in UTC."""
+    """Returns the current time, aware, in UTC."""
     return _source()
 
 
 def drive(source: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Let `source` tell the time from now on; returns the source it replaces, to be put back."""
+    """Replaces the time source of this process. Returns the previous one, with which the caller restores it."""
     global _source
     previous, _source = _source, source
     return previous

@@ -1,7 +1,7 @@
-"""Engine, sessions, declarative base and column types: the only module that knows the database URL.
+"""Engine, sessions, declarative base and column types: the only module that uses the database URL.
 
-PostgreSQL is the real database. SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) is the embedded one, for a demo or the
-smallest clinic.
+PostgreSQL is the database of an installation. SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) is the embedded one, for
+a demonstration or the smallest clinic.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from sqlalchemy.orm import DeclarativeBase, MappedColumn, Session as OrmSession,
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.keyring import KeyRing
 
-BigInt = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+BigInt = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates ids for INTEGER PRIMARY KEY only
 Json = JSON().with_variant(JSONB, "postgresql")
 Insert = postgresql.Insert | sqlite.Insert
 NAMING = {
@@ -53,7 +53,7 @@ _key_ring: KeyRing | None = None
 
 
 class InvalidDatabaseUrl(ProTrackerError):
-    """The database's address cannot be read."""
+    """The database URL cannot be parsed, or names a database that is not supported."""
 
 
 class Base(DeclarativeBase):
@@ -63,7 +63,7 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC. Refuses naive ones: a moment without a zone is how reminders go out at the wrong hour."""
+    """An aware datetime in UTC. Raises ValueError for a naive one, which would send reminders at the wrong hour."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -82,9 +82,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Code(TypeDecorator[StrEnum]):
-    """Text of a closed set of codes: keeps a member's value, gives back the member. `one_of` makes the CHECK to it.
+    """A text column of an enum's codes: stores a member's value, loads the member. `one_of` gives the CHECK for it.
 
-    `codes`: the enum, or several where a code may come from any of them; the first that has a value gives its member.
+    `codes` is the enum, or several enums; a value is loaded as the member of the first enum that has it.
     """
 
     impl = String
@@ -100,13 +100,16 @@ class Code(TypeDecorator[StrEnum]):
 
 
 def one_of(column: str, codes: Iterable[StrEnum]) -> CheckConstraint:
-    """The CHECK of a column of codes, named after the column."""
+    """Returns the CHECK constraint of a column of codes, named after the column."""
     values = ", ".join(f"'{code}'" for code in codes)
     return CheckConstraint(f"{column} IN ({values})", name=column)
 
 
 class Encrypted:
-    """A text attribute stored encrypted in a bytes column `<name>_cell`, bound to its table, column and row."""
+    """A descriptor: a text attribute that is stored encrypted in the bytes column `<name>_cell`.
+
+    The ciphertext is bound to table, column and the row's `encryption_row()`. An empty cell reads as "".
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.cell = name, f"{name}_cell"
@@ -129,34 +132,35 @@ class Encrypted:
 
 
 def encrypted_cell(*, optional: bool = False) -> MappedColumn[Any]:
-    """The bytes column behind an `Encrypted` attribute."""
+    """Returns the bytes column behind an `Encrypted` attribute."""
     return mapped_column(LargeBinary, nullable=optional)
 
 
 def key_ring() -> KeyRing:
-    """The ring given to `connect`; RuntimeError when no field keys were given."""
+    """Returns the key ring given to `connect`. Raises RuntimeError if none was given."""
     if _key_ring is None:
         raise RuntimeError("connect() was not given the field keys")
     return _key_ring
 
 
 def connect(url: str, keys: KeyRing | None = None) -> Engine:
-    """Make the engine for `url`, bind `Session` to it, remember the field keys, and let go of the earlier engine."""
+    """Returns a new engine for `url`, binds `Session` to it, keeps the field keys and disposes of the former engine."""
     global _key_ring
     engine = make_engine(url)
-    if isinstance(bound := Session.kw.get("bind"), Engine):
-        bound.dispose()
+    former = Session.kw.get("bind")
+    if isinstance(former, Engine):
+        former.dispose()
     Session.configure(bind=engine)
     _key_ring = keys
     return engine
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for PostgreSQL (psycopg 3) or SQLite with the settings this service relies on."""
+    """Returns an engine for PostgreSQL (psycopg 3) or SQLite. Raises InvalidDatabaseUrl."""
     target = _target(url)
     if target.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
-    # Timeouts: no statement, lock wait or forgotten transaction may hold others up for ever.
+    # No statement, lock wait or abandoned transaction may block others for ever.
     options = (
         "-c statement_timeout=120s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s -c timezone=UTC"
     )
@@ -166,7 +170,7 @@ def make_engine(url: str) -> Engine:
 
 
 def _target(url: str) -> URL:
-    """The address, of a PostgreSQL always with the driver that comes along; whatever else it names is refused."""
+    """Returns the parsed URL, for PostgreSQL always with the psycopg driver. Raises InvalidDatabaseUrl for others."""
     with contextlib.suppress(ArgumentError):
         target = make_url(url)
         if target.get_backend_name() in ("postgresql", "postgres"):
@@ -179,9 +183,9 @@ def _target(url: str) -> URL:
 
 
 def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Have the pool connect anew when the server ended an idle connection: it says so on the socket.
+    """Makes the pool reconnect if the server closed an idle connection: the socket is then readable.
 
-    Looking there costs microseconds; SQLAlchemy's pre-ping asks the server, which costs each request a round trip.
+    The check takes microseconds; SQLAlchemy's `pool_pre_ping` costs each request a round trip.
     """
     if connection.closed or _is_readable(connection.fileno()):
         raise InvalidatePoolError
@@ -201,45 +205,50 @@ def _sqlite_engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = (
-        None  # the driver's own BEGIN comes too late: 256 of 450 concurrent updates were lost with it
-    )
-    connection.create_function(
-        "sha256hex", 1, lambda text: hashlib.sha256(text.encode()).hexdigest(), deterministic=True
-    )
+    # Off: the driver's own BEGIN comes too late. With it, 256 of 450 concurrent updates were lost.
+    connection.isolation_level = None
+    connection.create_function("sha256hex", 1, _sha256hex, deterministic=True)  # for the audit triggers
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _sha256hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _begin_immediate(connection: Connection) -> None:
-    # A write lock from the start: a reader that turns writer half-way fails as busy. Long reads ask for a plain BEGIN.
+    # A write lock from the start: SQLite fails a reader that starts to write as busy. `read_only` sessions opt out.
     reading = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def read_only(session: OrmSession) -> OrmSession:
-    """Say, first thing, that this session's transaction only reads: an export then holds up no writer on SQLite."""
+    """Marks the session's transaction as read-only, so that a long export blocks no writer on SQLite.
+
+    Call it before the first statement. Returns the session.
+    """
     session.connection(execution_options={"read_only": True})
     return session
 
 
 def commit_each_statement(session: OrmSession) -> None:
-    """Have PostgreSQL commit every statement from here to the next commit by itself, which spares BEGIN and COMMIT.
+    """Makes PostgreSQL commit each statement until the next commit, which saves the round trips of BEGIN and COMMIT.
 
-    For work whose every change is one statement; called first thing after a commit. On SQLite it changes nothing.
+    For work in which each change is one statement. Call it directly after a commit. It has no effect on SQLite.
     """
     if is_postgresql(session):
         session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
 
 
 def is_postgresql(session: OrmSession) -> bool:
+    """Returns whether the session's database is PostgreSQL, else it is SQLite."""
     return session.get_bind().dialect.name == "postgresql"
 
 
 def insert_into(session: OrmSession, model: type[Base], rows: Any = None) -> Any:
-    """Returns an INSERT into the model's table that takes `on_conflict_do_update` and `on_conflict_do_nothing`.
+    """Returns an INSERT of `rows` into the model's table that has `on_conflict_do_update` and `on_conflict_do_nothing`.
 
-    PostgreSQL and SQLite spell ON CONFLICT alike, but SQLAlchemy keeps it in two dialects.
+    Both databases have the same ON CONFLICT clause, but SQLAlchemy offers it in each dialect's own `insert`.
     """
     statement: Any = postgresql.insert(model) if is_postgresql(session) else sqlite.insert(model)
     return statement if rows is None else statement.values(rows)

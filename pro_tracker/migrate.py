@@ -1,4 +1,4 @@
-"""Brings a database to the newest migration, or says whether it is there. The tables themselves are in migrations/."""
+"""Runs database migrations and reports whether they are current. The migrations themselves are in migrations/."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
 
 def config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration without a file; `connection` is what the migrations run on."""
+    """Returns Alembic's configuration, built without an ini file. Migrations run on `connection`."""
     alembic = Config()
     alembic.set_main_option("script_location", str(SCRIPTS))
     alembic.attributes["connection"] = connection
@@ -22,40 +22,45 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Apply every migration up to `revision`."""
+    """Applies every migration up to `revision`, by default the newest, in one transaction."""
     with _transaction(engine) as connection:
         command.upgrade(config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Take migrations back down to `revision` ("base": all of them)."""
+    """Reverts migrations down to `revision` ("base": all of them), in one transaction."""
     with _transaction(engine) as connection:
         command.downgrade(config(connection), revision)
 
 
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
-    """All of it or nothing. SQLite changes a table by making it anew, so references are checked at the end."""
+    """Yields a connection in one transaction.
+
+    SQLite alters a table by copying it, so foreign keys are off and are checked before the commit.
+    Raises RuntimeError for a row that refers to nothing.
+    """
     with engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             with connection.begin():
                 yield connection
             return
-        _check_references(connection, "OFF")  # before BEGIN: inside a transaction it would do nothing
+        _set_foreign_keys(connection, "OFF")  # before BEGIN: inside a transaction SQLite ignores the pragma
         try:
             with connection.begin():
                 yield connection
-                if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken:
                     raise RuntimeError(f"a migration left a row of {broken[0]} that refers to nothing")
         finally:
-            _check_references(connection, "ON")
+            _set_foreign_keys(connection, "ON")
 
 
-def _check_references(connection: Connection, state: str) -> None:
+def _set_foreign_keys(connection: Connection, state: str) -> None:
     connection.connection.cursor().execute(f"PRAGMA foreign_keys={state}")
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the database stands at the newest migration."""
+    """Returns whether the database is at the newest migration."""
     head = ScriptDirectory.from_config(config()).get_current_head()
     return MigrationContext.configure(connection).get_current_revision() == head

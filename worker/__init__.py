@@ -1,1 +1,1 @@
-"""The sending side: Celery's settings and its tasks. The only package that knows Celery."""
+"""Background work: Celery's settings and tasks. The only package that imports Celery."""

@@ -1,24 +1,24 @@
-"""Redis as the queue, with what kombu 5.7 does badly when its connection breaks while tasks run mended.
+"""A workaround for kombu 5.7: keeps a worker alive when its Redis connection breaks while tasks run.
 
-It hands them back, and acknowledges them when they are done, over the connection that is gone; either ends the worker
-with an "unrecoverable error". What runs goes on here; what is lost with its process comes back by its lease.
+kombu restores and acknowledges running tasks over the closed connection, and the worker exits with an "unrecoverable
+error". Here running tasks continue; a task lost with its process is redelivered, and its messages by their lease.
 """
 
 from kombu.transport import redis
 
 
 class QoS(redis.QoS):  # type: ignore[misc]  # kombu ships no types
-    """Leaves alone what came over a connection that is closed: Redis has it still, and finds it done in the end."""
+    """Ignores deliveries of a closed connection. Redis redelivers them, and the task then finds its work done."""
 
     restore_at_shutdown = False
 
     def ack(self, delivery_tag: str) -> None:
-        """The task is done."""
+        """Acknowledges a finished task, unless the connection it came over is closed."""
         if self._is_connected():
             super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """The task lost its process."""
+        """Rejects a task whose process died, unless the connection it came over is closed."""
         if self._is_connected():
             super().reject(delivery_tag, requeue=requeue)
 
@@ -27,5 +27,5 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu ships no types
 
 
 def install() -> None:
-    """Have every connection to Redis use it."""
+    """Makes every Redis channel of kombu in this process use this class."""
     redis.Channel.QoS = QoS

@@ -1,6 +1,6 @@
-"""Beat's memory in the database: a restart forgets nothing, and any number of beats tick as one.
+"""Celery beat with its schedule state in the database: restarts lose nothing, and several beats act as one.
 
-Celery's own is a file, which a container loses and which two beats cannot share.
+Celery's default scheduler keeps a file, which a container loses and two beats cannot share.
 """
 
 import logging
@@ -15,15 +15,18 @@ from pro_tracker.db import Session
 from pro_tracker.services.operations import heartbeats
 from worker.celery_app import connect
 
-NEVER = datetime(2000, 1, 1, tzinfo=UTC)  # what has not run yet is due
+NEVER = datetime(2000, 1, 1, tzinfo=UTC)  # last run of an entry that has not run yet, so that it is due
 log = logging.getLogger(__name__)
 
 
 class SharedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
-    """Asks the table before it queues a task, and queues it all the same when the database does not answer."""
+    """Claims each tick in the heartbeat table before it queues the task; queues it anyway if the database is down.
+
+    A task queued twice is harmless, a missed one is not.
+    """
 
     def setup_schedule(self) -> None:
-        """Go on where the last beat stopped: what was missed meanwhile runs once, at once."""
+        """Continues where the last beat stopped: an entry missed since then runs once, at once."""
         super().setup_schedule()
         connect()
         seen: dict[str, datetime] = {}
@@ -33,19 +36,20 @@ class SharedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             entry.last_run_at = seen.get(name, NEVER)
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Queue the entry's task, unless another beat has done so."""
+        """Queues the entry's task, unless another beat has queued it for this tick."""
         if self._claim(entry):
             super().apply_entry(entry, producer)
 
     def _claim(self, entry: Any) -> bool:
-        ticked_at = self.schedule[entry.name].last_run_at  # this tick's moment, which the next one is counted from
+        def is_due(last: datetime) -> bool:
+            return bool(entry.schedule.is_due(last).is_due)
+
+        ticked_at = self.schedule[entry.name].last_run_at  # Celery has set it to this tick's time
         try:
             with Session() as session:
-                ours = heartbeats.claim_tick(
-                    session, entry.name, ticked_at, is_due=lambda last: entry.schedule.is_due(last).is_due
-                )
+                claimed = heartbeats.claim_tick(session, entry.name, ticked_at, is_due=is_due)
                 session.commit()
         except SQLAlchemyError as error:
             log.warning("beat.database_away %s", type(error).__name__)
             return True
-        return ours
+        return claimed

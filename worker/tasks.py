@@ -1,4 +1,4 @@
-"""Tasks: open a session, call one service, commit. Arguments are ids; what came of it stands in the database."""
+"""Celery tasks: each opens a session, calls one service and commits. Arguments are ids, results are in the database."""
 
 from datetime import timedelta
 
@@ -18,36 +18,36 @@ from pro_tracker.services.sending import delivery_reports, outbox
 from worker.celery_app import app
 from worker.providers import open_setup, per_second
 
-PORTIONS_PER_TASK = 5  # of a re-scoring in one task: a few seconds, then a mail may go before the next ones
+PORTIONS_PER_TASK = 5  # of a re-scoring: a few seconds, then waiting mails are sent before the next portions
 
 
 @app.task(name="outbox.sweep")
 def sweep() -> None:
-    """Claim what is due and queue it."""
+    """Claims due messages and queues them for sending."""
     with Session() as session:
         _sweep(session)
 
 
 @app.task(name="outbox.deliver")
 def deliver(message_ids: list[int]) -> None:
-    """Send claimed messages and sweep again, without waiting for beat."""
+    """Sends claimed messages, then sweeps again without waiting for beat."""
     with Session() as session, open_setup(load_settings(*SERVICE_SETTINGS)) as setup:
         held_back = outbox.deliver_all(session, message_ids, setup=setup, clock=clock.now)
         _sweep(session)
-    if held_back:  # by a rate a second: their turn comes before beat's next tick
+    if held_back:  # by the provider's rate limit: retried sooner than beat's next tick
         sweep.apply_async(countdown=1, expires=60)
 
 
 @app.task(name="outbox.recover_expired")
 def recover_expired() -> None:
-    """Settle what a dead worker held."""
+    """Records the outcome of claims whose lease expired, as of a dead worker."""
     with Session() as session, open_setup(load_settings(*SERVICE_SETTINGS)) as setup:
         outbox.recover_expired(session, setup=setup, clock=clock.now)
 
 
 @app.task(name="delivery_reports.process")
 def record_delivery_reports() -> None:
-    """Act on reports that came before the note about their message."""
+    """Processes reports that arrived before the attempt they are about was recorded."""
     with Session() as session:
         for delivery_report_id in delivery_reports.waiting(session, now=clock.now()):
             delivery_reports.process(session, delivery_report_id, now=clock.now())
@@ -56,7 +56,7 @@ def record_delivery_reports() -> None:
 
 @app.task(name="calls.open_due")
 def open_calls() -> None:
-    """Put on the call list what needs a person."""
+    """Opens calls for visits that need one."""
     with Session() as session:
         calls.open_due(session, now=clock.now())
         session.commit()
@@ -64,7 +64,7 @@ def open_calls() -> None:
 
 @app.task(name="visits.record_missed")
 def record_missed() -> None:
-    """Write down why visits ended without answers."""
+    """Records the missed reason of visits whose window closed without answers."""
     with Session() as session:
         unanswered.record_missed(session, now=clock.now())
         session.commit()
@@ -72,7 +72,7 @@ def record_missed() -> None:
 
 @app.task(name="visits.plan_idle")
 def plan_idle() -> None:
-    """Plan the follow-ups of courses that ended without anybody saying so."""
+    """Plans the follow-up visits of courses whose infusions stopped without a recorded end."""
     with Session() as session:
         idle_courses.plan_idle(session, now=clock.now())
         session.commit()
@@ -80,7 +80,7 @@ def plan_idle() -> None:
 
 @app.task(name="aggregates.refresh")
 def refresh_aggregates() -> None:
-    """Bring the cohort's figures up to what happened since the last time."""
+    """Updates the cohort figures that changed since the last refresh."""
     with Session() as session:
         aggregates.refresh(session, now=clock.now())
         session.commit()
@@ -88,7 +88,7 @@ def refresh_aggregates() -> None:
 
 @app.task(name="aggregates.rebuild")
 def rebuild_aggregates() -> None:
-    """Work out all figures of the cohort anew."""
+    """Computes all cohort figures again."""
     with Session() as session:
         aggregates.rebuild(session, now=clock.now())
         session.commit()
@@ -96,7 +96,7 @@ def rebuild_aggregates() -> None:
 
 @app.task(name="scores.resume")
 def resume_rescoring() -> None:
-    """Begin the re-scorings that were asked for, and go on with those that somebody left."""
+    """Starts requested re-scorings and continues those whose worker stopped."""
     with Session() as session:
         left = jobs.claim_abandoned(session, now=clock.now())
         session.commit()
@@ -104,9 +104,9 @@ def resume_rescoring() -> None:
         rescore.delay(job_id)
 
 
-@app.task(name="scores.rescore", expires=jobs.LEASE.total_seconds())  # by then it was queued once more
+@app.task(name="scores.rescore", expires=jobs.LEASE.total_seconds())  # `resume` has queued it again by then
 def rescore(job_id: int) -> None:
-    """Re-score a few portions, then let other work come first; where another process is at it, leave it to that one."""
+    """Re-scores a few portions and queues itself again. Does nothing while another process holds the job's lease."""
     with Session() as session:
         for _ in range(PORTIONS_PER_TASK):
             job = jobs.step(session, job_id, actor=Actor(ActorKind.SERVICE, "scores.rescore"), now=clock.now())
@@ -118,18 +118,22 @@ def rescore(job_id: int) -> None:
 
 @app.task(name="heartbeat.beat")
 def beat() -> None:
-    """Beat queued this and a worker ran it."""
+    """Records that beat queued this task and a worker ran it."""
     with Session() as session:
         heartbeats.beat(session, "beat", "worker", now=clock.now())
         session.commit()
 
 
 def _sweep(session: OrmSession) -> None:
-    """Claims are committed before they are queued: the table is the truth, and a queue that forgets costs a lease."""
-    settings, now = load_settings(), clock.now()
-    lease, rates = timedelta(seconds=settings.lease_seconds), per_second(settings)
-    batches = outbox.claim_batches(session, now=now, lease=lease, per_second=rates)
+    """Claims due messages in batches and queues each batch.
+
+    The table is the truth: if the queue loses a batch, its messages are claimed again when their lease expires.
+    """
+    settings = load_settings()
+    now = clock.now()
+    lease = timedelta(seconds=settings.lease_seconds)
+    batches = outbox.claim_batches(session, now=now, lease=lease, per_second=per_second(settings))
     heartbeats.beat(session, "sweep", now=now)
-    session.commit()
+    session.commit()  # before queueing: a worker must find the claims
     for batch in batches:
         deliver.delay(batch)

@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one only to run it or to show its help."""
+    """A command group that imports a command only to run it or to show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -51,7 +51,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line. An expected error is one line on standard error and exit status 1, and nothing changed."""
+    """Runs the command line. An expected error is one line on standard error and exit status 1; nothing is changed."""
     try:
         group()
     except ProTrackerError as error:
@@ -69,7 +69,7 @@ def _fail(message: str) -> None:
 
 
 def _database_advice(error: Exception) -> str | None:
-    """What to do about a database that cannot be used; None for any other error. Loads no driver."""
+    """Returns what to do about a database that cannot be used; None for other errors. Imports no driver by itself."""
     library = sys.modules.get("sqlalchemy.exc")
     if library is None or not isinstance(error, (library.OperationalError, library.ProgrammingError)):
         return None

@@ -1,4 +1,4 @@
-"""`pro-tracker account add | list | password`: staff accounts from the command line, the first one among them."""
+"""`pro-tracker account add | list | password`: staff accounts, also the first one of an installation."""
 
 from typing import TextIO
 
@@ -54,21 +54,19 @@ def list_accounts() -> None:
     with open_session() as session:
         for row in accounts.list_all(session):
             sites = ",".join(site.code for site in row.sites) or "-"
-            click.echo(
-                "\t".join((row.email, row.role, sites, row.display_name, "" if row.active else "closed")).rstrip()
-            )
+            cells = (row.email, row.role, sites, row.display_name, "" if row.active else "closed")
+            click.echo("\t".join(cells).rstrip())
 
 
 @account.command(epilog="\b\nExample:\n  pro-tracker account password ada@clinic.example\n")
 @click.argument("email")
 @password_file
 def password(email: str, password_file: TextIO | None) -> None:
-    """Set a new password for EMAIL and sign out whoever is signed in with it."""
+    """Set a new password for EMAIL and end every session of the account."""
     new = _read_password(password_file)
     with open_session() as session:
-        accounts.set_password(
-            session, Actor(ActorKind.COMMAND, "account"), accounts.find(session, email), new, now=clock.now()
-        )
+        found = accounts.find(session, email)
+        accounts.set_password(session, Actor(ActorKind.COMMAND, "account"), found, new, now=clock.now())
         session.commit()
     click.echo("The password is set.")
 

@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all: written under another name and renamed when they are."""
+"""Writes files atomically: under a temporary name, renamed when complete."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from pro_tracker.domain.errors import InvalidInput
 
 @contextmanager
 def atomic_write(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
-    """A text stream for CSV (newline="") that becomes `path` at the end; after an error `path` is what it was before.
+    """Yields a text stream (newline="", as CSV needs) that replaces `path` at the end; after an error `path` is kept.
 
-    Only its owner may read it. Raises InvalidInput where nothing can be written.
+    Only the owner may read the file. Raises InvalidInput if it cannot be written.
     """
     try:
         with tempfile.NamedTemporaryFile(

@@ -1,4 +1,4 @@
-"""`pro-tracker audit`: whether the audit trail is whole."""
+"""`pro-tracker audit`: verifies the hash chain of the audit trail."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`pro-tracker check`: says what is wrong in the data files, by file, key and reason."""
+"""`pro-tracker check`: reports every error in the data files, by file, key and reason."""
 
 import sys
 from collections.abc import Collection
@@ -46,8 +46,11 @@ def check(file: Path | None) -> None:
 
 
 def _all_problems(settings: Settings) -> list[Problem]:
-    ignored = [Problem(str(path), "", IGNORED) for path in data_files.ignored_files(_read_files())]
-    return [*instrument_catalog.problems(), *protocol_catalog.problems(), *_message_problems(None, settings), *ignored]
+    problems = instrument_catalog.problems()
+    problems += protocol_catalog.problems()
+    problems += _message_problems(None, settings)
+    problems += [Problem(str(path), "", IGNORED) for path in data_files.ignored_files(_read_files())]
+    return problems
 
 
 def _read_files() -> list[Path]:
@@ -55,10 +58,12 @@ def _read_files() -> list[Path]:
 
 
 def _problems_of(file: Path, settings: Settings) -> list[Problem]:
-    keys = _keys(file)
+    keys = set(_keys(file))  # which kind of file it is follows from its keys
     if "events" in keys:
         return protocol_catalog.problems(file)
-    return _message_problems(file, settings) if MESSAGE_KEYS & set(keys) else instrument_catalog.problems(file)
+    if keys & MESSAGE_KEYS:
+        return _message_problems(file, settings)
+    return instrument_catalog.problems(file)
 
 
 def _message_problems(file: Path | None, settings: Settings) -> list[Problem]:
@@ -70,7 +75,7 @@ def _keys(file: Path) -> Collection[str]:
     try:
         return load_yaml(file).keys()
     except InvalidDataFile:
-        return ()  # catalog.problems says what is wrong with it
+        return ()  # instrument_catalog.problems reports the error
 
 
 def _count(number: int, noun: str) -> str:

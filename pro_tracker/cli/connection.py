@@ -1,4 +1,4 @@
-"""How every command opens the database."""
+"""Opens the database for commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from pro_tracker.services.instruments import data_files
 
 @contextmanager
 def open_session() -> Iterator[Session]:
-    """A session on the configured database. The command commits; without a commit nothing is changed."""
+    """Yields a session on the configured database. The command commits; without a commit nothing is changed."""
     connect(load_settings(*DATABASE_SETTINGS))
     with db.Session() as session:
         yield session
 
 
 def connect(settings: Settings) -> Engine:
-    """Bind `db.Session` to the database and the field keys of `settings`, and look in its data folder."""
+    """Binds `db.Session` to the database and field keys of `settings` and sets the data folder. Returns the engine."""
     data_files.set_data_folder(settings.data_folder)
     return db.connect(settings.text("database_url"), settings.key_ring())

@@ -1,4 +1,4 @@
-"""`pro-tracker migrate`: the newest tables, and the sites that the clinic lists."""
+"""`pro-tracker migrate`: migrates the database, releases the data files and updates the sites."""
 
 import click
 
@@ -27,6 +27,5 @@ def migrate() -> None:
         created = sites.sync(session, listed, now=now)
         releases.release(session, now=now)
         session.commit()
-    click.echo(
-        f"The database is at its newest version; sites: {', '.join(site.code for site in listed)} ({created} new)."
-    )
+    codes = ", ".join(site.code for site in listed)
+    click.echo(f"The database is at its newest version; sites: {codes} ({created} new).")

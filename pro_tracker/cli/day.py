@@ -1,4 +1,4 @@
-"""How every command reads a day."""
+"""The parameter type of dates on the command line."""
 
 from datetime import date
 from typing import Any
@@ -9,12 +9,12 @@ from pro_tracker.domain.wall_time import LAST_YEAR
 
 
 class Day(click.ParamType[date]):
-    """A date as 2026-12-31."""
+    """A date in ISO 8601 form, such as 2026-12-31."""
 
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """The day, or a usage error that shows how one is written."""
+        """Returns the date. Fails with a usage error for other text and for dates too far ahead."""
         try:
             day = value if isinstance(value, date) else date.fromisoformat(str(value))
         except ValueError:

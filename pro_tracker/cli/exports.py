@@ -1,4 +1,4 @@
-"""`pro-tracker export`: cohort files without identity."""
+"""`pro-tracker export`: writes the cohort as de-identified CSV files."""
 
 import gc
 from pathlib import Path
@@ -49,7 +49,7 @@ def export(kind: Kind, out: Path) -> None:
         session.commit()
     if excluded:
         click.echo(f"Left out, since they withdrew their data: {excluded}", err=True)
-    gc.freeze()  # the loaded program is no garbage: looking through it again and again costs an eighth of an export
+    gc.freeze()  # the garbage collector skips the loaded program: scanning it costs an eighth of an export
     if str(out) == "-":
         _write(kind, click.open_file("-", "w", encoding="utf-8"), extent, total)
         return
@@ -59,6 +59,7 @@ def export(kind: Kind, out: Path) -> None:
 
 
 def _write(kind: Kind, stream: IO[str], extent: Extent, total: int) -> int:
+    """Writes the export and shows its progress. Returns the number of rows; `total` is the number of subjects."""
     done = 0
 
     def count(subjects: int) -> None:

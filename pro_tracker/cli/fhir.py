@@ -1,4 +1,4 @@
-"""`pro-tracker fhir`: questionnaires, and one subject's answers and scores, as FHIR R4 JSON."""
+"""`pro-tracker fhir`: writes questionnaires, or one subject's answers and scores, as FHIR R4 JSON."""
 
 import json
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def subject(study_id: str, out: Path) -> None:
 
 @contextmanager
 def _session() -> Iterator[tuple[Session, str]]:
-    """A session, and the address that resources of this installation are named by."""
+    """Yields a session and the base URL of this installation's FHIR resources."""
     settings = load_settings(*DATABASE_SETTINGS, "base_url")
     connect(settings)
     with db.Session() as session:

@@ -1,4 +1,7 @@
-"""`pro-tracker plan`: what one subject will be asked and when, and what another date would change. Saves nothing."""
+"""`pro-tracker plan`: prints one subject's visits and messages, and what another date or zone would change.
+
+Saves nothing.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -44,9 +47,12 @@ def plan(subject: str, first_infusion: date | None, time_zone: str | None) -> No
     with open_session() as session:
         found, now = _subject(session, subject), clock.now()
         changes = list(_changes(session, found, first_infusion, time_zone, now))
-        difference = plan_preview.preview_change(
-            session, found.id, lambda: [change() for change in changes], now=now, keep=lambda _: False
-        )
+
+        def apply() -> None:
+            for change in changes:
+                change()
+
+        difference = plan_preview.preview_change(session, found.id, apply, now=now, keep=lambda _: False)
         for line in _report(found, difference, now, compares=bool(changes)):
             click.echo(line)
 
@@ -61,6 +67,7 @@ def _subject(session: Session, study_code: str) -> Subject:
 def _changes(
     session: Session, subject: Subject, first_on: date | None, zone: str | None, now: datetime
 ) -> Iterator[Callable[[], object]]:
+    """Yields the changes of the options; each is called within the preview's savepoint."""
     if first_on is not None:
         yield lambda: _begin_on(session, subject, first_on, now)
     if zone is not None:
@@ -87,6 +94,7 @@ def _report(subject: Subject, difference: PlanDifference, now: datetime, *, comp
 
 
 def _table(lines: Iterable[PlanLine[Any]], describe: Callable[[Any], str], *, compares: bool) -> Iterator[str]:
+    """Yields one line for each visit or message. With `compares` it says whether that stays, moves, goes or comes."""
     empty = True
     for line in lines:
         empty = False
@@ -102,10 +110,13 @@ def _table(lines: Iterable[PlanLine[Any]], describe: Callable[[Any], str], *, co
 
 
 def _visit(visit: PlannedVisit) -> str:
-    days = "  ".join(f"{day:%a %Y-%m-%d}" for day in (visit.opens_on, visit.due_on, visit.closes_on))
+    window = (visit.opens_on, visit.due_on, visit.closes_on)
+    days = "  ".join(f"{day:%a %Y-%m-%d}" for day in window)
     return f"course {visit.course}  {visit.event:<15}  {days}"
 
 
 def _message(message: PlannedMessage) -> str:
-    at = f"{message.on:%a %Y-%m-%d} {message.at:%H:%M}" if message.at else f"{'at once':<20}"
+    at = f"{'at once':<20}"  # as wide as a date and a time
+    if message.at:
+        at = f"{message.on:%a %Y-%m-%d} {message.at:%H:%M}"
     return f"{at} {message.zone}  {message.channel:<5}  {message.event}: {message.template}"

@@ -1,4 +1,4 @@
-"""`pro-tracker ready`: what /readyz says, for container health checks, without asking the web server."""
+"""`pro-tracker ready`: the checks of /readyz for container health checks, without the web server."""
 
 import sys
 
@@ -30,9 +30,9 @@ def ready(names: tuple[str, ...]) -> None:
     """
     settings = load_settings(*DATABASE_SETTINGS, "broker_url")
     connect(settings)
+    broker = settings.text("broker_url")
     with db.Session() as session:
-        broker, sms = settings.text("broker_url"), settings.sms_provider
-        parts = readiness.check(session, broker, now=clock.now(), sms_provider=sms)
+        parts = readiness.check(session, broker, now=clock.now(), sms_provider=settings.sms_provider)
     requested = [part for part in parts if part.name in (names or PARTS)]
     for part in requested:
         click.echo(f"{part.name}: {_describe(part)}")

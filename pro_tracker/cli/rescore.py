@@ -1,4 +1,4 @@
-"""`pro-tracker rescore`: scores under a new scoring version, beside those there are."""
+"""`pro-tracker rescore`: scores stored answers under a new scoring version and keeps the earlier scores."""
 
 import time
 
@@ -36,10 +36,10 @@ COLUMNS = ("scale", "scoring", "responses", "unchanged", "changed", "mean", "lar
 def rescore(instrument: str | None, mode: str | None) -> None:
     """Score all stored answers that have no score under their instrument's newest scoring version.
 
-    New scores stand beside the earlier ones, and charts, exports and cohort figures take the newest. Nothing is
-    overwritten, so it is safe to run twice; after an interruption it goes on where it stopped. Start the new version of
-    web and worker first. The table compares each new score with the one before it: T-scores, or raw scores of a scale
-    without T-scores.
+    New scores are added to the earlier ones, and charts, exports and cohort figures take the newest. Nothing is
+    overwritten, so it is safe to run twice; after an interruption it continues where it stopped. Start the new version
+    of web and worker first. The table compares each new score with the one before it: T-scores, or raw scores of a
+    scale without T-scores.
     """
     with open_session() as session:
         if mode == "preview":
@@ -67,7 +67,7 @@ def _run(session: Session, instrument: str | None, *, queue: bool) -> None:
         while job.finished_at is None:
             mine = jobs.step(session, job.id, actor=COMMAND, now=clock.now())
             session.commit()
-            if mine is None:  # a worker has a portion in hand: both go on, in turns
+            if mine is None:  # a worker is scoring a portion: both continue, in turns
                 time.sleep(0.5)
                 session.refresh(job)
             show(job.n_done, job.n_responses)
@@ -85,11 +85,14 @@ def _show_job(job: Rescoring | None) -> None:
 
 
 def _show(report: RescoringReport, *, complete: bool) -> None:
+    """Prints the table of changes, one line for each scale, and the responses that were left out."""
     if report.scales:
-        width = max(len(f"{each.instrument_code} {each.scale_code}") for each in report.scales.values())
-        click.echo(f"{COLUMNS[0]:{width}}" + "".join(f"{title:>11}" for title in COLUMNS[1:]))
-        for each in report.scales.values():
-            click.echo(f"{f'{each.instrument_code} {each.scale_code}':{width}}" + _cells(each))
+        names = [f"{each.instrument_code} {each.scale_code}" for each in report.scales.values()]
+        width = max(map(len, names))
+        titles = "".join(f"{title:>11}" for title in COLUMNS[1:])
+        click.echo(f"{COLUMNS[0]:{width}}{titles}")
+        for name, each in zip(names, report.scales.values(), strict=True):
+            click.echo(f"{name:{width}}{_cells(each)}")
     elif complete:
         click.echo("Every response has the scores of its instrument's newest scoring version.")
     for (code, version, reason), responses in report.skipped.items():

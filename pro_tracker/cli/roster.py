@@ -1,4 +1,4 @@
-"""`pro-tracker import`: a roster file into the database, all of it or nothing, or all but the bad rows."""
+"""`pro-tracker import`: loads a roster file, all of it or nothing, or on request all but the bad rows."""
 
 import csv
 import sys
@@ -27,8 +27,8 @@ COMMAND = Actor(ActorKind.COMMAND, "import")
 Examples:
   pro-tracker import roster.csv
   pro-tracker import roster.csv --skip-bad-rows
-  pro-tracker import roster.csv --skip-bad-rows --rejects to-mend.csv
-  pro-tracker import to-mend.csv
+  pro-tracker import roster.csv --skip-bad-rows --rejects to-correct.csv
+  pro-tracker import to-correct.csv
 """,
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -45,7 +45,7 @@ def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None) -> None
     the exit status is 1; with --skip-bad-rows the others are loaded and the exit status is 0. What is recorded
     already is never overwritten, so a file can be imported again after it grew.
 
-    Rejected rows are written as they stand in the file, with their line and the reasons in two more columns. Mend them
+    Rejected rows are written as they are in the file, with their line and the reasons in two more columns. Correct them
     there and import that file as it is. It names patients: keep it as safe as the roster.
     """
     rejects = rejects or file.with_name(f"{file.name}.rejects.csv")
@@ -73,12 +73,15 @@ def _report(outcome: ImportResult) -> None:
 def _summary(outcome: ImportResult, *, loaded: bool, rejects: Path) -> str:
     bad = _count(len(outcome.rejected), "row")
     if not loaded:
-        return f"Nothing was loaded: {bad} rejected. Mend them, or load the others with --skip-bad-rows."
+        return f"Nothing was loaded: {bad} rejected. Correct them, or load the others with --skip-bad-rows."
     added = f"{_count(outcome.new_subjects, 'subject')} and {_count(outcome.new_infusions, 'infusion')}"
     known = f"{_count(outcome.known_subjects, 'subject')} and {_count(outcome.known_infusions, 'infusion')}"
     summary = f"Loaded {added}." if outcome.changed_anything else "Nothing new: nothing was changed."
-    summary += f" Recorded before: {known}." if outcome.known_subjects else ""
-    return summary + (f" {bad} rejected, see {rejects}." if outcome.rejected else "")
+    if outcome.known_subjects:
+        summary += f" Recorded before: {known}."
+    if outcome.rejected:
+        summary += f" {bad} rejected, see {rejects}."
+    return summary
 
 
 def _count(number: int, noun: str) -> str:
@@ -86,17 +89,27 @@ def _count(number: int, noun: str) -> str:
 
 
 def _write_rejects(outcome: ImportResult, path: Path) -> None:
-    """The rejected rows under the roster's own header."""
-    reasons: dict[int, list[str]] = {line: [] for line in outcome.rejected}
-    for finding in sorted(outcome.findings.all):
-        if not finding.is_warning:
-            reasons[finding.line].append(f"{finding.column}: {finding.reason}" if finding.column else finding.reason)
-    kept = [number for number, name in enumerate(outcome.file.header) if name not in REJECT_COLUMNS]
-    # With a byte-order mark, by which spreadsheets know UTF-8.
+    """Writes the rejected rows under the roster's own header, with their lines and reasons in two more columns."""
+    header = outcome.file.header
+    # A file of rejects may be imported again: its own two columns are replaced.
+    kept = [number for number, name in enumerate(header) if name not in REJECT_COLUMNS]
+    reasons = _reasons(outcome)
+    # Spreadsheets recognise UTF-8 by the byte-order mark.
     with atomic_write(path, encoding="utf-8-sig") as out:
         writer = csv.writer(out)
-        writer.writerow([*(outcome.file.header[number] for number in kept), *REJECT_COLUMNS])
+        writer.writerow([*(header[number] for number in kept), *REJECT_COLUMNS])
         for row in outcome.file.rows:
             if row.line in reasons:
                 typed = [escape_formula(row.typed[number]) for number in kept]
                 writer.writerow([*typed, row.line, " ".join(reasons[row.line])])
+
+
+def _reasons(outcome: ImportResult) -> dict[int, list[str]]:
+    """Returns line -> why it was rejected, for each rejected row."""
+    reasons: dict[int, list[str]] = {line: [] for line in outcome.rejected}
+    for finding in sorted(outcome.findings.all):
+        if finding.is_warning:
+            continue
+        reason = f"{finding.column}: {finding.reason}" if finding.column else finding.reason
+        reasons[finding.line].append(reason)
+    return reasons

@@ -1,4 +1,4 @@
-"""`pro-tracker score`: JSON Lines in, JSON Lines out, one line for each. Needs no settings, no database, no broker."""
+"""`pro-tracker score`: JSON Lines in, JSON Lines out. Needs no settings, no database and no broker."""
 
 import json
 import sys
@@ -12,12 +12,12 @@ from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.domain.scoring import ScaleScore, score as score_answers
 from pro_tracker.services.instruments import data_files, instrument_catalog
 
-# One response is well under a kilobyte; a longer line is another kind of file and is not read into memory.
+# One response is less than a kilobyte; a longer line is another kind of file and is not read into memory.
 MAX_LINE_BYTES = 64 * 1024
 
 
 class UnusableLine(ProTrackerError):
-    """A line is no response that can be scored."""
+    """A line of the input cannot be scored."""
 
 
 @click.command()
@@ -47,9 +47,9 @@ def score() -> None:
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield line by line, a line beyond the limit cut to one byte more than it."""
+    """Yields line by line. A line longer than the limit is cut to one byte more, which `_read` rejects."""
     while line := stream.readline(MAX_LINE_BYTES + 1):
-        rest = line
+        rest = line  # read to the end of the line and drop what is beyond the limit
         while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE_BYTES)):
             pass
         yield line
@@ -71,7 +71,7 @@ def _read(line: bytes) -> dict[str, Any]:
         raise UnusableLine(f"longer than {MAX_LINE_BYTES // 1024} KB.")
     try:
         response = json.loads(line, object_pairs_hook=_without_repeats)
-    # ValueError: no JSON, no UTF-8, or a number of thousands of digits; RecursionError: nested a thousand deep.
+    # ValueError: not JSON, not UTF-8, or a number of thousands of digits. RecursionError: a thousand nested levels.
     except (ValueError, RecursionError) as error:
         raise UnusableLine("not valid JSON.") from error
     if not isinstance(response, dict):
@@ -80,7 +80,7 @@ def _read(line: bytes) -> dict[str, Any]:
 
 
 def _without_repeats(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key given twice: JSON would keep the last answer and hide that there were two."""
+    """Returns the object. Raises UnusableLine for a repeated key, of which JSON would silently keep the last value."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -1,8 +1,9 @@
-"""`pro-tracker text-pack load | list | template`: the wording that a clinic is licensed to use."""
+"""`pro-tracker text-pack load | list | template`: wording that a clinic is licensed to use."""
 
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,7 +56,9 @@ def load(file: Path, holder: str, permission: str, **facts: str | bool) -> None:
     loaded and the exit status is 1. From then on visits are begun with the new wording; a visit under way keeps the
     wording it began with, and answers given keep theirs. A version is never changed: loading it again changes nothing.
     """
-    pack_facts = TextPackFacts(licence_holder=holder, permission_reference=permission, **facts)  # type: ignore[arg-type]
+    # `facts` has the options whose names are those of the fields; click passes them with their types.
+    stated: dict[str, Any] = {**facts, "licence_holder": holder, "permission_reference": permission}
+    pack_facts = TextPackFacts(**stated)
     try:
         with open_session() as session:
             loaded = text_pack_loading.load(session, COMMAND, file, pack_facts, now=clock.now())
@@ -76,7 +79,7 @@ def list_packs(instrument: str) -> None:
     """Show the wording of every instrument, or of one INSTRUMENT: language, version, whether validated and in force."""
     with open_session() as session:
         if instrument:
-            instrument_catalog.instrument(instrument)  # says so where there is none
+            instrument_catalog.instrument(instrument)  # raises if there is none
         for each in text_packs.all_packs(session, instrument or None):
             click.echo("\t".join(_line(each)))
 
@@ -93,7 +96,7 @@ def template(instrument: str, language: str, out: Path) -> None:
     if out.exists():
         raise InvalidInput(f"{out} is there already. Choose another name.")
     rows = csv_source.template(instrument_catalog.instrument(instrument), language)
-    with atomic_write(out, encoding="utf-8-sig") as stream:  # by its mark spreadsheets know UTF-8
+    with atomic_write(out, encoding="utf-8-sig") as stream:  # spreadsheets recognise UTF-8 by the byte-order mark
         csv.writer(stream).writerows(rows)
     click.echo(f"Fill in the texts of {out}, then run: pro-tracker text-pack load {out} --help")
 
@@ -105,7 +108,8 @@ def _report(loaded: LoadResult) -> None:
         click.echo(each)
     if loaded.is_new:
         validated = "validated" if pack.validated else "not validated"
-        click.echo(f"Loaded {named} ({validated}): {_count(len(pack.body['items']), 'item')}. Visits begun now use it.")
+        items = _count(len(pack.body["items"]), "item")
+        click.echo(f"Loaded {named} ({validated}): {items}. Visits begun now use it.")
     else:
         click.echo(f"Nothing new: {named}, was loaded on {pack.loaded_at:%Y-%m-%d} with the same content.")
 

@@ -1,4 +1,4 @@
-"""`pro-tracker watch`: tells the operator by mail when messages do not go out. Runs beside the workers, not in them."""
+"""`pro-tracker watch`: alerts the operator by mail when messages are not sent. Runs outside of the workers."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ from pro_tracker.services.operations import incidents
 from pro_tracker.services.operations.incidents import OperatorAlert
 
 EVERY_SECONDS = 60
-UNAVAILABLE_FOR = timedelta(minutes=2)  # a restart of the database is no incident
+UNAVAILABLE_FOR = timedelta(minutes=2)  # shorter outages, such as a restart of the database, are no incident
 DATABASE_UNAVAILABLE = OperatorAlert(
     "The database cannot be reached", "Nothing can be answered or sent until it is back."
 )
@@ -28,7 +28,7 @@ DATABASE_UNAVAILABLE = OperatorAlert(
 
 @dataclass
 class Watch:
-    """One watcher: since when it watches, and what it knows of a database that cannot keep it."""
+    """One watcher. It keeps the state of a database outage itself, since the database cannot store it then."""
 
     settings: Settings
     began_at: datetime
@@ -36,12 +36,16 @@ class Watch:
     notified_unavailable: bool = False
 
     def check(self, *, now: datetime, watching_since: datetime | None = None) -> list[str]:
-        """Look once, tell what is new, and return what is wrong, in one sentence each."""
+        """Checks once and mails new alerts and all-clears. Returns one sentence for each incident that is open.
+
+        `watching_since`: when this watcher started, so that the service has time to start; None: no grace period.
+        """
         try:
             detected = self._check(now, watching_since)
         except SQLAlchemyError:
             self.unavailable_since = self.unavailable_since or now
-            if not self.notified_unavailable and now - self.unavailable_since >= UNAVAILABLE_FOR:
+            is_incident = now - self.unavailable_since >= UNAVAILABLE_FOR
+            if is_incident and not self.notified_unavailable:
                 self.notified_unavailable = self._send(DATABASE_UNAVAILABLE)
             return [f"{DATABASE_UNAVAILABLE.title}."]
         self.unavailable_since, self.notified_unavailable = None, False
@@ -54,14 +58,14 @@ class Watch:
             session.commit()
             for incident in incidents.pending_notifications(session):
                 alert = incidents.alert_for(incident, detected)
-                session.commit()  # nothing stays open across the mail
+                session.commit()  # no transaction stays open while the mail is sent
                 if self._send(alert):
                     incidents.mark_notified(incident, now=now)
                     session.commit()
         return list(detected.values())
 
     def _send(self, alert: OperatorAlert) -> bool:
-        """Whether the mail server took it."""
+        """Mails the alert. Returns whether the mail server accepted it."""
         text = f"{alert.text}\n\n{self.settings.text('base_url')}\n"
         mail = OutgoingMessage(
             key=uuid.uuid4(),
@@ -74,11 +78,11 @@ class Watch:
         )
         provider = SmtpProvider(self.settings.text("smtp_url"), self.settings.sender, self.settings.ca_file)
         try:
-            receipt = provider.send(mail)
+            result = provider.send(mail)
         finally:
             provider.close()
-        click.echo(f"{alert.title}: {receipt.outcome.value}", err=True)
-        return receipt.outcome is SendOutcome.ACCEPTED
+        click.echo(f"{alert.title}: {result.outcome.value}", err=True)
+        return result.outcome is SendOutcome.ACCEPTED
 
 
 @click.command(

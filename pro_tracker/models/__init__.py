@@ -1,6 +1,6 @@
-"""The tables, one noun a file: columns, constraints, relationships. No decisions and no commits.
+"""The tables, one noun in each file: columns, constraints, relationships. No rules and no commits.
 
-Importing this package registers every table on `db.Base.metadata`, which Alembic and the foreign keys need.
+Importing this package registers every table on `db.Base.metadata`, which Alembic and foreign keys need.
 """
 
 from pro_tracker.models import (

@@ -18,7 +18,7 @@ account_site = Table(
 
 
 class Account(Base):
-    """One member of staff: one role, bound to the sites whose subjects the account may see."""
+    """One member of staff, with one role and the sites whose subjects the account may see."""
 
     __tablename__ = "account"
     __table_args__ = (one_of("role", Role),)

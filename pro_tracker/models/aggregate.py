@@ -1,4 +1,4 @@
-"""Cohort figures kept ready: one row a study, site, event and scale."""
+"""Stored cohort figures: one row for each study, site, event and scale."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from pro_tracker.db import Base, BigInt, UtcDateTime
 
 
 class Aggregate(Base):
-    """Figures of one scale at one event. `value` of a score: T where the scale has one, else raw."""
+    """Figures of one scale at one event: in T points where the scale has T-scores, else in raw points."""
 
     __tablename__ = "aggregate"
     __table_args__ = (
@@ -29,14 +29,13 @@ class Aggregate(Base):
     scale_code: Mapped[str]
     n_expected: Mapped[int]  # visits whose window has opened and that were not voided before it
     n_answered: Mapped[int]  # of those, with a score on this scale
-    n_unvalidated: Mapped[int] = mapped_column(server_default="0")  # of the answered, to wording that is not validated
+    n_unvalidated: Mapped[int] = mapped_column(server_default="0")  # of the answered: wording was not validated
     mean: Mapped[float | None] = mapped_column(Float)
     sd: Mapped[float | None] = mapped_column(Float)  # sample SD, n - 1
     n_paired: Mapped[int]  # of the answered, with a baseline score in the same course
-    mean_change: Mapped[float | None] = mapped_column(Float)  # later minus baseline, over the paired
+    mean_change: Mapped[float | None] = mapped_column(Float)  # score minus baseline score, of the paired
     sd_change: Mapped[float | None] = mapped_column(Float)
-    n_paired_or_rated: Mapped[
-        int
-    ]  # denominator of responders: the paired, or the answered where the scale itself rates change
-    n_responders: Mapped[int]  # meaningful improvement after the scale's own rule
+    # Denominator of the responders: the paired, or the answered of a scale that itself asks about change.
+    n_paired_or_rated: Mapped[int]
+    n_responders: Mapped[int]  # with meaningful improvement by the scale's rule
     refreshed_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""The audit trail: append-only, each row chained to the one before by the database (triggers of migration 0002)."""
+"""The audit trail: append-only; triggers of migration 0002 chain each row to the one before by a hash."""
 
 import uuid
 
@@ -10,9 +10,9 @@ from pro_tracker.domain.account_codes import ActorKind
 
 
 class AuditEvent(Base):
-    """Who did or saw what, when. Holds ids, never a name, contact or answer.
+    """Who changed or viewed what, and when. Holds ids, never a name, a contact or an answer.
 
-    Foreign keys are left out, so that it outlives what it tells of.
+    It has no foreign keys, so that events outlive the rows that they are about.
     """
 
     __tablename__ = "audit_event"
@@ -22,11 +22,11 @@ class AuditEvent(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
-    at: Mapped[str]  # ISO 8601 in UTC with microseconds: text, since the chain's hash covers it to the letter
+    at: Mapped[str]  # ISO 8601 in UTC with microseconds; text, since the hash covers its exact characters
     actor_kind: Mapped[ActorKind] = mapped_column(Code(ActorKind))
     actor_id: Mapped[str]  # account id, link id, task or command name
     action: Mapped[str]  # noun.verb
     subject_id: Mapped[uuid.UUID | None]
     detail: Mapped[str]  # JSON with sorted keys
-    previous_hash: Mapped[str | None]  # filled by the database on insert, like hash
-    hash: Mapped[str | None]
+    previous_hash: Mapped[str | None]  # set by a trigger on insert, as is hash
+    hash: Mapped[str | None]  # SHA-256, hex

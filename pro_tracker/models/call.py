@@ -1,4 +1,4 @@
-"""The call list: what needs a person, and each attempt to reach one."""
+"""Calls that staff should make, and each attempt to reach a subject."""
 
 import uuid
 from datetime import date, datetime
@@ -11,9 +11,10 @@ from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallR
 
 
 class Call(Base):
-    """One reason to call a subject about one visit, open until nobody needs to call any more.
+    """One reason to call a subject about one visit, open until it is closed with an outcome.
 
-    An alert comes with the answers, and stays until the subject was reached. Which answer it was stands with them only.
+    A call about an answer alert opens with the answers and stays open until the subject is reached. It does not say
+    which answer it is about: that is in the answers only.
     """
 
     __tablename__ = "call"
@@ -30,20 +31,20 @@ class Call(Base):
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
     reason: Mapped[CallReason] = mapped_column(Code(CallReason))
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    call_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not before; None: as soon as somebody can
-    caller_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who says "I am calling" ...
-    calling_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # ... which holds up to here
+    call_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not before this time; None: at once
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who chose "I am calling"
+    calling_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when that claim expires
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[CallOutcome | None] = mapped_column(Code(CallOutcome))
-    account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who closed it; None: the service itself
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # who closed it; None: the service
 
 
 class CallAttempt(Base):
-    """One time that somebody called, and what came of it."""
+    """One telephone call that staff made, and its outcome."""
 
     __tablename__ = "call_attempt"
     __table_args__ = (
-        UniqueConstraint("call_id", "number"),  # two people who note their calls at once see each other
+        UniqueConstraint("call_id", "number"),  # two staff who record an attempt at once conflict
         CheckConstraint("number >= 1", name="number"),
         one_of("outcome", CallAttemptOutcome),
     )
@@ -54,7 +55,7 @@ class CallAttempt(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     outcome: Mapped[CallAttemptOutcome] = mapped_column(Code(CallAttemptOutcome))
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # None: a command or the simulation
-    call_back_on: Mapped[date | None]  # when to try again, local to the subject
+    call_back_on: Mapped[date | None]  # when to call again, local to the subject
     note_cell: Mapped[bytes | None] = encrypted_cell(optional=True)
 
     note = Encrypted()

@@ -14,7 +14,7 @@ NOT_VOIDED = text("voided_at IS NULL")
 
 
 class Course(Base):
-    """One series of infusions, bound to the protocol version it was planned with."""
+    """One series of infusions, bound to the protocol version that it was planned with."""
 
     __tablename__ = "course"
     __table_args__ = (
@@ -29,9 +29,9 @@ class Course(Base):
     number: Mapped[int]  # 1 for the first course of a subject
     protocol_code: Mapped[str]
     protocol_version: Mapped[str]
-    planned_start_on: Mapped[date | None]  # stands in for the first infusion until that is given; local to the subject
-    planned_infusions: Mapped[int]  # when this many were given the course is over; any number may be given
-    ended_on: Mapped[date | None]  # set by hand when a course stops early
+    planned_start_on: Mapped[date | None]  # used as the date of the first infusion until it is given; local
+    planned_infusions: Mapped[int]  # the course is over when this many were given; more may be given
+    ended_on: Mapped[date | None]  # entered by staff when a course stops early; local to the subject
     end_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -39,17 +39,17 @@ class Course(Base):
 
     @property
     def infusions(self) -> list["Infusion"]:
-        """Those that stand: neither corrected since nor entered in error."""
+        """The current infusions: not voided, so neither corrected since nor entered in error."""
         return [infusion for infusion in self.all_infusions if infusion.voided_at is None]
 
     @property
     def voided_infusions(self) -> list["Infusion"]:
-        """What was corrected or entered in error, as it was recorded."""
+        """The infusions that were corrected or entered in error, as they were recorded."""
         return [infusion for infusion in self.all_infusions if infusion.voided_at is not None]
 
 
 class AnchorDate(Base):
-    """The date that staff set for an event whose anchor is set by hand."""
+    """The staff-entered date of an event that no other date anchors."""
 
     __tablename__ = "anchor_date"
     __table_args__ = (UniqueConstraint("course_id", "event_code"),)
@@ -86,15 +86,15 @@ class Infusion(Base):
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
     given_on: Mapped[date]  # local to the subject
-    started_at_local: Mapped[time | None]  # wall time where it was given
+    started_at_local: Mapped[time | None]  # wall time at the site
     dose_mg_per_kg: Mapped[Decimal] = mapped_column(Numeric(5, 3))
     weight_kg: Mapped[Decimal] = mapped_column(Numeric(5, 1))
-    minutes: Mapped[int]
+    minutes: Mapped[int]  # duration
     status: Mapped[InfusionStatus] = mapped_column(Code(InfusionStatus))
     stop_reason: Mapped[str | None]
     ondansetron_mg: Mapped[Decimal | None] = mapped_column(Numeric(4, 1))  # None: not given
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("infusion.id"), unique=True)  # what this row corrects
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("infusion.id"), unique=True)  # the row it corrects
     voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # corrected, or entered in error
     void_reason: Mapped[str | None]
 
@@ -102,14 +102,14 @@ class Infusion(Base):
 
 
 class AdverseEvent(Base):
-    """Something unwanted at or after an infusion. Grade after CTCAE: 1 mild to 5 death."""
+    """An untoward medical occurrence at or after an infusion, with its grade (CTCAE 5.0)."""
 
     __tablename__ = "adverse_event"
     __table_args__ = (CheckConstraint("ctcae_grade BETWEEN 1 AND 5", name="ctcae_grade"),)
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     infusion_id: Mapped[int] = mapped_column(ForeignKey("infusion.id"), index=True)
-    term: Mapped[str]
-    ctcae_grade: Mapped[int]
-    emergency_response: Mapped[bool]  # somebody had to respond at once
+    term: Mapped[str]  # CTCAE term, such as "nausea"
+    ctcae_grade: Mapped[int]  # 1 mild to 5 death
+    emergency_response: Mapped[bool]  # staff had to respond at once
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -16,8 +16,8 @@ UNPROCESSED = text("processed_at IS NULL")
 class DeliveryReport(Base):
     """One event as a provider reported it. Append-only, apart from `message_id` and `processed_at`.
 
-    A report may come before the attempt it is about is recorded: both are then filled in later. The text of a message
-    that a subject sent is not stored, only which keyword it was.
+    A report may arrive before the attempt that it is about is recorded: both are then set later. Of a message that a
+    subject sent, only the keyword is stored, never the text.
     """
 
     __tablename__ = "receipt"
@@ -31,21 +31,21 @@ class DeliveryReport(Base):
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     provider: Mapped[str]
-    event_id: Mapped[str]  # the provider's own, so that the same event counts once
+    event_id: Mapped[str]  # the provider's own: a repeated report is ignored
     channel: Mapped[Channel] = mapped_column(Code(Channel))
     event: Mapped[ReportEvent] = mapped_column(Code(ReportEvent))
     code: Mapped[str | None]  # the provider's error code
     message_key: Mapped[uuid.UUID | None]  # our key of the message, where the provider echoes it
     provider_id: Mapped[str | None]  # the provider's id of the message
     message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
-    address_hash: Mapped[bytes | None]  # keyed; whom it is about where no message is named
+    address_hash: Mapped[bytes | None]  # keyed hash of the address, for a report that names no message
     at: Mapped[datetime] = mapped_column(UtcDateTime)  # when it happened, by the provider's clock
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     processed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # its effect on message and contact was recorded
 
 
 class WebhookCount(Base):
-    """How many calls a webhook got on a day, by what became of them."""
+    """The number of calls that a webhook received on one day, by their kind."""
 
     __tablename__ = "webhook_count"
     __table_args__ = (one_of("kind", WebhookCountKind),)

@@ -1,4 +1,4 @@
-"""When worker and beat were last seen doing real work: written by a task, since a living process proves nothing."""
+"""When worker and beat last did real work. Tasks write it, since a running process may be stuck."""
 
 from datetime import datetime
 
@@ -8,9 +8,10 @@ from pro_tracker.db import Base, UtcDateTime
 
 
 class Heartbeat(Base):
-    """Last sign of one part: "beat" (it queued), "worker" (it ran), "sweep" (the outbox was looked through)."""
+    """The last heartbeat of one part."""
 
     __tablename__ = "heartbeat"
 
+    # "beat" (queued a task), "worker" (ran one), "sweep" (claimed due messages), "tick <entry of beat's schedule>"
     part: Mapped[str] = mapped_column(primary_key=True)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)

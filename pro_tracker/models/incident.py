@@ -1,4 +1,4 @@
-"""What went wrong with the service as a whole, and whether the operator was told."""
+"""Incidents of the service as a whole, and whether the operator was notified."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ OPEN = text("ended_at IS NULL")
 
 
 class Incident(Base):
-    """One stretch of time in which something did not work. At most one of a kind is open."""
+    """One interval in which a part of the service did not work. At most one of a kind is open."""
 
     __tablename__ = "incident"
     __table_args__ = (
@@ -25,6 +25,5 @@ class Incident(Base):
     began_at: Mapped[datetime] = mapped_column(UtcDateTime)
     notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the mail server accepted the alert
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    end_notified_at: Mapped[datetime | None] = mapped_column(
-        UtcDateTime
-    )  # ... and the all-clear, where there was an alert
+    # The mail server accepted the all-clear, which is sent only if there was an alert.
+    end_notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""What holds a subject's messages back for a while: a pause, or the patient's own "not today"."""
+"""Intervals in which a subject is sent nothing: a pause by staff, or a snooze ("not today") by the subject."""
 
 import uuid
 from datetime import date, datetime
@@ -10,9 +10,9 @@ from pro_tracker.db import Base, BigInt, UtcDateTime
 
 
 class Pause(Base):
-    """Nothing is asked of the subject from `from_on` to `until_on`, both included, local; None: no end is known.
+    """An interval in which the subject is sent nothing, such as a hospital stay.
 
-    A hospital stay, a death in the family. Windows stay as they are: who comes back in time may still answer.
+    Visit windows do not move: a subject who returns before a window closes may still answer.
     """
 
     __tablename__ = "pause"
@@ -20,14 +20,14 @@ class Pause(Base):
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
-    from_on: Mapped[date]
-    until_on: Mapped[date | None]
+    from_on: Mapped[date]  # included, local to the subject
+    until_on: Mapped[date | None]  # included, local to the subject; None: no end is known
     reason: Mapped[str]
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Snooze(Base):
-    """The patient said "not today" about one visit and will be asked again on `until_on` (local)."""
+    """The subject postponed one visit ("not today") and is reminded on `until_on`."""
 
     __tablename__ = "snooze"
     __table_args__ = (CheckConstraint("days >= 1", name="days"),)
@@ -35,5 +35,5 @@ class Snooze(Base):
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
     days: Mapped[int]  # as chosen: 1 is "tomorrow"
-    until_on: Mapped[date]  # never past the window
+    until_on: Mapped[date]  # local to the subject, never after the window closes
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)

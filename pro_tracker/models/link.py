@@ -1,4 +1,4 @@
-"""Personal links: only the hash of each token is kept."""
+"""Personal links to visits. Only the hash of each token is stored."""
 
 from datetime import datetime
 
@@ -9,13 +9,13 @@ from pro_tracker.db import Base, BigInt, UtcDateTime
 
 
 class Link(Base):
-    """A way to one visit. Ends with the visit's window, or when revoked."""
+    """A capability URL of one visit (W3C TAG). It expires with the visit's window, or when it is revoked."""
 
     __tablename__ = "link"
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
-    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)  # None: handed over by staff
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)  # None: opened by staff
     token_hash: Mapped[bytes] = mapped_column(unique=True)  # SHA-256 of at least 128 random bits
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

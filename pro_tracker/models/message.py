@@ -1,4 +1,4 @@
-"""The outbox: messages, each attempt to send one. The table is the truth, the queue a hint."""
+"""The outbox: messages, and each attempt to send one. The table is the truth, the queue a hint."""
 
 import uuid
 from datetime import date, datetime, time
@@ -33,30 +33,28 @@ class Message(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
-    key: Mapped[uuid.UUID] = mapped_column(
-        unique=True, default=uuid.uuid4
-    )  # idempotency key; SMTP's Message-ID is made of it
+    key: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid.uuid4)  # idempotency key; part of the Message-ID
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
     kind: Mapped[MessageKind] = mapped_column(Code(MessageKind))
-    step: Mapped[int]  # a reminder's number from 0 in the protocol; running number of a fresh link or a snooze
+    step: Mapped[int]  # number of the reminder step in the protocol, from 0; running number of other kinds
     template: Mapped[str]
     channel: Mapped[Channel] = mapped_column(Code(Channel))
-    local_on: Mapped[date]  # wall date and time in the subject's zone: the plan. send_at is what it resolves to.
+    local_on: Mapped[date]  # planned wall date and time in the subject's time zone, which send_at resolves to
     local_time: Mapped[time]
-    send_at: Mapped[datetime] = mapped_column(UtcDateTime)  # moved forward when a send is to be tried again
+    send_at: Mapped[datetime] = mapped_column(UtcDateTime)  # moved forward before a retry
     state: Mapped[MessageState] = mapped_column(Code(MessageState), default=MessageState.PLANNED)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Its own reason, or the one for which its visit ended.
+    # The message's own reason, or the one for which its visit ended.
     end_reason: Mapped[EndReason | UnansweredReason | None] = mapped_column(Code((EndReason, UnansweredReason)))
-    failure: Mapped[str | None]  # the provider's words, without any address
+    failure: Mapped[str | None]  # the provider's error text, without addresses
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Attempt(Base):
-    """One hand-over to a provider, written and committed before the call; no outcome means it is not known."""
+    """One submission to a provider. Committed before the call, so an attempt without an outcome is open."""
 
     __tablename__ = "attempt"
     __table_args__ = (
@@ -73,6 +71,6 @@ class Attempt(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[SendOutcome | None] = mapped_column(Code(SendOutcome))
     provider_id: Mapped[str | None]  # the provider's own id of the message
-    reply: Mapped[str | None]  # code and class of the answer, without any address
-    # It failed because the provider is down or refuses us: no fault of the message, so it counts as none of its tries.
+    reply: Mapped[str | None]  # reply code and class, without addresses
+    # The provider would have failed any message (down, rate limited): not counted as one of the message's attempts.
     is_provider_fault: Mapped[bool] = mapped_column(default=False, server_default=false())

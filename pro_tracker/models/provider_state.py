@@ -1,4 +1,4 @@
-"""Whether a channel's provider takes messages at the moment: one row per channel that ever failed."""
+"""State of the circuit breakers: one row for each channel whose provider has ever failed."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from pro_tracker.domain.channels import Channel
 
 
 class ProviderState(Base):
-    """The circuit of one channel. Open from `opened_at` on until a message goes through; `probe_at` is the next try."""
+    """The circuit breaker of one channel: open from `opened_at` until a probe, next at `probe_at`, is accepted."""
 
     __tablename__ = "provider_state"
     __table_args__ = (
@@ -19,8 +19,8 @@ class ProviderState(Base):
     )
 
     channel: Mapped[Channel] = mapped_column(Code(Channel), primary_key=True)
-    failures: Mapped[int]  # in a row, by whichever worker
+    failures: Mapped[int]  # provider faults in a row, of all workers
     probes: Mapped[int]  # since it opened; the wait grows with each
-    reply: Mapped[str | None]  # the newest failure's code or class, without any address
+    reply: Mapped[str | None]  # code or class of the newest failure, without addresses
     opened_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     probe_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

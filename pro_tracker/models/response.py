@@ -1,4 +1,4 @@
-"""Completed answers and their scores. Nothing here is overwritten."""
+"""Completed answers and their scores. Rows are never overwritten."""
 
 import uuid
 from datetime import datetime
@@ -9,16 +9,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from pro_tracker.db import Base, BigInt, Code, Json, UtcDateTime, one_of
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus, ScoreStatus
 
-# Of status: answers in effect. The others were voided as entered in error, or never finished.
+# Answers that count; the others are entered-in-error, in progress or stopped.
 COUNTED_STATUSES = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
 
 
 class QuestionnaireResponse(Base):
-    """The answers of one visit to one instrument, with what they were asked with."""
+    """The answers of one visit to one instrument, with the versions and the language they were asked with."""
 
     __tablename__ = "questionnaire_response"
     __table_args__ = (
-        UniqueConstraint("visit_id", "instrument_code"),  # a second submit meets this, not a check before it
+        UniqueConstraint("visit_id", "instrument_code"),  # rejects a concurrent second submit
         one_of("status", ResponseStatus),
         one_of("mode", ResponseMode),
         CheckConstraint(f"taken_by_id IS NULL OR mode <> '{ResponseMode.SELF_WEB}'", name="taken_by"),
@@ -29,18 +29,18 @@ class QuestionnaireResponse(Base):
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     instrument_code: Mapped[str]
     instrument_version: Mapped[str]
-    language: Mapped[str]  # of the text pack asked with
+    language: Mapped[str]  # of the text pack, such as "es"
     text_pack_version: Mapped[str]
     text_pack_validated: Mapped[bool]
     status: Mapped[ResponseStatus] = mapped_column(Code(ResponseStatus))
-    answers: Mapped[dict[str, int | None]] = mapped_column(Json)  # link_id -> code of the option chosen; None: skipped
+    answers: Mapped[dict[str, int | None]] = mapped_column(Json)  # link_id -> option code; None: skipped
     mode: Mapped[ResponseMode] = mapped_column(Code(ResponseMode))
-    taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # whoever asked on the telephone
+    taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # staff who asked by telephone
     authored_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Score(Base):
-    """One scale of one response under one scoring version. A re-score adds rows; reading never computes."""
+    """The score of one scale of one response under one scoring version. Re-scoring adds rows and replaces none."""
 
     __tablename__ = "score"
     __table_args__ = (
@@ -59,8 +59,8 @@ class Score(Base):
     scale_code: Mapped[str]
     scoring_version: Mapped[str]
     status: Mapped[ScoreStatus] = mapped_column(Code(ScoreStatus))
-    raw_score: Mapped[float | None] = mapped_column(Float)  # none of an adaptive test, whose t_score stands alone
-    t_score: Mapped[float | None] = mapped_column(Float)  # one decimal
+    raw_score: Mapped[float | None] = mapped_column(Float)  # in points of the scale; None for an adaptive test
+    t_score: Mapped[float | None] = mapped_column(Float)  # mean 50, SD 10, one decimal
     standard_error: Mapped[float | None] = mapped_column(Float)  # in T points, one decimal
     n_answered: Mapped[int]
     n_items: Mapped[int]

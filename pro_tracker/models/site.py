@@ -11,10 +11,8 @@ class Site(Base):
     __tablename__ = "site"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    code: Mapped[str] = mapped_column(unique=True)  # short, in study ids and file columns; never changes
+    code: Mapped[str] = mapped_column(unique=True)  # short, part of study codes and exports; never changes
     name: Mapped[str]
-    time_zone: Mapped[str]  # IANA name; where staff pages show local times
-    phone: Mapped[str]  # shown to patients wherever a page cannot help them further
-    last_subject_number: Mapped[int] = mapped_column(
-        default=0
-    )  # running number of study codes; one row update hands out the next
+    time_zone: Mapped[str]  # IANA name; staff pages show local times in it
+    phone: Mapped[str]  # shown to patients on pages that cannot help them further
+    last_subject_number: Mapped[int] = mapped_column(default=0)  # of study codes; its row lock serialises enrolment

@@ -1,4 +1,4 @@
-"""Subjects, and apart from them who they are: identity and contacts are encrypted per field."""
+"""Subjects, and in separate tables their identity and contacts, each field of which is encrypted by itself."""
 
 import uuid
 from datetime import date, datetime, time
@@ -17,7 +17,7 @@ CLOSED = text(f"state <> '{ContactState.ACTIVE}' AND acknowledged_at IS NULL")
 
 
 class Subject(Base):
-    """One enrolled person, without a word of who that is."""
+    """One enrolled person, without anything that says who that is."""
 
     __tablename__ = "subject"
     __table_args__ = (
@@ -32,14 +32,14 @@ class Subject(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), index=True)
     study_code: Mapped[str] = mapped_column(unique=True)  # USUBJID of exports, such as "north-0001"
-    enrolled_on: Mapped[date]
+    enrolled_on: Mapped[date]  # local to the subject
     sex: Mapped[Sex] = mapped_column(Code(Sex))
     age_years: Mapped[int]  # at enrolment, so that exports need no birth date
     language: Mapped[str]  # of pages and messages: "en", "es"
-    time_zone: Mapped[str]  # IANA name; where reminders' wall times are resolved
+    time_zone: Mapped[str]  # IANA name; wall times of reminders are resolved in it
     preferred_channel: Mapped[Channel] = mapped_column(Code(Channel))
-    message_time: Mapped[time | None]  # the subject's own hour for messages, local; None: the protocol's
-    best_call_time: Mapped[CallTime | None] = mapped_column(Code(CallTime))  # as the subject said
+    message_time: Mapped[time | None]  # preferred time for messages, local; None: the protocol's
+    best_call_time: Mapped[CallTime | None] = mapped_column(Code(CallTime))  # preferred by the subject
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     withdrawn_reason: Mapped[str | None]
@@ -50,11 +50,11 @@ class Subject(Base):
     contacts: Mapped[list["Contact"]] = relationship(order_by="Contact.channel")
 
 
-DATA_MAY_BE_USED = Subject.withdrawn_scope.is_distinct_from(WithdrawalScope.DATA)  # for whatever leaves the clinic
+DATA_MAY_BE_USED = Subject.withdrawn_scope.is_distinct_from(WithdrawalScope.DATA)  # in research files and figures
 
 
 class Identity(Base):
-    """Name, birth date and record number of a subject, each encrypted for this row alone."""
+    """Name, birth date and record number of a subject, each encrypted and bound to this row."""
 
     __tablename__ = "identity"
 
@@ -63,9 +63,7 @@ class Identity(Base):
     family_name_cell: Mapped[bytes] = encrypted_cell()
     birth_date_cell: Mapped[bytes] = encrypted_cell()  # ISO date
     record_number_cell: Mapped[bytes] = encrypted_cell()
-    record_number_hash: Mapped[bytes] = mapped_column(
-        unique=True
-    )  # keyed hash; the same number cannot be enrolled twice
+    record_number_hash: Mapped[bytes] = mapped_column(unique=True)  # keyed; a number cannot be enrolled twice
 
     subject: Mapped[Subject] = relationship(back_populates="identity")
 
@@ -98,12 +96,12 @@ class Contact(Base):
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
     channel: Mapped[Channel] = mapped_column(Code(Channel))
     address_cell: Mapped[bytes] = encrypted_cell()
-    address_hash: Mapped[bytes] = mapped_column(index=True)  # to find whose address bounced
+    address_hash: Mapped[bytes] = mapped_column(index=True)  # keyed; finds the contact that a report is about
     state: Mapped[ContactState] = mapped_column(Code(ContactState), default=ContactState.ACTIVE)
     state_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When staff last corrected or reopened it: news from before are about what was, and count no more.
+    # When staff last corrected or reopened it: delivery reports about earlier messages do not change its state.
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # staff saw that it is closed
+    acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when staff confirmed that it is closed
 
     address = Encrypted()
 
@@ -112,7 +110,7 @@ class Contact(Base):
 
 
 class Consent(Base):
-    """That a subject agreed, to which version and when."""
+    """The record that a subject agreed to one version of the consent document."""
 
     __tablename__ = "consent"
     __table_args__ = (UniqueConstraint("subject_id", "version"),)
@@ -120,5 +118,5 @@ class Consent(Base):
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
     version: Mapped[str]
-    signed_on: Mapped[date]
+    signed_on: Mapped[date]  # local to the subject
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""Visits: what a subject should answer and when. Stores moments: due, overdue and missed are derived from them."""
+"""Visits: what a subject should answer and when. Stores times; due, overdue and missed are derived from them."""
 
 import uuid
 from datetime import date, datetime
@@ -13,17 +13,16 @@ OPEN = text("completed_at IS NULL AND voided_at IS NULL")
 
 
 class VisitDraft(Base):
-    """Answers as given so far. Kept beside completed answers, never among them, and never deleted before completion."""
+    """Answers saved before they are sent, apart from completed answers. Kept until the visit is completed."""
 
     __tablename__ = "visit_draft"
 
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), primary_key=True)
-    answers: Mapped[dict[str, dict[str, int | None]]] = mapped_column(
-        Json
-    )  # instrument code -> link_id -> value; None: skipped
+    # Instrument code -> link_id -> option code; None: skipped.
+    answers: Mapped[dict[str, dict[str, int | None]]] = mapped_column(Json)
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    grace_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # these answers may be sent so long, past closing
-    # The newest loaded text pack when the first answer came, so that the wording stays to the end; 0: none was loaded.
+    grace_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # end of the grace period of these answers
+    # Id of the newest text pack loaded when the first answer was saved; keeps the wording the same. 0: none loaded.
     text_generation: Mapped[int] = mapped_column(BigInt, server_default="0")
 
 
@@ -43,22 +42,20 @@ class Visit(Base):
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     event_code: Mapped[str]  # of the course's protocol: "baseline"
     visit_number: Mapped[int]  # VISITNUM: order of the events in the protocol, from 1
-    anchor_on: Mapped[date]  # the date the window hangs on, local to the subject
+    anchor_on: Mapped[date]  # the date the window is counted from, local to the subject
     opens_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closes_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    planned_at: Mapped[datetime] = mapped_column(
-        UtcDateTime
-    )  # first planned; reminders of a back-dated visit count from here
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # first answer saved
+    planned_at: Mapped[datetime] = mapped_column(UtcDateTime)  # first planned; reminders of past windows count from it
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the first answer was saved
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
-    voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # no longer wanted: withdrawal, a new course
+    voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # no longer due: withdrawal, a new course
     void_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))
-    # Why its window closed without answers; set once that is so.
+    # Why the window closed without answers; set after the grace period.
     missed_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))
-    failed_checks: Mapped[int] = mapped_column(default=0)  # wrong birth dates since the last right one
+    failed_checks: Mapped[int] = mapped_column(default=0)  # wrong birth dates since the last correct one
     locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Until when a draft may still be sent, past closing; None without a draft.
+    # End of the grace period of the visit's draft; None without a draft.
     grace_until: Mapped[datetime | None] = column_property(
         select(VisitDraft.grace_until)
         .where(VisitDraft.visit_id == id)  # noqa: A003  the column above

@@ -1,4 +1,7 @@
-"""The audit trail: append in the caller's transaction, verify the chain. The database links rows (migration 0002)."""
+"""The audit trail: appends in the caller's transaction and verifies the hash chain.
+
+Triggers of migration 0002 compute the hashes; this module only recomputes them.
+"""
 
 import hashlib
 import json
@@ -19,13 +22,13 @@ Detail = Mapping[str, str | int | bool | Sequence[str] | Sequence[int] | None]
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: an account id, a patient's link id, a service task's or a command's name."""
+    """Who acts. `id` is an account id, a link id, or the name of a task or command."""
 
     kind: ActorKind
     id: str
 
 
-# On the table, inline: no RETURNING, so it can travel in a pipeline; compiled once, and no row object.
+# On the table, inline: without RETURNING it can be part of a pipeline, is compiled once and makes no row object.
 _APPEND = insert(cast(Table, AuditEvent.__table__)).inline()
 
 
@@ -38,9 +41,9 @@ def record(
     subject_id: uuid.UUID | None = None,
     detail: Detail | None = None,
 ) -> None:
-    """Append "noun.verb" by `actor`, last thing before the commit: from here on other appenders wait for it.
+    """Appends the action ("noun.verb") of `actor`. Call it last: it blocks other appenders until the commit.
 
-    `detail` holds ids, codes and field names; never a name, a contact or an answer.
+    `detail` holds ids, codes and field names, never a name, a contact or an answer.
     """
     append(session, event(actor, action, now=now, subject_id=subject_id, detail=detail))
 
@@ -48,7 +51,7 @@ def record(
 def event(
     actor: Actor, action: str, *, now: datetime, subject_id: uuid.UUID | None, detail: Detail | None = None
 ) -> dict[str, Any]:
-    """The columns of one row and their values, for a statement that appends it together with other work."""
+    """Returns the column values of one row, for a statement that appends it together with other changes."""
     return {
         "at": now.astimezone(UTC).isoformat(timespec="microseconds"),
         "actor_kind": actor.kind,
@@ -60,15 +63,16 @@ def event(
 
 
 def append(session: Session, values: Mapping[str, Any]) -> None:
-    """Append the row with the values that `event` returned."""
-    session.flush()  # what is still pending goes before the row that makes others wait
+    """Appends the row with the values that `event` returned."""
+    session.flush()  # pending changes first, to keep the time in which other appenders wait short
     session.execute(_APPEND, dict(values))
 
 
 def first_invalid_event(session: Session) -> int | None:
-    """The id of the first event whose hash or link to the one before does not hold; None when the whole chain does."""
-    previous, rows = "", select(AuditEvent).order_by(AuditEvent.id).execution_options(yield_per=1000)
-    with session.scalars(rows) as events:
+    """Returns the id of the first event whose hash or previous hash is wrong; None if the whole chain is valid."""
+    previous = ""
+    rows = select(AuditEvent).order_by(AuditEvent.id)
+    with session.scalars(rows.execution_options(yield_per=1000)) as events:
         for event in events:
             if event.previous_hash != previous or event.hash != chain_hash(event, previous):
                 return event.id
@@ -77,7 +81,7 @@ def first_invalid_event(session: Session) -> int | None:
 
 
 def chain_hash(event: AuditEvent, previous: str) -> str:
-    """SHA-256 (hex) over the previous hash and every field of the event, joined by "|": what the database computes."""
+    """Returns the SHA-256 (hex) of the previous hash and every field, joined by "|", as the database computes it."""
     subject = event.subject_id.hex if event.subject_id else ""
     parts = (previous, event.at, event.actor_kind, event.actor_id, event.action, subject, event.detail)
     return hashlib.sha256("|".join(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Keeps what a correction replaces, with its reason. What is corrected, and how, is the caller's."""
+"""Stores the former values that a correction replaces, with its reason. The caller makes the correction itself."""
 
 import uuid
 from datetime import datetime
@@ -9,7 +9,7 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.models.correction import Correction
 
-PreviousValues = dict[str, str | int | None]  # column -> value as it stood, dates in ISO form
+PreviousValues = dict[str, str | int | None]  # column -> former value; dates as ISO 8601 text
 
 
 def record(
@@ -21,7 +21,7 @@ def record(
     reason: str,
     now: datetime,
 ) -> None:
-    """Store the facts as they stood. Raises InvalidInput without a reason."""
+    """Stores the former values `before`. Raises InvalidInput if the reason is empty."""
     row = Correction(
         subject_id=subject_id,
         what=what,
@@ -33,7 +33,7 @@ def record(
 
 
 def require_reason(reason: str, advice: str) -> str:
-    """The reason without white space around it. Raises InvalidInput, with `advice`, where there is none."""
+    """Returns the reason without surrounding white space. Raises InvalidInput, with `advice`, if it is empty."""
     if not reason.strip():
         raise InvalidInput(advice, field="reason")
     return reason.strip()

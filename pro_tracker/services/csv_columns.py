@@ -1,4 +1,4 @@
-"""One column of a CSV file as data, and cells that no spreadsheet runs as a formula."""
+"""Columns of CSV files as data, and cells that no spreadsheet executes as a formula."""
 
 import re
 from collections.abc import Callable, Hashable
@@ -12,7 +12,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Record]):
-    """One column: `label` says what it holds, `unit` its unit or which values it may have, `values` what these mean."""
+    """One column. `get` reads the cell; `unit` is its unit or its possible values, `values` what these mean."""
 
     name: str
     get: Callable[[Record], Cell]
@@ -23,20 +23,20 @@ class Column(Generic[Record]):
 
 @dataclass(frozen=True, slots=True)
 class ColumnGroup(Generic[Record]):
-    """Columns that follow each other. With `part` they tell of a part of the record, which many rows may share."""
+    """Adjacent columns. With `part` they describe a part of the record, which many rows may share."""
 
     columns: tuple[Column[Any], ...]
     part: Callable[[Record], Hashable] | None = None
 
 
-# What spreadsheets take for the start of a formula, the full-width signs that some of them take for it, and NUL, which
-# some readers drop and so uncover what follows.
+# Characters that start a formula in spreadsheets; their full-width forms, which some programs treat alike; and NUL,
+# which some readers drop, so that the next character comes first. Source: OWASP, CSV Injection.
 FORMULA_STARTS = frozenset("=+-@\t\r\n\0＝＋－＠")
 NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?")
 
 
 def escape_formula(cell: Cell) -> Cell:
-    """The cell as a spreadsheet may see it: text that would run as a formula gets an apostrophe, numbers stay."""
+    """Returns the cell; text that a spreadsheet would run as a formula gets an apostrophe in front. Numbers stay."""
     if type(cell) is str and cell and cell[0] in FORMULA_STARTS and not _is_number(cell):
         return f"'{cell}"
     return cell

@@ -13,7 +13,7 @@ from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, SendResult
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from tests.servers.gateway import GatewayServer
 from tests.servers.process import free_port
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, FormatError, slow
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
 
 NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
 NUMBER = "+12125550123"
@@ -63,17 +63,17 @@ def test_a_key_is_delivered_once_however_often_it_is_posted_and_with_whatever_li
 @pytest.mark.parametrize(
     "fault",
     [
-        FormatError(502, accepts=True),
-        FormatError(503),
+        Fault(502, accepts=True),
+        Fault(503),
         HANGS_UP,
         TAKES_AND_HANGS_UP,
-        FormatError(200, body=b"<html>"),
+        Fault(200, body=b"<html>"),
         slow(0.6),
     ],
     ids=["502", "503", "reset", "takes it, then resets", "a portal", "slow"],
 )
 def test_what_may_have_left_is_unknown_and_sent_once_by_repeating_it(
-    provider: SmsGatewayProvider, sms_gateway: GatewayServer, fault: FormatError, monkeypatch: pytest.MonkeyPatch
+    provider: SmsGatewayProvider, sms_gateway: GatewayServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "REPLY_SECONDS", 0.3)
     sms_gateway.faults.append(fault)
@@ -87,7 +87,7 @@ def test_what_may_have_left_is_unknown_and_sent_once_by_repeating_it(
 def test_an_id_that_no_database_takes_is_kept_as_far_as_one_does(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
-    sms_gateway.faults.append(FormatError(202, accepts=True, body=b'{"id": "a\\u0000b\\ud800c"}'))
+    sms_gateway.faults.append(Fault(202, accepts=True, body=b'{"id": "a\\u0000b\\ud800c"}'))
     assert provider.send(text()) == SendResult(SendOutcome.ACCEPTED, "202", "abc")
 
 
@@ -105,9 +105,7 @@ def test_a_refusal_is_final_when_it_is_about_the_message_and_says_what_it_means_
     assert provider.send(text("12")) == SendResult(
         SendOutcome.REFUSED, "422 unknown-number", contact_state=ContactState.BOUNCED
     )
-    sms_gateway.faults.extend(
-        [FormatError(403, "opted-out"), FormatError(422, "opted-out"), FormatError(400, f"no such {NUMBER}")]
-    )
+    sms_gateway.faults.extend([Fault(403, "opted-out"), Fault(422, "opted-out"), Fault(400, f"no such {NUMBER}")])
     assert provider.send(text()).outcome is SendOutcome.TRY_AGAIN  # 403 is about us, whatever else it says
     assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "422 opted-out", contact_state=ContactState.STOPPED)
     assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400")
@@ -117,7 +115,7 @@ def test_a_refusal_is_final_when_it_is_about_the_message_and_says_what_it_means_
 def test_what_an_operator_can_mend_fails_no_message_for_good(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer, status: int
 ) -> None:
-    sms_gateway.faults.append(FormatError(status))
+    sms_gateway.faults.append(Fault(status))
     receipt = provider.send(text())
     assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
 
@@ -131,7 +129,7 @@ def test_a_wrong_token_is_about_us(provide: Callable[..., SmsGatewayProvider]) -
 def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
-    sms_gateway.faults.append(FormatError(429, "slow-down", "12"))
+    sms_gateway.faults.append(Fault(429, "slow-down", "12"))
     wait = dt.timedelta(seconds=12)
     assert provider.send(text()) == SendResult(
         SendOutcome.TRY_AGAIN, "429 slow-down", retry_after=wait, is_provider_fault=True

@@ -17,11 +17,11 @@ from pro_tracker.services.sending import outbox
 from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
 from tests.servers.gateway import GatewayServer
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, FormatError, SmsServer
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, SmsServer
 from tests.servers.twilio import TwilioServer
 from tests.support.sending_fixtures import BASE_URL, LEASE, add_baseline
 
-UNKNOWN = [HANGS_UP, TAKES_AND_HANGS_UP, FormatError(500), FormatError(500, accepts=True)]
+UNKNOWN = [HANGS_UP, TAKES_AND_HANGS_UP, Fault(500), Fault(500, accepts=True)]
 NAMES = ["reset", "takes it, then resets", "500", "takes it, then 500"]
 
 
@@ -73,7 +73,7 @@ def once_and_known(session: Session, server: SmsServer) -> bool:
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=NAMES)
 def test_through_twilio_which_can_be_asked(
-    session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer, fault: FormatError
+    session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer, fault: Fault
 ) -> None:
     twilio_api.faults.append(fault)
     sweep(session, clock, by_twilio)
@@ -83,7 +83,7 @@ def test_through_twilio_which_can_be_asked(
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=NAMES)
 def test_through_a_gateway_which_knows_a_message_by_its_key(
-    session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer, fault: FormatError
+    session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer, fault: Fault
 ) -> None:
     sms_gateway.faults.append(fault)
     sweep(session, clock, by_gateway)
@@ -95,7 +95,7 @@ def test_what_a_gateway_may_have_taken_is_not_posted_again_when_it_may_have_forg
     session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer
 ) -> None:
     sms_gateway.faults.append(TAKES_AND_HANGS_UP)
-    sms_gateway.choose = lambda: FormatError(503)  # it crashed, and stays away for a day
+    sms_gateway.choose = lambda: Fault(503)  # it crashed, and stays away for a day
     sweep(session, clock, by_gateway)
     work_on(session, clock, by_gateway)
     clock.advance(days=1)
@@ -119,7 +119,7 @@ def test_a_number_that_said_stop_closes_its_channel_and_the_mail_takes_over(
 def test_a_busy_twilio_is_left_alone_as_long_as_it_asks_for(
     session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer
 ) -> None:
-    twilio_api.faults.append(FormatError(429, 20429, "600"))
+    twilio_api.faults.append(Fault(429, 20429, "600"))
     sweep(session, clock, by_twilio)
     for _ in range(9):
         clock.advance(minutes=1)

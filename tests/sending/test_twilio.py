@@ -12,7 +12,7 @@ from pro_tracker.providers import twilio
 from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, SendResult
 from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
 from tests.servers.process import free_port
-from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, FormatError, slow
+from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
 from tests.servers.twilio import TwilioServer
 
 NOW = dt.datetime(2026, 3, 2, 15, 0, tzinfo=dt.UTC)
@@ -75,7 +75,7 @@ def test_a_number_that_said_stop_or_takes_no_texts_is_refused_for_good_and_says_
     provider: TwilioProvider, twilio_api: TwilioServer
 ) -> None:
     twilio_api.stopped.add(NUMBER)
-    twilio_api.faults.extend([None, None, FormatError(400, 21614), FormatError(400, 30034)])
+    twilio_api.faults.extend([None, None, Fault(400, 21614), Fault(400, 30034)])
     assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400 21610", contact_state=ContactState.STOPPED)
     assert provider.send(text("12")) == SendResult(SendOutcome.REFUSED, "400 21211", contact_state=ContactState.BOUNCED)
     assert provider.send(text()) == SendResult(SendOutcome.REFUSED, "400 21614", contact_state=ContactState.BOUNCED)
@@ -87,7 +87,7 @@ def test_what_an_operator_can_mend_fails_no_message_for_good(
     provide: Callable[..., TwilioProvider], twilio_api: TwilioServer
 ) -> None:
     wrong = provide(token="wrong").send(text())
-    twilio_api.faults.append(FormatError(400, 21606))  # the number that we send from
+    twilio_api.faults.append(Fault(400, 21606))  # the number that we send from
     unknown_sender = provide().send(text())
     assert wrong == SendResult(SendOutcome.TRY_AGAIN, "401 20003", is_provider_fault=True)
     assert unknown_sender == SendResult(SendOutcome.TRY_AGAIN, "400 21606", is_provider_fault=True)
@@ -105,7 +105,7 @@ def test_what_an_operator_can_mend_fails_no_message_for_good(
 def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
     provider: TwilioProvider, twilio_api: TwilioServer, header: str | None, wait: dt.timedelta | None
 ) -> None:
-    twilio_api.faults.append(FormatError(429, 20429, header))
+    twilio_api.faults.append(Fault(429, 20429, header))
     receipt = provider.send(text())
     assert receipt == SendResult(SendOutcome.TRY_AGAIN, "429 20429", retry_after=wait, is_provider_fault=True)
     assert provider.send(text()).retry_after is None
@@ -114,20 +114,20 @@ def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
 @pytest.mark.parametrize(
     "fault",
     [
-        FormatError(500, 20500, accepts=True),
-        FormatError(503, 20503),
+        Fault(500, 20500, accepts=True),
+        Fault(503, 20503),
         HANGS_UP,
         TAKES_AND_HANGS_UP,
-        FormatError(200, body=b"<html>Sign in to the network</html>"),
-        FormatError(200, body=b"[1]"),
-        FormatError(200, body=b"{}"),
-        FormatError(accepts=True, seconds=0.6),
+        Fault(200, body=b"<html>Sign in to the network</html>"),
+        Fault(200, body=b"[1]"),
+        Fault(200, body=b"{}"),
+        Fault(accepts=True, seconds=0.6),
         slow(0.6),
     ],
     ids=["500", "503", "reset", "takes it, then resets", "a portal", "a list", "nothing", "silent", "slow"],
 )
 def test_only_what_may_have_left_is_unknown(
-    provider: TwilioProvider, twilio_api: TwilioServer, fault: FormatError, monkeypatch: pytest.MonkeyPatch
+    provider: TwilioProvider, twilio_api: TwilioServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider._http.timeout = 0.3
     twilio_api.faults.append(fault)

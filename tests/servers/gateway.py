@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.servers.sms import E164, AcceptedText, FormatError, Handler, SmsServer, running
+from tests.servers.sms import E164, AcceptedText, Fault, Handler, SmsServer, running
 
 
 @dataclass
@@ -54,7 +54,7 @@ class GatewayHandler(Handler):
             self.state.busy.add(key)
             return free
 
-    def _take(self, key: str, message: dict[str, str], fault: FormatError | None) -> None:
+    def _take(self, key: str, message: dict[str, str], fault: Fault | None) -> None:
         text = self.state.by_key.get(key)
         if text is None:
             text = self.state.by_key[key] = AcceptedText(uuid.uuid4().hex, message["to"], message["text"], key)

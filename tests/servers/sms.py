@@ -23,7 +23,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset and nothing els
 
 
 @dataclass(frozen=True)
-class FormatError:
+class Fault:
     """What happens to one request. `accepts`: the message is taken all the same; without `status` nobody answers."""
 
     status: int | None = None
@@ -34,13 +34,13 @@ class FormatError:
     body: bytes | None = None
 
 
-HANGS_UP = FormatError()
-TAKES_AND_HANGS_UP = FormatError(accepts=True)
+HANGS_UP = Fault()
+TAKES_AND_HANGS_UP = Fault(accepts=True)
 
 
-def slow(seconds: float) -> FormatError:
+def slow(seconds: float) -> Fault:
     """Accepts, and says so after a while."""
-    return FormatError(200, accepts=True, seconds=seconds)
+    return Fault(200, accepts=True, seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class SmsServer:
 
     port: int = 0
     accepted: list[AcceptedText] = field(default_factory=list)
-    faults: deque[FormatError | None] = field(default_factory=deque)
-    choose: Callable[[], FormatError | None] = lambda: None
+    faults: deque[Fault | None] = field(default_factory=deque)
+    choose: Callable[[], Fault | None] = lambda: None
     chokes_on: set[str] = field(default_factory=set)
     requests: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -74,11 +74,11 @@ class SmsServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def next_fault(self, to: str) -> FormatError | None:
+    def next_fault(self, to: str) -> Fault | None:
         with self.lock:
             self.requests += 1
             if to in self.chokes_on:
-                return FormatError(500)
+                return Fault(500)
             return self.faults.popleft() if self.faults else self.choose()
 
 
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, status: int, code: int | str, retry_after: str | None = None) -> None:
         """Say that it was not."""
 
-    def misbehave(self, fault: FormatError, taken: AcceptedText | None) -> None:
+    def misbehave(self, fault: Fault, taken: AcceptedText | None) -> None:
         time.sleep(fault.seconds)
         if fault.status is None:
             self.hang_up()

@@ -1,6 +1,6 @@
-"""Reads YAML data files (instruments, text packs, protocols) that a clinic may have written or been sent.
+"""Reads YAML data files (instruments, text packs, protocols), which a clinic may have received from elsewhere.
 
-Safe by limits: plain values only, no aliases, no repeated keys, bounded size and depth. It does not judge the content.
+Safe by limits: plain values only, no aliases, no repeated keys, bounded size and depth. Content is checked elsewhere.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +44,7 @@ class FileModel(BaseModel):
 
 
 def text_matching(pattern: str, like: str) -> AfterValidator:
-    """A text of this form, of ASCII characters; `like` says in words what it must be."""
+    """Returns a pydantic validator for ASCII text that matches `pattern`; `like` describes such a text in words."""
 
     def check(text: str) -> str:
         if re.fullmatch(pattern, text, re.ASCII) is None:
@@ -54,30 +55,32 @@ def text_matching(pattern: str, like: str) -> AfterValidator:
 
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
-_clinic_folders: list[
-    Path
-] = []  # the clinic's folder, where it has one; set once per process, as db.connect sets the database
+# The clinic's own data folder, or none. Set once in each process, as db.connect sets the database.
+_clinic_folders: list[Path] = []
 
 
 def set_data_folder(folder: Path | None) -> None:
-    """Read the clinic's own files too: `folder`/instruments, text_packs, protocols and messages."""
+    """Adds the clinic's own files: `folder`/instruments, text_packs, protocols and messages."""
     _clinic_folders[:] = [folder] if folder else []
 
 
 def yaml_files(shipped: Path) -> tuple[Path, ...]:
-    """Every data file of this kind: those of the `shipped` folder by name, then the clinic's own."""
-    return tuple(path for folder in _folders(shipped) for path in _in(folder))
+    """Returns every data file of one kind: those of the `shipped` folder by name, then the clinic's own."""
+    return tuple(chain.from_iterable(_in(folder) for folder in _folders(shipped)))
 
 
 def yaml_file(shipped: Path, name: str) -> Path | None:
-    """The data file of this name, the clinic's own before the shipped one; None without one."""
-    found = (folder / name for folder in reversed(_folders(shipped)) if folder / name in _in(folder))
-    return next(found, None)
+    """Returns the data file of this name, the clinic's own rather than the shipped one; None if there is none."""
+    for folder in reversed(_folders(shipped)):
+        path = folder / name
+        if path in _in(folder):
+            return path
+    return None
 
 
 def ignored_files(read: Collection[Path]) -> list[Path]:
-    """The clinic's own YAML files that are not among those that are `read`: in no folder that is looked at, or .yml."""
-    found = [path for own in _clinic_folders for path in _yaml_below(own)]
+    """Returns the clinic's YAML files that are not `read`: those in another folder, or whose name ends in .yml."""
+    found = chain.from_iterable(_yaml_below(folder) for folder in _clinic_folders)
     return sorted(path for path in found if path not in read)
 
 
@@ -98,13 +101,13 @@ def _in(folder: Path) -> tuple[Path, ...]:
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
-    """The safe loader, and a repeated key is an error: YAML would silently keep the last."""
+    """The safe loader, with an error for a repeated key: PyYAML would silently keep the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if type(key) not in (str, int):  # "no:" and "on:" are booleans to YAML
+            if type(key) not in (str, int):  # YAML 1.1 reads the keys "no" and "on" as booleans
                 raise InvalidDataFile((_line(key_node), "a key must be a word or a whole number (quote it)"))
             if key in seen:
                 raise InvalidDataFile((_line(key_node), f"the key {key} stands twice"))
@@ -114,14 +117,14 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Return the file's top-level mapping.
+    """Returns the file's top-level mapping.
 
-    Raises InvalidDataFile when it cannot be read, is no YAML, has an alias or repeated key, or is too big or deep.
+    Raises InvalidDataFile if it cannot be read, is not YAML, has an alias or a repeated key, or is too large or deep.
     """
     text = read_text(path)
     try:
         _reject_bombs(text)
-        # Bandit does not see that this is a subclass of the safe loader.
+        # Bandit does not recognise a subclass of the safe loader.
         data = yaml.load(text, Loader=_Loader)  # nosec B506
     except yaml.MarkedYAMLError as error:
         raise InvalidDataFile(_syntax_error(error)) from error
@@ -135,7 +138,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_as(model: type[AnyModel], data: dict[str, Any]) -> AnyModel:
-    """Return the data in the form of this schema, or raise InvalidDataFile with all its faults."""
+    """Returns the data as an instance of this schema. Raises InvalidDataFile with every error."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -143,7 +146,7 @@ def read_as(model: type[AnyModel], data: dict[str, Any]) -> AnyModel:
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
-    """Return the file's text. Raises InvalidDataFile when it cannot be read, is too big or no UTF-8."""
+    """Returns the file's text. Raises InvalidDataFile if it cannot be read, is too large or is not UTF-8."""
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
@@ -158,7 +161,10 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
 
 
 def _reject_bombs(text: str) -> None:
-    """Look at the parser's events before anything is built: 236 bytes of aliases can become 28 MB of lists."""
+    """Checks the parser's events before objects are built: 236 bytes of aliases can become 28 MB of lists.
+
+    Raises InvalidDataFile for an alias, and for more than MAX_DEPTH nested collections.
+    """
     depth = 0
     for event in yaml.parse(text, Loader=_SafeLoader):
         if isinstance(event, yaml.AliasEvent):
@@ -177,21 +183,26 @@ def _line(place: yaml.Event | yaml.Node) -> str:
 
 def _syntax_error(error: yaml.MarkedYAMLError) -> tuple[str, str]:
     line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
-    hint = next((each for words, each in _HINTS.items() if words in str(error.problem)), "")
-    return line, f"is not valid YAML: {error.problem or error.context}{hint}"
+    problem = str(error.problem or error.context)
+    hints = [hint for words, hint in _HINTS.items() if words in problem]
+    return line, f"is not valid YAML: {problem}{''.join(hints[:1])}"
 
 
 def _format_error(detail: ErrorDetails) -> tuple[str, str]:
+    """Returns the key and the reason in plain words, since the authors of data files do not know pydantic."""
     key = ".".join(str(part) for part in detail["loc"])
-    message = _SHOULD.sub("must", detail["msg"].removeprefix("Value error, ")).partition(" after validation")[0]
-    return key, _PLAIN_REASONS.get(detail["type"], message[:1].lower() + message[1:])
+    if detail["type"] in _PLAIN_REASONS:
+        return key, _PLAIN_REASONS[detail["type"]]
+    message = detail["msg"].removeprefix("Value error, ")
+    message = _SHOULD.sub("must", message).partition(" after validation")[0]
+    return key, message[:1].lower() + message[1:]
 
 
 def digest(body: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the content without its layout."""
+    """Returns the SHA-256 (hex) of the content, whatever its layout."""
     return hashlib.sha256(canonical_text(body).encode()).hexdigest()
 
 
 def canonical_text(body: Mapping[str, Any]) -> str:
-    """The content without its layout: comments and order of keys may change."""
+    """Returns the content as JSON with sorted keys, so that comments and key order make no difference."""
     return json.dumps(body, sort_keys=True, ensure_ascii=False, default=str)

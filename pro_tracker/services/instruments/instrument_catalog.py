@@ -1,11 +1,12 @@
 """Looks up instruments and their wording in the data files, shipped or a clinic's own, each read once per process.
 
-Reads files only. Wording that a clinic loaded stands before that of the files: text_packs.py.
+Reads files only. Wording that a clinic loaded into the database takes precedence: services/wording/text_packs.py.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pro_tracker
@@ -24,7 +25,7 @@ FALLBACK_LANGUAGE = "en"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong where: `key` is the place in the file, dots between levels, "" for the file as a whole."""
+    """One error in a data file. `key` is the place in the file, with dots between levels, "" for the whole file."""
 
     file: str
     key: str
@@ -32,29 +33,35 @@ class Problem:
 
 
 def instrument(code: str, version: str | None = None) -> Instrument:
-    """Return this version of the instrument, or its newest; raises UnknownInstrument, InvalidDataFile."""
-    found = [_instrument(path) for path in yaml_files(INSTRUMENTS) if _code_of(path) == code]
-    matching = [each for each in found if version in (None, each.version)]
+    """Returns this version of the instrument, by default the newest. Raises UnknownInstrument, InvalidDataFile."""
+    matching = [each for each in versions(code) if version in (None, each.version)]
     if not matching:
         named = f"{code[:60]!r} version {version[:20]}" if version else repr(code[:60])
-        known = ", ".join(sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)}))
+        known = ", ".join(_codes())
         raise UnknownInstrument(f"There is no instrument {named}; there are {known}.")
-    return max(matching, key=lambda each: _order(each.version))
+    return max(matching, key=_version_order)
 
 
 def versions(code: str) -> tuple[Instrument, ...]:
-    """Return the instrument in every version there is, the oldest first; nothing for an unknown code."""
-    found = (_instrument(path) for path in yaml_files(INSTRUMENTS) if _code_of(path) == code)
-    return tuple(sorted(found, key=lambda each: _order(each.version)))
+    """Returns every version of the instrument, the oldest first; empty for an unknown code. Raises InvalidDataFile."""
+    found = [_instrument(path) for path in yaml_files(INSTRUMENTS) if _code_of(path) == code]
+    return tuple(sorted(found, key=_version_order))
 
 
 def instruments() -> tuple[Instrument, ...]:
-    """Return every instrument in its newest version, by code; raises InvalidDataFile for the first broken file."""
-    return tuple(instrument(code) for code in sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)}))
+    """Returns every instrument in its newest version, by code. Raises InvalidDataFile for the first invalid file."""
+    return tuple(instrument(code) for code in _codes())
+
+
+def _codes() -> list[str]:
+    return sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)})
 
 
 def text_pack(instrument_code: str, language: str) -> TextPack:
-    """Return the wording in this language ("es-MX" may use "es"), else in English; raises NotFound, InvalidDataFile."""
+    """Returns the wording in this language ("es-MX" may use "es"), else in English.
+
+    Raises NotFound, InvalidDataFile.
+    """
     for each in language_fallbacks(language):
         pack = text_pack_from_file(instrument_code, each)
         if pack is not None:
@@ -63,29 +70,30 @@ def text_pack(instrument_code: str, language: str) -> TextPack:
 
 
 def language_fallbacks(language: str) -> tuple[str, ...]:
-    """Return the languages to look for wording in, the best first."""
+    """Returns the languages to look for wording in, the best first."""
     return language, language.partition("-")[0], FALLBACK_LANGUAGE
 
 
 def available_languages(instrument_code: str) -> tuple[str, ...]:
-    """Return the languages that have a text pack file for this instrument."""
+    """Returns the languages that have a text pack file for this instrument."""
     names = (path.stem.partition(".") for path in yaml_files(TEXT_PACKS))
-    return tuple(dict.fromkeys(language for code, _, language in names if code == instrument_code))
+    languages = (language for code, _, language in names if code == instrument_code)
+    return tuple(dict.fromkeys(languages))  # without repeats, in order
 
 
 def text_pack_from_file(instrument_code: str, language: str) -> TextPack | None:
-    """Return the wording of the file in exactly this language; None without one. Raises InvalidDataFile."""
+    """Returns the wording of the file in exactly this language; None if there is none. Raises InvalidDataFile."""
     path = yaml_file(TEXT_PACKS, f"{instrument_code}.{language}.yaml")
     return _text_pack(path) if path else None
 
 
 def text_packs() -> tuple[TextPack, ...]:
-    """Return the wording of every file; raises InvalidDataFile for the first broken one."""
+    """Returns the wording of every file. Raises InvalidDataFile for the first invalid one."""
     return tuple(map(_text_pack, yaml_files(TEXT_PACKS)))
 
 
 def scale_title(instrument_code: str, scale_code: str, language: str) -> str:
-    """Return what people call this scale, from the text pack; raises as text_pack does, NotFound for the scale."""
+    """Returns the scale's title from the text pack. Raises NotFound for pack or scale, InvalidDataFile."""
     titles = text_pack(instrument_code, language).scales
     if scale_code not in titles:
         raise NotFound(f"{instrument_code} has no scale {scale_code!r}.")
@@ -93,30 +101,32 @@ def scale_title(instrument_code: str, scale_code: str, language: str) -> str:
 
 
 def problems(path: Path | None = None) -> list[Problem]:
-    """Return everything that is wrong in one instrument or text pack, or in all of them."""
-    return [problem for each in ([path] if path else all_files()) for problem in _problems_of(each)]
+    """Returns every error in one instrument file or text pack, by default in all of them."""
+    files = [path] if path else all_files()
+    return list(chain.from_iterable(map(_problems_of, files)))
 
 
 def all_files() -> tuple[Path, ...]:
-    """Return every instrument file and text pack."""
-    return tuple(path for folder in _READERS for path in yaml_files(folder))
+    """Returns every instrument file and text pack."""
+    return tuple(chain.from_iterable(map(yaml_files, _READERS)))
 
 
 def read_instrument(path: Path) -> Instrument:
-    """Return the instrument in this file, or raise InvalidDataFile with every fault found."""
+    """Returns the instrument in this file. Raises InvalidDataFile with every error."""
     file = read_as(InstrumentFile, load_yaml(path))
     names = (file.code, f"{file.code}@{file.version}")
     _raise_for([*instrument_checks.errors(file), *_name_errors(path, "code", names)])
     if file.adaptive is None:
         return file.build()
-    parameters = item_parameters.read(path.with_name(file.adaptive.parameters))
+    name = file.adaptive.parameters
+    parameters = item_parameters.read(path.with_name(name))
     items = tuple(file.build_items().values())
-    _raise_for(list(item_parameters.errors(file.adaptive.parameters, parameters, items)))
+    _raise_for(list(item_parameters.errors(name, parameters, items)))
     return file.build(parameters)
 
 
 def read_text_pack(path: Path) -> TextPack:
-    """Return the text pack in this file, matched to its instrument, or raise InvalidDataFile with every fault found."""
+    """Returns the text pack in this file, matched to its instrument. Raises InvalidDataFile with every error."""
     file = read_as(TextPackFile, load_yaml(path))
     try:
         described = instrument(file.instrument)
@@ -145,19 +155,19 @@ def _problems_of(path: Path) -> Iterator[Problem]:
 
 
 def _library_errors(path: Path, instrument: Instrument) -> Iterator[tuple[str, str]]:
-    """What only shows beside the other files; those with problems of their own are passed over here."""
+    """Yields the contradictions to other files. Files with errors of their own are not compared."""
+    code = instrument.code
     valid = [each for each in map(_read_or_none, yaml_files(INSTRUMENTS)) if each]
-    same = [
-        each for each in valid if each.code == instrument.code and _order(each.version) < _order(instrument.version)
-    ]
-    others = [each for each in valid if each.code != instrument.code]
-    yield from library_checks.errors(instrument, earlier=same, others=others)
+    others = [each for each in valid if each.code != code]
+    same = [each for each in valid if each.code == code]
+    earlier = [each for each in same if _version_order(each) < _version_order(instrument)]
+    yield from library_checks.errors(instrument, earlier=earlier, others=others)
     if path not in yaml_files(INSTRUMENTS):
-        return  # tried out elsewhere
-    if FALLBACK_LANGUAGE not in available_languages(instrument.code):
-        yield "", f"nobody can be asked yet: text_packs/{instrument.code}.{FALLBACK_LANGUAGE}.yaml is missing"
-    if [each.version for each in valid if each.code == instrument.code].count(instrument.version) > 1:
-        yield "version", f"another file of {instrument.code} has version {instrument.version} too"
+        return  # a draft outside of the data folders
+    if FALLBACK_LANGUAGE not in available_languages(code):
+        yield "", f"nobody can be asked yet: text_packs/{code}.{FALLBACK_LANGUAGE}.yaml is missing"
+    if [each.version for each in same].count(instrument.version) > 1:
+        yield "version", f"another file of {code} has version {instrument.version} too"
 
 
 def _read_or_none(path: Path) -> Instrument | None:
@@ -168,7 +178,10 @@ def _read_or_none(path: Path) -> Instrument | None:
 
 
 def _reader(path: Path) -> Callable[[Path], object]:
-    """Return what reads this file: its folder tells, for a file that stands elsewhere its keys."""
+    """Returns the function that reads this kind of file, known by its folder; outside of the data folders by its keys.
+
+    Raises InvalidDataFile if neither is known.
+    """
     if path.parent in _READERS:
         return _READERS[path.parent]
     keys = load_yaml(path).keys()
@@ -180,16 +193,19 @@ def _reader(path: Path) -> Callable[[Path], object]:
 
 
 def _code_of(path: Path) -> str:
-    """Return the instrument's code: its newest file is code.yaml, an older version's is code@version.yaml."""
+    """Returns the instrument's code: its newest file is code.yaml, an older version's is code@version.yaml."""
     return path.stem.partition("@")[0]
 
 
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def _version_order(instrument: Instrument) -> tuple[int, ...]:
+    """Returns the sort key of a version, by which 1.10 follows 1.9."""
+    return tuple(int(part) for part in instrument.version.split("."))
 
 
 def _name_errors(path: Path, key: str, stems: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [] if path.stem in stems else [(key, f"the file {path.name} should be named {stems[0]}.yaml")]
+    if path.stem in stems:
+        return []
+    return [(key, f"the file {path.name} should be named {stems[0]}.yaml")]
 
 
 def _raise_for(errors: list[tuple[str, str]]) -> None:

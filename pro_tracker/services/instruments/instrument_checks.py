@@ -1,10 +1,10 @@
-"""Whether the parts of an instrument file fit together: each fault is (key, reason), the key as in InvalidDataFile.
+"""Checks that the parts of an instrument file fit together. Each error is (key, reason), as in InvalidDataFile.
 
-A clinic's own file passes here before anyone is asked with it, so that a slip in a table cannot become a wrong score.
+Every file is checked before a patient is asked with it, so that a typing error in a table is no wrong score.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from pro_tracker.domain.instrument import Item
 from pro_tracker.services.instruments.instrument_format import (
@@ -23,10 +23,10 @@ SEVERITIES = ("none", "minimal", "mild", "moderate", "moderately-severe", "sever
 
 
 def errors(file: InstrumentFile) -> list[FormatError]:
-    """Return every contradiction in the file, in the order of its keys."""
+    """Returns every contradiction in the file, in the order of its keys."""
     found = [*_response_set_errors(file), *_item_errors(file)]
     if found:
-        return found  # scales are judged by their items' values, so these come first
+        return found  # scales are checked against the values of their items, so these must be valid first
     return [*_adaptive_errors(file), *_scale_errors(file), *_unscored_errors(file), *_alert_errors(file)]
 
 
@@ -62,24 +62,28 @@ def _recode_errors(key: str, item: ItemEntry, entry: ResponseSetEntry) -> Iterat
     if sorted(item.recode) != values:
         yield f"{key}.recode", f"must give a value for each of {values} and for nothing else"
         return
-    counted = [item.recode[value] for value in values]
-    if len(set(counted)) == 1 or counted == values:
+    scored = [item.recode[value] for value in values]
+    if len(set(scored)) == 1 or scored == values:
         yield f"{key}.recode", "changes nothing, or counts every answer the same"
-    if counted not in (sorted(counted), sorted(counted, reverse=True)):
+    rising = sorted(scored)
+    if scored not in (rising, rising[::-1]):
         yield f"{key}.recode", "must rise or fall with the answers, not both"
 
 
 def _adaptive_errors(file: InstrumentFile) -> Iterator[FormatError]:
-    if (file.kind == "adaptive") != (file.adaptive is not None):
+    is_adaptive = file.kind == "adaptive"
+    if is_adaptive != (file.adaptive is not None):
         yield "adaptive", "belongs to kind: adaptive, and only to that"
     for number, scale in enumerate(file.scales):
-        if (scale.method == "graded-response") != (file.kind == "adaptive"):
+        if is_adaptive != (scale.method == "graded-response"):
             yield f"scales.{number}.method", "graded-response is the method of kind: adaptive, and only of that"
     if file.adaptive is None:
         return
-    if len(file.scales) != 1 or set(file.scales[0].items) != {item.link_id for item in file.items}:
+    link_ids = {item.link_id for item in file.items}
+    if len(file.scales) != 1 or set(file.scales[0].items) != link_ids:
         yield "scales", "an adaptive test has one scale, of all its items"
-    if not file.adaptive.least_items <= min(file.adaptive.most_items, len(file.items)):
+    most_items = min(file.adaptive.most_items, len(file.items))
+    if file.adaptive.least_items > most_items:
         yield "adaptive.least_items", "is more than most_items, or than there are items"
     if file.alerts:
         yield "alerts", "an adaptive test may not ask the item at all; ask it in a fixed form"
@@ -99,29 +103,38 @@ def _scale_errors(file: InstrumentFile) -> Iterator[FormatError]:
 
 
 def _rule_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
-    least = scale.missing_items.prorate_min_answered
-    if least is not None and least > len(items):
-        yield f"{key}.missing_items.prorate_min_answered", f"is more than the scale's {len(items)} items"
-    if least is not None and scale.method != "sum":
-        yield f"{key}.missing_items.prorate_min_answered", "pro-rating is for sums"
-    if scale.score_table is not None and scale.method != "sum":
-        yield f"{key}.score_table", "needs the method sum"
-    elif scale.score_table is not None:
-        yield from _table_errors(f"{key}.score_table", scale.score_table, items)
+    """Yields the contradictions in the rules of one scale: missing items, score table, bands, change, responder."""
+    yield from _prorating_errors(key, scale, items)
+    if scale.score_table is not None:
+        if scale.method == "sum":
+            yield from _table_errors(f"{key}.score_table", scale.score_table, items)
+        else:
+            yield f"{key}.score_table", "needs the method sum"
     if scale.bands is not None:
         yield from _band_errors(f"{key}.bands.steps", scale.bands.steps)
         yield from _bound_errors(f"{key}.bands.steps", scale, items)
     if scale.change is not None:
         yield from change_errors(f"{key}.change", scale.change)
-    if scale.responder is not None and (scale.responder.at_most is None) == (scale.responder.at_least is None):
+    responder = scale.responder
+    if responder is not None and (responder.at_most is None) == (responder.at_least is None):
         yield f"{key}.responder", "needs at_most or at_least, not both"
 
 
+def _prorating_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
+    least = scale.missing_items.prorate_min_answered
+    if least is None:
+        return
+    if least > len(items):
+        yield f"{key}.missing_items.prorate_min_answered", f"is more than the scale's {len(items)} items"
+    if scale.method != "sum":
+        yield f"{key}.missing_items.prorate_min_answered", "pro-rating is for sums"
+
+
 def _table_errors(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterator[FormatError]:
-    lowest, highest = (int(bound) for bound in raw_range("sum", items))
+    lowest, highest = map(int, raw_range("sum", items))
     raws = [row[0] for row in table.rows]
     yield from _repeated(f"{key}.rows", raws)
-    possible = {float(raw) for raw in range(lowest, highest + 1)}
+    possible = set(map(float, range(lowest, highest + 1)))
     for raw in sorted(possible - set(raws)):
         yield f"{key}.rows", f"has no row for raw score {raw:g}; it must cover {lowest} to {highest}"
     for raw in sorted(set(raws) - possible):
@@ -131,32 +144,41 @@ def _table_errors(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterat
 
 def _row_errors(key: str, table: ScoreTableEntry) -> Iterator[FormatError]:
     for before, row in pairwise(table.rows):
-        if row[0] <= before[0]:
-            yield f"{key}.rows", f"raw score {row[0]:g} stands after {before[0]:g}; rows go upwards"
-        elif row[1] < before[1]:
-            yield f"{key}.rows", f"the T-score falls from {before[1]} to {row[1]} at raw score {row[0]:g}"
+        earlier_raw, earlier_t, _ = before
+        raw, t_score, _ = row
+        if raw <= earlier_raw:
+            yield f"{key}.rows", f"raw score {raw:g} stands after {earlier_raw:g}; rows go upwards"
+        elif t_score < earlier_t:
+            yield f"{key}.rows", f"the T-score falls from {earlier_t} to {t_score} at raw score {raw:g}"
     for number, (raw, t_score, error) in enumerate(table.rows):
-        if round(t_score, 1) != t_score or round(error, 1) != error:
-            yield f"{key}.rows.{number}", f"raw score {raw:g}: T-score and standard error have one decimal"
+        place = f"{key}.rows.{number}"
+        if not (_has_one_decimal(t_score) and _has_one_decimal(error)):
+            yield place, f"raw score {raw:g}: T-score and standard error have one decimal"
         if not (0 <= t_score <= 100 and 0 < error < 20):
-            yield f"{key}.rows.{number}", f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
+            yield place, f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
+
+
+def _has_one_decimal(value: float) -> bool:
+    return round(value, 1) == value
 
 
 def _unscored_errors(file: InstrumentFile) -> Iterator[FormatError]:
-    scored = {link_id for scale in file.scales for link_id in scale.items}
+    scored = set(chain.from_iterable(scale.items for scale in file.scales))
     for number, item in enumerate(file.items):
         if (item.reversed or item.recode) and item.link_id not in scored:
             yield f"items.{number}", f"{item.link_id} is turned round and counts in no scale"
 
 
 def _alert_errors(file: InstrumentFile) -> Iterator[FormatError]:
-    values = {item.link_id: file.response_sets[item.response_set].build("").values for item in file.items}
+    items = file.build_items()
     for number, alert in enumerate(file.alerts):
-        codes = values.get(alert.item)
-        if codes is None:
+        if alert.item not in items:
             yield f"alerts.{number}.item", f"names an unknown item {alert.item!r}"
-        elif not min(codes) < alert.at_least <= max(codes):
-            yield f"alerts.{number}.at_least", f"must be above {min(codes)} and at most {max(codes)}"
+            continue
+        codes = items[alert.item].response_set.values
+        least, greatest = min(codes), max(codes)
+        if not least < alert.at_least <= greatest:
+            yield f"alerts.{number}.at_least", f"must be above {least} and at most {greatest}"
 
 
 def _band_errors(key: str, steps: Sequence[BandEntry]) -> Iterator[FormatError]:
@@ -170,28 +192,32 @@ def _band_errors(key: str, steps: Sequence[BandEntry]) -> Iterator[FormatError]:
 
 
 def _bound_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
-    """Bands in raw points on a T-score, or the better ones on the worse side."""
+    """Yields bounds that the scale cannot reach (raw points for a T-score), and bands in the wrong order."""
     steps = scale.bands.steps if scale.bands else []
     low, high = _value_range(scale, items)
     for number, step in enumerate(steps):
-        outside = [bound for bound in (step.lower, step.upper) if bound is not None and not low <= bound <= high]
+        bounds = [bound for bound in (step.lower, step.upper) if bound is not None]
+        outside = [bound for bound in bounds if not low <= bound <= high]
         if outside:
             yield f"{key}.{number}", f"{outside[0]:g} is outside of what the scale can show, {low:g} to {high:g}"
+    # Where a high score is better, the severe bands come first.
     ranks = [SEVERITIES.index(step.code) for step in steps if step.code in SEVERITIES]
     if ranks != sorted(ranks, reverse=scale.direction == "higher-better"):
         yield key, f"the bands do not go the way of {scale.direction}"
 
 
 def _value_range(scale: ScaleEntry, items: list[Item]) -> tuple[float, float]:
-    """In T points where the scale has T-scores, else in raw points, as bands are."""
+    """Returns the least and the greatest score, in the unit of the bands: T points if the scale has them, else raw."""
     if scale.score_table is not None:
-        t_scores = [row[1] for row in scale.score_table.rows]
+        t_scores = [t_score for _, t_score, _ in scale.score_table.rows]
         return min(t_scores), max(t_scores)
-    return (0, 100) if scale.method == "graded-response" else raw_range(scale.method, items)
+    if scale.method == "graded-response":
+        return 0, 100
+    return raw_range(scale.method, items)
 
 
 def change_errors(key: str, rule: ChangeEntry) -> Iterator[FormatError]:
-    """Yield what is wrong in a rule for change, of a scale or of a protocol."""
+    """Yields the contradictions in a rule for change, of a scale or of a protocol."""
     for number, criterion in enumerate(rule.any_of):
         if (criterion.points is None) == (criterion.percent is None):
             yield f"{key}.any_of.{number}", "needs points or percent, not both"

@@ -1,6 +1,6 @@
-"""The format of an instrument file (docs/instrument-format.md): its schema, and its turn into domain objects.
+"""The format of an instrument file (docs/instrument-format.md): its schema, and its conversion to domain objects.
 
-The schema judges each value alone; instrument_checks.py judges whether they fit together.
+The schema checks each value by itself; instrument_checks.py checks whether they fit together.
 """
 
 from collections.abc import Sequence
@@ -32,12 +32,13 @@ from pro_tracker.services.instruments.item_parameters import ItemParameters, gra
 
 
 def _loinc(code: str) -> str:
-    """Check the check digit: mod 10, with letters counted as the LOINC Users' Guide appendix C says."""
+    """Returns the code. Raises ValueError if its check digit is wrong: mod 10, LOINC Users' Guide, appendix C."""
     body, _, digit = code.rpartition("-")
     total = 0
     for place, character in enumerate(reversed(body)):
-        number = ord(character) - ord("0")
-        total += 2 * number - number // 5 * 9 if place % 2 == 0 else number
+        number = ord(character) - ord("0")  # the guide counts the letters L and A by their ASCII codes too
+        is_doubled = place % 2 == 0
+        total += 2 * number - number // 5 * 9 if is_doubled else number  # doubled, minus 9 for a carry
     if -total % 10 != int(digit):
         raise ValueError("is mistyped: the LOINC check digit does not fit")
     return code
@@ -76,17 +77,18 @@ class OptionEntry(FileModel):
 
 
 class ResponseSetEntry(FileModel):
-    """Either named options or, for a numeric scale, the range from its least to its greatest number."""
+    """The options of items: either listed or, for a numeric scale, the range from the least to the greatest number."""
 
     options: list[OptionEntry] | None = Field(None, min_length=2, max_length=20)
     range: Annotated[list[OptionValue], Field(min_length=2, max_length=2)] | None = None
 
     def build(self, code: str) -> ResponseSet:
-        options = tuple(ResponseOption(option.value, option.loinc) for option in self.options or ())
         if self.range is None:
+            options = tuple(ResponseOption(option.value, option.loinc) for option in self.options or ())
             return ResponseSet(code, options, "choice")
         least, greatest = self.range
-        return ResponseSet(code, tuple(map(ResponseOption, range(least, greatest + 1))), "numeric")
+        numbers = tuple(map(ResponseOption, range(least, greatest + 1)))
+        return ResponseSet(code, numbers, "numeric")
 
 
 class ItemEntry(FileModel):
@@ -140,8 +142,10 @@ class ChangeEntry(FileModel):
 
     def build(self) -> ChangeRule:
         criteria = tuple(ChangeCriterion(**dict(criterion)) for criterion in self.any_of)
-        detectable = (self.detectable_change[0], self.detectable_change[1]) if self.detectable_change else None
-        return ChangeRule(criteria, self.source, self.group_points, detectable)
+        if self.detectable_change is None:
+            return ChangeRule(criteria, self.source, self.group_points, None)
+        least, greatest = self.detectable_change
+        return ChangeRule(criteria, self.source, self.group_points, (least, greatest))
 
 
 class ResponderEntry(FileModel):
@@ -175,12 +179,14 @@ class ScaleEntry(FileModel):
     loinc: Loinc | None = None
 
     def build(self, items: dict[str, Item]) -> Scale:
+        """Returns the scale; `items` are those of the instrument, by link_id."""
+        own_items = [items[link_id] for link_id in self.items]
         return Scale(
             code=self.code,
             items=tuple(self.items),
             method=self.method,
             direction=self.direction,
-            raw_range=raw_range(self.method, [items[link_id] for link_id in self.items]),
+            raw_range=raw_range(self.method, own_items),
             missing=self.missing_items.build(),
             verification=self.verification,
             score_table=self.score_table.build() if self.score_table else None,
@@ -193,7 +199,7 @@ class ScaleEntry(FileModel):
 
 
 class AdaptiveEntry(FileModel):
-    """What an adaptive test adds: the clinic's item parameters, and when to stop asking."""
+    """The keys of an adaptive test: the file of the clinic's item parameters, and the stopping rule."""
 
     parameters: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*\.csv$", max_length=100)]
     population: Text
@@ -220,7 +226,7 @@ class AlertEntry(FileModel):
 
 
 class InstrumentFile(FileModel):
-    """One instrument file as it stands."""
+    """One instrument file as written."""
 
     code: Code
     version: Version
@@ -238,22 +244,24 @@ class InstrumentFile(FileModel):
     alerts: list[AlertEntry] = Field([], max_length=20)
 
     def build_items(self) -> dict[str, Item]:
-        """Return the items by link_id; their response sets must have passed instrument_checks.faults."""
+        """Returns the items by link_id. Their response sets must have passed instrument_checks.errors."""
         response_sets = {code: entry.build(code) for code, entry in self.response_sets.items()}
         return {entry.link_id: entry.build(response_sets) for entry in self.items}
 
     def build(self, parameters: Sequence[ItemParameters] = ()) -> Instrument:
-        """Return the instrument; file and item parameters must have passed their checks."""
+        """Returns the instrument. File and item parameters must have passed their checks."""
         items = self.build_items()
-        chosen_from = graded_items(parameters, tuple(items.values())) if self.adaptive else ()
-        bank = self.adaptive.build(chosen_from) if self.adaptive else None
+        bank = None
+        if self.adaptive is not None:
+            bank = self.adaptive.build(graded_items(parameters, tuple(items.values())))
+        scales = [scale.build(items) for scale in self.scales]
         return Instrument(
             code=self.code,
             version=self.version,
             title=self.title,
             recall_period=self.recall_period,
             items=tuple(items.values()),
-            scales=tuple(replace(scale.build(items), bank=bank) for scale in self.scales),
+            scales=tuple(replace(scale, bank=bank) for scale in scales),
             scoring_version=self.scoring_version,
             licence=self.licence,
             source=self.source,
@@ -263,7 +271,9 @@ class InstrumentFile(FileModel):
 
 
 def raw_range(method: Method, items: list[Item]) -> tuple[float, float]:
-    """Least and most raw score that complete answers to these items can give."""
+    """Returns the least and the greatest raw score, in points, that complete answers to these items can give."""
     lowest = sum(item.scored_range[0] for item in items)
     highest = sum(item.scored_range[1] for item in items)
-    return (lowest / len(items), highest / len(items)) if method == "mean" else (lowest, highest)
+    if method == "mean":
+        return lowest / len(items), highest / len(items)
+    return lowest, highest

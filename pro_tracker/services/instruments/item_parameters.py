@@ -1,6 +1,6 @@
-"""The item parameters of an adaptive test: a CSV file of the clinic's own beside the instrument file; none is shipped.
+"""The item parameters of an adaptive test: a CSV file of the clinic in the instrument file's folder; none is shipped.
 
-One line an item: link_id, a, b1, b2, ... of the graded response model. docs/instrument-format.md tells more.
+One line for each item: link_id, a, b1, b2, ... of the graded response model (docs/instrument-format.md).
 """
 
 import csv
@@ -15,17 +15,16 @@ from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.instrument import Item
 from pro_tracker.services.instruments.data_files import read_text
 
-KEY = "adaptive.parameters"  # of the instrument file, where every fault of the parameters is told
-MAX_DISCRIMINATION, MAX_THRESHOLD = (
-    10,
-    10,
-)  # beyond these a number is no slope and no theta: T points, or a slipped decimal point
+KEY = "adaptive.parameters"  # the key of the instrument file under which every error of the parameters is reported
+# Greater numbers are no slope and no theta: they are T points, or the decimal point is misplaced.
+MAX_DISCRIMINATION = 10
+MAX_THRESHOLD = 10
 
 FormatError = tuple[str, str]
 
 
 class ItemParameters(NamedTuple):
-    """One line as it stands; `line` counts from 1, the header's."""
+    """One line of the file: discrimination `a` and thresholds `b`. `line` counts from 1, which is the header."""
 
     line: int
     link_id: str
@@ -34,42 +33,65 @@ class ItemParameters(NamedTuple):
 
 
 def read(path: Path) -> tuple[ItemParameters, ...]:
-    """The lines of the file. Raises InvalidDataFile with everything that is no number or not in its place."""
+    """Returns the lines of the file. Raises InvalidDataFile with every cell that is no number or is misplaced."""
     if not path.is_file():
         raise InvalidDataFile((KEY, f"{path.name} is missing; put the item parameters beside the instrument file"))
     rows = list(csv.reader(read_text(path).splitlines()))
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    if len(header) < 3 or header != ["link_id", "a", *(f"b{number}" for number in range(1, len(header) - 1))]:
+    header = _stripped(rows[0]) if rows else []
+    thresholds = [f"b{number}" for number in range(1, len(header) - 1)]
+    if not thresholds or header != ["link_id", "a", *thresholds]:
         raise InvalidDataFile((KEY, f"{path.name} line 1: the columns must be link_id, a, b1, b2 and so on"))
-    lines = [(number, [cell.strip() for cell in row]) for number, row in enumerate(rows[1:], start=2) if any(row)]
-    found = [error for number, cells in lines for error in _cell_errors(path.name, number, cells, header)]
+    lines = {number: _stripped(row) for number, row in enumerate(rows[1:], start=2) if any(row)}
+    found: list[FormatError] = []
+    for number, cells in lines.items():
+        found += _cell_errors(path.name, number, cells, header)
     if found:
         raise InvalidDataFile(*found)
-    return tuple(_parameters(number, cells) for number, cells in lines)
+    return tuple(_parameters(number, cells) for number, cells in lines.items())
+
+
+def _stripped(row: Sequence[str]) -> list[str]:
+    return [cell.strip() for cell in row]
 
 
 def errors(name: str, lines: Sequence[ItemParameters], items: Sequence[Item]) -> Iterator[FormatError]:
-    """Where the parameters cannot be true, or are not those of exactly these items. `name` is the file's."""
-    known, seen = {item.link_id: item for item in items}, set[str]()
+    """Yields the parameters that are impossible, and those that are missing, repeated or of no item.
+
+    `name` is the name of the file, `items` are those of the instrument.
+    """
+    known = {item.link_id: item for item in items}
+    seen: set[str] = set()
     for each in lines:
-        reasons = ["stands twice"] if each.link_id in seen else _reasons(each, known.get(each.link_id))
-        yield from ((KEY, f"{name} line {each.line}: {each.link_id} {reason}") for reason in reasons)
+        place = f"{name} line {each.line}: {each.link_id}"
+        if each.link_id in seen:
+            yield KEY, f"{place} stands twice"
+            continue
         seen.add(each.link_id)
-    yield from ((KEY, f"{name} has no line for the item {link_id}") for link_id in known if link_id not in seen)
+        for reason in _reasons(each, known.get(each.link_id)):
+            yield KEY, f"{place} {reason}"
+    for link_id in known:
+        if link_id not in seen:
+            yield KEY, f"{name} has no line for the item {link_id}"
 
 
 def graded_items(lines: Sequence[ItemParameters], items: Sequence[Item]) -> tuple[GradedItem, ...]:
-    """The bank's items, in the instrument's order."""
-    of_item = {each.link_id: each for each in lines}
-    return tuple(
-        GradedItem(item.link_id, of_item[item.link_id].a, of_item[item.link_id].b, categories(item)) for item in items
-    )
+    """Returns the items of the bank, in the order of the instrument."""
+    parameters = {each.link_id: each for each in lines}
+    return tuple(_graded_item(item, parameters[item.link_id]) for item in items)
+
+
+def _graded_item(item: Item, parameters: ItemParameters) -> GradedItem:
+    return GradedItem(item.link_id, parameters.a, parameters.b, categories(item))
 
 
 def categories(item: Item) -> Mapping[int, int]:
-    """Option code -> its category: the place, from 0, of what it counts among all that answers can count."""
-    counted = sorted({item.scored_value(value) for value in item.response_set.values})
-    return {value: counted.index(item.scored_value(value)) for value in item.response_set.values}
+    """Returns option code -> category: the rank, from 0, of the option's scored value among those of the item.
+
+    Options with the same scored value share a category, as the model's thresholds lie between scored values.
+    """
+    scored = {value: item.scored_value(value) for value in item.response_set.values}
+    ranks = sorted(set(scored.values()))
+    return {value: ranks.index(scored_value) for value, scored_value in scored.items()}
 
 
 def _reasons(each: ItemParameters, item: Item | None) -> Iterator[str]:
@@ -100,9 +122,9 @@ def _cell_errors(name: str, number: int, cells: Sequence[str], header: Sequence[
 
 
 def _without_trailing_blanks(cells: Sequence[str]) -> Sequence[str]:
-    """Without the empty cells at the end: items may have fewer thresholds than there are columns."""
-    last = max((place for place, cell in enumerate(cells) if cell), default=-1)
-    return cells[: last + 1]
+    """Returns the cells up to the last filled one: an item may have fewer thresholds than there are columns."""
+    filled = [number for number, cell in enumerate(cells, start=1) if cell]
+    return cells[: max(filled, default=0)]
 
 
 def _number(cell: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The format of a text pack: the wording of one instrument in one language, matched to it item by item."""
+"""The format of a text pack file: the wording of one instrument in one language, matched to it item by item."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
@@ -12,7 +12,7 @@ Language = Annotated[str, text_matching(r"[a-z]{2}(-[A-Z]{2})?", "a language cod
 
 
 class TextPackFile(FileModel):
-    """One text pack file as it stands. `validated` is true only for wording that a publisher released as translated."""
+    """One text pack file as written. `validated`: whether the rights holder released this wording as validated."""
 
     instrument: Code
     language: Language
@@ -41,7 +41,7 @@ class TextPackFile(FileModel):
 
 
 def errors(file: TextPackFile | TextPack, instrument: Instrument) -> list[FormatError]:
-    """Return where the pack's items, options and scales are not exactly the instrument's."""
+    """Returns an error for each item, option and scale that is missing from the pack or not in the instrument."""
     response_sets = {item.response_set.code: item.response_set for item in instrument.items}
     found = [
         *_mismatches("items", file.items, [item.link_id for item in instrument.items]),
@@ -57,8 +57,10 @@ def _option_errors(key: str, labels: Mapping[int, str], response_set: ResponseSe
     if response_set.kind == "choice":
         yield from _mismatches(key, labels, response_set.values)
         return
+    # A numeric scale needs labels for its two ends; labels of numbers between them are allowed.
     ends = {min(response_set.values), max(response_set.values)}
-    yield from _mismatches(key, labels, ends | (labels.keys() & set(response_set.values)))
+    allowed = labels.keys() & set(response_set.values)
+    yield from _mismatches(key, labels, ends | allowed)
 
 
 def _mismatches(key: str, given: Iterable[str | int], expected: Iterable[str | int]) -> Iterator[FormatError]:

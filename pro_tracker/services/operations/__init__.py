@@ -1,1 +1,1 @@
-"""Whether the service itself is well: heartbeats, incidents, readiness; reads no answers."""
+"""Health of the service itself: heartbeats, incidents, readiness. Reads no answers."""

@@ -1,4 +1,4 @@
-"""Signs of life, written by real work. Whether they are recent enough is asked in readiness.py."""
+"""Heartbeats, written by real work. readiness.py checks whether they are recent enough."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,24 +9,30 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import insert_into
 from pro_tracker.models.heartbeat import Heartbeat
 
-TICK_PREFIX = "tick "  # and the name of an entry of beat's schedule: when it was queued last
+TICK_PREFIX = "tick "  # "tick <name>": when this entry of beat's schedule was last queued
 
 
 def beat(session: Session, *parts: str, now: datetime) -> None:
-    """Note that these parts ("beat", "worker", "sweep") did something at `now`."""
-    insert = insert_into(session, Heartbeat, [{"part": part, "seen_at": now} for part in parts])
-    session.execute(insert.on_conflict_do_update(index_elements=["part"], set_={"seen_at": insert.excluded.seen_at}))
+    """Records that these parts ("beat", "worker", "sweep") did work at `now`."""
+    rows = [{"part": part, "seen_at": now} for part in parts]
+    insert = insert_into(session, Heartbeat, rows)
+    newest = {"seen_at": insert.excluded.seen_at}
+    session.execute(insert.on_conflict_do_update(index_elements=["part"], set_=newest))
 
 
 def last_ticks(session: Session) -> dict[str, datetime]:
-    """When each entry of beat's schedule was queued last."""
-    rows = session.execute(select(Heartbeat.part, Heartbeat.seen_at).where(Heartbeat.part.startswith(TICK_PREFIX)))
-    return {part.removeprefix(TICK_PREFIX): seen_at for part, seen_at in rows}
+    """Returns, for each entry of beat's schedule, when it was last queued."""
+    ticks = select(Heartbeat.part, Heartbeat.seen_at).where(Heartbeat.part.startswith(TICK_PREFIX))
+    return {part.removeprefix(TICK_PREFIX): seen_at for part, seen_at in session.execute(ticks)}
 
 
 def claim_tick(session: Session, name: str, at: datetime, *, is_due: Callable[[datetime], bool]) -> bool:
-    """Note that the entry is queued at `at`. False, and nothing is noted, when another beat has just queued it."""
-    last = session.scalar(select(Heartbeat.seen_at).where(Heartbeat.part == TICK_PREFIX + name).with_for_update())
+    """Records that the entry `name` is queued at `at`. Returns False, and records nothing, if another beat queued it.
+
+    `is_due` says whether the entry is due, given when it was last queued.
+    """
+    tick = select(Heartbeat.seen_at).where(Heartbeat.part == TICK_PREFIX + name)
+    last = session.scalar(tick.with_for_update())  # a second beat waits here and then finds the new time
     if last is not None and not is_due(last):
         return False
     beat(session, TICK_PREFIX + name, now=at)

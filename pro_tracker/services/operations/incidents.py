@@ -1,6 +1,7 @@
-"""Watches the service itself: what does not work becomes an incident, and the operator is told when it begins and ends.
+"""Detects incidents of the service itself and writes the operator's alerts at their start and end.
 
-Asked from outside the workers, since dead ones tell nobody. Alerts hold numbers and moments, nothing of a person.
+`pro-tracker watch` runs it outside of the workers, since a dead worker cannot report. Alerts hold counts and times, and
+nothing about subjects.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +25,13 @@ LATE_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class OperatorAlert:
-    """One line for a mail's subject, and what it means."""
+    """One alert mail: its subject line, and its text with the facts and advice."""
 
     title: str
     text: str
 
 
+# How long the service may take after its start until each of these is an incident.
 GRACE_PERIODS: Mapping[IncidentKind, timedelta] = {
     IncidentKind.NOTHING_SWEPT: MAX_SWEEP_AGE,
     IncidentKind.MESSAGE_LATE: LATE_AFTER,
@@ -52,37 +54,46 @@ ADVICE: Mapping[IncidentKind, str] = {
 
 
 def detect(session: Session, *, now: datetime, watching_since: datetime | None = None) -> Mapping[IncidentKind, str]:
-    """What is wrong now: kind of incident -> the facts in one sentence.
+    """Returns what does not work now: kind of incident -> the facts in one sentence.
 
-    Who began to watch at `watching_since` gives the rest of the service as long to start as anything may take.
+    `watching_since`: when the watcher started, together with the service; grace periods count from it. None: no grace.
     """
     facts = {
         IncidentKind.NOTHING_SWEPT: _nothing_swept(session, now),
         IncidentKind.MESSAGE_LATE: _late(session, now),
-        **_down(session),
+        IncidentKind.PROVIDER_DOWN: _provider_down(session),
     }
     watched = LATE_AFTER if watching_since is None else now - watching_since
     return {kind: fact for kind, fact in facts.items() if fact and watched >= GRACE_PERIODS[kind]}
 
 
 def record(session: Session, detected: Mapping[IncidentKind, str], *, now: datetime) -> None:
-    """Begin an incident for each kind that is new and end those that are over. Any number of watchers may do so."""
-    over = (Incident.ended_at.is_(None), Incident.kind.not_in(list(detected)))
-    session.execute(update(Incident).where(*over).values(ended_at=now))
+    """Opens an incident for each new kind in `detected` and ends the others. Safe with several watchers."""
+    is_open = Incident.ended_at.is_(None)
+    is_over = Incident.kind.not_in(list(detected))
+    session.execute(update(Incident).where(is_open, is_over).values(ended_at=now))
     if detected:
-        begin = insert_into(session, Incident, [{"kind": kind, "began_at": now} for kind in detected])
-        session.execute(begin.on_conflict_do_nothing(index_elements=["kind"], index_where=Incident.ended_at.is_(None)))
+        rows = [{"kind": kind, "began_at": now} for kind in detected]
+        insert = insert_into(session, Incident, rows)
+        # The partial unique index allows one open incident of a kind: an existing one stays.
+        session.execute(insert.on_conflict_do_nothing(index_elements=["kind"], index_where=is_open))
 
 
 def pending_notifications(session: Session) -> Sequence[Incident]:
-    """Begun without an alert, or over without an all-clear. Of what was over before anybody was told, nobody hears."""
-    begun = and_(Incident.notified_at.is_(None), Incident.ended_at.is_(None))
-    over = and_(Incident.notified_at.is_not(None), Incident.ended_at.is_not(None), Incident.end_notified_at.is_(None))
-    return session.scalars(select(Incident).where(or_(begun, over)).order_by(Incident.id)).all()
+    """Returns the open incidents without an alert, and the ended ones without an all-clear, oldest first.
+
+    An incident that ended before its alert was sent is left out.
+    """
+    is_open = Incident.ended_at.is_(None)
+    is_notified = Incident.notified_at.is_not(None)
+    needs_alert = and_(is_open, ~is_notified)
+    needs_all_clear = and_(~is_open, is_notified, Incident.end_notified_at.is_(None))
+    pending = select(Incident).where(or_(needs_alert, needs_all_clear))
+    return session.scalars(pending.order_by(Incident.id)).all()
 
 
 def mark_notified(incident: Incident, *, now: datetime) -> None:
-    """The mail server took the alert, or the all-clear. Until then it is tried again: twice is better than never."""
+    """Records that the mail server accepted the alert, or the all-clear. Until then it is sent again."""
     if incident.ended_at is None:
         incident.notified_at = now
     else:
@@ -90,30 +101,40 @@ def mark_notified(incident: Incident, *, now: datetime) -> None:
 
 
 def alert_for(incident: Incident, detected: Mapping[IncidentKind, str]) -> OperatorAlert:
-    """What to tell the operator of it; `detected` as `detect` returned it."""
+    """Returns the alert of an open incident or the all-clear of an ended one; `detected` as `detect` returned it."""
     title = TITLES[incident.kind]
     if incident.ended_at is not None:
         lasted = f"It began at {_moment(incident.began_at)} and was over at {_moment(incident.ended_at)}."
         return OperatorAlert(f"Over: {title[:1].lower()}{title[1:]}", lasted)
-    return OperatorAlert(title, f"{detected.get(incident.kind, '')}\n\n{ADVICE[incident.kind]}".strip())
+    facts = detected.get(incident.kind, "")
+    return OperatorAlert(title, f"{facts}\n\n{ADVICE[incident.kind]}".strip())
 
 
 def _nothing_swept(session: Session, now: datetime) -> str:
+    """Returns when the last sweep was if that is too long ago; "" if it is recent."""
     seen_at = session.scalar(select(Heartbeat.seen_at).where(Heartbeat.part == "sweep"))
-    if seen_at is not None and now - seen_at <= MAX_SWEEP_AGE:
+    if seen_at is None:
+        return "No sweep was ever seen."
+    if now - seen_at <= MAX_SWEEP_AGE:
         return ""
-    return f"The last sweep was at {_moment(seen_at)}." if seen_at else "No sweep was ever seen."
+    return f"The last sweep was at {_moment(seen_at)}."
 
 
 def _late(session: Session, now: datetime) -> str:
-    waiting = (Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED)), Message.send_at <= now - LATE_AFTER)
-    late, oldest = session.execute(select(func.count(), func.min(Message.send_at)).where(*waiting)).one()
-    return f"{late} due messages were not sent; the oldest was due at {_moment(oldest)}." if late else ""
+    """Returns how many messages are late, and since when; "" if none is."""
+    is_waiting = Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED))
+    is_late = Message.send_at <= now - LATE_AFTER
+    count = select(func.count(), func.min(Message.send_at)).where(is_waiting, is_late)
+    late, oldest = session.execute(count).one()
+    if not late:
+        return ""
+    return f"{late} due messages were not sent; the oldest was due at {_moment(oldest)}."
 
 
-def _down(session: Session) -> Mapping[IncidentKind, str]:
-    closed = sorted(circuit_breakers.open_breakers(session))
-    return {IncidentKind.PROVIDER_DOWN: f"Sending is stopped for: {', '.join(closed)}." if closed else ""}
+def _provider_down(session: Session) -> str:
+    """Returns the channels whose circuit breaker is open; "" if none is."""
+    channels = sorted(circuit_breakers.open_breakers(session))
+    return f"Sending is stopped for: {', '.join(channels)}." if channels else ""
 
 
 def _moment(at: datetime) -> str:

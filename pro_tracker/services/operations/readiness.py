@@ -1,6 +1,6 @@
-"""Whether this installation can do its work now: each part asked, none assumed."""
+"""Readiness: whether each part of the installation can do its work now. Every part is checked, none assumed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,13 +18,13 @@ from pro_tracker.services.sending import circuit_breakers
 
 SEEN_WITHIN = timedelta(minutes=3)
 HEARTBEAT_PARTS = ("worker", "beat")
-BROKER_SECONDS = 2  # a frozen broker must not hold the answer up
+BROKER_SECONDS = 2  # a frozen broker must not delay the answer
 CONSOLE_NOTE = "text messages go to the log and to nobody; PRO_TRACKER_SMS_PROVIDER says how to send them"
 
 
 @dataclass(frozen=True)
 class PartStatus:
-    """One part's state and what to look at, when it is not well or may not be what was meant."""
+    """The state of one part, with a note on what to look at if it is not ready or may be misconfigured."""
 
     name: str
     ok: bool
@@ -32,50 +32,57 @@ class PartStatus:
 
 
 def check(session: Session, broker_url: str, *, now: datetime, sms_provider: str) -> list[PartStatus]:
-    """State of database, migrations, worker, beat, each channel's provider, and broker, in this order."""
+    """Returns the state of database, migrations, worker, beat, each channel's provider, and broker, in this order."""
     notes = {Channel.SMS: CONSOLE_NOTE} if sms_provider == "console" else {}
     return [*_database_parts(session, now, notes), _broker(broker_url)]
 
 
 def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str]) -> list[PartStatus]:
+    """Returns the state of the database and of the parts whose state is stored in it."""
     try:
         session.execute(text("SELECT 1"))
         current = is_current(session.connection())
+        # Without current migrations the tables may be missing.
         seen = dict(session.execute(select(Heartbeat.part, Heartbeat.seen_at)).all()) if current else {}
         down = circuit_breakers.open_breakers(session) if current else {}
     except SQLAlchemyError as error:
         session.rollback()
-        return [
-            PartStatus("database", False, f"cannot be used ({type(error).__name__})"),
-            *(
-                PartStatus(name, False, "not known while the database cannot be used")
-                for name in ("migrations", *HEARTBEAT_PARTS, *Channel)
-            ),
-        ]
+        return list(_without_database(error))
     migrations = PartStatus("migrations", current, "" if current else "run pro-tracker migrate")
-    # Beat itself writes at each tick; its other sign of life is a worker's to write, and ends with the workers.
-    ticks = [at for part, at in seen.items() if part == "beat" or part.startswith(TICK_PREFIX)]
     heartbeats = [
         _heartbeat_status("worker", seen.get("worker"), now),
-        _heartbeat_status("beat", max(ticks, default=None), now),
+        _heartbeat_status("beat", _last_tick(seen), now),
     ]
     providers = [_provider(name, down.get(name), notes.get(name, "")) for name in Channel]
     return [PartStatus("database", True), migrations, *heartbeats, *providers]
 
 
+def _without_database(error: SQLAlchemyError) -> Iterator[PartStatus]:
+    yield PartStatus("database", False, f"cannot be used ({type(error).__name__})")
+    for name in ("migrations", *HEARTBEAT_PARTS, *Channel):
+        yield PartStatus(name, False, "not known while the database cannot be used")
+
+
+def _last_tick(seen: Mapping[str, datetime]) -> datetime | None:
+    """Returns when beat was last seen: by its own ticks, or by its task "beat", which needs a worker to run."""
+    ticks = [at for part, at in seen.items() if part == "beat" or part.startswith(TICK_PREFIX)]
+    return max(ticks, default=None)
+
+
 def _heartbeat_status(name: str, seen_at: datetime | None, now: datetime) -> PartStatus:
-    if seen_at is not None and now - seen_at <= SEEN_WITHIN:
+    if seen_at is None:
+        return PartStatus(name, False, "last seen never")
+    if now - seen_at <= SEEN_WITHIN:
         return PartStatus(name, True)
-    return PartStatus(name, False, f"last seen {seen_at.isoformat(timespec='seconds') if seen_at else 'never'}")
+    return PartStatus(name, False, f"last seen {seen_at.isoformat(timespec='seconds')}")
 
 
 def _provider(channel: Channel, down: ProviderState | None, note: str) -> PartStatus:
     if down is None or down.opened_at is None:
         return PartStatus(channel, True, note)
     since = down.opened_at.isoformat(timespec="seconds")
-    return PartStatus(
-        channel, False, f"messages wait since {since}, the provider's newest answer: {down.reply or 'none'}"
-    )
+    reply = down.reply or "none"
+    return PartStatus(channel, False, f"messages wait since {since}, the provider's newest answer: {reply}")
 
 
 def _broker(url: str) -> PartStatus:
@@ -83,6 +90,6 @@ def _broker(url: str) -> PartStatus:
     try:
         with Connection(url, connect_timeout=BROKER_SECONDS, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
-    except Exception as error:  # whatever a transport raises means the same here: not reachable
+    except Exception as error:  # each transport raises its own errors, and all mean: not reachable
         return PartStatus("broker", False, f"cannot be reached ({type(error).__name__})")
     return PartStatus("broker", True)

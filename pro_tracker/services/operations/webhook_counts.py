@@ -1,4 +1,4 @@
-"""How many calls our webhooks got, by day and by what became of them: who sees many forged ones looks into it."""
+"""Counts the calls of our webhooks by day and kind, so that the operator notices forged ones."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,17 +15,20 @@ RECENT = timedelta(days=30)
 
 
 def count(session: Session, provider: str, kind: WebhookCountKind, *, now: datetime) -> None:
-    """Count one call of that kind."""
+    """Counts one call of `kind` on the current day in UTC."""
     row = {"provider": provider, "counted_on": now.astimezone(UTC).date(), "kind": kind, "n_calls": 1}
     insert = insert_into(session, WebhookCount, row)
     keys = ["provider", "counted_on", "kind"]
-    session.execute(insert.on_conflict_do_update(index_elements=keys, set_={"n_calls": WebhookCount.n_calls + 1}))
+    one_more = {"n_calls": WebhookCount.n_calls + 1}
+    session.execute(insert.on_conflict_do_update(index_elements=keys, set_=one_more))
 
 
 def recent(session: Session, *, now: datetime) -> Mapping[tuple[date, str], Mapping[WebhookCountKind, int]]:
-    """(day, provider) -> kind -> how many, of the last thirty days, newest first."""
-    rows = select(WebhookCount).where(WebhookCount.counted_on > (now - RECENT).astimezone(UTC).date())
+    """Returns (day in UTC, provider) -> kind -> number of calls in the last thirty days, newest first."""
+    since = (now - RECENT).astimezone(UTC).date()
+    rows = select(WebhookCount).where(WebhookCount.counted_on > since)
+    newest_first = rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider)
     found: dict[tuple[date, str], dict[WebhookCountKind, int]] = defaultdict(dict)
-    for row in session.scalars(rows.order_by(WebhookCount.counted_on.desc(), WebhookCount.provider)):
+    for row in session.scalars(newest_first):
         found[row.counted_on, row.provider][row.kind] = row.n_calls
     return found

@@ -1,6 +1,6 @@
-"""The instruments that this installation has: their versions, wording in force, and the protocols that ask for them.
+"""An overview of the installation's instruments: versions, wording in force, and the protocols that use them.
 
-For staff to look up; nothing here is about a person.
+It is for staff pages and holds no data of subjects.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,14 @@ from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording import text_packs
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
-# How the verification of a score table begins that was compared with no published copy (docs/instrument-format.md).
+# The verification text of a score table that was not compared with a published copy starts with this
+# (docs/instrument-format.md).
 RECOMPUTED_ONLY = "Recomputed only"
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryPack:
-    """One text pack in force; `loaded` by the clinic, else a data file."""
+    """One text pack in force: `loaded` by the clinic, else from a data file."""
 
     text: TextPack
     loaded: bool
@@ -29,7 +30,7 @@ class LibraryPack:
 
 @dataclass(frozen=True, slots=True)
 class LibraryEntry:
-    """One instrument version, what stands beside it, and the newest protocols that ask for it."""
+    """One instrument version with the codes of all versions, its wording, and the newest protocols that use it."""
 
     instrument: Instrument
     versions: tuple[str, ...]
@@ -46,32 +47,36 @@ class LibraryEntry:
 
 
 def recomputed_only(scale: Scale) -> bool:
-    """Whether a clinic should compare the scale's table with the publisher's manual before it relies on it."""
+    """Returns whether a clinic should compare the scale's table with the publisher's manual before it relies on it."""
     return scale.verification.startswith(RECOMPUTED_ONLY)
 
 
 def entries(session: Session) -> tuple[LibraryEntry, ...]:
-    """Every instrument in its newest version, by title."""
+    """Returns every instrument in its newest version, by title."""
     wording = text_packs.in_force(session)
     found = (_entry(instrument, wording) for instrument in instrument_catalog.instruments())
     return tuple(sorted(found, key=lambda entry: entry.title.casefold()))
 
 
 def entry(session: Session, code: str, version: str | None = None) -> LibraryEntry:
-    """This version of the instrument, or its newest; raises UnknownInstrument."""
-    return _entry(instrument_catalog.instrument(code, version), text_packs.in_force(session))
+    """Returns this version of the instrument, by default the newest. Raises UnknownInstrument."""
+    instrument = instrument_catalog.instrument(code, version)
+    return _entry(instrument, text_packs.in_force(session))
 
 
 def _entry(instrument: Instrument, wording: WordingSnapshot) -> LibraryEntry:
+    code = instrument.code
+    newest_first = reversed(instrument_catalog.versions(code))
     return LibraryEntry(
         instrument,
-        versions=tuple(each.version for each in reversed(instrument_catalog.versions(instrument.code))),
-        packs=tuple(_packs(instrument.code, wording)),
-        used_by=tuple(each for each in protocol_catalog.protocols() if instrument.code in each.instruments),
+        versions=tuple(each.version for each in newest_first),
+        packs=tuple(_packs(code, wording)),
+        used_by=tuple(each for each in protocol_catalog.protocols() if code in each.instruments),
     )
 
 
 def _packs(code: str, wording: WordingSnapshot) -> Iterator[LibraryPack]:
     loaded = {language for instrument_code, language in wording.loaded if instrument_code == code}
-    for language in sorted(loaded.union(instrument_catalog.available_languages(code))):
+    languages = loaded.union(instrument_catalog.available_languages(code))
+    for language in sorted(languages):
         yield LibraryPack(wording.pack(code, language), language in loaded)

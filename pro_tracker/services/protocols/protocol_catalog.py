@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, ProTrackerError
@@ -19,37 +20,46 @@ PROTOCOLS = PACKAGE / "protocols"
 
 @cache
 def protocol(code: str, version: str | None = None) -> Protocol:
-    """Return this version of the protocol, or its newest; raises NotFound, InvalidDataFile."""
-    found = [read_protocol(path) for path in all_files() if path.stem.partition("@")[0] == code]
+    """Returns this version of the protocol, by default the newest. Raises NotFound, InvalidDataFile."""
+    found = [read_protocol(path) for path in all_files() if _code_of(path) == code]
     matching = [each for each in found if version in (None, each.version)]
     if not matching:
-        known = ", ".join(sorted({path.stem.partition("@")[0] for path in all_files()}))
+        known = ", ".join(_codes())
         raise NotFound(f"There is no protocol {code[:60]!r} {version or ''}; there are {known}.")
-    return max(matching, key=_order)
+    return max(matching, key=_version_order)
 
 
 def protocols() -> tuple[Protocol, ...]:
-    """Return every protocol in its newest version, by code; raises InvalidDataFile for the first broken file."""
-    return tuple(protocol(code) for code in sorted({path.stem.partition("@")[0] for path in all_files()}))
+    """Returns every protocol in its newest version, by code. Raises InvalidDataFile for the first invalid file."""
+    return tuple(protocol(code) for code in _codes())
+
+
+def _codes() -> list[str]:
+    return sorted({_code_of(path) for path in all_files()})
+
+
+def _code_of(path: Path) -> str:
+    return path.stem.partition("@")[0]
 
 
 def problems(path: Path | None = None) -> list[Problem]:
-    """Return everything that is wrong in one protocol file, or in all of them."""
-    return [problem for each in ([path] if path else all_files()) for problem in _problems_of(each)]
+    """Returns every error in one protocol file, by default in all of them."""
+    files = [path] if path else all_files()
+    return list(chain.from_iterable(map(_problems_of, files)))
 
 
 def all_files() -> tuple[Path, ...]:
-    """Return every protocol file: the newest version is code.yaml, an older one code@version.yaml."""
+    """Returns every protocol file: the newest version is code.yaml, an older one code@version.yaml."""
     return yaml_files(PROTOCOLS)
 
 
 @cache
 def read_protocol(path: Path) -> Protocol:
-    """Return the protocol in this file, or raise InvalidDataFile with every fault found."""
+    """Returns the protocol in this file. Raises InvalidDataFile with every error."""
     file = read_as(ProtocolFile, load_yaml(path))
     found = protocol_format.errors(file, _templates())
-    found += [*_battery_errors(file), *_rule_errors(file), *_plan_errors(file), *_offline_errors(file)]
-    found += _severity_errors(file)
+    for errors in (_battery_errors, _rule_errors, _plan_errors, _offline_errors, _severity_errors):
+        found += errors(file)
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
@@ -75,8 +85,14 @@ def _battery_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
                 yield f"events.{number}.battery", str(error)
 
 
+def _battery_codes(file: ProtocolFile) -> list[str]:
+    """Returns the codes of all instruments that the protocol asks, without repeats, in the order of its events."""
+    codes = chain.from_iterable(event.battery for event in file.events)
+    return list(dict.fromkeys(codes))
+
+
 def _rule_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    in_battery = {code for event in file.events for code in event.battery}
+    in_battery = _battery_codes(file)
     for name, rule in file.change_rules.items():
         key = f"change_rules.{name}"
         code, _, scale_code = name.partition(".")
@@ -107,7 +123,8 @@ def _severity_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
 
 
 def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    alerts = {code: _alerts(code) for event in file.events for code in event.battery}
+    """Yields the response plans that are missing: an instrument with alerts needs one. Also those without alerts."""
+    alerts = {code: _alerts(code) for code in _battery_codes(file)}
     for code, raised in alerts.items():
         if raised and code not in file.response_plans:
             items = " and ".join(alert.item for alert in raised)
@@ -118,7 +135,8 @@ def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
 
 
 def _offline_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    in_battery = dict.fromkeys(code for event in file.events for code in event.battery)
+    """Yields the adaptive tests without a fixed form for phones that are offline, and forms that cannot be used."""
+    in_battery = _battery_codes(file)
     for code in in_battery:
         if _is_adaptive(code) and code not in file.offline_forms:
             yield f"offline_forms.{code}", "is missing: name the fixed form to use when the phone is offline"
@@ -130,7 +148,7 @@ def _offline_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
 
 
 def _is_adaptive(code: str) -> bool | None:
-    """None where there is no such instrument."""
+    """Returns whether the instrument is an adaptive test; None if there is no valid instrument of this code."""
     try:
         return instrument_catalog.instrument(code).bank is not None
     except ProTrackerError:
@@ -141,7 +159,7 @@ def _alerts(code: str) -> tuple[Alert, ...]:
     try:
         return instrument_catalog.instrument(code).alerts
     except ProTrackerError:
-        return ()  # _battery_errors names it
+        return ()  # _battery_errors reports it
 
 
 def _problems_of(path: Path) -> Iterator[Problem]:
@@ -151,10 +169,11 @@ def _problems_of(path: Path) -> Iterator[Problem]:
         yield from (Problem(str(path), key, reason) for key, reason in error.errors)
 
 
-def _order(each: Protocol) -> tuple[int, ...]:
+def _version_order(each: Protocol) -> tuple[int, ...]:
+    """Returns the sort key of a version, by which 1.10 follows 1.9."""
     return tuple(int(part) for part in each.version.split("."))
 
 
 def default_protocol() -> Protocol:
-    """What new subjects are enrolled in: the first of the protocol files by name, in its newest version."""
+    """Returns the protocol in which new subjects are enrolled: the first file by name, in its newest version."""
     return protocols()[0]

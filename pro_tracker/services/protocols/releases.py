@@ -1,4 +1,4 @@
-"""Releases data files: every version of a protocol, instrument or text pack is kept as it first came into use."""
+"""Releases data files: stores every version of a protocol, instrument or text pack as it was first used."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from pro_tracker.services.protocols import protocol_catalog
 
 
 class DefinitionKey(NamedTuple):
-    """What a released body is known by; a text pack's code is "<instrument>.<language>"."""
+    """The key of a released definition. The code of a text pack is "<instrument>.<language>"."""
 
     kind: DefinitionKind
     code: str
@@ -29,41 +29,41 @@ class DefinitionKey(NamedTuple):
 
 
 def release(session: Session, *, now: datetime) -> int:
-    """Keep every version that is not kept yet; returns how many.
+    """Stores every version that is not stored yet. Returns how many there were. The caller commits.
 
-    Raises InvalidDataFile for a file whose content changed under a version in use: earlier answers would change their
-    meaning.
+    Raises InvalidDataFile for a file whose content changed under a version in use, which would change the meaning of
+    earlier answers.
     """
-    known = {
-        DefinitionKey(each.kind, each.code, each.version): each.sha256 for each in session.scalars(select(Definition))
-    }
+    known = _released_digests(session)
     loaded = {_key_of_loaded(each) for each in session.scalars(select(LoadedTextPack))}
     new = []
     for path, key, body in _bodies():
         found = digest(body)
         if known.get(key, found) != found:
-            raise InvalidDataFile(
-                (path.name, f"changed under version {key.version}, which is in use. Undo it, or raise `version`.")
-            )
+            reason = f"changed under version {key.version}, which is in use. Undo it, or raise `version`."
+            raise InvalidDataFile((path.name, reason))
         if key in loaded:
             raise InvalidDataFile((path.name, f"wording was loaded as version {key.version}. Raise `version`."))
         if key not in known:
             known[key] = found
-            new.append(
-                Definition(**key._asdict(), sha256=found, body=json.loads(canonical_text(body)), released_at=now)
-            )
+            stored = json.loads(canonical_text(body))  # plain JSON: YAML dates become text
+            new.append(Definition(**key._asdict(), sha256=found, body=stored, released_at=now))
     session.add_all(new)
     if new:
         session.flush()
-        released = [f"{each.kind}:{each.code}@{each.version}" for each in new]
-        audit.record(
-            session,
-            audit.Actor(ActorKind.COMMAND, "migrate"),
-            "definitions.release",
-            now=now,
-            detail={"released": released},
-        )
+        _record(session, new, now)
     return len(new)
+
+
+def _released_digests(session: Session) -> dict[DefinitionKey, str]:
+    rows = session.scalars(select(Definition))
+    return {DefinitionKey(each.kind, each.code, each.version): each.sha256 for each in rows}
+
+
+def _record(session: Session, new: list[Definition], now: datetime) -> None:
+    released = [f"{each.kind}:{each.code}@{each.version}" for each in new]
+    actor = audit.Actor(ActorKind.COMMAND, "migrate")
+    audit.record(session, actor, "definitions.release", now=now, detail={"released": released})
 
 
 def _bodies() -> Iterator[tuple[Path, DefinitionKey, dict[str, Any]]]:
@@ -73,7 +73,7 @@ def _bodies() -> Iterator[tuple[Path, DefinitionKey, dict[str, Any]]]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """The file; with the item parameters of an adaptive test, since its scores depend on them as on a score table."""
+    """Returns the file's content, with the item parameters of an adaptive test, on which its scores depend too."""
     body = load_yaml(path)
     if "adaptive" in body:
         body["item_parameters"] = item_parameters.read(path.with_name(body["adaptive"]["parameters"]))
@@ -81,10 +81,13 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _key(body: dict[str, Any]) -> DefinitionKey:
+    """Returns the key of a file; which kind of file it is follows from its keys."""
+    version = body["version"]
     if "language" in body:
-        return DefinitionKey(DefinitionKind.TEXT_PACK, f"{body['instrument']}.{body['language']}", body["version"])
+        code = f"{body['instrument']}.{body['language']}"
+        return DefinitionKey(DefinitionKind.TEXT_PACK, code, version)
     kind = DefinitionKind.INSTRUMENT if "response_sets" in body else DefinitionKind.PROTOCOL
-    return DefinitionKey(kind, body["code"], body["version"])
+    return DefinitionKey(kind, body["code"], version)
 
 
 def _key_of_loaded(pack: LoadedTextPack) -> DefinitionKey:

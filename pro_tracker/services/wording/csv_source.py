@@ -1,4 +1,4 @@
-"""Reads and writes wording as CSV: one row a text, known by its code (docs/text-packs.md)."""
+"""Reads wording from CSV and writes its template: one row for each text, with its code (docs/text-packs.md)."""
 
 import csv
 import io
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.domain.instrument import Instrument
+from pro_tracker.domain.instrument import Instrument, ResponseSet
 from pro_tracker.services.wording.source_wording import SourceWording, labelled_values, normalise_text
 
 COLUMNS = ("kind", "code", "value", "text")
 KINDS = ("instrument", "language", "title", "instruction", "item", "option")
-SEPARATORS = (",", ";", "\t")  # spreadsheets write the second where the comma is the decimal sign
+SEPARATORS = (",", ";", "\t")  # spreadsheets write ";" in locales whose decimal sign is the comma
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; `line` counts the file's lines from 1."""
+    """One row: its cells by column. `line` is its line in the file, from 1; `n_cells` counts to the last filled one."""
 
     line: int
     kind: str
@@ -31,7 +31,7 @@ class Row:
 
 
 class CsvSource:
-    """The rows of one file. Raises InvalidDataFile where they cannot be told apart."""
+    """The rows of one file, as a WordingSource. Raises InvalidDataFile if the text is not CSV with these columns."""
 
     how_to_add = "Add a row for it; `pro-tracker text-pack template` writes one for each."
 
@@ -50,7 +50,7 @@ class CsvSource:
         return self.language in ("", language)
 
     def wording(self, instrument: Instrument, _language: str) -> SourceWording:
-        """The texts of the file, each matched by its code; what cannot be matched is among the faults."""
+        """Returns the texts of the file, each matched to the instrument by its code; `errors` has the unmatched."""
         given = SourceWording()
         for row in self.rows:
             _take(given, row, instrument)
@@ -63,7 +63,7 @@ class CsvSource:
 
 
 def template(instrument: Instrument, language: str) -> Iterator[tuple[str, str, str, str]]:
-    """The rows to be filled in for an instrument, the header first: every code stands there, every text is empty."""
+    """Yields the rows of a template for an instrument: the header, then every code with an empty text."""
     yield COLUMNS
     yield "instrument", instrument.code, "", ""
     yield "language", language, "", ""
@@ -71,9 +71,9 @@ def template(instrument: Instrument, language: str) -> Iterator[tuple[str, str, 
     yield "instruction", "", "", ""
     for item in instrument.items:
         yield "item", item.link_id, "", ""
-    for response_set in {item.response_set.code: item.response_set for item in instrument.items}.values():
+    for code, response_set in _response_sets(instrument).items():
         for value in labelled_values(response_set):
-            yield "option", response_set.code, str(value), ""
+            yield "option", code, str(value), ""
 
 
 def _rows(text: str) -> Iterator[Row]:
@@ -87,8 +87,8 @@ def _rows(text: str) -> Iterator[Row]:
                 _check_header(cells)
             elif any(cell.strip() for cell in cells):
                 yield _row(line, cells)
-            line = reader.line_num + 1
-        if line == 1:
+            line = reader.line_num + 1  # a quoted text may span several lines
+        if line == 1:  # the file is empty
             _check_header([])
     except csv.Error as error:
         reason = "a quotation mark is not closed, or more text follows it before the next separator"
@@ -97,19 +97,26 @@ def _rows(text: str) -> Iterator[Row]:
 
 def _check_header(cells: list[str]) -> None:
     named = [cell.strip().lower() for cell in cells]
-    if tuple(named[: len(COLUMNS)]) != COLUMNS or any(named[len(COLUMNS) :]):
+    expected = list(COLUMNS)
+    has_columns = named[: len(expected)] == expected
+    has_others = any(named[len(expected) :])
+    if not has_columns or has_others:
         found = ",".join(cell[:20] for cell in named[:8])
-        raise InvalidDataFile(("line 1", f"must name the columns {','.join(COLUMNS)}; it reads {found}"))
+        reason = f"must name the columns {','.join(expected)}; it reads {found}"
+        raise InvalidDataFile(("line 1", reason))
 
 
 def _row(line: int, cells: list[str]) -> Row:
-    kind, code, value, text = (*map(normalise_text, cells), "", "", "", "")[: len(COLUMNS)]
+    texts = [normalise_text(cell) for cell in cells]
+    texts += [""] * len(COLUMNS)  # spreadsheets leave empty cells at the end out
+    kind, code, value, text = texts[: len(COLUMNS)]
     n_cells = max(number for number, cell in enumerate(cells, start=1) if cell.strip())
     return Row(line, kind.lower(), code, value, text, n_cells)
 
 
 def _take(given: SourceWording, row: Row, instrument: Instrument) -> None:
     if row.n_cells > len(COLUMNS):
+        # A separator within the text: without quotation marks the rest of the text would be lost.
         reason = f"has {row.n_cells} cells under {len(COLUMNS)} columns. Put the text between quotation marks"
         given.errors.append((row.place, reason))
     elif row.kind == "item":
@@ -119,7 +126,8 @@ def _take(given: SourceWording, row: Row, instrument: Instrument) -> None:
     elif row.kind in ("title", "instruction"):
         _take_text(given, row)
     elif row.kind not in KINDS:
-        given.errors.append((row.place, f"“{row.kind[:20]}” is no kind of row; the kinds are {', '.join(KINDS)}"))
+        reason = f"“{row.kind[:20]}” is no kind of row; the kinds are {', '.join(KINDS)}"
+        given.errors.append((row.place, reason))
 
 
 def _take_text(given: SourceWording, row: Row) -> None:
@@ -138,7 +146,7 @@ def _take_item(given: SourceWording, row: Row, instrument: Instrument) -> None:
 
 
 def _take_option(given: SourceWording, row: Row, instrument: Instrument) -> None:
-    known = {item.response_set.code: item.response_set for item in instrument.items}
+    known = _response_sets(instrument)
     if row.code not in known:
         reason = f"“{row.code[:40]}” is no response set of {instrument.code}; it has {', '.join(known)}"
         given.errors.append((row.place, reason))
@@ -147,5 +155,9 @@ def _take_option(given: SourceWording, row: Row, instrument: Instrument) -> None
     if row.value not in values:
         reason = f"“{row.value[:20]}” is no option of {row.code} that has words; they are {', '.join(values)}"
         given.errors.append((row.place, reason))
-    else:
-        given.add_option(row.place, row.code, values[row.value], row.text)
+        return
+    given.add_option(row.place, row.code, values[row.value], row.text)
+
+
+def _response_sets(instrument: Instrument) -> dict[str, ResponseSet]:
+    return {item.response_set.code: item.response_set for item in instrument.items}

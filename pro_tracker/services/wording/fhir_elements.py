@@ -1,18 +1,21 @@
-"""The elements of FHIR R4 that wording is read from (hl7.org/fhir/R4/questionnaire.html), as a lenient schema.
+"""The FHIR R4 elements that wording is read from (hl7.org/fhir/R4/questionnaire.html), as a lenient schema.
 
-Elements not named here are passed over. fhir_questionnaire.py reads them as a form.
+Elements that are not named here are ignored. fhir_questionnaire.py turns them into questions and options.
 """
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from pydantic import BaseModel, ConfigDict, Field
 
 HIDDEN_EXTENSIONS = {"sdc-questionnaire-calculatedExpression", "questionnaire-hidden"}
-SUPPORTING_CONTROLS = {"help", "flyover", "unit", "legal", "footer"}  # displays that are no words before a question
+SUPPORTING_CONTROLS = {"help", "flyover", "unit", "legal", "footer"}  # displays that are not read before a question
 
 
 class Element(BaseModel):
+    """Base of every element: unknown keys are ignored, since libraries add their own."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
@@ -40,20 +43,23 @@ class Extension(Element):
 
     @property
     def name(self) -> str:
+        """The last part of the url, such as "ordinalValue": its bases differ between FHIR versions."""
         return self.url.rpartition("/")[2]
 
 
 class PrimitiveExtension(Element):
-    """What stands beside a plain value in JSON: among it, its translations."""
+    """The extensions of a primitive value, which FHIR's JSON keeps under "_" and its name: its translations here."""
 
     extension: tuple[Extension, ...] = ()
 
     def translations(self) -> Iterator[tuple[str, str]]:
-        """(language, text) of each."""
-        for each in self.extension:
-            parts = {part.name: part for part in each.extension}
-            if each.name == "translation" and {"lang", "content"} <= parts.keys():
-                lang, content = parts["lang"], parts["content"]
+        """Yields (language, text) of each translation (hl7.org/fhir/R4/extension-translation.html)."""
+        for extension in self.extension:
+            if extension.name != "translation":
+                continue
+            parts = {part.name: part for part in extension.extension}
+            lang, content = parts.get("lang"), parts.get("content")
+            if lang is not None and content is not None:
                 yield lang.code or lang.string, content.string or content.markdown
 
 
@@ -86,9 +92,12 @@ class ValueSet(Element):
 
     @property
     def concepts(self) -> tuple[ConceptElement, ...]:
+        """The concepts of the expansion, else those that the definition lists."""
         if self.expansion and self.expansion.contains:
             return self.expansion.contains
-        return tuple(each for part in self.compose.include for each in part.concept) if self.compose else ()
+        if self.compose is None:
+            return ()
+        return tuple(chain.from_iterable(part.concept for part in self.compose.include))
 
 
 class AnswerOption(Element):
@@ -112,14 +121,18 @@ class ItemElement(Element):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Its own codes, and those that its linkId holds, whole or behind a prefix ("/61758-9", "promis-hi7")."""
-        tails = [self.link_id[mark.end() :] for mark in re.finditer(r"[/|.:_-]", self.link_id)]
-        return (*(each.code for each in self.code), self.link_id, *tails)
+        """The item's own codes, and those in its linkId, whole or behind a prefix ("/61758-9", "promis-hi7")."""
+        own = [coding.code for coding in self.code]
+        separators = re.finditer(r"[/|.:_-]", self.link_id)
+        tails = [self.link_id[separator.end() :] for separator in separators]
+        return (*own, self.link_id, *tails)
 
     @property
     def controls(self) -> set[str]:
-        """How it is to be shown, as codes of questionnaire-itemControl: help, lower, upper."""
-        return {coding.code for each in self.extension if each.concept for coding in each.concept.coding}
+        """The item's codes of questionnaire-itemControl, which say how it is shown: help, lower, upper."""
+        concepts = [extension.concept for extension in self.extension if extension.concept]
+        codings = chain.from_iterable(concept.coding for concept in concepts)
+        return {coding.code for coding in codings}
 
     @property
     def is_supporting_text(self) -> bool:
@@ -127,9 +140,10 @@ class ItemElement(Element):
 
     @property
     def is_hidden(self) -> bool:
-        return self.read_only or any(
-            each.name in HIDDEN_EXTENSIONS and each.boolean is not False for each in self.extension
-        )
+        """Whether the item is computed or hidden, so that nothing is asked."""
+        hiding = [extension for extension in self.extension if extension.name in HIDDEN_EXTENSIONS]
+        # A calculatedExpression has no boolean, and `questionnaire-hidden` may be false.
+        return self.read_only or any(extension.boolean is not False for extension in hiding)
 
 
 class Identifier(Element):

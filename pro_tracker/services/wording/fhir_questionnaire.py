@@ -1,6 +1,6 @@
-"""A FHIR R4 Questionnaire as a form, whatever library wrote it: its questions in order, their words and options.
+"""Reads a FHIR R4 Questionnaire of any library: its questions in order, their texts and options.
 
-What the parts mean for an instrument is fhir_source.py's.
+fhir_source.py matches them to an instrument.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ WEIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class SourceOption:
-    """One option of a question: its code, its words, its weight where it is a whole number.
+    """One option of a question: its code, its label, and its weight if that is a whole number.
 
-    An end of a numeric scale that stands as a display beside it has the code "lower" or "upper".
+    The label of one end of a numeric scale, given as a display item, has the code "lower" or "upper".
     """
 
     code: str
@@ -45,7 +45,7 @@ class SourceOption:
 
 @dataclass(frozen=True, slots=True)
 class SourceItem:
-    """Something asked. `texts`: what is read before it, from the outermost group inwards, then its own words."""
+    """One question. `texts`: what is read before it, from the outermost group inwards, then its own text."""
 
     element: ItemElement
     codes: tuple[str, ...]
@@ -53,14 +53,16 @@ class SourceItem:
 
     @property
     def place(self) -> str:
+        """The question as error messages name it."""
         words = self.texts[-1] if self.texts else ""
-        return f"question {self.element.link_id} “{words[:40]}{'…' if len(words) > 40 else ''}”"
+        ellipsis = "…" if len(words) > 40 else ""
+        return f"question {self.element.link_id} “{words[:40]}{ellipsis}”"
 
 
 class SourceQuestionnaire:
-    """A Questionnaire with the value sets that came with it, read in one language.
+    """One Questionnaire and the value sets that the file holds.
 
-    Raises InvalidDataFile for what is no JSON, or holds no Questionnaire or several.
+    Raises InvalidDataFile for text that is not JSON, or that holds no Questionnaire or several.
     """
 
     def __init__(self, text: str) -> None:
@@ -69,24 +71,36 @@ class SourceQuestionnaire:
         if len(found) != 1:
             raise InvalidDataFile(("resourceType", f"the file must hold one FHIR Questionnaire; it holds {len(found)}"))
         self.root = read_as(QuestionnaireElement, found[0])
-        sets = [read_as(ValueSet, each) for each in resources if each.get("resourceType") == "ValueSet"]
-        self.value_sets = {name: each for each in sets for name in (f"#{each.id}", each.url) if name.strip("#")}
+        self.value_sets: dict[str, ValueSet] = {}
+        for resource in resources:
+            if resource.get("resourceType") == "ValueSet":
+                self._add_value_set(read_as(ValueSet, resource))
+
+    def _add_value_set(self, value_set: ValueSet) -> None:
+        """Keeps a value set under its url, and under "#" and its id: a question refers to a contained one so."""
+        if value_set.id:
+            self.value_sets[f"#{value_set.id}"] = value_set
+        if value_set.url:
+            self.value_sets[value_set.url] = value_set
 
     @property
     def language(self) -> str:
-        """As the file states it, without a region; "" where it does not."""
+        """The language that the file states, without a region; "" if it states none."""
         return _base(self.root.language)
 
     @property
     def identifiers(self) -> set[str]:
-        """Every code that the Questionnaire as a whole is known by."""
-        numbers = (each.value for each in self.root.identifier)
-        return {*(each.code for each in self.root.code), *numbers, self.root.url.rpartition("/")[2]} - {""}
+        """Every code that identifies the Questionnaire as a whole."""
+        codes = {coding.code for coding in self.root.code}
+        numbers = {identifier.value for identifier in self.root.identifier}
+        name = self.root.url.rpartition("/")[2]
+        return (codes | numbers | {name}) - {""}
 
     def has_language(self, language: str) -> bool:
-        """Whether the file is in this language, or translated into it, or does not say."""
-        stated = self.language
-        return stated in ("", language) or any(any(each.texts) for each in self.source_items(language))
+        """Returns whether the file is in this language, is translated into it, or states no language."""
+        if self.language in ("", language):
+            return True
+        return any(any(each.texts) for each in self.source_items(language))
 
     def title(self, language: str) -> str:
         return self._localised(self.root.title, self.root.title_extension, language)
@@ -95,44 +109,53 @@ class SourceQuestionnaire:
         return tuple(self._walk(self.root.item, (), (), language))
 
     def options(self, source_item: SourceItem, language: str) -> tuple[SourceOption, ...]:
-        """What the question offers, from the question itself or from the value set it names."""
+        """Returns the question's options: its own, else those of its value set, else the labels of a scale's ends."""
         element = source_item.element
         if element.answer_option:
             return tuple(self._option(each, language) for each in element.answer_option)
         value_set = self._value_set(element)
         if value_set is not None:
             return tuple(self._concept(each, language) for each in value_set.concepts)
-        ends = ((each, each.controls & {"lower", "upper"}) for each in element.item if each.type == "display")
-        return tuple(
-            SourceOption(end.pop(), self._localised(each.text, each.text_extension, language), None)
-            for each, end in ends
-            if end
-        )
+        return tuple(self._ends(element, language))
+
+    def _ends(self, element: ItemElement, language: str) -> Iterator[SourceOption]:
+        for child in element.item:
+            ends = child.controls & {"lower", "upper"}
+            if child.type == "display" and ends:
+                label = self._localised(child.text, child.text_extension, language)
+                yield SourceOption(ends.pop(), label, None)
 
     def options_missing_from(self, source_item: SourceItem) -> str:
-        """The value set that the question takes its options from and that the file lacks; "" without one."""
+        """Returns the url of the question's value set if the file does not hold it; "" if no options are missing."""
         element = source_item.element
-        missing = element.answer_value_set and not element.answer_option and self._value_set(element) is None
-        return element.answer_value_set if missing else ""
+        if element.answer_option or self._value_set(element) is not None:
+            return ""
+        return element.answer_value_set
 
     def _walk(
         self, items: Sequence[ItemElement], before: tuple[str, ...], codes: tuple[str, ...], language: str
     ) -> Iterator[SourceItem]:
-        """`codes` are those of a group around one question, which some libraries code in the question's place."""
+        """Yields the questions below `items`, depth first. `before`: the texts that are read before them.
+
+        `codes` are those of a group around a single question: some libraries code the group and not the question.
+        """
         for item in items:
             text = self._localised(item.text, item.text_extension, language)
+            texts = (*before, text) if text else before
             if item.type == "display":
-                before += () if item.is_supporting_text or not text else (text,)
+                before = before if item.is_supporting_text else texts
             elif item.type == "group":
                 answerable = [each for each in item.item if each.type not in ("display", "group")]
-                inner = (*before, text) if text else before
-                yield from self._walk(item.item, inner, item.codes if len(answerable) == 1 else (), language)
+                group_codes = item.codes if len(answerable) == 1 else ()
+                yield from self._walk(item.item, texts, group_codes, language)
             else:
-                yield SourceItem(item, (*item.codes, *codes), (*before, text) if text else before)
-                yield from self._walk([each for each in item.item if each.type != "display"], before, (), language)
+                yield SourceItem(item, (*item.codes, *codes), texts)
+                nested = [each for each in item.item if each.type != "display"]  # displays label the scale's ends
+                yield from self._walk(nested, before, (), language)
 
     def _value_set(self, element: ItemElement) -> ValueSet | None:
-        return self.value_sets.get(element.answer_value_set.partition("|")[0])
+        url = element.answer_value_set.partition("|")[0]  # a canonical reference may end in "|" and a version
+        return self.value_sets.get(url)
 
     def _option(self, option: AnswerOption, language: str) -> SourceOption:
         coding = option.coding
@@ -144,15 +167,14 @@ class SourceQuestionnaire:
 
     def _concept(self, concept: ConceptElement, language: str) -> SourceOption:
         designated = [each.value for each in concept.designation if _base(each.language) == language]
-        label = (
-            normalise_text(designated[0])
-            if designated
-            else self._localised(concept.display, concept.display_extension, language)
-        )
+        if designated:
+            label = normalise_text(designated[0])
+        else:
+            label = self._localised(concept.display, concept.display_extension, language)
         return SourceOption(concept.code, label, _weight(concept.extension))
 
     def _localised(self, text: str, extended: PrimitiveExtension | None, language: str) -> str:
-        """The text in the language asked for; "" where the file is in another and has no translation."""
+        """Returns the text in the requested language; "" if the file is in another and has no translation."""
         for stated, translation in extended.translations() if extended else ():
             if _base(stated) == language:
                 return normalise_text(translation)
@@ -160,7 +182,7 @@ class SourceQuestionnaire:
 
 
 def _base(language: str) -> str:
-    """The language without its region: "es" of "es-MX"."""
+    """Returns the language without its region: "es" for "es-MX"."""
     return language.partition("-")[0].casefold()
 
 
@@ -175,19 +197,25 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _resources(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The resource itself, those contained in it, and those of a Bundle."""
+    """Yields the resource itself, those contained in it, and those of a Bundle, at any depth."""
     yield data
-    contained, entries = data.get("contained"), data.get("entry")
-    inner = list(contained) if isinstance(contained, list) else []
-    inner += [each.get("resource") for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
-    for each in inner:
-        if isinstance(each, dict):
-            yield from _resources(each)
+    inner = _dicts(data.get("contained"))
+    inner += [entry.get("resource") for entry in _dicts(data.get("entry"))]
+    for resource in _dicts(inner):
+        yield from _resources(resource)
+
+
+def _dicts(value: object) -> list[Any]:
+    """Returns the dictionaries of a list, and nothing for another value: the file is not validated yet."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _weight(extensions: Sequence[Extension]) -> int | None:
-    for each in extensions:
-        weight = each.decimal if each.decimal is not None else each.integer
-        if each.name in WEIGHTS and weight is not None and weight == int(weight):
+    """Returns the first whole weight, under any of the names that FHIR versions have given it."""
+    for extension in extensions:
+        weight = extension.integer if extension.decimal is None else extension.decimal
+        if extension.name not in WEIGHTS or weight is None:
+            continue
+        if weight == int(weight):
             return int(weight)
     return None

@@ -1,6 +1,6 @@
 """Reads wording from a FHIR R4 Questionnaire (JSON), as public form libraries publish them.
 
-Tolerates how libraries differ (where codes, weights, options and instructions stand); matches by code alone.
+Libraries differ in where they put codes, weights, options and instructions. Items are matched by code, never by text.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from pro_tracker.domain.instrument import Instrument, Item
+from pro_tracker.domain.instrument import Instrument, Item, ResponseOption
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.wording.fhir_questionnaire import SourceItem, SourceOption, SourceQuestionnaire
@@ -20,14 +20,17 @@ ANSWER_CODE = re.compile(r"LA\d{1,7}-\d")
 
 @dataclass(frozen=True, slots=True)
 class MatchedItem:
-    """A question of the file, and the item that it words."""
+    """A question of the file and the item of the instrument whose wording it is."""
 
     source_item: SourceItem
     item: Item
 
 
 class FhirSource:
-    """One Questionnaire, alone or in a Bundle with its value sets. Raises InvalidDataFile where there is none."""
+    """One Questionnaire, alone or in a Bundle with its value sets, as a WordingSource.
+
+    Raises InvalidDataFile if the text holds none, or several.
+    """
 
     how_to_add = "Give its question the code as linkId or in code, or use the CSV of `pro-tracker text-pack template`."
 
@@ -36,10 +39,12 @@ class FhirSource:
 
     @property
     def instrument(self) -> str:
-        """The instrument whose code or LOINC panel code the Questionnaire names; "" without one."""
+        """The code of the instrument that the Questionnaire names by code or LOINC panel code; "" without one."""
         named = self.form.identifiers
-        known = (each.code for each in instrument_catalog.instruments() if {each.code, each.loinc} & named)
-        return next(known, "")
+        for instrument in instrument_catalog.instruments():
+            if instrument.code in named or instrument.loinc in named:
+                return instrument.code
+        return ""
 
     @property
     def language(self) -> str:
@@ -49,7 +54,7 @@ class FhirSource:
         return self.form.has_language(language)
 
     def wording(self, instrument: Instrument, language: str) -> SourceWording:
-        """The texts of the questions that are the instrument's items; what cannot be matched is among the faults."""
+        """Returns the texts of the questions that are items of the instrument; `errors` has those that match none."""
         given = SourceWording(title=self.form.title(language) or instrument.title)
         matched = list(_matched(given, self.form.source_items(language), instrument))
         given.instruction = _take_items(given, matched)
@@ -63,9 +68,11 @@ class FhirSource:
 
 
 def _matched(given: SourceWording, source_items: Sequence[SourceItem], instrument: Instrument) -> Iterator[MatchedItem]:
-    by_code = {_plain(code): item for item in instrument.items for code in (item.link_id, item.loinc) if code}
+    """Yields each question that is one item; adds an error or a note to `given` for each other question."""
+    by_code = _items_by_code(instrument)
     for source_item in source_items:
-        items = {by_code[code].link_id: by_code[code] for code in map(_plain, source_item.codes) if code in by_code}
+        found = [by_code.get(_plain(code)) for code in source_item.codes]
+        items = {item.link_id: item for item in found if item is not None}
         if len(items) == 1:
             yield MatchedItem(source_item, *items.values())
         elif items:
@@ -79,18 +86,34 @@ def _matched(given: SourceWording, source_items: Sequence[SourceItem], instrumen
             given.errors.append((source_item.place, reason))
 
 
+def _items_by_code(instrument: Instrument) -> dict[str, Item]:
+    items = {}
+    for item in instrument.items:
+        items[_plain(item.link_id)] = item
+        if item.loinc:
+            items[_plain(item.loinc)] = item
+    return items
+
+
 def _plain(code: str) -> str:
-    """Libraries differ in case and signs: SRPPER23_CaPS, SRPPER23-CaPS; and a LOINC code keeps its digits' order."""
+    """Returns the code in small letters and digits: libraries differ in case and signs (SRPPER23_CaPS, -CaPS)."""
     return re.sub(r"[^a-z0-9]", "", code.casefold())
 
 
 def _take_items(given: SourceWording, matched: Sequence[MatchedItem]) -> str:
-    """Take the text of each item, and return what stands before all of them: the instruction."""
+    """Adds the text of each item to `given`. Returns the instruction: the texts that come before all of the items."""
     before = [each.source_item.texts[:-1] for each in matched]
-    shared = [texts[0] for texts in takewhile(lambda texts: len(set(texts)) == 1, zip(*before, strict=False))]
+    # One tuple for each depth, outermost first: the texts of all items there. The first that differ are item stems.
+    depths = zip(*before, strict=False)
+    shared = [texts[0] for texts in takewhile(_all_equal, depths)]
     for each in matched:
-        given.add_item(each.source_item.place, each.item.link_id, " ".join(each.source_item.texts[len(shared) :]))
+        text = " ".join(each.source_item.texts[len(shared) :])
+        given.add_item(each.source_item.place, each.item.link_id, text)
     return " ".join(shared)
+
+
+def _all_equal(texts: tuple[str, ...]) -> bool:
+    return len(set(texts)) == 1
 
 
 def _take_options(given: SourceWording, matched: MatchedItem, options: Sequence[SourceOption]) -> None:
@@ -110,7 +133,10 @@ def _take_options(given: SourceWording, matched: MatchedItem, options: Sequence[
 def _incomplete(
     given: SourceWording, matched: Sequence[MatchedItem], form: SourceQuestionnaire, language: str
 ) -> Iterator[FormatError]:
-    """Questions that lack options which others of the same response set have; a question with another fault is told."""
+    """Yields an error for each question without options that others of its response set have.
+
+    Questions that have an error already are left out: its cause is probably the same.
+    """
     known = {place for place, _reason in given.errors}
     for each in matched:
         offered = {_value(each.item, option) for option in form.options(each.source_item, language)}
@@ -121,19 +147,22 @@ def _incomplete(
 
 
 def _value(item: Item, option: SourceOption) -> int | None:
-    return _numeric_value(item, option) if item.response_set.kind == "numeric" else _choice_value(item, option)
+    """Returns the answer code that the option stands for; None if it stands for none."""
+    if item.response_set.kind == "numeric":
+        return _numeric_value(item, option)
+    return _choice_value(item, option)
 
 
 def _choice_value(item: Item, option: SourceOption) -> int | None:
-    """The answer code by the option's LOINC answer code, else by its weight, else by a code that is the number itself.
+    """Returns the answer code by LOINC answer code, else by weight, else by an option code that is the number itself.
 
-    A weight alone does not tell it where answers are turned when scored: there code and weight must both fit.
+    For a reversed or recoded item a weight alone is ambiguous (code or scored value?): there both must match.
     """
     by_answer_code = {each.code: each.value for each in item.response_set.options if each.code}
     if option.code in by_answer_code:
         return by_answer_code[option.code]
     if by_answer_code and ANSWER_CODE.fullmatch(option.code):
-        return None  # another answer list: "moderately" is not "somewhat", whatever it weighs
+        return None  # an option of another answer list: "moderately" is not "somewhat", whatever its weight
     fits = [each for each in item.response_set.values if _matches_value(item, option, each)]
     return fits[0] if fits else None
 
@@ -141,11 +170,13 @@ def _choice_value(item: Item, option: SourceOption) -> int | None:
 def _matches_value(item: Item, option: SourceOption, value: int) -> bool:
     if _is_recoded(item):
         return (option.code, option.weight) == (str(value), item.scored_value(value))
-    return value == option.weight if option.weight is not None else option.code == str(value)
+    if option.weight is not None:
+        return option.weight == value
+    return option.code == str(value)
 
 
 def _numeric_value(item: Item, option: SourceOption) -> int | None:
-    """The number itself, from the option's words or code, else its weight; or the end that the words stand at."""
+    """Returns the end that the option labels, else the number in its label or code, else its weight."""
     values = item.response_set.values
     number = NUMBER_BEFORE.match(option.label)
     known = {"lower": min(values), "upper": max(values)}.get(option.code)
@@ -157,7 +188,7 @@ def _numeric_value(item: Item, option: SourceOption) -> int | None:
 
 
 def _is_recoded(item: Item) -> bool:
-    """Whether an answer counts something else than its code."""
+    """Returns whether an answer is scored with another value than its code."""
     return item.reversed or item.recode is not None
 
 
@@ -166,9 +197,13 @@ def _whole(text: str) -> int | None:
 
 
 def _unknown_option(item: Item, option: SourceOption) -> str:
-    known = ", ".join(f"{each.value}{f' = {each.code}' if each.code else ''}" for each in item.response_set.options)
+    known = ", ".join(_named(each) for each in item.response_set.options)
     weight = "" if option.weight is None else f", weight {option.weight}"
     found = f"“{option.label[:60]}” (code {option.code[:40] or 'none'}{weight})"
     reason = "a weight does not tell the option of a reversed item; give its answer code"
     advice = reason if _is_recoded(item) else "correct it"
     return f"its option {found} is none of {item.response_set.code}: {known}; {advice}, or take it out"
+
+
+def _named(option: ResponseOption) -> str:
+    return f"{option.value} = {option.code}" if option.code else str(option.value)

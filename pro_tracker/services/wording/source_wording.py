@@ -1,4 +1,4 @@
-"""What a file of wording gives, whichever format it has, and what an instrument still lacks of it."""
+"""The wording read from a file of any format, and the texts that are missing from it."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MAX_TEXT_LENGTH = 2000
 
 @dataclass(slots=True)
 class SourceWording:
-    """The texts of a file, matched to one instrument. `errors` are (place, reason), `notes` what is good to know."""
+    """The texts of a file, matched to one instrument. `errors` are (place, reason), `notes` are hints for staff."""
 
     title: str = ""
     instruction: str = ""
@@ -23,14 +23,14 @@ class SourceWording:
     notes: list[str] = field(default_factory=list)
 
     def add_item(self, place: str, link_id: str, text: str) -> None:
-        """Take the text of an item; a fault where it has none, or the item stands twice."""
+        """Adds the text of an item, and an error if it is empty, too long or given twice."""
         if link_id in self.items:
             self.errors.append((place, f"item {link_id} stands twice; leave one of them"))
         self.items[link_id] = text
         self._check_text(place, f"item {link_id}", text)
 
     def add_option(self, place: str, response_set: str, value: int, label: str) -> None:
-        """Take the label of an option; a fault where items that share the response set say something else."""
+        """Adds the label of an option, and an error if items that share the response set label it differently."""
         labels = self.options.setdefault(response_set, {})
         if labels.setdefault(value, label) != label:
             message = f"option {value} of {response_set} reads “{label}” here and “{labels[value]}” before"
@@ -46,9 +46,9 @@ class SourceWording:
 
 
 class WordingSource(Protocol):
-    """One file. What it does not tell of itself is empty; whoever loads it says so instead."""
+    """One file of wording. `instrument` and `language` are "" where the file does not name them."""
 
-    how_to_add: str  # what to do about an item or option that the file lacks
+    how_to_add: str  # advice for an item or option that is missing from the file
 
     @property
     def instrument(self) -> str: ...
@@ -59,7 +59,7 @@ class WordingSource(Protocol):
 
 
 def missing_texts(given: SourceWording, instrument: Instrument, how_to_add: str) -> Iterator[FormatError]:
-    """Every item and option of the instrument that is not in the file."""
+    """Yields an error for each item and option of the instrument that is not in the file."""
     for item in instrument.items:
         if item.link_id not in given.items:
             known_as = f"item {item.link_id}" + (f" (LOINC {item.loinc})" if item.loinc else "")
@@ -72,11 +72,11 @@ def missing_texts(given: SourceWording, instrument: Instrument, how_to_add: str)
 
 
 def labelled_values(response_set: ResponseSet) -> tuple[int, ...]:
-    """The answer codes that need words: all options, but only the two ends of a numeric scale."""
+    """Returns the answer codes that need a label: all of a choice, but only the two ends of a numeric scale."""
     values = response_set.values
     return values if response_set.kind == "choice" else (min(values), max(values))
 
 
 def normalise_text(text: str) -> str:
-    """The text in Unicode's composed form, with single spaces: what a page shows of it anyway."""
+    """Returns the text in Unicode's composed form (NFC) with single spaces, which is how a page shows it."""
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -1,6 +1,6 @@
 """Loads a clinic's licensed wording from a file: all of it, matched to its instrument code by code, or nothing.
 
-Formats: csv_source.py, fhir_source.py. What is loaded is in force at once, for visits not yet begun.
+Formats: csv_source.py, fhir_source.py. Loaded wording is in force at once, for visits that have not begun.
 """
 
 import re
@@ -32,7 +32,7 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
 
 @dataclass(frozen=True, kw_only=True)
 class TextPackFacts:
-    """What the clinic says of a file. Instrument and language are needed where the file does not tell them."""
+    """What the clinic states about a file. Instrument and language are needed if the file does not name them."""
 
     version: str
     validated: bool
@@ -44,7 +44,7 @@ class TextPackFacts:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What came of a file; without `is_new` the same was loaded before, and nothing was changed."""
+    """The outcome of loading a file. If not `is_new`, the same wording was loaded before and nothing was changed."""
 
     pack: LoadedTextPack
     is_new: bool
@@ -52,14 +52,15 @@ class LoadResult:
 
 
 def load(session: Session, actor: Actor, path: Path, facts: TextPackFacts, *, now: datetime) -> LoadResult:
-    """Add the wording in this file as a new version.
+    """Adds the wording in this file as a new version. The caller commits.
 
     Raises InvalidDataFile with every mismatch, InvalidInput for unusable facts or a version that has other content,
     UnknownInstrument.
     """
     _check(facts)
     source = _source(path)
-    instrument, language = _instrument(facts, source), _language(facts, source)
+    instrument = _instrument(facts, source)
+    language = _language(facts, source)
     given = source.wording(instrument, language)
     errors = [*given.errors, *missing_texts(given, instrument, source.how_to_add)]
     if errors:
@@ -70,17 +71,19 @@ def load(session: Session, actor: Actor, path: Path, facts: TextPackFacts, *, no
 
 
 def _store(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> LoadedTextPack:
-    """The row of this version: the one that was there when it says the same, else the new one."""
-    if is_postgresql(session):  # who reads the newest id must find every pack up to it
+    """Returns the stored row of this version: the existing one if its content is the same, else the new one."""
+    if is_postgresql(session):
+        # One load at a time, so that ids are committed in order: a reader of the newest id must see all before it.
         session.execute(text("LOCK TABLE text_pack IN SHARE ROW EXCLUSIVE MODE"))
     known = session.scalar(select(LoadedTextPack).filter_by(**_key(pack)))
     if known is None:
         _add(session, actor, pack, now)
         return pack
     if known.sha256 != pack.sha256:
+        differences = _differences(known, pack)
         raise InvalidInput(
-            f"Version {known.version} was loaded on {known.loaded_at:%Y-%m-%d} and differs in "
-            f"{_differences(known, pack)}. A loaded version is never changed; load this one under another --version."
+            f"Version {known.version} was loaded on {known.loaded_at:%Y-%m-%d} and differs in {differences}. "
+            "A loaded version is never changed; load this one under another --version."
         )
     return known
 
@@ -96,7 +99,8 @@ def _check(facts: TextPackFacts) -> None:
 
 def _source(path: Path) -> WordingSource:
     content = read_text(path, MAX_BYTES)
-    return FhirSource(content) if content.lstrip().startswith(("{", "[")) else CsvSource(content)
+    is_json = content.lstrip().startswith(("{", "["))
+    return FhirSource(content) if is_json else CsvSource(content)
 
 
 def _instrument(facts: TextPackFacts, source: WordingSource) -> Instrument:
@@ -118,7 +122,6 @@ def _language(facts: TextPackFacts, source: WordingSource) -> str:
 
 
 def _pack(instrument: Instrument, language: str, facts: TextPackFacts, given: SourceWording) -> LoadedTextPack:
-    options = {code: {str(value): label for value, label in labels.items()} for code, labels in given.options.items()}
     stated = {
         "validated": facts.validated,
         "licence_holder": normalise_text(facts.licence_holder),
@@ -127,7 +130,7 @@ def _pack(instrument: Instrument, language: str, facts: TextPackFacts, given: So
             "title": given.title,
             "instruction": given.instruction,
             "items": given.items,
-            "options": options,
+            "options": {code: _json_keys(labels) for code, labels in given.options.items()},
         },
     }
     return LoadedTextPack(
@@ -140,6 +143,10 @@ def _pack(instrument: Instrument, language: str, facts: TextPackFacts, given: So
     )
 
 
+def _json_keys(labels: dict[int, str]) -> dict[str, str]:
+    return {str(value): label for value, label in labels.items()}
+
+
 def _key(pack: LoadedTextPack) -> dict[str, str]:
     return {"instrument_code": pack.instrument_code, "language": pack.language, "version": pack.version}
 
@@ -147,8 +154,9 @@ def _key(pack: LoadedTextPack) -> dict[str, str]:
 def _add(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> None:
     code, language, version = _key(pack).values()
     shipped = instrument_catalog.text_pack_from_file(code, language)
+    is_shipped = shipped is not None and shipped.version == version
     released = session.get(Definition, (DefinitionKind.TEXT_PACK, f"{code}.{language}", version))
-    if released is not None or (shipped is not None and shipped.version == version):
+    if is_shipped or released is not None:
         raise InvalidInput(
             f"Version {version} is that of the wording shipped for {code} in {language!r}; give another."
         )
@@ -160,6 +168,7 @@ def _add(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) ->
 
 
 def _differences(known: LoadedTextPack, pack: LoadedTextPack) -> str:
+    """Returns what differs between two packs, as words for an error message."""
     names = {
         "validated": "whether it is validated",
         "licence_holder": "the licence holder",

@@ -1,6 +1,6 @@
-"""Which wording is in force, which a visit began with, and which a response was asked with.
+"""Looks up wording: what is in force, what a visit began with, and what a response was asked with.
 
-A clinic's loaded packs stand before the shipped files. text_pack_loading.py adds them.
+A clinic's loaded packs take precedence over the shipped files. text_pack_loading.py adds them.
 """
 
 from collections.abc import Mapping
@@ -23,24 +23,27 @@ from pro_tracker.services.instruments.text_pack_format import TextPackFile
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordingSnapshot:
-    """All wording as it was in force at one moment; equal only to itself, so that a cache may be kept for it."""
+    """All wording that was in force at one time. It is equal to itself only, so that it can be a cache key."""
 
     loaded: Mapping[tuple[str, str], TextPack]  # by instrument and language
 
     def pack(self, instrument_code: str, language: str) -> TextPack:
-        """In this language ("es-MX" may use "es"), else in English; loaded before shipped. Raises NotFound."""
+        """Returns the wording in this language ("es-MX" may use "es"), else in English. Raises NotFound.
+
+        In each language a loaded pack takes precedence over a shipped one.
+        """
         for each in instrument_catalog.language_fallbacks(language):
             if (instrument_code, each) in self.loaded:
                 return self.loaded[instrument_code, each]
             shipped = instrument_catalog.text_pack_from_file(instrument_code, each)
             if shipped is not None:
                 return shipped
-        return instrument_catalog.text_pack(instrument_code, language)  # says what is missing
+        return instrument_catalog.text_pack(instrument_code, language)  # raises, and says what is missing
 
 
 @dataclass(frozen=True, slots=True)
 class ListedTextPack:
-    """A shipped or loaded pack, and whether visits begun now are asked with it."""
+    """A shipped or loaded pack, and whether visits that begin now are asked with it."""
 
     pack: TextPack
     in_force: bool
@@ -48,34 +51,36 @@ class ListedTextPack:
 
 
 SHIPPED = WordingSnapshot({})
-# Every process keeps what it has read, by database and generation: a new pack is a new generation, so nothing is stale.
+# A cache of each process, by database and generation. It is never stale: a new pack makes a new generation.
 _read: WeakKeyDictionary[Engine | Connection, dict[int, WordingSnapshot]] = WeakKeyDictionary()
 
 
 def as_of(session: Session, generation: int) -> WordingSnapshot:
-    """The wording when `generation` was the id of the newest loaded pack; 0: as shipped.
+    """Returns the wording in force when `generation` was the id of the newest loaded pack; 0: as shipped.
 
-    A loaded pack that no longer fits its instrument (the instrument has a new version) is left out.
+    A loaded pack that does not match its instrument any more (a newer version has other items) is left out.
     """
     if generation == 0:
         return SHIPPED
     known = _read.setdefault(session.get_bind(), {})
     if generation not in known:
-        rows = session.scalars(
-            select(LoadedTextPack).where(LoadedTextPack.id <= generation).order_by(LoadedTextPack.id)
-        )
+        up_to = select(LoadedTextPack).where(LoadedTextPack.id <= generation)
+        rows = session.scalars(up_to.order_by(LoadedTextPack.id))
         packs = filter(matches_instrument, map(build_pack, rows))
-        known[generation] = WordingSnapshot({(pack.instrument_code, pack.language): pack for pack in packs})
+        # In the order of their ids, so the newest pack of an instrument and language replaces the earlier ones.
+        newest = {(pack.instrument_code, pack.language): pack for pack in packs}
+        known[generation] = WordingSnapshot(newest)
     return known[generation]
 
 
 def in_force(session: Session) -> WordingSnapshot:
-    """The wording that a visit begun now is asked with."""
-    return as_of(session, session.scalar(select(func.max(LoadedTextPack.id))) or 0)
+    """Returns the wording that a visit beginning now is asked with."""
+    newest_id = session.scalar(select(func.max(LoadedTextPack.id)))
+    return as_of(session, newest_id or 0)
 
 
 def pack_of_response(session: Session, instrument_code: str, language: str, version: str) -> TextPack:
-    """The text pack that a response was asked with, as it then was: a file, a loaded pack, or a released file of old.
+    """Returns the text pack that a response was asked with: a shipped file, a loaded pack, or a former shipped file.
 
     `language` and `version` are the response's `language` and `text_pack_version`. Raises NotFound.
     """
@@ -94,23 +99,25 @@ def pack_of_response(session: Session, instrument_code: str, language: str, vers
 
 
 def packs_in_use(session: Session) -> list[TextPack]:
-    """Every text pack that answers were given to, by instrument, language and version."""
+    """Returns every text pack that stored responses were asked with, by instrument, language and version."""
     response = QuestionnaireResponse
     key = (response.instrument_code, response.language, response.text_pack_version)
-    return [pack_of_response(session, *row) for row in session.execute(select(*key).distinct().order_by(*key))]
+    rows = session.execute(select(*key).distinct().order_by(*key))
+    return [pack_of_response(session, *row) for row in rows]
 
 
 def all_packs(session: Session, instrument_code: str | None = None) -> list[ListedTextPack]:
-    """Every pack of one instrument, or of all: by instrument and language, shipped before loaded, oldest first."""
+    """Returns every pack of one instrument, or of all.
+
+    Sorted by instrument and language; within these the shipped pack first, then the loaded ones, oldest first.
+    """
     wording = in_force(session)
-    rows = session.scalars(select(LoadedTextPack).order_by(LoadedTextPack.id)).all()
-    known = [
-        *((pack, None) for pack in instrument_catalog.text_packs()),
-        *((build_pack(row), row.loaded_at) for row in rows),
-    ]
-    selected = [each for each in known if instrument_code in (None, each[0].instrument_code)]
-    selected.sort(key=lambda each: (each[0].instrument_code, each[0].language))
-    return [ListedTextPack(pack, _is_in_force(wording, pack), loaded_at) for pack, loaded_at in selected]
+    known = [ListedTextPack(pack, _is_in_force(wording, pack)) for pack in instrument_catalog.text_packs()]
+    for row in session.scalars(select(LoadedTextPack).order_by(LoadedTextPack.id)):
+        pack = build_pack(row)
+        known.append(ListedTextPack(pack, _is_in_force(wording, pack), row.loaded_at))
+    selected = [each for each in known if instrument_code in (None, each.pack.instrument_code)]
+    return sorted(selected, key=lambda each: (each.pack.instrument_code, each.pack.language))
 
 
 def _is_in_force(wording: WordingSnapshot, pack: TextPack) -> bool:
@@ -119,7 +126,9 @@ def _is_in_force(wording: WordingSnapshot, pack: TextPack) -> bool:
 
 
 def build_pack(row: LoadedTextPack) -> TextPack:
-    """The loaded pack. What charts call its scales is nothing a patient reads and comes from the shipped pack."""
+    """Returns the text pack of a row. Titles of scales, which patients never see, come from the shipped pack."""
+    options = {code: _int_keys(labels) for code, labels in row.body["options"].items()}
+    shipped = instrument_catalog.text_pack(row.instrument_code, row.language)
     return TextPack(
         instrument_code=row.instrument_code,
         language=row.language,
@@ -128,16 +137,18 @@ def build_pack(row: LoadedTextPack) -> TextPack:
         title=row.body["title"],
         instruction=row.body["instruction"],
         items=row.body["items"],
-        options={
-            code: {int(value): label for value, label in labels.items()} for code, labels in row.body["options"].items()
-        },
-        scales=instrument_catalog.text_pack(row.instrument_code, row.language).scales,
+        options=options,
+        scales=shipped.scales,
         licence=f"{row.licence_holder}. Permission: {row.permission_reference}",
     )
 
 
+def _int_keys(labels: Mapping[str, str]) -> dict[int, str]:
+    return {int(value): label for value, label in labels.items()}  # JSON has text keys only
+
+
 def matches_instrument(pack: TextPack) -> bool:
-    """Whether the pack words exactly the items and options of its instrument as it is now."""
+    """Returns whether the pack has exactly the items and options of its instrument's newest version."""
     try:
         return not text_pack_format.errors(pack, instrument_catalog.instrument(pack.instrument_code))
     except UnknownInstrument:
