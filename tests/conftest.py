@@ -1,7 +1,7 @@
-"""Fixtures that every test may ask for. The servers behind them start only when a test needs them.
+"""Fixtures of all tests. Servers start only when a test needs them.
 
-Each test has a migrated, empty database of its own, on SQLite and on PostgreSQL unless it is marked
-`dialects("postgresql")`. The test's environment is a complete installation's; nothing of the developer's own leaks in.
+Each test has its own migrated, empty database, on SQLite and on PostgreSQL unless it is marked
+`dialects("postgresql")`. Its environment is that of a complete installation, without the developer's own settings.
 """
 
 import base64
@@ -43,12 +43,12 @@ pytest_plugins = [
 ]
 
 DIALECTS = ("sqlite", "postgresql")
-NOWHERE = "127.0.0.1:9"  # the discard port: a test that did not ask for a server finds none
+NOWHERE = "127.0.0.1:9"  # the discard port, for servers that a test does not use
 FIELD_KEYS = "test:" + base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 
 class Clock:
-    """What the service takes for the present: it stands still until the test moves it."""
+    """The service's clock in tests. It changes only when the test sets it."""
 
     def __init__(self, moment: datetime) -> None:
         self.now = moment
@@ -57,12 +57,12 @@ class Clock:
         self.now = moment.astimezone(UTC)
 
     def advance(self, **duration: float) -> None:
-        """Move on by a timedelta's arguments: `clock.advance(days=3, hours=1)`."""
+        """Moves forward by the arguments of a timedelta: `clock.advance(days=3, hours=1)`."""
         self.now += timedelta(**duration)
 
 
 class Client(FlaskClient):
-    """Flask's test client. The test's session commits before each request and sees afterwards what it stored."""
+    """Flask's test client. It commits the test's session before each request and expires it afterwards."""
 
     session: OrmSession
 
@@ -83,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def clock() -> Iterator[Clock]:
-    """Monday 2 March 2026, 15:00 UTC, until the test says otherwise."""
+    """The clock, at Monday 2 March 2026, 15:00 UTC."""
     driven = Clock(datetime(2026, 3, 2, 15, 0, tzinfo=UTC))
     earlier = service_clock.drive(lambda: driven.now)
     yield driven
@@ -92,7 +92,7 @@ def clock() -> Iterator[Clock]:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file at the newest migration, to be copied."""
+    """An SQLite file at the newest migration, which tests copy."""
     path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
     engine = db.make_engine(f"sqlite:///{path}")
     migrate.upgrade(engine)
@@ -105,7 +105,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_database(migrated_sqlite: Path, tmp_path: Path) -> str:
-    """The URL of a database at the newest migration without a row in it."""
+    """The URL of an empty database at the newest migration."""
     return f"sqlite:///{shutil.copyfile(migrated_sqlite, tmp_path / 'test.sqlite3')}"
 
 
@@ -128,24 +128,24 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def session(database: str) -> Iterator[OrmSession]:
-    """A session on this test's database. Commit before other connections are to see its rows."""
+    """A session on this test's database. Other connections see its rows after a commit."""
     with db.Session() as session:
         yield session
 
 
 @pytest.fixture
 def base_url(request: pytest.FixtureRequest) -> str:
-    """Where people reach the service: a free port of this machine when the test starts the live server."""
+    """The service's base URL, with a free local port if the test starts the live server."""
     return f"http://127.0.0.1:{free_port()}" if "live_server" in request.fixturenames else "https://pro-tracker.test"
 
 
 @pytest.fixture
 def environment(request: pytest.FixtureRequest, base_url: str) -> dict[str, str]:
-    """PRO_TRACKER_* as this installation has them; programs that the test starts get them too."""
-    wanted = request.fixturenames
-    broker: RedisServer | None = request.getfixturevalue("broker") if "broker" in wanted else None
-    smtp: SmtpServer | None = request.getfixturevalue("smtp_server") if "smtp_server" in wanted else None
-    database = request.getfixturevalue("database") if "database" in wanted else "sqlite://"
+    """The PRO_TRACKER_* variables of this installation, also for programs that the test starts."""
+    requested = request.fixturenames
+    broker: RedisServer | None = request.getfixturevalue("broker") if "broker" in requested else None
+    smtp: SmtpServer | None = request.getfixturevalue("smtp_server") if "smtp_server" in requested else None
+    database = request.getfixturevalue("database") if "database" in requested else "sqlite://"
     values = {
         "DATABASE_URL": database,
         "BROKER_URL": broker.url if broker else f"redis://{NOWHERE}/0",
@@ -159,7 +159,7 @@ def environment(request: pytest.FixtureRequest, base_url: str) -> dict[str, str]
 
 @pytest.fixture
 def processes(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """`processes("worker", [...])` starts a program with this test's environment, its output in tmp_path/worker.log."""
+    """`processes("worker", [...])` starts a program with this test's environment; output in tmp_path/worker.log."""
     running: list[subprocess.Popen[bytes]] = []
 
     def run(name: str, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -199,7 +199,7 @@ def client(app: Flask, session: OrmSession, base_url: str) -> FlaskClient:
 
 @pytest.fixture
 def another_client(app: Flask, session: OrmSession, base_url: str) -> Callable[[], FlaskClient]:
-    """`another_client()` is another person's browser, or the same person's other device."""
+    """`another_client()` returns the browser of another person or device."""
     return lambda: new_client(app, session, base_url)
 
 

@@ -56,7 +56,7 @@ def bank(patient: Patient) -> ItemBank:
 
 def asked_on(page: TestResponse) -> str:
     """The item of the adaptive test that this page asks; "" for another page."""
-    found = re.fullmatch(r"Made-up question (TIRED\d+)\?", heading(page))
+    found = re.fullmatch(r"Example question (TIRED\d+)\?", heading(page))
     return found[1] if found else ""
 
 
@@ -89,7 +89,7 @@ def to_the_review(client: FlaskClient, patient: Patient, answers: Mapping[str, i
 
 
 def in_review(page: TestResponse) -> list[str]:
-    return re.findall(r"Made-up question (TIRED\d+)\?", page.text)
+    return re.findall(r"Example question (TIRED\d+)\?", page.text)
 
 
 def record(session: Session) -> QuestionnaireResponse:
@@ -292,7 +292,7 @@ def test_the_wide_file_has_its_t_score_and_no_raw_score(
 def test_the_codebook_says_how_it_asks(session: Session, patient: Patient, clock: Clock) -> None:
     (row,) = (row for row in exported(session, "codebook", clock) if row["QSTESTCD"] == "TOTAL_T")
     assert "Adaptive: asks 4 to 12 of 12 items, until the standard error is at most 3." in row["RULES"]
-    assert "T-scores: mean 50, SD 10 in Nobody (Made up)" in row["RULES"]
+    assert "T-scores: mean 50, SD 10 in Example population (Synthetic)" in row["RULES"]
 
 
 def test_clinicians_see_the_t_score(client: FlaskClient, session: Session, patient: Patient, clock: Clock) -> None:

@@ -131,7 +131,7 @@ def test_a_slip_in_the_parameters_is_named_by_line_and_reason(
 def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
     path = adaptive_instrument.write(tmp_path)
     path.with_suffix(".csv").unlink()
-    wanted = f"{CODE}.csv is missing; put the item parameters beside the instrument file"
+    wanted = f"{CODE}.csv is missing; put the item parameters next to the instrument file"
     assert errors_of(path) == [("adaptive.parameters", wanted)]
 
 

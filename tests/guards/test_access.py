@@ -1,4 +1,4 @@
-"""Every route says who may use it, and the application holds everybody else off."""
+"""Every route declares who may use it, and the application denies everyone else."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from pro_tracker.web.access import Access
 
 PLACE = re.compile(r"<(?:(?P<converter>\w+):)?\w+>")
-# What the address names need not exist: who may look is asked first.
+# The object of an address need not exist: access is checked first.
 SAMPLES = {"default": "any", "string": "any", "path": "any", "int": "1", "uuid": "00000000-0000-4000-8000-000000000000"}
 ONE_DATABASE = pytest.mark.dialects("sqlite")
 
@@ -35,8 +35,8 @@ def test_staff_routes_name_at_least_one_role_and_the_others_none(app):
 
 
 @ONE_DATABASE
-def test_a_route_without_a_declaration_serves_nobody(app, client):
-    app.add_url_rule("/undeclared", view_func=lambda: "a page that nobody thought about")
+def test_a_route_without_a_declaration_is_denied(app, client):
+    app.add_url_rule("/undeclared", view_func=lambda: "a page without a declaration")
 
     assert client.get("/undeclared").status_code == 403
 

@@ -1,4 +1,4 @@
-"""What beat queues exists, takes no arguments, and never piles up while no worker is there."""
+"""Tasks of beat's schedule exist, take no arguments, and do not accumulate while no worker runs."""
 
 import json
 import os
@@ -9,8 +9,8 @@ import pytest
 
 from worker.celery_app import BEAT
 
-# In a process of its own: Celery reads the environment once, for good.
-TELL = """
+# In a separate process: Celery reads the environment only once.
+PRINT_TASKS = """
 import inspect, json
 import worker.tasks
 from worker.celery_app import app
@@ -22,10 +22,12 @@ print(json.dumps(about))
 
 @pytest.fixture
 def tasks(environment):
-    """Task name -> its docstring and the names of its parameters."""
+    """Returns task name -> its docstring and the names of its parameters."""
     environment = {**os.environ, **environment}
-    told = subprocess.run([sys.executable, "-c", TELL], env=environment, check=True, capture_output=True, text=True)
-    return json.loads(told.stdout)
+    printed = subprocess.run(
+        [sys.executable, "-c", PRINT_TASKS], env=environment, check=True, capture_output=True, text=True
+    )
+    return json.loads(printed.stdout)
 
 
 def test_every_beat_entry_names_a_task_that_needs_no_argument(tasks):
@@ -35,7 +37,7 @@ def test_every_beat_entry_names_a_task_that_needs_no_argument(tasks):
     assert {name: tasks[name][1] for name in queued if tasks[name][1]} == {}
 
 
-def test_tasks_are_named_noun_dot_verb_and_say_what_they_are_for(tasks):
+def test_tasks_are_named_noun_dot_verb_and_have_docstrings(tasks):
     assert [name for name in tasks if name.count(".") != 1] == []
     assert [name for name, (about, _) in tasks.items() if not about] == []
 

@@ -1,4 +1,4 @@
-"""Lists of codes that must stand apart from the enums agree with them: the ledger's check, formats, documents."""
+"""Lists of codes outside of the enums agree with them: the ledger check, formats, documents."""
 
 import ast
 import re
@@ -23,11 +23,11 @@ OF_TABLES = {"message", "visit", "attempt"}  # that the check of the ledger read
 NAMED = re.compile(r"`([a-z-]+)`")
 
 
-def test_the_check_of_the_ledger_knows_every_channel() -> None:
+def test_the_ledger_check_knows_every_channel() -> None:
     assert tuple(Channel) == recorded_state.CHANNELS
 
 
-def test_the_check_of_the_ledger_names_codes_that_there_are() -> None:
+def test_the_ledger_check_uses_existing_codes() -> None:
     assert set(state_checks.SUBMITTED_STATES) | set(missing_messages.FAILED_STATES) <= set(MessageState)
     assert set(anchor_dates.CHECKED_ANCHORS) <= set(get_args(Anchor))
     assert send_rules.SNOOZE == MessageKind.SNOOZE
@@ -39,7 +39,7 @@ def test_the_check_of_the_ledger_names_codes_that_there_are() -> None:
 
 
 def _compared_by_the_check(names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """(attribute, string) wherever one of these attributes is compared with a bare string."""
+    """Returns (attribute, string) for each comparison of one of these attributes with a string literal."""
     for path in (PACKAGE / "ledger_check").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr in names:
@@ -47,9 +47,9 @@ def _compared_by_the_check(names: Collection[str]) -> Iterator[tuple[str, str]]:
                 yield from ((node.left.attr, text) for text in texts if isinstance(text, str))
 
 
-def test_a_gateway_may_report_every_event_and_hand_on_a_text() -> None:
-    told = set(get_args(GatewayEvent.model_fields["event"].annotation))
-    assert told == {*ReportEvent} - {ReportEvent.OTHER} | {"text"}
+def test_a_gateway_may_report_every_event_and_forward_a_text() -> None:
+    accepted = set(get_args(GatewayEvent.model_fields["event"].annotation))
+    assert accepted == {*ReportEvent} - {ReportEvent.OTHER} | {"text"}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_gateway_may_report_every_event_and_hand_on_a_text() -> None:
         ("message-format.md", "| `templates` |", {"templates", "email", "sms", "subject", "opening"}),
     ],
 )
-def test_a_document_lists_just_the_codes_that_there_are(document: str, line: str, codes: set[str]) -> None:
+def test_a_document_lists_exactly_the_existing_codes(document: str, line: str, codes: set[str]) -> None:
     text = (PROJECT / "docs" / document).read_text(encoding="utf-8")
     paragraph = text[text.index(line) :].split("\n" if line.startswith("|") else "\n\n")[0]
     assert set(NAMED.findall(paragraph)) == codes
@@ -73,9 +73,9 @@ def test_a_document_lists_just_the_codes_that_there_are(document: str, line: str
 
 def test_the_manual_of_the_ledgers_file_has_a_line_for_each_reason_of_a_message() -> None:
     text = (PROJECT / "docs" / "ledger-file.md").read_text(encoding="utf-8")
-    told = re.findall(r"^\| `([a-z-]+)` \|", text, flags=re.MULTILINE)
+    documented = re.findall(r"^\| `([a-z-]+)` \|", text, flags=re.MULTILINE)
     of_visits = {EndReason.WITHDRAWN}  # named with the reasons of visits
-    assert set(told) == {*EndReason} - of_visits
+    assert set(documented) == {*EndReason} - of_visits
 
 
 def test_the_manual_of_operations_names_kinds_of_calls_that_there_are() -> None:

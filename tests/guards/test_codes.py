@@ -36,20 +36,19 @@ ONE_OF = re.compile(r"(\w+) IN \(([^)]*)\)")
 COMPARED = re.compile(r"(\w+) (?:=|<>) '([^']*)'")
 # Tables that say something of some codes only, and the codes that they leave out for the reason given.
 LEFT_OUT: Mapping[str, set[StrEnum]] = {
-    "domain.delivery_reports.KEYWORDS": {  # no words
-        *({*ReportEvent} - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP})
-    },
+    "domain.delivery_reports.KEYWORDS": {*ReportEvent}
+    - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # no words
     "domain.unanswered.RECORDED_BY_CALLS": {
         *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER)  # tell no reason
     },
-    "services.sending.delivery_reports.REPLIES": {  # nobody wrote
+    "services.sending.delivery_reports.REPLIES": {  # not written by a person
         *(ReportEvent.DELIVERED, ReportEvent.FAILED, ReportEvent.COMPLAINED),
         *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE),
     },
     "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
-    "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no bad news
+    "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no problem
     "web.staff.trend_wording.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
-    "web.labels.ALERT_OUTCOMES": {  # an alert needs somebody who was spoken with
+    "web.labels.ALERT_OUTCOMES": {  # an alert needs a conversation with the subject
         *(CallAttemptOutcome.REFUSED, CallAttemptOutcome.TOO_ILL, CallAttemptOutcome.LANGUAGE)
     },
     "web.labels.CONTACT_ADVICE": {ContactState.ACTIVE},  # nothing to say
@@ -62,7 +61,7 @@ LABELLED = (
 )
 
 
-def test_every_set_of_codes_stands_in_the_domain() -> None:
+def test_every_set_of_codes_is_in_the_domain() -> None:
     elsewhere = [
         f"{path.name}: {node.name}"
         for path in PACKAGE.rglob("*.py")
@@ -74,7 +73,7 @@ def test_every_set_of_codes_stands_in_the_domain() -> None:
     assert elsewhere == []
 
 
-def test_every_column_of_codes_has_a_check_that_names_just_them() -> None:
+def test_every_column_of_codes_has_a_check_with_exactly_these() -> None:
     checked = {}
     for table, text in _checks():
         for column, listed in ONE_OF.findall(text):
@@ -112,8 +111,8 @@ def _partial_indexes() -> Iterator[tuple[Table, str]]:
 
 
 def test_every_table_keyed_by_codes_has_them_all() -> None:
-    lacking = {name: left for name, table in _tables() if (left := _of(table) - table.keys())}
-    assert lacking == LEFT_OUT
+    missing = {name: _of(table) - table.keys() for name, table in _tables()}
+    assert {name: codes for name, codes in missing.items() if codes} == LEFT_OUT
 
 
 def _tables() -> Iterator[tuple[str, Mapping[Any, Any]]]:
@@ -127,7 +126,7 @@ def _tables() -> Iterator[tuple[str, Mapping[Any, Any]]]:
 
 
 def _sets(table: Mapping[Any, Any]) -> set[type]:
-    """The types of its keys; None may stand beside codes."""
+    """Returns the types of the keys; None is allowed next to codes."""
     types = {type(key) for key in table if key is not None}
     return types if all(issubclass(each, StrEnum) for each in types) else set()
 
@@ -151,10 +150,8 @@ def test_every_channel_has_its_address_among_the_facts_and_its_words_in_a_templa
     assert set(Channel) == TemplateEntry.model_fields.keys()
 
 
-def test_who_wants_no_more_on_the_telephone_gives_the_visit_its_reason() -> None:
-    assert {
-        code for code, found in CLOSING_OUTCOMES.items() if found in STOP_REMINDERS_AFTER
-    } <= RECORDED_BY_CALLS.keys()
+def test_a_refusal_by_telephone_gives_the_visit_its_reason() -> None:
+    assert {code for code, found in CLOSING_OUTCOMES.items() if found in STOP_REMINDERS_AFTER} <= RECORDED_BY_CALLS.keys()
 
 
 def test_no_code_is_compared_or_assigned_as_a_bare_string() -> None:
@@ -197,7 +194,7 @@ def _strings(parts: list[ast.expr]) -> Iterator[str]:
                 yield each.value
 
 
-def test_templates_compare_with_codes_that_there_are() -> None:
+def test_templates_compare_with_existing_codes() -> None:
     known = codes_by_column_name()
     compared = [
         (path.name, name, text)

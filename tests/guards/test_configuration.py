@@ -1,4 +1,4 @@
-"""What a clinic sets up by hand is explained, complete, and has no secret with a default."""
+"""The configuration of a clinic is documented, complete, and has no secret with a default."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from config.settings import PREFIX, SERVICE_SETTINGS, MissingSettings, Settings,
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_setting_is_explained_in_the_example_file():
+def test_every_setting_is_in_the_example_file():
     explained = set(re.findall(rf"^#?({PREFIX}[A-Z_]+)=", (ROOT / "config/env.example").read_text(), re.MULTILINE))
 
     assert {PREFIX + name.upper() for name in Settings.model_fields} <= explained
@@ -31,11 +31,11 @@ def test_compose_gives_every_process_what_it_needs_and_no_secret_a_default():
     for name in ("web", "worker", "beat", "migrate"):
         assert {PREFIX + setting.upper() for setting in SERVICE_SETTINGS} <= set(services[name]["environment"])
     own = {PREFIX + setting.upper() for setting in Settings.model_fields}
-    assert own - set(services["worker"]["environment"]) == set(), "set in .env, and nobody would hear of it"
+    assert own - set(services["worker"]["environment"]) == set(), "set in .env and ignored"
     assert re.findall(r"\$\{\w*(?:KEYS?|PASSWORD)(?!:\?|\w)", text) == []
 
 
-def test_compose_starts_nothing_that_the_image_or_the_file_does_not_take_root_away_from():
+def test_compose_runs_no_container_as_root():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     own_image = (ROOT / "Dockerfile").read_text()
 

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 MAX_LINE_LENGTH = 120
 
 # Documents that are still to be wrapped again. A name is removed with the commit that wraps the document.
-TO_BE_WRAPPED = frozenset()
+TO_BE_WRAPPED: frozenset[str] = frozenset()
 
 
 def long_lines(text: str) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Every change of a person's data that the audit trail keeps has words on the ledger's page, and its file a manual."""
+"""Every audited change of a subject has a label on the ledger page, and the ledger file has a manual."""
 
 import ast
 import re
@@ -11,11 +11,11 @@ from pro_tracker.web.staff.ledger_labels import CHANGES, KINDS, NOT_SENT_REASONS
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE, MANUAL = PROJECT / "pro_tracker", PROJECT / "docs" / "ledger-file.md"
-OF_NO_MESSAGE = {"start", "help"}  # what people write to us answers none
+OF_NO_MESSAGE = {"start", "help"}  # incoming texts that reply to no message
 
 
 def test_every_recorded_change_of_a_subject_has_words():
-    recorded = {action for call in _calls() if _tells_of_a_subject(call) for action in _noun_verbs(call)}
+    recorded = {action for call in _calls() if _is_about_a_subject(call) for action in _noun_verbs(call)}
     assert len(recorded) > 15  # the search finds what it is meant to
     assert {action for action in recorded if not action.startswith(NO_CHANGES)} - CHANGES.keys() == set()
 
@@ -37,14 +37,14 @@ def _calls() -> Iterator[ast.Call]:
         yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
 
 
-def _tells_of_a_subject(call: ast.Call) -> bool:
-    """Whether an audit row is made of this call: audit.record(..., subject_id=...) or audit.event(...)."""
+def _is_about_a_subject(call: ast.Call) -> bool:
+    """Returns whether the call makes an audit row: audit.record(..., subject_id=...) or audit.event(...)."""
     named = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     return named in ("record", "event") and "subject_id" in {keyword.arg for keyword in call.keywords}
 
 
 def _noun_verbs(call: ast.Call) -> Iterator[str]:
-    """The actions among what is handed over."""
+    """Returns the actions among the arguments."""
     for argument in call.args:
         for part in ast.walk(argument):
             if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value.count(".") == 1:

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the models describe, on both databases, and can be taken back."""
+"""The migrations make exactly the tables of the models, on both databases, and can be reverted."""
 
 import re
 
@@ -35,7 +35,7 @@ def test_migrations_make_the_tables_of_the_models(empty_database):
 
 @both
 def test_the_tables_check_for_the_codes_that_the_models_know(empty_database):
-    """Alembic compares no CHECKs: a code that is added to an enum needs a migration all the same."""
+    """Alembic does not compare CHECK constraints, but a new code of an enum needs a migration."""
     engine = db.make_engine(empty_database)
     migrate.upgrade(engine)
     found = inspect(engine)
@@ -73,7 +73,7 @@ def test_migrations_go_up_down_and_up_again(empty_database):
 
 
 @both
-def test_each_migration_can_be_taken_back_alone(empty_database):
+def test_each_migration_can_be_reverted_alone(empty_database):
     engine = db.make_engine(empty_database)
     revisions = list(ScriptDirectory.from_config(migrate.config()).walk_revisions())
 
@@ -124,11 +124,11 @@ def _link_each_message():
 
 
 def _codes(condition):
-    """The quoted words of a CHECK, however a database writes it down."""
+    """Returns the quoted words of a CHECK, however the database spells it."""
     return sorted(re.findall(r"'([^']*)'", condition))
 
 
 def _tables(engine):
-    """Table -> its columns, as the database itself tells."""
+    """Returns table -> its columns, as the database reports them."""
     found = inspect(engine)
     return {name: sorted(column["name"] for column in found.get_columns(name)) for name in found.get_table_names()}

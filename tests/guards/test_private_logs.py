@@ -1,4 +1,4 @@
-"""What people give us is never written to a log: the main paths are walked with the log turned up, and it is read."""
+"""Personal data is never logged: the main paths run with full logging, and the log is searched."""
 
 import io
 import logging
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.dialects("postgresql")
 
 @pytest.fixture
 def log(monkeypatch, request):
-    """Tells what the service wrote to its log so far, exactly as it stands there."""
+    """Returns a function that returns the text of the service's log so far."""
     monkeypatch.setenv("PRO_TRACKER_LOG_LEVEL", "DEBUG")
     request.getfixturevalue("app")
     handler = next(handler for handler in logging.getLogger().handlers if handler.name == "stderr")
@@ -54,13 +54,13 @@ def test_sign_ins_leave_no_address_and_no_password_in_the_log(log, client, sessi
     account = add_account(session, "coordinator")
 
     sign_in(client, account, "not the password at all")
-    sign_in(client, "nobody@clinic.example")
+    sign_in(client, "unknown@clinic.example")
     sign_in(client, account)
     logging.getLogger("pro_tracker").info("signed.in")
 
     written = log()
     assert "signed.in" in written
-    secrets = (account.email, "nobody@clinic.example", PASSWORD, "not the password at all")
+    secrets = (account.email, "unknown@clinic.example", PASSWORD, "not the password at all")
     assert [secret for secret in secrets if secret in written] == []
 
 
@@ -94,7 +94,7 @@ def test_an_error_that_quotes_a_person_reaches_the_log_without_the_quotation(log
 
 
 def _form():
-    """The enrolment form as a coordinator fills it in."""
+    """Returns the enrolment form as a coordinator fills it in."""
     texts = {name: value for name, value in asdict(FACTS).items() if isinstance(value, str)}
     dates = {
         f"{name}-{part}": str(getattr(value, part))

@@ -1,4 +1,4 @@
-"""The servers that the tests rely on are real: they keep, refuse and show what they are given."""
+"""The servers of the tests store, reject and return what they receive."""
 
 import smtplib
 from email.message import EmailMessage
@@ -21,7 +21,7 @@ def test_the_broker_keeps_what_it_is_given_until_it_is_flushed(broker):
         assert client.get("key") is None
 
 
-def test_the_mail_server_keeps_accepted_mails_and_refuses_when_told(smtp_server):
+def test_the_mail_server_stores_accepted_mails_and_rejects_on_request(smtp_server):
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Message-ID"] = "clinic@example.org", "someone@example.org", "<1@example.org>"
     mail.set_content("Good morning.")

@@ -1,4 +1,4 @@
-"""`pro-tracker check` finds the shipped files sound, and says by file, key and reason what is wrong in another."""
+"""`pro-tracker check` finds the shipped files valid, and reports errors of others by file, key and reason."""
 
 import re
 from copy import deepcopy
@@ -30,19 +30,19 @@ def write(folder: Path, name: str, data: dict[str, Any]) -> str:
     return str(path)
 
 
-def test_every_shipped_file_is_sound() -> None:
+def test_every_shipped_file_is_valid() -> None:
     result = run()
     assert result.exit_code == 0
     checked = len([*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()])
     assert result.output == f"{checked} files checked, 0 problems.\n"
 
 
-def test_a_sound_file_of_ones_own_passes(tmp_path: Path) -> None:
-    result = run(write(tmp_path, "made-up.yaml", example_instrument.FILE))
+def test_a_valid_file_of_the_clinic_passes(tmp_path: Path) -> None:
+    result = run(write(tmp_path, "synthetic.yaml", example_instrument.FILE))
     assert (result.exit_code, result.output) == (0, "1 file checked, 0 problems.\n")
 
 
-def test_every_problem_of_an_instrument_is_named_by_file_key_and_reason(tmp_path: Path) -> None:
+def test_every_error_of_an_instrument_is_reported_with_file_key_and_reason(tmp_path: Path) -> None:
     changes = [("scales.0.items", ["A", "B", "C", "Z"]), ("scales.1.responder", {"source": "x"})]
     path = write(tmp_path, "other.yaml", example_instrument.file_with(*changes))
     result = run(path)
@@ -50,12 +50,12 @@ def test_every_problem_of_an_instrument_is_named_by_file_key_and_reason(tmp_path
     assert result.output.splitlines() == [
         f"{path}: scales.0.items: names an unknown item 'Z'",
         f"{path}: scales.1.responder: needs at_most or at_least, not both",
-        f"{path}: code: the file other.yaml should be named made-up.yaml",
+        f"{path}: code: the file other.yaml should be named synthetic.yaml",
         "1 file checked, 3 problems.",
     ]
 
 
-def test_an_item_that_another_instrument_reverses_must_be_reversed_here_too(tmp_path: Path) -> None:
+def test_an_item_that_another_instrument_reverses_must_be_reversed_too(tmp_path: Path) -> None:
     fatigue = yaml.safe_load((instrument_catalog.INSTRUMENTS / "promis-fatigue-7a.yaml").read_text(encoding="utf-8"))
     assert run(write(tmp_path, "own-fatigue.yaml", fatigue | {"code": "own-fatigue"})).exit_code == 0
     items = [{key: value for key, value in item.items() if key != "reversed"} for item in fatigue["items"]]
@@ -67,7 +67,7 @@ def test_an_item_that_another_instrument_reverses_must_be_reversed_here_too(tmp_
     assert run(path).output.splitlines() == [line, "1 file checked, 1 problem."]
 
 
-def test_a_new_version_that_scores_otherwise_needs_a_new_scoring_version(tmp_path: Path) -> None:
+def test_a_new_version_that_scores_differently_needs_a_new_scoring_version(tmp_path: Path) -> None:
     shipped = yaml.safe_load((instrument_catalog.INSTRUMENTS / "pgic.yaml").read_text(encoding="utf-8"))
     newer = shipped | {"version": "1.1", "licence": "Somebody's"}
     assert run(write(tmp_path, "pgic.yaml", newer)).exit_code == 0
@@ -81,14 +81,14 @@ def test_a_new_version_that_scores_otherwise_needs_a_new_scoring_version(tmp_pat
     assert run(write(tmp_path, "pgic.yaml", newer | {"scoring_version": "1.1"})).exit_code == 0
 
 
-def test_an_instrument_in_its_place_without_english_wording_is_named(
+def test_an_installed_instrument_without_english_wording_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path, "made-up.yaml", example_instrument.FILE)
+    path = write(tmp_path, "synthetic.yaml", example_instrument.FILE)
     assert run(path).exit_code == 0, "elsewhere it may be tried out"
     monkeypatch.setattr(instrument_catalog, "INSTRUMENTS", tmp_path)
     monkeypatch.setattr(instrument_catalog, "_READERS", {tmp_path: instrument_catalog.read_instrument})
-    assert "nobody can be asked yet: text_packs/made-up.en.yaml is missing" in run(path).output
+    assert "no patient can be asked yet: text_packs/synthetic.en.yaml is missing" in run(path).output
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_numeric_scale_needs_wording_for_its_two_ends_only(tmp_path: Path) -> 
     assert "options.pain-0-10.11: is not in the instrument" in result.output
 
 
-def test_a_protocol_that_asks_for_an_unknown_instrument_is_named(tmp_path: Path) -> None:
+def test_a_protocol_with_an_unknown_instrument_is_reported(tmp_path: Path) -> None:
     shipped = protocol_catalog.all_files()[0]
     protocol = yaml.safe_load(shipped.read_text(encoding="utf-8"))
     protocol["events"][0]["battery"] = ["nope"]
@@ -131,7 +131,7 @@ def test_a_protocol_that_asks_for_an_unknown_instrument_is_named(tmp_path: Path)
     assert f"{path}: events.0.battery: There is no instrument 'nope'" in result.output
 
 
-def test_the_example_in_the_documentation_is_sound(tmp_path: Path) -> None:
+def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "instrument-format.md").read_text(encoding="utf-8")
     instrument, *_, pack = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     path = tmp_path / "sleep-worry-3.yaml"
@@ -141,13 +141,13 @@ def test_the_example_in_the_documentation_is_sound(tmp_path: Path) -> None:
     assert text_pack_format.errors(wording, instrument_catalog.read_instrument(path)) == []
 
 
-def test_a_file_of_no_known_kind_is_named(tmp_path: Path) -> None:
+def test_a_file_of_unknown_kind_is_reported(tmp_path: Path) -> None:
     result = run(write(tmp_path, "list.yaml", {"milk": 2}))
     assert result.exit_code == 1
     assert "cannot tell what kind of file this is" in result.output
 
 
-def test_a_broken_file_is_named_and_not_a_traceback(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_without_a_traceback(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("a: [1\n")
     result = run(str(path))
@@ -155,7 +155,7 @@ def test_a_broken_file_is_named_and_not_a_traceback(tmp_path: Path) -> None:
     assert f"{path}: line 2: is not valid YAML: did not find expected ',' or ']'" in result.output
 
 
-def test_a_tab_is_told_to_be_spaces(tmp_path: Path) -> None:
+def test_a_tab_is_reported_with_advice_to_use_spaces(tmp_path: Path) -> None:
     path = tmp_path / "tab.yaml"
     path.write_text("code: pgic\nitems:\n\t- code: A\n")
     assert f"{path}: line 3: is not valid YAML: found character that cannot start any token; indent with spaces" in (
@@ -163,7 +163,7 @@ def test_a_tab_is_told_to_be_spaces(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_value_must_be_is_said_in_plain_words(tmp_path: Path) -> None:
+def test_a_wrong_value_is_reported_in_plain_words(tmp_path: Path) -> None:
     shipped = protocol_catalog.all_files()[0]
     protocol = yaml.safe_load(shipped.read_text(encoding="utf-8"))
     protocol["messages"] |= {"steps": [], "hold_days": "one"}
@@ -178,12 +178,12 @@ def test_what_a_value_must_be_is_said_in_plain_words(tmp_path: Path) -> None:
     ]
 
 
-def test_text_with_a_colon_is_told_to_stand_in_quotes(tmp_path: Path) -> None:
+def test_text_with_a_colon_is_reported_with_advice_to_quote_it(tmp_path: Path) -> None:
     path = tmp_path / "colon.yaml"
     path.write_text("code: pgic\nlicence: Ours: see wiki\n")
     line = "line 2: is not valid YAML: mapping values are not allowed in this context; put text with a colon in quotes"
     assert f"{path}: {line}" in run(str(path)).output
 
 
-def test_a_file_that_is_not_there_is_a_usage_error() -> None:
+def test_a_file_that_does_not_exist_is_a_usage_error() -> None:
     assert run("none.yaml").exit_code == 2

@@ -1,4 +1,4 @@
-"""Staff look up what an instrument asks, how it is scored, how far that was checked, and whose wording is in force."""
+"""Pages about instruments: items, scoring, how far the scoring was verified, and the wording in force."""
 
 import re
 
@@ -24,7 +24,7 @@ def page_of(client: FlaskClient, session: Session, path: str, role: str = "clini
 
 
 def rows(page: str, caption: str) -> list[list[str]]:
-    """The cells of a table's body, without their markup."""
+    """Returns the cells of a table's body, without markup."""
     table = re.search(rf"{re.escape(caption)}</caption>.*?<tbody>(.*?)</table>", page, re.DOTALL)
     assert table, f"no table {caption}"
     return [
@@ -40,7 +40,7 @@ def test_every_role_finds_the_instruments_in_the_menu(client: FlaskClient, sessi
     assert client.get(f"/instruments/{FATIGUE}").status_code == 200
 
 
-def test_the_list_says_of_each_instrument_what_may_be_relied_on(client: FlaskClient, session: Session) -> None:
+def test_the_list_shows_how_far_each_instrument_is_verified(client: FlaskClient, session: Session) -> None:
     page = page_of(client, session, "/instruments")
     listed = {row[0]: row for row in rows(page, "Instruments, by title")}
     assert len(listed) == len(instrument_catalog.instruments())
@@ -60,7 +60,7 @@ def test_a_table_that_was_only_recomputed_is_flagged_on_its_page(client: FlaskCl
     assert "Recomputed only" not in client.get("/instruments/pcs").text
 
 
-def test_the_page_shows_the_score_table_the_bands_and_the_change_that_matters_with_their_sources(
+def test_the_page_shows_score_table_bands_and_meaningful_change_with_sources(
     client: FlaskClient, session: Session
 ) -> None:
     page = page_of(client, session, f"/instruments/{FATIGUE}")
@@ -84,14 +84,14 @@ def test_the_page_shows_items_with_codes_options_and_scales(client: FlaskClient,
     assert rows(page, "frequency")[0][::2] == ["1", "LA6270-8"]
 
 
-def test_a_rule_that_depends_on_the_baseline_is_said_in_words(client: FlaskClient, session: Session) -> None:
+def test_a_change_rule_that_depends_on_the_baseline_is_described(client: FlaskClient, session: Session) -> None:
     words = " ".join(re.sub("<[^>]+>", " ", page_of(client, session, "/instruments/pcs")).split())
     assert "8 points, from a baseline up to 30 or 11 points, from a baseline above 30" in words
     assert "detectable change 7.7 – 10.5 points" in words
     assert "Change that matters no agreed size" in words
 
 
-def test_a_scale_that_asks_about_change_says_who_responded(client: FlaskClient, session: Session) -> None:
+def test_a_scale_that_asks_about_change_shows_its_responder_rule(client: FlaskClient, session: Session) -> None:
     words = " ".join(re.sub("<[^>]+>", " ", page_of(client, session, "/instruments/pgic")).split())
     assert "Responders scores up to 2" in words
 

@@ -1,4 +1,4 @@
-"""A clinic adds an instrument of its own by dropping files into a folder, as the documentation says."""
+"""A clinic adds its own instrument by adding files to a folder, as the documentation describes."""
 
 import json
 import re
@@ -26,7 +26,7 @@ CODE = "sleep-worry-3"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The clinic's folder with the documentation's own example in it."""
+    """The clinic's folder with the example of the documentation."""
     instrument, *_, pack = re.findall(r"```yaml\n(.*?)```", DOCUMENTED.read_text(encoding="utf-8"), re.DOTALL)
     for place, text in ((f"instruments/{CODE}.yaml", instrument), (f"text_packs/{CODE}.en.yaml", pack)):
         path = tmp_path / place
@@ -51,7 +51,7 @@ def test_the_example_of_the_documentation_is_checked_and_scored(folder: Path) ->
 
 
 @pytest.mark.parametrize("name", ["messages/en.yml", "mesages/en.yaml", "en.yaml", "messages/old/en.yaml"])
-def test_a_file_that_nobody_would_read_is_named(folder: Path, name: str) -> None:
+def test_a_file_that_would_be_ignored_is_reported(folder: Path, name: str) -> None:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("language: en\n")
@@ -59,7 +59,7 @@ def test_a_file_that_nobody_would_read_is_named(folder: Path, name: str) -> None
     assert (result.exit_code, f"{path}: is not read: a file ends in .yaml and stands in" in result.output) == (1, True)
 
 
-def test_without_the_folder_there_is_no_such_instrument(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_folder_the_instrument_does_not_exist(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PRO_TRACKER_DATA_FOLDER")
     assert "There is no instrument 'sleep-worry-3'" in scored({"SW1": 5}).output
 
@@ -72,19 +72,19 @@ def test_a_newer_version_of_a_shipped_instrument_takes_its_place(folder: Path) -
     assert instrument_catalog.instrument("pgic").version == "1.1"
 
 
-def test_the_same_version_twice_is_a_problem(folder: Path) -> None:
+def test_a_repeated_version_is_an_error(folder: Path) -> None:
     shutil.copy(instrument_catalog.INSTRUMENTS / "pgic.yaml", folder / "instruments")
     assert "version: another file of pgic has version 1.0 too" in CliRunner().invoke(check).output
 
 
-def test_an_instrument_of_ones_own_is_released_as_the_shipped_ones_are(folder: Path, session: Session) -> None:
+def test_an_instrument_of_the_clinic_is_released_like_the_shipped_ones(folder: Path, session: Session) -> None:
     data_files.set_data_folder(folder)
     releases.release(session, now=datetime(2026, 3, 2, tzinfo=UTC))
     kinds = select(Definition.kind).where(Definition.code.startswith(CODE)).order_by(Definition.kind)
     assert session.scalars(kinds).all() == ["instrument", "text-pack"]
 
 
-def test_a_folder_that_is_not_there_is_named_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_folder_is_reported_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRO_TRACKER_DATA_FOLDER", "/no/such/folder")
     with pytest.raises(InvalidSettings, match="PRO_TRACKER_DATA_FOLDER must be a folder that is there"):
         load_settings()

@@ -1,4 +1,4 @@
-"""`pro-tracker score` turns JSON Lines into scores in any environment, and one bad line spoils no other."""
+"""`pro-tracker score` scores JSON Lines in any environment, and one invalid line affects no other."""
 
 import json
 import os
@@ -27,7 +27,7 @@ NRS_6_SCORED = {
 
 
 def run(given: str | bytes) -> tuple[int, list[dict[str, Any]]]:
-    """Run the command with no environment but the search paths; return its exit status and its lines."""
+    """Runs the command with search paths as its only environment. Returns its exit status and output lines."""
     content = given if isinstance(given, bytes) else given.encode()
     done = subprocess.run(
         COMMAND, input=content, capture_output=True, timeout=60, env={"PATH": os.defpath}, check=False
@@ -59,7 +59,7 @@ def test_a_complete_form_gets_raw_score_t_score_and_standard_error() -> None:
     ]
 
 
-def test_an_incomplete_form_is_not_scored_and_is_no_error() -> None:
+def test_an_incomplete_form_is_not_scored_without_an_error() -> None:
     status, lines = run('{"instrument": "pcs", "answers": {"PCS8": 1, "PCS9": 2, "PCS10": 0, "PCS11": 4}}')
     assert status == 0
     total, rumination, *_ = lines[0]["scores"]
@@ -92,7 +92,7 @@ def test_an_incomplete_form_is_not_scored_and_is_no_error() -> None:
         ("x" * 200_000, "longer than 64 KB"),
     ],
 )
-def test_a_line_that_cannot_be_used_gives_an_error_and_the_rest_goes_on(line: str, error: str) -> None:
+def test_an_unusable_line_gives_an_error_and_the_others_are_scored(line: str, error: str) -> None:
     status, lines = run(f"{NRS_6}\n{line}\n{NRS_6}\n")
     assert status == 1
     assert [lines[0], lines[2]] == [NRS_6_SCORED, NRS_6_SCORED]
@@ -106,11 +106,11 @@ def test_text_that_is_not_utf_8_gives_an_error() -> None:
     assert (status, lines) == (1, [{"error": "line 1: not valid JSON."}, NRS_6_SCORED])
 
 
-def test_a_byte_order_mark_windows_line_ends_empty_lines_and_a_missing_last_line_end_do_no_harm() -> None:
+def test_byte_order_mark_crlf_empty_lines_and_missing_last_line_end_are_accepted() -> None:
     assert run(b"\xef\xbb\xbf" + f"{NRS_6}\r\n\r\n{NRS_6}".encode()) == (0, [NRS_6_SCORED, NRS_6_SCORED])
 
 
-def test_nothing_in_gives_nothing_out() -> None:
+def test_empty_input_gives_empty_output() -> None:
     assert run("") == (0, [])
 
 

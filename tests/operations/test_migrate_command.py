@@ -25,10 +25,10 @@ def test_every_data_file_is_released_once(session: Session) -> None:
     assert releases.release(session, now=NOW) == 0
 
 
-def test_a_file_changed_under_a_version_in_use_is_refused(session: Session) -> None:
+def test_a_file_changed_under_a_version_in_use_is_rejected(session: Session) -> None:
     releases.release(session, now=NOW)
     released = session.scalars(select(Definition).where(Definition.code == "pcs")).one()
-    released.sha256 = "0" * 64  # as if the file had been another one then
+    released.sha256 = "0" * 64  # as if the file had had other content when it was released
     session.flush()
     with pytest.raises(InvalidDataFile, match=r"changed under version 1.0"):
         releases.release(session, now=NOW)
@@ -42,7 +42,7 @@ def test_a_file_changed_under_a_version_in_use_is_refused(session: Session) -> N
         ("- north", "the file must hold keys and values at its top level"),
     ],
 )
-def test_a_list_of_sites_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, reason: str) -> None:
+def test_an_unusable_list_of_sites_is_reported(tmp_path: Path, content: str | None, reason: str) -> None:
     path = tmp_path / "sites.yaml"
     if content is not None:
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""/readyz names the part that does not do its work, and no other."""
+"""/readyz reports the part that does not work, and no other."""
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,7 +17,7 @@ def hearts(client: FlaskClient) -> dict[str, bool]:
     return {name: answer["parts"][name]["ok"] for name in ("worker", "beat")}
 
 
-def test_a_beat_without_workers_is_well_and_the_workers_are_not(
+def test_a_beat_without_workers_is_ready_and_the_workers_are_not(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     heartbeats.beat(session, "worker", "beat", now=clock.now)
@@ -26,7 +26,7 @@ def test_a_beat_without_workers_is_well_and_the_workers_are_not(
     assert hearts(client) == {"worker": False, "beat": True}
 
 
-def test_a_beat_that_ticks_no_more_is_not_well(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_a_beat_that_stopped_is_not_ready(client: FlaskClient, session: Session, clock: Clock) -> None:
     heartbeats.beat(session, "worker", "beat", f"{TICK_PREFIX}sweep", now=clock.now)
     clock.advance(minutes=2)
     heartbeats.beat(session, "worker", now=clock.now)

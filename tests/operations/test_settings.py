@@ -1,4 +1,4 @@
-"""The environment: what is missing or unusable is said once, in one line, without the value."""
+"""Settings of the environment: missing or unusable ones are reported once, in one line, without the value."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from config.settings import DATABASE_SETTINGS, SERVICE_SETTINGS, InvalidSettings, MissingSettings, load_settings
 
 
-def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_missing_variables_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SERVICE_SETTINGS:
         monkeypatch.delenv(f"PRO_TRACKER_{name.upper()}", raising=False)
     with pytest.raises(MissingSettings) as refused:
@@ -23,7 +23,7 @@ def test_a_variable_set_to_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -
         load_settings(*DATABASE_SETTINGS)
 
 
-def test_what_is_wrong_is_said_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_reported_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRO_TRACKER_SECRET_KEY", "hush")
     monkeypatch.setenv("PRO_TRACKER_BASE_URL", "clinic")
     monkeypatch.setenv("PRO_TRACKER_LEASE_SECONDS", "soon")
@@ -43,16 +43,16 @@ def test_what_is_wrong_is_said_without_the_value(monkeypatch: pytest.MonkeyPatch
         ("SMTP_URL", "smtp://mail.example:mail", "must look like smtp://host:25"),
         ("SMTP_URL", "smtp://us:secret@mail.example", "would send its password in the clear"),
         ("BROKER_URL", "broker:6379", "must look like redis://"),
-        ("MAIL_FROM", "nobody", "must be a mail address"),
+        ("MAIL_FROM", "unknown", "must be a mail address"),
         ("MAIL_FROM", "Clinic <no-reply@clinic.example>", "must be a mail address"),
-        ("OPERATOR_MAIL", "nobody", "must be a mail address"),
+        ("OPERATOR_MAIL", "unknown", "must be a mail address"),
         ("LOG_LEVEL", "LOUD", "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LEASE_SECONDS", "-5", "must be greater than 0"),
         ("TRUSTED_PROXIES", "many", "must be a whole number"),
         ("SMS_PROVIDER", "pigeon", "must be 'console', 'twilio' or 'gateway'"),
     ],
 )
-def test_a_value_that_would_fail_later_is_refused_at_the_start_and_says_what_it_must_be(
+def test_an_unusable_value_is_rejected_at_the_start_with_what_it_must_be(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(f"PRO_TRACKER_{name}", value)
@@ -67,11 +67,11 @@ def test_a_value_that_would_fail_later_is_refused_at_the_start_and_says_what_it_
     [
         ("nonsense", "must look like postgresql://"),
         ("mysql://clinic@127.0.0.1/clinic", "must look like postgresql://"),
-        ("postgresql://nobody@127.0.0.1:1/nothing", "Check that it runs"),
+        ("postgresql://unknown@127.0.0.1:1/nothing", "Check that it runs"),
         ("sqlite://", "Run: pro-tracker migrate"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_one_line_that_says_what_to_do(url: str, advice: str) -> None:
+def test_an_unusable_database_gives_one_line_with_advice(url: str, advice: str) -> None:
     environment = {**os.environ, "PRO_TRACKER_DATABASE_URL": url, "PRO_TRACKER_FIELD_KEYS": "A" * 43 + "="}
     command = [sys.executable, "-c", "import sys; from pro_tracker.cli import main; sys.argv[0] = 'x'; main()"]
     ended = subprocess.run(
@@ -90,7 +90,7 @@ def test_a_database_that_cannot_be_used_is_one_line_that_says_what_to_do(url: st
         ("gateway", ["SMS_GATEWAY_URL", "SMS_GATEWAY_TOKEN", "SMS_GATEWAY_SECRET"]),
     ],
 )
-def test_the_way_of_sending_text_messages_says_what_else_is_needed(
+def test_an_sms_provider_requires_its_own_settings(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, provider: str, missing: list[str]
 ) -> None:
     for name, value in {**environment, "PRO_TRACKER_SMS_PROVIDER": provider}.items():
@@ -101,7 +101,7 @@ def test_the_way_of_sending_text_messages_says_what_else_is_needed(
     with pytest.raises(MissingSettings) as refused:
         load_settings(*SERVICE_SETTINGS)
     assert all(f"PRO_TRACKER_{name}" in str(refused.value) for name in missing)
-    load_settings(*DATABASE_SETTINGS)  # a command that sends nothing runs all the same
+    load_settings(*DATABASE_SETTINGS)  # a command that sends nothing does not need it
 
 
 @pytest.mark.slow
@@ -114,15 +114,13 @@ def test_the_way_of_sending_text_messages_says_what_else_is_needed(
     ],
     ids=["worker", "beat", "web"],
 )
-def test_no_process_starts_on_an_environment_that_lacks_something(
-    environment: dict[str, str], process: tuple[str, ...]
-) -> None:
+def test_no_process_starts_with_missing_settings(environment: dict[str, str], process: tuple[str, ...]) -> None:
     module, *arguments = process
     faults = {
         "": "Not set in the environment: PRO_TRACKER_FIELD_KEYS.",
         "short": "A key in PRO_TRACKER_FIELD_KEYS is not 32 bytes",
     }
-    for keys, told in faults.items():
+    for keys, reason in faults.items():
         ended = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             env={**os.environ, **environment, "PRO_TRACKER_FIELD_KEYS": keys},
@@ -132,5 +130,5 @@ def test_no_process_starts_on_an_environment_that_lacks_something(
             check=False,
         )
         assert ended.returncode == 1
-        assert ended.stderr.splitlines()[-1].startswith(f"pro-tracker: {told}")
+        assert ended.stderr.splitlines()[-1].startswith(f"pro-tracker: {reason}")
         assert "Traceback" not in ended.stdout + ended.stderr

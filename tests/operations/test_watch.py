@@ -1,4 +1,4 @@
-"""The operator hears by mail when messages do not go out, once when it begins and once when it is over."""
+"""The operator is notified by mail when messages are not sent, once at the start and once at the end."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,38 +28,38 @@ def watch(settings: object, database: str, smtp_server: SmtpServer, monkeypatch:
 
 @pytest.fixture
 def swept(session: Session, clock: Clock) -> Clock:
-    """The outbox was looked through a moment ago."""
+    """A clock, shortly after a sweep of the outbox."""
     clock.set(at(3, 6, 9))
     heartbeats.beat(session, "sweep", now=clock.now)
     session.commit()
     return clock
 
 
-def told(server: SmtpServer) -> list[str]:
+def alerts(server: SmtpServer) -> list[str]:
     return [str(mail.message["Subject"]) for mail in server.sent_to(OPERATOR)]
 
 
-def test_while_all_is_well_nobody_is_told(watch: Watch, swept: Clock, smtp_server: SmtpServer) -> None:
+def test_no_alert_is_sent_while_everything_works(watch: Watch, swept: Clock, smtp_server: SmtpServer) -> None:
     assert watch.check(now=swept.now + timedelta(minutes=4)) == []
-    assert told(smtp_server) == []
+    assert alerts(smtp_server) == []
 
 
-def test_nothing_swept_for_five_minutes_is_told_once_and_once_when_it_is_over(
+def test_five_minutes_without_a_sweep_give_one_alert_and_one_all_clear(
     watch: Watch, swept: Clock, session: Session, smtp_server: SmtpServer
 ) -> None:
     for minutes in (6, 7, 30):
         watch.check(now=swept.now + timedelta(minutes=minutes))
-    assert told(smtp_server) == ["PRO Tracker: No message is being sent"]
+    assert alerts(smtp_server) == ["PRO Tracker: No message is being sent"]
     assert "The last sweep was at 2026-03-06 14:00 UTC." in smtp_server.sent_to(OPERATOR)[0].text
 
     heartbeats.beat(session, "sweep", now=swept.now + timedelta(minutes=31))
     session.commit()
     for minutes in (31, 32):
         watch.check(now=swept.now + timedelta(minutes=minutes))
-    assert told(smtp_server)[1:] == ["PRO Tracker: Over: no message is being sent"]
+    assert alerts(smtp_server)[1:] == ["PRO Tracker: Over: no message is being sent"]
 
 
-def test_a_message_that_is_late_by_ten_minutes_is_told_without_a_word_about_whom(
+def test_a_message_ten_minutes_late_gives_an_alert_without_personal_data(
     watch: Watch, swept: Clock, session: Session, smtp_server: SmtpServer
 ) -> None:
     add_baseline(session, swept)
@@ -68,44 +68,46 @@ def test_a_message_that_is_late_by_ten_minutes_is_told_without_a_word_about_whom
     _sweep_at(session, swept.now + timedelta(minutes=10))
     late = ["1 due messages were not sent; the oldest was due at 2026-03-06 14:00 UTC."]
     assert watch.check(now=swept.now + timedelta(minutes=10)) == late
-    assert told(smtp_server) == ["PRO Tracker: Messages are late"]
+    assert alerts(smtp_server) == ["PRO Tracker: Messages are late"]
     assert "patient" not in smtp_server.sent_to(OPERATOR)[0].text.lower()
 
 
-def test_a_provider_that_is_down_is_told(watch: Watch, swept: Clock, session: Session, smtp_server: SmtpServer) -> None:
+def test_a_provider_that_is_down_gives_an_alert(
+    watch: Watch, swept: Clock, session: Session, smtp_server: SmtpServer
+) -> None:
     session.add(
         ProviderState(channel="sms", failures=5, probes=0, opened_at=swept.now, probe_at=swept.now, reply="503")
     )
     session.commit()
     assert watch.check(now=swept.now) == ["Sending is stopped for: sms."]
-    assert told(smtp_server) == ["PRO Tracker: A provider does not take messages"]
+    assert alerts(smtp_server) == ["PRO Tracker: A provider does not take messages"]
 
 
-def test_an_alert_that_the_mail_server_did_not_take_is_sent_later(
+def test_an_alert_that_the_mail_server_rejected_is_sent_later(
     watch: Watch, swept: Clock, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = smtp_server.url
     monkeypatch.setenv("PRO_TRACKER_SMTP_URL", "smtp://127.0.0.1:1")
     away = Watch(load_settings("operator_mail"), watch.began_at)
     assert away.check(now=swept.now + timedelta(minutes=6))
-    assert told(smtp_server) == []
+    assert alerts(smtp_server) == []
     monkeypatch.setenv("PRO_TRACKER_SMTP_URL", url)
     back = Watch(load_settings("operator_mail"), watch.began_at)
     back.check(now=swept.now + timedelta(minutes=7))
-    assert len(told(smtp_server)) == 1
+    assert len(alerts(smtp_server)) == 1
 
 
-def test_a_database_that_is_away_is_told_after_two_minutes_though_nothing_can_be_kept(
+def test_a_database_outage_of_two_minutes_gives_an_alert_without_stored_state(
     watch: Watch, swept: Clock, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = db.make_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    nowhere = db.make_engine("postgresql://unknown@127.0.0.1:1/nothing")
     monkeypatch.setitem(db.Session.kw, "bind", nowhere)
     for minutes in (0, 1, 2, 3):
         assert watch.check(now=swept.now + timedelta(minutes=minutes)) == ["The database cannot be reached."]
-    assert told(smtp_server) == ["PRO Tracker: The database cannot be reached"]
+    assert alerts(smtp_server) == ["PRO Tracker: The database cannot be reached"]
 
 
-def test_a_service_that_has_just_started_is_given_time(
+def test_a_service_that_has_just_started_has_a_grace_period(
     watch: Watch, session: Session, clock: Clock, smtp_server: SmtpServer
 ) -> None:
     started = clock.now
@@ -113,13 +115,13 @@ def test_a_service_that_has_just_started_is_given_time(
     assert watch.check(now=started + timedelta(minutes=5), watching_since=started) == ["No sweep was ever seen."]
 
 
-def test_the_command_looks_once_and_says_what_is_wrong(watch: Watch, session: Session, clock: Clock) -> None:
+def test_the_command_checks_once_and_reports_incidents(watch: Watch, session: Session, clock: Clock) -> None:
     assert _run("watch", "--once").output.strip().endswith("No sweep was ever seen.")
     assert _run("watch", "--once").exit_code == 1
     heartbeats.beat(session, "sweep", now=clock.now)
     session.commit()
-    well = _run("watch", "--once")
-    assert (well.exit_code, well.output.strip().splitlines()[-1]) == (0, "All is well.")
+    result = _run("watch", "--once")
+    assert (result.exit_code, result.output.strip().splitlines()[-1]) == (0, "All is well.")
 
 
 def _run(*arguments: str) -> Result:

@@ -1,4 +1,4 @@
-"""The real mode: web, worker and beat as processes of their own on PostgreSQL and Redis, set up by the environment."""
+"""The whole service: web, worker and beat in separate processes on PostgreSQL and Redis."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ def web(processes, environment):
     return f"http://127.0.0.1:{port}"
 
 
-def test_the_service_is_ready_once_worker_and_beat_have_done_something(database, broker, web, processes, tmp_path):
+def test_the_service_is_ready_once_worker_and_beat_have_worked(database, broker, web, processes, tmp_path):
     alone = _ready(web)
     assert (alone["database"], alone["migrations"], alone["broker"]) == (True, True, True)
     assert (alone["worker"], alone["beat"]) == (False, False)
@@ -40,7 +40,7 @@ def test_the_service_is_ready_once_worker_and_beat_have_done_something(database,
         assert process.wait(20) == 0
 
 
-def test_without_its_broker_the_service_says_so_and_still_answers(database, broker, web):
+def test_without_its_broker_the_service_reports_it_and_still_answers(database, broker, web):
     broker.stop()
 
     parts = _ready(web)

@@ -1,4 +1,4 @@
-"""A protocol file is read as it is meant, and each mistake in one is named by its place."""
+"""Protocol files are read completely, and each error in one is reported with its place."""
 
 from datetime import time
 from pathlib import Path
@@ -14,12 +14,12 @@ from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 
 SHIPPED = protocol_catalog.PROTOCOLS / "ketamine-5day.yaml"
-PLAN = {"who": "Nobody", "within_hours": 4, "telephone": "+1 216 555 0142"}
+PLAN = {"who": "Example nurse", "within_hours": 4, "telephone": "+1 216 555 0142"}
 FOLLOW_UPS = ("last-infusion", "3-months", "6-months")
 
 
 def written(folder: Path, change: Any, name: str = "ketamine-5day.yaml") -> Path:
-    """The shipped protocol with one change, as a file."""
+    """Returns a function that writes the shipped protocol with one change to a file."""
     data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     change(data)
     path = folder / name
@@ -27,7 +27,7 @@ def written(folder: Path, change: Any, name: str = "ketamine-5day.yaml") -> Path
     return path
 
 
-def test_the_shipped_protocol_is_the_study() -> None:
+def test_the_shipped_protocol_has_the_schedule_of_the_study() -> None:
     protocol = protocol_catalog.protocol("ketamine-5day", "1")
     windows = {each.code: (each.anchor, each.opens_day, each.closes_day) for each in protocol.events}
     assert windows == {
@@ -47,13 +47,13 @@ def test_the_shipped_protocol_is_the_study() -> None:
     assert (protocol.reminder_time, protocol.quiet_from, protocol.quiet_until) == (time(9), time(21), time(8))
 
 
-def test_what_the_file_leaves_out_has_its_usual_value() -> None:
+def test_omitted_keys_have_default_values() -> None:
     protocol = protocol_catalog.protocol("ketamine-5day", "1")
     assert (protocol.hold_days, protocol.snooze_days, protocol.grace_hours) == (1, (1, 3), 24)
     assert all(protocol.reminders_at(event.code) == protocol.reminders for event in protocol.events)
 
 
-def test_rules_of_sending_are_read_as_they_are_written(tmp_path: Path) -> None:
+def test_sending_rules_are_read_from_the_file(tmp_path: Path) -> None:
     own = [
         {"day": 1, "channel": "both", "template": "invitation"},
         {"day": -1, "from": "due", "channel": "other", "template": "last-reminder"},
@@ -76,7 +76,7 @@ def test_rules_of_sending_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert protocol.reminders_at("baseline") == protocol.reminders
 
 
-def test_a_protocol_may_have_its_own_size_of_change_that_matters(tmp_path: Path) -> None:
+def test_a_protocol_may_have_its_own_meaningful_change(tmp_path: Path) -> None:
     protocol = protocol_catalog.read_protocol(written(tmp_path, _rule("promis-fatigue-8a.total", {"points": 3})))
     fatigue = instrument_catalog.instrument("promis-fatigue-8a").scale("total")
     judged = change(protocol.with_study_rule("promis-fatigue-8a", fatigue), ScorePoint(60), ScorePoint(57))
@@ -85,7 +85,7 @@ def test_a_protocol_may_have_its_own_size_of_change_that_matters(tmp_path: Path)
     assert protocol.with_study_rule("pcs", fatigue) is fatigue
 
 
-def test_an_instrument_with_alerts_is_asked_for_once_the_protocol_names_its_response_plan(tmp_path: Path) -> None:
+def test_an_instrument_with_alerts_needs_a_response_plan(tmp_path: Path) -> None:
     path = written(tmp_path, lambda data: data["events"][1]["battery"].append("phq-9"))
     (problem,) = protocol_catalog.problems(path)
     assert (problem.file, problem.key) == (str(path), "response_plans.phq-9")
@@ -96,19 +96,19 @@ def test_an_instrument_with_alerts_is_asked_for_once_the_protocol_names_its_resp
     assert (plan.who, plan.within_hours, plan.telephone) == ("The physician on call", 4, "+1 216 555 0142")
 
 
-def test_no_shipped_protocol_asks_for_an_instrument_with_alerts() -> None:
+def test_no_shipped_protocol_uses_an_instrument_with_alerts() -> None:
     asked = {code for protocol in protocol_catalog.protocols() for code in protocol.instruments}
     assert not [code for code in asked if instrument_catalog.instrument(code).alerts]
 
 
-def test_a_protocol_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_an_unknown_protocol_is_reported_with_the_known_ones() -> None:
     with pytest.raises(NotFound, match=r"no protocol 'ketamine-9day' .*ketamine-5day"):
         protocol_catalog.protocol("ketamine-9day")
     with pytest.raises(NotFound, match="no protocol 'ketamine-5day' 99"):
         protocol_catalog.protocol("ketamine-5day", "99")
 
 
-def test_the_newest_version_is_used_and_an_older_one_stays_readable(
+def test_the_newest_version_is_used_and_an_older_one_can_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol_catalog, "PROTOCOLS", tmp_path)
@@ -125,7 +125,7 @@ def _rule(scale: str, criterion: dict[str, float]) -> Any:
 
 
 def _with_phq_9(**changes: Any) -> Any:
-    """A baseline that asks PHQ-9, under a response plan with these changes; None leaves a line of it out."""
+    """Returns a baseline with PHQ-9 and a response plan with these changes; None removes a key."""
     plan = {key: value for key, value in (PLAN | changes).items() if value is not None}
 
     def change(data: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ def _with_phq_9(**changes: Any) -> Any:
 
 
 def _own_steps(*steps: dict[str, Any]) -> Any:
-    """A baseline (opens at -14, due at -1, closes at 0) with steps of its own."""
+    """Returns a baseline (opens at -14, due at -1, closes at 0) with its own reminder steps."""
     usual = {"channel": "preferred", "template": "reminder"}
     return lambda data: data["events"][0].update(steps=[{**usual, **step} for step in steps])
 
@@ -187,7 +187,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("place", MISTAKES)
-def test_each_mistake_is_named_by_its_place(tmp_path: Path, place: str) -> None:
+def test_each_error_is_reported_with_its_place(tmp_path: Path, place: str) -> None:
     path = written(tmp_path, MISTAKES[place])
     problems = protocol_catalog.problems(path)
     assert [problem.key for problem in problems] == [place]

@@ -119,7 +119,7 @@ def test_readyz_says_what_does_not_send_and_why(client: FlaskClient, session: Se
     assert before is not None
     assert before["parts"]["email"] == {"ok": True}
     assert before["parts"]["sms"]["ok"] is True
-    assert "to the log and to nobody" in before["parts"]["sms"]["note"]
+    assert "to the log and are not sent" in before["parts"]["sms"]["note"]
     assert after.status_code == 503
     assert after.json is not None
     assert after.json["parts"]["email"] == {

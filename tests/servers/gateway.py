@@ -1,4 +1,4 @@
-"""A gateway that speaks the protocol of docs/sending.md on a free port of this machine."""
+"""A fake SMS gateway with the protocol of docs/sending.md on a free local port."""
 
 import json
 import uuid
@@ -29,7 +29,7 @@ class GatewayHandler(Handler):
     state: ClassVar[GatewayServer]
 
     def do_POST(self) -> None:  # noqa: N802  the standard library's name
-        """Take a message, or say what became of the first one with its key."""
+        """Accepts a message, or repeats the answer to the first one with the same key."""
         server, message = self.state, json.loads(self.content())
         key, fault = message["key"], server.next_fault(message["to"])
         if fault is not None and not fault.accepts:

@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 from pro_tracker import db, migrate
 from tests.servers.process import end, find_program, start, wait_until
 
-# As a replica, the session passes by foreign keys and by the triggers that keep the audit trail append-only.
+# As a replica, the session bypasses foreign keys and by the triggers that keep the audit trail append-only.
 EMPTY = """
 DO $$ DECLARE item record; BEGIN
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
@@ -40,7 +40,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class PostgresqlServer:
-    """A server that tests may stop, kill and start again; `durable` keeps fsync on, for tests that crash it."""
+    """A server that tests may stop, kill and restart. `durable` keeps fsync on, for tests that crash it."""
 
     folder: Path
     durable: bool = False
@@ -55,7 +55,7 @@ class PostgresqlServer:
             "-c",
             "max_connections=100",
             "-c",
-            "track_commit_timestamp=on",  # tells a test which of two transactions came first
+            "track_commit_timestamp=on",  # for tests of the order of two transactions
         ]
         command = [program("postgres"), "-D", str(self.folder / "data"), *options, *([] if self.durable else FAST)]
         self.process = start(command, log=self.folder / "log", cwd=self.folder, **demoted())
@@ -70,12 +70,12 @@ class PostgresqlServer:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
     def execute(self, statement: str, *, database: str = "postgres") -> None:
-        """Run one statement outside a transaction."""
+        """Executes one statement outside of a transaction."""
         with psycopg.connect(f"host={self.folder} user=postgres dbname={database}", autocommit=True) as connection:
             connection.execute(sql.SQL(statement))
 
     def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+        """Creates an empty database. Returns its URL."""
         name = f"test_{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
@@ -89,12 +89,12 @@ class PostgresqlServer:
 
 
 def program(name: str) -> str:
-    """A PostgreSQL program, from the search path or where Debian keeps the newest version."""
+    """Returns the path of a PostgreSQL program, from the search path or Debian's folder of the newest version."""
     return find_program(name, folders=sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))
 
 
 def demoted() -> dict[str, object]:
-    """Options for subprocess that make root somebody else: PostgreSQL refuses to run as root."""
+    """Returns options for subprocess that switch from root to another user: PostgreSQL does not run as root."""
     if os.getuid() != 0:
         return {}
     account = _server_account()
@@ -105,11 +105,11 @@ def _server_account() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam("postgres")
     except KeyError:
-        return pwd.getpwnam("nobody")
+        return pwd.getpwnam("nobody")  # codespell:ignore nobody
 
 
 def make_server(*, durable: bool = False) -> PostgresqlServer:
-    """A new, running server in a folder of its own; the caller stops it and removes the folder."""
+    """Returns a new, running server in its own folder. The caller stops it and removes the folder."""
     folder = Path(tempfile.mkdtemp(prefix="pro-tracker-pg-"))
     if os.getuid() == 0:
         account = _server_account()

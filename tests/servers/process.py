@@ -1,4 +1,4 @@
-"""Starts and ends the processes that tests run beside themselves. None outlives the test run, however that ends."""
+"""Starts and ends processes for tests. None outlives the test run, however that ends."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the kernel sends this signal to a child when i
 
 
 def find_program(*names: str, folders: Sequence[Path] = ()) -> str:
-    """The path of the first of `names` that is installed; fails the test with what to run when none is."""
+    """Returns the path of the first of `names` that is installed. Fails the test with advice if none is."""
     for name in names:
         for path in [shutil.which(name), *(shutil.which(name, path=str(folder)) for folder in folders)]:
             if path:
@@ -28,14 +28,14 @@ def find_program(*names: str, folders: Sequence[Path] = ()) -> str:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback address that nobody listens on now."""
+    """Returns a TCP port on the loopback address on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def start(command: Sequence[str], *, log: Path, **options: Any) -> subprocess.Popen[bytes]:
-    """Start `command` in a process group of its own, with its output in `log`."""
+    """Starts `command` in its own process group, with its output in `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -49,7 +49,7 @@ def start(command: Sequence[str], *, log: Path, **options: Any) -> subprocess.Po
 
 
 def end(process: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIGTERM, seconds: float = 10) -> None:
-    """Ask the process to stop, then make it."""
+    """Sends `first` to the process, and SIGKILL if it has not ended after `seconds`."""
     if process.poll() is None:
         process.send_signal(first)
         try:
@@ -60,7 +60,7 @@ def end(process: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIGT
 
 
 def wait_until(ready: Callable[[], object], *, what: str, seconds: float = 20) -> None:
-    """Return as soon as `ready()` is true; fail the test when that takes longer than `seconds`."""
+    """Returns as soon as `ready()` is true. Fails the test after `seconds`."""
     limit = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > limit:
@@ -69,7 +69,7 @@ def wait_until(ready: Callable[[], object], *, what: str, seconds: float = 20) -
 
 
 def answers(port: int) -> bool:
-    """Whether something accepts connections on this loopback port."""
+    """Returns whether a process accepts connections on this loopback port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -16,7 +16,7 @@ from tests.servers.process import answers, end, find_program, free_port, start, 
 
 @dataclass
 class RedisServer:
-    """A broker that tests may stop, kill, freeze and start again on the same port with the same data."""
+    """A broker that tests may stop, kill, freeze and restart on the same port with the same data."""
 
     folder: Path
     port: int
@@ -38,7 +38,7 @@ class RedisServer:
             end(self.process, first=how)
 
     def flush(self) -> None:
-        """Forget everything, as an operator's FLUSHALL does."""
+        """Deletes everything, as FLUSHALL does."""
         with redis.Redis(port=self.port) as client:
             client.flushall()
 

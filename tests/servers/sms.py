@@ -1,7 +1,7 @@
-"""What local servers for text messages share: they speak a provider's protocol, and misbehave as they are told.
+"""The common part of fake SMS providers, which inject faults on request.
 
-What they `accepted` is the truth about what left the house. They run in threads of the test's process; workers in other
-processes reach them at their `url`.
+`accepted` holds what was really sent. The servers run in threads of the test's process; worker processes reach them at
+their `url`.
 """
 
 import json
@@ -24,7 +24,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset and nothing els
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one request. `accepts`: the message is taken all the same; without `status` nobody answers."""
+    """A fault of one request. `accepts`: the message is sent nevertheless. Without `status` there is no answer."""
 
     status: int | None = None
     code: int | str = ""
@@ -39,13 +39,13 @@ TAKES_AND_HANGS_UP = Fault(accepts=True)
 
 
 def slow(seconds: float) -> Fault:
-    """Accepts, and says so after a while."""
+    """Returns a fault that accepts the message and answers after `seconds`."""
     return Fault(200, accepts=True, seconds=seconds)
 
 
 @dataclass(frozen=True)
 class AcceptedText:
-    """One text message that the server took. `callback`: where it shall report to; `key`: its idempotency key."""
+    """One accepted text message. `callback`: the URL for reports; `key`: the idempotency key."""
 
     id: str
     to: str
@@ -57,9 +57,9 @@ class AcceptedText:
 
 @dataclass
 class SmsServer:
-    """`faults` befall the next requests to send, one each; then `choose` is asked for each. `requests` counts them.
+    """A fake provider. `faults` apply to the next requests, one each; after them `choose` is called for each request.
 
-    For a number in `chokes_on` every request ends in an error of the server's own.
+    Every request for a number in `chokes_on` fails with status 500. `requests` counts all of them.
     """
 
     port: int = 0
@@ -86,14 +86,14 @@ Server = TypeVar("Server", bound=SmsServer)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. Subclasses say what a request means."""
+    """Handles one connection. Subclasses implement a provider's protocol."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     state: ClassVar[Any]
 
     def log_message(self, *_: object) -> None:
-        """Nothing: a log would hold numbers."""
+        """Logs nothing: a log would hold telephone numbers."""
 
     def answer(self, status: int, content: object, retry_after: str | None = None) -> None:
         self.answer_bytes(status, json.dumps(content).encode(), retry_after)
@@ -108,10 +108,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def confirm(self, text: AcceptedText) -> None:
-        """Say that the message was taken."""
+        """Answers that the message was accepted."""
 
     def refuse(self, status: int, code: int | str, retry_after: str | None = None) -> None:
-        """Say that it was not."""
+        """Answers that the message was rejected."""
 
     def misbehave(self, fault: Fault, taken: AcceptedText | None) -> None:
         time.sleep(fault.seconds)

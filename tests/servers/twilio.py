@@ -90,8 +90,8 @@ class TwilioHandler(Handler):
 
     def _knows_us(self) -> bool:
         ours = b64encode(f"{self.state.account}:{self.state.token}".encode()).decode()
-        wanted = f"/2010-04-01/Accounts/{self.state.account}/Messages.json"
-        return self.headers.get("Authorization") == f"Basic {ours}" and urlsplit(self.path).path == wanted
+        messages = f"/2010-04-01/Accounts/{self.state.account}/Messages.json"
+        return self.headers.get("Authorization") == f"Basic {ours}" and urlsplit(self.path).path == messages
 
     def confirm(self, text: AcceptedText) -> None:
         self.answer(201, self._resource(text))

@@ -1,4 +1,4 @@
-"""A made-up adaptive test, with made-up item parameters and wording, in a folder beside copies of the shipped files."""
+"""A synthetic adaptive test, with item parameters and wording, in a folder with copies of the shipped files."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from pro_tracker.services.protocols import protocol_catalog
 CODE, PROTOCOL = "tiredness-cat", "adaptive-course"
 LINK_IDS = [f"TIRED{number}" for number in range(1, 13)]
 OPTIONS = (1, 2, 3, 4, 5)
-# a, b1..b4; TIRED1 to TIRED4 measure best in the middle, TIRED11 counts the other way and TIRED12 tells little.
+# a, b1..b4; TIRED1 to TIRED4 measure best in the middle, TIRED11 is reversed and TIRED12 discriminates little.
 PARAMETERS: dict[str, tuple[float, ...]] = {
     "TIRED1": (3.2, -1.0, -0.2, 0.5, 1.4),
     "TIRED2": (2.6, -1.2, -0.4, 0.4, 1.2),
@@ -31,10 +31,10 @@ PARAMETERS: dict[str, tuple[float, ...]] = {
 FILE: dict[str, Any] = {
     "code": CODE,
     "version": "1.0",
-    "title": "Tiredness, adaptive, made up",
+    "title": "Tiredness, adaptive, synthetic",
     "recall_period": "P7D",
     "kind": "adaptive",
-    "adaptive": {"parameters": f"{CODE}.csv", "population": "Nobody", "source": "Made up"},
+    "adaptive": {"parameters": f"{CODE}.csv", "population": "Example population", "source": "Synthetic"},
     "scoring_version": "1.0",
     "licence": "None needed",
     "source": "These tests",
@@ -49,9 +49,9 @@ FILE: dict[str, Any] = {
             "items": LINK_IDS,
             "method": "graded-response",
             "direction": "higher-worse",
-            "verification": "Made up",
+            "verification": "Synthetic",
             "missing_items": {"source": "Four answers give a score"},
-            "change": {"source": "Made up", "any_of": [{"points": 5}]},
+            "change": {"source": "Synthetic", "any_of": [{"points": 5}]},
         }
     ],
 }
@@ -60,17 +60,17 @@ TEXT_PACK = {
     "language": "en",
     "version": "1.0",
     "validated": False,
-    "licence": "Made up",
+    "licence": "Synthetic",
     "title": "Tiredness",
     "instruction": "In the past 7 days",
-    "items": {link_id: f"Made-up question {link_id}?" for link_id in LINK_IDS},
+    "items": {link_id: f"Example question {link_id}?" for link_id in LINK_IDS},
     "options": {"often": {value: f"Option {value}" for value in OPTIONS}},
     "scales": {"total": "Tiredness"},
 }
 
 
 def write_yaml(path: Path, body: dict[str, Any]) -> None:
-    """Without aliases, which data files must not have."""
+    """Writes the body without YAML aliases, which data files must not have."""
     path.write_text(yaml.dump(body, Dumper=_Dumper), encoding="utf-8")
 
 
@@ -85,7 +85,7 @@ def parameters_csv(parameters: dict[str, tuple[float, ...]] = PARAMETERS) -> str
 
 
 def write(folder: Path, file: dict[str, Any] = FILE, parameters: str | None = None) -> Path:
-    """Put the instrument and its parameters into the folder; returns the instrument file."""
+    """Writes the instrument and its parameters into the folder. Returns the path of the instrument file."""
     path = folder / f"{CODE}.yaml"
     write_yaml(path, file)
     path.with_suffix(".csv").write_text(parameters_csv() if parameters is None else parameters, encoding="utf-8")
@@ -114,7 +114,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def install_second_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on version 1.1 has other parameters, and version 1.0 is kept beside it as released."""
+    """Installs version 1.1 with other parameters, next to version 1.0 as released."""
     instruments = folder / "instruments-later"
     shutil.copytree(instrument_catalog.INSTRUMENTS, instruments, ignore=shutil.ignore_patterns("text_packs"))
     (instruments / f"{CODE}.yaml").rename(instruments / f"{CODE}@1.0.yaml")

@@ -1,4 +1,4 @@
-"""A made-up instrument file as plain data, for tests that need what no shipped file has or something wrong in it."""
+"""A synthetic instrument file as plain data, for tests of features and errors that no shipped file has."""
 
 from copy import deepcopy
 from typing import Any
@@ -10,9 +10,9 @@ from pro_tracker.services.instruments.data_files import read_as
 from pro_tracker.services.instruments.instrument_format import InstrumentFile
 
 FILE: dict[str, Any] = {
-    "code": "made-up",
+    "code": "synthetic",
     "version": "1.0",
-    "title": "Made up",
+    "title": "Synthetic",
     "recall_period": "P7D",
     "scoring_version": "1.0",
     "licence": "None needed",
@@ -40,34 +40,34 @@ FILE: dict[str, Any] = {
             "items": ["A", "B", "C"],
             "method": "sum",
             "direction": "higher-worse",
-            "verification": "Made up",
-            "missing_items": {"source": "Made up", "prorate_min_answered": 2},
+            "verification": "Synthetic",
+            "missing_items": {"source": "Synthetic", "prorate_min_answered": 2},
             "score_table": {
-                "population": "Nobody",
-                "source": "Made up",
+                "population": "Example population",
+                "source": "Synthetic",
                 "rows": [[raw, 30.0 + raw, 2.5] for raw in range(3, 16)],
             },
             "bands": {
-                "source": "Made up",
+                "source": "Synthetic",
                 "steps": [{"code": "none", "upper": 40}, {"code": "mild", "lower": 40}],
             },
-            "change": {"source": "Made up", "any_of": [{"points": 5}]},
+            "change": {"source": "Synthetic", "any_of": [{"points": 5}]},
         },
         {
             "code": "mean",
             "items": ["P1", "P2", "P3"],
             "method": "mean",
             "direction": "higher-worse",
-            "verification": "Made up",
-            "missing_items": {"source": "Made up"},
-            "change": {"source": "Made up", "any_of": [{"percent": 30}]},
+            "verification": "Synthetic",
+            "missing_items": {"source": "Synthetic"},
+            "change": {"source": "Synthetic", "any_of": [{"percent": 30}]},
         },
     ],
 }
 
 
 def file_with(*changes: tuple[str, Any]) -> dict[str, Any]:
-    """Return the file with values put at dotted keys, such as ("scales.0.method", "mean"); None takes the key away."""
+    """Returns the file with new values at dotted keys, such as ("scales.0.method", "mean"); None removes the key."""
     data = deepcopy(FILE)
     for key, value in changes:
         *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
@@ -82,7 +82,7 @@ def file_with(*changes: tuple[str, Any]) -> dict[str, Any]:
 
 
 def errors_of(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what is wrong with an instrument file given as data."""
+    """Returns the errors of an instrument file given as data."""
     try:
         return instrument_checks.errors(read_as(InstrumentFile, data))
     except InvalidDataFile as error:
@@ -90,7 +90,7 @@ def errors_of(data: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def instrument(*changes: tuple[str, Any]) -> Instrument:
-    """Return the made-up instrument, changed as file_with says."""
+    """Returns the synthetic instrument, changed as `file_with` describes."""
     data = file_with(*changes)
     assert errors_of(data) == []
     return read_as(InstrumentFile, data).build()

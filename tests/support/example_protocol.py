@@ -1,4 +1,4 @@
-"""A made-up protocol for the tests of windows and reminders, and the zones they are tried in."""
+"""A synthetic protocol for tests of windows and reminders, and the time zones that they use."""
 
 from datetime import time
 from typing import Any
@@ -18,7 +18,7 @@ EVERY_CHANNEL = frozenset(Channel)
 
 
 def a_recipient(zone: str = "America/New_York", **facts: Any) -> Recipient:
-    """Reachable by e-mail and SMS, without an hour of their own and without a hold, unless `facts` says otherwise."""
+    """Returns a recipient with mail and SMS, no preferred time and no hold, unless `facts` says otherwise."""
     known: dict[str, Any] = {"preferred_channel": "sms", "usable": EVERY_CHANNEL, **facts}
     return Recipient(zone, **known)
 
@@ -40,10 +40,10 @@ def event(
 
 
 PROTOCOL = Protocol(
-    code="made-up",
+    code="synthetic",
     version="1",
-    study="MADEUP",
-    title="A made-up study",
+    study="EXAMPLE",
+    title="An example study",
     default_language="en",
     events=(event("start", anchor="first-infusion", days=(-14, -1, 0)), event()),
     reminders=(

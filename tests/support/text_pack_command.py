@@ -1,4 +1,4 @@
-"""Loading wording in tests, by the command, as a clinic does it."""
+"""Loads wording in tests with the command that a clinic uses."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ PERMISSION = ("--holder", "The rights holder", "--permission", "Letter of 3 Marc
 
 
 def run(path: Path, *options: str, version: str = "2.0", validated: bool = True) -> Result:
-    told = "--validated" if validated else "--not-validated"
+    validation = "--validated" if validated else "--not-validated"
     return CliRunner().invoke(
-        group, ["text-pack", "load", str(path), "--version", version, told, *PERMISSION, *options]
+        group, ["text-pack", "load", str(path), "--version", version, validation, *PERMISSION, *options]
     )
 
 
 def load(session: Session, path: Path, *options: str, version: str = "2.0", validated: bool = True) -> str:
-    """What a load that succeeds says."""
+    """Loads the file, which must succeed. Returns the output of the command."""
     session.commit()
     result = run(path, *options, version=version, validated=validated)
     assert result.exit_code == 0, (result.output, result.exception)
@@ -32,7 +32,7 @@ def load(session: Session, path: Path, *options: str, version: str = "2.0", vali
 
 
 def problems(session: Session, path: Path, *options: str) -> list[str]:
-    """The lines of a load that fails, and that nothing was loaded."""
+    """Loads the file, which must fail and load nothing. Returns the lines of output, without the file name."""
     result = run(path, *options)
     *lines, last = result.output.splitlines()
     assert (result.exit_code, last.startswith("Nothing was loaded")) == (1, True), result.exception

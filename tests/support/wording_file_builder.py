@@ -1,4 +1,4 @@
-"""Files of wording as a clinic may have them, with words made up for the tests."""
+"""Builds files of wording as clinics have them, with synthetic texts."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ CsvRow = tuple[str, str, str, str]
 
 
 def filled(code: str, language: str = "en", mark: str = "licensed") -> list[CsvRow]:
-    """The template's rows, each text made of the mark and the code it stands for."""
+    """Returns the template's rows, each text filled with the mark and its code."""
     rows = list(csv_source.template(instrument_catalog.instrument(code), language))
     return [rows[0], *(_filled(row, mark) for row in rows[1:])]
 
@@ -35,7 +35,7 @@ def write_csv(path: Path, rows: list[CsvRow], *, encoding: str = "utf-8", delimi
 
 
 def form(code: str, mark: str = "licensed", **changes: Any) -> Json:
-    """A Questionnaire as libraries make them of LOINC panels: linkIds with a slash, LA codes, ordinal values."""
+    """Returns a Questionnaire like those of LOINC panels: linkIds with a slash, LA codes, ordinal values."""
     instrument = instrument_catalog.instrument(code)
     return {
         "resourceType": "Questionnaire",
@@ -78,6 +78,6 @@ def write_json(path: Path, resource: Json) -> Path:
 
 
 def n_texts(instrument: Instrument) -> int:
-    """How many items and options need words."""
+    """Returns the number of items and options that need a text."""
     sets = {item.response_set.code: item.response_set for item in instrument.items}
     return len(instrument.items) + sum(len(labelled_values(each)) for each in sets.values())

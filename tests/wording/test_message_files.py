@@ -1,4 +1,4 @@
-"""Message files, shipped or a clinic's own: `pro-tracker check` names by file, key and reason what would go wrong."""
+"""Message files, shipped or a clinic's own: `pro-tracker check` reports errors by file, key and reason."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ SMS = "{clinic}: {url} Until {closes}."
 
 
 def messages(language: str = "en", **template: Any) -> dict[str, Any]:
-    """A clinic's own file with one template, `weekly`."""
+    """Returns a clinic's own file with one template, `weekly`."""
     return {"language": language, "templates": {"weekly": {"email": MAIL, "sms": SMS, **template}}}
 
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """Forget what this process read: a service reads each file once."""
+    """Clears the caches of this process: a service reads each file once."""
     for read in (
         message_texts.read,
         message_texts._schema,
@@ -66,13 +66,13 @@ def write(folder: Path, file: dict[str, Any], name: str = "") -> Path:
 
 
 def checked(*arguments: str) -> list[str]:
-    """What `pro-tracker check` says, without its last line, each time in a process of its own."""
+    """Returns the output of `pro-tracker check` without its last line, with empty caches."""
     forget()
     return CliRunner().invoke(check, arguments).output.splitlines()[:-1]
 
 
 def asks_with(folder: Path, template: str) -> Path:
-    """A protocol of the clinic whose first step uses this template."""
+    """Adds a protocol of the clinic whose first step uses this template."""
     protocol = yaml.safe_load((protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8"))
     protocol |= {"code": "own", "study": "OWN"}
     protocol["messages"]["steps"][0]["template"] = template
@@ -81,7 +81,7 @@ def asks_with(folder: Path, template: str) -> Path:
     return path
 
 
-def test_the_example_of_the_documentation_is_sound_and_says_what_it_says(folder: Path) -> None:
+def test_the_example_of_the_documentation_is_valid_and_used(folder: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENTED.read_text(encoding="utf-8"), re.DOTALL)
     write(folder, yaml.safe_load(example))
     assert checked() == []
@@ -90,7 +90,7 @@ def test_the_example_of_the_documentation_is_sound_and_says_what_it_says(folder:
     assert sms(FACTS).text.startswith("North Clinic: your questions are still waiting. ")
 
 
-def test_without_the_folder_the_shipped_words_hold(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_folder_the_shipped_wording_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(folder, messages() | {"templates": {"reminder": {"sms": "{clinic} again: {url}"}}})
     assert checked() == []
     assert sms(FACTS).text == f"North Clinic again: {FACTS.url}"
@@ -98,7 +98,7 @@ def test_without_the_folder_the_shipped_words_hold(folder: Path, monkeypatch: py
     assert sms(FACTS).text.startswith("North Clinic: your questions are still waiting. ")
 
 
-def test_a_template_of_ones_own_is_sound_once_every_language_has_it_on_both_channels(folder: Path) -> None:
+def test_a_template_of_the_clinic_needs_every_language_on_both_channels(folder: Path) -> None:
     path = asks_with(folder, "weekly")
     place = f"{path}: messages.steps.0.template:"
     assert checked() == [f"{place} names no message; there are invitation, reminder, last-reminder"]
@@ -136,13 +136,13 @@ def test_a_template_of_ones_own_is_sound_once_every_language_has_it_on_both_chan
         (messages() | {"greeting": "Hello"}, "greeting: is no key of this format"),
     ],
 )  # fmt: skip
-def test_each_mistake_is_named_by_its_place(folder: Path, file: dict[str, Any], line: str) -> None:
+def test_each_error_is_reported_with_its_place(folder: Path, file: dict[str, Any], line: str) -> None:
     path = write(folder, file, "es.yaml" if line.startswith("templates") and file["language"] == "es" else "en.yaml")
     assert f"{path}: {line}" in "\n".join(checked(str(path)))
     assert f"{path}: {line}" in "\n".join(checked())
 
 
-def test_the_link_counts_at_the_length_it_has_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_link_counts_with_its_length_in_this_installation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(folder, messages(sms=SMS + "a" * 330))
     monkeypatch.setenv("PRO_TRACKER_BASE_URL", "https://a.example")
     assert checked(str(path)) == []
@@ -163,7 +163,7 @@ def test_a_clinic_name_outside_the_gsm_alphabet_counts_with_the_text_around_it(
     assert "takes 4 segments when Clínica Norte sends it" in problem
 
 
-def test_a_broken_message_file_is_named_once_and_no_protocol_is_used_with_it(folder: Path) -> None:
+def test_an_invalid_message_file_is_reported_once_and_blocks_protocols(folder: Path) -> None:
     path = write(folder, messages(sms="{clinic}: no link"))
     said = checked()
     assert [line for line in said if line.startswith(str(path))] == [
@@ -174,7 +174,7 @@ def test_a_broken_message_file_is_named_once_and_no_protocol_is_used_with_it(fol
     }
 
 
-def test_what_patients_ask_for_themselves_must_be_there_in_every_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_requested_by_patients_must_exist_in_every_language(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = message_texts.files()
     monkeypatch.setattr(message_texts, "files", lambda: tuple(path for path in shipped if path.stem != "es"))
     said = "\n".join(checked())

@@ -1,4 +1,4 @@
-"""Messages in the subject's language: complete in each, and none says more than it may."""
+"""Messages in the subject's language: complete in each, and without clinical content."""
 
 import re
 from dataclasses import replace
@@ -46,21 +46,21 @@ def test_each_message_is_complete_in_each_language(template: str, language: str)
 
 @pytest.mark.parametrize("code", REPLIES)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_each_answer_to_a_text_message_names_the_clinic_and_its_phone(code: str, language: str) -> None:
+def test_each_reply_to_a_text_message_names_the_clinic_and_its_phone(code: str, language: str) -> None:
     text = reply(code, language=language, clinic=FACTS.clinic, phone=FACTS.phone)
     assert text.startswith(f"{FACTS.clinic}: ")
     assert FACTS.phone in text
     assert text != reply(code, language="es" if language == "en" else "en", clinic=FACTS.clinic, phone=FACTS.phone)
 
 
-def test_every_mail_ends_with_the_way_to_get_no_more_of_them_and_no_text_message_does() -> None:
+def test_every_mail_and_no_text_message_ends_with_the_unsubscribe_link() -> None:
     written = mail(FACTS)
     assert written.text.endswith(f"\n\nGet no more e-mails from us:\n{FACTS.unsubscribe_url}\n")
     assert f'<a href="{FACTS.unsubscribe_url}">Get no more e-mails from us</a>' in written.html
     assert "/stop/" not in sms(FACTS).text
 
 
-def test_the_last_day_is_the_subjects_own_and_written_as_people_write_it() -> None:
+def test_the_last_day_is_local_to_the_subject_and_spelled_out() -> None:
     assert "You can answer until March 20, 2026." in mail(FACTS).text
     assert "Puede responder hasta el 20 de marzo de 2026." in mail(replace(FACTS, language="es")).text
 
@@ -69,6 +69,6 @@ def test_a_language_without_wording_is_answered_in_english() -> None:
     assert mail(replace(FACTS, language="fr")).subject == "Your questions from North & South Clinic"
 
 
-def test_what_the_shipped_files_say_is_sound_everywhere() -> None:
+def test_the_shipped_message_files_are_valid() -> None:
     assert message_checks.problems() == []
     assert {path.stem for path in message_texts.files()} == {"en", "es"}

@@ -1,4 +1,4 @@
-"""A clinic's own wording from a CSV file: loaded whole or not at all, recorded, never changed."""
+"""A clinic's own wording from a CSV file: loaded completely or not at all, audited, never changed."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_a_template_does_not_overwrite_a_file(tmp_path: Path) -> None:
     assert isinstance(result.exception, InvalidInput)
 
 
-def test_the_list_says_when_it_knows_no_such_instrument() -> None:
+def test_the_list_reports_an_unknown_instrument() -> None:
     assert CliRunner().invoke(group, ["text-pack", "list", PAIN]).output.count("in force") == 2
     result = CliRunner().invoke(group, ["text-pack", "list", "nope"])
     assert "There is no instrument 'nope'" in str(result.exception)
@@ -65,7 +65,7 @@ def test_csv_is_read_as_spreadsheets_write_it(session: Session, tmp_path: Path, 
     assert list(ends) == [0, 10]
 
 
-def test_each_thing_wrong_with_a_csv_is_named_and_nothing_is_loaded(session: Session, tmp_path: Path) -> None:
+def test_each_error_of_a_csv_is_reported_and_nothing_is_loaded(session: Session, tmp_path: Path) -> None:
     rows = [row for row in filled(PAIN) if row[1] != "PAININ31" and row[:3] != ("option", "intensity", "5")]
     rows += [
         ("item", "PAININ99", "", "unknown"),
@@ -98,7 +98,7 @@ def test_each_thing_wrong_with_a_csv_is_named_and_nothing_is_loaded(session: Ses
         (b'{"resourceType": "Questionnaire", "item": {}}', "item: "),
     ],
 )
-def test_a_file_of_another_kind_is_refused(session: Session, tmp_path: Path, content: bytes, line: str) -> None:
+def test_a_file_of_another_kind_is_rejected(session: Session, tmp_path: Path, content: bytes, line: str) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
     found = problems(session, path, "--instrument", PAIN, "--language", "en")
@@ -117,7 +117,7 @@ def test_a_file_of_another_kind_is_refused(session: Session, tmp_path: Path, con
         (("--version", "1.0"), InvalidInput, "shipped for promis-pain-interference-8a in 'en'"),
     ],
 )
-def test_facts_that_cannot_be_used_are_refused(
+def test_unusable_facts_are_rejected(
     session: Session, tmp_path: Path, options: tuple[str, ...], error: type[Exception], words: str
 ) -> None:
     result = run(csv_file(tmp_path), *options)
@@ -126,7 +126,7 @@ def test_facts_that_cannot_be_used_are_refused(
     assert count(session) == 0
 
 
-def test_who_loads_must_say_what_the_file_does_not_tell(tmp_path: Path) -> None:
+def test_instrument_and_language_are_required_if_the_file_does_not_name_them(tmp_path: Path) -> None:
     rows = [row for row in filled(PAIN) if row[0] not in ("instrument", "language")]
     path = write_csv(tmp_path / "silent.csv", rows)
     assert "--instrument" in str(run(path).exception)
@@ -134,7 +134,7 @@ def test_who_loads_must_say_what_the_file_does_not_tell(tmp_path: Path) -> None:
     assert run(path, "--instrument", PAIN, "--language", "en").exit_code == 0
 
 
-def test_a_file_in_another_language_is_refused(session: Session, tmp_path: Path) -> None:
+def test_a_file_in_another_language_is_rejected(session: Session, tmp_path: Path) -> None:
     assert problems(session, csv_file(tmp_path, language="es"), "--language", "en") == [
         "language: the file is in 'es', not in 'en'"
     ]
@@ -156,7 +156,7 @@ def test_a_loaded_version_is_never_changed(session: Session, tmp_path: Path) -> 
     assert text_packs.in_force(session).pack(PAIN, "en").title == "licensed title"
 
 
-def test_loading_is_recorded_without_the_wording(session: Session, tmp_path: Path) -> None:
+def test_loading_is_audited_without_the_wording(session: Session, tmp_path: Path) -> None:
     load(session, csv_file(tmp_path))
     (event,) = loads(session)
     assert (event.actor_kind, event.actor_id) == ("command", "text-pack")
@@ -169,7 +169,7 @@ def loads(session: Session) -> list[AuditEvent]:
     return list(session.scalars(select(AuditEvent).where(AuditEvent.action == "text_pack.load")))
 
 
-def test_a_shipped_pack_may_not_take_a_version_that_was_loaded(session: Session, tmp_path: Path, clock: Clock) -> None:
+def test_a_shipped_pack_cannot_have_the_version_of_a_loaded_one(session: Session, tmp_path: Path, clock: Clock) -> None:
     load(session, csv_file(tmp_path))
     session.scalars(select(LoadedTextPack)).one().version = "1.0"  # as if the next release shipped a pack 2.0
     session.flush()

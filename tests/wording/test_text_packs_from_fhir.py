@@ -1,4 +1,4 @@
-"""A clinic's own wording from a FHIR Questionnaire: every item and option by its code, or nothing."""
+"""A clinic's own wording from a FHIR Questionnaire: every item and option is matched by its code."""
 
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,7 @@ def test_a_questionnaire_in_the_style_of_public_libraries_is_loaded(session: Ses
     assert pack.options["intensity"] == {value: f"licensed option intensity {value}" for value in range(1, 6)}
 
 
-def test_a_reversed_item_takes_its_options_by_their_codes_not_by_their_weights(
-    session: Session, tmp_path: Path
-) -> None:
+def test_options_of_a_reversed_item_are_matched_by_code_and_not_by_weight(session: Session, tmp_path: Path) -> None:
     load(
         session,
         write_json(tmp_path / "form.json", form(ONE_REVERSED)),
@@ -48,7 +46,7 @@ def test_a_reversed_item_takes_its_options_by_their_codes_not_by_their_weights(
     assert instrument_catalog.instrument(ONE_REVERSED).item("FATIMP40").reversed
 
 
-def test_the_panel_code_tells_the_instrument_and_the_file_its_language(session: Session, tmp_path: Path) -> None:
+def test_instrument_and_language_are_read_from_the_file(session: Session, tmp_path: Path) -> None:
     code = next(each.code for each in instrument_catalog.instruments() if each.loinc)
     load(session, write_json(tmp_path / "form.json", form(code, language="en-US")))
     assert session.scalars(select(LoadedTextPack.instrument_code)).one() == code
@@ -94,7 +92,7 @@ def test_groups_nested_displays_and_prefixed_codes_are_understood(
     assert pack.items == {item.link_id: f"licensed item {item.link_id}" for item in instrument.items}
 
 
-def test_words_before_some_questions_only_become_part_of_those(
+def test_text_before_some_questions_becomes_part_of_these(
     session: Session, tmp_path: Path, pain_form: dict[str, Any]
 ) -> None:
     pain_form["item"].insert(-1, {"linkId": "more", "type": "display", "text": "And lastly:"})
@@ -115,9 +113,7 @@ def test_help_texts_and_computed_questions_are_left_out(
     assert text_packs.in_force(session).pack(PAIN, "en").instruction == "licensed instruction"
 
 
-def test_options_may_stand_in_a_value_set_of_the_file(
-    session: Session, tmp_path: Path, pain_form: dict[str, Any]
-) -> None:
+def test_options_may_be_in_a_value_set_of_the_file(session: Session, tmp_path: Path, pain_form: dict[str, Any]) -> None:
     options = [each.pop("answerOption") for each in pain_form["item"][1:]].pop()
     concepts = [{**each["valueCoding"], "extension": each["extension"]} for each in options]
     pain_form["contained"] = [
@@ -145,7 +141,7 @@ def test_translations_in_the_file_are_used(session: Session, tmp_path: Path, pai
     assert pack.options["intensity"][1] == "ES licensed option intensity 1"
 
 
-def test_a_numeric_scale_takes_the_words_of_its_ends(session: Session, tmp_path: Path) -> None:
+def test_a_numeric_scale_takes_the_labels_of_its_ends(session: Session, tmp_path: Path) -> None:
     item = instrument_catalog.instrument(NRS).items[0]
     labels = {0: "0 = None at all", 10: "10 - The worst"}
     asked = question(item)
@@ -158,7 +154,9 @@ def test_a_numeric_scale_takes_the_words_of_its_ends(session: Session, tmp_path:
     assert pack.instruction == ""
 
 
-def test_each_mismatch_of_a_questionnaire_is_named(session: Session, tmp_path: Path, pain_form: dict[str, Any]) -> None:
+def test_each_mismatch_of_a_questionnaire_is_reported(
+    session: Session, tmp_path: Path, pain_form: dict[str, Any]
+) -> None:
     items = instrument_catalog.instrument(PAIN).items
     questions = pain_form["item"][1:]
     questions[0].update(linkId="q1", code=[{"code": "99999-9"}])
@@ -169,17 +167,17 @@ def test_each_mismatch_of_a_questionnaire_is_named(session: Session, tmp_path: P
     questions[4]["text"] = ""
     questions[4]["answerOption"].append(option(items[4], 1, "LA0-0"))
     lines = problems(session, write_json(tmp_path / "form.json", pain_form))
-    told = "\n".join(lines)
-    assert "is no item of promis-pain-interference-8a (its codes: 99999-9, q1)" in told
-    assert "“licensed option intensity 3” (code LA13939-6, weight 3) is none of intensity" in told
-    assert "option 1 of intensity reads “Something else” here and “licensed option intensity 1” before" in told
-    assert "its options are in http://loinc.org/vs/LL1017-4. Put them into the file" in told
-    assert f"item {items[0].link_id}" in told
-    assert "(code LA0-0, weight 1) is none of intensity" in told
+    output = "\n".join(lines)
+    assert "is no item of promis-pain-interference-8a (its codes: 99999-9, q1)" in output
+    assert "“licensed option intensity 3” (code LA13939-6, weight 3) is none of intensity" in output
+    assert "option 1 of intensity reads “Something else” here and “licensed option intensity 1” before" in output
+    assert "its options are in http://loinc.org/vs/LL1017-4. Put them into the file" in output
+    assert f"item {items[0].link_id}" in output
+    assert "(code LA0-0, weight 1) is none of intensity" in output
     assert len(lines) == 6
 
 
-def test_a_question_that_lacks_an_option_others_have_is_named(
+def test_a_question_with_fewer_options_than_others_is_reported(
     session: Session, tmp_path: Path, pain_form: dict[str, Any]
 ) -> None:
     pain_form["item"][3]["answerOption"].pop()
@@ -189,7 +187,7 @@ def test_a_question_that_lacks_an_option_others_have_is_named(
 
 @pytest.mark.dialects("sqlite")
 @pytest.mark.parametrize("instrument", instrument_catalog.instruments(), ids=lambda each: each.code)
-def test_what_goes_out_as_fhir_can_come_in(
+def test_an_exported_questionnaire_can_be_loaded(
     session: Session, tmp_path: Path, clock: Clock, instrument: Instrument
 ) -> None:
     for language in ("en", "es"):
@@ -204,7 +202,7 @@ def test_what_goes_out_as_fhir_can_come_in(
             assert getattr(loaded, words) == getattr(shipped, words)
 
 
-def test_a_weight_does_not_tell_the_option_of_a_reversed_item(session: Session, tmp_path: Path) -> None:
+def test_a_weight_alone_does_not_match_an_option_of_a_reversed_item(session: Session, tmp_path: Path) -> None:
     resource = form(ONE_REVERSED)
     for each in resource["item"][1:]:
         for number, chosen in enumerate(each["answerOption"]):

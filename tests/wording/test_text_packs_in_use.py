@@ -1,4 +1,4 @@
-"""A clinic's own wording in use: in force at once, and every visit and answer keeps the wording it had."""
+"""A clinic's own wording in use: in force at once; visits under way and stored answers keep theirs."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ def patient(session: Session, clock: Clock) -> Patient:
     return add_patient(session, clock.now)
 
 
-def test_a_visit_begun_now_is_asked_in_the_new_wording_and_the_response_says_so(
+def test_a_new_visit_uses_the_new_wording_and_its_response_records_it(
     client: FlaskClient, session: Session, patient: Patient, tmp_path: Path
 ) -> None:
     load(session, csv_file(tmp_path))
@@ -82,7 +82,7 @@ def test_a_visit_begun_before_anything_was_loaded_keeps_the_shipped_wording(
     assert "licensed" not in answer(client, page, 3).text
 
 
-def test_a_pack_in_another_language_leaves_this_one_alone(
+def test_a_pack_in_another_language_changes_nothing_in_this_one(
     client: FlaskClient, session: Session, patient: Patient, tmp_path: Path
 ) -> None:
     load(session, csv_file(tmp_path, language="es"))
@@ -98,7 +98,7 @@ def test_another_process_uses_a_new_pack_at_once(session: Session, tmp_path: Pat
     assert before.pack(PAIN, "en").version == "1.0"
 
 
-def test_loaded_wording_that_no_longer_fits_its_instrument_is_not_used(session: Session, tmp_path: Path) -> None:
+def test_loaded_wording_that_does_not_match_its_instrument_is_not_used(session: Session, tmp_path: Path) -> None:
     load(session, csv_file(tmp_path))
     row = session.scalars(select(LoadedTextPack)).one()
     row.body = {**row.body, "items": {"GONE": "an item of an earlier version"}}
@@ -106,7 +106,7 @@ def test_loaded_wording_that_no_longer_fits_its_instrument_is_not_used(session: 
     assert text_packs.in_force(session).pack(PAIN, "en").version == "1.0"
 
 
-def test_old_wording_is_found_wherever_it_is_kept(session: Session, tmp_path: Path, clock: Clock) -> None:
+def test_former_wording_is_found_in_files_packs_and_releases(session: Session, tmp_path: Path, clock: Clock) -> None:
     load(session, csv_file(tmp_path))
     releases.release(session, now=clock.now)
     assert text_packs.pack_of_response(session, PAIN, "en", "1.0") == instrument_catalog.text_pack(PAIN, "en")
@@ -125,7 +125,7 @@ def test_old_wording_is_found_wherever_it_is_kept(session: Session, tmp_path: Pa
         text_packs.pack_of_response(session, PAIN, "en", "7")
 
 
-def test_the_codebook_tells_every_wording_that_answers_were_given_to(
+def test_the_codebook_lists_every_wording_that_responses_were_asked_with(
     client: FlaskClient, session: Session, patient: Patient, tmp_path: Path, clock: Clock
 ) -> None:
     post(client, answer_all(client, patient), {})
@@ -154,7 +154,7 @@ def codebook_rows(session: Session, clock: Clock) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(out.getvalue())))
 
 
-def test_the_list_says_what_is_validated_and_in_force(session: Session, tmp_path: Path) -> None:
+def test_the_list_shows_what_is_validated_and_in_force(session: Session, tmp_path: Path) -> None:
     load(session, csv_file(tmp_path))
     listed = CliRunner().invoke(group, ["text-pack", "list", PAIN])
     rows = [line.split("\t") for line in listed.output.splitlines()]
@@ -167,9 +167,7 @@ def test_the_list_says_what_is_validated_and_in_force(session: Session, tmp_path
 
 
 @pytest.mark.dialects("postgresql")
-def test_a_load_waits_for_the_one_before_so_that_numbers_follow_commits(
-    session: Session, tmp_path: Path, clock: Clock
-) -> None:
+def test_loads_are_serialised_so_that_ids_follow_commits(session: Session, tmp_path: Path, clock: Clock) -> None:
     facts = TextPackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
     command = Actor(ActorKind.COMMAND, "test")
     text_pack_loading.load(session, command, csv_file(tmp_path), facts, now=clock.now)

@@ -165,7 +165,7 @@ def _library_errors(path: Path, instrument: Instrument) -> Iterator[tuple[str, s
     if path not in yaml_files(INSTRUMENTS):
         return  # a draft outside of the data folders
     if FALLBACK_LANGUAGE not in available_languages(code):
-        yield "", f"nobody can be asked yet: text_packs/{code}.{FALLBACK_LANGUAGE}.yaml is missing"
+        yield "", f"no patient can be asked yet: text_packs/{code}.{FALLBACK_LANGUAGE}.yaml is missing"
     if [each.version for each in same].count(instrument.version) > 1:
         yield "version", f"another file of {code} has version {instrument.version} too"
 

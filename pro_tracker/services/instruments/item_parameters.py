@@ -35,7 +35,7 @@ class ItemParameters(NamedTuple):
 def read(path: Path) -> tuple[ItemParameters, ...]:
     """Returns the lines of the file. Raises InvalidDataFile with every cell that is no number or is misplaced."""
     if not path.is_file():
-        raise InvalidDataFile((KEY, f"{path.name} is missing; put the item parameters beside the instrument file"))
+        raise InvalidDataFile((KEY, f"{path.name} is missing; put the item parameters next to the instrument file"))
     rows = list(csv.reader(read_text(path).splitlines()))
     header = _stripped(rows[0]) if rows else []
     thresholds = [f"b{number}" for number in range(1, len(header) - 1)]

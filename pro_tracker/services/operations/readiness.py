@@ -19,7 +19,7 @@ from pro_tracker.services.sending import circuit_breakers
 SEEN_WITHIN = timedelta(minutes=3)
 HEARTBEAT_PARTS = ("worker", "beat")
 BROKER_SECONDS = 2  # a frozen broker must not delay the answer
-CONSOLE_NOTE = "text messages go to the log and to nobody; PRO_TRACKER_SMS_PROVIDER says how to send them"
+CONSOLE_NOTE = "text messages go to the log and are not sent; PRO_TRACKER_SMS_PROVIDER says how to send them"
 
 
 @dataclass(frozen=True)
