@@ -151,7 +151,9 @@ def test_every_channel_has_its_address_among_the_facts_and_its_words_in_a_templa
 
 
 def test_a_refusal_by_telephone_gives_the_visit_its_reason() -> None:
-    assert {code for code, found in CLOSING_OUTCOMES.items() if found in STOP_REMINDERS_AFTER} <= RECORDED_BY_CALLS.keys()
+    assert {
+        code for code, found in CLOSING_OUTCOMES.items() if found in STOP_REMINDERS_AFTER
+    } <= RECORDED_BY_CALLS.keys()
 
 
 def test_no_code_is_compared_or_assigned_as_a_bare_string() -> None:
