@@ -171,7 +171,7 @@ def test_a_page_opened_before_does_not_revert_the_patients_preferences(
         "preferences_form-message_time": "",
         "preferences_form-time_zone": "America/New_York",
     }
-    mine = {**kept, "preferences_form-language": "en", **as_shown(client, page, "wishes")}
+    mine = {**kept, "preferences_form-language": "en", **as_shown(client, page, "preferences_form")}
     spanish = replace(preferences.for_subject(subject), language="es")
     preferences.change(session, subject, spanish, now=clock.now, actor=Actor(ActorKind.PATIENT, "1"))
     refused = submit(client, f"{page}/preferences", mine, page=page)
