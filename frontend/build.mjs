@@ -1,5 +1,5 @@
-// Builds every scss/*.scss, js/*.js (partials start with "_") and images/*.svg into static/build/ under a name that
-// carries a hash of its content, packed beside, and writes manifest.json from plain to hashed name. Not a dev server.
+// Builds every scss/*.scss, js/*.js (partials start with "_") and images/*.svg into static/build/, plain and gzipped,
+// under a name with a hash of its content. Writes manifest.json: plain name -> hashed name. Not a development server.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
@@ -12,12 +12,12 @@ import * as sass from "sass";
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, "..", "node_modules");
 const target = join(here, "..", "pro_tracker", "web", "static", "build");
-// What the phones of the last six years run; scripts are only ever a bonus on top of the page.
+// Browsers of the last six years of phones. Pages work without scripts in all others.
 const browsers = ["chrome90", "firefox90", "safari14"];
 
 function entries(folder, extension) {
-  const wanted = (name) => name.endsWith(extension) && !name.startsWith("_");
-  return readdirSync(join(here, folder)).filter(wanted).map((name) => join(here, folder, name));
+  const isEntry = (name) => name.endsWith(extension) && !name.startsWith("_");
+  return readdirSync(join(here, folder)).filter(isEntry).map((name) => join(here, folder, name));
 }
 
 function styleSheet(path) {
@@ -37,7 +37,8 @@ function outputName(path, text) {
   return [plain, plain.replace(extension, `.${hash}${extension}`)];
 }
 
-// Old names stay out of the folder, yet a page being loaded meanwhile must find a whole build: swap folders at the end.
+// Build into a new folder and swap the two at the end: old files disappear, and a page that loads during the build finds
+// a complete set of files.
 const fresh = `${target}.new`;
 rmSync(fresh, { recursive: true, force: true });
 mkdirSync(fresh, { recursive: true });

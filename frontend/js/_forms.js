@@ -1,4 +1,4 @@
-// What every page with a form shares: the error summary takes the focus, and one press of a button sends one form.
+// Behaviour of every page with a form: the error summary gets the focus, and a double click sends a form once.
 import { ErrorSummary } from "govuk-frontend/dist/govuk/components/error-summary/error-summary.mjs";
 
 export function focusErrors() {
@@ -15,10 +15,10 @@ export function sendOnce() {
       return;
     }
     form.dataset.sent = "yes";
-    // Not `disabled`: a disabled button's name and value are left out of the form, and the focus is lost.
+    // Not `disabled`: the form would leave out the name and value of a disabled button, and the focus would be lost.
     event.submitter?.setAttribute("aria-disabled", "true");
   }, true);
-  // Back from the browser's page cache: the form may be sent again.
+  // A page restored from the back/forward cache can send its form again.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     for (const form of document.forms) delete form.dataset.sent;

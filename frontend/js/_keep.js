@@ -1,5 +1,5 @@
-// Keeps an answer through a bad connection. Without a script the same form posts itself; nothing here is needed for that.
-// The form's own address takes the answer, says where to go on, and may be sent twice: saving is safe to repeat.
+// Keeps an answer while there is no connection, and retries. Without scripts the browser posts the same form.
+// The URL of the form takes the answer and returns the next URL. Saving is idempotent, so a retry is safe.
 const RETRY_MS = 5000;
 
 export function keepAnswers() {
@@ -24,7 +24,7 @@ async function send(form, data) {
       headers: { "X-Requested-With": "fetch" },
     });
   } catch {
-    sayWaiting(form);
+    showWaiting(form);
     window.setTimeout(() => send(form, data), RETRY_MS);
     return;
   }
@@ -32,12 +32,12 @@ async function send(form, data) {
     forget(form);
     location.assign((await answer.json()).next);
   } else {
-    // Something the person must read: let the browser post the form itself and show the page.
-    postPlainly(form, data);
+    // The reply is a page that the patient must read, such as an error: let the browser post the form and show it.
+    postByBrowser(form, data);
   }
 }
 
-function postPlainly(form, data) {
+function postByBrowser(form, data) {
   for (const [name, value] of data) {
     if (form.elements[name]) continue;
     const field = Object.assign(document.createElement("input"), { type: "hidden", name, value });
@@ -46,17 +46,17 @@ function postPlainly(form, data) {
   form.submit();
 }
 
-function sayWaiting(form) {
+function showWaiting(form) {
   if (form.querySelector("[role=status]")) return;
   const notice = document.createElement("div");
   notice.className = "notice";
   notice.setAttribute("role", "status");
   form.append(notice);
-  // Set after it stands in the page, so that screen readers announce the change.
+  // The text is set after the element is in the page, so that screen readers announce it.
   window.setTimeout(() => (notice.textContent = form.dataset.waiting), 100);
 }
 
-// For this tab only, and gone with it: an answer is nobody else's business.
+// sessionStorage belongs to this tab and ends with it, so that no other user of the device sees the answer.
 function remember(form, value) {
   if (form.dataset.keep && value) sessionStorage.setItem(form.dataset.keep, value);
 }

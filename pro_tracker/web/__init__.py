@@ -1,1 +1,1 @@
-"""HTTP only: routes, forms, pages. What is decided, is decided in services and domain."""
+"""Routes, forms and pages: HTTP only. Rules and data access are in `services` and `domain`."""

@@ -1,4 +1,4 @@
-"""Staff sign-in and sign-out: Flask-Security on our accounts, time-outs, limits. Who may use a page: visibility.py."""
+"""Staff sign-in and sign-out: Flask-Security on our accounts, time-outs and limits. Access to pages is in access.py."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 
 IDLE_TIMEOUT = timedelta(minutes=30)
-MAX_SESSION_AGE = timedelta(hours=12)  # a working day; then sign in again, however busy
+MAX_SESSION_AGE = timedelta(hours=12)  # a working day; afterwards staff sign in again, even if active
 FAILED_SIGN_IN_LIMITS = {"address": "30 per 5 minutes", "account": "10 per 15 minutes"}
 
 CONFIG = {
@@ -33,12 +33,12 @@ CONFIG = {
     "SECURITY_POST_LOGOUT_VIEW": "/sign-in",
     "SECURITY_LOGIN_USER_TEMPLATE": "staff/sign_in.html",
     "SECURITY_PASSWORD_SCHEMES": ["argon2"],
-    # argon2 salts by itself; services/clinic/accounts.py makes the same hashes.
+    # argon2 adds its own salt; services/clinic/accounts.py makes the same hashes.
     "SECURITY_PASSWORD_SINGLE_HASH": True,  # nosec B105: a switch
     "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False, "globally_deliverable": False},
     "SECURITY_API_ENABLED_METHODS": ["session"],
     "SECURITY_JOIN_USER_ROLES": False,
-    "SECURITY_FRESHNESS": timedelta(minutes=-1),  # no route to prove oneself again: no page asks for it
+    "SECURITY_FRESHNESS": timedelta(minutes=-1),  # no route to confirm a sign-in again: no page requires it
     "SECURITY_STATIC_FOLDER": None,
     "SECURITY_FLASH_MESSAGES": False,
     "SECURITY_CLI_USERS_NAME": False,
@@ -48,46 +48,51 @@ CONFIG = {
 
 
 class SignedInAccount(Account, UserMixin):
-    """The same row with what the library asks of it, so that the table itself knows no web library."""
+    """An account with the methods that Flask-Login needs, which keeps the model free of web libraries."""
 
-    roles = ()  # type: ignore[assignment]  # the one role is a column, and each route says which it serves
+    roles = ()  # type: ignore[assignment]  # the one role is a column; each route declares the roles it serves
 
 
 class SignInForm(LoginForm):
-    """Address and password. Every failure reads the same, so that nobody learns which accounts exist."""
+    """Address and password. Every failure has the same text, so that it does not disclose which accounts exist."""
 
-    remember = None  # type: ignore[assignment]  # nobody stays signed in beyond the time-outs below
+    remember = None  # type: ignore[assignment]  # no "remember me": a session never outlasts the time-outs above
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.email.label.text, self.password.label.text = _("E-mail address"), _("Password")
+        self.email.label.text = _("E-mail address")
+        self.password.label.text = _("Password")
 
     def validate(self, **kwargs: Any) -> bool:
+        """Returns whether the credentials are right; records a failure in the audit trail."""
         if not validate_redirect_url(self.next.data or "/"):
-            self.next.data = ""  # a link that would lead elsewhere signs in all the same, and leads home
+            # Open redirects are prevented without refusing the sign-in: the user lands on the start page.
+            self.next.data = ""
         if super().validate(**kwargs):
             return True
-        accounts.record_failed_sign_in(db_session(), self.user.id if self.user else None, now=clock.now())
+        account_id = self.user.id if self.user else None
+        accounts.record_failed_sign_in(db_session(), account_id, now=clock.now())
         self.password.errors = []
         self.email.errors = [_("The address or the password is not right. Try again, or ask an administrator.")]
         return False
 
 
 def init_app(app: Flask) -> None:
-    """Add the sign-in pages. Comes before access.init_app: a session too old ends before anyone asks for its role."""
+    """Adds the sign-in pages. Must precede access.init_app: an expired session ends before its role is checked."""
     app.config.from_mapping(CONFIG)
     role_model: Any = Role
     request_session: Any = LocalProxy(db_session)
     datastore = SQLAlchemySessionUserDatastore(request_session, SignedInAccount, role_model)
     security = Security(app, datastore, login_form=SignInForm)
-    security.want_json(lambda _request: False)  # pages only: JSON would hand out tokens that outlive a sign-out
+    security.want_json(lambda _request: False)  # pages only: JSON replies contain tokens that outlast a sign-out
     security.login_manager.request_loader(None)
     app.before_request(_end_old_session)
     user_authenticated.connect(_signed_in, app)
     user_logged_out.connect(_signed_out, app)
     limit = _limits(_limiter(app))
     for endpoint in [name for name in app.view_functions if name.startswith("security.")]:
-        app.view_functions[endpoint] = access.public(limit(_committed(app.view_functions[endpoint])))
+        view = _committed(app.view_functions[endpoint])
+        app.view_functions[endpoint] = access.public(limit(view))
 
 
 def _signed_in(_app: Flask, user: Account, **_other: Any) -> None:
@@ -97,7 +102,8 @@ def _signed_in(_app: Flask, user: Account, **_other: Any) -> None:
 
 
 def _signed_out(_app: Flask, user: Account, **_other: Any) -> None:
-    accounts.record_sign_out(db_session(), user.id, now=clock.now())
+    now = clock.now()
+    accounts.record_sign_out(db_session(), user.id, now=now)
 
 
 def _end_old_session() -> None:
@@ -114,13 +120,15 @@ def _end_old_session() -> None:
 
 
 def _has_expired(now: datetime) -> bool:
-    idle = now.timestamp() - session.get("seen_at", 0)
-    age = now.timestamp() - session.get("signed_in_at", 0)
-    return idle > IDLE_TIMEOUT.total_seconds() or age > MAX_SESSION_AGE.total_seconds()
+    idle_seconds = now.timestamp() - session.get("seen_at", 0)
+    if idle_seconds > IDLE_TIMEOUT.total_seconds():
+        return True
+    age_seconds = now.timestamp() - session.get("signed_in_at", 0)
+    return bool(age_seconds > MAX_SESSION_AGE.total_seconds())
 
 
 def _committed(view: Callable[..., Any]) -> Callable[..., Any]:
-    """The library's view, and our audit row committed last."""
+    """Wraps a view of Flask-Security so that the audit event of sign-in or sign-out is committed after it."""
 
     @wraps(view)
     def committed(**arguments: Any) -> Any:
@@ -133,35 +141,43 @@ def _committed(view: Callable[..., Any]) -> Callable[..., Any]:
 
 def _limiter(app: Flask) -> Limiter:
     broker = app.config["BROKER_URL"]
+    storage_uri = broker if broker.startswith(("redis://", "rediss://")) else "memory://"
+    timeouts: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
     limiter = Limiter(
         get_remote_address,
         app=app,
-        storage_uri=broker if broker.startswith(("redis://", "rediss://")) else "memory://",
-        storage_options={"socket_connect_timeout": 1, "socket_timeout": 1} if broker.startswith("redis") else {},
-        in_memory_fallback_enabled=True,  # counting in one process is better than not counting
+        storage_uri=storage_uri,
+        storage_options=timeouts if broker.startswith("redis") else {},
+        in_memory_fallback_enabled=True,  # without Redis, counts in each process are better than none
         strategy="moving-window",
         key_prefix="sign-in",
     )
-    # The limited views count by themselves. Its hook before every request is for limits of whole applications, and
-    # costs a patient's request a twentieth.
+    # Remove Flask-Limiter's hook before every request. It serves application-wide limits, which we do not use, and
+    # costs 5 % of a patient's request. The decorated views count without it.
     app.before_request_funcs[None].pop()
     return limiter
 
 
 def _limits(limiter: Limiter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Limit failed tries, by network address and by the account tried."""
+    """Returns a decorator that limits failed sign-ins by network address and by account."""
     by_address = limiter.limit(FAILED_SIGN_IN_LIMITS["address"], methods=["POST"], deduct_when=_failed)
     by_account = limiter.limit(
-        FAILED_SIGN_IN_LIMITS["account"], key_func=_account_tried, methods=["POST"], deduct_when=_failed
+        FAILED_SIGN_IN_LIMITS["account"],
+        key_func=_account_key,
+        methods=["POST"],
+        deduct_when=_failed,
     )
     return lambda view: by_address(by_account(view))
 
 
 def _failed(response: Response) -> bool:
+    # Only a successful sign-in redirects.
     return response.status_code != 302
 
 
-def _account_tried() -> str:
-    # A keyed hash: the counter's store holds no personal data.
-    typed = request.form.get("email", "").strip().lower()
-    return hmac.new(str(current_app.secret_key).encode(), typed.encode(), hashlib.sha256).hexdigest()
+def _account_key() -> str:
+    # A keyed hash of the address keeps personal data out of the limiter's storage.
+    address = request.form.get("email", "").strip().lower()
+    secret = str(current_app.secret_key)
+    digest = hmac.new(secret.encode(), address.encode(), hashlib.sha256)
+    return digest.hexdigest()

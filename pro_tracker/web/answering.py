@@ -1,6 +1,6 @@
-"""Answering a visit one question a screen: what the patient's own pages and a telephone interview share.
+"""Pages that patients and telephone interviews share for answering a visit, one item a screen.
 
-The views of both have the same names (item, review, sent), so addresses here are relative to whichever is served.
+Both blueprints name their views item, review and sent, so URLs here are relative to the current blueprint.
 """
 
 from flask import jsonify, redirect, render_template, request, url_for
@@ -17,13 +17,19 @@ Answer = dict[str, int | None]
 
 
 def posted_item(visit: VisitContext, position: int) -> AskedItem | None:
-    """The item that the posted form was made for: another device may have changed what stands at this position."""
+    """Returns the item that the posted form was rendered for; None if it is no longer part of the visit.
+
+    The form names its item, since an answer on another device can change which item is at `position`.
+    """
     name = request.form.get("item")
     return visit.questionnaire.item(position) if name is None else visit.questionnaire.item_named(name)
 
 
 def posted_answer(asked_item: AskedItem) -> Answer | None:
-    """What was chosen for the item, as it is saved; None when nothing was. Raises AnswerOutOfRange."""
+    """Returns the posted answer as {link_id: code}, with code None for "skip"; None without an answer.
+
+    Raises AnswerOutOfRange for a value that is not a response option of the item.
+    """
     if "skip" in request.form:
         return {asked_item.link_id: None}
     given = request.form.get("answer")
@@ -31,17 +37,17 @@ def posted_answer(asked_item: AskedItem) -> Answer | None:
 
 
 def item_page(visit: VisitContext, asked_item: AskedItem) -> str:
-    """The page of one item, with the answer it has."""
+    """Returns the page of one item, with the saved answer selected."""
     return _item_page(visit, asked_item)
 
 
 def missing_answer_page(visit: VisitContext, asked_item: AskedItem) -> Page:
-    """The page of an item whose form came back without an answer."""
+    """Returns the item's page with an error, and status 422, for a form without an answer."""
     return _item_page(visit, asked_item, error=_("Choose an answer, or say that you would rather not answer.")), 422
 
 
 def review_page(visit: VisitContext) -> Page:
-    """All answers, to be checked before they are sent; the first question while there is none."""
+    """Returns the page that lists all answers before they are sent; without answers, a redirect to the first item."""
     if not visit.answers:
         return redirect(next_page_url(visit))
     questionnaire = visit.questionnaire
@@ -57,7 +63,7 @@ def review_page(visit: VisitContext) -> Page:
 
 
 def next_page_url(visit: VisitContext) -> str:
-    """Where the person goes on: the first item left open, or the review."""
+    """Returns the URL of the first item without an answer, or of the review."""
     left = visit.questionnaire.first_open(visit.answers)
     return url_for(".review") if left is None else url_for(".item", position=left.position)
 
@@ -66,7 +72,7 @@ def page_url_after(visit: VisitContext, asked_item: AskedItem) -> str:
     """The page to go on with after the item; `visit` has its answer."""
     questionnaire = visit.questionnaire
     if "review" in request.args:
-        # A changed answer may lead an adaptive test to an item that was not asked yet.
+        # A changed answer can make an adaptive test ask an item that was not asked yet.
         left = questionnaire.next_adaptive_item(visit.answers, asked_item.instrument_code)
         if left is not None:
             return url_for(".item", position=left.position, review="")
@@ -76,7 +82,7 @@ def page_url_after(visit: VisitContext, asked_item: AskedItem) -> str:
 
 
 def continue_to(address: str) -> Response:
-    """Redirect a form; tell a script the address instead, since a script cannot see where a redirect leads."""
+    """Returns a redirect; for a script, JSON with the URL, since fetch() does not disclose where a redirect leads."""
     if request.headers.get("X-Requested-With") == "fetch":
         return jsonify(next=address)
     return redirect(address, 303)
@@ -96,5 +102,5 @@ def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -
 
 
 def _can_postpone(visit: VisitContext) -> bool:
-    """Whether another day could do: who finishes after the window closed has hours, not days."""
+    """Returns whether the visit can be postponed: the grace period after closing is hours, not days."""
     return clock.now() < visit.closes_at

@@ -1,4 +1,4 @@
-"""Built style sheets and scripts: their hashed names for templates, and a view that lets them be cached for a year."""
+"""Built style sheets and scripts: URLs with content hashes for templates, and a view that allows caching for a year."""
 
 import json
 from functools import cache
@@ -9,13 +9,14 @@ from flask import Blueprint, Response, request, send_from_directory, url_for
 from pro_tracker.web import access
 
 BUILD = Path(__file__).parent / "static" / "build"
+MIME_TYPES = {".css": "text/css", ".js": "text/javascript"}  # all others are icons
 
 blueprint = Blueprint("assets", __name__)
 
 
 @cache
 def manifest() -> dict[str, str]:
-    """Plain to hashed file name, as the front-end build wrote it; RuntimeError says how to build."""
+    """Returns the hashed file name for each plain one, as the front-end build wrote them. RuntimeError if not built."""
     try:
         names: dict[str, str] = json.loads((BUILD / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
@@ -25,19 +26,26 @@ def manifest() -> dict[str, str]:
 
 @blueprint.app_template_global("asset")
 def asset_url(name: str) -> str:
-    """The address of a built file by its plain name ("patient.css")."""
+    """Returns the URL of a built file for its plain name, such as "patient.css"."""
     return url_for("assets.built_file", name=manifest()[name])
 
 
 @blueprint.get("/assets/<name>")
 @access.public
 def built_file(name: str) -> Response:
-    packed = request.accept_encodings["gzip"] > 0 and (BUILD / f"{name}.gz").is_file()
-    kind = "text/css" if name.endswith(".css") else "text/javascript" if name.endswith(".js") else "image/svg+xml"
-    response = send_from_directory(BUILD, f"{name}.gz" if packed else name, mimetype=kind, etag=False)
-    if packed:
+    """Serves one built file, compressed where the browser accepts gzip."""
+    compressed_name = f"{name}.gz"
+    is_compressed = request.accept_encodings["gzip"] > 0 and (BUILD / compressed_name).is_file()
+    mime_type = MIME_TYPES.get(Path(name).suffix, "image/svg+xml")
+    response = send_from_directory(
+        BUILD,
+        compressed_name if is_compressed else name,
+        mimetype=mime_type,
+        etag=False,
+    )
+    if is_compressed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"
-    # The name changes with the content, so a copy never goes stale.
+    # The name changes with the content, so a cached copy never goes stale.
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response

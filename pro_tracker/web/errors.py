@@ -1,4 +1,4 @@
-"""Maps every expected error to a page, once. Views raise; they never catch."""
+"""Error pages: maps every error to a status and a page, once for all views. Views raise and do not catch."""
 
 import logging
 
@@ -28,6 +28,7 @@ STATUS = {
 
 
 def init_app(app: Flask) -> None:
+    """Registers the error handlers of all pages; the patient blueprint has more specific ones for its pages."""
     app.register_error_handler(errors.ProTrackerError, _expected)
     app.register_error_handler(CSRFError, _form_expired)
     app.register_error_handler(HTTPException, _http)
@@ -36,8 +37,15 @@ def init_app(app: Flask) -> None:
 
 
 def _expected(error: errors.ProTrackerError) -> Response:
-    code = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
-    return _page(code, _title(code), str(error))
+    status = _status(error)
+    return _page(status, _title(status), str(error))
+
+
+def _status(error: errors.ProTrackerError) -> int:
+    for error_type, status in STATUS.items():
+        if isinstance(error, error_type):
+            return status
+    return 400
 
 
 def _form_expired(_error: CSRFError) -> Response:
@@ -52,8 +60,11 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code < 400:
         return make_response(error.get_response())
-    if code == 405 and request.method == "GET" and current_user.is_authenticated and redirects.nearest_page() != "/":
-        return make_response(redirect(redirects.nearest_page(), 303))
+    # A reload or bookmark of an address that only takes a form leads to the nearest page above it.
+    if code == 405 and request.method == "GET" and current_user.is_authenticated:
+        nearest = redirects.nearest_page()
+        if nearest != "/":
+            return make_response(redirect(nearest, 303))
     return _page(code, _title(code), _advice(code))
 
 
@@ -63,7 +74,8 @@ def _unavailable(error: OperationalError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    # The traceback goes to the log without its message (config/logging.py), and nothing of it to the page.
+    # The log gets the traceback without its message (config/logging.py), since messages can hold personal data. The
+    # page shows nothing of it.
     log.exception("request.failed endpoint=%s kind=%s", request.endpoint, type(error).__name__)
     return _page(500, _title(500), _advice(500))
 

@@ -1,4 +1,7 @@
-"""FHIR R4, read-only: what the service can do, its questionnaires, and one subject's answers and scores."""
+"""The read-only FHIR R4 API: CapabilityStatement, questionnaires, and answers and scores of one subject.
+
+Routes and search parameters only; resources are built in services/fhir.
+"""
 
 import json
 from collections.abc import Sequence
@@ -29,15 +32,20 @@ def metadata() -> Response:
 @blueprint.get("/Questionnaire")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN, Role.RESEARCHER, Role.ADMINISTRATOR, sites="none")
 def questionnaires() -> Response:
+    """Searches questionnaires; `url` matches with or without the version (url|version)."""
     url = request.args.get("url", "")
-    found = [form for form in resources.current_forms(db_session(), _base()) if url in ("", form.url, form.canonical)]
-    return fhir_json(_searchset([as_questionnaire(form) for form in found], "url"))
+    forms = resources.current_forms(db_session(), _base())
+    if url:
+        forms = [form for form in forms if url in (form.url, form.canonical)]
+    found = [as_questionnaire(form) for form in forms]
+    return fhir_json(_searchset(found, "url"))
 
 
 @blueprint.get("/Questionnaire/<questionnaire_id>")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN, Role.RESEARCHER, Role.ADMINISTRATOR, sites="none")
 def questionnaire(questionnaire_id: str) -> Response:
-    return fhir_json(as_questionnaire(resources.form(db_session(), questionnaire_id, _base())))
+    form = resources.form(db_session(), questionnaire_id, _base())
+    return fhir_json(as_questionnaire(form))
 
 
 @blueprint.get("/Patient/<study_code>")
@@ -50,28 +58,36 @@ def patient(study_code: str) -> Response:
 @blueprint.get("/Patient/<study_code>/$everything")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def everything(study_code: str) -> Response:
+    """Returns all resources of one subject in a Bundle (operation Patient/$everything)."""
     subject = _subject(study_code)
-    return _viewed(subject, _searchset(resources.everything(db_session(), subject, _base())))
+    found = resources.everything(db_session(), subject, _base())
+    return _viewed(subject, _searchset(found))
 
 
 @blueprint.get("/QuestionnaireResponse")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def responses() -> Response:
     subject = _subject_searched_for()
-    return _viewed(subject, _searchset(_of_type("QuestionnaireResponse", subject), "patient"))
+    found = _of_type("QuestionnaireResponse", subject)
+    return _viewed(subject, _searchset(found, "patient"))
 
 
 @blueprint.get("/Observation")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def observations() -> Response:
-    subject, code = _subject_searched_for(), request.args.get("code", "")
-    found = [each for each in _of_type("Observation", subject) if not code or bundle.has_code(each, code)]
+    """Searches the scores of one subject; `code` filters by code, with or without the system (system|code)."""
+    subject = _subject_searched_for()
+    found = _of_type("Observation", subject)
+    code = request.args.get("code", "")
+    if code:
+        found = [observation for observation in found if bundle.has_code(observation, code)]
     return _viewed(subject, _searchset(found, "patient", "code"))
 
 
 def fhir_json(resource: Json, status: int = 200) -> Response:
-    """A resource as an answer; numbers keep the decimals they were given."""
-    return Response(json.dumps(resource, ensure_ascii=False), status, mimetype="application/fhir+json")
+    """Returns the resource as a FHIR JSON response; numbers keep their decimals."""
+    body = json.dumps(resource, ensure_ascii=False)
+    return Response(body, status, mimetype="application/fhir+json")
 
 
 def _subject(study_code: str) -> Subject:
@@ -86,18 +102,25 @@ def _subject_searched_for() -> Subject:
 
 
 def _of_type(kind: str, subject: Subject) -> list[Json]:
-    return [each for each in resources.everything(db_session(), subject, _base()) if each["resourceType"] == kind]
+    found = resources.everything(db_session(), subject, _base())
+    return [resource for resource in found if resource["resourceType"] == kind]
 
 
-def _searchset(resources: Sequence[Json], *heeded: str) -> Json:
-    """The resources found, and in the self link those of the request's parameters that were heeded."""
-    parameters = urlencode([(name, request.args[name]) for name in heeded if request.args.get(name)])
-    asked = request.path.removeprefix(f"{blueprint.url_prefix}/")
-    return bundle.searchset(resources, _base(), f"{asked}?{parameters}" if parameters else asked, now=clock.now())
+def _searchset(resources: Sequence[Json], *supported: str) -> Json:
+    """Returns a searchset Bundle of the resources.
+
+    Its self link repeats only the `supported` parameters of the request: a server reports there which parameters it
+    used (FHIR R4, Search, Server Conformance).
+    """
+    used = [(name, request.args[name]) for name in supported if request.args.get(name)]
+    query = request.path.removeprefix(f"{blueprint.url_prefix}/")
+    if used:
+        query = f"{query}?{urlencode(used)}"
+    return bundle.searchset(resources, _base(), query, now=clock.now())
 
 
 def _viewed(subject: Subject, resource: Json) -> Response:
-    """The answer, once the view is on record."""
+    """Returns the response after recording the view in the audit trail."""
     resources.audit_view(db_session(), access.actor(), subject, now=clock.now())
     commit()
     return fhir_json(resource)

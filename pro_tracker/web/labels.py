@@ -1,4 +1,4 @@
-"""Codes of tables in the words that staff read, and the kind of tag that goes with a state."""
+"""Labels that staff read for stored codes, and the kind of tag that shows a state."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -94,7 +94,7 @@ WITHDRAWAL_SCOPES = {
     WithdrawalScope.ASKING: _("Not to be asked any more; what was answered may be used"),
     WithdrawalScope.DATA: _("Not to be asked any more, and what was answered is not to be used for research"),
 }
-# Of the templates that come along, and of each kind of message: what patients ask for is written with its kind's.
+# Names of the supplied reminder templates, and of the kinds of message, which name the templates of requested ones.
 MESSAGE_TEMPLATES: Mapping[str, object] = {
     "invitation": _("invitation"),
     "last-reminder": _("last reminder"),
@@ -130,54 +130,64 @@ def address(contact: Contact) -> str:
 
 
 def phone_number(address: str) -> str:
-    """A stored number as people read it: +1 216-555-0123."""
+    """Returns a stored number (E.164) in international format: "+1 216-555-0123"."""
     number = phonenumbers.parse(address)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def template_name(code: str) -> str:
-    """A message template in words; a clinic's own keeps its code."""
+    """Returns the name of a message template; a template of the clinic's own is shown by its code."""
     return str(MESSAGE_TEMPLATES.get(code, code))
 
 
 def is_over(pause: Pause, now: datetime, time_zone: str) -> bool:
-    """Whether its last day has passed; one that is still to come is not."""
+    """Returns whether the last day of the pause has passed where the subject is."""
+    if pause.until_on is None:
+        return False
     today = local_date(now, time_zone)
-    return pause.until_on is not None and pause.until_on < today
+    return pause.until_on < today
 
 
 def shown_messages(messages: Sequence[Message]) -> list[Message]:
-    """What was sent or tried, and the next message to go out; the rest of the plan and what was dropped is noise."""
+    """Returns the messages that a summary shows: those that were sent or tried, and the next planned one."""
+    attempted = [message for message in messages if message.state not in UNSENT]
     planned = [message for message in messages if message.state == MessageState.PLANNED]
-    return [message for message in messages if message.state not in UNSENT] + planned[:1]
+    return attempted + planned[:1]
 
 
 def visit_state(visit: Visit, now: datetime) -> tuple[str, str]:
-    """A visit's status in words, and the kind of tag to show it in."""
-    return VISIT_STATES[visit_status(visit, now)]
+    """Returns the label of a visit's status, and the kind of tag that shows it."""
+    status = visit_status(visit, now)
+    return VISIT_STATES[status]
 
 
 def can_answer(visit: Visit, now: datetime) -> bool:
-    """Whether the visit can be answered now."""
+    """Returns whether the visit can be answered now."""
     return is_open(visit, now)
 
 
 def good_time_to_call(subject: Subject, now: datetime) -> bool:
-    """Whether the subject's clock stands within the time that suits them best."""
+    """Returns whether it is the subject's best time to be called, by the local time of the subject."""
     return calling.is_good_time(now, subject.best_call_time, subject.time_zone)
 
 
 def unanswered_reason(visit: Visit) -> str:
-    """Why a visit ended without answers, in words; "" where it did not."""
+    """Returns the label of the reason why a visit ended without answers; "" for other visits."""
+    if visit.completed_at is not None:
+        return ""
     code = visit.void_reason or visit.missed_reason
-    return "" if code is None or visit.completed_at is not None else str(UNANSWERED_REASONS[code])
+    if code is None:
+        return ""
+    return str(UNANSWERED_REASONS[code])
 
 
 def can_record_reason(visit: Visit, now: datetime) -> bool:
-    """Whether staff may say why the visit has no answers."""
-    return visit_status(visit, now) in (VisitStatus.DUE, VisitStatus.OVERDUE, VisitStatus.MISSED)
+    """Returns whether staff may record why the visit has no answers."""
+    status = visit_status(visit, now)
+    return status in (VisitStatus.DUE, VisitStatus.OVERDUE, VisitStatus.MISSED)
 
 
 def days_left(visit: Visit, now: datetime) -> int:
-    """Whole days until the visit's window closes."""
-    return max((visit.closes_at - now).days, 0)
+    """Returns the whole days until the visit's window closes; 0 once it has closed."""
+    left = visit.closes_at - now
+    return max(left.days, 0)

@@ -1,9 +1,9 @@
-"""The staff pages' menu: one table of label, endpoint and the roles that see it."""
+"""The menu of staff pages. The access declarations of the routes determine which entries an account sees."""
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, request, url_for
 from flask_babel import lazy_gettext as _
 
-from pro_tracker.web.access import Access, account
+from pro_tracker.web import access
 
 MENU = (
     (_("Who needs me now?"), "staff.home"),
@@ -21,13 +21,18 @@ def init_app(app: Flask) -> None:
 
 
 def staff_navigation() -> list[tuple[str, str, bool]]:
-    """(label, address, is this page) of the entries that the account may use, as the routes' own declarations say."""
-    return [
-        (str(label), url_for(endpoint), request.endpoint == endpoint) for label, endpoint in MENU if may_use(endpoint)
-    ]
+    """Returns (label, URL, is the current page) of each entry that the signed-in account may use."""
+    rows = []
+    for label, endpoint in MENU:
+        if may_use(endpoint):
+            is_current = request.endpoint == endpoint
+            rows.append((str(label), url_for(endpoint), is_current))
+    return rows
 
 
 def may_use(endpoint: str) -> bool:
-    """Whether the signed-in account may use this page: asked where a link to it is drawn."""
-    access: Access | None = getattr(current_app.view_functions.get(endpoint), "access", None)
-    return access is not None and account().role in access.roles
+    """Returns whether the signed-in account may use the page; templates ask before they show a link to it."""
+    declared = access.of_endpoint(endpoint)
+    if declared is None:
+        return False
+    return access.account().role in declared.roles

@@ -1,4 +1,4 @@
-"""Headers that every answer carries. A dozen lines of our own: the policy never varies, and every page keeps to it."""
+"""Security headers of every response, by the OWASP Secure Headers Project. All pages share one policy."""
 
 from flask import Flask, Response, current_app
 
@@ -18,6 +18,7 @@ HEADERS = {
 
 
 def init_app(app: Flask) -> None:
+    """Adds the headers to every response."""
     app.after_request(_add_headers)
 
 
@@ -25,5 +26,5 @@ def _add_headers(response: Response) -> Response:
     response.headers.extend(HEADERS)
     if current_app.config["SESSION_COOKIE_SECURE"]:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    response.headers.setdefault("Cache-Control", "no-store")  # health data stays out of shared browsers' caches
+    response.headers.setdefault("Cache-Control", "no-store")  # keeps health data out of the caches of shared browsers
     return response

@@ -1,4 +1,4 @@
-"""The request's one database session. A view commits it once, last; what is not committed ends with the request."""
+"""The database session of the request. A view commits it once, at its end; uncommitted changes are discarded."""
 
 from flask import Flask, current_app, g
 from sqlalchemy.orm import Session
@@ -7,7 +7,7 @@ from pro_tracker import db
 
 
 def db_session() -> Session:
-    """The session of this request, opened when first asked for."""
+    """Returns the session of this request, which the first call opens."""
     if "db_session" not in g:
         g.db_session = db.Session()
     session: Session = g.db_session
@@ -15,19 +15,21 @@ def db_session() -> Session:
 
 
 def commit_each_statement() -> None:
-    """Have PostgreSQL commit every statement of this request by itself, which spares waiting for BEGIN and COMMIT.
+    """Lets PostgreSQL commit each statement of this request by itself, which saves the round trips BEGIN and COMMIT.
 
-    For views that only read, or whose whole change is one statement; called before any. They still call `commit`.
+    For views that only read, or that change data by a single statement. Call it before the first statement; such a
+    view still calls `commit`.
     """
     db.commit_each_statement(db_session())
 
 
 def commit() -> None:
-    """Commit the request's work: the last thing a view does before it answers."""
+    """Commits the changes of the request; the last step of a view before it returns."""
     db_session().commit()
 
 
 def init_app(app: Flask) -> None:
+    """Closes the session at the end of each request."""
     app.teardown_appcontext(_close)
 
 
@@ -37,6 +39,6 @@ def _close(error: BaseException | None) -> None:
         return
     unsaved = bool(session.new or session.dirty or session.deleted)
     session.close()
-    # A view that changes rows and forgets to commit would lose them without a word: make it loud where it is developed.
+    # A view that changes rows without a commit would lose them silently, so that tests fail on it.
     if unsaved and error is None and current_app.testing:
         raise RuntimeError("this request left unsaved changes: commit them, or do not make them")

@@ -1,4 +1,4 @@
-"""The patient's pages: from the link in a message to the thank-you. One question a screen, no script needed."""
+"""Patient pages: from the personal link to the confirmation, one item a screen. They work without scripts."""
 
 from pro_tracker.web.patient import entry, error_pages, items, preferences, snoozing, unsubscribing
 from pro_tracker.web.patient.blueprint import blueprint

@@ -1,4 +1,4 @@
-"""The blueprint of the patient's pages, and what all their templates may use."""
+"""The blueprint of the patient pages, and the date formats and variables that their templates share."""
 
 from datetime import date, datetime
 from typing import Any
@@ -14,7 +14,10 @@ blueprint = Blueprint("patient", __name__)
 
 @blueprint.url_value_preprocessor
 def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Patients have no account, so none is looked for; else every answer would also set a cookie about it."""
+    """Sets Flask-Login's anonymous user without a lookup, which would set a cookie on every response.
+
+    Patients have no account.
+    """
     current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
@@ -26,17 +29,17 @@ def _clinic() -> dict[str, str]:
 
 @blueprint.app_template_filter("local_date")
 def local_date(moment: datetime, time_zone: str) -> str:
-    """A moment as a date where the subject is: "2 March 2026"."""
+    """Returns the date of a moment in the subject's time zone: "March 2, 2026"."""
     return long_date(moment.astimezone(ZoneInfo(time_zone)).date())
 
 
 @blueprint.app_template_filter("local_clock")
 def local_clock(moment: datetime, time_zone: str) -> str:
-    """A moment as the time of day where the subject is: "9:00 AM"."""
+    """Returns the time of day of a moment in the subject's time zone: "9:00 AM"."""
     return str(format_time(moment.astimezone(ZoneInfo(time_zone)).time(), "short", rebase=False))
 
 
 @blueprint.app_template_filter("long_date")
 def long_date(on: date) -> str:
-    """A date in words: "2 March 2026"."""
+    """Returns a date with the name of its month: "March 2, 2026"."""
     return str(format_date(on, "long"))

@@ -1,4 +1,4 @@
-"""Whose visit this browser is answering: the link's id, and the birth date's confirmation, in the signed session."""
+"""The visit that this browser answers: the id of the link and the identity confirmation, in the signed cookie."""
 
 from datetime import datetime, timedelta
 
@@ -9,29 +9,29 @@ from pro_tracker.services.answering import visit_context
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.web.session import commit_each_statement, db_session
 
-CONFIRMED_FOR = timedelta(hours=4)  # a rest between questions, not a phone handed on the next day
+CONFIRMED_FOR = timedelta(hours=4)  # allows a break, but not another person on the same phone the next day
 
 
 def remember_link(link_id: int) -> None:
-    """From now on this browser answers the link's visit. A birth date confirmed for another link counts no more."""
+    """Stores the link in the cookie, and removes a confirmation that was given for another link."""
     if cookie.get("link_id") != link_id:
         cookie.pop("confirmed_until", None)
     cookie["link_id"] = link_id
 
 
 def remember_confirmation(now: datetime) -> None:
-    """The right birth date was given for the link just now."""
+    """Stores that the patient has just entered the right birth date for the link."""
     cookie["confirmed_until"] = int((now + CONFIRMED_FOR).timestamp())
 
 
 def is_confirmed(now: datetime) -> bool:
-    """Whether the birth date was given in this browser, for this link, not too long ago."""
+    """Returns whether the birth date was entered in this browser for this link within the last four hours."""
     until: int = cookie.get("confirmed_until", 0)
     return now.timestamp() < until
 
 
 def visit() -> VisitContext:
-    """The visit of this browser's link, open or not. Sets the page's language. Raises UnusableLink."""
+    """Returns the visit of this browser's link, open or not, and sets the language of the page. Raises UnusableLink."""
     if request.method == "GET":
         commit_each_statement()
     return _read()
@@ -47,7 +47,7 @@ def _read() -> VisitContext:
 
 
 def confirmed_visit(now: datetime) -> VisitContext:
-    """The visit of somebody who gave the birth date, open or not. Raises UnusableLink, IdentityNotConfirmed."""
+    """Returns the visit after identity confirmation, open or not. Raises UnusableLink, IdentityNotConfirmed."""
     found = visit()
     if found.revoked_at is not None:
         raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
@@ -56,9 +56,10 @@ def confirmed_visit(now: datetime) -> VisitContext:
 
 
 def open_visit(now: datetime) -> VisitContext:
-    """The visit to be answered now by somebody who gave the birth date. What the request writes is one statement.
+    """Returns the visit if the patient may answer it now.
 
-    Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed.
+    Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed. The request may write a single statement
+    only, since each one is committed by itself.
     """
     commit_each_statement()
     found = _read()

@@ -1,4 +1,4 @@
-"""The way in: link, birth date, fresh link."""
+"""Entry to the patient pages: opening the link, confirming the birth date, requesting a fresh link."""
 
 from flask import redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -19,7 +19,10 @@ from pro_tracker.web.session import commit, db_session
 @blueprint.get("/v/<token>")
 @access.patient
 def open_link(token: str) -> Response:
-    """Changes nothing: mail scanners follow links too. The token leaves the address bar at once."""
+    """Stores the link in the cookie and redirects, so that the token does not stay in the address bar.
+
+    Changes no data, since mail scanners follow links too.
+    """
     current.remember_link(links.find(db_session(), token))
     return redirect(url_for("patient.start"))
 
@@ -69,7 +72,7 @@ def request_fresh_link() -> Response:
 @blueprint.get("/visit/fresh-link")
 @access.patient
 def fresh_link_requested() -> Page:
-    """The same words whatever came of it: they must not tell whether a contact is on file."""
+    """Shows the same text for every outcome, so that it does not disclose whether a contact is on file."""
     current.visit()
     return render_template("patient/fresh_link_requested.html")
 

@@ -1,4 +1,4 @@
-"""When answering is not possible: each reason has a page with a way on. The views only raise."""
+"""Error pages for patients: each reason why answering is not possible has a page with a next step. Views only raise."""
 
 from flask import g, redirect, render_template, url_for
 from sqlalchemy import select
@@ -32,7 +32,7 @@ def closed(_error: WindowClosed) -> tuple[str, int]:
 
 @blueprint.errorhandler(UnusableLink)
 def unusable_link(_error: UnusableLink) -> tuple[str, int]:
-    """A replaced link belongs to somebody, who may have a fresh one; an unknown one does not: all clinics' phones."""
+    """Offers a fresh link for a replaced one; for an unknown link shows the telephone numbers of all clinics."""
     known = g.get("visit") is not None
     clinics = [] if known else db_session().scalars(select(Site).order_by(Site.name)).all()
     return render_template("patient/unusable_link.html", known=known, clinics=clinics), 410

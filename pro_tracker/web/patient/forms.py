@@ -1,4 +1,4 @@
-"""The forms of the patient's pages beside the questions: birth date, "not today", preferences, an end of mails."""
+"""Forms of the patient pages other than items: birth date, snooze ("not today"), preferences, and unsubscribing."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who re
 
 
 class BirthDateForm(FlaskForm):  # type: ignore[misc]
-    """Asks for the second fact that guards drafts and earlier answers."""
+    """Asks for the birth date, which protects drafts and earlier answers in addition to the link."""
 
     birth_date = DateInputField(
         _("What is your date of birth?"), [InputRequired(_("Enter your date of birth."))], autocomplete="bday"
@@ -29,13 +29,13 @@ class BirthDateForm(FlaskForm):  # type: ignore[misc]
 
 
 class SnoozeForm(FlaskForm):  # type: ignore[misc]
-    """Asks when to come back. By the date, so that "tomorrow" means the same after midnight."""
+    """Asks when to send the next message. Values are dates, so that "tomorrow" means the same day after midnight."""
 
     until_on = library.RadioField(_("When shall we ask you again?"), validate_choice=False)
     possible: Collection[str] = ()
 
     def offer(self, choices: Iterable[Choice], chosen: date | None) -> None:
-        """Set the choices. What was `chosen` before may come once more, from a second tap."""
+        """Sets the choices. The day `chosen` before is valid too, since a double tap sends it again."""
         days = {each.until_on.isoformat(): _day(each) for each in choices}
         self.until_on.choices = _choices(days.items())
         self.possible = {*days, *([chosen.isoformat()] if chosen else [])}
@@ -46,14 +46,14 @@ class SnoozeForm(FlaskForm):  # type: ignore[misc]
 
 
 class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
-    """Asks on which channel, at what hour and in which language to write. Fields are named as those of Preferences."""
+    """Asks for the channel, hour and language of messages. Fields have the names of those of Preferences."""
 
     preferred_channel = library.RadioField(_("How shall we write to you?"), invalid_choice_message=_("Choose one."))
     message_time = library.RadioField(_("At what time of day?"), invalid_choice_message=_("Choose a time of day."))
     language = library.RadioField(_("In which language?"), invalid_choice_message=_("Choose a language."))
 
     def offer(self, now: Preferences, *, channels: Sequence[Channel], hours: Iterable[time], usual: time) -> None:
-        """Set the choices. With one channel there is nothing to choose; an hour that staff set is offered too."""
+        """Sets the choices. A single channel is not offered as a choice; an hour that staff entered is offered too."""
         if len(channels) < 2:
             del self.preferred_channel
         else:
@@ -65,7 +65,7 @@ class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
         self.language.choices = _choices(LANGUAGES.items())
 
     def chosen(self, now: Preferences) -> Preferences:
-        """What holds `now` with what was chosen in its place."""
+        """Returns the preferences `now` with the submitted choices applied."""
         at = self.message_time.data
         channel = Channel(self.preferred_channel.data) if self.preferred_channel else now.preferred_channel
         hour = time.fromisoformat(at) if at else None
@@ -73,7 +73,7 @@ class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
 
 
 class UnsubscribeForm(FlaskForm):  # type: ignore[misc]
-    """Asks whether mails shall really end: some programs that look through mails press every button they find."""
+    """Asks for a confirmation by checkbox, since some mail scanners press every button that they find."""
 
     sure = library.BooleanField(
         _("I want no more e-mails about my questions"), [InputRequired(_("Tick the box if you want no more e-mails."))]

@@ -1,4 +1,4 @@
-"""One question a screen: each answer is saved as it is given. Then the review, and sending."""
+"""The item pages, where each answer is saved at once, the review of all answers, and sending."""
 
 from flask import redirect, render_template, url_for
 

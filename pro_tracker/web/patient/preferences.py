@@ -1,4 +1,4 @@
-"""How and when to write: the patient's own channel, hour and language."""
+"""The page on which patients choose channel, hour and language of their messages."""
 
 from datetime import time
 
@@ -50,7 +50,7 @@ def save_preferences() -> Page:
 
 
 def _hours(protocol: Protocol) -> list[time]:
-    """Full hours at which messages may leave, not all of them: a short list is read, a long one is not."""
+    """Returns every second full hour outside quiet hours: a short list is easier to read on a phone."""
     return [
         time(hour) for hour in range(0, 24, EVERY_HOURS) if protocol.quiet_until <= time(hour) < protocol.quiet_from
     ]

@@ -1,4 +1,4 @@
-"""Not today: the patient chooses when we come back. Behind the birth date, where no program that follows links gets."""
+"""Snooze ("not today"): the patient postpones the visit. Requires the birth date, which mail scanners do not have."""
 
 from datetime import date, datetime
 

@@ -1,4 +1,4 @@
-"""The way out of our mails: for a mailbox's own button in one request (RFC 8058), and for people on a page."""
+"""Unsubscribing from e-mail: one-click requests of mail clients (RFC 8058), and a page for patients."""
 
 from flask import redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
@@ -20,7 +20,7 @@ Page = str | tuple[str, int] | Response
 @blueprint.post("/v/<token>/stop/<tag>")
 @access.patient
 def one_click_unsubscribe(token: str, tag: str) -> str:
-    """What a mailbox sends when its reader presses its button: no cookie, no form of ours, the one line of RFC 8058."""
+    """Handles the POST of a mail client's unsubscribe button. It has no cookie, and the one form field of RFC 8058."""
     if request.form.get("List-Unsubscribe") != "One-Click":
         raise InvalidInput("This address is for mailboxes. Open it in a browser to end our e-mails.")
     unsubscribing.unsubscribe(db_session(), links.find(db_session(), token), tag, now=clock.now())
@@ -30,14 +30,14 @@ def one_click_unsubscribe(token: str, tag: str) -> str:
 
 @blueprint.record_once
 def _exempt(state: BlueprintSetupState) -> None:
-    """A mailbox has no form of ours. The token says whose mail it was, and nothing else can be done with it here."""
+    """Exempts the one-click request from CSRF protection: it comes from no form of ours; its token authorises it."""
     state.app.extensions["csrf"].exempt(one_click_unsubscribe)
 
 
 @blueprint.get("/v/<token>/stop/<tag>")
 @access.patient
 def open_unsubscribe(token: str, tag: str) -> Response:
-    """Changes nothing, as every link in a mail; the token leaves the address bar."""
+    """Stores the link in the cookie and redirects, as `open_link` does. Changes no data."""
     current.remember_link(links.find(db_session(), token))
     return redirect(url_for("patient.confirm_unsubscribe", tag=tag))
 
@@ -45,7 +45,7 @@ def open_unsubscribe(token: str, tag: str) -> Response:
 @blueprint.get("/visit/stop/<tag>")
 @access.patient
 def confirm_unsubscribe(tag: str) -> str:
-    """No birth date is asked for: who wants no mails must not have to prove anything (RFC 8058, 1; 16 CFR 316.5)."""
+    """Shows the form without asking for the birth date: no more than the address may be required (16 CFR 316.5)."""
     current.visit()
     return _page(UnsubscribeForm())
 
@@ -66,7 +66,7 @@ def unsubscribe(tag: str) -> Page:
 @blueprint.get("/visit/stopped")
 @access.patient
 def unsubscribed() -> str:
-    """The same words whatever was on file: they must not tell which contacts there are."""
+    """Shows the same text in every case, so that it does not disclose which contacts are on file."""
     current.visit()
     return render_template("patient/unsubscribed.html")
 

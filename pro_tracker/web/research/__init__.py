@@ -1,4 +1,4 @@
-"""The results of the cohort: figures for clinicians and researchers, files for researchers."""
+"""Pages with cohort results: figures for clinicians and researchers, and export files for researchers."""
 
 from pro_tracker.web.research import downloads, pages
 from pro_tracker.web.research.blueprint import blueprint

@@ -1,4 +1,4 @@
-"""The blueprint of the research pages, and how their figures are written."""
+"""The blueprint of the research pages, and the number formats of their templates."""
 
 from flask import Blueprint
 from flask_babel import format_decimal, format_percent
@@ -10,18 +10,25 @@ blueprint = Blueprint("research", __name__)
 
 @blueprint.app_template_filter("one_decimal")
 def one_decimal(value: float | None) -> str:
-    """A figure with one decimal, a dash for none."""
-    return "–" if value is None else str(format_decimal(round(value, 1), "0.0"))
+    """Returns the value with one decimal; a dash for None."""
+    if value is None:
+        return "–"
+    return str(format_decimal(round(value, 1), "0.0"))
 
 
 @blueprint.app_template_filter("signed_decimal")
 def signed_decimal(value: float) -> str:
-    """A change with its sign and one decimal."""
-    return str(format_decimal(round(value, 1), "+0.0;−0.0")) if round(value, 1) else one_decimal(0)
+    """Returns a change with its sign and one decimal; zero has no sign."""
+    rounded = round(value, 1)
+    if not rounded:
+        return one_decimal(0)
+    return str(format_decimal(rounded, "+0.0;−0.0"))
 
 
 @blueprint.app_template_filter("share")
 def share(count: Count) -> str:
-    """Numerator, denominator and percentage: "12 of 40 (30%)"."""
-    whole = count.of or 0
-    return f"{count.n} / {whole} ({format_percent(count.n / whole, '0%')})" if whole else "–"
+    """Returns numerator, denominator and percentage: "12 / 40 (30%)"; a dash without a denominator."""
+    if not count.of:
+        return "–"
+    percentage = format_percent(count.n / count.of, "0%")
+    return f"{count.n} / {count.of} ({percentage})"

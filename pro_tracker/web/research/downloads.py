@@ -1,4 +1,4 @@
-"""Cohort files for researchers, limited to the account's sites."""
+"""Downloads of the cohort files for researchers, limited to the sites of the account."""
 
 import io
 import tempfile
@@ -20,7 +20,10 @@ from pro_tracker.web.session import commit, db_session
 @blueprint.get("/results/<kind>.csv")
 @access.staff(Role.RESEARCHER)
 def download(kind: str) -> Response:
-    """One file, written to disk first: a slow reader holds no transaction, and a failure is a page, not half a file."""
+    """Sends one cohort file, which is written to disk first.
+
+    A slow download then holds no database transaction open, and an error gives an error page instead of half a file.
+    """
     if kind not in KINDS:
         raise NotFound("There is no such file. The results page lists the files there are.")
     extent = Extent(clock.now(), frozenset(access.account().site_ids))
@@ -29,7 +32,7 @@ def download(kind: str) -> Response:
     with ExitStack() as unless_sent:
         spool = unless_sent.enter_context(tempfile.TemporaryFile())
         _write(kind, spool, extent)
-        unless_sent.pop_all()  # from here on the response closes it
+        unless_sent.pop_all()  # from now on the response closes the file
     return send_file(spool, mimetype="text/csv; charset=utf-8", as_attachment=True, download_name=f"cohort-{kind}.csv")
 
 

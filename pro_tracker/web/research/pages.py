@@ -1,4 +1,4 @@
-"""The results page."""
+"""The page with the figures of the cohort."""
 
 from flask import render_template, request
 

@@ -1,4 +1,4 @@
-"""The staff's pages: who needs me now, patients, treatment, trends, calls, accounts."""
+"""Staff pages: worklist, patients, treatment, trends, calls, instruments and accounts."""
 
 from pro_tracker.web.staff import (
     accounts,
@@ -40,4 +40,4 @@ __all__ = [
     "withdrawals",
 ]
 
-blueprint.register_blueprint(telephone.blueprint)  # a part with addresses of its own
+blueprint.register_blueprint(telephone.blueprint)  # nested, since its URLs share a prefix with subject and visit

@@ -1,4 +1,4 @@
-"""The administrator's page: who has an account, and a new one. It shows no patient."""
+"""Account pages of administrators: the list and the form for a new account. They show no patient data."""
 
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
@@ -35,7 +35,9 @@ def new_account() -> Page:
 @access.staff(Role.ADMINISTRATOR, sites="none")
 def create_account() -> Page | Response:
     form = _form()
-    created = current.submit(form, lambda: _create(form)) if form.validate() else None
+    if not form.validate():
+        return _page(form)
+    created = current.submit(form, lambda: _create(form))
     if created is None:
         return _page(form)
     flash(_("The account %(email)s is ready.", email=created.email))
@@ -43,7 +45,8 @@ def create_account() -> Page | Response:
 
 
 def _form() -> AccountForm:
-    return AccountForm(list(db_session().scalars(select(Site).order_by(Site.code))))
+    sites = db_session().scalars(select(Site).order_by(Site.code))
+    return AccountForm(list(sites))
 
 
 def _create(form: AccountForm) -> Account:
@@ -58,4 +61,5 @@ def _create(form: AccountForm) -> Account:
 
 
 def _page(form: AccountForm) -> Page:
-    return render_template("staff/new_account.html", form=form), 422 if form.errors else 200
+    status = 422 if form.errors else 200
+    return render_template("staff/new_account.html", form=form), status

@@ -1,4 +1,4 @@
-"""The blueprint of the staff's pages, and the words and dates all their templates use."""
+"""The blueprint of the staff pages, and the date formats and helpers that their templates share."""
 
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
@@ -17,59 +17,73 @@ blueprint = Blueprint("staff", __name__)
 
 @blueprint.app_template_filter("day")
 def day(on: date | None) -> str:
-    """A date: "Mar 2, 2026"; a dash for none."""
-    return "–" if on is None else str(format_date(on, "medium"))
+    """Returns a date such as "Mar 2, 2026"; a dash for None."""
+    if on is None:
+        return "–"
+    return str(format_date(on, "medium"))
 
 
 @blueprint.app_template_filter("short_day")
 def short_day(on: date) -> str:
-    """A date as narrow as an axis wants it: "3/2/26"."""
+    """Returns a date in its shortest form, for the axis of a chart: "3/2/26"."""
     return str(format_date(on, "short"))
 
 
 @blueprint.app_template_filter("weekday")
 def weekday(on: date) -> str:
-    """A date with its day of the week: "Mon, Mar 2, 2026"."""
-    return f"{format_date(on, 'EEE')}, {day(on)}"
+    """Returns a date with its day of the week: "Mon, Mar 2, 2026"."""
+    name = format_date(on, "EEE")
+    return f"{name}, {day(on)}"
 
 
 @blueprint.app_template_filter("iso_day")
 def iso_day(text: str) -> str:
-    """A stored ISO date as people read it."""
-    return day(date.fromisoformat(text))
+    """Returns a date stored as ISO 8601 text in the format of `day`."""
+    on = date.fromisoformat(text)
+    return day(on)
 
 
 @blueprint.app_template_filter("local_day")
 def local_day(moment: datetime, time_zone: str) -> str:
-    """The date of a moment where the subject is."""
-    return day(moment.astimezone(ZoneInfo(time_zone)).date())
+    """Returns the date of a moment in the subject's time zone."""
+    local = moment.astimezone(ZoneInfo(time_zone))
+    return day(local.date())
 
 
 @blueprint.app_template_filter("local_moment")
 def local_moment(moment: datetime, time_zone: str) -> str:
-    """Date and time of a moment where the subject is: "Mar 2, 2026, 3:00 PM"."""
-    there = moment.astimezone(ZoneInfo(time_zone))
-    return f"{day(there.date())}, {format_time(there.time(), 'short', rebase=False)}"
+    """Returns date and time of a moment in the subject's time zone: "Mar 2, 2026, 3:00 PM"."""
+    local = moment.astimezone(ZoneInfo(time_zone))
+    return f"{day(local.date())}, {wall_time(local.time())}"
 
 
 @blueprint.app_template_filter("wall_time")
 def wall_time(at: time) -> str:
-    """A time of day as the reader writes it: "9:00 AM"."""
+    """Returns a time of day in the notation of the page's language: "9:00 AM"."""
+    # rebase=False: the time is local already and must not be converted to Flask-Babel's time zone.
     return str(format_time(at, "short", rebase=False))
 
 
 @blueprint.app_template_filter("local_time")
 def local_time(moment: datetime, time_zone: str) -> str:
-    """The time of day of a moment where the subject is: "3:00 PM"."""
-    return str(format_time(moment.astimezone(ZoneInfo(time_zone)).time(), "short", rebase=False))
+    """Returns the time of day of a moment in the subject's time zone: "3:00 PM"."""
+    local = moment.astimezone(ZoneInfo(time_zone))
+    return wall_time(local.time())
 
 
 def event_title(visit: Visit, course: Course) -> str:
-    """The name of a visit's study event in its course's protocol."""
-    return protocol_catalog.protocol(course.protocol_code, course.protocol_version).event(visit.event_code).title
+    """Returns the title of a visit's study event in the protocol version of its course."""
+    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+    event = protocol.event(visit.event_code)
+    return event.title
 
 
 @blueprint.context_processor
-def _labels() -> dict[str, object]:
-    may = navigation.may_use
-    return {"event_title": event_title, "may": may, "plot": chart, "trend_wording": trend_wording, "labels": labels}
+def _template_globals() -> dict[str, object]:
+    return {
+        "event_title": event_title,
+        "labels": labels,
+        "may": navigation.may_use,
+        "plot": chart,
+        "trend_wording": trend_wording,
+    }

@@ -1,6 +1,6 @@
-"""The call list, and one call: whom to call, what was tried before, and what came of it now."""
+"""The call list, and the page of one call with its earlier attempts and the form to record a new one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.call_codes import CallReason
+from pro_tracker.domain.protocol import Protocol, ResponsePlan
 from pro_tracker.models.account import Account
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
@@ -29,12 +30,9 @@ from pro_tracker.web.staff.forms.call_form import CallForm
 @blueprint.get("/calls")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def call_list_page() -> str:
-    now, account = clock.now(), access.account()
-    arguments = request.args
-    filters = CallListFilters(
-        arguments.get("site", ""), "mine" in arguments, "later" in arguments, arguments.get("page", 1, type=int)
-    )
-    found = call_list.page(db_session(), account, filters, now=now)
+    now = clock.now()
+    account = access.account()
+    found = call_list.page(db_session(), account, _filters(), now=now)
     shown = {row.Subject.id for row in found.rows}
     audit.record(db_session(), access.actor(), "calls.list", now=now, detail={"subjects": len(shown)})
     commit()
@@ -52,15 +50,21 @@ def call(call_id: int) -> Page:
 def record_call(call_id: int) -> Page | Response:
     recorded = visibility.call(db_session(), access.account(), call_id)
     form = CallForm(recorded.reason)
-    if form.validate() and current.submit(form, lambda: _record(recorded, form)):
-        flash(_("The call is closed.") if recorded.closed_at else _("Noted. The patient stays on the call list."))
-        return redirect(url_for("staff.call_list_page"), 303)
-    return _page(visibility.call(db_session(), access.account(), call_id), form)
+    if not (form.validate() and current.submit(form, lambda: _record(recorded, form))):
+        # A refused attempt was rolled back, so the call is read again.
+        recorded = visibility.call(db_session(), access.account(), call_id)
+        return _page(recorded, form)
+    if recorded.closed_at:
+        flash(_("The call is closed."))
+    else:
+        flash(_("Noted. The patient stays on the call list."))
+    return redirect(url_for("staff.call_list_page"), 303)
 
 
 @blueprint.post("/calls/<int:call_id>/claim")
 @access.staff(Role.COORDINATOR)
 def claim_call(call_id: int) -> Response:
+    """Shows other staff that the account is calling now, unless another account already is."""
     claimed = visibility.call(db_session(), access.account(), call_id)
     if call_attempts.claim(db_session(), access.actor(), claimed.id, now=clock.now()):
         commit()
@@ -69,8 +73,24 @@ def claim_call(call_id: int) -> Response:
     return redirect(url_for("staff.call", call_id=call_id), 303)
 
 
+def _filters() -> CallListFilters:
+    arguments = request.args
+    return CallListFilters(
+        arguments.get("site", ""),
+        "mine" in arguments,
+        "later" in arguments,
+        arguments.get("page", 1, type=int),
+    )
+
+
 def _record(recorded: Call, form: CallForm) -> None:
-    call_attempts.record(db_session(), access.actor(), recorded.id, form.facts(), now=clock.now())
+    call_attempts.record(
+        db_session(),
+        access.actor(),
+        recorded.id,
+        form.facts(),
+        now=clock.now(),
+    )
 
 
 def _page(shown: Call, form: CallForm | None = None) -> Page:
@@ -79,18 +99,32 @@ def _page(shown: Call, form: CallForm | None = None) -> Page:
     course = session.get_one(Course, visit.course_id)
     subject = current.subject(shown.subject_id)
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    plans = protocol.plans_at(visit.event_code) if shown.reason == CallReason.ALERT else ()
     attempts = call_list.attempts(session, [shown.id])[shown.id]
-    form = form or CallForm(shown.reason, best_time=subject.best_call_time or "")
+    if form is None:
+        form = CallForm(shown.reason, best_time=subject.best_call_time or "")
+    # The number of this attempt: the service rejects it if another account records one in the meantime.
     form.number.data = form.number.data or str(len(attempts) + 1)
-    facts = {
-        "call": shown,
-        "visit": visit,
-        "course": course,
-        "plans": [(plan, shown.opened_at + timedelta(hours=plan.within_hours)) for plan in plans],
-        "tried": attempts,
-        "caller": session.get(Account, shown.caller_id) if shown.caller_id else None,
-        "mine": not call_attempts.is_claimed_by_other(shown, access.account().id, clock.now()),
-        "rule": protocol.calls,
-    }
-    return current.show("staff/call.html", subject, form=form, **facts)
+    return current.show(
+        "staff/call.html",
+        subject,
+        form=form,
+        call=shown,
+        visit=visit,
+        course=course,
+        plans=_response_plans(shown, protocol, visit),
+        attempts=attempts,
+        caller=session.get(Account, shown.caller_id) if shown.caller_id else None,
+        mine=not call_attempts.is_claimed_by_other(shown, access.account().id, clock.now()),
+        rule=protocol.calls,
+    )
+
+
+def _response_plans(shown: Call, protocol: Protocol, visit: Visit) -> list[tuple[ResponsePlan, datetime]]:
+    """Returns the response plans of a call about an alert, each with the time by which staff act; [] for others."""
+    if shown.reason != CallReason.ALERT:
+        return []
+    rows = []
+    for plan in protocol.plans_at(visit.event_code):
+        due_at = shown.opened_at + timedelta(hours=plan.within_hours)
+        rows.append((plan, due_at))
+    return rows

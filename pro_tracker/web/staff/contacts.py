@@ -1,4 +1,4 @@
-"""How a patient is reached: addresses and what became of them, and how and when the patient wants to be written to."""
+"""The page of a patient's contacts and message preferences: addresses, channel, hour, language and time zone."""
 
 import uuid
 from collections.abc import Mapping
@@ -28,10 +28,8 @@ from pro_tracker.web.staff.blueprint import blueprint, wall_time
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.forms.contact_forms import AddressesForm, ReopenForm, StaffPreferencesForm
 
-ADDRESSES, PREFERENCES = (
-    "addresses",
-    "preferences_form",
-)  # prefixes, like each channel's own: several forms stand on one page
+# Prefixes of field names, since the page has several forms. The form of a closed contact has its channel as prefix.
+ADDRESSES, PREFERENCES = "addresses", "preferences_form"
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/contacts")
@@ -43,7 +41,8 @@ def contacts(subject_id: uuid.UUID) -> Page:
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/addresses")
 @access.staff(Role.COORDINATOR)
 def correct_addresses(subject_id: uuid.UUID) -> Page | Response:
-    form, subject = AddressesForm(prefix=ADDRESSES), current.subject(subject_id)
+    form = AddressesForm(prefix=ADDRESSES)
+    subject = current.subject(subject_id)
     return preview.save(
         subject,
         form,
@@ -70,7 +69,9 @@ def change_preferences(subject_id: uuid.UUID) -> Page | Response:
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/<channel>/reopen")
 @access.staff(Role.COORDINATOR)
 def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
-    form, subject = ReopenForm(prefix=channel), current.subject(subject_id)
+    """Makes a closed contact active again; the form asks staff to confirm that the patient wants messages there."""
+    form = ReopenForm(prefix=channel)
+    subject = current.subject(subject_id)
     contact = _contact(subject, channel)
     return preview.save(
         subject,
@@ -84,7 +85,9 @@ def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
 @blueprint.post("/subjects/<uuid:subject_id>/contacts/<channel>/acknowledge")
 @access.staff(Role.COORDINATOR)
 def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
-    contact = _contact(current.subject(subject_id), channel)
+    """Leaves a contact closed and removes it from the worklist."""
+    subject = current.subject(subject_id)
+    contact = _contact(subject, channel)
     service.acknowledge(db_session(), contact, now=clock.now(), actor=access.actor())
     commit()
     flash(_("Noted. Nothing goes there, and the list of closed channels shows it no more."))
@@ -92,39 +95,47 @@ def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
 
 
 def _correct(subject: Subject, form: AddressesForm, now: datetime) -> None:
-    subject_lock.lock(db_session(), subject)
-    db_session().expire(subject, ["contacts"])
+    session = db_session()
+    # The lock comes before the read, so that the values compared are those that the correction replaces.
+    subject_lock.lock(session, subject)
+    session.expire(subject, ["contacts"])
     requested = {channel: address.strip() for channel, address in form.addresses().items()}
-    edit_conflicts.reject_stale(form, _addresses(_on_file(subject)), _addresses(requested))
-    service.correct(db_session(), subject, requested, now=now, actor=access.actor())
+    recorded = _recorded_addresses(subject)
+    edit_conflicts.reject_stale(form, _address_values(recorded), _address_values(requested))
+    service.correct(session, subject, requested, now=now, actor=access.actor())
 
 
 def _change(subject: Subject, form: StaffPreferencesForm, now: datetime) -> None:
-    subject_lock.lock(db_session(), subject)
-    edit_conflicts.reject_stale(
-        form, _preference_values(preferences.for_subject(subject)), _preference_values(form.requested())
-    )
-    preferences.change(db_session(), subject, form.requested(), now=now, actor=access.actor())
+    session = db_session()
+    subject_lock.lock(session, subject)
+    requested = form.requested()
+    recorded = preferences.for_subject(subject)
+    edit_conflicts.reject_stale(form, _preference_values(recorded), _preference_values(requested))
+    preferences.change(session, subject, requested, now=now, actor=access.actor())
 
 
-def _on_file(subject: Subject) -> dict[Channel, str]:
-    """Channel -> address, "" for none."""
+def _recorded_addresses(subject: Subject) -> dict[Channel, str]:
+    """Returns the subject's address on each channel, "" for none."""
     known = {contact.channel: contact.address for contact in subject.contacts}
     return {channel: known.get(channel, "") for channel in Channel}
 
 
-def _addresses(by_channel: Mapping[Channel, str]) -> edit_conflicts.RecordedValues:
-    return {str(labels.CHANNELS[channel]): address or "–" for channel, address in by_channel.items()}
+def _address_values(by_channel: Mapping[Channel, str]) -> edit_conflicts.RecordedValues:
+    values = {}
+    for channel, address in by_channel.items():
+        label = str(labels.CHANNELS[channel])
+        values[label] = address or "–"
+    return values
 
 
-def _preference_values(preferences_form: Preferences) -> edit_conflicts.RecordedValues:
+def _preference_values(chosen: Preferences) -> edit_conflicts.RecordedValues:
+    hour = wall_time(chosen.message_time) if chosen.message_time else _("as the protocol says")
+    language = labels.LANGUAGES.get(chosen.language, chosen.language)
     return {
-        _("channel"): str(labels.CHANNELS[preferences_form.preferred_channel]),
-        _("hour"): wall_time(preferences_form.message_time)
-        if preferences_form.message_time
-        else _("as the protocol says"),
-        _("language"): str(labels.LANGUAGES.get(preferences_form.language, preferences_form.language)),
-        _("time zone"): preferences_form.time_zone,
+        _("channel"): str(labels.CHANNELS[chosen.preferred_channel]),
+        _("hour"): hour,
+        _("language"): str(language),
+        _("time zone"): chosen.time_zone,
     }
 
 
@@ -138,34 +149,48 @@ def _contact(subject: Subject, code: str) -> Contact:
 
 def _preferences_form(subject: Subject, **options: Any) -> StaffPreferencesForm:
     course = courses.current_course(db_session(), subject)
-    known = (
-        protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-        if course
-        else protocol_catalog.default_protocol()
-    )
-    return StaffPreferencesForm(known, subject, prefix=PREFERENCES, **options)
+    if course:
+        protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+    else:
+        protocol = protocol_catalog.default_protocol()
+    return StaffPreferencesForm(protocol, subject, prefix=PREFERENCES, **options)
 
 
 def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
-    """The page; `failed` holds the form that was sent, the others are fresh."""
+    """Returns the page; `failed` holds the form that was sent, by prefix. The other forms show recorded values."""
     subject = current.subject(subject_id)
-    known = _on_file(subject)
-    addresses = AddressesForm(
-        formdata=None, prefix=ADDRESSES, data={FIELDS[channel]: address for channel, address in known.items()}
-    )
-    edit_conflicts.remember(addresses, _addresses(known))
-    preferences_form = _preferences_form(subject, formdata=None)
-    edit_conflicts.remember(preferences_form, _preference_values(preferences.for_subject(subject)))
-    closed = {
-        contact.channel: failed.get(contact.channel) or ReopenForm(formdata=None, prefix=contact.channel)
-        for contact in subject.contacts
-        if contact.state != ContactState.ACTIVE
-    }
+    closed = _reopen_forms(subject, failed)
     return current.show(
         "staff/contacts.html",
         subject,
-        addresses=failed.get(ADDRESSES) or addresses,
-        preferences_form=failed.get(PREFERENCES) or preferences_form,
+        addresses=failed.get(ADDRESSES) or _fresh_addresses_form(subject),
+        preferences_form=failed.get(PREFERENCES) or _fresh_preferences_form(subject),
         closed=closed,
+        # Also one by one, since `current.show` looks for errors in forms, not in dictionaries of forms.
         **{f"{channel}_form": form for channel, form in closed.items()},
     )
+
+
+def _fresh_addresses_form(subject: Subject) -> AddressesForm:
+    recorded = _recorded_addresses(subject)
+    values = {FIELDS[channel]: address for channel, address in recorded.items()}
+    form = AddressesForm(formdata=None, prefix=ADDRESSES, data=values)
+    edit_conflicts.remember(form, _address_values(recorded))
+    return form
+
+
+def _fresh_preferences_form(subject: Subject) -> StaffPreferencesForm:
+    form = _preferences_form(subject, formdata=None)
+    recorded = preferences.for_subject(subject)
+    edit_conflicts.remember(form, _preference_values(recorded))
+    return form
+
+
+def _reopen_forms(subject: Subject, failed: Mapping[str, Any]) -> dict[Channel, ReopenForm]:
+    """Returns a form for each closed contact, by channel."""
+    forms: dict[Channel, ReopenForm] = {}
+    for contact in subject.contacts:
+        if contact.state != ContactState.ACTIVE:
+            channel = contact.channel
+            forms[channel] = failed.get(channel) or ReopenForm(formdata=None, prefix=channel)
+    return forms

@@ -1,4 +1,4 @@
-"""One page for a subject's current course: its plan, its end, dates set by hand, and the start of the next one."""
+"""The page of a subject's current course: plan, end, staff-entered anchor dates, and the start of the next course."""
 
 import uuid
 from collections.abc import Callable
@@ -27,7 +27,8 @@ from pro_tracker.web.staff.blueprint import blueprint, day
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.forms.course_forms import AnchorDateForm, CourseEndForm, PlanForm, RevertReasonForm
 
-PLAN, END, REOPEN, DATE, NEW = "plan", "end", "reopen", "date", "new"  # prefixes: several forms stand on one page
+# Prefixes of field names, since the page has several forms; also the names of the forms in the template.
+PLAN, END, REOPEN, DATE, NEW = "plan", "end", "reopen", "date", "new"
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/course")
@@ -41,7 +42,11 @@ def course(subject_id: uuid.UUID) -> Page:
 def change_plan(subject_id: uuid.UUID) -> Page | Response:
     form = PlanForm(prefix=PLAN)
     return _save(
-        subject_id, PLAN, form, _("The plan is changed."), lambda subject, now: _change_plan(subject, form, now)
+        subject_id,
+        form,
+        lambda subject, now: _change_plan(subject, form, now),
+        which=PLAN,
+        success_message=_("The plan is changed."),
     )
 
 
@@ -49,7 +54,13 @@ def change_plan(subject_id: uuid.UUID) -> Page | Response:
 @access.staff(Role.COORDINATOR)
 def end_course(subject_id: uuid.UUID) -> Page | Response:
     form = CourseEndForm(prefix=END)
-    return _save(subject_id, END, form, _("The course has ended."), lambda subject, now: _end(subject, form, now))
+    return _save(
+        subject_id,
+        form,
+        lambda subject, now: _end(subject, form, now),
+        which=END,
+        success_message=_("The course has ended."),
+    )
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/new")
@@ -57,7 +68,11 @@ def end_course(subject_id: uuid.UUID) -> Page | Response:
 def start_course(subject_id: uuid.UUID) -> Page | Response:
     form = PlanForm(prefix=NEW)
     return _save(
-        subject_id, NEW, form, _("The new course is started."), lambda subject, now: _start(subject, form, now)
+        subject_id,
+        form,
+        lambda subject, now: _start(subject, form, now),
+        which=NEW,
+        success_message=_("The new course is started."),
     )
 
 
@@ -65,21 +80,39 @@ def start_course(subject_id: uuid.UUID) -> Page | Response:
 @access.staff(Role.COORDINATOR)
 def reopen_course(subject_id: uuid.UUID) -> Page | Response:
     form = RevertReasonForm(prefix=REOPEN)
-    success_message = _("The course is open again.")
-    return _save(subject_id, REOPEN, form, success_message, lambda subject, now: _reopen(subject, form, now))
+    return _save(
+        subject_id,
+        form,
+        lambda subject, now: _reopen(subject, form, now),
+        which=REOPEN,
+        success_message=_("The course is open again."),
+    )
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/course/date")
 @access.staff(Role.COORDINATOR)
 def set_date(subject_id: uuid.UUID) -> Page | Response:
-    form = _date_form(_newest(subject_id))
-    return _save(subject_id, DATE, form, _("The date is set."), lambda subject, now: _set_date(subject, form, now))
+    """Sets or removes the staff-entered anchor date of one study event."""
+    newest = _newest(subject_id)
+    form = _date_form(newest)
+    return _save(
+        subject_id,
+        form,
+        lambda subject, now: _set_date(subject, form, now),
+        which=DATE,
+        success_message=_("The date is set."),
+    )
 
 
 def _save(
-    subject_id: uuid.UUID, which: str, form: Any, success_message: str, action: Callable[[Subject, datetime], None]
+    subject_id: uuid.UUID,
+    form: Any,
+    action: Callable[[Subject, datetime], None],
+    *,
+    which: str,
+    success_message: str,
 ) -> Page | Response:
-    """Do what a form asks for once its difference was seen, or show the form again with what is wrong."""
+    """Saves by `preview.save`: `action` runs after its effects were shown; `which` is the form's name on the page."""
     subject = current.subject(subject_id)
     return preview.save(
         subject,
@@ -91,13 +124,16 @@ def _save(
 
 
 def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
-    subject_lock.lock(db_session(), subject)
+    session = db_session()
+    # The lock comes before the read, so that the plan compared is the one that the change replaces.
+    subject_lock.lock(session, subject)
     course = _current(subject)
-    db_session().refresh(course)
-    requested = _planned(form.planned_start_on.data, form.planned_infusions.data)
-    edit_conflicts.reject_stale(form, _planned(course.planned_start_on, course.planned_infusions), requested)
+    session.refresh(course)
+    requested = _plan_values(form.planned_start_on.data, form.planned_infusions.data)
+    recorded = _plan_values(course.planned_start_on, course.planned_infusions)
+    edit_conflicts.reject_stale(form, recorded, requested)
     course_plans.change_plan(
-        db_session(),
+        session,
         access.actor(),
         course,
         planned_start_on=form.planned_start_on.data,
@@ -106,8 +142,11 @@ def _change_plan(subject: Subject, form: PlanForm, now: datetime) -> None:
     )
 
 
-def _planned(start_on: date | None, number: int) -> edit_conflicts.RecordedValues:
-    return {_("first infusion planned for"): day(start_on), _("planned infusions"): str(number)}
+def _plan_values(start_on: date | None, infusions: int) -> edit_conflicts.RecordedValues:
+    return {
+        _("first infusion planned for"): day(start_on),
+        _("planned infusions"): str(infusions),
+    }
 
 
 def _end(subject: Subject, form: CourseEndForm, now: datetime) -> None:
@@ -122,22 +161,45 @@ def _end(subject: Subject, form: CourseEndForm, now: datetime) -> None:
 
 
 def _start(subject: Subject, form: PlanForm, now: datetime) -> None:
-    protocol = replace(protocol_catalog.default_protocol(), planned_infusions=form.planned_infusions.data)
+    default = protocol_catalog.default_protocol()
+    protocol = replace(default, planned_infusions=form.planned_infusions.data)
     course_plans.start_next(
-        db_session(), access.actor(), subject, protocol, planned_start_on=form.planned_start_on.data, now=now
+        db_session(),
+        access.actor(),
+        subject,
+        protocol,
+        planned_start_on=form.planned_start_on.data,
+        now=now,
     )
 
 
 def _reopen(subject: Subject, form: RevertReasonForm, now: datetime) -> None:
-    courses.reopen_course(db_session(), access.actor(), _current(subject), reason=form.reason.data, now=now)
+    courses.reopen_course(
+        db_session(),
+        access.actor(),
+        _current(subject),
+        reason=form.reason.data,
+        now=now,
+    )
 
 
 def _set_date(subject: Subject, form: AnchorDateForm, now: datetime) -> None:
-    chosen = AnchorDateFacts(form.event_code.data, form.anchor_on.data, form.reason.data)
-    anchor_dates.set_date(db_session(), access.actor(), _current(subject), chosen, now=now)
+    entered = AnchorDateFacts(
+        form.event_code.data,
+        form.anchor_on.data,
+        form.reason.data,
+    )
+    anchor_dates.set_date(
+        db_session(),
+        access.actor(),
+        _current(subject),
+        entered,
+        now=now,
+    )
 
 
 def _current(subject: Subject) -> Course:
+    """Returns the subject's current course. Raises InvalidInput if there is none."""
     found = courses.current_course(db_session(), subject)
     if found is None:
         raise InvalidInput(_("This patient has no course yet. Start one first."))
@@ -150,27 +212,47 @@ def _newest(subject_id: uuid.UUID) -> Course | None:
 
 
 def _date_form(course: Course | None, **options: Any) -> AnchorDateForm:
-    """The events of this course whose date staff set; there may be none."""
+    """Returns the form for the events of the course whose anchor date staff enter; there may be none."""
     events = anchor_dates.staff_entered_events(course) if course else ()
-    return AnchorDateForm([(event.code, event.title) for event in events], prefix=DATE, **options)
+    choices = [(event.code, event.title) for event in events]
+    return AnchorDateForm(choices, prefix=DATE, **options)
 
 
 def _page(subject_id: uuid.UUID, **failed: Any) -> Page:
-    """The page; `failed` holds the form that was sent, the others are fresh."""
+    """Returns the page; `failed` holds the form that was sent, by name. The other forms show recorded values."""
     subject = current.subject(subject_id)
     newest = _newest(subject_id)
     today = local_date(clock.now(), subject.time_zone)
-    planned = newest.planned_infusions if newest else protocol_catalog.default_protocol().planned_infusions
-    plan = {"planned_start_on": newest.planned_start_on if newest else None, "planned_infusions": planned}
     forms = {
-        PLAN: PlanForm(formdata=None, prefix=PLAN, data=plan),
+        PLAN: _fresh_plan_form(newest),
         END: CourseEndForm(formdata=None, prefix=END, data={"ended_on": today}),
         REOPEN: RevertReasonForm(formdata=None, prefix=REOPEN),
         DATE: _date_form(newest, formdata=None),
-        NEW: PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": planned}),
+        NEW: PlanForm(formdata=None, prefix=NEW, data={"planned_infusions": _planned_infusions(newest)}),
         **failed,
     }
-    if newest and PLAN not in failed:
-        edit_conflicts.remember(forms[PLAN], _planned(newest.planned_start_on, planned))
     dates = anchor_dates.for_course(db_session(), newest) if newest else {}
-    return current.show("staff/course.html", subject, course=newest, dates=dates, **forms)
+    return current.show(
+        "staff/course.html",
+        subject,
+        course=newest,
+        dates=dates,
+        **forms,
+    )
+
+
+def _fresh_plan_form(course: Course | None) -> PlanForm:
+    start_on = course.planned_start_on if course else None
+    infusions = _planned_infusions(course)
+    values = {"planned_start_on": start_on, "planned_infusions": infusions}
+    form = PlanForm(formdata=None, prefix=PLAN, data=values)
+    if course:
+        edit_conflicts.remember(form, _plan_values(start_on, infusions))
+    return form
+
+
+def _planned_infusions(course: Course | None) -> int:
+    """Returns the planned number of the course, or that of the default protocol."""
+    if course:
+        return course.planned_infusions
+    return protocol_catalog.default_protocol().planned_infusions

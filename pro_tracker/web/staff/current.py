@@ -1,4 +1,4 @@
-"""Whose data a staff page shows: loaded within the account's sites, and written to the audit trail with the page."""
+"""The subject of a staff page: loaded only from the account's sites, with each view recorded in the audit trail."""
 
 import uuid
 from collections.abc import Callable
@@ -19,24 +19,31 @@ Page = str | tuple[str, int]
 
 
 def subject(subject_id: uuid.UUID) -> Subject:
-    """The subject with identity and contacts, if the signed-in account may see it. Raises NotFound."""
+    """Returns the subject with identity and contacts. Raises NotFound if the signed-in account may not see it."""
     return subject_records.with_identity(db_session(), access.account(), subject_id)
 
 
 def show(template: str, shown: Subject, **context: Any) -> Page:
-    """A page about one subject, once the view is on record. A form on it that holds errors makes it a 422."""
+    """Returns a page about one subject, after recording the view; status 422 if a form on it has errors."""
     audit.record(
-        db_session(), access.actor(), "subject.view", now=clock.now(), subject_id=shown.id, detail={"page": template}
+        db_session(),
+        access.actor(),
+        "subject.view",
+        now=clock.now(),
+        subject_id=shown.id,
+        detail={"page": template},
     )
     commit()
-    failed = any(isinstance(each, FlaskForm) and each.errors for each in context.values())
-    return render_template(template, subject=shown, now=clock.now(), **context), 422 if failed else 200
+    forms = [value for value in context.values() if isinstance(value, FlaskForm)]
+    failed = any(form.errors for form in forms)
+    page = render_template(template, subject=shown, now=clock.now(), **context)
+    return page, 422 if failed else 200
 
 
 def submit(form: FlaskForm, action: Callable[[], Any]) -> Any:
-    """Do it and commit; gives back what the action did, or True.
+    """Runs the action and commits. Returns the result of the action, or True if it has none.
 
-    What a service refuses becomes an error of the form, nothing is changed, and None comes back.
+    If the action raises InvalidInput, the transaction is rolled back, the form gets the error, and None is returned.
     """
     try:
         done = action()
@@ -49,7 +56,7 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> Any:
 
 
 def add_error(form: FlaskForm, field: str | None, reason: str) -> None:
-    """Put `reason` at the field it belongs to, or above the form."""
+    """Adds `reason` to the errors of the field, or to those of the whole form if it has no such field."""
     if field is not None and field in form:
         form[field].errors = [*form[field].errors, reason]
     else:

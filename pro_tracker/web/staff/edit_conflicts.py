@@ -1,4 +1,7 @@
-"""Two people at one form: whoever sends theirs later is told what the other has saved, and decides anew."""
+"""Detection of edit conflicts: two users change the same form, and the later one sees the other's change first.
+
+Optimistic locking by values: the form carries a digest of the values that it was filled with.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,19 +15,20 @@ RecordedValues = Mapping[str, str]  # label of a field -> its value in words
 
 
 def remember(form: Any, recorded: RecordedValues) -> None:
-    """Let the form, which has a hidden field `as_shown`, remember what it was filled with."""
+    """Stores a digest of the recorded values in the form's hidden field `as_shown`."""
     form.as_shown.data = _digest(recorded)
 
 
 def reject_stale(form: Any, recorded: RecordedValues, requested: RecordedValues) -> None:
-    """Raise InvalidInput where the form was filled with something else than is recorded now, unless that is wanted.
+    """Raises InvalidInput if the recorded values changed since the form was filled, unless they equal the requested.
 
-    The form remembers what it tells: sent once more, it is meant.
+    The error lists the recorded values. The form then carries their digest, so that sending it again overwrites them.
     """
-    shown, now = form.as_shown.data, _digest(recorded)
-    if shown in (None, "", now) or requested == recorded:
+    shown = form.as_shown.data
+    recorded_digest = _digest(recorded)
+    if shown in (None, "", recorded_digest) or requested == recorded:
         return
-    form.as_shown.data = now
+    form.as_shown.data = recorded_digest
     facts = "; ".join(f"{label}: {value}" for label, value in recorded.items())
     raise InvalidInput(
         _("Somebody else changed this since you opened the page. Recorded now: %(facts)s. To put yours in its place, "
@@ -33,4 +37,5 @@ def reject_stale(form: Any, recorded: RecordedValues, requested: RecordedValues)
 
 
 def _digest(recorded: RecordedValues) -> str:
-    return hashlib.sha256(repr(sorted(recorded.items())).encode()).hexdigest()
+    text = repr(sorted(recorded.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Enrolling a patient."""
+"""The page that enrols a patient."""
 
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
@@ -22,14 +22,18 @@ from pro_tracker.web.staff.forms.enrolment_form import EnrolmentForm
 @blueprint.get("/subjects/new")
 @access.staff(Role.COORDINATOR)
 def new_subject() -> Page:
-    return _page(EnrolmentForm(visibility.sites(access.account()), data=_defaults(access.account())))
+    account = access.account()
+    form = EnrolmentForm(visibility.sites(account), data=_defaults(account))
+    return _page(form)
 
 
 @blueprint.post("/subjects/new")
 @access.staff(Role.COORDINATOR)
 def enrol() -> Page | Response:
     form = EnrolmentForm(visibility.sites(access.account()))
-    subject = current.submit(form, lambda: _enrol(form)) if _is_valid(form) else None
+    if not _is_valid(form):
+        return _page(form)
+    subject = current.submit(form, lambda: _enrol(form))
     if subject is None:
         return _page(form)
     flash(_("%(code)s is enrolled.", code=subject.study_code))
@@ -37,11 +41,16 @@ def enrol() -> Page | Response:
 
 
 def _enrol(form: EnrolmentForm) -> Subject:
-    return enrolment.enrol(db_session(), access.actor(), form.facts(), now=clock.now())
+    return enrolment.enrol(
+        db_session(),
+        access.actor(),
+        form.facts(),
+        now=clock.now(),
+    )
 
 
 def _is_valid(form: EnrolmentForm) -> bool:
-    """Whether every field can be used; all that cannot are named at once."""
+    """Returns whether form and service accept every field; adds all errors at once, so that one correction suffices."""
     valid = form.validate()
     sites = [site.code for site in visibility.sites(access.account())]
     for problem in enrolment.check(form.facts(), sites=sites, now=clock.now()):
@@ -52,15 +61,16 @@ def _is_valid(form: EnrolmentForm) -> bool:
 
 
 def _page(form: EnrolmentForm) -> Page:
-    return render_template("staff/enrol.html", form=form), 422 if form.errors else 200
+    status = 422 if form.errors else 200
+    return render_template("staff/enrol.html", form=form), status
 
 
 def _defaults(account: Account) -> dict[str, object]:
+    """Returns the values that the empty form starts with; the site only if the account has a single one."""
     sites = visibility.sites(account)
-    site = sites[0] if len(sites) == 1 else None
-    zone = site.time_zone if site else (sites[0].time_zone if sites else "UTC")
+    zone = sites[0].time_zone if sites else "UTC"
     return {
-        "site_code": site.code if site else None,
+        "site_code": sites[0].code if len(sites) == 1 else None,
         "preferred_channel": "",
         "language": "en",
         "time_zone": zone,

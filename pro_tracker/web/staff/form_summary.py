@@ -1,4 +1,4 @@
-"""What was typed into a form, read back before it is saved: a mistyped day shows beside what it moves."""
+"""A summary of the entries of a form, shown on the preview page: a mistyped date appears next to its effects."""
 
 from collections.abc import Iterator
 from datetime import date, time
@@ -12,14 +12,14 @@ from pro_tracker.web.staff.blueprint import wall_time, weekday
 
 
 class FormEntry(NamedTuple):
-    """One field as people read it."""
+    """Label and value of one field as text."""
 
     label: str
     text: str
 
 
 def entries(form: FlaskForm) -> list[FormEntry]:
-    """The fields that hold something, in the form's order; those that nobody sees or filled in are left out."""
+    """Returns the visible fields with a value, in the order of the form."""
     return list(_entries(form))
 
 
@@ -44,4 +44,5 @@ def _text(field: Field) -> str:
 
 
 def _chosen(field: Any) -> str:
-    return ", ".join(str(choice.label) for choice in field.iter_choices() if choice.selected)
+    selected = [choice for choice in field.iter_choices() if choice.selected]
+    return ", ".join(str(choice.label) for choice in selected)

@@ -1,4 +1,6 @@
-"""The first page of each role, and the clinic's: who needs me now?"""
+"""The start page of each role, and the worklist ("Who needs me now?")."""
+
+import uuid
 
 from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
@@ -22,7 +24,8 @@ FIRST_PAGES = {
 @blueprint.get("/")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN, Role.RESEARCHER, Role.ADMINISTRATOR, sites="none")
 def start() -> Response:
-    return redirect(url_for(FIRST_PAGES[Role(access.account().role)]))
+    role = Role(access.account().role)
+    return redirect(url_for(FIRST_PAGES[role]))
 
 
 @blueprint.get("/worklist")
@@ -30,11 +33,15 @@ def start() -> Response:
 def home() -> str:
     now = clock.now()
     work = worklist(db_session(), access.account(), now=now)
-    audit.record(db_session(), access.actor(), "worklist.view", now=now, detail={"subjects": _shown(work)})
+    detail: audit.Detail = {"subjects": _count_subjects(work)}
+    audit.record(db_session(), access.actor(), "worklist.view", now=now, detail=detail)
     commit()
     return render_template("staff/home.html", work=work, now=now)
 
 
-def _shown(work: Worklist) -> int:
-    sections = (work.calls, work.visits, work.undated, work.messages, work.closed)
-    return len({row.Subject.id for section in sections for row in section.rows})
+def _count_subjects(work: Worklist) -> int:
+    """Returns how many subjects the page shows; one can be in several sections."""
+    shown: set[uuid.UUID] = set()
+    for section in (work.calls, work.visits, work.undated, work.messages, work.closed):
+        shown.update(row.Subject.id for row in section.rows)
+    return len(shown)

@@ -1,4 +1,4 @@
-"""Recording an infusion, with its adverse events and the end of the course; correcting one, removing one."""
+"""Pages that record an infusion with its adverse events and the end of the course, and that correct or remove one."""
 
 import uuid
 from datetime import datetime
@@ -31,7 +31,7 @@ from pro_tracker.web.staff.forms.infusion_form import (
     with_rows,
 )
 
-REMOVE = "remove"  # prefix: two forms stand on the page of one infusion
+REMOVE = "remove"  # prefix of field names, since the page of one infusion has two forms
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/infusions/new")
@@ -39,21 +39,22 @@ REMOVE = "remove"  # prefix: two forms stand on the page of one infusion
 def new_infusion(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     today = local_date(clock.now(), subject.time_zone)
-    return _page(
-        subject,
-        with_rows(MIN_ROWS, InfusionForm)(
-            data={"given_on": today, "status": InfusionStatus.COMPLETED, **_as_before(subject)}
-        ),
-    )
+    defaults = {
+        "given_on": today,
+        "status": InfusionStatus.COMPLETED,
+        **_previous_doses(subject),
+    }
+    form = with_rows(MIN_ROWS, InfusionForm)(data=defaults)
+    return _page(subject, form)
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/new")
 @access.staff(Role.COORDINATOR)
 def record_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
-    if "more" in request.form:
-        return _page(subject, with_rows(min(_rows_sent() + 1, MAX_ROWS), InfusionForm)())
-    form = with_rows(_rows_sent(), InfusionForm)()
+    if _wants_another_row():
+        return _page(subject, with_rows(_submitted_rows(1), InfusionForm)())
+    form = with_rows(_submitted_rows(), InfusionForm)()
     return preview.save(
         subject,
         form,
@@ -75,16 +76,14 @@ def infusion(subject_id: uuid.UUID, infusion_id: int) -> Page:
 def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     recorded = infusion_corrections.current_infusion(db_session(), subject, infusion_id)
-    if "more" in request.form:
-        more = with_rows(min(_rows_sent() + 1, MAX_ROWS), InfusionCorrectionForm)()
-        return _correction_page(subject, recorded, form=more)
-    form = with_rows(_rows_sent(), InfusionCorrectionForm)()
+    if _wants_another_row():
+        longer = with_rows(_submitted_rows(1), InfusionCorrectionForm)()
+        return _correction_page(subject, recorded, form=longer)
+    form = with_rows(_submitted_rows(), InfusionCorrectionForm)()
     return preview.save(
         subject,
         form,
-        lambda now: infusion_corrections.correct(
-            db_session(), access.actor(), recorded, form.facts(), reason=form.reason.data, now=now
-        ),
+        lambda now: _correct(recorded, form, now),
         success_message=_("The infusion is corrected."),
         show_form=lambda: _correction_page(current.subject(subject_id), recorded, form=form),
     )
@@ -99,37 +98,81 @@ def remove_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     return preview.save(
         subject,
         form,
-        lambda now: infusion_corrections.remove(
-            db_session(), access.actor(), recorded, reason=form.reason.data, now=now
-        ),
+        lambda now: _remove(recorded, form, now),
         success_message=_("The infusion is removed."),
         show_form=lambda: _correction_page(current.subject(subject_id), recorded, remove=form),
     )
 
 
-def _as_before(subject: Subject) -> dict[str, object]:
-    """What the infusion before was given with: five days in a row hardly differ, and the page asks to check it."""
+def _previous_doses(subject: Subject) -> dict[str, object]:
+    """Returns dose, weight and ondansetron of the previous infusion of the course, {} for the first one.
+
+    They hardly differ between infusions on consecutive days; the page asks staff to check them.
+    """
     course = courses.current_course(db_session(), subject)
     if course is None or not course.infusions:
         return {}
-    before = course.infusions[-1]
-    return {name: short(getattr(before, name)) for name in ("dose_mg_per_kg", "weight_kg", "ondansetron_mg")}
+    previous = course.infusions[-1]
+    names = ("dose_mg_per_kg", "weight_kg", "ondansetron_mg")
+    return {name: short(getattr(previous, name)) for name in names}
 
 
-def _rows_sent() -> int:
-    """How many rows for adverse events the form had: as many as it sent grades for."""
+def _wants_another_row() -> bool:
+    """Returns whether the form was sent by its button for another row of adverse events."""
+    return "more" in request.form
+
+
+def _submitted_rows(more: int = 0) -> int:
+    """Returns the number of rows for adverse events that the form was sent with, counted by its grades, plus `more`."""
     sent = sum(name.startswith("grade_") for name in request.form)
-    return min(max(sent, MIN_ROWS), MAX_ROWS)
+    rows = _limited(sent) + more
+    return _limited(rows)
+
+
+def _limited(rows: int) -> int:
+    return min(max(rows, MIN_ROWS), MAX_ROWS)
 
 
 def _record(subject: Subject, form: InfusionForm, now: datetime) -> None:
-    actor, course, facts = access.actor(), _course(subject), form.facts()
-    courses.record_infusion(db_session(), actor, course, facts, now=now)
+    session = db_session()
+    actor = access.actor()
+    course = _course(subject)
+    facts = form.facts()
+    courses.record_infusion(session, actor, course, facts, now=now)
     if form.course_ends.data:
-        courses.end_course(db_session(), actor, course, ended_on=facts.given_on, reason=form.end_reason.data, now=now)
+        courses.end_course(
+            session,
+            actor,
+            course,
+            ended_on=facts.given_on,
+            reason=form.end_reason.data,
+            now=now,
+        )
+
+
+def _correct(recorded: Infusion, form: InfusionCorrectionForm, now: datetime) -> None:
+    infusion_corrections.correct(
+        db_session(),
+        access.actor(),
+        recorded,
+        form.facts(),
+        reason=form.reason.data,
+        now=now,
+    )
+
+
+def _remove(recorded: Infusion, form: RemovalForm, now: datetime) -> None:
+    infusion_corrections.remove(
+        db_session(),
+        access.actor(),
+        recorded,
+        reason=form.reason.data,
+        now=now,
+    )
 
 
 def _course(subject: Subject) -> Course:
+    """Returns the subject's current course. Raises InvalidInput if there is none."""
     course = courses.current_course(db_session(), subject)
     if course is None:
         raise InvalidInput(_("This patient has no course yet. Start one first."), field="given_on")
@@ -148,13 +191,14 @@ def _correction_page(
     form: InfusionCorrectionForm | None = None,
     remove: RemovalForm | None = None,
 ) -> Page:
-    """The page of one infusion; of the two forms the one that was not sent shows what is recorded."""
-    rows = min(max(len(recorded.adverse_events) + 1, MIN_ROWS), MAX_ROWS)
-    fresh = with_rows(rows, InfusionCorrectionForm)
+    """Returns the page of one infusion. A form that was not sent shows the recorded values."""
+    if form is None:
+        rows = _limited(len(recorded.adverse_events) + 1)
+        form = with_rows(rows, InfusionCorrectionForm)(formdata=None, data=as_recorded(recorded))
     return current.show(
         "staff/infusion_correction.html",
         subject,
         infusion=recorded,
-        form=form or fresh(formdata=None, data=as_recorded(recorded)),
+        form=form,
         remove=remove or RemovalForm(formdata=None, prefix=REMOVE),
     )

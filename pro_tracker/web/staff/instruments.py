@@ -1,4 +1,4 @@
-"""The instruments' pages: what is asked, how it is scored, how far that was checked, and whose wording is in force."""
+"""Pages of the instrument library: items, scoring, verification of the scoring, and the wording in use."""
 
 from babel.units import format_unit
 from flask import render_template, request
@@ -20,41 +20,56 @@ UNITS = {"H": "duration-hour", "D": "duration-day", "W": "duration-week", "M": "
 @blueprint.get("/instruments")
 @access.staff(*EVERY_ROLE, sites="none")
 def instruments() -> str:
+    entries = library_overview.entries(db_session())
     return render_template(
-        "staff/instruments.html", entries=library_overview.entries(db_session()), **_TEMPLATE_FUNCTIONS
+        "staff/instruments.html",
+        entries=entries,
+        **_TEMPLATE_FUNCTIONS,
     )
 
 
 @blueprint.get("/instruments/<code>")
 @access.staff(*EVERY_ROLE, sites="none")
 def instrument(code: str) -> str:
-    entry = library_overview.entry(db_session(), code, request.args.get("version") or None)
-    return render_template("staff/instrument.html", entry=entry, instrument=entry.instrument, **_TEMPLATE_FUNCTIONS)
+    """Shows one instrument, in the newest version or the one of the query parameter `version`."""
+    version = request.args.get("version") or None
+    entry = library_overview.entry(db_session(), code, version)
+    return render_template(
+        "staff/instrument.html",
+        entry=entry,
+        instrument=entry.instrument,
+        **_TEMPLATE_FUNCTIONS,
+    )
 
 
 def recall(period: str | None) -> str:
-    """An ISO 8601 duration as the instrument files write it, in words: "7 days"."""
+    """Returns a recall period (ISO 8601 duration with one unit, such as "P7D") in words: "7 days"."""
     if period is None:
         return _("none named")
-    return str(format_unit(int(period.strip("PTHDWMY")), UNITS[period[-1]], locale=get_locale()))
+    amount = int(period.strip("PTHDWMY"))
+    unit = UNITS[period[-1]]
+    return str(format_unit(amount, unit, locale=get_locale()))
 
 
 def scored_as(item: Item) -> str:
-    """What an answer to the item counts."""
+    """Describes the value that an answer to the item has in the score."""
     if item.recode is not None:
-        return _("recoded: %(pairs)s", pairs=", ".join(f"{old} → {new}" for old, new in item.recode.items()))
+        pairs = [f"{old} → {new}" for old, new in item.recode.items()]
+        return _("recoded: %(pairs)s", pairs=", ".join(pairs))
     if item.reversed:
-        return _("reversed: %(sum)s − code", sum=min(item.response_set.values) + max(item.response_set.values))
+        values = item.response_set.values
+        return _("reversed: %(sum)s − code", sum=min(values) + max(values))
     return _("the code")
 
 
 def scales_of(instrument: Instrument, item: Item) -> str:
-    """The codes of the scales in which the item counts."""
-    return ", ".join(scale.code for scale in instrument.scales if item.link_id in scale.items)
+    """Returns the codes of the scales that the item is part of."""
+    codes = [scale.code for scale in instrument.scales if item.link_id in scale.items]
+    return ", ".join(codes)
 
 
 def missing(scale: Scale) -> str:
-    """How many items the scale needs."""
+    """Describes how many items must be answered for a score of the scale."""
     least, all_items = scale.missing.prorate_min_answered, len(scale.items)
     if least is None or least == all_items:
         return _("All %(n)s items are needed.", n=all_items)
@@ -63,7 +78,7 @@ def missing(scale: Scale) -> str:
 
 
 def band_bounds(lower: float | None, upper: float | None) -> str:
-    """From where to where a severity band goes."""
+    """Returns the bounds of a severity band in words."""
     if lower is None:
         return _("up to %(bound)s", bound=number(upper))
     if upper is None:
@@ -72,27 +87,27 @@ def band_bounds(lower: float | None, upper: float | None) -> str:
 
 
 def sizes(rule: ChangeRule) -> str:
-    """The sizes of change that matter, any of which is enough."""
+    """Returns the criteria for meaningful change in words; one of them suffices."""
     return _(" or ").join(map(_size, rule.any_of))
 
 
 def responders(rule: ResponderRule) -> str:
-    """Which scores mean that the person responded."""
+    """Describes the scores that make a subject a responder."""
     if rule.at_most is not None:
         return _("scores up to %(bound)s", bound=number(rule.at_most))
     return _("scores from %(bound)s", bound=number(rule.at_least))
 
 
 def _size(criterion: ChangeCriterion) -> str:
-    size = (
-        _("%(points)s points", points=number(criterion.points))
-        if criterion.points is not None
-        else _("%(percent)s %% of baseline", percent=number(criterion.percent))
-    )
+    if criterion.points is not None:
+        size = _("%(points)s points", points=number(criterion.points))
+    else:
+        size = _("%(percent)s %% of baseline", percent=number(criterion.percent))
     return size + "".join(_limits(criterion))
 
 
 def _limits(criterion: ChangeCriterion) -> list[str]:
+    """Returns the conditions under which the criterion applies, each beginning with a comma."""
     limits = []
     if criterion.only == "improvement":
         limits.append(_(", improvement only"))

@@ -1,4 +1,4 @@
-"""Did we ask her? A subject's ledger as a page and as a CSV file."""
+"""The communication log of a subject ("Did we ask?"), as a page and as a CSV file."""
 
 import io
 import uuid
@@ -28,6 +28,7 @@ def ledger(subject_id: uuid.UUID) -> Page:
 @blueprint.get("/subjects/<uuid:subject_id>/ledger.csv")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def download_ledger(subject_id: uuid.UUID) -> Response:
+    """Sends the CSV file, whose columns docs/ledger-file.md describes; records the export in the audit trail."""
     subject = current.subject(subject_id)
     text = io.StringIO(newline="")
     ledger_file.write(ledgers.ledger(db_session(), subject), text)

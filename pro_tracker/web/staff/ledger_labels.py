@@ -1,4 +1,4 @@
-"""The ledger in words: whether somebody was asked, in one sentence; codes of reasons and changes as people say them."""
+"""Wording of the communication log: a sentence on whether the subject was asked, and labels for reasons and changes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -20,7 +20,7 @@ KINDS = {
     MessageKind.SNOOZE: lazy_gettext("Asked to come back"),
     MessageKind.FRESH_LINK: lazy_gettext("New link, on request"),
 }
-# Why a message was ended, if not with its visit (words.UNANSWERED).
+# Why a message was cancelled. UNANSWERED has the reasons of messages that ended with their visit.
 END_REASONS = {
     EndReason.ANSWERED: lazy_gettext("answered before"),
     EndReason.WITHDRAWN: lazy_gettext("the patient withdrew"),
@@ -30,8 +30,8 @@ END_REASONS = {
     EndReason.RE_PLANNED: lazy_gettext("the plan changed"),
     EndReason.PAUSED: lazy_gettext("the patient had a pause"),
 }
-# Why a message was not sent: ended, or failed as the service itself notes. What is neither here nor in
-# words.UNANSWERED is the provider's own reply and shown as it is.
+# Why a message was not sent: cancelled, or failed with a note of the service itself. Any other text that is not in
+# UNANSWERED is the provider's reply, which is shown unchanged.
 NOT_SENT_REASONS: Mapping[Any, object] = {
     **END_REASONS,
     "held back": lazy_gettext("held back, since its provider took its time"),
@@ -92,7 +92,7 @@ PREFERENCE_LABELS = {
     "time_zone": lazy_gettext("time zone"),
 }
 
-# Details of changes whose codes have words, and what is said before them.
+# Details of changes that are shown, with the labels of their codes. LABELS has the text that precedes a detail.
 DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "course": {},
     "planned_infusions": {},
@@ -116,7 +116,7 @@ LABELS = {
 
 
 def asked_summary(entry: VisitEntry, now: datetime, day: str) -> str:
-    """Whether she was asked, and what came of it. `day`: when she was asked first, in words."""
+    """Returns whether and how often the subject was asked. `day` is the text for the time of the first message."""
     times = len(entry.sent)
     if not times:
         return _("Not asked yet.") if visit_status(entry.visit, now) is VisitStatus.PLANNED else _("Not asked.")
@@ -124,43 +124,43 @@ def asked_summary(entry: VisitEntry, now: datetime, day: str) -> str:
 
 
 def state_label(entry: MessageEntry) -> tuple[str, str]:
-    """Where a message stands, and the kind of tag to show it in."""
+    """Returns the label of the message's state, and the kind of tag that shows it."""
     return labels.MESSAGE_STATES[entry.message.state]
 
 
 def not_sent_reason(entry: MessageEntry) -> str:
-    """Why it was not sent, in words; nothing for one that was."""
+    """Returns why the message was not sent; "" if it was."""
     code = entry.unsent_reason
     return reason_label(code) if code else ""
 
 
 def reason_label(code: str) -> str:
-    """A code of why something was not sent or not answered, in words."""
+    """Returns the label of a reason why a message was not sent or a visit not answered; unknown codes unchanged."""
     return str(NOT_SENT_REASONS.get(code) or UNANSWERED.get(code, code))
 
 
 def report_label(entry: MessageEntry) -> str:
-    """What the provider reported last, if it is not that the message arrived."""
+    """Returns the label of the provider's last report, unless it says that the message was delivered."""
     return str(REPORTS[entry.reported_problem]) if entry.reported_problem else ""
 
 
 def kind_label(entry: MessageEntry) -> str:
-    """What kind of message it is; steps count from 1 for people."""
+    """Returns the label of the message's kind; reminder steps count from 1 on pages, from 0 in the database."""
     return str(KINDS[entry.message.kind]) % {"number": entry.message.step + 1}
 
 
 def actor_name(change: DataChange) -> str:
-    """Who made a change."""
+    """Returns the name of the account or other actor that made the change."""
     return change.account.display_name if change.account else str(ACTORS[change.actor_kind])
 
 
 def action_label(change: DataChange) -> str:
-    """What was changed; an action without words of its own is shown by its code, never left out."""
+    """Returns the label of the change's action, or its code, so that no change is left out."""
     return str(CHANGES.get(change.action, change.action))
 
 
 def collapse_interviews(changes: Sequence[DataChange]) -> list[DataChange]:
-    """The changes, without all but the newest of the answers that one person took on the telephone in a row."""
+    """Returns the changes, with consecutive answers of one telephone interview collapsed to the first listed."""
     found: list[DataChange] = []
     for change in changes:
         before = found[-1] if found else None
@@ -174,16 +174,16 @@ def _same_interview(change: DataChange) -> tuple[object, ...]:
 
 
 def change_summary(change: DataChange, events: Mapping[str, str]) -> str:
-    """What a change was about, and why: "Mar 9, 2026 → Mar 10, 2026; typed wrongly".
+    """Returns the details and the reason of a change: "Mar 9, 2026 → Mar 10, 2026; typed wrongly".
 
-    `events`: titles of study events by code.
+    `events` holds the titles of study events by code.
     """
     facts = (_fact(name, values, events) for name, values in change.details.items())
     return "; ".join(each for each in (*facts, change.reason) if each)
 
 
 def answered_by(entry: VisitEntry) -> str:
-    """How the answers came, where the patient did not send them from a device of their own."""
+    """Returns the mode of administration in words; "" where the patient answered alone on a device of their own."""
     match entry.mode:
         case None | ResponseMode.SELF_WEB:
             return ""

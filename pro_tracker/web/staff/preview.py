@@ -1,6 +1,6 @@
-"""Saving in two steps: a change that moves visits or messages is shown first, and saved by whoever has seen it.
+"""Saving in two steps: a change that moves visits or messages is previewed first, and saved after confirmation.
 
-A change that moves nothing is saved at once.
+A change that moves nothing is saved at once. How the difference is computed: services/planning/plan_preview.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ SEEN, BACK = "seen_difference", "back_to_the_form"  # names of the preview's two
 
 
 class Comparison(NamedTuple):
-    """Lines to compare. A side that is empty on each of them gets no column: a phone has room for one."""
+    """The rows of a table that compares the plan before and after. A side without any entry gets no column."""
 
     lines: Sequence[PlanLine[Any]]
     sides: list[str]
@@ -34,11 +34,13 @@ class Comparison(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[PlanLine[Any]]) -> "Comparison":
-        sides = [side for side in SIDES if any(getattr(line, side) is not None for line in lines)]
-        return cls(lines, sides, [(SIDES[side], "") for side in sides])
+        """Returns the comparison of these lines; `sides` and `columns` leave out an empty side."""
+        sides = [side for side in SIDES if _has_entry(lines, side)]
+        columns = [(SIDES[side], "") for side in sides]
+        return cls(lines, sides, columns)
 
     def name(self, side: str) -> str:
-        """As people call it."""
+        """Returns the heading of a side, "before" or "after"."""
         return str(SIDES[side])
 
 
@@ -50,36 +52,69 @@ def save(
     success_message: str,
     show_form: Callable[[], Page],
 ) -> Page | Response:
-    """Saves a form once the difference it makes was shown, and returns to the subject with `success_message`.
+    """Saves a form after its effects on the plan were shown, and redirects to the subject with `success_message`.
 
-    `change` gets the present and calls the service; it may run twice, the first time to be undone. `show_form` shows
-    the form as it was sent: with errors, or when staff return from the difference to change an entry.
+    `change` receives the current time and calls the service; for a preview it runs inside a savepoint that is rolled
+    back. `show_form` returns the page with the submitted form: with errors, or when staff go back from the preview.
     """
     if BACK in request.form or not form.validate():
         return show_form()
-    subject_id, now = subject.id, clock.now()
-    difference = current.submit(
-        form,
-        lambda: plan_preview.preview_change(db_session(), subject_id, lambda: change(now), now=now, keep=_was_seen),
-    )
+    subject_id = subject.id
+    now = clock.now()
+
+    def preview_or_save() -> PlanDifference:
+        return plan_preview.preview_change(
+            db_session(),
+            subject_id,
+            lambda: change(now),
+            now=now,
+            keep=_was_seen,
+        )
+
+    difference = current.submit(form, preview_or_save)
     if difference is None:
         return show_form()
     if not _was_seen(difference):
         return _show(
-            current.subject(subject_id), difference, success_message=success_message, entries=form_summary.entries(form)
+            current.subject(subject_id),
+            difference,
+            success_message=success_message,
+            entries=form_summary.entries(form),
         )
     flash(success_message)
     return redirect(url_for("staff.subject", subject_id=subject_id), 303)
 
 
+def _has_entry(lines: Sequence[PlanLine[Any]], side: str) -> bool:
+    return any(getattr(line, side) is not None for line in lines)
+
+
 def _was_seen(difference: PlanDifference) -> bool:
-    """Whether there is nothing to see, or just this was seen: what others saved meanwhile is shown again."""
-    return difference.is_empty or request.form.get(SEEN) == difference.fingerprint
+    """Returns whether the difference is empty or is the one that was shown.
+
+    Another one, caused by changes that other users saved in the meantime, is shown before it is saved.
+    """
+    if difference.is_empty:
+        return True
+    return request.form.get(SEEN) == difference.fingerprint
 
 
-def _show(subject: Subject, difference: PlanDifference, *, success_message: str, entries: Sequence[FormEntry]) -> Page:
-    names = ("csrf_token", SEEN, BACK)
-    carried = [(name, value) for name, values in request.form.lists() for value in values if name not in names]
+def _submitted_entries() -> list[tuple[str, str]]:
+    """Returns name and value of each submitted field, which the preview sends again as hidden fields."""
+    entries: list[tuple[str, str]] = []
+    for name, values in request.form.lists():
+        if name not in ("csrf_token", SEEN, BACK):
+            entries.extend((name, value) for value in values)
+    return entries
+
+
+def _show(
+    subject: Subject,
+    difference: PlanDifference,
+    *,
+    success_message: str,
+    entries: Sequence[FormEntry],
+) -> Page:
     return current.show(
         "staff/preview.html",
         subject,
@@ -88,8 +123,9 @@ def _show(subject: Subject, difference: PlanDifference, *, success_message: str,
         difference=difference,
         visits=Comparison.of(difference.visits),
         messages=Comparison.of(difference.messages),
-        carried=carried,
-        changed_meanwhile=SEEN in request.form,
+        carried=_submitted_entries(),
+        # A preview after a preview: the plan changed between the two.
+        changed_since=SEEN in request.form,
         seen=SEEN,
         back=BACK,
     )

@@ -1,4 +1,4 @@
-"""Why a visit has no answers, as staff found out: asked on a page of its own."""
+"""The page on which staff record why a visit has no answers."""
 
 import uuid
 
@@ -30,7 +30,8 @@ class UnansweredForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, visit: Visit) -> None:
         super().__init__(reason=visit.missed_reason)
-        self.reason.choices = fields.choices((code, labels.UNANSWERED_REASONS[code]) for code in GIVEN_BY_STAFF)
+        reasons = [(code, labels.UNANSWERED_REASONS[code]) for code in GIVEN_BY_STAFF]
+        self.reason.choices = fields.choices(reasons)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/visits/<int:visit_id>/reason")
@@ -45,21 +46,36 @@ def reason(subject_id: uuid.UUID, visit_id: int) -> Page:
 def record_reason(subject_id: uuid.UUID, visit_id: int) -> Page | Response:
     _subject, visit = _visit(subject_id, visit_id)
     form = UnansweredForm(visit)
-    if form.validate() and current.submit(form, lambda: _give(visit, form)):
+    if form.validate() and current.submit(form, lambda: _record(visit, form)):
         flash(_("The reason is recorded."))
         return redirect(url_for("staff.subject", subject_id=subject_id), 303)
-    return _page(*_visit(subject_id, visit_id), form)
+    # Read again: an entry that the service rejected was rolled back.
+    subject, visit = _visit(subject_id, visit_id)
+    return _page(subject, visit, form)
 
 
 def _visit(subject_id: uuid.UUID, visit_id: int) -> tuple[Subject, Visit]:
     subject = current.subject(subject_id)
-    return subject, visibility.visit(db_session(), subject, visit_id)
+    visit = visibility.visit(db_session(), subject, visit_id)
+    return subject, visit
 
 
-def _give(visit: Visit, form: UnansweredForm) -> None:
-    unanswered.record_reason(db_session(), access.actor(), visit.id, form.reason.data, now=clock.now())
+def _record(visit: Visit, form: UnansweredForm) -> None:
+    unanswered.record_reason(
+        db_session(),
+        access.actor(),
+        visit.id,
+        form.reason.data,
+        now=clock.now(),
+    )
 
 
 def _page(subject: Subject, visit: Visit, form: UnansweredForm) -> Page:
     course = db_session().get_one(Course, visit.course_id)
-    return current.show("staff/reason.html", subject, visit=visit, course=course, form=form)
+    return current.show(
+        "staff/reason.html",
+        subject,
+        visit=visit,
+        course=course,
+        form=form,
+    )

@@ -1,4 +1,4 @@
-"""The administrator's page about webhooks: how many calls came, and how many of them were not believed."""
+"""The administrators' page about webhooks: how many requests each provider sent, and how many were rejected."""
 
 from flask import render_template
 

@@ -1,6 +1,6 @@
-"""Answers taken on the telephone: the patient's own pages, filled in by a coordinator who reads them out.
+"""Telephone interviews: a coordinator reads out the patient pages and enters the answers.
 
-The draft is the patient's: what either of them answered is there for the other. Every look and every answer is audited.
+Coordinator and patient share one draft, so that either can continue. Each page view and answer is audited.
 """
 
 import uuid
@@ -29,7 +29,7 @@ blueprint = Blueprint("telephone", __name__, url_prefix="/subjects/<uuid:subject
 
 @blueprint.url_value_preprocessor
 def _pop_visit_from_url(_endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """The views are about one visit: they need not name it, nor do the addresses of their pages."""
+    """Moves subject and visit from the URL to `g.interview`, so that views and url_for() need not pass them."""
     values = values or {}
     g.interview = {name: values.pop(name) for name in ("subject_id", "visit_id") if name in values}
 
@@ -110,7 +110,7 @@ def send() -> Page:
 @blueprint.get("/sent")
 @access.staff(Role.COORDINATOR)
 def sent() -> Response:
-    """To the patient's page: it tells at once when an answer needs a person today."""
+    """Redirects to the subject's page, which shows an open call if an answer needs action the same day."""
     return redirect(url_for("staff.subject", subject_id=_subject().id))
 
 
@@ -121,7 +121,7 @@ def _subject() -> Subject:
 
 
 def _open_visit() -> VisitContext:
-    """The visit, if it is this subject's, one of the account's sites, and can be answered now."""
+    """Returns the visit of the URL. Raises NotFound outside the account's sites, WindowClosed or AlreadyAnswered."""
     visit_id = visibility.visit(db_session(), _subject(), g.interview["visit_id"]).id
     visit = visit_context.by_visit(db_session(), visit_id)
     visit.require_open(clock.now())

@@ -1,4 +1,4 @@
-"""Handing a visit over on the clinic's own tablet: a fresh personal link, shown once."""
+"""Answering on the clinic device: a new personal link, shown once ("Answer here")."""
 
 import uuid
 
@@ -22,12 +22,27 @@ from pro_tracker.web.staff.current import Page
 @blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/link")
 @access.staff(Role.COORDINATOR)
 def show_clinic_link(subject_id: uuid.UUID, visit_id: int) -> Page:
-    session, now, subject = db_session(), clock.now(), current.subject(subject_id)
+    """Issues a link to the visit and shows it. Raises WindowClosed if the visit cannot be answered now."""
+    session = db_session()
+    now = clock.now()
+    subject = current.subject(subject_id)
     visit = visibility.visit(session, subject, visit_id)
     if not is_open(visit, now):
         raise WindowClosed("These questions cannot be answered now: they were answered, or their time is over.")
     token = links.issue(session, visit.id, now=now)
-    audit.record(session, access.actor(), "link.hand-over", now=now, subject_id=subject.id, detail={"visit": visit.id})
-    address = current_app.config["BASE_URL"] + url_for("patient.open_link", token=token)
-    course = session.get_one(Course, visit.course_id)
-    return current.show("staff/link.html", subject, visit=visit, course=course, address=address)
+    audit.record(
+        session,
+        access.actor(),
+        "link.hand-over",
+        now=now,
+        subject_id=subject.id,
+        detail={"visit": visit.id},
+    )
+    path = url_for("patient.open_link", token=token)
+    return current.show(
+        "staff/link.html",
+        subject,
+        visit=visit,
+        course=session.get_one(Course, visit.course_id),
+        address=current_app.config["BASE_URL"] + path,
+    )

@@ -1,4 +1,4 @@
-"""Recording that a patient withdraws and how far, and taking back what was entered by mistake."""
+"""The page that records a withdrawal with its scope, changes the scope, and reverts a withdrawal."""
 
 import uuid
 from datetime import datetime
@@ -18,7 +18,7 @@ from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.forms.course_forms import RevertReasonForm
 from pro_tracker.web.staff.forms.withdrawal_form import WithdrawalForm
 
-REVERT = "revert"  # prefix: two forms stand on the page of one who has withdrawn
+REVERT = "revert"  # prefix of field names, since the page of a withdrawn subject has two forms
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/withdraw")
@@ -30,8 +30,9 @@ def withdrawal(subject_id: uuid.UUID) -> Page:
 @blueprint.post("/subjects/<uuid:subject_id>/withdraw")
 @access.staff(Role.COORDINATOR)
 def withdraw(subject_id: uuid.UUID) -> Page | Response:
-    """The first word about it, or another one about how far it goes."""
-    form, subject = WithdrawalForm(), current.subject(subject_id)
+    """Records the withdrawal, or changes its scope if the subject is already withdrawn."""
+    form = WithdrawalForm()
+    subject = current.subject(subject_id)
     return preview.save(
         subject,
         form,
@@ -44,23 +45,36 @@ def withdraw(subject_id: uuid.UUID) -> Page | Response:
 @blueprint.post("/subjects/<uuid:subject_id>/withdraw/revert")
 @access.staff(Role.COORDINATOR)
 def revert_withdrawal(subject_id: uuid.UUID) -> Page | Response:
-    form, subject = RevertReasonForm(prefix=REVERT), current.subject(subject_id)
+    form = RevertReasonForm(prefix=REVERT)
+    subject = current.subject(subject_id)
     return preview.save(
         subject,
         form,
-        lambda now: withdrawals.revert(db_session(), access.actor(), subject, reason=form.reason.data, now=now),
+        lambda now: _revert(subject, form, now),
         success_message=_("The withdrawal is taken back."),
         show_form=lambda: _page(subject_id, revert_form=form),
     )
 
 
 def _withdraw(subject: Subject, form: WithdrawalForm, now: datetime) -> None:
-    session, actor, reason = db_session(), access.actor(), form.reason.data
+    session = db_session()
+    actor = access.actor()
+    reason = form.reason.data
     scope = WithdrawalScope(form.scope.data)
     if subject.withdrawn_at is None:
         enrolment.withdraw(session, actor, subject, reason, now=now, scope=scope)
     else:
         withdrawals.change_scope(session, actor, subject, scope, reason=reason, now=now)
+
+
+def _revert(subject: Subject, form: RevertReasonForm, now: datetime) -> None:
+    withdrawals.revert(
+        db_session(),
+        access.actor(),
+        subject,
+        reason=form.reason.data,
+        now=now,
+    )
 
 
 def _page(

@@ -1,1 +1,1 @@
-"""The forms of staff pages: fields, validation, no database."""
+"""Forms of the staff pages: fields and validation. No database access."""

@@ -1,4 +1,4 @@
-"""The form with which an administrator makes an account."""
+"""The form with which administrators add an account."""
 
 from typing import Any
 
@@ -30,4 +30,5 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, sites: list[Site], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.role.choices = fields.choices(labels.ROLES.items())
-        self.site_codes.choices = fields.choices((site.code, site.name) for site in sites)
+        by_code = [(site.code, site.name) for site in sites]
+        self.site_codes.choices = fields.choices(by_code)

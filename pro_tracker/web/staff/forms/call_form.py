@@ -1,4 +1,4 @@
-"""The form in which a caller notes an attempt."""
+"""The form with which staff record a call attempt."""
 
 from typing import Any
 
@@ -15,7 +15,10 @@ from pro_tracker.web.staff.forms import fields
 
 
 class CallForm(FlaskForm):  # type: ignore[misc]
-    """What came of a call, by its reason. `number`: which attempt it is, lest one by somebody else be overlooked."""
+    """Outcome, next call and note of one attempt; the outcomes depend on the reason of the call.
+
+    `number` is the number of the attempt, by which the service detects an attempt that another account recorded first.
+    """
 
     number = HiddenField()
     outcome = fields.radio_field(_("How did the call go?"), _("Choose what came of the call."))
@@ -33,12 +36,14 @@ class CallForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, reason: CallReason, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        # After an alert the call stays open until the patient is reached, so that no other outcome ends it.
         outcomes = labels.ALERT_OUTCOMES if reason == CallReason.ALERT else labels.CALL_OUTCOMES
         self.outcome.choices = fields.choices(outcomes.items())
-        self.best_time.choices = fields.choices([("", _("Not known")), *labels.CALL_TIMES.items()])
+        unknown = ("", _("Not known"))
+        self.best_time.choices = fields.choices([unknown, *labels.CALL_TIMES.items()])
 
     def facts(self) -> CallAttemptFacts:
-        """The attempt as the service takes it."""
+        """Returns the entries as the service takes them."""
         number = str(self.number.data or "")
         return CallAttemptFacts(
             outcome=self.outcome.data,

@@ -1,4 +1,4 @@
-"""The forms of the page of contacts: addresses, wishes, and opening a closed channel again."""
+"""The forms of the contacts page: addresses, message preferences, and reopening a closed contact."""
 
 from datetime import time
 from typing import Any
@@ -23,12 +23,15 @@ class AddressesForm(FlaskForm):  # type: ignore[misc]
     mobile = fields.text_field(_("Mobile number"), description=_("With country code: +1 216 555 0100"))
 
     def addresses(self) -> dict[Channel, str]:
-        """By channel, as typed."""
-        return {channel: self[field].data for channel, field in FIELDS.items()}
+        """Returns the entered address of each channel, "" for none."""
+        entered = {}
+        for channel, field in FIELDS.items():
+            entered[channel] = self[field].data
+        return entered
 
 
 class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
-    """How the subject wants to be written to; hours of the night are not offered."""
+    """Channel, hour, language and time zone of a subject's messages; quiet hours are not offered."""
 
     as_shown = HiddenField()
     preferred_channel = fields.radio_field(_("Messages by"), _("Choose how messages go out."))
@@ -44,14 +47,10 @@ class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
         super().__init__(obj=subject, data={"message_time": own.isoformat("minutes") if own else ""}, **kwargs)
         self.preferred_channel.choices = fields.choices(labels.CHANNELS.items())
         self.language.choices = fields.choices(labels.LANGUAGES.items())
-        usual = ("", _("%(hour)s, as the protocol says", hour=_clock(protocol.reminder_time)))
-        hours = sorted({*_hours(protocol), *([own] if own else [])})
-        self.message_time.choices = fields.choices(
-            [usual, *((hour.isoformat("minutes"), _clock(hour)) for hour in hours)]
-        )
+        self.message_time.choices = fields.choices(_time_choices(protocol, own))
 
     def requested(self) -> Preferences:
-        """What was chosen, as the service wants it."""
+        """Returns the entries as the service takes them."""
         own = self.message_time.data
         return Preferences(
             preferred_channel=Channel(self.preferred_channel.data),
@@ -68,9 +67,19 @@ class ReopenForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-def _hours(protocol: Protocol) -> list[time]:
-    hours = [time(hour) for hour in range(24)]
-    return [hour for hour in hours if protocol.quiet_until <= hour < protocol.quiet_from]
+def _time_choices(protocol: Protocol, own: time | None) -> list[tuple[str, Any]]:
+    """Returns the protocol's time, then each full hour outside quiet hours, and the subject's recorded time."""
+    hours = _hours(protocol)
+    if own:
+        hours.add(own)
+    usual = _("%(hour)s, as the protocol says", hour=_clock(protocol.reminder_time))
+    by_hour = [(hour.isoformat("minutes"), _clock(hour)) for hour in sorted(hours)]
+    return [("", usual), *by_hour]
+
+
+def _hours(protocol: Protocol) -> set[time]:
+    hours = {time(hour) for hour in range(24)}
+    return {hour for hour in hours if protocol.quiet_until <= hour < protocol.quiet_from}
 
 
 def _clock(hour: time) -> str:

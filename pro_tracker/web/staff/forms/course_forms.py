@@ -1,4 +1,4 @@
-"""The short forms of staff pages: withdrawal, pause, course, account."""
+"""The forms of the course page, and the short forms that revert or remove an entry."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from pro_tracker.web.staff.forms import fields
 
 
 class RevertReasonForm(FlaskForm):  # type: ignore[misc]
-    """Taking back what was entered by mistake."""
+    """Asks why an entry made in error is reverted."""
 
     reason = fields.text_field(_("Why is it taken back?"), DataRequired(_("Say why it is taken back.")))
 
@@ -23,7 +23,7 @@ class RemovalForm(FlaskForm):  # type: ignore[misc]
 
 
 class AnchorDateForm(FlaskForm):  # type: ignore[misc]
-    """The date of an event that hangs on no other."""
+    """A staff-entered date, for a study event that is anchored to no other date."""
 
     event_code = fields.select_field(_("Questions"))
     anchor_on = DateInputField(_("Date they count from"), [Optional()], description=_("Empty to take the date away."))
@@ -35,7 +35,7 @@ class AnchorDateForm(FlaskForm):  # type: ignore[misc]
 
 
 class PlanForm(FlaskForm):  # type: ignore[misc]
-    """The plan of a course, of the current one or of a new one."""
+    """The plan of the current course or of a new one."""
 
     as_shown = HiddenField()
     planned_start_on = DateInputField(

@@ -1,4 +1,4 @@
-"""The enrolment form: every field of EnrolmentFacts under its own name. services/enrolment says what is right."""
+"""The enrolment form: the fields of EnrolmentFacts, under the same names. The rules are in services/enrolment."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from pro_tracker.web.staff.forms import fields
 
 
 class EnrolmentForm(FlaskForm):  # type: ignore[misc]
-    """Who the person is, how they are reached, what they agreed to, what is planned."""
+    """Identity, contacts, consent and first course of a new subject."""
 
     site_code = fields.radio_field(_("Clinic"), _("Choose the clinic."))
     record_number = fields.text_field(_("Record number"))
@@ -47,17 +47,19 @@ class EnrolmentForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, sites: list[Site], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.site_code.choices = fields.choices((site.code, site.name) for site in sites)
+        by_code = [(site.code, site.name) for site in sites]
+        self.site_code.choices = fields.choices(by_code)
         self.sex.choices = fields.choices(labels.SEXES.items())
         self.language.choices = fields.choices(labels.LANGUAGES.items())
         automatic = ("", _("E-mail where there is an address, else text message"))
         self.preferred_channel.choices = fields.choices([automatic, *labels.CHANNELS.items()])
 
     def facts(self) -> EnrolmentFacts:
-        """What was typed, as the service wants it."""
-        given: dict[str, Any] = {name: self[name].data for name in EnrolmentFacts.__dataclass_fields__}
-        given |= {name: given[name] or "" for name in CHOSEN}  # no radio button chosen is no text
-        return EnrolmentFacts(**given)
+        """Returns the entries as the service takes them."""
+        entered: dict[str, Any] = {name: self[name].data for name in EnrolmentFacts.__dataclass_fields__}
+        for name in RADIO_FIELDS:
+            entered[name] = entered[name] or ""  # None without a selected button
+        return EnrolmentFacts(**entered)
 
 
-CHOSEN = ("site_code", "sex", "language", "preferred_channel")
+RADIO_FIELDS = ("site_code", "sex", "language", "preferred_channel")

@@ -1,4 +1,4 @@
-"""The kinds of fields staff forms are made of, each with its plain words for what cannot be used."""
+"""Constructors for the fields of staff forms, each with an error message in plain words."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -7,47 +7,72 @@ from typing import Any
 import wtforms
 from flask_babel import lazy_gettext as _
 
-library: Any = wtforms  # its published types are older than SelectChoice and the invalid_*_message options used here
+library: Any = wtforms  # untyped: the published stubs lack SelectChoice and the invalid_*_message options used here
 
 
 def one_line(text: str | None) -> str:
-    """What was typed, trimmed; control characters (pasted line breaks, NUL, which PostgreSQL refuses) become spaces."""
-    signs = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text or "")
-    return "".join(signs).strip()
+    """Returns the text trimmed, with control characters replaced by spaces ("" for None).
+
+    Control characters come from pasted line breaks; PostgreSQL does not accept NUL in text.
+    """
+    entered = text or ""
+    characters = (" " if unicodedata.category(character) == "Cc" else character for character in entered)
+    return "".join(characters).strip()
 
 
 def text_field(label: Any, *validators: Any, **options: Any) -> Any:
-    """One line of text, at most 200 characters; "" when empty."""
+    """Returns a field for one line of text of at most 200 characters; its data is "" when empty."""
     bound = library.validators.Length(max=200, message=_("This is longer than 200 characters."))
-    return library.StringField(label, [*validators, bound], filters=[one_line], **options)
+    return library.StringField(
+        label,
+        [*validators, bound],
+        filters=[one_line],
+        **options,
+    )
 
 
 def integer_field(label: Any, *validators: Any, **options: Any) -> Any:
-    message = _("Enter a whole number, such as 5.")
-    return library.IntegerField(label, list(validators), invalid_value_message=message, **options)
+    """Returns a field for a whole number."""
+    return library.IntegerField(
+        label,
+        list(validators),
+        invalid_value_message=_("Enter a whole number, such as 5."),
+        **options,
+    )
 
 
 def decimal_field(label: Any, *validators: Any, **options: Any) -> Any:
-    """A Decimal, typed with a point."""
-    message = _("Enter a number, with a point if needed: 0.5.")
-    return library.DecimalField(label, list(validators), places=None, invalid_value_message=message, **options)
+    """Returns a field for a Decimal, entered with a point and kept with its decimals."""
+    return library.DecimalField(
+        label,
+        list(validators),
+        places=None,
+        invalid_value_message=_("Enter a number, with a point if needed: 0.5."),
+        **options,
+    )
 
 
 def time_field(label: Any, *validators: Any, **options: Any) -> Any:
-    message = _("Enter a time of day, such as 08:30.")
-    return library.TimeField(label, list(validators), invalid_value_message=message, **options)
+    """Returns a field for a time of day."""
+    return library.TimeField(
+        label,
+        list(validators),
+        invalid_value_message=_("Enter a time of day, such as 08:30."),
+        **options,
+    )
 
 
 def radio_field(label: Any, advice: Any, **options: Any) -> Any:
-    """Radio buttons; the form sets their choices. `advice` says what to choose when nothing is."""
+    """Returns radio buttons, whose choices the form sets. `advice` is the error text without a valid choice."""
     return library.RadioField(label, invalid_choice_message=advice, **options)
 
 
 def select_field(label: Any, **options: Any) -> Any:
-    """A drop-down list; the form sets its choices."""
-    return library.SelectField(label, invalid_choice_message=_("Choose one of the list."), **options)
+    """Returns a drop-down list, whose choices the form sets."""
+    message = _("Choose one of the list.")
+    return library.SelectField(label, invalid_choice_message=message, **options)
 
 
 def choices(labels: Iterable[tuple[str, Any]]) -> list[Any]:
-    """(code, label) pairs as the choices of `radio_field` and `select_field`."""
+    """Returns (code, label) pairs as the choices of `radio_field` and `select_field`."""
     return [library.SelectChoice(code, label) for code, label in labels]

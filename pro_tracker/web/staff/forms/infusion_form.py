@@ -1,6 +1,5 @@
-"""The infusion form: every field of InfusionFacts under its own name, a row of fields for each adverse event."""
+"""The infusion form: the fields of InfusionFacts, under the same names, and a row of fields for each adverse event."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -18,12 +17,12 @@ from pro_tracker.web import labels
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff.forms import fields
 
-MIN_ROWS, MAX_ROWS = 2, 20
+MIN_ROWS, MAX_ROWS = 2, 20  # rows for adverse events
 
 
 @dataclass(frozen=True, slots=True)
 class AdverseEventRow:
-    """The fields of one adverse event; all empty where there was none."""
+    """The fields of one adverse event; all are empty if there was none."""
 
     term: Any
     grade: Any
@@ -31,13 +30,17 @@ class AdverseEventRow:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.term.data or self.grade.data or self.emergency.data)
+        entries = (self.term.data, self.grade.data, self.emergency.data)
+        return not any(entries)
 
     def facts(self) -> AdverseEventFacts:
-        return AdverseEventFacts(self.term.data, int(self.grade.data), bool(self.emergency.data))
+        """Returns the entries of a complete row as the service takes them."""
+        grade = int(self.grade.data)
+        is_emergency = bool(self.emergency.data)
+        return AdverseEventFacts(self.term.data, grade, is_emergency)
 
     def is_complete(self) -> bool:
-        """Whether term and grade are both given; what is missing is said at its field."""
+        """Returns whether the row is empty or has both term and grade; a missing one gets an error."""
         if self.is_empty:
             return True
         if not self.term.data:
@@ -48,7 +51,7 @@ class AdverseEventRow:
 
 
 class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
-    """What was given and what came of it."""
+    """Dose, duration, status and adverse events of one infusion."""
 
     row_count = 0
     given_on = DateInputField(_("Date"), [InputRequired(_("Enter the date of the infusion."))])
@@ -76,29 +79,35 @@ class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.status.choices = fields.choices(labels.INFUSION_STATES.items())
-        grades = fields.choices([("", ""), *((str(grade), label) for grade, label in labels.GRADES.items())])
+        grades = [(str(grade), label) for grade, label in labels.GRADES.items()]
+        grade_choices = fields.choices([("", ""), *grades])
         for row in self.rows:
-            row.grade.choices = grades
+            row.grade.choices = grade_choices
 
     @property
     def rows(self) -> list[AdverseEventRow]:
-        return list(self._rows())
+        """The rows for adverse events, in the order of the page."""
+        return [self._row(number) for number in range(self.row_count)]
 
-    def _rows(self) -> Iterator[AdverseEventRow]:
-        for number in range(self.row_count):
-            yield AdverseEventRow(*(self[f"{name}_{number}"] for name in ("term", "grade", "emergency")))
+    def _row(self, number: int) -> AdverseEventRow:
+        return AdverseEventRow(
+            self[f"term_{number}"],
+            self[f"grade_{number}"],
+            self[f"emergency_{number}"],
+        )
 
     def validate(self, **kwargs: Any) -> bool:
-        """Every field for itself, then what belongs together; all that is wrong is said at once."""
+        """Validates each field, then what depends on several; reports all errors at once."""
         valid = bool(super().validate(**kwargs))
         if self.status.data == InfusionStatus.STOPPED and not self.stop_reason.data:
             self.stop_reason.errors = [*self.stop_reason.errors, _("Say why the infusion was stopped.")]
             valid = False
+        # A list, not a generator: every row is checked, so that each missing entry gets its error.
         complete = [row.is_complete() for row in self.rows]
         return valid and all(complete)
 
     def facts(self) -> InfusionFacts:
-        """What was typed, as the service wants it."""
+        """Returns the entries as the service takes them; empty rows are left out."""
         return InfusionFacts(
             given_on=self.given_on.data,
             started_at_local=self.started_at_local.data,
@@ -130,7 +139,7 @@ class InfusionForm(InfusionFieldsForm):
 
 
 class InfusionCorrectionForm(InfusionFieldsForm):
-    """An infusion put right. Whether the course ends is said on the course's own page."""
+    """The correction of an infusion. The end of the course is on the course page."""
 
     reason = fields.text_field(_("Why is it corrected?"), InputRequired(_("Say why the infusion is corrected.")))
 
@@ -140,25 +149,44 @@ AnyInfusionForm = TypeVar("AnyInfusionForm", bound=InfusionFieldsForm)
 
 @cache
 def with_rows(count: int, base: type[AnyInfusionForm]) -> type[AnyInfusionForm]:
-    """The form with this many rows for adverse events. Numbered fields: each error then has a control to lead to."""
-    rows: dict[str, Any] = {"row_count": count}
+    """Returns a subclass of the form with `count` rows for adverse events.
+
+    The fields are numbered instead of a FieldList, so that each error links to its control.
+    """
+    attributes: dict[str, Any] = {"row_count": count}
     for number in range(count):
-        rows[f"term_{number}"] = fields.text_field(_("What happened"))
-        rows[f"grade_{number}"] = fields.select_field(_("CTCAE grade"))
-        rows[f"emergency_{number}"] = BooleanField(_("Somebody had to respond at once (emergency)"))
-    return type(f"{base.__name__}WithRows", (base,), rows)
+        attributes[f"term_{number}"] = fields.text_field(_("What happened"))
+        attributes[f"grade_{number}"] = fields.select_field(_("CTCAE grade"))
+        attributes[f"emergency_{number}"] = BooleanField(_("Somebody had to respond at once (emergency)"))
+    return type(f"{base.__name__}WithRows", (base,), attributes)
+
+
+RECORDED_FIELDS = (
+    "given_on",
+    "started_at_local",
+    "dose_mg_per_kg",
+    "weight_kg",
+    "minutes",
+    "status",
+    "stop_reason",
+    "ondansetron_mg",
+)
 
 
 def as_recorded(infusion: Infusion) -> dict[str, Any]:
-    """An infusion as the form's data, by field."""
-    names = ("given_on", "started_at_local", "dose_mg_per_kg", "weight_kg", "minutes", "status", "stop_reason")
-    data = {name: short(getattr(infusion, name)) for name in (*names, "ondansetron_mg")}
+    """Returns a recorded infusion as data of the form, by field name."""
+    data = {name: short(getattr(infusion, name)) for name in RECORDED_FIELDS}
     for number, event in enumerate(infusion.adverse_events):
-        data[f"term_{number}"], data[f"grade_{number}"] = event.term, str(event.ctcae_grade)
+        data[f"term_{number}"] = event.term
+        data[f"grade_{number}"] = str(event.ctcae_grade)
         data[f"emergency_{number}"] = event.emergency_response
     return data
 
 
 def short(value: Any) -> Any:
-    """A number without the zeros that the column's scale adds: 0.5, not 0.500; anything else as it is."""
-    return Decimal(f"{value.normalize():f}") if isinstance(value, Decimal) else value
+    """Returns a Decimal without the zeros that the scale of its column adds (0.5 for 0.500); other values unchanged."""
+    if not isinstance(value, Decimal):
+        return value
+    # Format "f" avoids the exponent that normalize() gives to whole tens (70 would become 7E+1).
+    plain = f"{value.normalize():f}"
+    return Decimal(plain)

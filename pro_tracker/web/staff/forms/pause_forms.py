@@ -1,4 +1,4 @@
-"""The forms with which staff pause a subject's messages and end a pause."""
+"""The forms with which staff begin a pause of a subject's messages and change its last day."""
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
