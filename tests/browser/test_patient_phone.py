@@ -1,4 +1,4 @@
-"""A patient on a phone: the whole visit with and without script, by keyboard, on a bad line, in a real browser."""
+"""Patient pages on a phone in a real browser: a whole visit with and without scripts, by keyboard, and offline."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.browser
 OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 
 
-# What is reached from a visit and is no part of answering it.
-BESIDE = {
+# Pages that are linked from a visit and are not part of answering it.
+OTHER_PAGES = {
     "not today": "/visit/snooze",
     "how we write": "/visit/preferences",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
@@ -91,7 +91,7 @@ def test_every_target_is_44_pixels_high(phone: Page, patient: Patient) -> None:
 
 
 def pages_of_a_visit(page: Page, patient: Patient) -> Iterator[str]:
-    """Every kind of page in turn, by its name."""
+    """Opens every kind of page in turn, and yields its name."""
     page.goto(f"/v/{patient.token}")
     yield "start"
     page.get_by_role("button", name="Continue").tap()
@@ -99,7 +99,7 @@ def pages_of_a_visit(page: Page, patient: Patient) -> Iterator[str]:
     yield "start with an error"
     begin(page, patient)
     yield "item"
-    for name, path in BESIDE.items():
+    for name, path in OTHER_PAGES.items():
         page.goto(path.format(token=patient.token))
         yield name
     page.goto("/visit")
@@ -163,7 +163,7 @@ def test_an_error_takes_the_focus_and_leads_to_the_first_option(phone: Page, pat
     )
 
 
-def test_the_path_works_by_keyboard_and_never_goes_on_by_itself(phone: Page, patient: Patient) -> None:
+def test_items_are_answered_by_keyboard_and_never_advance_without_the_button(phone: Page, patient: Patient) -> None:
     begin(phone, patient)
     phone.get_by_role("radio").first.focus()
     phone.keyboard.press("ArrowDown")
@@ -195,7 +195,7 @@ def test_an_answer_given_without_a_connection_is_sent_when_it_is_back(
 
 def test_an_answer_chosen_but_not_sent_is_there_after_a_reload(phone: Page, patient: Patient) -> None:
     begin(phone, patient)
-    phone.route("**/visit/item/1", refuse_to_send)
+    phone.route("**/visit/item/1", abort_posts)
     phone.get_by_role("radio", name=OPTIONS[1]).check()
     phone.get_by_role("button", name="Save and continue").tap()
     phone.get_by_role("status").wait_for()
@@ -203,8 +203,11 @@ def test_an_answer_chosen_but_not_sent_is_there_after_a_reload(phone: Page, pati
     expect(phone.get_by_role("radio", name=OPTIONS[1])).to_be_checked()
 
 
-def refuse_to_send(route: Route) -> None:
-    route.abort("internetdisconnected") if route.request.method == "POST" else route.continue_()
+def abort_posts(route: Route) -> None:
+    if route.request.method == "POST":
+        route.abort("internetdisconnected")
+    else:
+        route.continue_()
 
 
 def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Session, patient: Patient) -> None:
@@ -218,31 +221,31 @@ def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Ses
     assert sent_responses(session) == 5
 
 
-def test_the_first_page_weighs_at_most_60_kb_and_later_ones_15(phone: Page, patient: Patient) -> None:
-    weight = Scales(phone.context)
+def test_the_first_page_loads_at_most_60_kb_and_later_pages_15_kb(phone: Page, patient: Patient) -> None:
+    traffic = TrafficMeter(phone.context)
     begin_at = f"/v/{patient.token}"
     phone.goto(begin_at, wait_until="networkidle")
-    assert weight.taken() <= 60_000
+    assert traffic.take_bytes() <= 60_000
     begin(phone, patient)
-    weight.taken()
+    traffic.take_bytes()
     for path in ("/visit/item/2", f"/visit/item/{N_ITEMS}"):
         phone.goto(path, wait_until="networkidle")
-        assert weight.taken() <= 15_000, path
+        assert traffic.take_bytes() <= 15_000, path
     phone.get_by_role("radio").first.check()
     phone.get_by_role("button", name="Save and continue").tap()
     phone.wait_for_url("**/review", wait_until="networkidle")
-    assert weight.taken() <= 15_000
+    assert traffic.take_bytes() <= 15_000
 
 
-class Scales:
-    """Adds up what comes over the wire, headers included."""
+class TrafficMeter:
+    """Counts the bytes of all responses of a browser context, headers included."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.responses: list[Response] = []
         context.on("response", lambda response: self.responses.append(response))  # noqa: PLW0108  a built-in cannot be a handler
 
-    def taken(self) -> int:
-        """Bytes received since the last call."""
+    def take_bytes(self) -> int:
+        """Returns the bytes received since the last call."""
         sizes = [response.request.sizes() for response in self.responses]
         self.responses.clear()
         return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)

@@ -1,4 +1,4 @@
-"""A coordinator and a clinician at a desk: enrol, treat, read the trend, in a real browser."""
+"""Staff pages on a desktop in a real browser: enrolment, infusions, trend and accounts, for each role."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,10 @@ FIRST_ON = date(2026, 2, 2)
 
 @pytest.fixture
 def history(session: Session, clock: Clock) -> Subject:
-    """Baseline answered, five infusions given, better after the last; an account for each of the four roles."""
+    """A subject with an answered baseline, five infusions and better scores after the last; an account for each role.
+
+    A second subject without contacts waits for a call.
+    """
     for role in ("coordinator", "clinician", "researcher", "administrator"):
         add_account(session, role)
     enrolled_at = datetime(2026, 1, 26, 17, tzinfo=UTC)
@@ -98,8 +101,8 @@ def test_a_coordinator_enrols_a_patient_and_records_the_first_infusion(desktop: 
     expect(dose).to_have_value("0,5")
     expect(dose).to_have_accessible_description("Error: Enter a number, with a point if needed: 0.5.")
     dose.fill("0.5")
-    dose.press("Enter")  # sends the form, though the first button on sight adds a row
-    # The message of today waits until the morning after the infusion: that is shown before it is saved.
+    dose.press("Enter")  # sends the form, although the first visible button adds a row
+    # Today's message is held until the morning after the infusion, which the preview shows before it is saved.
     expect(desktop.get_by_role("heading", level=1)).to_have_text("What changes: Wren Trial")
     desktop.get_by_role("button", name="Save").click()
     expect(desktop.get_by_role("status")).to_contain_text("The infusion is recorded.")
@@ -122,13 +125,13 @@ def test_a_clinician_reads_the_trend_from_the_worklist_in_two_clicks(desktop: Pa
     expect(desktop.get_by_role("link", name="Record an infusion")).to_have_count(0)
 
 
-def test_every_page_passes_axe_and_in_the_dark_nothing_fades(desktop: Page, history: Subject) -> None:
+def test_every_page_passes_axe_in_light_and_dark_mode(desktop: Page, history: Subject) -> None:
     for path in pages_of_all_roles(desktop, history):
         desktop.emulate_media(color_scheme="light")
         found = Axe().run(desktop)
         assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
         desktop.emulate_media(color_scheme="dark")
-        found = Axe().run(desktop, options={"runOnly": ["color-contrast"]})  # colours are all that differs
+        found = Axe().run(desktop, options={"runOnly": ["color-contrast"]})  # only colours differ
         assert found.violations_count == 0, f"{path} in the dark\n{found.generate_report()}"
 
 
@@ -146,7 +149,7 @@ def test_the_pages_work_without_script(new_page: Callable[..., Page], history: S
 
 
 def pages_of_all_roles(page: Page, subject: Subject) -> Iterator[str]:
-    """Open each page in turn, each role's in its own session."""
+    """Opens the pages of each role in its own session, and yields their paths."""
     page.goto("/sign-in")
     yield "/sign-in"
     for account, paths in pages(subject).items():
@@ -190,7 +193,7 @@ def test_a_wrong_password_keeps_the_address_and_says_what_to_do(desktop: Page, h
     expect(desktop.get_by_label("Password")).to_have_value("")
 
 
-def test_an_administrator_makes_an_account_that_can_sign_in(desktop: Page, history: Subject) -> None:
+def test_an_administrator_adds_an_account_that_can_sign_in(desktop: Page, history: Subject) -> None:
     sign_in(desktop, "administrator")
     desktop.get_by_role("link", name="New account").click()
     desktop.get_by_label("E-mail address").fill("new@clinic.example")

@@ -1,4 +1,4 @@
-"""A coordinator takes a patient's answers on the telephone: the whole visit, in a real browser, by keyboard alone."""
+"""A telephone interview in a real browser: a coordinator enters a whole visit by keyboard alone."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def patient(session: Session, clock: Clock) -> Patient:
-    """Somebody on the call list, and a coordinator."""
+    """A patient on the call list, and an account for a coordinator."""
     add_account(session, "coordinator")
     patient = add_patient(session, clock.now, email="")
     known = {"subject_id": patient.visit.subject_id, "visit_id": patient.visit.id, "opened_at": clock.now}
@@ -71,7 +71,7 @@ def test_a_whole_visit_from_the_call_list_to_the_record_by_keyboard(
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_an_attempt_is_noted_by_keyboard(new_page: Callable[..., Page], patient: Patient, script: bool) -> None:
+def test_a_call_attempt_is_recorded_by_keyboard(new_page: Callable[..., Page], patient: Patient, script: bool) -> None:
     page = new_page(**DESKTOP, java_script_enabled=script)
     sign_in(page)
     page.goto("/calls/1")

@@ -1,4 +1,4 @@
-"""Patients in tests: one with a visit to answer and a link to it, and walking through their pages as a browser does."""
+"""Helpers for tests of patient pages: a patient with an open visit and a link, and requests as a browser sends them."""
 
 import re
 from dataclasses import dataclass, replace
@@ -52,6 +52,7 @@ class Patient:
 
 
 def add_patient(session: Session, now: datetime, *, event_code: str = "baseline", **facts: Any) -> Patient:
+    """Enrols a patient, FACTS with changes, with an open visit and a link to it, and commits."""
     add_site(session)
     subject = enrolment.enrol(session, Actor(ActorKind.COMMAND, "test"), replace(FACTS, **facts), now=now)
     course = courses.current_course(session, subject)
@@ -80,7 +81,7 @@ def open_link(client: FlaskClient, patient: Patient) -> TestResponse:
 
 
 def post(client: FlaskClient, page: TestResponse, data: dict[str, str], **options: Any) -> TestResponse:
-    """Send the form of `page` back to where the page came from, and follow where it leads."""
+    """Posts the form of `page` with its hidden fields to the URL of the page, and follows redirects."""
     hidden = dict(HIDDEN.findall(page.text))
     assert "csrf_token" in hidden, f"no form on {page.request.path}"
     address = page.request.full_path
@@ -93,7 +94,7 @@ def give_birth_date(client: FlaskClient, page: TestResponse, birth_date: date = 
 
 
 def begin(client: FlaskClient, patient: Patient) -> TestResponse:
-    """Open the link and give the birth date: the first item, or where the patient left off."""
+    """Opens the link and enters the birth date; returns the first item without an answer, or the review."""
     return give_birth_date(client, open_link(client, patient))
 
 
@@ -102,7 +103,7 @@ def answer(client: FlaskClient, page: TestResponse, value: int | str) -> TestRes
 
 
 def answer_all(client: FlaskClient, patient: Patient, value: int = 2) -> TestResponse:
-    """Give the same answer to every item; returns the review page."""
+    """Gives the same answer to every item; returns the review page."""
     page = begin(client, patient)
     for _ in range(N_ITEMS):
         page = answer(client, page, value)
@@ -110,17 +111,17 @@ def answer_all(client: FlaskClient, patient: Patient, value: int = 2) -> TestRes
 
 
 def heading(page: TestResponse) -> str:
-    """The page's h1."""
+    """Returns the content of the page's h1."""
     found = re.search(r"<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
     assert found, "no heading"
     return found[1].strip()
 
 
 def count(session: Session, model: type[db.Base]) -> int:
-    """How many rows there are of a kind."""
+    """Returns the number of rows of a table."""
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
 def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]]:
-    """What is saved of the patient's answers and not sent."""
+    """Returns the answers of the patient's draft: instrument code -> link_id -> code."""
     return session.get_one(VisitDraft, patient.visit.id, populate_existing=True).answers
