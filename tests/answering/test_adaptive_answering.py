@@ -265,7 +265,7 @@ def exported(session: Session, kind: Kind, clock: Clock) -> list[dict[str, str]]
     return [row for row in rows if row.get("QSCAT", CODE) == CODE]
 
 
-def test_the_long_file_tells_not_asked_from_skipped(
+def test_the_long_file_distinguishes_not_asked_from_skipped(
     client: FlaskClient, session: Session, patient: Patient, bank: ItemBank, clock: Clock
 ) -> None:
     post(client, to_the_review(client, patient, MIDDLING), {})
@@ -273,8 +273,8 @@ def test_the_long_file_tells_not_asked_from_skipped(
     asked = adaptive.path(bank, MIDDLING).asked
     assert set(rows) == {*LINK_IDS, "TOTAL_T"}
     for link_id in LINK_IDS:
-        told = ("3", "", "") if link_id in asked else ("", "NOT DONE", "not-asked")
-        assert (rows[link_id]["QSORRES"], rows[link_id]["QSSTAT"], rows[link_id]["QSREASND"]) == told
+        expected = ("3", "", "") if link_id in asked else ("", "NOT DONE", "not-asked")
+        assert (rows[link_id]["QSORRES"], rows[link_id]["QSSTAT"], rows[link_id]["QSREASND"]) == expected
     score = session.scalars(select(Score).filter_by(instrument_code=CODE)).one()
     assert (rows["TOTAL_T"]["QSSTRESN"], rows["TOTAL_T"]["QSSE"]) == (str(score.t_score), str(score.standard_error))
 
@@ -324,7 +324,7 @@ def test_the_cohort_figures_count_its_t_score(
     assert {(each.n_answered, each.mean) for each in figures} == {(1, score.t_score)}
 
 
-def test_scoring_anew_with_other_parameters_adds_a_score_and_keeps_the_first(
+def test_rescoring_with_other_parameters_adds_a_score_and_keeps_the_first(
     client: FlaskClient, session: Session, patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(client, to_the_review(client, patient, MIDDLING), {})

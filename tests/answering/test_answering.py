@@ -166,7 +166,7 @@ def test_sending_makes_one_response_an_instrument_with_what_it_was_asked_with(
 def test_sending_scores_every_scale(client: FlaskClient, session: Session, patient: Patient) -> None:
     post(client, answer_all(client, patient), {})
     scores = {(row.instrument_code, row.scale_code): row for row in session.scalars(select(Score))}
-    assert len(scores) == 8  # one a form, and three subscales beside the total of one of them
+    assert len(scores) == 8  # one for each of five forms, and three subscales of one of them
     pain = scores[PAIN, "total"]
     assert (pain.raw_score, pain.t_score, pain.status) == (16, 55.8, "scored")
     assert (scores["pcs", "total"].raw_score, scores["pain-intensity-nrs", "total"].raw_score) == (26, 2)
@@ -279,7 +279,7 @@ def test_the_thank_you_page_is_for_answers_that_were_sent(client: FlaskClient, p
     assert client.get("/visit/sent").location == "/visit"
 
 
-def test_a_window_does_not_close_on_whoever_is_answering(
+def test_a_visit_that_was_started_can_be_finished_after_its_window_closed(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     clock.set(patient.visit.closes_at - timedelta(minutes=1))
@@ -292,7 +292,7 @@ def test_a_window_does_not_close_on_whoever_is_answering(
     assert count(session, QuestionnaireResponse) == len(BATTERY)
 
 
-def test_who_comes_back_after_the_last_day_is_told_until_when_to_finish(
+def test_a_patient_who_returns_in_the_grace_period_sees_until_when_to_finish(
     client: FlaskClient, another_client: Callable[[], FlaskClient], patient: Patient, clock: Clock
 ) -> None:
     clock.set(patient.visit.closes_at - timedelta(minutes=1))
@@ -314,7 +314,7 @@ def test_a_closed_window_takes_no_first_answer(
     assert count(session, VisitDraft) == 0
 
 
-def test_a_window_that_closed_meanwhile_keeps_the_draft_and_says_so(
+def test_a_window_that_closes_while_answering_keeps_the_draft_and_says_so(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     clock.set(patient.visit.closes_at - timedelta(hours=1))
@@ -327,7 +327,7 @@ def test_a_window_that_closed_meanwhile_keeps_the_draft_and_says_so(
     assert count(session, QuestionnaireResponse) == 0
 
 
-def test_a_script_is_told_the_next_address_instead_of_being_redirected(client: FlaskClient, patient: Patient) -> None:
+def test_a_script_gets_the_next_url_as_json_instead_of_a_redirect(client: FlaskClient, patient: Patient) -> None:
     page = begin(client, patient)
     token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
     data = {"csrf_token": token, "answer": "1"}

@@ -1,4 +1,4 @@
-"""Answering a visit from two sides at the same moment: one record, no answer left behind, and nothing half done."""
+"""Concurrent answers to one visit: one record, no lost answer, and no partial change."""
 
 import threading
 from datetime import timedelta
@@ -98,7 +98,7 @@ def test_an_answer_saved_on_another_device_just_before_sending_is_sent_too(
     assert (sent.answers["PAININ9"], sent.answers["PAININ22"]) == (5, 4)
 
 
-def test_what_was_given_up_meanwhile_is_not_sent(session: Session, patient: Patient, clock: Clock) -> None:
+def test_answers_to_a_visit_that_became_void_are_not_sent(session: Session, patient: Patient, clock: Clock) -> None:
     save_some(session, patient, clock)
     stale = visit_context.by_visit(session, patient.visit.id)
     with db.Session() as staff:

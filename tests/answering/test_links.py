@@ -1,4 +1,4 @@
-"""Personal links: who gets in, who does not, and the way on that each of them is shown."""
+"""Personal links: access, identity confirmation, locking, error pages with a next step, and fresh links."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -57,7 +57,7 @@ def test_opening_a_link_changes_no_row(client: FlaskClient, session: Session, pa
     assert session.get_one(Visit, patient.visit.id).started_at is None
 
 
-def test_the_start_page_tells_nothing_of_the_person(client: FlaskClient, patient: Patient) -> None:
+def test_the_start_page_shows_no_personal_data(client: FlaskClient, patient: Patient) -> None:
     page = open_link(client, patient)
     assert "Zoë" not in page.text
     assert "ketamine" not in page.text
@@ -95,7 +95,7 @@ def test_a_wrong_birth_date_is_counted_and_can_be_corrected(
         (("27", "March", "1975"), "Enter a real date"),
     ],
 )
-def test_an_impossible_birth_date_is_no_try(
+def test_an_impossible_birth_date_does_not_count_as_a_failed_check(
     client: FlaskClient, session: Session, patient: Patient, parts: tuple[str, str, str], message: str
 ) -> None:
     names = ("birth_date-day", "birth_date-month", "birth_date-year")
@@ -113,7 +113,7 @@ def test_five_wrong_birth_dates_lock_the_visit_for_half_an_hour_on_every_device(
     assert [page.status_code for page in pages] == [422, 422, 422, 422, 403]
     assert heading(pages[-1]) == "Please wait a while"
     assert CLINIC_PHONE in pages[-1].text
-    assert heading(give_birth_date(client, start)) == "Please wait a while"  # the right one comes too late now
+    assert heading(give_birth_date(client, start)) == "Please wait a while"  # even the right one, while locked
     assert heading(open_link(another_client(), patient)) == "Please wait a while"
     clock.advance(minutes=31)
     assert begin(another_client(), patient).request.path == "/visit/item/1"
@@ -186,7 +186,7 @@ def test_a_visit_that_is_not_open_yet_says_from_when(client: FlaskClient, patien
     assert "March 1, 2026" in page.text
 
 
-def test_a_visit_that_is_no_longer_wanted_says_so(
+def test_the_link_of_a_void_visit_says_that_no_answers_are_needed(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     patient.visit.voided_at, patient.visit.void_reason = clock.now, UnansweredReason.WITHDRAWN
@@ -222,8 +222,8 @@ def test_a_fresh_link_goes_to_the_other_contact_when_the_preferred_one_bounced(
 def test_asking_for_a_fresh_link_looks_the_same_without_a_contact(
     client: FlaskClient, another_client: Callable[[], FlaskClient], session: Session, patient: Patient, clock: Clock
 ) -> None:
-    nobody = add_patient(session, clock.now, record_number="MRN-2", email="", mobile="")
-    assert ask_fresh_link(another_client(), nobody) == ask_fresh_link(client, patient)
+    unreachable = add_patient(session, clock.now, record_number="MRN-2", email="", mobile="")
+    assert ask_fresh_link(another_client(), unreachable) == ask_fresh_link(client, patient)
     assert fresh_links(session) == 1
 
 
@@ -260,7 +260,7 @@ def test_a_fresh_link_asked_on_a_closed_visit_leads_to_the_one_open_now(
     assert session.scalars(select(Message.visit_id)).all() == [later.id]
 
 
-def test_the_address_of_the_link_is_the_only_place_that_knows_the_token(
+def test_the_token_is_in_no_page_and_no_log(
     client: FlaskClient, patient: Patient, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = begin(client, patient)

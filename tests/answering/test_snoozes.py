@@ -1,4 +1,4 @@
-"""The patient's "not today": when it is offered, that it holds, and that no program can say it."""
+"""Snoozes ("not today"): when one is offered, its effect on messages, and that mail scanners cannot cause one."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -75,7 +75,7 @@ def waiting(session: Session) -> list[tuple[str, str, date]]:
     return [(row.kind, row.template, row.local_on) for row in rows]
 
 
-def test_the_patient_chooses_a_day_and_is_told_when_we_come_back(
+def test_the_patient_chooses_a_day_and_sees_the_date_of_the_next_message(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
     page = not_today(client, patient)
@@ -89,7 +89,7 @@ def test_the_patient_chooses_a_day_and_is_told_when_we_come_back(
     assert kept(session) == [(3, IN_THREE_DAYS)]
 
 
-def test_nothing_comes_before_that_day_and_then_what_was_asked_for(
+def test_no_message_is_sent_before_that_day_and_the_snooze_message_on_it(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
@@ -105,7 +105,9 @@ def test_nothing_comes_before_that_day_and_then_what_was_asked_for(
     assert "You asked us to come back." in post.server.accepted[-1].text
 
 
-def test_it_is_on_record_who_put_what_off(client: FlaskClient, session: Session, patient: Patient) -> None:
+def test_a_snooze_is_audited_with_the_link_and_the_days(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
     choose(client, patient, 1)
     event = session.scalars(select(AuditEvent).where(AuditEvent.action == "visit.snooze")).one()
     assert (event.actor_kind, event.actor_id) == ("patient", str(patient.link_id))
@@ -117,7 +119,7 @@ def test_the_link_keeps_working_and_answering_is_still_possible(client: FlaskCli
     assert open_link(client, patient).request.path == "/visit/item/1"
 
 
-def test_a_program_that_opens_the_link_and_sends_its_forms_puts_nothing_off(
+def test_a_mail_scanner_that_opens_the_link_and_sends_its_forms_causes_no_snooze(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
     page = open_link(client, patient)
@@ -134,7 +136,7 @@ def test_a_program_that_opens_the_link_and_sends_its_forms_puts_nothing_off(
     assert kept(session) == []
 
 
-def test_a_wrong_birth_date_puts_nothing_off(client: FlaskClient, session: Session, patient: Patient) -> None:
+def test_a_wrong_birth_date_causes_no_snooze(client: FlaskClient, session: Session, patient: Patient) -> None:
     page = send_form(client, open_link(client, patient), {**LATER, "birth_date-day": "1"})
     assert page.status_code == 422
     assert OFFER in page.text
@@ -157,14 +159,14 @@ def test_a_double_tap_is_one_snooze(client: FlaskClient, session: Session, patie
     assert [kind for kind, _template, _on in waiting(session)].count("snooze") == 1
 
 
-def test_another_day_takes_the_place_of_the_one_before(client: FlaskClient, session: Session, patient: Patient) -> None:
+def test_another_day_replaces_the_one_before(client: FlaskClient, session: Session, patient: Patient) -> None:
     choose(client, patient, 1)
     page = send_form(client, client.get("/visit/snooze"), {"until_on": "2026-03-05"})
     assert "on March 5, 2026, and not before" in page.text
     assert [on for kind, _template, on in waiting(session) if kind == "snooze"] == [IN_THREE_DAYS]
 
 
-def test_a_double_tap_on_the_last_one_is_no_error(
+def test_a_double_tap_on_the_last_snooze_is_no_error(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     for _ in range(2):
@@ -189,7 +191,7 @@ def test_tomorrow_means_the_same_after_midnight(
     assert kept(session) == []
 
 
-def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
+def test_a_snooze_is_offered_three_times_for_a_visit(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     for _ in range(3):
@@ -208,7 +210,7 @@ def test_it_is_offered_three_times_for_a_visit_and_not_a_fourth(
     ("days_left", "offered"),
     [(9, [1, 3]), (3, [1, 3]), (2, [1]), (1, [1]), (0, [])],
 )
-def test_no_day_is_offered_on_which_nothing_would_come(
+def test_no_day_is_offered_on_which_no_message_would_be_sent(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock, days_left: int, offered: list[int]
 ) -> None:
     patient.visit.closes_at = clock.now + timedelta(days=days_left, minutes=1)
@@ -221,7 +223,7 @@ def test_no_day_is_offered_on_which_nothing_would_come(
 
 
 @pytest.mark.parametrize("why", ["no contact", "a pause"])
-def test_nothing_is_promised_that_would_not_come(
+def test_no_snooze_is_offered_if_no_message_could_be_sent(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock, why: str
 ) -> None:
     if why == "no contact":
@@ -236,14 +238,14 @@ def test_nothing_is_promised_that_would_not_come(
     assert OFFER not in open_link(client, patient).text
 
 
-def test_whoever_has_begun_finds_it_under_how_we_write(client: FlaskClient, patient: Patient) -> None:
+def test_after_the_first_answer_a_snooze_is_offered_on_the_preferences_page(
+    client: FlaskClient, patient: Patient
+) -> None:
     assert 'href="/visit/preferences"' in begin(client, patient).text
     assert 'href="/visit/snooze"' in client.get("/visit/preferences").text
 
 
-def test_whoever_finishes_after_the_window_closed_is_not_asked_to_wait(
-    client: FlaskClient, patient: Patient, clock: Clock
-) -> None:
+def test_no_snooze_is_offered_in_the_grace_period(client: FlaskClient, patient: Patient, clock: Clock) -> None:
     clock.set(patient.visit.closes_at - timedelta(minutes=5))
     page = begin(client, patient)
     assert WAIT in page.text
