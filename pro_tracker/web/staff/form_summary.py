@@ -25,7 +25,9 @@ def entries(form: FlaskForm) -> list[FormEntry]:
 
 def _entries(form: FlaskForm) -> Iterator[FormEntry]:
     for field in form:
-        text = "" if isinstance(field, HiddenField) else _text(field)
+        if isinstance(field, HiddenField):
+            continue
+        text = _text(field)
         if text:
             yield FormEntry(str(field.label.text), text)
 

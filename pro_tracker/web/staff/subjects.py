@@ -70,10 +70,7 @@ def _charts(trend: Trend | None, missed: set[int]) -> list[tuple[ScaleTrend, Cha
 
 def _state_labels(visits: Iterable[Visit], now: datetime) -> dict[int, str]:
     """Returns the label of each visit's status, by visit id."""
-    state_labels = {}
-    for visit in visits:
-        state_labels[visit.id], _kind = labels.visit_state(visit, now)
-    return state_labels
+    return {visit.id: labels.visit_state(visit, now)[0] for visit in visits}
 
 
 def _list_page(search_text: str, number: int) -> str:

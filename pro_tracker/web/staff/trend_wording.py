@@ -48,7 +48,7 @@ def number(value: float | None, *, t: bool = False) -> str:
     if value is None:
         return "–"
     pattern = "#,##0.0" if t else "#,##0.#"
-    return format_decimal(round(value, 1), format=pattern)
+    return format_decimal(round(value, 1), pattern)
 
 
 def whole(value: int) -> str:
