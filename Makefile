@@ -10,7 +10,7 @@ NODE_PATH := $(if $(SYSTEM_NODE),,$(CURDIR)/.venv/bin:)
 PACKAGES := pro_tracker worker config migrations benchmarks tests
 JOBS ?= 2
 
-# Where this is set, each of the many processes of the tests would compile our modules anew.
+# Where this is set, each of the many processes of the tests would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock.json

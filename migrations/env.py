@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `pro_tracker.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `pro_tracker.migrate` passes."""
 
 from alembic import context
 

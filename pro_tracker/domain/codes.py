@@ -1,4 +1,4 @@
-"""Reads codes: what somebody typed or chose becomes a member of its enum, or is refused."""
+"""Reads codes: typed or selected text becomes a member of its enum, or is rejected."""
 
 from collections.abc import Iterable
 from enum import StrEnum

@@ -102,7 +102,7 @@ _STORE_POSTGRESQL = text(
 def save_answers(
     session: Session, visit: VisitContext, instrument_code: str, answers: AnswersByItem, context: RequestContext
 ) -> None:
-    """Save answers to one instrument of the visit into its draft, beside those that it holds.
+    """Adds answers to one instrument of the visit to its draft.
 
     `answers`: link_id -> option code, None for an item that the person skipped.
     Raises AlreadyAnswered, UnusableLink, WindowClosed, UnknownItem, AnswerOutOfRange.

@@ -93,7 +93,7 @@ def _item(form: WordedInstrument, item: Item) -> Json:
 
 
 def _numeric(form: WordedInstrument, item: Item) -> Json:
-    """The part of an integer item: its bounds, a slider as control, and the labels of its two ends beside it."""
+    """The part of an integer item: its bounds, a slider as control, and the labels of its two ends."""
     labels = form.pack.options[item.response_set.code]
     ends = {"lower": min(item.response_set.values), "upper": max(item.response_set.values)}
     return {

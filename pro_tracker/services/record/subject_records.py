@@ -1,4 +1,4 @@
-"""Loads what a subject's page shows beside the trend, in a fixed number of statements."""
+"""Loads the parts of a subject's page other than the trend, in a fixed number of statements."""
 
 import uuid
 from collections import defaultdict

@@ -207,7 +207,7 @@ def _in_group(rows: Any, group: AggregateGroup, now: datetime) -> Any:
 
 
 def _scores_and_baselines(group: AggregateGroup, now: datetime) -> Any:
-    """The newest score of each scale at each visit of the group, beside that of the same course's baseline.
+    """The newest score of each scale at each visit of the group, with the score at the same course's baseline.
 
     Columns: protocol version, instrument code, scale code, the point columns of the score, those of the baseline.
     The second set is NULL at the baseline itself and where the baseline was not answered.

@@ -72,7 +72,7 @@ def commit(session: Session) -> None:
 def begin(
     session: Session, rows: Sequence[tuple[Message, bytes]], *, channel: Channel, provider: str, now: datetime
 ) -> Mapping[int, int]:
-    """Opens an attempt at each message of one channel, with a link whose token has the hash beside it.
+    """Opens an attempt at each message of one channel, with a link for the token hash given with the message.
 
     Returns the attempts' ids by message id. Leaves out a message that changed since it was read, or whose visit is no
     longer open: no attempt begins after an answer to its visit was committed.

@@ -1,7 +1,7 @@
 """Submits a group of due messages of one channel to its provider, and records each result.
 
-An attempt is committed before the provider is called, so that whoever finds it open later knows that the message may
-have been accepted.
+An attempt is committed before the provider is called, so that a worker that finds it open later knows that the message
+may have been accepted.
 """
 
 from collections.abc import Callable, Mapping, Sequence

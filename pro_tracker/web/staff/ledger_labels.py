@@ -69,7 +69,7 @@ CHANGES = {
     "infusion.correct": lazy_gettext("Infusion corrected"),
     "infusion.record": lazy_gettext("Infusion recorded"),
     "infusion.remove": lazy_gettext("Infusion taken back"),
-    "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),
+    "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),  # codespell:ignore
     "link.request": lazy_gettext("New link asked for"),
     "link.revoke": lazy_gettext("Links ended"),
     "pause.begin": lazy_gettext("Pause begun"),
