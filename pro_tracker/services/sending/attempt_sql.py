@@ -14,7 +14,8 @@ MOMENTS = ("now", "until", "send_at", "sent_at", "finished_at")
 # answer that is being stored, and an answer waits for it: the first commit decides. What was read before may be out of
 # date, so every condition is checked again here.
 _OPEN_VISIT = (
-    "SELECT visit.id FROM visit JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"  # nosec B608
+    "SELECT visit.id FROM visit"  # nosec B608  only constants are put together
+    " JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"
     " AND coalesce(completed_at, voided_at) IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
     "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
     f" AND contact.channel = :channel AND contact.state = '{ContactState.ACTIVE}'"
@@ -55,7 +56,11 @@ def _for_one_and_several(sql: str, columns: Mapping[str, str]) -> tuple[TextClau
     return _statement(sql.format(input=one)), _statement(sql.format(input=several))
 
 
-_BEGIN_COLUMNS = dict(message_id="bigint", visit_id="bigint", attempts="integer", token_hash="text")  # noqa: C408  # nosec B106
+_BEGIN_COLUMNS = {
+    **dict.fromkeys(("message_id", "visit_id"), "bigint"),
+    "attempts": "integer",
+    "token_hash": "text",  # nosec B105  a type's name
+}
 # Comparing `attempts` with the number that was read lets one of two senders with the same message begin. LATERAL,
 # coalesce, and lease_until instead of the state (only claimed messages have one) keep PostgreSQL to the requested rows:
 # with outdated statistics it read all open visits and all claimed messages by their partial indexes, 60 times slower.
