@@ -17,7 +17,7 @@ FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock
 BUILT := pro_tracker/web/static/build/manifest.json
 CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '*.po' 2>/dev/null))
 
-.PHONY: help install demo test sure format lint words types imports bench faults assets lock clean
+.PHONY: help install demo test sure format lint words types imports words bench faults deep assets lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,10 @@ bench: .venv/.dev assets ## Measure, on PostgreSQL, and print the figures
 faults: .venv/.dev assets ## Kill, freeze and cut off workers, broker and database at full size
 	@requirements/system-packages.sh
 	PRO_TRACKER_FAULTS=full $(VENV)/pytest -m faults $(ARGS)
+
+deep: .venv/.dev assets ## The heavy checks at full size, by hand: faults, then every benchmark (about an hour)
+	$(MAKE) faults
+	$(VENV)/python -m benchmarks --messages 10000 --kills 50 --responses 1000000 --rows 5000000
 
 assets: $(BUILT) $(CATALOGUES) ## Style sheets, scripts and message catalogues
 
