@@ -8,21 +8,17 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.keyring import KeyRing
 from pro_tracker.providers import smtp
+from pro_tracker.providers.registry import NO_PROVIDER, channel_providers
 
 PREFIX = "PRO_TRACKER_"
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 MAIL_ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+")
 DATABASE_SETTINGS = ("database_url", "field_keys")
 SERVICE_SETTINGS = (*DATABASE_SETTINGS, "broker_url", "smtp_url", "base_url", "secret_key")
-# What each way of sending text messages needs beyond that.
-SMS_SETTINGS = {
-    "console": (),
-    "twilio": ("twilio_account_sid", "twilio_auth_token", "twilio_from"),
-    "gateway": ("sms_gateway_url", "sms_gateway_token", "sms_gateway_secret"),
-}
 
 
 class MissingSettings(ProTrackerError):
@@ -132,6 +128,16 @@ class Settings(BaseSettings):
             raise MissingSettings(_missing_message([name]))
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
+    def provider_name(self, channel: Channel) -> str:
+        """The provider that a channel goes through; NO_PROVIDER for one that is not in service."""
+        named: str | None = getattr(self, f"{channel}_provider", None)
+        return named or next(iter(channel_providers(channel).PROVIDERS))
+
+    @property
+    def channels_in_service(self) -> tuple[Channel, ...]:
+        """The channels that messages leave on."""
+        return tuple(channel for channel in Channel if self.provider_name(channel) != NO_PROVIDER)
+
     @property
     def sender(self) -> str:
         """The From address: as set, else no-reply at the host people know us by."""
@@ -152,13 +158,16 @@ def load_settings(*needed: str) -> Settings:
     except ValidationError as error:
         errors = (f"{_variable(str(detail['loc'][0]))} {_reason(detail['msg'])}" for detail in error.errors())
         raise InvalidSettings(f"{'; '.join(errors)}. See config/env.example.") from None
-    needed += (
-        SMS_SETTINGS[settings.sms_provider] if "smtp_url" in needed else ()
-    )  # who sends mails sends text messages, too
-    missing = [name for name in needed if getattr(settings, name) is None]
+    if "smtp_url" in needed:  # who sends mails sends on the other channels, too
+        needed += tuple(name for channel in settings.channels_in_service for name in _provider_needs(settings, channel))
+    missing = [name for name in dict.fromkeys(needed) if getattr(settings, name) is None]
     if missing:
         raise MissingSettings(_missing_message(missing))
     return settings
+
+
+def _provider_needs(settings: Settings, channel: Channel) -> tuple[str, ...]:
+    return channel_providers(channel).PROVIDERS[settings.provider_name(channel)]
 
 
 def settings_or_exit() -> Settings:

@@ -12,6 +12,7 @@ from config import logging as logs
 from config.settings import SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.domain.channels import Channel
+from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
     access,
@@ -28,6 +29,7 @@ from pro_tracker.web import (
     staff,
     webhooks,
 )
+from pro_tracker.web.webhooks.registry import channel_webhook
 
 LANGUAGES = ("en", "es")
 BLUEPRINTS = (
@@ -50,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
     data_files.set_data_folder(settings.data_folder)
+    channels_in_service.set_channels_in_service(settings.channels_in_service)
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
     Babel(app, locale_selector=page_language, default_translation_directories="../translations")
@@ -67,8 +70,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _webhook_secrets(settings: Settings) -> dict[Channel, str]:
     """Returns, for each channel that has one, the secret with which its gateway signs delivery reports."""
-    secrets = {Channel.SMS: settings.sms_gateway_secret, Channel.EMAIL: settings.mail_webhook_secret}
-    return {channel: secret.get_secret_value() for channel, secret in secrets.items() if secret is not None}
+    names = {channel: channel_webhook(channel).SECRET for channel in Channel}
+    return {channel: settings.text(name) for channel, name in names.items() if getattr(settings, name) is not None}
 
 
 def page_language() -> str:

@@ -10,6 +10,7 @@ from kombu import Queue
 from config import logging as logs
 from config.settings import SERVICE_SETTINGS, load_settings, settings_or_exit
 from pro_tracker import db
+from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from worker import redis_queue
 
@@ -88,6 +89,7 @@ def connect(**_: object) -> None:
     settings = load_settings(*SERVICE_SETTINGS)
     db.connect(settings.text("database_url"), settings.key_ring())
     data_files.set_data_folder(settings.data_folder)
+    channels_in_service.set_channels_in_service(settings.channels_in_service)
 
 
 def _log(**_: object) -> None:

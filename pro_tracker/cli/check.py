@@ -8,7 +8,7 @@ import click
 
 from config.settings import Settings, load_settings
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.services.clinic import sites
+from pro_tracker.services.clinic import channels_in_service, sites
 from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.instruments.data_files import load_yaml
 from pro_tracker.services.instruments.instrument_catalog import Problem
@@ -36,6 +36,7 @@ def check(file: Path | None) -> None:
     """
     settings = load_settings()
     data_files.set_data_folder(settings.data_folder)
+    channels_in_service.set_channels_in_service(settings.channels_in_service)
     problems = _problems_of(file, settings) if file else _all_problems(settings)
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file

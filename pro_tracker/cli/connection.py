@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import DATABASE_SETTINGS, Settings, load_settings
 from pro_tracker import db
+from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 
 
@@ -22,4 +23,5 @@ def open_session() -> Iterator[Session]:
 def connect(settings: Settings) -> Engine:
     """Binds `db.Session` to the database and field keys of `settings` and sets the data folder. Returns the engine."""
     data_files.set_data_folder(settings.data_folder)
+    channels_in_service.set_channels_in_service(settings.channels_in_service)
     return db.connect(settings.text("database_url"), settings.key_ring())

@@ -1,10 +1,82 @@
-"""The ways by which messages reach people. Whatever differs from channel to channel is looked up by these codes."""
+"""The ways by which messages reach people: one record for each. What each layer does for a channel is in a module named
+after its code, found by `channel_module`; tests/guards/test_channels.py fails where one is missing.
+"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
+from types import ModuleType
 
 
 class Channel(StrEnum):
-    """A way to write to a subject; each has at most one contact on each."""
+    """A way to reach a subject."""
 
     EMAIL = "email"
     SMS = "sms"
+
+
+class AddressKind(StrEnum):
+    """What messages of a channel are addressed to."""
+
+    EMAIL = "email"
+    TELEPHONE = "telephone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRecord:
+    """What a channel can do, and what limits it.
+
+    `address_channel`: the channel whose contact it goes to; its own, or it borrows the address, and then an address
+    that is closed is closed for both. `has_link`: the message carries the personal link. `has_unsubscribe_link`: one
+    request ends its messages (RFC 8058). `max_segments`, `max_seconds`: how long a message may be. `is_on_by_default`:
+    in service without a provider being named.
+    """
+
+    code: Channel
+    address_kind: AddressKind
+    address_channel: Channel
+    has_link: bool = True
+    has_unsubscribe_link: bool = False
+    max_segments: int | None = None
+    max_seconds: int | None = None
+    is_on_by_default: bool = True
+
+    @property
+    def has_own_address(self) -> bool:
+        """Whether subjects have a contact of its own, so that it can be their preferred channel."""
+        return self.address_channel == self.code
+
+
+CHANNELS: Mapping[Channel, ChannelRecord] = {
+    Channel.EMAIL: ChannelRecord(
+        code=Channel.EMAIL,
+        address_kind=AddressKind.EMAIL,
+        address_channel=Channel.EMAIL,
+        has_unsubscribe_link=True,
+    ),
+    Channel.SMS: ChannelRecord(
+        code=Channel.SMS,
+        address_kind=AddressKind.TELEPHONE,
+        address_channel=Channel.SMS,
+        max_segments=3,
+    ),
+}
+ADDRESS_CHANNELS = tuple(channel for channel in Channel if CHANNELS[channel].has_own_address)
+BORROWING_CHANNELS = tuple(channel for channel in Channel if not CHANNELS[channel].has_own_address)
+DEFAULT_CHANNELS = tuple(channel for channel in Channel if CHANNELS[channel].is_on_by_default)
+
+
+def address_kind(channel: Channel) -> AddressKind:
+    """What messages of this channel are addressed to."""
+    return CHANNELS[channel].address_kind
+
+
+def address_channel(channel: Channel) -> Channel:
+    """The channel whose contact messages of this channel go to."""
+    return CHANNELS[channel].address_channel
+
+
+def channel_module(package: str, channel: Channel) -> ModuleType:
+    """The module of this package that is named after the channel. Raises ModuleNotFoundError, which names it."""
+    return import_module(f"{package}.{channel}")

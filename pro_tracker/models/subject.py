@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pro_tracker.db import Base, BigInt, Code, Encrypted, UtcDateTime, encrypted_cell, one_of
 from pro_tracker.domain.call_codes import CallTime
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.subject_codes import Sex, WithdrawalScope
 from pro_tracker.models.site import Site
@@ -22,7 +22,7 @@ class Subject(Base):
     __tablename__ = "subject"
     __table_args__ = (
         one_of("sex", Sex),
-        one_of("preferred_channel", Channel),
+        one_of("preferred_channel", ADDRESS_CHANNELS),
         one_of("best_call_time", CallTime),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_reason IS NULL)", name="withdrawn"),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_scope IS NULL)", name="withdrawn_with_scope"),
@@ -86,7 +86,7 @@ class Contact(Base):
     __tablename__ = "contact"
     __table_args__ = (
         UniqueConstraint("subject_id", "channel"),
-        one_of("channel", Channel),
+        one_of("channel", ADDRESS_CHANNELS),
         one_of("state", ContactState),
         CheckConstraint(f"state <> '{ContactState.ACTIVE}' OR acknowledged_at IS NULL", name="acknowledged"),
         Index("ix_contact_closed", "subject_id", postgresql_where=CLOSED, sqlite_where=CLOSED),

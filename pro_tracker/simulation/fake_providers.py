@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import DEFAULT_CHANNELS, AddressKind, Channel, address_kind
 from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, Provider, SendResult
 from pro_tracker.simulation.outages import SimulatedOutage, outage_kind_at
@@ -78,16 +77,12 @@ def fake_providers(
     store: Store, stored: Callable[[], Sequence[DeliveredMessage]], outages: Sequence[SimulatedOutage] = ()
 ) -> dict[Channel, Provider]:
     """Returns a provider for each channel. `store` keeps a message; `stored` returns all messages kept so far."""
-    return {channel: _fake_provider(channel, store, stored, outages) for channel in Channel}
+    return {channel: _fake_provider(channel, store, stored, outages) for channel in DEFAULT_CHANNELS}
 
 
 def _fake_provider(
     channel: Channel, store: Store, stored: Callable[[], Sequence[DeliveredMessage]], outages: Sequence[SimulatedOutage]
 ) -> Provider:
-    match channel:
-        case Channel.EMAIL:
-            return FakeProvider(channel, store, outages)
-        case Channel.SMS:
-            return FakeSmsProvider(channel, store, stored, outages)
-        case _:
-            assert_never(channel)
+    if address_kind(channel) is AddressKind.TELEPHONE:
+        return FakeSmsProvider(channel, store, stored, outages)
+    return FakeProvider(channel, store, outages)

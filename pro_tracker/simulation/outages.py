@@ -8,7 +8,7 @@ from math import exp, log
 from random import Random
 from typing import Literal
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import DEFAULT_CHANNELS, Channel
 from pro_tracker.simulation.parameters import FaultParameters, MinuteRange
 
 OutageKind = Literal["refusing", "silent"]
@@ -34,7 +34,7 @@ def draw_outages(faults: FaultParameters, from_at: datetime, seed: int) -> list[
     part = timedelta(days=faults.days) / faults.outages
     limits = [from_at + number * part for number in range(faults.outages + 1)]
     outages: list[SimulatedOutage] = []
-    for channel in Channel:
+    for channel in DEFAULT_CHANNELS:
         outages.extend(_outages_of(channel, limits, faults=faults, random=random))
     return outages
 

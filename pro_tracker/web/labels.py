@@ -1,8 +1,7 @@
 """Labels that staff read for stored codes, and the kind of tag that shows a state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import assert_never
 
 import phonenumbers
 from flask_babel import lazy_gettext as _
@@ -10,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from pro_tracker.domain import calling, unanswered
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason, CallTime
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.domain.message_codes import MessageKind, MessageState
@@ -27,6 +26,7 @@ from pro_tracker.services.planning.planned_messages import UNSENT
 SEXES = {Sex.FEMALE: _("Female"), Sex.MALE: _("Male"), Sex.OTHER: _("Other"), Sex.UNKNOWN: _("Not known")}
 LANGUAGES = {"en": _("English"), "es": _("Spanish")}
 CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message")}
+PREFERRED_CHANNELS = {channel: CHANNELS[channel] for channel in ADDRESS_CHANNELS}  # what a subject may choose
 CONTACT_STATES = {
     ContactState.BOUNCED: _("messages come back"),
     ContactState.STOPPED: _("asked us to stop"),
@@ -120,19 +120,19 @@ VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
 
 def address(contact: Contact) -> str:
     """An address as people read it."""
-    match contact.channel:
-        case Channel.EMAIL:
-            return contact.address
-        case Channel.SMS:
-            return phone_number(contact.address)
-        case _:
-            assert_never(contact.channel)
+    return _ADDRESSES[address_kind(contact.channel)](contact.address)
 
 
 def phone_number(address: str) -> str:
     """Returns a stored number (E.164) in international format: "+1 216-555-0123"."""
     number = phonenumbers.parse(address)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+_ADDRESSES: Mapping[AddressKind, Callable[[str], str]] = {
+    AddressKind.EMAIL: str,
+    AddressKind.TELEPHONE: phone_number,
+}
 
 
 def template_name(code: str) -> str:

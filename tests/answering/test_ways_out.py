@@ -10,11 +10,12 @@ import pytest
 from config.settings import SERVICE_SETTINGS, load_settings
 from pro_tracker.domain.channels import Channel
 from pro_tracker.providers.base import OutgoingMessage
+from pro_tracker.providers.registry import NotInstalled
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.twilio import TwilioProvider
 from tests.servers.gateway import GatewayServer
 from tests.servers.twilio import TwilioServer
-from worker.providers import NotInstalled, open_providers
+from worker.providers import open_providers
 
 TWILIO = {"ACCOUNT_SID": "AC" + "0" * 32, "AUTH_TOKEN": "the account's token", "FROM": "MG" + "1" * 32}
 
@@ -66,7 +67,8 @@ def test_text_messages_go_through_a_gateway(choose, sms_gateway: GatewayServer) 
 
 def test_a_client_that_is_not_installed_is_named_with_what_to_do(choose, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = choose("twilio", **{f"TWILIO_{name}": value for name, value in TWILIO.items()})
-    monkeypatch.delitem(sys.modules, "pro_tracker.providers.twilio")
+    for name in ("twilio", "twilio_client"):
+        monkeypatch.delitem(sys.modules, f"pro_tracker.providers.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "twilio.rest", None)
     with pytest.raises(NotInstalled, match=r"pip install 'pro-tracker\[twilio\]'"), open_providers(settings):
         pass

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from pro_tracker.domain import reminder_times
-from pro_tracker.providers import twilio
+from pro_tracker.providers import twilio_client
 from pro_tracker.services.sending import attempts
 from worker.celery_app import BEAT, app
 
 reminder_times.FIRST_RETRY = timedelta(seconds=2)
 reminder_times.RETRY_FACTOR = 2
 attempts.ATTEMPT_LEASE = timedelta(seconds=8)
-twilio.LISTED_WITHIN = timedelta(seconds=2)
+twilio_client.LISTED_WITHIN = timedelta(seconds=2)
 for name in ("sweep", "recover expired"):
     BEAT[name]["schedule"] = 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import SendOutcome
-from pro_tracker.providers import sms_gateway as gateway
+from pro_tracker.providers import gateway
 from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, SendResult
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from tests.servers.gateway import GatewayServer

@@ -12,7 +12,8 @@ from pro_tracker.models.subject import Contact
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.sms_gateway import SmsGatewayProvider
-from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
+from pro_tracker.providers.twilio import TwilioProvider
+from pro_tracker.providers.twilio_client import TwilioAccount
 from pro_tracker.services.sending import outbox
 from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock

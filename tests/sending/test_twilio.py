@@ -8,9 +8,10 @@ import pytest
 
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import SendOutcome
-from pro_tracker.providers import twilio
+from pro_tracker.providers import twilio_client
 from pro_tracker.providers.base import OutcomeQuery, OutgoingMessage, SendResult
-from pro_tracker.providers.twilio import TwilioAccount, TwilioProvider
+from pro_tracker.providers.twilio import TwilioProvider
+from pro_tracker.providers.twilio_client import TwilioAccount
 from tests.servers.process import free_port
 from tests.servers.sms import HANGS_UP, TAKES_AND_HANGS_UP, Fault, slow
 from tests.servers.twilio import TwilioServer
@@ -169,9 +170,11 @@ def test_a_message_that_twilio_took_and_could_not_send_is_found_as_refused(
 
 
 def test_a_message_that_may_still_turn_up_is_asked_about_later(provider: TwilioProvider) -> None:
-    early = provider.query_status(asked(after=twilio.LISTED_WITHIN - dt.timedelta(seconds=1)))
+    early = provider.query_status(asked(after=twilio_client.LISTED_WITHIN - dt.timedelta(seconds=1)))
     assert early == SendResult(SendOutcome.UNKNOWN, "not-found")
-    assert provider.query_status(asked(after=twilio.LISTED_WITHIN)) == SendResult(SendOutcome.TRY_AGAIN, "not-found")
+    assert provider.query_status(asked(after=twilio_client.LISTED_WITHIN)) == SendResult(
+        SendOutcome.TRY_AGAIN, "not-found"
+    )
 
 
 def test_where_twilio_redacts_nothing_is_taken_for_not_sent(provider: TwilioProvider, twilio_api: TwilioServer) -> None:

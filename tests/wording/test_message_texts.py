@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pro_tracker.services.wording import message_checks, message_texts
-from pro_tracker.services.wording.message_checks import PATIENT_REQUESTED_TEMPLATES, REPLIES
+from pro_tracker.services.wording.channels.sms import REPLIES
+from pro_tracker.services.wording.message_checks import PATIENT_REQUESTED_TEMPLATES
 from pro_tracker.services.wording.message_texts import MessageFacts, mail, reply, sms
 
 FACTS = MessageFacts(

@@ -1,36 +1,30 @@
 """Checks mail addresses, mobile numbers and time zones before they are stored. No database access."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import assert_never
 from zoneinfo import available_timezones
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
 
-# The field of forms, files and facts that holds the address of a channel.
-FIELDS: Mapping[Channel, str] = {Channel.EMAIL: "email", Channel.SMS: "mobile"}
-ADDRESS_ERRORS: Mapping[Channel, str] = {
-    Channel.EMAIL: "This is not a usable e-mail address. It looks like name@domain.example.",
-    Channel.SMS: "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
+_FIELDS: Mapping[AddressKind, str] = {AddressKind.EMAIL: "email", AddressKind.TELEPHONE: "mobile"}
+# The field of forms, files and facts that holds the address of a channel that has its own.
+FIELDS: Mapping[Channel, str] = {channel: _FIELDS[address_kind(channel)] for channel in ADDRESS_CHANNELS}
+ADDRESS_ERRORS: Mapping[AddressKind, str] = {
+    AddressKind.EMAIL: "This is not a usable e-mail address. It looks like name@domain.example.",
+    AddressKind.TELEPHONE: "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
 }
-NEEDS_ADDRESS: Mapping[Channel, str] = {
-    Channel.EMAIL: "Messages by e-mail need an e-mail address.",
-    Channel.SMS: "Text messages need a mobile number.",
+NEEDS_ADDRESS: Mapping[AddressKind, str] = {
+    AddressKind.EMAIL: "Messages by e-mail need an e-mail address.",
+    AddressKind.TELEPHONE: "Text messages need a mobile number.",
 }
 
 
 def usable_address(channel: Channel, text: str) -> str | None:
     """Returns the address in the form in which it is stored, or None when its form is not valid on this channel."""
-    match channel:
-        case Channel.EMAIL:
-            return usable_email(text)
-        case Channel.SMS:
-            return usable_mobile(text)
-        case _:
-            assert_never(channel)
+    return _USABLE[address_kind(channel)](text)
 
 
 def usable_email(text: str) -> str | None:
@@ -53,6 +47,12 @@ def usable_mobile(text: str) -> str | None:
     if not phonenumbers.is_valid_number(number) or number.extension:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+_USABLE: Mapping[AddressKind, Callable[[str], str | None]] = {
+    AddressKind.EMAIL: usable_email,
+    AddressKind.TELEPHONE: usable_mobile,
+}
 
 
 @cache

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import key_ring
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import Channel, address_channel, address_kind
 from pro_tracker.domain.contact_state import CLOSED, ContactState, ContactStatus, merge
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Contact, Subject
@@ -23,7 +23,7 @@ from pro_tracker.services.planning import visits
 
 def contact_hash(channel: Channel, address: str) -> bytes:
     """Returns the keyed hash that finds an address again, whatever its spelling."""
-    return key_ring().lookup_hash(_normalised(channel, address), channel)
+    return key_ring().lookup_hash(_normalised(channel, address), address_channel(channel))
 
 
 def new(subject_id: uuid.UUID, channel: Channel, address: str, *, now: datetime) -> Contact:
@@ -34,15 +34,16 @@ def new(subject_id: uuid.UUID, channel: Channel, address: str, *, now: datetime)
 
 
 def of_subject(session: Session, subject_id: uuid.UUID, channel: Channel) -> Contact | None:
-    """Returns the subject's contact on this channel with a row lock, or None."""
-    rows = select(Contact).where(Contact.subject_id == subject_id, Contact.channel == channel).with_for_update()
-    return session.scalar(rows, execution_options={"populate_existing": True})
+    """Returns the subject's contact that this channel uses, with a row lock, or None."""
+    rows = select(Contact).where(Contact.subject_id == subject_id, Contact.channel == address_channel(channel))
+    return session.scalar(rows.with_for_update(), execution_options={"populate_existing": True})
 
 
 def at_address(session: Session, channel: Channel, address: str) -> Sequence[Contact]:
     """Returns the contacts of all subjects with this address, with row locks: a couple may share a telephone."""
-    hashes = key_ring().lookup_hashes(_normalised(channel, address), channel)
-    rows = select(Contact).where(Contact.channel == channel, Contact.address_hash.in_(hashes))
+    own = address_channel(channel)
+    hashes = key_ring().lookup_hashes(_normalised(channel, address), own)
+    rows = select(Contact).where(Contact.channel == own, Contact.address_hash.in_(hashes))
     locked = rows.order_by(Contact.id).with_for_update()  # always in the same order, so that no deadlock occurs
     return session.scalars(locked, execution_options={"populate_existing": True}).all()
 
@@ -129,7 +130,7 @@ def _merge_state(session: Session, contact: Contact, reported: ContactStatus) ->
 def _validated(channel: Channel, text: str) -> str:
     address = usable_address(channel, text) if text else ""
     if address is None:
-        raise InvalidInput(ADDRESS_ERRORS[channel], field=FIELDS[channel])
+        raise InvalidInput(ADDRESS_ERRORS[address_kind(channel)], field=FIELDS[channel])
     return address
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, time
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_kind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.models.subject import Subject
@@ -50,11 +50,11 @@ def change(session: Session, subject: Subject, requested: Preferences, *, now: d
 
 
 def _check(subject: Subject, requested: Preferences) -> None:
-    for field, allowed in (("preferred_channel", tuple(Channel)), ("language", LANGUAGES)):
+    for field, allowed in (("preferred_channel", ADDRESS_CHANNELS), ("language", LANGUAGES)):
         if getattr(requested, field) not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
     if requested.time_zone not in time_zones():
         raise InvalidInput("This is no time zone of the IANA list. It looks like America/New_York.", field="time_zone")
     is_changed = requested.preferred_channel != subject.preferred_channel
     if is_changed and requested.preferred_channel not in {contact.channel for contact in subject.contacts}:
-        raise InvalidInput(NEEDS_ADDRESS[requested.preferred_channel], field="preferred_channel")
+        raise InvalidInput(NEEDS_ADDRESS[address_kind(requested.preferred_channel)], field="preferred_channel")

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pro_tracker.domain import plausible_dates
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_kind
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.services.contacts.addresses import ADDRESS_ERRORS, FIELDS, NEEDS_ADDRESS, time_zones, usable_address
@@ -102,10 +102,10 @@ def _birth_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProbl
 def _contact_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
     for channel, address in facts.addresses.items():
         if address and usable_address(channel, address) is None:
-            yield FieldProblem(FIELDS[channel], ADDRESS_ERRORS[channel])
+            yield FieldProblem(FIELDS[channel], ADDRESS_ERRORS[address_kind(channel)])
     for channel, address in facts.addresses.items():
         if facts.preferred_channel == channel and not address:
-            yield FieldProblem("preferred_channel", NEEDS_ADDRESS[channel])
+            yield FieldProblem("preferred_channel", NEEDS_ADDRESS[address_kind(channel)])
 
 
 def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[FieldProblem]:
@@ -117,8 +117,8 @@ def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[
         yield FieldProblem("time_zone", "This is no time zone of the IANA list. It looks like America/New_York.")
     if facts.site_code not in sites:
         yield FieldProblem("site_code", "There is no such site. Sites are listed in config/sites.yaml.")
-    if facts.preferred_channel not in ("", *Channel):
-        yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(Channel)}.")
+    if facts.preferred_channel not in ("", *ADDRESS_CHANNELS):
+        yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(ADDRESS_CHANNELS)}.")
 
 
 def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProblem]:

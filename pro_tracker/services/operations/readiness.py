@@ -13,6 +13,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.migrate import is_current
 from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.provider_state import ProviderState
+from pro_tracker.services.clinic.channels_in_service import channels_in_service
 from pro_tracker.services.operations.heartbeats import TICK_PREFIX
 from pro_tracker.services.sending import circuit_breakers
 
@@ -53,13 +54,13 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str
         _heartbeat_status("worker", seen.get("worker"), now),
         _heartbeat_status("beat", _last_tick(seen), now),
     ]
-    providers = [_provider(name, down.get(name), notes.get(name, "")) for name in Channel]
+    providers = [_provider(name, down.get(name), notes.get(name, "")) for name in channels_in_service()]
     return [PartStatus("database", True), migrations, *heartbeats, *providers]
 
 
 def _without_database(error: SQLAlchemyError) -> Iterator[PartStatus]:
     yield PartStatus("database", False, f"cannot be used ({type(error).__name__})")
-    for name in ("migrations", *HEARTBEAT_PARTS, *Channel):
+    for name in ("migrations", *HEARTBEAT_PARTS, *channels_in_service()):
         yield PartStatus(name, False, "not known while the database cannot be used")
 
 

@@ -8,7 +8,7 @@ from datetime import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import Channel, address_channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import HoldReason
 from pro_tracker.domain.reminder_times import Hold, Recipient, SnoozeRequest
@@ -16,6 +16,7 @@ from pro_tracker.domain.wall_time import days_later, moment
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.interruption import Pause, Snooze
 from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.protocols import protocol_catalog
 
 Zones = Mapping[uuid.UUID, str]  # subject -> IANA zone
@@ -46,13 +47,22 @@ def recipients(session: Session, subjects: Collection[Subject]) -> dict[uuid.UUI
 
 
 def _usable_channels(session: Session, zones: Zones) -> dict[uuid.UUID, set[Channel]]:
-    """Returns the channels on which each subject has an active contact."""
+    """Returns the channels in service for which each subject has an active contact."""
     active = select(Contact.subject_id, Contact.channel).where(
         Contact.subject_id.in_(zones), Contact.state == ContactState.ACTIVE
     )
     found: dict[uuid.UUID, set[Channel]] = {subject_id: set() for subject_id in zones}
+    users = _channels_by_address()
     for subject_id, channel in session.execute(active):
-        found[subject_id].add(channel)
+        found[subject_id].update(users[channel])
+    return found
+
+
+def _channels_by_address() -> Mapping[Channel, Sequence[Channel]]:
+    """The channels in service by the channel whose contact they use."""
+    found = defaultdict[Channel, list[Channel]](list)
+    for channel in channels_in_service.channels_in_service():
+        found[address_channel(channel)].append(channel)
     return found
 
 

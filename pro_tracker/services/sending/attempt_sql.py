@@ -18,7 +18,7 @@ _OPEN_VISIT = (
     " JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"
     " AND coalesce(completed_at, voided_at) IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
     "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
-    f" AND contact.channel = :channel AND contact.state = '{ContactState.ACTIVE}'"
+    f" AND contact.channel = :address_channel AND contact.state = '{ContactState.ACTIVE}'"
 )
 _LINK = "INSERT INTO link (visit_id, message_id, token_hash, created_at)"
 _ATTEMPT = "INSERT INTO attempt (message_id, number, provider, started_at, is_provider_fault)"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, TextClause, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, TextClause, and_, case, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import is_postgresql
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import BORROWING_CHANNELS, Channel, address_channel
 from pro_tracker.domain.message_codes import EndReason, MessageState, SendOutcome
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.message import Attempt, Message
@@ -78,7 +78,8 @@ def begin(
     longer open: no attempt begins after an answer to its visit was committed.
     """
     parameters = [_begin_parameters(message, token_hash) for message, token_hash in rows]
-    shared = {"channel": channel, "provider": provider, "now": now, "until": now + ATTEMPT_LEASE}
+    shared: dict[str, Any] = {"address_channel": address_channel(channel), "provider": provider}
+    shared |= {"now": now, "until": now + ATTEMPT_LEASE}
     if is_postgresql(session):
         return dict(_execute(session, attempt_sql.BEGIN_POSTGRESQL, parameters, **shared).all())
     begun: dict[int, int] = {}
@@ -213,10 +214,17 @@ def has_open_attempt() -> Any:
     return exists().where(Attempt.message_id == Message.id, Attempt.outcome.is_(None))
 
 
+def contact_of_message() -> ColumnElement[bool]:
+    """SQL: the contact is the one that the message goes to, which some channels borrow from another."""
+    borrowed = {channel: address_channel(channel) for channel in BORROWING_CHANNELS}
+    own = case(borrowed, value=Message.channel, else_=Message.channel) if borrowed else Message.channel
+    return and_(Contact.subject_id == Message.subject_id, Contact.channel == own)
+
+
 _OPEN_ATTEMPTS = (
     select(Attempt, Message.subject_id, Message.channel, Contact, provider_failures())
     .join(Message, Message.id == Attempt.message_id)
-    .outerjoin(Contact, and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel))
+    .outerjoin(Contact, contact_of_message())
     .where(Attempt.outcome.is_(None))
 )
 

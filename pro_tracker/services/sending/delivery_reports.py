@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
@@ -24,6 +24,7 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import contacts
+from pro_tracker.services.sending import attempts
 from pro_tracker.services.wording import message_texts
 
 UNMATCHED_FOR = timedelta(days=3)  # then a report that names an unknown message is not looked at again
@@ -34,8 +35,6 @@ REPLIES = {
     ReportEvent.OTHER: "sms-help",
 }
 REPLY_AGAIN_AFTER = timedelta(days=1)  # to other words, so that two machines do not answer each other without end
-
-_SAME_CHANNEL = and_(Message.subject_id == Contact.subject_id, Message.channel == Contact.channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +159,7 @@ def _contacts_of(session: Session, report: DeliveryReport) -> Sequence[Contact]:
     reported_first = case((Attempt.provider_id == report.provider_id, 0), else_=1)
     sent = session.execute(
         select(Contact, Attempt.started_at)
-        .join(Message, _SAME_CHANNEL)
+        .join(Message, attempts.contact_of_message())
         .join(Attempt, Attempt.message_id == Message.id)
         .where(Message.id == report.message_id)
         .order_by(reported_first, Attempt.started_at.desc())

@@ -1,38 +1,53 @@
-"""Writes one message as a provider takes it: text, subject, link, unsubscribe address. Sends nothing."""
+"""Writes one message as a provider takes it; its channel's module in `channels` fills it in. Sends nothing."""
 
 from datetime import datetime
+from typing import Protocol, cast
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import CHANNELS, Channel, channel_module
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.contacts import unsubscribing
 from pro_tracker.services.sending.send_context import SendContext
-from pro_tracker.services.wording import message_texts
 from pro_tracker.services.wording.message_texts import MessageFacts
+
+
+class ChannelComposer(Protocol):
+    """What the module of a channel in `sending/channels` has."""
+
+    def compose(self, envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
+        """Returns the message with what it says."""
+        ...
+
+
+def channel_composer(channel: Channel) -> ChannelComposer:
+    """The module of this channel."""
+    return cast(ChannelComposer, channel_module("pro_tracker.services.sending.channels", channel))
 
 
 def compose(context: SendContext, url: str, now: datetime) -> OutgoingMessage:
     """Returns the message in the subject's language, with its personal link `url`."""
     message, contact = context.message, context.contact
-    is_mail = message.channel == Channel.EMAIL
-    unsubscribe_url = unsubscribing.unsubscribe_url(url, contact) if contact and is_mail else None
+    record = CHANNELS[message.channel]
+    unsubscribe_url = None
+    if record.has_unsubscribe_link and contact is not None:
+        unsubscribe_url = unsubscribing.unsubscribe_url(url, contact)
     facts = MessageFacts(
         template=message.template,
         language=context.subject.language,
         time_zone=context.subject.time_zone,
         clinic=context.site.name,
         phone=context.site.phone,
-        url=url,
+        url=url if record.has_link else "",
         unsubscribe_url=unsubscribe_url,
         closes_at=context.visit.closes_at,
     )
-    written = message_texts.text(message.channel, facts)
-    return OutgoingMessage(
+    envelope = OutgoingMessage(
         key=message.key,
         to=contact.address if contact is not None else "",
-        subject=written.subject,
-        text=written.text,
-        html=written.html,
+        subject="",
+        text="",
+        html="",
         language=facts.language,
         written_at=now,
         unsubscribe_url=unsubscribe_url,
     )
+    return channel_composer(message.channel).compose(envelope, facts)

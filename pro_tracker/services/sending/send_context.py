@@ -150,7 +150,6 @@ def _is_later(newer: type[Message]) -> ColumnElement[bool]:
 
 
 def _claimed() -> Select[Any]:
-    on_channel = and_(Contact.subject_id == Message.subject_id, Contact.channel == Message.channel)
     return (
         select(Message, Visit, Subject, Site, Course, Contact, _later_was_submitted(), _next_at())
         .add_columns(attempts.provider_failures(), attempts.unknown_since())
@@ -158,7 +157,7 @@ def _claimed() -> Select[Any]:
         .join(Subject, Subject.id == Message.subject_id)
         .join(Site, Site.id == Subject.site_id)
         .join(Course, Course.id == Visit.course_id)
-        .outerjoin(Contact, on_channel)
+        .outerjoin(Contact, attempts.contact_of_message())
         .where(Message.id.in_(bindparam("ids", expanding=True)))
         .where(Message.state == MessageState.CLAIMED, Message.lease_until > bindparam("now"))
         .where(~attempts.has_open_attempt())

@@ -10,20 +10,17 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.message_codes import MessageKind
-from pro_tracker.domain.sms_segments import segments
 from pro_tracker.services.clinic.sites import SiteFacts
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.instruments.instrument_checks import FormatError
-from pro_tracker.services.wording import message_texts
+from pro_tracker.services.wording import message_format, message_texts
+from pro_tracker.services.wording.keyed_texts import Limit, channel_wording
 from pro_tracker.services.wording.message_format import MessageFile, TemplateEntry
 
 PATIENT_REQUESTED_TEMPLATES = (
     MessageKind.SNOOZE,
     MessageKind.FRESH_LINK,
 )  # templates that no protocol names, since patients ask for them themselves
-REPLIES = ("sms-stopped", "sms-started", "sms-help")
-NAMES: Mapping[Channel, str] = {Channel.EMAIL: "mail", Channel.SMS: "text message"}
-MAX_SEGMENTS = 3
 EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # where the installation's own is not known
 LINK_TOKEN = "x" * 22  # as long as links.issue makes them
 
@@ -51,17 +48,17 @@ def templates() -> dict[str, list[str]]:
 def missing_variants(template: str) -> list[str]:
     """On which channel and in which language this template says nothing; raises InvalidDataFile.
 
-    A step may take either channel: who has one only gets every message on it.
+    A step may take any channel: who has one only gets every message on it.
     """
-    required = [(channel, language) for language in LANGUAGES for channel in Channel]
-    return [
-        f"{NAMES[channel]} in {language}" for channel, language in required if not _says(template, language, channel)
-    ]
+    needing = [channel for channel in Channel if channel_wording(channel).IS_REQUIRED]
+    required = [(channel, language) for language in LANGUAGES for channel in needing]
+    lacking = [(channel, language) for channel, language in required if not _says(template, language, channel)]
+    return [f"{channel_wording(channel).NAME} in {language}" for channel, language in lacking]
 
 
 def _says(template: str, language: str, channel: Channel) -> bool:
     """Whether the template says something on this channel. A message file has a key for each channel."""
-    return any(getattr(entry, channel) for entry in _entries(template, language))
+    return any(entry.of(channel) for entry in _entries(template, language))
 
 
 def _missing() -> Iterator[Problem]:
@@ -72,7 +69,7 @@ def _missing() -> Iterator[Problem]:
         entries = list(_of(language))
         if not any(each.layout for each in entries):
             yield Problem(str(message_texts.MESSAGES), "layout", f"is missing in {language}")
-        for code in REPLIES:
+        for code in _reply_channels():
             if not any(code in each.replies for each in entries):
                 yield Problem(str(message_texts.MESSAGES), f"replies.{code}", f"is missing in {language}")
 
@@ -99,12 +96,34 @@ def _file_errors(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iter
 def _length_errors(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[FormatError]:
     closes = _longest_date(file.language)
     senders = [{"clinic": each.name, "phone": each.phone, "url": link, "closes": closes} for each in clinics]
-    short = {f"templates.{code}.sms": entry.sms for code, entry in file.templates.items() if entry.sms}
-    short |= {f"replies.{code}": text for code, text in file.replies.items()}
-    for key, text in short.items():
-        count, clinic = max(((segments(text.format_map(each)), each["clinic"]) for each in senders), default=(0, ""))
-        if count > MAX_SEGMENTS:
-            yield key, f"takes {count} segments when {clinic} sends it, and {MAX_SEGMENTS} are the most"
+    for channel in Channel:
+        limit = channel_wording(channel).LIMIT
+        if limit is not None:
+            for key, text in _limited_texts(file, channel):
+                yield from ((key, reason) for reason in _excess(text, limit, senders))
+
+
+def _limited_texts(file: MessageFile, channel: Channel) -> Iterator[tuple[str, str]]:
+    """The key and text of what this file says on a channel, its replies included."""
+    for code, entry in file.templates.items():
+        yield from ((each.key, each.text) for each in message_format.template_texts(code, entry, channel))
+    channels = _reply_channels()
+    for code, text in file.replies.items():
+        if channels.get(code, Channel.SMS) == channel:
+            yield f"replies.{code}", text
+
+
+def _reply_channels() -> dict[str, Channel]:
+    """The channel of each reply that every language needs, by its code."""
+    return {code: channel for channel in Channel for code in channel_wording(channel).REPLIES}
+
+
+def _excess(text: str, limit: Limit, senders: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Why a text is too long, counted as the clinic sends it that makes it longest."""
+    lengths = [(limit.measure(text.format_map(each)), each["clinic"]) for each in senders]
+    count, clinic = max(lengths, default=(0, ""))
+    if count > limit.most:
+        yield limit.reason.format(count=count, clinic=clinic, most=limit.most)
 
 
 def _longest_date(language: str) -> str:

@@ -4,39 +4,43 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from string import Formatter
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from pro_tracker.services.instruments.data_files import FileModel, text_matching
+from pro_tracker.domain.channels import Channel
+from pro_tracker.services.instruments.data_files import FileModel
 from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.instruments.instrument_format import Code, Text
 from pro_tracker.services.instruments.text_pack_format import Language
+from pro_tracker.services.wording.keyed_texts import (
+    CLINIC_PLACEHOLDERS,
+    LINK_PLACEHOLDER,
+    VISIT_PLACEHOLDERS,
+    KeyedText,
+    channel_wording,
+)
 
-CLINIC_PLACEHOLDERS = frozenset({"clinic", "phone"})
-VISIT_PLACEHOLDERS = CLINIC_PLACEHOLDERS | {"closes"}
-LINK_PLACEHOLDER = "url"
 ISOLATED_LINK = re.compile(rf"(?<!\S){{{LINK_PLACEHOLDER}}}(?!\S)")
 
 
-class KeyedText(NamedTuple):
-    """One text, its key in the file, and what may be filled in. A mail's link stands apart from its texts."""
-
-    key: str
-    text: str
-    placeholders: frozenset[str]
-
-
-class MailEntry(FileModel):
-    subject: Annotated[Text, text_matching(r"[^\r\n]+", "one line")]
-    opening: Text
-
-
-class TemplateEntry(FileModel):
+class TemplateOfChannels(FileModel):
     """What one template says on each channel. A clinic's own file may word one channel only."""
 
-    email: MailEntry | None = None
-    sms: Text | None = None
+    def of(self, channel: Channel) -> Any:
+        """The entry of this channel, in the form that its module names; None where there is none."""
+        return getattr(self, channel)
+
+
+def _channel_fields() -> dict[str, Any]:
+    """An optional key for each channel, with the entry that its module describes."""
+    return {channel.value: (channel_wording(channel).Entry | None, None) for channel in Channel}
+
+
+if TYPE_CHECKING:
+    TemplateEntry = TemplateOfChannels
+else:
+    TemplateEntry = create_model("TemplateEntry", __base__=TemplateOfChannels, **_channel_fields())
 
 
 class LayoutEntry(FileModel):
@@ -66,12 +70,16 @@ def texts(file: MessageFile) -> Iterator[KeyedText]:
             KeyedText(f"layout.closing.{n}", text, VISIT_PLACEHOLDERS) for n, text in enumerate(file.layout.closing)
         )
     for code, entry in file.templates.items():
-        if entry.email:
-            yield KeyedText(f"templates.{code}.email.subject", entry.email.subject, CLINIC_PLACEHOLDERS)
-            yield KeyedText(f"templates.{code}.email.opening", entry.email.opening, VISIT_PLACEHOLDERS)
-        if entry.sms:
-            yield KeyedText(f"templates.{code}.sms", entry.sms, VISIT_PLACEHOLDERS | {LINK_PLACEHOLDER})
+        for channel in Channel:
+            yield from template_texts(code, entry, channel)
     yield from (KeyedText(f"replies.{code}", text, CLINIC_PLACEHOLDERS) for code, text in file.replies.items())
+
+
+def template_texts(code: str, entry: TemplateEntry, channel: Channel) -> Iterator[KeyedText]:
+    """What a template says on one channel, by key."""
+    found = entry.of(channel)
+    if found:
+        yield from channel_wording(channel).texts(f"templates.{code}.{channel}", found)
 
 
 def errors(file: MessageFile, never_say: Iterable[str]) -> Iterator[FormatError]:

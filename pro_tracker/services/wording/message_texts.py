@@ -3,12 +3,12 @@
 The wording stands in the message files, shipped or a clinic's own (docs/message-format.md), each read once per process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import assert_never
+from typing import Any
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -19,7 +19,7 @@ from pro_tracker.domain.wall_time import local_date
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, language_fallbacks
 from pro_tracker.services.wording import message_format
-from pro_tracker.services.wording.message_format import LayoutEntry, MailEntry, MessageFile
+from pro_tracker.services.wording.message_format import LayoutEntry, MessageFile
 
 MESSAGES = PACKAGE / "messages"
 
@@ -28,7 +28,7 @@ MESSAGES = PACKAGE / "messages"
 class MessageFacts:
     """What a message may say: the clinic, its phone, the personal link, the visit's end; in which language and zone.
 
-    `unsubscribe_url`: where these mails are ended; None for a text message.
+    `unsubscribe_url`: where these messages are ended; None where the channel has no such link.
     """
 
     template: str
@@ -55,26 +55,14 @@ class MessageWording:
     """Everything there is to say in one language, by the code of the template or reply."""
 
     layout: LayoutEntry
-    mails: Mapping[str, MailEntry]
-    texts: Mapping[str, str]
+    templates: Mapping[tuple[Channel, str], Any]  # to the entry that the channel's module describes
     replies: Mapping[str, str]
-
-
-def text(channel: Channel, facts: MessageFacts) -> MessageText:
-    """What a message says on this channel; KeyError for a template that no protocol file can name."""
-    match channel:
-        case Channel.EMAIL:
-            return mail(facts)
-        case Channel.SMS:
-            return sms(facts)
-        case _:
-            assert_never(channel)
 
 
 def mail(facts: MessageFacts) -> MessageText:
     """The mail for these facts; KeyError for a template that no protocol file can name."""
-    wording_used, placeholders = wording(facts.language), _placeholders(facts)
-    entry, layout = wording_used.mails[facts.template], wording_used.layout
+    wording_used, placeholders = wording(facts.language), filled_in(facts)
+    entry, layout = wording_used.templates[Channel.EMAIL, facts.template], wording_used.layout
     subject, opening = entry.subject.format_map(placeholders), entry.opening.format_map(placeholders)
     action, unsubscribe = layout.action.format_map(placeholders), layout.unsubscribe.format_map(placeholders)
     closing = [paragraph.format_map(placeholders) for paragraph in layout.closing]
@@ -86,7 +74,8 @@ def mail(facts: MessageFacts) -> MessageText:
 
 def sms(facts: MessageFacts) -> MessageText:
     """The text message for these facts; KeyError for a template that no protocol file can name."""
-    return MessageText("", wording(facts.language).texts[facts.template].format_map(_placeholders(facts)), "")
+    text: str = wording(facts.language).templates[Channel.SMS, facts.template]
+    return MessageText("", text.format_map(filled_in(facts)), "")
 
 
 def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
@@ -133,16 +122,21 @@ def _schema(path: Path) -> MessageFile:
 def _merged(paths: tuple[Path, ...]) -> MessageWording:
     """What these files say together; of two that say the same thing, the later one."""
     found = [read(path) for path in paths]
-    templates = [(code, entry) for file in found for code, entry in file.templates.items()]
     return MessageWording(
         layout=[file.layout for file in found if file.layout][-1],
-        mails={code: entry.email for code, entry in templates if entry.email},
-        texts={code: entry.sms for code, entry in templates if entry.sms},
+        templates=dict(entry for file in found for entry in _templates(file)),
         replies={code: text for file in found for code, text in file.replies.items()},
     )
 
 
-def _placeholders(facts: MessageFacts) -> dict[str, str]:
+def _templates(file: MessageFile) -> Iterator[tuple[tuple[Channel, str], Any]]:
+    for code, template in file.templates.items():
+        entries = {channel: template.of(channel) for channel in Channel}
+        yield from (((channel, code), entry) for channel, entry in entries.items() if entry)
+
+
+def filled_in(facts: MessageFacts) -> dict[str, str]:
+    """What stands in the places of a message's text."""
     closes = long_date(local_date(facts.closes_at, facts.time_zone), facts.language)  # the subject's own last day
     return {"clinic": facts.clinic, "phone": facts.phone, "url": facts.url, "closes": closes}
 

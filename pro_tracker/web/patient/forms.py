@@ -10,13 +10,13 @@ from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms.validators import InputRequired, ValidationError
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import AddressKind, Channel, address_kind
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
-CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message")}
+CHANNELS = {AddressKind.EMAIL: _("E-mail"), AddressKind.TELEPHONE: _("Text message")}
 LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who reads no other finds it
 
 
@@ -57,7 +57,9 @@ class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
         if len(channels) < 2:
             del self.preferred_channel
         else:
-            self.preferred_channel.choices = _choices((channel, CHANNELS[channel]) for channel in channels)
+            self.preferred_channel.choices = _choices(
+                (channel, CHANNELS[address_kind(channel)]) for channel in channels
+            )
         own = {now.message_time} if now.message_time else set()
         named = [("", gettext("No matter; mostly at %(time)s", time=_clock(usual)))]
         named += [(each.isoformat("minutes"), _clock(each)) for each in sorted({*hours, *own})]

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import ADDRESS_CHANNELS
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.subject import Subject
@@ -68,7 +69,8 @@ def _form(visit: VisitContext, subject: Subject) -> PatientPreferencesForm:
         message_time=now.message_time.isoformat("minutes") if now.message_time else "",
         language=now.language,
     )
-    channels = sorted(recipients.recipient(db_session(), subject).usable)
+    usable = recipients.recipient(db_session(), subject).usable
+    channels = sorted(usable.intersection(ADDRESS_CHANNELS))
     form.offer(now, channels=channels, hours=_hours(protocol), usual=protocol.reminder_time)
     return form
 

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Contact, Subject
@@ -117,7 +117,7 @@ def _change(subject: Subject, form: StaffPreferencesForm, now: datetime) -> None
 def _recorded_addresses(subject: Subject) -> dict[Channel, str]:
     """Returns the subject's address on each channel, "" for none."""
     known = {contact.channel: contact.address for contact in subject.contacts}
-    return {channel: known.get(channel, "") for channel in Channel}
+    return {channel: known.get(channel, "") for channel in ADDRESS_CHANNELS}
 
 
 def _address_values(by_channel: Mapping[Channel, str]) -> edit_conflicts.RecordedValues:
@@ -140,7 +140,7 @@ def _preference_values(chosen: Preferences) -> edit_conflicts.RecordedValues:
 
 
 def _contact(subject: Subject, code: str) -> Contact:
-    channel = next((each for each in Channel if each == code), None)
+    channel = next((each for each in ADDRESS_CHANNELS if each == code), None)
     contact = service.of_subject(db_session(), subject.id, channel) if channel else None
     if contact is None:
         raise NotFound(_("There is no such address on file. It may have been taken away meanwhile."))

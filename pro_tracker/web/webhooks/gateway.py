@@ -15,27 +15,23 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_core import ErrorDetails
 
 from pro_tracker import clock
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import AddressKind, Channel, address_kind
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind, event_of_text
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.services.contacts.addresses import usable_address
-from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.web import access
-from pro_tracker.web.session import commit, db_session
+from pro_tracker.web.session import commit
 from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
+from pro_tracker.web.webhooks.registry import channel_webhook
 
 TIMESTAMP, SIGNATURE = "X-PRO-Tracker-Timestamp", "X-PRO-Tracker-Signature"
 TOLERANCE = timedelta(minutes=5)
-PROVIDERS: Mapping[Channel, str] = {
-    Channel.SMS: "gateway",
-    Channel.EMAIL: "mail",
-}  # channel -> the name under which its reports are kept and counted
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it clocks were not set
 Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]  # visible ASCII: PostgreSQL would refuse a NUL
-ADDRESSES: Mapping[Channel, str] = {
-    Channel.SMS: "a number such as +12165550123",
-    Channel.EMAIL: "a mail address such as ann@patients.example",
+ADDRESSES: Mapping[AddressKind, str] = {
+    AddressKind.TELEPHONE: "a number such as +12165550123",
+    AddressKind.EMAIL: "a mail address such as ann@patients.example",
 }
 REASONS = {
     "missing": "is missing",
@@ -100,7 +96,7 @@ def gateway() -> Response:
     channel = _signed_channel(now)
     report = _report(channel, now)
     new = receive(report.provider, [report], now=now)
-    answer = delivery_reports.reply(db_session(), report, now=now) if new and channel == Channel.SMS else None
+    answer = channel_webhook(channel).reply(report, now=now) if new else None
     commit()
     return jsonify(known=not new, reply=answer)
 
@@ -122,10 +118,12 @@ def _signed_channel(now: datetime) -> Channel:
 
 def _check_age(channel: Channel, timestamp: str, now: datetime) -> None:
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 10:
-        raise RejectedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"{TIMESTAMP} must be seconds since 1970.")
+        raise RejectedCall(
+            channel_webhook(channel).PROVIDER, WebhookCountKind.UNREADABLE, f"{TIMESTAMP} must be seconds since 1970."
+        )
     if abs(now - datetime.fromtimestamp(int(timestamp), UTC)) > TOLERANCE:
         raise RejectedCall(
-            PROVIDERS[channel],
+            channel_webhook(channel).PROVIDER,
             WebhookCountKind.STALE,
             "Signed more than five minutes ago, or in the future. Sign anew.",
         )
@@ -135,12 +133,16 @@ def _report(channel: Channel, now: datetime) -> ReportedEvent:
     try:
         event = GatewayEvent.model_validate_json(request.get_data())
     except ValidationError as error:
-        raise RejectedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, _reason(error)) from None
+        raise RejectedCall(channel_webhook(channel).PROVIDER, WebhookCountKind.UNREADABLE, _reason(error)) from None
     if event.address is not None and usable_address(channel, event.address) is None:
         # Taken, a STOP whose number is written in another way would be heeded by nobody.
-        raise RejectedCall(PROVIDERS[channel], WebhookCountKind.UNREADABLE, f"address: must be {ADDRESSES[channel]}")
+        raise RejectedCall(
+            channel_webhook(channel).PROVIDER,
+            WebhookCountKind.UNREADABLE,
+            f"address: must be {ADDRESSES[address_kind(channel)]}",
+        )
     return ReportedEvent(
-        provider=PROVIDERS[channel],
+        provider=channel_webhook(channel).PROVIDER,
         event_id=event.id,
         channel=channel,
         event=event.report_event,

@@ -45,7 +45,7 @@ class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, protocol: Protocol, subject: Subject, **kwargs: Any) -> None:
         own = subject.message_time
         super().__init__(obj=subject, data={"message_time": own.isoformat("minutes") if own else ""}, **kwargs)
-        self.preferred_channel.choices = fields.choices(labels.CHANNELS.items())
+        self.preferred_channel.choices = fields.choices(labels.PREFERRED_CHANNELS.items())
         self.language.choices = fields.choices(labels.LANGUAGES.items())
         self.message_time.choices = fields.choices(_time_choices(protocol, own))
 

@@ -52,7 +52,7 @@ class EnrolmentForm(FlaskForm):  # type: ignore[misc]
         self.sex.choices = fields.choices(labels.SEXES.items())
         self.language.choices = fields.choices(labels.LANGUAGES.items())
         automatic = ("", _("E-mail where there is an address, else text message"))
-        self.preferred_channel.choices = fields.choices([automatic, *labels.CHANNELS.items()])
+        self.preferred_channel.choices = fields.choices([automatic, *labels.PREFERRED_CHANNELS.items()])
 
     def facts(self) -> EnrolmentFacts:
         """Returns the entries as the service takes them."""

@@ -1,0 +1,1 @@
+"""What stands in a message file for each channel, one module a channel: entry, replies, limit."""

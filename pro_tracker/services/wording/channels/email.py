@@ -1,0 +1,26 @@
+"""E-mail in a message file: a subject and an opening; what all mails share is the file's `layout`."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pro_tracker.services.instruments.data_files import FileModel, text_matching
+from pro_tracker.services.instruments.instrument_format import Text
+from pro_tracker.services.wording.keyed_texts import CLINIC_PLACEHOLDERS, VISIT_PLACEHOLDERS, KeyedText, Limit
+
+NAME = "mail"
+IS_REQUIRED = True
+REPLIES: tuple[str, ...] = ()
+LIMIT: Limit | None = None
+
+
+class Entry(FileModel):
+    """What one template says in a mail."""
+
+    subject: Annotated[Text, text_matching(r"[^\r\n]+", "one line")]
+    opening: Text
+
+
+def texts(key: str, entry: Entry) -> Iterator[KeyedText]:
+    """Every text of an entry, which stands in the file at `key`."""
+    yield KeyedText(f"{key}.subject", entry.subject, CLINIC_PLACEHOLDERS)
+    yield KeyedText(f"{key}.opening", entry.opening, VISIT_PLACEHOLDERS)

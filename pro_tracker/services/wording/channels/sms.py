@@ -1,0 +1,23 @@
+"""Text messages in a message file: the whole text, with the link in it; and what is answered to texts of patients."""
+
+from collections.abc import Iterator
+
+from pro_tracker.domain.channels import CHANNELS, Channel
+from pro_tracker.domain.sms_segments import segments
+from pro_tracker.services.instruments.instrument_format import Text
+from pro_tracker.services.wording.keyed_texts import LINK_PLACEHOLDER, VISIT_PLACEHOLDERS, KeyedText, Limit
+
+NAME = "text message"
+IS_REQUIRED = True
+REPLIES = ("sms-stopped", "sms-started", "sms-help")
+LIMIT = Limit(
+    segments,
+    CHANNELS[Channel.SMS].max_segments or 1,
+    "takes {count} segments when {clinic} sends it, and {most} are the most",
+)
+Entry = Text
+
+
+def texts(key: str, entry: str) -> Iterator[KeyedText]:
+    """The text of an entry, which stands in the file at `key`."""
+    yield KeyedText(key, entry, VISIT_PLACEHOLDERS | {LINK_PLACEHOLDER})

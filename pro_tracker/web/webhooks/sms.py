@@ -1,0 +1,15 @@
+"""What is reported about text messages, and what people text back: by a gateway here, by Twilio in twilio.py."""
+
+from datetime import datetime
+
+from pro_tracker.services.sending import delivery_reports
+from pro_tracker.services.sending.delivery_reports import ReportedEvent
+from pro_tracker.web.session import db_session
+
+PROVIDER = "gateway"
+SECRET = "sms_gateway_secret"  # nosec B105  the name of a setting
+
+
+def reply(reported: ReportedEvent, *, now: datetime) -> str | None:
+    """The answer to STOP, START, HELP and other words."""
+    return delivery_reports.reply(db_session(), reported, now=now)
