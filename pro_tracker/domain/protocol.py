@@ -6,26 +6,39 @@ Facts only, filled from the protocol files (docs/protocol-format.md); visit_wind
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import time
+from enum import StrEnum
 from typing import Literal
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.instrument import ChangeRule, Scale
 
 Anchor = Literal["enrolment", "course-start", "first-infusion", "last-infusion", "by-hand"]
-ChannelChoice = Literal["preferred", "other", "both"]
 CountsFrom = Literal["opening", "due"]
+
+
+class ChannelWord(StrEnum):
+    """What a reminder step may name in place of a channel, by what the subject has."""
+
+    PREFERRED = "preferred"  # the subject's preferred channel, and where that cannot be used another with an address
+    BOTH = "both"  # every channel on which the subject has an address of its own
+    OTHER = "other"  # the older spelling of: the channel that is not preferred, then the preferred one
+
+
+ChannelOption = Channel | ChannelWord
 
 
 @dataclass(frozen=True, slots=True)
 class ReminderStep:
     """One message to an unanswered visit, `day` days after it opened or, also negative, after its due day.
 
-    "other" is the channel that is not preferred. Numbers count from 0 in each event.
+    `channels`: an order of preference; the message goes on the first on which the subject can be reached. Numbers count
+    from 0 in each event.
     """
 
     number: int
     day: int
-    channel: ChannelChoice
+    channels: tuple[ChannelOption, ...]
     template: str
     counts_from: CountsFrom = "opening"
 

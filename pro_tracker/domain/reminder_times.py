@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import zip_longest
-from typing import assert_never
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
 from pro_tracker.domain.message_codes import HoldReason, MessageKind
-from pro_tracker.domain.protocol import ChannelChoice, Protocol, ReminderStep
+from pro_tracker.domain.protocol import ChannelOption, ChannelWord, Protocol, ReminderStep
 from pro_tracker.domain.visit_windows import VisitWindow
 from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
 
@@ -79,7 +78,7 @@ class _ReminderCandidate:
     kind: MessageKind
     step: int
     template: str
-    channel: ChannelChoice
+    channels: tuple[ChannelOption, ...]
 
 
 def reminder_times(
@@ -135,20 +134,24 @@ def message_time(protocol: Protocol, recipient: Recipient) -> time:
     return max(protocol.quiet_until, min(recipient.message_time, last))
 
 
-def channels_for(choice: ChannelChoice, recipient: Recipient) -> tuple[Channel, ...]:
-    """The channels of a step; the only usable one stands in for the one wanted. Empty when there is none."""
-    first = recipient.preferred_channel
-    order = (first, *(channel for channel in Channel if channel != first))
-    usable = tuple(channel for channel in order if channel in recipient.usable)
-    match choice:
-        case "preferred":
-            return usable[:1]
-        case "other":
-            return usable[-1:]
-        case "both":
-            return usable
-        case _:
-            assert_never(choice)
+def channels_for(order: Sequence[ChannelOption], recipient: Recipient) -> tuple[Channel, ...]:
+    """The channels of a step with this order of preference. Empty when the subject can be reached on none of them."""
+    if ChannelWord.BOTH in order:
+        addressed = _meant_by(ChannelWord.PREFERRED, recipient.preferred_channel)
+        return tuple(channel for channel in addressed if channel in recipient.usable)
+    for option in order:
+        for channel in _meant_by(option, recipient.preferred_channel):
+            if channel in recipient.usable:
+                return (channel,)
+    return ()
+
+
+def _meant_by(option: ChannelOption, preferred: Channel) -> tuple[Channel, ...]:
+    """The channels to try for one part of an order, the first one first."""
+    others = tuple(channel for channel in ADDRESS_CHANNELS if channel != preferred)
+    if isinstance(option, Channel):
+        return (option,)
+    return (*others, preferred) if option is ChannelWord.OTHER else (preferred, *others)
 
 
 def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
@@ -169,7 +172,7 @@ def _steps(
     hour = message_time(protocol, recipient)
     for step in protocol.reminders_at(event_code):
         at = moment(days_later(_counts_from(step, window, start, recipient.zone), step.day), hour, recipient.zone)
-        yield _ReminderCandidate(at, MessageKind.REMINDER, step.number, step.template, step.channel)
+        yield _ReminderCandidate(at, MessageKind.REMINDER, step.number, step.template, step.channels)
 
 
 def _counts_from(step: ReminderStep, window: VisitWindow, start: datetime, zone: str) -> date:
@@ -184,7 +187,7 @@ def _snoozes(
     for number, (snooze, replaced_at) in enumerate(_until_replaced(snoozes)):
         at = moment(snooze.until_on, hour, recipient.zone)
         if at < replaced_at:
-            yield _ReminderCandidate(at, MessageKind.SNOOZE, number, MessageKind.SNOOZE, "preferred")
+            yield _ReminderCandidate(at, MessageKind.SNOOZE, number, MessageKind.SNOOZE, (ChannelWord.PREFERRED,))
 
 
 def _until_replaced(snoozes: Sequence[SnoozeRequest]) -> Iterator[tuple[SnoozeRequest, datetime]]:
@@ -204,7 +207,7 @@ def _send_at(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime
 
 def _planned(send_at: datetime, candidate: _ReminderCandidate, recipient: Recipient) -> Iterator[PlannedSend]:
     here = local(send_at, recipient.zone)
-    for channel in channels_for(candidate.channel, recipient):
+    for channel in channels_for(candidate.channels, recipient):
         yield PlannedSend(
             candidate.kind,
             candidate.step,

@@ -49,7 +49,7 @@ class AcceptedMessage:
     def step_key(self) -> tuple[object, ...]:
         """Returns what may be sent once: a step, or for the channel choice "both" a step on one channel."""
         message = self.message
-        if self.due is not None and self.due.channel == "both":
+        if self.due is not None and "both" in self.due.channels:
             return self.visit.id, message.kind, message.step, self.channel
         return self.visit.id, message.kind, message.step, None
 

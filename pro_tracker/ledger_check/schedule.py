@@ -16,13 +16,13 @@ DEFAULT_QUIET_HOURS = {"start": "21:00", "end": "08:00"}  # of a protocol that d
 class ScheduleStep:
     """One reminder step, `day` days after `counted_from` ("opening" or "due").
 
-    `channel` is "preferred", "other" or "both".
+    `channels` is ("both",), or an order of preference: channels, "preferred" or "other".
     """
 
     number: int
     day: int
     counted_from: str
-    channel: str
+    channels: Sequence[str]
     template: str
 
 
@@ -101,6 +101,10 @@ def _step(number: int, entry: Mapping[str, Any]) -> ScheduleStep:
         number=number,
         day=entry["day"],
         counted_from=entry.get("from", "opening"),
-        channel=entry["channel"],
+        channels=_channels(entry["channel"]),
         template=entry["template"],
     )
+
+
+def _channels(value: str | list[str]) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)

@@ -101,7 +101,7 @@ def _not_due(accepted: AcceptedMessage) -> bool:
         was_requested = accepted.is_requested and accepted.link_requests
         return not was_requested
     is_too_early = accepted.entry.at < due.due_at
-    is_wrong_channel = accepted.channel not in accepted.rules.channels(due.channel)
+    is_wrong_channel = accepted.channel not in accepted.rules.channels(due.channels)
     return is_too_early or is_wrong_channel or due.template != accepted.message.template
 
 

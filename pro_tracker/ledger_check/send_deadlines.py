@@ -98,7 +98,7 @@ def _latest_per_day(messages: Iterable[TimedMessage], patient: PatientState) -> 
 
 def _sent_at(recorded: RecordedState, due: DueMessage, at: datetime, interval: SendInterval) -> datetime:
     """Returns when a message due at `at` is sent, on the first of its channels whose provider is up."""
-    channels = interval.rules.channels(due.channel)
+    channels = interval.rules.channels(due.channels)
     return min(_after_outages(recorded, channel, at, interval) for channel in channels)
 
 

@@ -28,7 +28,7 @@ class DueMessage:
     due_at: datetime
     kind: str
     number: int
-    channel: str
+    channels: Sequence[str]
     template: str
 
     @property
@@ -71,11 +71,11 @@ class SendRules:
         for step in self.schedule.events[visit.event].steps:
             day = self._reference_date(step, visit, starts_at) + step.day * DAY
             due_at = max(self._at_message_time(day), starts_at)
-            yield DueMessage(due_at, "reminder", step.number, step.channel, step.template)
+            yield DueMessage(due_at, "reminder", step.number, step.channels, step.template)
         for number in range(len(self.snoozes)):
             due_at = self._snooze_ends_at(number)
             if not self._is_superseded_by_later_snooze(number, due_at):
-                yield DueMessage(due_at, SNOOZE, number, "preferred", SNOOZE)
+                yield DueMessage(due_at, SNOOZE, number, ("preferred",), SNOOZE)
 
     def _reference_date(self, step: ScheduleStep, visit: LedgerVisit, starts_at: datetime) -> date:
         reference = visit.due_at if step.counted_from == "due" else starts_at
@@ -144,15 +144,27 @@ class SendRules:
             at = self._at_message_time(day)
         return min(at, until)
 
-    def channels(self, choice: str) -> list[str]:
-        """Returns the reachable channels for a step's choice: "preferred", "other" or "both".
+    def channels(self, order: Sequence[str]) -> list[str]:
+        """Returns the channels of a step: with "both" all reachable ones, otherwise the first reachable in the order.
 
-        A patient with a single reachable channel gets every message on it.
+        "preferred" stands for the preferred channel and then the others, "other" for the opposite order. No simulation
+        has automated calls in service, so a step passes over "voice".
         """
         reachable = self.patient.reachable_channels
-        if choice == "both":
+        if "both" in order:
             return reachable
-        others = [channel for channel in reachable if channel != self.patient.preferred_channel]
-        if choice == "other" and others:
-            return others[:1]
-        return reachable[:1]
+        for option in order:
+            meant = self._meant_by(option)
+            found = [channel for channel in meant if channel in reachable]
+            if found:
+                return found[:1]
+        return []
+
+    def _meant_by(self, option: str) -> list[str]:
+        reachable = self.patient.reachable_channels
+        if option == "preferred":
+            return reachable
+        if option == "other":
+            others = [channel for channel in reachable if channel != self.patient.preferred_channel]
+            return others or reachable
+        return [option]

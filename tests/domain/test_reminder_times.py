@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, strategies as st
 
-from pro_tracker.domain.protocol import ChannelChoice
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.protocol import ChannelOption, ChannelWord
 from pro_tracker.domain.reminder_times import channels_for, next_allowed, reminder_times, retry_at
 from pro_tracker.domain.visit_windows import VisitWindow, window
 from tests.support.example_protocol import EVERY_CHANNEL, PROTOCOL, ZONES, a_recipient, event
@@ -80,18 +81,23 @@ def test_quiet_hours_put_a_message_off_to_eight_in_the_morning() -> None:
 @pytest.mark.parametrize(
     ("wanted", "usable", "channels"),
     [
-        ("preferred", EVERY_CHANNEL, ("sms",)),
-        ("other", EVERY_CHANNEL, ("email",)),
-        ("both", EVERY_CHANNEL, ("sms", "email")),
-        ("preferred", {"email"}, ("email",)),
-        ("other", {"sms"}, ("sms",)),
-        ("both", {"email"}, ("email",)),
-        ("other", set(), ()),
-        ("both", set(), ()),
+        ([ChannelWord.PREFERRED], EVERY_CHANNEL, ("sms",)),
+        ([ChannelWord.OTHER], EVERY_CHANNEL, ("email",)),
+        ([ChannelWord.BOTH], EVERY_CHANNEL, ("sms", "email")),
+        ([Channel.EMAIL], EVERY_CHANNEL, ("email",)),
+        ([Channel.EMAIL, Channel.SMS], EVERY_CHANNEL, ("email",)),
+        ([ChannelWord.PREFERRED], {"email"}, ("email",)),
+        ([ChannelWord.OTHER], {"sms"}, ("sms",)),
+        ([ChannelWord.BOTH], {"email"}, ("email",)),
+        ([Channel.EMAIL, Channel.SMS], {"sms"}, ("sms",)),
+        ([Channel.SMS, ChannelWord.PREFERRED], {"email"}, ("email",)),
+        ([Channel.SMS], {"email"}, ()),
+        ([ChannelWord.OTHER], set(), ()),
+        ([ChannelWord.BOTH], set(), ()),
     ],
 )
-def test_a_step_uses_its_channel_or_the_only_one_there_is(
-    wanted: ChannelChoice, usable: set[str], channels: tuple[str, ...]
+def test_a_step_goes_on_the_first_channel_of_its_order_that_reaches_the_subject(
+    wanted: list[ChannelOption], usable: set[str], channels: tuple[str, ...]
 ) -> None:
     assert channels_for(wanted, a_recipient(usable=frozenset(usable))) == channels
 

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import HoldReason
-from pro_tracker.domain.protocol import Protocol, ReminderStep
+from pro_tracker.domain.protocol import ChannelWord, Protocol, ReminderStep
 from pro_tracker.domain.reminder_times import (
     NO_END,
     Hold,
@@ -30,11 +30,11 @@ from tests.support.example_protocol import EVERY_CHANNEL, EVERY_ZONE, PROTOCOL, 
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 STEPS = (
-    ReminderStep(0, 0, "preferred", "invitation"),
-    ReminderStep(1, 1, "other", "reminder"),
-    ReminderStep(2, -2, "both", "reminder", "due"),
-    ReminderStep(3, 5, "preferred", "reminder"),
-    ReminderStep(4, 1, "other", "last-reminder", "due"),
+    ReminderStep(0, 0, (ChannelWord.PREFERRED,), "invitation"),
+    ReminderStep(1, 1, (ChannelWord.OTHER,), "reminder"),
+    ReminderStep(2, -2, (ChannelWord.BOTH,), "reminder", "due"),
+    ReminderStep(3, 5, (ChannelWord.PREFERRED,), "reminder"),
+    ReminderStep(4, 1, (ChannelWord.OTHER,), "last-reminder", "due"),
 )
 LASTS = 12  # days that the windows here are open; due after seven
 DAYLIGHT = [  # quiet from, quiet until, the protocol's hour: as usual, and two that clock changes fall into
@@ -259,7 +259,7 @@ def test_a_subject_who_moves_gets_what_is_to_come_by_the_clocks_there_and_nothin
 
 
 def test_over_every_clock_change_of_every_zone_each_morning_brings_its_message() -> None:
-    daily = tuple(ReminderStep(number, number, "preferred", "reminder") for number in range(5))
+    daily = tuple(ReminderStep(number, number, (ChannelWord.PREFERRED,), "reminder") for number in range(5))
     protocol = replace(PROTOCOL, events=(replace(event("visit"), reminders=daily),))
     hour, changes = protocol.reminder_time, 0
     for zone in EVERY_ZONE:

@@ -9,7 +9,7 @@ import pytest
 
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.message_codes import HoldReason
-from pro_tracker.domain.protocol import ReminderStep
+from pro_tracker.domain.protocol import ChannelWord, ReminderStep
 from pro_tracker.domain.reminder_times import (
     NO_END,
     Hold,
@@ -129,9 +129,9 @@ def test_an_own_hour_takes_the_place_of_the_protocols_and_stays_out_of_the_quiet
 
 def test_steps_counted_from_the_due_day_leave_around_it() -> None:
     own = (
-        ReminderStep(0, 0, "preferred", "invitation"),
-        ReminderStep(1, -1, "other", "reminder", "due"),
-        ReminderStep(2, 2, "both", "last-reminder", "due"),
+        ReminderStep(0, 0, (ChannelWord.PREFERRED,), "invitation"),
+        ReminderStep(1, -1, (ChannelWord.OTHER,), "reminder", "due"),
+        ReminderStep(2, 2, (ChannelWord.BOTH,), "last-reminder", "due"),
     )
     events = (PROTOCOL.events[0], replace(PROTOCOL.events[1], reminders=own))
     sends = planned(events=events)  # due on 12 March
@@ -144,7 +144,10 @@ def test_steps_counted_from_the_due_day_leave_around_it() -> None:
 
 
 def test_entered_after_the_due_day_a_visit_begins_with_its_first_step() -> None:
-    own = (ReminderStep(0, 0, "preferred", "invitation"), ReminderStep(1, 0, "other", "reminder", "due"))
+    own = (
+        ReminderStep(0, 0, (ChannelWord.PREFERRED,), "invitation"),
+        ReminderStep(1, 0, (ChannelWord.OTHER,), "reminder", "due"),
+    )
     protocol = replace(PROTOCOL, events=(replace(PROTOCOL.events[1], reminders=own),))
     late = reminder_times(protocol, "month-1", WINDOW, at(3, 15, 14), a_recipient())
     assert steps(late) == [("reminder", 0, at(3, 15, 14))]
@@ -200,7 +203,9 @@ def test_kathmandu_is_a_quarter_of_an_hour_off_and_gets_its_messages_on_the_hour
 def test_a_day_that_apia_skipped_loses_no_message_and_doubles_none() -> None:
     # 30 December 2011 does not exist: 29 December, 24:00 -10 is 31 December, 00:00 +14
     assert in_zone("Pacific/Apia", date(2011, 12, 7)) == ["12-27 09:00 -1000", "12-31 09:00 +1400", "01-03 09:00 +1400"]
-    daily = replace(PROTOCOL, reminders=tuple(ReminderStep(n, n, "preferred", "reminder") for n in range(6)))
+    daily = replace(
+        PROTOCOL, reminders=tuple(ReminderStep(n, n, (ChannelWord.PREFERRED,), "reminder") for n in range(6))
+    )
     visit = window(event(), date(2011, 12, 7), "Pacific/Apia", PROTOCOL)
     sends = reminder_times(daily, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), a_recipient("Pacific/Apia"))
     assert [(send.step, send.local_on.isoformat()) for send in sends] == [

@@ -9,7 +9,7 @@ import yaml
 
 from pro_tracker.domain.change import ScorePoint, change
 from pro_tracker.domain.errors import InvalidDataFile, NotFound
-from pro_tracker.domain.protocol import ReminderStep
+from pro_tracker.domain.protocol import ChannelWord, ReminderStep
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -36,7 +36,7 @@ def test_the_shipped_protocol_has_the_schedule_of_the_study() -> None:
         "3-months": ("last-infusion", 90 - 14, 90 + 30),
         "6-months": ("last-infusion", 180 - 14, 180 + 42),
     }
-    assert [(step.day, step.channel) for step in protocol.reminders] == [
+    assert [(step.day, *step.channels) for step in protocol.reminders] == [
         (0, "preferred"),
         (3, "preferred"),
         (7, "other"),
@@ -70,8 +70,8 @@ def test_sending_rules_are_read_from_the_file(tmp_path: Path) -> None:
     assert (protocol.hold_days, protocol.snooze_days, protocol.grace_hours) == (0, (2,), 6)
     assert protocol.event("3-months").anchor == "by-hand"
     assert protocol.reminders_at("3-months") == (
-        ReminderStep(0, 1, "both", "invitation"),
-        ReminderStep(1, -1, "other", "last-reminder", "due"),
+        ReminderStep(0, 1, (ChannelWord.BOTH,), "invitation"),
+        ReminderStep(1, -1, (ChannelWord.OTHER,), "last-reminder", "due"),
     )
     assert protocol.reminders_at("baseline") == protocol.reminders
 
@@ -163,6 +163,9 @@ MISTAKES = {
     "messages.steps": lambda data: data["messages"]["steps"].reverse(),
     "messages.steps.1.template": lambda data: data["messages"]["steps"][1].update(template="greeting"),
     "messages.steps.0.channel": lambda data: data["messages"]["steps"][0].update(channel="fax"),
+    "messages.steps.1.channel": lambda data: data["messages"]["steps"][1].update(channel=["sms", "both"]),
+    "messages.steps.2.channel": lambda data: data["messages"]["steps"][2].update(channel=["sms", "sms"]),
+    "messages.steps.3.channel": lambda data: data["messages"]["steps"][3].update(channel=[]),
     "events.1.window": lambda data: data["events"][1]["window"].update(due=4),
     "events.1.code": lambda data: data["events"][1].update(code="baseline"),
     "events.0.titles": lambda data: data["events"][0].update(titles={"es": "Inicio"}),

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.protocol import ReminderStep
+from pro_tracker.domain.protocol import ChannelWord, ReminderStep
 from pro_tracker.models.course import Course
 from pro_tracker.models.interruption import Pause, Snooze
 from pro_tracker.models.message import Message
@@ -193,7 +193,10 @@ def test_who_withdraws_while_answering_past_closing_cannot_send_any_more(
 def both(session: Session, course: Course, now: datetime) -> None:
     """Plan the baseline's messages with a first step on both channels."""
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    steps = (ReminderStep(0, 0, "both", "invitation"), ReminderStep(1, 3, "other", "reminder"))
+    steps = (
+        ReminderStep(0, 0, (ChannelWord.BOTH,), "invitation"),
+        ReminderStep(1, 3, (ChannelWord.OTHER,), "reminder"),
+    )
     visit = baseline(session, course)
     subject = subject_of(session, course)
     planned_messages.plan(session, subject, replace(protocol, reminders=steps), [visit], now=now)

@@ -87,11 +87,11 @@ def assert_as_the_service_reads_it(schedule: ProtocolSchedule, file: dict[str, A
     assert (schedule.hold_days, schedule.idle_days) == (protocol.hold_days, protocol.course_idle_days)
     for event in protocol.events:
         steps = [
-            (each.number, each.day, each.counted_from, each.channel, each.template)
+            (each.number, each.day, each.counted_from, each.channels, each.template)
             for each in schedule.events[event.code].steps
         ]
         asked = [
-            (each.number, each.day, each.counts_from, each.channel, each.template)
+            (each.number, each.day, each.counts_from, each.channels, each.template)
             for each in protocol.reminders_at(event.code)
         ]
         assert steps == asked

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from hypothesis import strategies as st
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.protocol import Protocol, ReminderStep, StudyEvent
+from pro_tracker.domain.protocol import ChannelWord, Protocol, ReminderStep, StudyEvent
 from pro_tracker.domain.reminder_times import Recipient
 
 EVERY_ZONE = sorted(available_timezones() - {"localtime", "Factory"})
@@ -47,9 +47,9 @@ PROTOCOL = Protocol(
     default_language="en",
     events=(event("start", anchor="first-infusion", days=(-14, -1, 0)), event()),
     reminders=(
-        ReminderStep(0, 0, "preferred", "invitation"),
-        ReminderStep(1, 3, "preferred", "reminder"),
-        ReminderStep(2, 7, "other", "reminder"),
+        ReminderStep(0, 0, (ChannelWord.PREFERRED,), "invitation"),
+        ReminderStep(1, 3, (ChannelWord.PREFERRED,), "reminder"),
+        ReminderStep(2, 7, (ChannelWord.OTHER,), "reminder"),
     ),
     planned_infusions=3,
     course_gap_days=20,

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import Channel, address_channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import UnusableLink
 from pro_tracker.domain.message_codes import MessageKind
@@ -89,13 +89,21 @@ def _count_attempt(row: Visit, is_right: bool, now: datetime) -> None:
         row.failed_checks = 0
 
 
-def request_fresh_link(session: Session, visit: VisitContext, *, now: datetime) -> None:
-    """Queue a message with a new link to the visit that is open for this subject now, at most three a day.
+def request_fresh_link(
+    session: Session,
+    visit: VisitContext,
+    *,
+    now: datetime,
+    channel: Channel | None = None,
+    actor: Actor | None = None,
+) -> None:
+    """Queues a message with a new link to the visit that is open for this subject now, at most three a day.
 
-    Returns nothing: the person who asks must not learn whether there is an open visit or a contact on file.
+    It goes on `channel`, or on the preferred one. `actor` is who requests it; None: the holder of the link. Returns
+    nothing: the person who asks must not learn whether there is an open visit or a contact on file.
     """
     visit_id = _lock_open_visit(session, visit, now)
-    channel = _channel(session, visit)
+    channel = _channel(session, visit, channel)
     if visit_id is None or channel is None:
         return
     if _requested_today(session, visit, now) >= FRESH_LINKS_A_DAY:
@@ -116,7 +124,7 @@ def request_fresh_link(session: Session, visit: VisitContext, *, now: datetime) 
         )
     )
     session.flush()
-    _record(session, visit, "link.request", now=now)
+    _record(session, visit, "link.request", now=now, actor=actor)
 
 
 def _lock_open_visit(session: Session, visit: VisitContext, now: datetime) -> int | None:
@@ -126,13 +134,16 @@ def _lock_open_visit(session: Session, visit: VisitContext, now: datetime) -> in
     return session.scalar(own_first.limit(1).with_for_update())
 
 
-def _channel(session: Session, visit: VisitContext) -> Channel | None:
-    """The preferred channel when its contact is active, else the other one; None without an active contact."""
+def _channel(session: Session, visit: VisitContext, requested: Channel | None) -> Channel | None:
+    """Returns the requested channel if its contact is active; without a request the preferred active one, or None."""
     contacts = select(Contact.channel).join(Subject, Subject.id == Contact.subject_id)
     usable = contacts.where(
         Contact.subject_id == visit.subject_id, Contact.state == ContactState.ACTIVE, Subject.withdrawn_at.is_(None)
     )
-    return session.scalar(usable.order_by(Contact.channel != Subject.preferred_channel).limit(1))
+    if requested is not None:
+        usable = usable.where(Contact.channel == address_channel(requested))
+    found = session.scalar(usable.order_by(Contact.channel != Subject.preferred_channel).limit(1))
+    return found if requested is None or found is None else requested
 
 
 def _requested_today(session: Session, visit: VisitContext, now: datetime) -> int:
@@ -152,6 +163,8 @@ def _next_step(session: Session, visit_id: int) -> int:
     return 0 if last is None else last + 1
 
 
-def _record(session: Session, visit: VisitContext, action: str, *, now: datetime) -> None:
+def _record(session: Session, visit: VisitContext, action: str, *, now: datetime, actor: Actor | None = None) -> None:
     patient = Actor(ActorKind.PATIENT, str(visit.link_id))
-    audit.record(session, patient, action, now=now, subject_id=visit.subject_id, detail={"visit": visit.visit_id})
+    audit.record(
+        session, actor or patient, action, now=now, subject_id=visit.subject_id, detail={"visit": visit.visit_id}
+    )

@@ -15,6 +15,7 @@ from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.provider_state import ProviderState
 from pro_tracker.services.clinic.channels_in_service import channels_in_service
 from pro_tracker.services.operations.heartbeats import TICK_PREFIX
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import circuit_breakers
 
 SEEN_WITHIN = timedelta(minutes=3)
@@ -55,7 +56,16 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str
         _heartbeat_status("beat", _last_tick(seen), now),
     ]
     providers = [_provider(name, down.get(name), notes.get(name, "")) for name in channels_in_service()]
-    return [PartStatus("database", True), migrations, *heartbeats, *providers]
+    return [PartStatus("database", True), migrations, *heartbeats, *providers, *_unserved_channels()]
+
+
+def _unserved_channels() -> Iterator[PartStatus]:
+    """The channels that are not in service and that a step of a protocol names alone."""
+    for protocol in protocol_catalog.protocols():
+        steps = protocol_catalog.unserved_steps(protocol)
+        for channel in sorted(set(steps.values())):
+            note = f"steps of the protocol {protocol.code} send nothing: {protocol_catalog.unserved_reason(channel)}"
+            yield PartStatus(channel, True, note)
 
 
 def _without_database(error: SQLAlchemyError) -> Iterator[PartStatus]:

@@ -13,7 +13,7 @@ from pro_tracker.db import insert_into
 from pro_tracker.domain.calling import STOP_REMINDERS_AFTER
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import EndReason, HoldReason, MessageKind, MessageState
-from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.protocol import ChannelWord, Protocol
 from pro_tracker.domain.reminder_times import PlannedSend, Recipient, SnoozeRequest, reminder_times
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import VisitWindow
@@ -138,7 +138,7 @@ def _sent_keys(rows: Sequence[Any], visits: Sequence[Visit], protocol: Protocol)
 
 
 def _uses_one_channel(row: Any, protocol: Protocol, event_code: str) -> bool:
-    on_both = [step.number for step in protocol.reminders_at(event_code) if step.channel == "both"]
+    on_both = [step.number for step in protocol.reminders_at(event_code) if ChannelWord.BOTH in step.channels]
     return row.kind != MessageKind.REMINDER or row.step not in on_both
 
 

@@ -5,9 +5,11 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, ProTrackerError
 from pro_tracker.domain.instrument import Alert
-from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.protocol import Protocol, ReminderStep
+from pro_tracker.services.clinic.channels_in_service import channels_in_service
 from pro_tracker.services.instruments import instrument_catalog, instrument_checks
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, Problem
@@ -46,6 +48,22 @@ def problems(path: Path | None = None) -> list[Problem]:
     """Returns every error in one protocol file, by default in all of them."""
     files = [path] if path else all_files()
     return list(chain.from_iterable(map(_problems_of, files)))
+
+
+def unserved_steps(protocol: Protocol) -> dict[str, Channel]:
+    """The steps that send nothing, since no channel that they name is in service: key in the file -> channel."""
+    steps = {f"messages.steps.{step.number}.channel": step for step in protocol.reminders}
+    for number, event in enumerate(protocol.events):
+        steps |= {f"events.{number}.steps.{step.number}.channel": step for step in event.reminders}
+    unserved = {key: _unserved(step) for key, step in steps.items()}
+    return {key: channel for key, channel in unserved.items() if channel is not None}
+
+
+def _unserved(step: ReminderStep) -> Channel | None:
+    """The channel that a step names first, when none that it names is in service."""
+    named = [option for option in step.channels if isinstance(option, Channel)]
+    is_served = len(named) < len(step.channels) or not set(named).isdisjoint(channels_in_service())
+    return None if is_served else named[0]
 
 
 def all_files() -> tuple[Path, ...]:
@@ -164,9 +182,17 @@ def _alerts(code: str) -> tuple[Alert, ...]:
 
 def _problems_of(path: Path) -> Iterator[Problem]:
     try:
-        read_protocol(path)
+        protocol = read_protocol(path)
     except InvalidDataFile as error:
         yield from (Problem(str(path), key, reason) for key, reason in error.errors)
+        return
+    for key, channel in unserved_steps(protocol).items():
+        yield Problem(str(path), key, f"sends nothing: {unserved_reason(channel)}")
+
+
+def unserved_reason(channel: Channel) -> str:
+    """Why a step that names only this channel sends nothing, and what to set."""
+    return f"{channel} is not in service; PRO_TRACKER_{channel.upper()}_PROVIDER says how it is"
 
 
 def _version_order(each: Protocol) -> tuple[int, ...]:

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.protocol import (
     Anchor,
     CallRule,
-    ChannelChoice,
+    ChannelOption,
+    ChannelWord,
     CountsFrom,
     Protocol,
     ReminderStep,
@@ -29,6 +31,21 @@ def _wall_time(value: Any) -> Any:
     return time.fromisoformat(value)
 
 
+def _channel_order(value: Any) -> tuple[ChannelOption, ...]:
+    """Read one channel or word, or a list of them in order of preference."""
+    named = value if isinstance(value, list) else [value]
+    known = {option.value: option for option in (*Channel, *ChannelWord)}
+    if not named or any(not isinstance(each, str) or each not in known for each in named):
+        words = ", ".join((ChannelWord.PREFERRED, ChannelWord.BOTH, *Channel))
+        raise ValueError(f"must be one of {words}, or a list such as [sms, email], the channel to try first in front")
+    if len(named) > 1 and ChannelWord.BOTH in named:
+        raise ValueError("both stands alone: it is every channel on which the subject has an address")
+    if len(set(named)) < len(named):
+        raise ValueError("names a channel twice")
+    return tuple(known[each] for each in named)
+
+
+ChannelOrder = Annotated[tuple[ChannelOption, ...], BeforeValidator(_channel_order)]
 WallTime = Annotated[time, BeforeValidator(_wall_time)]
 Day = Annotated[int, Field(ge=-3660, le=3660)]
 Days = Annotated[int, Field(ge=1, le=366)]
@@ -44,7 +61,7 @@ class WindowEntry(FileModel):
 class StepEntry(FileModel):
     day: Annotated[int, Field(ge=-366, le=366)]
     counts_from: Annotated[CountsFrom, Field(alias="from")] = "opening"
-    channel: ChannelChoice
+    channels: Annotated[ChannelOrder, Field(alias="channel")]
     template: Code
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
+from pro_tracker.domain.channels import Channel
 from pro_tracker.services.csv_columns import Cell, Column, escape_formula
 from pro_tracker.services.record.ledger import Ledger, MessageEntry, VisitEntry
 from pro_tracker.services.record.ledger_changes import DataChange
@@ -61,7 +62,7 @@ VISIT: tuple[Column[VisitRow], ...] = (
 MESSAGE: tuple[Column[MessageRow], ...] = (
     Column("KIND", lambda row: row.entry.message.kind, "Kind of message"),
     Column("STEP", lambda row: row.entry.message.step + 1, "Its number among these, from 1"),
-    Column("CHANNEL", lambda row: row.entry.message.channel, "email or sms"),
+    Column("CHANNEL", lambda row: row.entry.message.channel, " or ".join(Channel)),
     Column("PLANNED_FOR", lambda row: _wall_time(row.entry), "Wall time where the subject is"),
     Column("CLAIMED_AT", lambda row: row.visit.local(row.entry.claimed_at), "First taken to be sent"),
     Column("ACCEPTED_AT", lambda row: row.visit.local(row.entry.message.sent_at), "Handed over to the provider"),
