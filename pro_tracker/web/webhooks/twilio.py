@@ -42,8 +42,8 @@ OPT_OUT_TYPES = {"stop": ReportEvent.STOP, "start": ReportEvent.START, "help": R
 @blueprint.post("/twilio/status")
 @access.public
 def twilio_status() -> Response:
-    now, form = clock.now(), _verified()
-    state, code = STATES.get(_field(form, "MessageStatus")), _field(form, "ErrorCode", optional=True)
+    now, form = clock.now(), verified()
+    state, code = STATES.get(field(form, "MessageStatus")), field(form, "ErrorCode", optional=True)
     events = CODES.get(code, (state,)) if state == ReportEvent.FAILED else (state,)
     receive(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
     commit()
@@ -53,15 +53,15 @@ def twilio_status() -> Response:
 @blueprint.post("/twilio/incoming")
 @access.public
 def twilio_incoming() -> Response:
-    now, form = clock.now(), _verified()
+    now, form = clock.now(), verified()
     by_twilio = form.get("OptOutType", "").lower()
     report = ReportedEvent(
         provider=NAME,
-        event_id=_field(form, "MessageSid"),
+        event_id=field(form, "MessageSid"),
         channel=Channel.SMS,
         event=OPT_OUT_TYPES.get(by_twilio) or event_of_text(form.get("Body", "")),
         at=now,
-        address=_field(form, "From"),
+        address=field(form, "From"),
     )
     # With OptOutType Twilio has answered already, in the words that are set up there.
     answer = (
@@ -74,7 +74,7 @@ def twilio_incoming() -> Response:
     return Response(f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>', mimetype="text/xml")
 
 
-def _verified() -> Mapping[str, str]:
+def verified() -> Mapping[str, str]:
     """The call's fields, once its signature fits. Raises RejectedCall, or NotFound when no token is set."""
     token: str | None = current_app.config["TWILIO_AUTH_TOKEN"]
     if token is None:
@@ -84,13 +84,19 @@ def _verified() -> Mapping[str, str]:
 
     # As Twilio was told to call us: behind a proxy the request itself tells another host and scheme.
     query = request.query_string.decode()
-    url = f"{current_app.config['BASE_URL']}{request.path}{'?' if query else ''}{query}"
+    url = f"{called_url()}{'?' if query else ''}{query}"
     if not RequestValidator(token).validate(url, request.form, request.headers.get("X-Twilio-Signature", "")):
         raise RejectedCall(NAME, WebhookCountKind.FORGED, "X-Twilio-Signature does not fit this call.")
     return request.form
 
 
-def _field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str:
+def called_url() -> str:
+    """The address of this call as Twilio knows it, without its query."""
+    return f"{current_app.config['BASE_URL']}{request.path}"
+
+
+def field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str:
+    """A field of the call. Raises RejectedCall where it is missing, unless `optional`, or cannot be read."""
     value = form.get(name, "")
     if not WORD.fullmatch(value) and (value or not optional):
         raise RejectedCall(NAME, WebhookCountKind.UNREADABLE, f"{name} cannot be read.")
@@ -98,20 +104,20 @@ def _field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str
 
 
 def _status(form: Mapping[str, str], event: ReportEvent, code: str, now: datetime) -> ReportedEvent:
-    sid = _field(form, "MessageSid")
+    sid = field(form, "MessageSid")
     return ReportedEvent(
         provider=NAME,
         event_id=f"{sid}:{event}",
         channel=Channel.SMS,
         event=event,
         at=now,
-        message_key=_our_key(),
+        message_key=our_key(),
         provider_id=sid,
         code=code or None,
     )
 
 
-def _our_key() -> uuid.UUID | None:
+def our_key() -> uuid.UUID | None:
     """Our key of the message, which stands in the address that we gave Twilio for its reports."""
     try:
         return uuid.UUID(request.args.get("message", ""))
