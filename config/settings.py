@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     sms_gateway_token: SecretStr | None = None
     sms_gateway_secret: SecretStr | None = None
     mail_webhook_secret: SecretStr | None = None
+    voice_provider: Literal["none", "twilio", "gateway"] = "none"
+    voice_per_second: int = Field(default=1, gt=0)
+    twilio_voice_from: str | None = None
+    voice_gateway_url: str | None = None
+    voice_gateway_token: SecretStr | None = None
+    voice_gateway_secret: SecretStr | None = None
     sites_file: Path = Path(__file__).with_name("sites.yaml")
     data_folder: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -65,7 +71,7 @@ class Settings(BaseSettings):
     # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
     trusted_proxies: int = Field(default=0, ge=0)
 
-    @field_validator("secret_key", "sms_gateway_secret", "mail_webhook_secret")
+    @field_validator("secret_key", "sms_gateway_secret", "mail_webhook_secret", "voice_gateway_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
@@ -86,7 +92,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a file that is there")
         return value
 
-    @field_validator("base_url", "twilio_url", "sms_gateway_url")
+    @field_validator("base_url", "twilio_url", "sms_gateway_url", "voice_gateway_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):

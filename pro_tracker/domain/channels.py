@@ -14,6 +14,7 @@ class Channel(StrEnum):
 
     EMAIL = "email"
     SMS = "sms"
+    VOICE = "voice"
 
 
 class AddressKind(StrEnum):
@@ -60,6 +61,14 @@ CHANNELS: Mapping[Channel, ChannelRecord] = {
         address_kind=AddressKind.TELEPHONE,
         address_channel=Channel.SMS,
         max_segments=3,
+    ),
+    Channel.VOICE: ChannelRecord(
+        code=Channel.VOICE,
+        address_kind=AddressKind.TELEPHONE,
+        address_channel=Channel.SMS,
+        has_link=False,
+        max_seconds=30,
+        is_on_by_default=False,
     ),
 }
 ADDRESS_CHANNELS = tuple(channel for channel in Channel if CHANNELS[channel].has_own_address)

@@ -19,6 +19,7 @@ class ReportEvent(StrEnum):
     STOP = "stop"
     START = "start"
     HELP = "help"
+    KEY_PRESSED = "key-pressed"  # during a call, for a text message with the link
     OTHER = "other"  # no known word
 
 
@@ -58,7 +59,7 @@ def contact_state(event: ReportEvent) -> ContactState | None:
             return ContactState.ACTIVE
         case ReportEvent.DELIVERED | ReportEvent.FAILED | ReportEvent.SOFT_BOUNCE:
             return None
-        case ReportEvent.HELP | ReportEvent.OTHER:
+        case ReportEvent.HELP | ReportEvent.OTHER | ReportEvent.KEY_PRESSED:
             return None
         case _:
             assert_never(event)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import SendOutcome
+from pro_tracker.domain.voice import CallScript
 
 __all__ = ["OutcomeQuery", "OutgoingMessage", "Provider", "SendResult"]
 
@@ -16,7 +17,8 @@ __all__ = ["OutcomeQuery", "OutgoingMessage", "Provider", "SendResult"]
 class OutgoingMessage:
     """One message to one address. `key` stays the same however often it is tried; `subject` and `html` are for mail.
 
-    `unsubscribe_url`: where one request without a page in between ends these mails (RFC 8058).
+    `unsubscribe_url`: where one request without a page in between ends these mails (RFC 8058). `call`: what is said,
+    for a call.
     """
 
     key: uuid.UUID
@@ -27,6 +29,7 @@ class OutgoingMessage:
     language: str
     written_at: datetime
     unsubscribe_url: str | None = None
+    call: CallScript | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from pro_tracker.services.planning.planned_messages import UNSENT
 
 SEXES = {Sex.FEMALE: _("Female"), Sex.MALE: _("Male"), Sex.OTHER: _("Other"), Sex.UNKNOWN: _("Not known")}
 LANGUAGES = {"en": _("English"), "es": _("Spanish")}
-CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message")}
+CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message"), Channel.VOICE: _("Automated call")}
 PREFERRED_CHANNELS = {channel: CHANNELS[channel] for channel in ADDRESS_CHANNELS}  # what a subject may choose
 CONTACT_STATES = {
     ContactState.BOUNCED: _("messages come back"),
@@ -39,7 +39,12 @@ CONTACT_ADVICE = {
     ),
     ContactState.WRONG_NUMBER: _("It belongs to somebody else. Ask the patient for the right number."),
 }
-PROVIDERS = {"twilio": _("Twilio"), "gateway": _("Text message gateway"), "mail": _("Mail")}
+PROVIDERS = {
+    "twilio": _("Twilio"),
+    "gateway": _("Text message gateway"),
+    "mail": _("Mail"),
+    "voice-gateway": _("Gateway for calls"),
+}
 INFUSION_STATES = {InfusionStatus.COMPLETED: _("Completed"), InfusionStatus.STOPPED: _("Stopped")}
 ROLES = {
     Role.COORDINATOR: _("Coordinator"),

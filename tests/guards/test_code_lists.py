@@ -61,7 +61,7 @@ def test_a_gateway_may_report_every_event_and_forward_a_text() -> None:
         ("ledger-file.md", "| STATE |", {*MessageState}),
         ("exports.md", "**Why a visit was not answered**", {*UnansweredReason} - NEVER_ASKED),
         ("webhooks.md", "| `event` |", {"event", "text", *ReportEvent} - {ReportEvent.OTHER}),
-        ("message-format.md", "| `templates` |", {"templates", "email", "sms", "subject", "opening"}),
+        ("message-format.md", "| `templates` |", {"templates", "subject", "opening", *Channel}),
     ],
 )
 def test_a_document_lists_exactly_the_existing_codes(document: str, line: str, codes: set[str]) -> None:

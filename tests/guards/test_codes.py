@@ -15,7 +15,7 @@ from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.calling import CLOSING_OUTCOMES, STOP_REMINDERS_AFTER
 from pro_tracker.domain.change import Verdict
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, BORROWING_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.message_codes import EndReason, MessageKind
@@ -43,18 +43,23 @@ LEFT_OUT: Mapping[str, set[StrEnum]] = {
     "domain.unanswered.RECORDED_BY_CALLS": {
         *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER)  # tell no reason
     },
+    "services.contacts.addresses.FIELDS": {*BORROWING_CHANNELS},  # have no address of their own
     "services.sending.delivery_reports.REPLIES": {  # not written by a person
         *(ReportEvent.DELIVERED, ReportEvent.FAILED, ReportEvent.COMPLAINED),
-        *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE),
+        *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE, ReportEvent.KEY_PRESSED),
     },
-    "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
-    "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no problem
-    "web.staff.trend_wording.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
+    "services.sending.key_presses.REPLIES": {  # no key says these
+        *(set(ReportEvent) - {ReportEvent.KEY_PRESSED, ReportEvent.STOP})
+    },
     "web.labels.ALERT_OUTCOMES": {  # an alert needs a conversation with the subject
         *(CallAttemptOutcome.REFUSED, CallAttemptOutcome.TOO_ILL, CallAttemptOutcome.LANGUAGE)
     },
     "web.labels.CONTACT_ADVICE": {ContactState.ACTIVE},  # nothing to say
     "web.labels.CONTACT_STATES": {ContactState.ACTIVE},
+    "web.labels.PREFERRED_CHANNELS": {*BORROWING_CHANNELS},
+    "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
+    "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no problem
+    "web.staff.trend_wording.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
     "web.webhooks.blueprint.STATUS": {WebhookCountKind.TAKEN, WebhookCountKind.KNOWN},  # not refused
 }
 LABELLED = (

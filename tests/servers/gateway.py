@@ -19,6 +19,7 @@ class GatewayServer(SmsServer):
     token: str = "the clinic's token"
     by_key: dict[str, AcceptedText] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
+    posted: list[dict[str, object]] = field(default_factory=list)  # the bodies of what was taken
 
     @property
     def url(self) -> str:
@@ -59,6 +60,7 @@ class GatewayHandler(Handler):
         if text is None:
             text = self.state.by_key[key] = AcceptedText(uuid.uuid4().hex, message["to"], message["text"], key)
             self.state.accepted.append(text)
+            self.state.posted.append(dict(message))
         self.misbehave(fault, text) if fault else self.confirm(text)
 
     def confirm(self, text: AcceptedText) -> None:

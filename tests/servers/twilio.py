@@ -1,4 +1,7 @@
-"""Twilio's Messages resource on a free port of this machine (https://www.twilio.com/docs/messaging/api/message-resource)."""
+"""Twilio's resources Messages and Calls on a free port of this machine.
+
+https://www.twilio.com/docs/messaging/api/message-resource, https://www.twilio.com/docs/voice/api/call-resource
+"""
 
 import uuid
 from base64 import b64encode
@@ -16,20 +19,24 @@ from tests.servers.sms import E164, AcceptedText, Handler, SmsServer, running
 
 @dataclass
 class TwilioServer(SmsServer):
-    """Twilio's Messages resource. `stopped` holds the numbers that said STOP, `failed` the codes of failed ids."""
+    """Twilio's resources Messages and Calls; `calls` holds what was begun, its TwiML as text.
+
+    `stopped` holds the numbers that said STOP, `failed` the codes of failed ids.
+    """
 
     account: str = "AC" + "0" * 32
     token: str = "the account's token"
     stopped: set[str] = field(default_factory=set)
     failed: dict[str, int] = field(default_factory=dict)
     redacts: bool = False
+    calls: list[AcceptedText] = field(default_factory=list)
 
 
 class TwilioHandler(Handler):
     state: ClassVar[TwilioServer]
 
     def do_POST(self) -> None:  # noqa: N802  the standard library's name
-        """Create a message."""
+        """Create a message or a call."""
         server, form = self.state, {name: each[0] for name, each in parse_qs(self.content().decode()).items()}
         fault = server.next_fault(form.get("To", ""))
         if fault is not None and not fault.accepts:
@@ -40,6 +47,10 @@ class TwilioHandler(Handler):
             self.refuse(400, 21211)
         elif form["To"] in server.stopped:
             self.refuse(400, 21610)
+        elif self._is_call():
+            call = AcceptedText(f"CA{uuid.uuid4().hex}", form["To"], form["Twiml"], callback=form["StatusCallback"])
+            server.calls.append(call)
+            self.misbehave(fault, call) if fault else self.confirm(call)
         else:
             sid = f"SM{uuid.uuid4().hex}"
             text = AcceptedText(sid, form["To"], form["Body"], callback=form.get("StatusCallback", ""))
@@ -47,19 +58,22 @@ class TwilioHandler(Handler):
             self.misbehave(fault, text) if fault else self.confirm(text)
 
     def do_GET(self) -> None:  # noqa: N802
-        """List messages, the newest first, a page at a time."""
+        """List messages or calls, the newest first, a page at a time."""
         address = urlsplit(self.path)
         asked = {name: each[0] for name, each in parse_qs(address.query).items()}
         if not self._knows_us():
             self.refuse(401, 20003)
             return
-        found = [text for text in reversed(self.state.accepted) if asked.get("To") in (None, self._shown(text.to))]
+        made = self.state.calls if self._is_call() else self.state.accepted
+        found = [text for text in reversed(made) if asked.get("To") in (None, self._shown(text.to))]
         page, size = int(asked.get("Page", 0)), int(asked.get("PageSize", 50))
         more = urlencode({**asked, "Page": page + 1}) if len(found) > (page + 1) * size else None
         self.answer(
             200,
             {
-                "messages": [self._resource(text) for text in found[page * size : (page + 1) * size]],
+                "calls" if self._is_call() else "messages": [
+                    self._resource(text) for text in found[page * size : (page + 1) * size]
+                ],
                 "page": page,
                 "page_size": size,
                 "next_page_uri": f"{address.path}?{more}" if more else None,
@@ -90,8 +104,11 @@ class TwilioHandler(Handler):
 
     def _knows_us(self) -> bool:
         ours = b64encode(f"{self.state.account}:{self.state.token}".encode()).decode()
-        messages = f"/2010-04-01/Accounts/{self.state.account}/Messages.json"
-        return self.headers.get("Authorization") == f"Basic {ours}" and urlsplit(self.path).path == messages
+        served = [f"/2010-04-01/Accounts/{self.state.account}/{name}.json" for name in ("Messages", "Calls")]
+        return self.headers.get("Authorization") == f"Basic {ours}" and urlsplit(self.path).path in served
+
+    def _is_call(self) -> bool:
+        return urlsplit(self.path).path.endswith("/Calls.json")
 
     def confirm(self, text: AcceptedText) -> None:
         self.answer(201, self._resource(text))

@@ -47,6 +47,7 @@ REPORTS = {
     ReportEvent.STOP: lazy_gettext("answered with STOP"),
     ReportEvent.START: lazy_gettext("answered with START"),
     ReportEvent.HELP: lazy_gettext("answered with HELP"),
+    ReportEvent.KEY_PRESSED: lazy_gettext("pressed 1 for a text message"),
 }
 ACTORS = {
     ActorKind.PATIENT: lazy_gettext("the patient"),

@@ -18,6 +18,7 @@ from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind, event_of_text
 from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.voice import KEY_EVENTS
 from pro_tracker.services.contacts.addresses import usable_address
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.web import access
@@ -49,6 +50,7 @@ MESSAGE_EVENTS = (
     ReportEvent.FAILED,
     ReportEvent.HARD_BOUNCE,
     ReportEvent.SOFT_BOUNCE,
+    ReportEvent.KEY_PRESSED,
 )
 
 
@@ -63,13 +65,25 @@ class GatewayEvent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Id
-    event: Literal["delivered", "failed", "hard-bounce", "soft-bounce", "complained", "stop", "start", "help", "text"]
+    event: Literal[
+        "delivered",
+        "failed",
+        "hard-bounce",
+        "soft-bounce",
+        "complained",
+        "stop",
+        "start",
+        "help",
+        "text",
+        "key-pressed",
+    ]
     at: AwareDatetime = Field(ge=EARLIEST)
     message: Annotated[uuid.UUID, BeforeValidator(_key)] | None = None
     provider_id: Id | None = None
     address: str | None = Field(None, min_length=3, max_length=320)
     code: str | None = Field(None, pattern=r"^[\w.-]{1,40}$")  # no place for an address or a sentence
     text: str | None = Field(None, max_length=10_000)  # read for its one word and never kept
+    key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = None  # that was pressed during a call
 
     @model_validator(mode="after")
     def _check_reference(self) -> "GatewayEvent":
@@ -81,12 +95,21 @@ class GatewayEvent(BaseModel):
             raise ValueError(f"{self.event} needs address, message or provider_id")
         if (self.event == "text") != (self.text is not None):
             raise ValueError("text goes with the event text, and with no other")
+        if (str(self.event) == ReportEvent.KEY_PRESSED) != (self.key is not None):
+            raise ValueError("key goes with the event key-pressed, and with no other")
         return self
 
     @property
     def report_event(self) -> ReportEvent:
         """The event as it is kept: of a text message, what its words mean."""
+        if str(self.event) == ReportEvent.KEY_PRESSED:
+            return KEY_EVENTS.get(self.key or "", ReportEvent.OTHER)
         return event_of_text(self.text or "") if self.event == "text" else ReportEvent(self.event)
+
+    @property
+    def event_id(self) -> str:
+        """What the event counts once by: of keys pressed during a call, each that asks for something counts once."""
+        return f"{self.message}:{self.report_event}" if str(self.event) == ReportEvent.KEY_PRESSED else self.id
 
 
 @blueprint.post("/gateway")
@@ -143,7 +166,7 @@ def _report(channel: Channel, now: datetime) -> ReportedEvent:
         )
     return ReportedEvent(
         provider=channel_webhook(channel).PROVIDER,
-        event_id=event.id,
+        event_id=event.event_id,
         channel=channel,
         event=event.report_event,
         at=min(event.at, now),  # a clock that runs ahead must not outweigh what people say later

@@ -1,0 +1,80 @@
+"""What follows from a key that somebody pressed during a call: a text message with the link, or no more messages.
+
+The event itself is stored like any other report (delivery_reports.py), which also closes the number after STOP.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.delivery_reports import ReportEvent
+from pro_tracker.domain.voice import CallScript
+from pro_tracker.models.message import Message
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.providers.base import OutgoingMessage
+from pro_tracker.services.answering import links, visit_context
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.sending.channels import voice
+from pro_tracker.services.sending.delivery_reports import ReportedEvent
+from pro_tracker.services.wording import message_texts
+from pro_tracker.services.wording.channels.voice import LINK_SENT, STOPPED
+from pro_tracker.services.wording.message_texts import MessageFacts
+
+REPLIES = {ReportEvent.KEY_PRESSED: LINK_SENT, ReportEvent.STOP: STOPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A call that was placed, as far as what it says depends on it."""
+
+    visit_id: int
+    facts: MessageFacts
+
+
+def placed_call(session: Session, message_key: UUID | None) -> PlacedCall | None:
+    """The call that carries this message; None for a key that is not known, or not of a call."""
+    rows = select(Message, Subject, Site, Visit).join(Subject, Subject.id == Message.subject_id)
+    rows = rows.join(Site, Site.id == Subject.site_id).join(Visit, Visit.id == Message.visit_id)
+    row = session.execute(rows.where(Message.key == message_key, Message.channel == Channel.VOICE)).one_or_none()
+    if row is None:
+        return None
+    facts = MessageFacts(
+        template=row.Message.template,
+        language=row.Subject.language,
+        time_zone=row.Subject.time_zone,
+        clinic=row.Site.name,
+        phone=row.Site.phone,
+        url="",
+        closes_at=row.Visit.closes_at,
+    )
+    return PlacedCall(row.Visit.id, facts)
+
+
+def script(call: PlacedCall, key: UUID, now: datetime) -> CallScript:
+    """What the call says, once more."""
+    envelope = OutgoingMessage(key, "", "", "", "", call.facts.language, now)
+    composed = voice.compose(envelope, call.facts)
+    return composed.call or CallScript(composed.text, "")
+
+
+def send_link(session: Session, call: PlacedCall, reported: ReportedEvent, *, now: datetime) -> None:
+    """Queues a text message with a new link to the visit that the call was about."""
+    context = visit_context.by_visit(session, call.visit_id)
+    actor = Actor(ActorKind.SERVICE, f"webhooks.{reported.provider}")
+    links.request_fresh_link(session, context, now=now, channel=Channel.SMS, actor=actor)
+
+
+def reply(call: PlacedCall, event: ReportEvent) -> str | None:
+    """What is said to whoever pressed the key of this event; None to any other."""
+    code = REPLIES.get(event)
+    if code is None:
+        return None
+    facts = call.facts
+    return message_texts.reply(code, language=facts.language, clinic=facts.clinic, phone=facts.phone)
