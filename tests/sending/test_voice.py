@@ -30,7 +30,7 @@ from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.treatment import courses
 from tests.conftest import Clock
 from tests.servers.gateway import GatewayServer
-from tests.servers.sms import TAKES_AND_HANGS_UP, FormatError
+from tests.servers.sms import TAKES_AND_HANGS_UP, Fault
 from tests.servers.smtp import SmtpServer
 from tests.servers.twilio import TwilioServer
 from tests.support.course_builder import add_subject, messages_of
@@ -253,7 +253,7 @@ def test_a_call_whose_answer_was_lost_is_uncertain_until_its_report_comes(
 def test_a_call_that_was_never_begun_is_placed_again(
     session: Session, clock: Clock, course: Course, post: SendingHarness, twilio_api: TwilioServer
 ) -> None:
-    twilio_api.faults.append(FormatError(503, 20503))
+    twilio_api.faults.append(Fault(503, 20503))
     assert post.sweep() == ["claimed"]
     for _ in range(15):
         clock.advance(minutes=1)
@@ -362,7 +362,7 @@ def test_nothing_about_a_call_is_logged(
 def test_a_call_stays_known_for_a_day_only_as_long_as_twilio_can_be_asked(
     clock: Clock, course: Course, post: SendingHarness, twilio_api: TwilioServer
 ) -> None:
-    twilio_api.faults.append(FormatError(503, 20503))
+    twilio_api.faults.append(Fault(503, 20503))
     assert post.sweep() == ["claimed"]
     twilio_api.token = "changed"
     clock.advance(minutes=10)
