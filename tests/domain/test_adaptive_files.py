@@ -103,7 +103,7 @@ def test_its_scale_has_t_scores_within_what_the_bank_can_give(instrument: Instru
         ),
         (
             parameters_csv().replace("0.5,1.4", "0.5,64"),
-            ["line 2: TIRED1 has a threshold beyond 10; thresholds are on"],
+            ["line 2: TIRED1 has a threshold beyond 10; thresholds are in"],
         ),
         (parameters_csv().replace("0.5,1.4", "0.5,"), ["line 2: TIRED1 has 3 thresholds; its 5 categories of answers"]),
         (parameters_csv().replace("0.5,1.4", "0.5,1.4,2"), ["line 2: has more cells than there are columns"]),

@@ -260,7 +260,7 @@ def test_an_adaptive_test_tells_the_items_it_asked_and_a_t_score_without_points(
     assert given["item"][-1]["answer"][0]["valueCoding"]["extension"] == [{"url": ORDINAL, "valueDecimal": 1}]
     assert (scored["valueQuantity"]["value"], component(scored, "standard-error")["value"]) == (51.0, 2.9)
     assert component(scored, "raw-score") is None
-    assert "Nobody" in scored["method"]["text"]
+    assert "Example population" in scored["method"]["text"]
 
 
 def test_answers_entered_in_error_are_taken_back_without_a_number(session: Session, clock: Clock) -> None:
