@@ -55,7 +55,7 @@ def bank(patient: Patient) -> ItemBank:
 
 
 def asked_on(page: TestResponse) -> str:
-    """The item of the adaptive test that this page asks; "" for another page."""
+    """Returns the item of the adaptive test that this page asks; "" for another page."""
     found = re.fullmatch(r"Example question (TIRED\d+)\?", heading(page))
     return found[1] if found else ""
 
@@ -67,12 +67,12 @@ def progress(page: TestResponse) -> str:
 
 
 def to_the_test(client: FlaskClient, patient: Patient) -> TestResponse:
-    """Begin, and answer the pain item before the adaptive test."""
+    """Begins the visit and answers the pain item before the adaptive test."""
     return answer(client, begin(client, patient), 6)
 
 
 def go_through(client: FlaskClient, page: TestResponse, answers: Mapping[str, int]) -> tuple[list[str], TestResponse]:
-    """Answer every item of the adaptive test that comes; returns them, and the page after the last."""
+    """Answers every item of the adaptive test. Returns the items and the page after the last."""
     asked: list[str] = []
     while link_id := asked_on(page):
         asked.append(link_id)

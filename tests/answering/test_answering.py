@@ -279,7 +279,7 @@ def test_the_thank_you_page_is_for_answers_that_were_sent(client: FlaskClient, p
     assert client.get("/visit/sent").location == "/visit"
 
 
-def test_a_visit_that_was_started_can_be_finished_after_its_window_closed(
+def test_a_started_visit_can_be_finished_after_its_window_closed(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     clock.set(patient.visit.closes_at - timedelta(minutes=1))
@@ -379,7 +379,7 @@ def test_saving_an_answer_waits_for_the_database_twice(client: FlaskClient, pati
 
 
 def round_trips(path: Path, request: Callable[[], TestResponse]) -> int:
-    """How often the request waits for PostgreSQL, from libpq's own trace of the only connection in the pool."""
+    """Returns the round trips of a request to PostgreSQL, from the libpq trace of the only pooled connection."""
     engine = db.Session.kw["bind"]
     engine.dispose()
     with path.open("w+") as trace:

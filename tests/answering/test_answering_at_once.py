@@ -111,7 +111,7 @@ def test_answers_to_a_visit_that_became_void_are_not_sent(session: Session, pati
     assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
 
 
-def test_a_failure_on_the_way_to_the_commit_leaves_the_draft_as_it_was(
+def test_a_failure_before_the_commit_leaves_the_draft_unchanged(
     app: Flask, session: Session, patient: Patient, clock: Clock
 ) -> None:
     save_some(session, patient, clock)

@@ -42,7 +42,7 @@ TOMORROW, IN_THREE_DAYS = date(2026, 3, 3), date(2026, 3, 5)
 
 @pytest.fixture
 def patient(session: Session, clock: Clock) -> Patient:
-    """Visit open on Monday 2 March, at ten in the morning in New York, until 11 March."""
+    """A visit that is open from Monday 2 March, at ten in the morning in New York, until 11 March."""
     patient = add_patient(session, clock.now)
     visits.replan(session, patient.visit.subject_id, now=clock.now)
     session.commit()
@@ -50,7 +50,7 @@ def patient(session: Session, clock: Clock) -> Patient:
 
 
 def not_today(client: FlaskClient, patient: Patient) -> TestResponse:
-    """Press the button on the start page, with the birth date: the page that asks for the day."""
+    """Submits the start page with the birth date. Returns the page that asks for the day."""
     return send_form(client, open_link(client, patient), LATER)
 
 
@@ -69,7 +69,7 @@ def kept(session: Session) -> list[tuple[int, date]]:
 
 
 def waiting(session: Session) -> list[tuple[str, str, date]]:
-    """What is planned, by time: kind, template, local date."""
+    """Returns kind, template and local date of the planned messages, by time."""
     session.rollback()
     rows = session.scalars(select(Message).where(Message.state == "planned").order_by(Message.send_at))
     return [(row.kind, row.template, row.local_on) for row in rows]

@@ -23,7 +23,7 @@ from tests.support.staff_browser import add_account, add_site, sign_in, submit
 
 
 def add_call(session: Session, clock: Clock, name: str, *, closes_in: int = 5, reason: str = "no-contact") -> Call:
-    """A call about a baseline that closes in this number of days."""
+    """Adds a call about a baseline that closes in this number of days."""
     start_on = clock.now.date() + timedelta(days=closes_in)
     subject = add_subject(session, clock.now, planned_start_on=start_on, family_name=name)
     return call_about(session, clock, visit_of(session, subject, "baseline"), reason)
@@ -37,7 +37,7 @@ def call_about(session: Session, clock: Clock, visit: Visit, reason: str = "no-c
 
 
 def follow_up(session: Session, clock: Clock, name: str, answers: dict[str, int] | None) -> Call:
-    """A call about the last-infusion visit of a subject whose baseline had these answers."""
+    """Adds a call about the last-infusion visit of a subject with these baseline answers."""
     subject = treated(session, date(2026, 2, 25), clock.now, family_name=name)
     if answers is not None:
         answer_visit(session, visit_of(session, subject, "baseline"), clock.now - timedelta(days=6), dict(answers))
@@ -168,7 +168,7 @@ def test_a_long_list_has_pages_and_needs_no_more_statements(
 
 
 def statements(client: FlaskClient, session: Session, path: str) -> int:
-    """The number of SQL statements that a page needs."""
+    """Returns the number of SQL statements of a page."""
     seen: list[str] = []
     engine = session.get_bind()
 

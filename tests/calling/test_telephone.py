@@ -33,7 +33,7 @@ def coordinator(session: Session) -> Account:
 
 @pytest.fixture
 def caller(client: FlaskClient, coordinator: Account) -> FlaskClient:
-    """The browser of a signed-in coordinator."""
+    """Returns the browser of a signed-in coordinator."""
     sign_in(client, coordinator)
     return client
 
@@ -43,7 +43,7 @@ def address(patient: Patient, page: str = "") -> str:
 
 
 def ask_all(client: FlaskClient, patient: Patient, value: int = 2) -> TestResponse:
-    """Ask every question and return the review page."""
+    """Answers every question and returns the review page."""
     page = client.get(address(patient, "/item/1"))
     for _ in range(N_ITEMS):
         page = answer(client, page, value)
@@ -95,7 +95,7 @@ def test_items_that_the_patient_answered_are_not_asked_again(
     assert list(answers.values()) == [4, 4, 4, 5]
 
 
-def test_a_question_left_without_an_answer_or_put_aside_is_as_on_the_patients_page(
+def test_a_question_without_an_answer_or_skipped_is_as_on_the_patients_page(
     caller: FlaskClient, patient: Patient
 ) -> None:
     first = caller.get(address(patient, "/item/1"))

@@ -50,13 +50,13 @@ def test_reasons_found_by_staff_precede_those_that_the_service_derives(known: di
 
 
 def asked(session: Session, clock: Clock, **facts: Any) -> Visit:
-    """A baseline that is open since today; the clock stands there."""
+    """Returns a baseline that is open at the current time of the clock."""
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), **facts)
     return visit_of(session, subject, "baseline")
 
 
 def close(session: Session, visit: Visit, clock: Clock, **later: int) -> None:
-    """Move past the end of the visit's window and do what the worker does then."""
+    """Sets the clock past the end of the window and stores missed reasons, as the worker does."""
     clock.set(visit.closes_at + timedelta(**{"minutes": 5, **later}))
     unanswered.record_missed(session, now=clock.now)
     session.expire_all()
@@ -144,10 +144,14 @@ def test_a_reason_entered_for_an_open_visit_voids_it(client: FlaskClient, sessio
         ([{}], {}, 0),
         ([{"a": 40, "b": 12}], {"a": 40, "b": 12}, 0),
         ([{"a": 40, "b": 9, "c": 2}], {"a": 40}, 11),
-        ([{"a": 40, "b": 12, "c": 3}], {"a": 40}, 15),  # b stands among the others, else c would follow
+        ([{"a": 40, "b": 12, "c": 3}], {"a": 40}, 15),  # b is merged with the others, else c could be derived
         ([{"a": 5}], {}, None),
-        ([{"a": 30}, {"a": 5}], {}, None),  # the first site's 30 can be seen, so 35 would tell the second's
-        ([{"a": 30, "b": 12}, {"a": 30, "b": 5}], {}, 77),  # as would 60 of a, since the second shows 35 of any
+        ([{"a": 30}, {"a": 5}], {}, None),  # the first site shows 30, so a total of 35 would reveal the second
+        (
+            [{"a": 30, "b": 12}, {"a": 30, "b": 5}],
+            {},
+            77,
+        ),  # a total of 60 for a would reveal it too, since the second site shows 35 in all
         ([{"a": 30, "b": 12}, {"a": 20, "b": 11}], {"a": 50, "b": 23}, 0),
     ],
 )

@@ -20,12 +20,12 @@ from tests.support.staff_browser import add_account, add_site, sign_in, submit
 
 
 def section(page: str, name: str) -> str:
-    """The part of the page under a heading."""
+    """Returns the section of the page under a heading."""
     return page.split(f'<h2 id="{name}">', 1)[1].split("<h2", 1)[0]
 
 
 def figure(page: str, label: str) -> int:
-    """The figure, which leads to its list on the page."""
+    """Returns the count, which links to its list on the page."""
     found = re.search(rf'<dt><a href="#(\w+)">{label}</a></dt><dd>(\d+)<', page)
     assert found
     assert f'<h2 id="{found[1]}">' in page

@@ -1,7 +1,7 @@
-"""An adaptive test asks what tells most, stops in time, and measures what it says.
+"""An adaptive test asks the most informative item, stops by its rules, and estimates theta with its standard error.
 
-All item parameters are made up here. The formulas are worked out once more in this file, in another way: probabilities
-as differences, information from the slope of the curves by small steps, everything at once in arrays.
+All item parameters are synthetic. This file computes the formulas independently of the product: probabilities as
+differences of cumulative curves, information from numerical slopes, all in arrays.
 """
 
 import random
@@ -26,25 +26,25 @@ def graded(link_id: str, slope: float, *thresholds: float, categories: Mapping[i
 
 
 def bank_of(*items: GradedItem, **rules: float) -> ItemBank:
-    return ItemBank(items, "Nobody", "Made up", **rules)  # type: ignore[arg-type]
+    return ItemBank(items, "No population", "Synthetic", **rules)  # type: ignore[arg-type]
 
 
-def made_up_bank(n_items: int, seed: int = 20261122, **rules: float) -> ItemBank:
+def synthetic_bank(n_items: int, seed: int = 20261122, **rules: float) -> ItemBank:
     chance = random.Random(seed)
-    return bank_of(*(_made_up_item(f"I{number}", chance) for number in range(n_items)), **rules)
+    return bank_of(*(_synthetic_item(f"I{number}", chance) for number in range(n_items)), **rules)
 
 
-def _made_up_item(link_id: str, chance: random.Random) -> GradedItem:
+def _synthetic_item(link_id: str, chance: random.Random) -> GradedItem:
     middle = chance.uniform(-1.5, 1.5)
     thresholds = (middle + offset + chance.uniform(-0.3, 0.3) for offset in (-1.5, -0.5, 0.5, 1.5))
     return graded(link_id, chance.uniform(1.2, 3.5), *thresholds)
 
 
-BANK = made_up_bank(20)
+BANK = synthetic_bank(20)
 
 
 def curves(item: GradedItem, thetas: np.ndarray) -> np.ndarray:
-    """Probability of each category (rows) at each theta (columns), as differences of cumulative curves."""
+    """Returns the probability of each category (rows) at each theta (columns): differences of cumulative curves."""
     reached = [np.ones_like(thetas)]
     reached += [1 / (1 + np.exp(-item.discrimination * (thetas - bound))) for bound in item.thresholds]
     reached.append(np.zeros_like(thetas))
@@ -52,7 +52,7 @@ def curves(item: GradedItem, thetas: np.ndarray) -> np.ndarray:
 
 
 def information(item: GradedItem, thetas: np.ndarray) -> np.ndarray:
-    """Fisher information: squared slope of each curve over the curve, the slope taken by a small step to both sides."""
+    """Returns the Fisher information: squared slope of each curve over the curve, slopes by central differences."""
     step = 1e-5
     slopes = (curves(item, thetas + step) - curves(item, thetas - step)) / (2 * step)
     return (slopes**2 / curves(item, thetas)).sum(axis=0)
@@ -68,14 +68,14 @@ def posterior(bank: ItemBank, answers: Mapping[str, int | None], thetas: np.ndar
 
 
 def moments(bank: ItemBank, answers: Mapping[str, int | None], thetas: np.ndarray) -> tuple[float, float]:
-    """T-score and standard error."""
+    """Returns the T-score and its standard error."""
     density = posterior(bank, answers, thetas)
     mean = (density * thetas).sum()
     return 50 + 10 * mean, 10 * np.sqrt((density * (thetas - mean) ** 2).sum())
 
 
 def expected_path(bank: ItemBank, answers: Mapping[str, int | None]) -> Iterator[str]:
-    """The items asked, one after another, while every one of them is answered."""
+    """Returns the items in the order in which they are asked when each is answered."""
     given: dict[str, int | None] = {}
     while len(given) < bank.most_items:
         if len(given) >= bank.least_items and moments(bank, given, THETAS)[1] <= bank.stop_at_standard_error:
@@ -108,9 +108,7 @@ def test_the_score_is_that_of_an_independent_calculation(n_answers: int) -> None
 
 
 @pytest.mark.parametrize(("value", "beyond_the_ends"), [(1, 0.5), (2, 0.05), (3, 0.05), (4, 0.05), (5, 0.5)])
-def test_the_grid_is_fine_enough_and_its_ends_cost_little_at_the_very_ends_only(
-    value: int, beyond_the_ends: float
-) -> None:
+def test_the_grid_is_fine_enough_and_its_ends_affect_extreme_scores_only(value: int, beyond_the_ends: float) -> None:
     answers = {item.link_id: value for item in BANK.items[:8]}
     estimate = adaptive.estimate(BANK, answers)
     found = estimate.t_score, estimate.standard_error
@@ -123,7 +121,7 @@ def test_without_answers_the_score_is_the_prior() -> None:
     assert (round(estimate.t_score, 9), round(estimate.standard_error, 1)) == (50, 10)
 
 
-def test_simulated_persons_are_measured_without_bias_and_as_exactly_as_said() -> None:
+def test_simulated_persons_are_measured_without_bias_and_within_the_reported_error() -> None:
     chance = random.Random(7)
     thetas = [chance.gauss(0, 1) for _ in range(1500)]
     found = [_measured(BANK, theta, chance) for theta in thetas]
@@ -135,7 +133,7 @@ def test_simulated_persons_are_measured_without_bias_and_as_exactly_as_said() ->
 
 
 def _measured(bank: ItemBank, theta: float, chance: random.Random) -> adaptive.Estimate:
-    """A person at theta goes through the whole test."""
+    """Simulates the whole test for a person at theta."""
     answers: dict[str, int | None] = {}
     items = {item.link_id: item for item in bank.items}
     while (link_id := adaptive.next_item(bank, answers)) is not None:
@@ -145,7 +143,7 @@ def _measured(bank: ItemBank, theta: float, chance: random.Random) -> adaptive.E
     return adaptive.estimate(bank, answers)
 
 
-def test_it_stops_as_soon_as_the_score_is_exact_enough_but_not_before_four_items() -> None:
+def test_it_stops_at_the_target_standard_error_but_not_before_four_items() -> None:
     sharp = [graded(f"I{number}", 9, -1, -0.3, 0.3, 1) for number in range(8)]
     two = {"I0": 3, "I1": 3}
     assert adaptive.estimate(bank_of(*sharp), two).standard_error < 3
@@ -167,7 +165,7 @@ def test_of_equal_items_the_first_of_the_bank_is_asked() -> None:
     assert adaptive.path(bank_of(*equal), {"Z": 3, "A": 3}) == adaptive.Path(("Z", "A"), "M")
 
 
-def test_an_item_put_aside_counts_as_asked_and_tells_nothing() -> None:
+def test_a_skipped_item_counts_as_asked_and_gives_no_information() -> None:
     first = adaptive.next_item(BANK, {})
     assert first is not None
     skipped = adaptive.path(BANK, {first: None})
@@ -177,7 +175,7 @@ def test_an_item_put_aside_counts_as_asked_and_tells_nothing() -> None:
     assert len(adaptive.path(BANK, {item.link_id: None for item in BANK.items}).asked) == 12
 
 
-def test_answers_aside_of_the_way_change_nothing() -> None:
+def test_answers_to_items_that_were_not_asked_change_nothing() -> None:
     answers = random_answers(BANK, 3)
     on_the_way = {link_id: answers[link_id] for link_id in adaptive.path(BANK, answers).asked}
     assert len(on_the_way) < len(answers)
@@ -185,7 +183,7 @@ def test_answers_aside_of_the_way_change_nothing() -> None:
 
 
 @given(st.permutations([item.link_id for item in BANK.items]), st.integers(0, 10))
-def test_the_order_in_which_answers_stand_does_not_matter(order: list[str], seed: int) -> None:
+def test_the_stored_order_of_answers_does_not_matter(order: list[str], seed: int) -> None:
     answers = random_answers(BANK, seed)
     turned = {link_id: answers[link_id] for link_id in order}
     assert adaptive.path(BANK, turned) == adaptive.path(BANK, answers)
@@ -200,7 +198,7 @@ def test_one_more_symptom_point_never_lowers_the_score(data: st.DataObject, seed
     assert after.t_score > before.t_score
 
 
-def test_an_item_that_is_reversed_counts_the_other_way() -> None:
+def test_a_reversed_item_counts_in_reverse() -> None:
     straight, turned = graded("A", 2, -1, 0, 1, 2), graded("A", 2, -1, 0, 1, 2, categories=TURNED)
     assert adaptive.estimate(bank_of(straight), {"A": 5}) == adaptive.estimate(bank_of(turned), {"A": 1})
 
@@ -212,7 +210,7 @@ def test_the_range_of_scores_is_that_of_the_most_extreme_answers() -> None:
     )
 
 
-def test_the_sharpest_parameters_a_file_may_hold_give_numbers() -> None:
+def test_the_most_extreme_valid_parameters_give_finite_scores() -> None:
     sharpest = bank_of(*(graded(f"I{number}", 10, -10, -9.9, 9.9, 10) for number in range(12)))
     for value in OPTIONS:
         estimate = adaptive.estimate(sharpest, {item.link_id: value for item in sharpest.items})

@@ -1,4 +1,4 @@
-"""An adaptive instrument is read with the clinic's item parameters, and each slip in them is named."""
+"""An adaptive instrument is read with the item parameters of the clinic; each error in them is reported."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -31,7 +31,7 @@ def instrument(tmp_path: Path) -> Instrument:
     return instrument_catalog.read_instrument(adaptive_instrument.write(tmp_path))
 
 
-def test_the_rules_are_those_of_the_file_or_the_usual_ones(tmp_path: Path, instrument: Instrument) -> None:
+def test_stopping_rules_come_from_the_file_or_have_defaults(tmp_path: Path, instrument: Instrument) -> None:
     assert instrument.bank
     assert (instrument.bank.stop_at_standard_error, instrument.bank.least_items) == (3.0, 4)
     assert instrument.bank.most_items == 12
@@ -54,7 +54,7 @@ def test_parameters_belong_to_their_items_in_any_order_of_lines(tmp_path: Path) 
     ]
 
 
-def test_a_reversed_item_counts_turned_round(instrument: Instrument) -> None:
+def test_a_reversed_item_counts_its_reversed_value(instrument: Instrument) -> None:
     assert instrument.bank
     straight, turned = instrument.bank.items[0], instrument.bank.items[10]
     assert straight.categories == {1: 0, 2: 1, 3: 2, 4: 3, 5: 4}
@@ -71,13 +71,13 @@ def test_the_score_has_t_and_its_error_with_one_decimal_and_no_raw_score(instrum
     assert (scored.n_answered, scored.n_items) == (4, 12)
 
 
-def test_too_few_answers_give_no_score_and_say_why(instrument: Instrument) -> None:
+def test_too_few_answers_give_a_reason_and_no_score(instrument: Instrument) -> None:
     (scored,) = scoring.score(instrument, {"TIRED1": 4, "TIRED2": 4, "TIRED3": 3})
     assert (scored.status, scored.t_score) == ("not-scored", None)
     assert scored.reason == "3 of 12 items answered, at least 4 are needed"
 
 
-def test_its_scale_has_t_scores_within_what_the_bank_can_give(instrument: Instrument) -> None:
+def test_the_range_of_the_scale_is_that_of_the_item_bank(instrument: Instrument) -> None:
     scale = instrument.scale("total")
     assert (scale.has_t, scale.has_raw) == (True, False)
     low, high = scale.value_range
@@ -119,20 +119,20 @@ def test_its_scale_has_t_scores_within_what_the_bank_can_give(instrument: Instru
         (parameters_csv() + "TIRED12\n", ["line 14: needs link_id, a and at least one threshold"]),
     ],
 )
-def test_a_slip_in_the_parameters_is_named_by_line_and_reason(
+def test_an_error_in_the_parameters_is_reported_with_its_line_and_reason(
     tmp_path: Path, parameters: str, reasons: list[str]
 ) -> None:
     found = errors_of(adaptive_instrument.write(tmp_path, parameters=parameters))
     assert [key for key, _reason in found] == ["adaptive.parameters"] * len(reasons)
-    for (_key, told), reason in zip(found, reasons, strict=True):
-        assert told.startswith(f"{CODE}.csv {reason}")
+    for (_key, reported), reason in zip(found, reasons, strict=True):
+        assert reported.startswith(f"{CODE}.csv {reason}")
 
 
-def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
+def test_missing_parameters_are_reported(tmp_path: Path) -> None:
     path = adaptive_instrument.write(tmp_path)
     path.with_suffix(".csv").unlink()
-    wanted = f"{CODE}.csv is missing; put the item parameters next to the instrument file"
-    assert errors_of(path) == [("adaptive.parameters", wanted)]
+    expected = f"{CODE}.csv is missing; put the item parameters next to the instrument file"
+    assert errors_of(path) == [("adaptive.parameters", expected)]
 
 
 @pytest.mark.parametrize(
@@ -152,20 +152,20 @@ def test_missing_parameters_are_asked_for(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_slip_in_the_file_is_named_by_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
+def test_an_error_in_the_file_is_reported_with_its_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
     found = errors_of(adaptive_instrument.write(tmp_path, file_with(**changes)))
     assert key in [each for each, _reason in found]
 
 
 @pytest.fixture
 def protocol_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The protocol that asks the adaptive test, as data."""
+    """Returns the protocol that asks the adaptive test, as data."""
     adaptive_instrument.install(tmp_path, monkeypatch)
     return load_yaml(protocol_catalog.PROTOCOLS / f"{PROTOCOL}.yaml")
 
 
 @pytest.mark.parametrize(
-    ("forms", "told"),
+    ("forms", "reason"),
     [
         ({}, "is missing: name the fixed form to use when the phone is offline"),
         ({CODE: CODE}, f"{CODE} is not the name of a fixed form"),
@@ -173,12 +173,12 @@ def protocol_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     ],
 )
 def test_a_protocol_names_the_fixed_form_for_an_adaptive_test(
-    protocol_body: dict[str, Any], forms: dict[str, str], told: str
+    protocol_body: dict[str, Any], forms: dict[str, str], reason: str
 ) -> None:
     assert protocol_catalog.protocol(PROTOCOL).offline_forms == {CODE: "promis-fatigue-8a"}
     path = protocol_catalog.PROTOCOLS / f"{PROTOCOL}@2.yaml"
     adaptive_instrument.write_yaml(path, {**protocol_body, "version": "2", "offline_forms": forms})
-    assert [(each.key, each.reason) for each in protocol_catalog.problems(path)] == [(f"offline_forms.{CODE}", told)]
+    assert [(each.key, each.reason) for each in protocol_catalog.problems(path)] == [(f"offline_forms.{CODE}", reason)]
 
 
 def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any]) -> None:
@@ -190,11 +190,11 @@ def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any])
     ]
 
 
-def test_a_protocol_points_at_a_broken_instrument_without_telling_its_faults_again(
+def test_a_protocol_names_an_invalid_instrument_without_repeating_its_errors(
     protocol_body: dict[str, Any],
 ) -> None:
     (instrument_catalog.INSTRUMENTS / f"{CODE}.csv").unlink()
     path = protocol_catalog.PROTOCOLS / f"{PROTOCOL}@2.yaml"
     adaptive_instrument.write_yaml(path, {**protocol_body, "version": "2"})
-    told = {each.reason for each in protocol_catalog.problems(path) if each.key.endswith(".battery")}
-    assert told == {f"the file of {CODE} has problems of its own"}
+    reasons = {each.reason for each in protocol_catalog.problems(path) if each.key.endswith(".battery")}
+    assert reasons == {f"the file of {CODE} has problems of its own"}

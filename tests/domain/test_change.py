@@ -1,4 +1,4 @@
-"""A change counts only beyond both the size that matters and measurement error, in the direction of its scale."""
+"""Verdicts on change: beyond both the meaningful size and measurement error, in the direction of the scale."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -27,11 +27,11 @@ def at(value: float, standard_error: float | None = None) -> ScorePoint:
         (PAIN, at(66.2, 1.3), at(61.2, 1.3), "improved"),
         (PAIN, at(66.2, 1.3), at(61.3, 1.3), "within-error"),
         (PAIN, at(61.2, 1.3), at(66.2, 1.3), "worsened"),
-        (PAIN, at(59.1, 1.3), at(54.1, 1.3), "improved"),  # 4.9999.. in binary fractions
-        (PAIN, at(77.0, 3.5), at(70.1, 1.4), "within-error"),  # matters, but the error limit is 7.4
+        (PAIN, at(59.1, 1.3), at(54.1, 1.3), "improved"),  # 4.9999... in binary floating point
+        (PAIN, at(77.0, 3.5), at(70.1, 1.4), "within-error"),  # meaningful, but the error limit is 7.4
         (ROLES, at(40.9, 2.4), at(47.8, 2.4), "improved"),
         (ROLES, at(47.8, 2.4), at(40.9, 2.4), "worsened"),
-        (ROLES, at(40.9, 2.4), at(46.0, 2.4), "within-error"),  # matters, but the error limit is 6.7
+        (ROLES, at(40.9, 2.4), at(46.0, 2.4), "within-error"),  # meaningful, but the error limit is 6.7
         (PCS, at(30), at(22), "improved"),
         (PCS, at(30), at(23), "within-error"),
         (PCS, at(31), at(21), "within-error"),
@@ -40,14 +40,14 @@ def at(value: float, standard_error: float | None = None) -> ScorePoint:
         (NRS, at(8), at(6), "improved"),
         (NRS, at(3), at(2), "improved"),  # 33 %
         (NRS, at(4), at(3), "within-error"),  # 25 %
-        (NRS, at(1), at(2), "within-error"),  # the 30 % were found for reductions
+        (NRS, at(1), at(2), "within-error"),  # the 30 % rule was established for reductions only
         (NRS, at(1), at(3), "worsened"),
         (NRS, at(0), at(0), "within-error"),
-        (PGIC, at(2), at(1), None),  # no size is agreed
+        (PGIC, at(2), at(1), None),  # no agreed meaningful size
         (RUMINATION, at(16), at(0), None),
     ],
 )
-def test_the_verdict_needs_both_the_size_that_matters_and_more_than_error(
+def test_a_verdict_needs_a_change_beyond_both_the_meaningful_size_and_the_error_limit(
     scale: Scale, baseline: ScorePoint, later: ScorePoint, verdict: str | None
 ) -> None:
     assert change(scale, baseline, later).verdict == verdict
@@ -78,7 +78,7 @@ def test_scores_of_the_same_form_and_text_pack_are_compared() -> None:
     assert (result.verdict, result.obstacle, result.difference) == ("improved", None, -15.0)
 
 
-def test_a_change_says_what_it_was_judged_by() -> None:
+def test_a_change_names_its_rule() -> None:
     result = change(PAIN, at(77.0, 3.5), at(70.1, 1.4))
     assert (result.difference, result.threshold, result.error_limit) == (-6.9, 5, 7.39)
     assert (result.meaningful, result.reliable) == (True, False)
@@ -146,7 +146,7 @@ def test_a_value_on_a_bound_belongs_to_the_worse_band(scale: Scale, value: float
         (PAIN, at(66.2, 1.3), at(61.2, 1.3), True),
         (PAIN, at(61.2, 1.3), at(66.2, 1.3), False),
         (PAIN, None, at(61.2, 1.3), None),
-        (ROLES, at(40.9, 2.4), at(46.0, 2.4), True),  # the share of responders does not ask for the single error
+        (ROLES, at(40.9, 2.4), at(46.0, 2.4), True),  # responders are counted without the error limit
         (PCS, at(40), at(29), True),
         (PCS, at(40), at(30), False),
         (RUMINATION, at(10), at(2), None),
@@ -167,7 +167,7 @@ OPPOSITE = {"improved": "worsened", "worsened": "improved", "within-error": "wit
 
 
 @given(st.integers(300, 800), st.integers(300, 800), st.integers(10, 60), st.integers(10, 60))
-def test_the_way_back_has_the_opposite_verdict(first: int, second: int, error_1: int, error_2: int) -> None:
+def test_the_reverse_change_has_the_opposite_verdict(first: int, second: int, error_1: int, error_2: int) -> None:
     a, b = at(first / 10, error_1 / 10), at(second / 10, error_2 / 10)
     there, back = change(PAIN, a, b), change(PAIN, b, a)
     assert there.verdict
@@ -176,7 +176,7 @@ def test_the_way_back_has_the_opposite_verdict(first: int, second: int, error_1:
 
 
 @given(st.integers(300, 800), st.integers(300, 800), st.integers(10, 60))
-def test_no_change_inside_the_error_band_is_called_good_or_bad(first: int, second: int, error: int) -> None:
+def test_a_change_within_the_error_limit_is_neither_improved_nor_worsened(first: int, second: int, error: int) -> None:
     result = change(PAIN, at(first / 10, error / 10), at(second / 10, error / 10))
     assert result.error_limit is not None
     assert result.difference is not None

@@ -1,4 +1,4 @@
-"""News about an address: whatever order they come in and however often, they end the same."""
+"""Merging reports about an address: the result depends neither on their order nor on repetition."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -21,20 +21,20 @@ def at(hour: int, state: str) -> ContactStatus:
 
 
 @given(standings, st.lists(standings, max_size=5), st.data())
-def test_order_and_repetition_make_no_difference(first, news, data):
-    shuffled = data.draw(st.permutations([*news, *news]))
+def test_order_and_repetition_make_no_difference(first, reports, data):
+    shuffled = data.draw(st.permutations([*reports, *reports]))
 
-    assert reduce(merge, shuffled, first) == reduce(merge, news, first)
+    assert reduce(merge, shuffled, first) == reduce(merge, reports, first)
 
 
-def test_of_stop_and_start_the_later_one_counts():
-    for news in itertools.permutations([at(1, "stopped"), at(2, "active"), at(3, "stopped")]):
-        assert reduce(merge, news, at(0, "active")) == at(3, "stopped")
+def test_the_later_of_stop_and_start_counts():
+    for reports in itertools.permutations([at(1, "stopped"), at(2, "active"), at(3, "stopped")]):
+        assert reduce(merge, reports, at(0, "active")) == at(3, "stopped")
     assert merge(at(1, "stopped"), at(2, "active")) == at(2, "active")
     assert merge(at(1, "active"), at(1, "stopped")) == at(1, "stopped")
 
 
-def test_start_opens_no_address_that_bounced_or_is_somebody_elses():
+def test_start_does_not_reactivate_a_bounced_or_wrong_address():
     assert merge(at(1, "bounced"), at(2, "active")) == at(1, "bounced")
     assert merge(at(1, "wrong-number"), at(2, "active")) == at(1, "wrong-number")
     assert merge(at(2, "bounced"), at(1, "bounced")) == at(1, "bounced")

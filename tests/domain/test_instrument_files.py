@@ -1,4 +1,4 @@
-"""The shipped instruments are complete and true to their facts, and a file with a slip in it is refused by name."""
+"""The shipped instruments are complete and correct; an error in an instrument file is reported by key and reason."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def test_the_battery_has_its_items_and_recall_periods(code: str) -> None:
     assert (instrument.recall_period, [item.link_id for item in instrument.items]) == BATTERY[code]
 
 
-def test_the_last_two_fatigue_items_ask_how_often() -> None:
+def test_the_last_two_fatigue_items_use_frequency_options() -> None:
     sets = [item.response_set.code for item in instrument_catalog.instrument("promis-fatigue-8a").items]
     assert sets == ["intensity"] * 6 + ["frequency"] * 2
 
@@ -53,13 +53,13 @@ def test_response_options_carry_their_loinc_answer_codes() -> None:
     assert [each.code for each in frequency.options] == ["LA6270-8", "LA10066-1", "LA10082-8", "LA10044-8", "LA9933-8"]
 
 
-def test_loinc_codes_stand_where_a_public_source_gives_them_and_nowhere_else() -> None:
+def test_only_items_with_a_published_loinc_code_have_one() -> None:
     instrument = instrument_catalog.instrument("promis-pain-interference-8a")
     assert (instrument.loinc, instrument.scale("total").loinc) == ("75870-6", "77865-4")
     assert (instrument.item("PAININ36").loinc, instrument.item("PAININ13").loinc) == ("61777-9", None)
 
 
-def test_charts_get_the_range_of_what_they_show() -> None:
+def test_a_scale_has_the_range_of_the_values_in_its_charts() -> None:
     assert instrument_catalog.instrument("pcs").scale("rumination").value_range == (0, 16)
     assert instrument_catalog.instrument("promis-fatigue-8a").scale("total").value_range == (33.1, 77.8)
     assert example_instrument.instrument().scale("mean").value_range == (0, 10)
@@ -83,7 +83,7 @@ def test_wording_falls_back_to_the_language_without_region_and_then_to_english()
     assert instrument_catalog.scale_title("pcs", "rumination", "es") == "Rumiación"
 
 
-def test_what_is_not_in_the_catalog_is_named() -> None:
+def test_an_error_names_what_the_catalog_does_not_hold() -> None:
     with pytest.raises(
         UnknownInstrument, match=r"no instrument 'nope'; there are .*pain-intensity-nrs, pcs, peg, pgic"
     ):
@@ -99,7 +99,7 @@ def test_what_is_not_in_the_catalog_is_named() -> None:
     assert instrument_catalog.instrument("pcs", "1.0") == instrument_catalog.instrument("pcs")
 
 
-def test_the_made_up_file_is_without_fault() -> None:
+def test_the_example_file_is_valid() -> None:
     assert errors_of(example_instrument.FILE) == []
 
 
@@ -170,7 +170,7 @@ def test_the_made_up_file_is_without_fault() -> None:
         (("scales.1.responder", {"source": "x"}), "scales.1.responder", "needs at_most or at_least"),
     ],
 )
-def test_a_slip_in_an_instrument_file_is_named_by_key_and_reason(
+def test_an_error_in_an_instrument_file_is_reported_with_its_key_and_reason(
     change: tuple[str, Any], key: str, reason: str
 ) -> None:
     found = errors_of(file_with(change))
@@ -191,7 +191,7 @@ def test_a_slip_in_an_instrument_file_is_named_by_key_and_reason(
         ("# " + "x" * MAX_BYTES, "is larger than 256 KB"),
     ],
 )
-def test_a_file_that_is_no_plain_yaml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_file_that_is_not_plain_yaml_is_rejected(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(text)
     with pytest.raises(InvalidDataFile) as caught:
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_plain_yaml_is_refused(tmp_path: Path, text: str, reas
     assert reason in str(caught.value)
 
 
-def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_or_is_not_text_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidDataFile, match="cannot be read: No such file"):
         load_yaml(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"title: caf\xe9\n")

@@ -1,4 +1,4 @@
-"""The shipped PROMIS forms ask and score as published: what is expected is written here, never read from their files.
+"""The shipped PROMIS forms ask and score as published. Expected values are stated here, not read from their files.
 
 An answer is the code of the option chosen, so the best answer of a reversed item may be its highest code.
 """
@@ -16,7 +16,7 @@ from pro_tracker.services.instruments import instrument_catalog
 
 
 class Form(NamedTuple):
-    """One T-scored scale: its items, and the sums of its table's T-scores and errors, where a slip in any row shows."""
+    """One T-scored scale: its items, and the sums of its T-scores and errors, which show an error in any row."""
 
     items: str
     t_sum: float
@@ -63,7 +63,7 @@ RECOMPUTED_ONLY = {
     "promis-ability-social-roles-8a",
     "promis-self-efficacy-symptoms-4a",
 }
-# Answered not at all .. very much, but for these:
+# Response sets other than "not at all" to "very much":
 ANSWERED_OTHERWISE = {
     "frequency": "PAININ26 FATEXP20 FATEXP5 FATEXP18 FATIMP33 FATIMP30 FATIMP21 FATIMP40 FATIMP3 FATIMP16 "
     "EDANX01 EDANX40 EDANX41 EDANX53 EDDEP04 EDDEP06 EDDEP29 EDDEP41",
@@ -103,7 +103,7 @@ def scored(form: str, answers: dict[str, int], *, prorate: bool = False) -> Scal
 
 
 def answered(form: str, answers: str) -> dict[str, int]:
-    """Return the answers written in the order of the form's items, "-" for one that was left out."""
+    """Returns answers written in the order of the items of the form; "-" stands for a missing one."""
     pairs = zip(FORMS[form].items.split(), answers.split(), strict=True)
     return {item: int(answer) for item, answer in pairs if answer != "-"}
 
@@ -146,7 +146,7 @@ def band_code(form: str, value: float) -> str | None:
         ("promis-depression-4a", "1 1 1 1", 4, 41.0, 6.2),
         ("promis-depression-4a", "3 3 3 3", 12, 62.2, 2.3),
         ("promis-depression-4a", "5 5 5 5", 20, 79.4, 3.6),
-        ("promis-sleep-disturbance-4a", "5 5 1 1", 4, 32.0, 5.2),  # very good, very rested, no trouble
+        ("promis-sleep-disturbance-4a", "5 5 1 1", 4, 32.0, 5.2),  # very good, very rested, no problem
         ("promis-sleep-disturbance-4a", "1 5 1 1", 8, 46.2, 3.5),
         ("promis-sleep-disturbance-4a", "5 1 1 1", 8, 46.2, 3.5),
         ("promis-sleep-disturbance-4a", "3 3 3 3", 12, 54.3, 3.4),
@@ -188,7 +188,7 @@ def test_answers_become_the_published_t_score(
         ("promis-pain-interference-6a", "2 2 3 - - -", None, None),
         ("promis-fatigue-7a", "5 5 5 - - - 1", 35, 83.2),
         ("promis-ability-social-roles-8a", "1 1 1 1 - - - -", 40, 65.4),
-        ("promis-anxiety-4a", "3 3 3 -", None, None),  # at least 4 answers: a form of four has none to spare
+        ("promis-anxiety-4a", "3 3 3 -", None, None),  # at least 4 answers are needed, so a form of four needs all
     ],
 )
 def test_pro_rating_counts_reversed_answers_as_they_are_scored(
@@ -227,7 +227,7 @@ def test_a_table_has_each_raw_score_once_and_rises_with_it(form: str) -> None:
     assert round(sum(row.standard_error for row in table.rows.values()), 1) == FORMS[form].error_sum
 
 
-def test_the_items_that_are_turned_round_are_these_and_no_others() -> None:
+def test_only_the_published_items_are_reversed() -> None:
     items = [item for form in FORMS for item in instrument_of(form).items]
     assert {item.link_id for item in items if item.reversed or item.recode} == REVERSED
 
@@ -254,20 +254,20 @@ def test_an_item_is_answered_on_its_response_set(form: str) -> None:
     assert all(sorted(each.values) == [1, 2, 3, 4, 5] for each in sets.values())
 
 
-def test_the_ability_items_say_usually_where_others_say_often() -> None:
+def test_ability_items_say_usually_in_place_of_often() -> None:
     options = instrument_catalog.instrument("promis-ability-social-roles-8a").item("SRPPER14r1").response_set.options
     codes = ["LA6270-8", "LA10066-1", "LA10082-8", "LA14747-2", "LA9933-8"]
     assert [(each.value, each.code) for each in options] == list(enumerate(codes, start=1))
 
 
 @pytest.mark.parametrize("form", ONE_SCALE)
-def test_symptom_forms_ask_about_seven_days_and_the_others_name_no_period(form: str) -> None:
+def test_symptom_forms_recall_seven_days_and_others_have_no_recall_period(form: str) -> None:
     assert instrument_of(form).recall_period == ("P7D" if form in SYMPTOMS else None)
     assert scale_of(form).direction == ("higher-worse" if form in SYMPTOMS else "higher-better")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_table_that_was_only_recomputed_says_so(form: str) -> None:
+def test_a_table_that_was_recomputed_is_marked(form: str) -> None:
     only = "Recomputed only; compare with the publisher's scoring manual before clinical use."
     assert (scale_of(form).verification == only) == (form in RECOMPUTED_ONLY)
 
@@ -292,7 +292,7 @@ def test_bands_of_the_general_population_are_for_scales_whose_50_is_its_mean(for
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_an_item_that_stands_in_several_forms_has_one_wording(language: str) -> None:
+def test_an_item_of_several_forms_has_one_wording(language: str) -> None:
     packs = [instrument_catalog.text_pack(instrument_of(form).code, language) for form in ONE_SCALE]
     wordings = {wording for pack in packs for wording in pack.items.items()}
     labels = {(code, value, label) for pack in packs for code, s in pack.options.items() for value, label in s.items()}

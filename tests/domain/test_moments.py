@@ -1,4 +1,4 @@
-"""Running means and spreads agree with the statistics module, however the values are divided."""
+"""Running means and standard deviations agree with the statistics module, however the values are divided."""
 
 import statistics
 
@@ -26,7 +26,7 @@ def test_one_pass_gives_mean_and_sample_sd(values: list[float]) -> None:
 
 
 @given(scores, scores)
-def test_parts_written_down_and_put_together_are_the_whole(first: list[float], second: list[float]) -> None:
+def test_merged_parts_equal_the_whole(first: list[float], second: list[float]) -> None:
     whole = Moments()
     for part in (moments(first), moments(second)):
         whole.merge(Moments.from_summary(part.n, part.mean_or_none, part.sd))

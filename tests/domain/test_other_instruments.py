@@ -53,7 +53,7 @@ def test_pain_from_0_to_10_counts_from_5_to_1_in_physical_health(pain: int, coun
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 5])
-def test_tiredness_and_troubled_feelings_count_the_other_way_round(code: int) -> None:
+def test_fatigue_and_emotional_problems_are_reversed(code: int) -> None:
     physical = {"Global03": 1, "Global06": 1, "Global07r": 10, "Global08r": code}
     mental = {"Global02": 1, "Global04": 1, "Global05": 1, "Global10r": code}
     assert scored(GLOBAL, physical, "physical").raw_score == 3 + 6 - code
@@ -69,7 +69,7 @@ def test_global_health_has_ten_items_of_which_two_are_in_neither_scale() -> None
     assert score(instrument, least) == score(instrument, least | {"Global01": 5, "Global09": 5})
 
 
-def test_a_missing_item_takes_one_global_score_and_leaves_the_other() -> None:
+def test_a_missing_item_removes_one_global_score_and_keeps_the_other() -> None:
     answers = {link_id: 3 for link_id in (*PHYSICAL, *MENTAL) if link_id != "Global06"}
     physical, mental = score(instrument_catalog.instrument(GLOBAL), answers, prorate=True)
     assert (physical.status, physical.reason) == ("not-scored", "3 of 4 items answered, all 4 are needed")
@@ -137,7 +137,7 @@ def test_phq_9_reaches_27_and_gad_7_reaches_21(code: str, answer: int, total: in
     assert scored(code, all_items(code, answer)).raw_score == total
 
 
-def test_how_hard_it_made_life_is_asked_and_not_scored() -> None:
+def test_the_difficulty_item_is_asked_and_not_scored() -> None:
     answers = all_items("phq-9", 1)
     del answers["PHQ10"]
     assert scored("phq-9", answers) == scored("phq-9", answers | {"PHQ10": 3})
@@ -184,7 +184,7 @@ def test_a_checklist_names_no_drug_to_patients(code: str, language: str) -> None
     assert not [text for text in shown if "ketamin" in text.lower()]
 
 
-def test_no_item_code_stands_in_two_of_these_instruments() -> None:
+def test_no_two_of_these_instruments_share_an_item_code() -> None:
     codes = [GLOBAL, "peg", "phq-9", "gad-7", *CHECKLISTS]
     link_ids = [item.link_id for code in codes for item in instrument_catalog.instrument(code).items]
     assert len(set(link_ids)) == len(link_ids)
@@ -208,7 +208,7 @@ def test_no_other_instrument_raises_alerts() -> None:
     assert [each.code for each in instrument_catalog.instruments() if each.alerts] == ["phq-9"]
 
 
-def test_an_alert_goes_by_the_answer_as_stored_also_where_the_item_is_reversed() -> None:
+def test_an_alert_depends_on_the_stored_answer_even_if_the_item_is_reversed() -> None:
     instrument: Instrument = example_instrument.instrument(("alerts", [ALERT | {"item": "B"}]))
     assert [bool(instrument.alerts_in({"B": code})) for code in (1, 3, 4, 5)] == [False, False, True, True]
 
@@ -223,6 +223,6 @@ def test_an_alert_goes_by_the_answer_as_stored_also_where_the_item_is_reversed()
         (ALERT | {"at_most": 2}, "alerts.0.at_most", "is no key of this format"),
     ],
 )
-def test_an_alert_that_can_never_or_always_be_raised_is_named(alert: dict[str, Any], key: str, reason: str) -> None:
+def test_an_alert_that_can_never_or_always_be_raised_is_an_error(alert: dict[str, Any], key: str, reason: str) -> None:
     found = errors_of(file_with(("alerts", [alert])))
     assert any(each == key and reason in why for each, why in found), found

@@ -1,4 +1,4 @@
-"""When each reminder leaves, on which channel, and when a failed one is tried again."""
+"""Time and channel of each reminder, and the retry times of a failed one."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -35,7 +35,7 @@ def test_the_wall_time_stays_over_the_clock_change() -> None:
     assert hours == [14, 14, 13]  # clocks went forward on 8 March 2026
 
 
-def test_a_visit_planned_late_gets_one_message_now_and_the_others_in_their_distance() -> None:
+def test_a_visit_planned_late_gets_one_message_now_and_later_steps_at_their_intervals() -> None:
     planned_at = datetime(2026, 3, 10, 14, 20, 33, tzinfo=NEW_YORK)
     days = [date(2026, 3, 10), date(2026, 3, 13), date(2026, 3, 17)]
     assert walls(WINDOW, planned_at) == list(zip(days, [time(14, 20, 33), time(9, 0), time(9, 0)], strict=True))
@@ -52,7 +52,7 @@ def test_steps_past_closing_are_left_out() -> None:
 
 
 @given(st.dates(date(1990, 1, 1), date(2035, 1, 1)), MOMENTS, ZONES)
-def test_in_every_zone_reminders_leave_by_day_inside_the_window_and_after_planning(
+def test_in_every_zone_reminders_are_sent_by_day_inside_the_window_and_after_planning(
     anchor_on: date, planned_at: datetime, zone: str
 ) -> None:
     visit = window(event(), anchor_on, zone, PROTOCOL)
@@ -64,13 +64,13 @@ def test_in_every_zone_reminders_leave_by_day_inside_the_window_and_after_planni
 
 
 @given(MOMENTS, ZONES)
-def test_quiet_hours_end_within_a_day_and_allow_what_they_put_off(now: datetime, zone: str) -> None:
+def test_quiet_hours_end_within_a_day_and_release_postponed_messages(now: datetime, zone: str) -> None:
     allowed = next_allowed(PROTOCOL, now, a_recipient(zone))
     assert now <= allowed < now + timedelta(hours=36)
     assert next_allowed(PROTOCOL, allowed, a_recipient(zone)) == allowed
 
 
-def test_quiet_hours_put_a_message_off_to_eight_in_the_morning() -> None:
+def test_quiet_hours_postpone_a_message_to_eight_in_the_morning() -> None:
     late, early = datetime(2026, 3, 10, 21, 0, tzinfo=NEW_YORK), datetime(2026, 3, 11, 7, 59, tzinfo=NEW_YORK)
     morning = datetime(2026, 3, 11, 8, 0, tzinfo=NEW_YORK)
     assert next_allowed(PROTOCOL, late, a_recipient()) == morning
@@ -79,7 +79,7 @@ def test_quiet_hours_put_a_message_off_to_eight_in_the_morning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "usable", "channels"),
+    ("order", "usable", "channels"),
     [
         ([ChannelWord.PREFERRED], EVERY_CHANNEL, ("sms",)),
         ([ChannelWord.OTHER], EVERY_CHANNEL, ("email",)),
@@ -97,9 +97,9 @@ def test_quiet_hours_put_a_message_off_to_eight_in_the_morning() -> None:
     ],
 )
 def test_a_step_goes_on_the_first_channel_of_its_order_that_reaches_the_subject(
-    wanted: list[ChannelOption], usable: set[str], channels: tuple[str, ...]
+    order: list[ChannelOption], usable: set[str], channels: tuple[str, ...]
 ) -> None:
-    assert channels_for(wanted, a_recipient(usable=frozenset(usable))) == channels
+    assert channels_for(choice, a_recipient(usable=frozenset(usable))) == channels
 
 
 def test_each_retry_waits_longer_and_the_fifth_failure_is_the_last() -> None:

@@ -1,4 +1,4 @@
-"""Answers become the published scores, a missing answer never counts as zero, and a wrong one is an error."""
+"""Scores equal the published ones; a missing answer never counts as zero, and an invalid one is an error."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_a_single_item_scores_its_answer(code: str, answer: int) -> None:
     assert (result.raw_score, result.t_score, result.standard_error) == (answer, None, None)
 
 
-def test_a_form_with_a_missing_item_has_no_score_and_says_why() -> None:
+def test_a_form_with_a_missing_item_has_a_reason_and_no_score() -> None:
     instrument = instrument_catalog.instrument("promis-fatigue-8a")
     answers = everywhere(instrument, 3)
     del answers["FATIMP16"]
@@ -105,7 +105,7 @@ def test_pro_rating_is_never_used_where_the_scale_does_not_allow_it() -> None:
     assert scored(instrument, answers, prorate=True).status == "not-scored"
 
 
-def test_a_reversed_item_counts_its_mirror_image_and_a_recoded_item_its_recoded_value() -> None:
+def test_reversed_and_recoded_items_count_their_converted_values() -> None:
     instrument = example_instrument.instrument()
     assert scored(instrument, {"A": 1, "B": 5, "C": 10}, "sum").raw_score == 3
     assert scored(instrument, {"A": 5, "B": 1, "C": 0}, "sum").raw_score == 15

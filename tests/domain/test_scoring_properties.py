@@ -1,4 +1,4 @@
-"""What holds for every answer to every shipped instrument, tried with thousands of made-up answers."""
+"""Properties of the scores of every shipped instrument, checked with thousands of synthetic answers."""
 
 import random
 
@@ -21,7 +21,7 @@ def by_scale(instrument: Instrument, answers: dict[str, int], *, prorate: bool =
 
 @st.composite
 def answered(draw: st.DrawFn, *, complete: bool = False) -> Answered:
-    """An instrument, and answers to all of its items or to some of them."""
+    """Draws an instrument with answers to all or some of its items."""
     instrument = draw(st.sampled_from(INSTRUMENTS))
     codes = [item.link_id for item in instrument.items]
     chosen = codes if complete else sorted(draw(st.sets(st.sampled_from(codes))))
@@ -29,7 +29,7 @@ def answered(draw: st.DrawFn, *, complete: bool = False) -> Answered:
 
 
 def next_code(item: Item, answer: int) -> int | None:
-    """The option that follows this one, None after the last."""
+    """Returns the next option, None after the last."""
     return min((value for value in item.response_set.values if value > answer), default=None)
 
 
@@ -43,7 +43,7 @@ def test_the_order_of_answers_does_not_matter(given_answers: Answered, shuffle: 
 
 @given(answered(complete=True), st.data())
 def test_one_more_point_never_lowers_a_score(given_answers: Answered, data: st.DataObject) -> None:
-    """One more counted point: more of the symptom on a symptom scale, more of the ability on a function scale."""
+    """A point is a scored one: more of the symptom on a symptom scale, more of the ability on a function scale."""
     instrument, answers = given_answers
     item = instrument.item(data.draw(st.sampled_from(sorted(answers))))
     other = data.draw(st.sampled_from(item.response_set.values))
@@ -61,7 +61,7 @@ def test_one_more_point_never_lowers_a_score(given_answers: Answered, data: st.D
 
 
 @given(st.sampled_from(ITEMS), st.data())
-def test_a_higher_code_counts_more_unless_the_item_is_turned_round(
+def test_a_higher_code_counts_more_unless_the_item_is_reversed(
     asked: tuple[Instrument, Item], data: st.DataObject
 ) -> None:
     _instrument, item = asked
@@ -87,7 +87,7 @@ def test_a_missing_answer_is_never_a_zero(given_answers: Answered, prorate: bool
 
 
 @given(answered(complete=True), st.data())
-def test_an_answer_taken_away_leaves_no_score_rather_than_a_lower_one(
+def test_removing_an_answer_gives_no_score_rather_than_a_lower_one(
     given_answers: Answered, data: st.DataObject
 ) -> None:
     instrument, answers = given_answers
@@ -102,7 +102,7 @@ def test_an_answer_taken_away_leaves_no_score_rather_than_a_lower_one(
 
 
 @given(answered(complete=True), st.data())
-def test_a_pro_rated_score_lies_between_those_of_the_least_and_the_most_for_what_is_missing(
+def test_a_pro_rated_score_lies_between_the_lowest_and_highest_possible_scores(
     given_answers: Answered, data: st.DataObject
 ) -> None:
     instrument, answers = given_answers
@@ -137,7 +137,7 @@ def test_a_code_that_is_no_option_is_always_an_error(
 
 
 @given(answered(), st.text(max_size=30))
-def test_an_item_that_is_not_there_is_always_an_error(given_answers: Answered, link_id: str) -> None:
+def test_an_unknown_item_is_always_an_error(given_answers: Answered, link_id: str) -> None:
     instrument, answers = given_answers
     assume(link_id not in {item.link_id for item in instrument.items})
     with pytest.raises(UnknownItem):
@@ -147,7 +147,7 @@ def test_an_item_that_is_not_there_is_always_an_error(given_answers: Answered, l
 @pytest.mark.parametrize(
     ("instrument", "item"), ITEMS, ids=lambda each: getattr(each, "link_id", getattr(each, "code", ""))
 )
-def test_turning_an_answer_round_twice_gives_it_back(instrument: Instrument, item: Item) -> None:
+def test_reversing_an_answer_twice_restores_it(instrument: Instrument, item: Item) -> None:
     values = item.response_set.values
     if item.recode is None:
         assert sorted(map(item.scored_value, values)) == sorted(values)

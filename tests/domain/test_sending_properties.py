@@ -1,6 +1,6 @@
-"""What holds of every plan in every zone, over clock changes, leap days, holds, snoozes and moves.
+"""Properties of message plans in every zone, over clock changes, leap days, holds, snoozes and moves.
 
-Judged by an own reading of the clocks: no function of wall_time.py is asked.
+Local times are computed independently here, without the functions of wall_time.py.
 """
 
 from collections.abc import Iterator
@@ -36,8 +36,8 @@ STEPS = (
     ReminderStep(3, 5, (ChannelWord.PREFERRED,), "reminder"),
     ReminderStep(4, 1, (ChannelWord.OTHER,), "last-reminder", "due"),
 )
-LASTS = 12  # days that the windows here are open; due after seven
-DAYLIGHT = [  # quiet from, quiet until, the protocol's hour: as usual, and two that clock changes fall into
+LASTS = 12  # days that a window is open; it is due after seven
+DAYLIGHT = [  # quiet from, quiet until, message time; clock changes fall into the last two
     (time(21), time(8), time(9)),
     (time(22, 30), time(2, 30), time(2, 30)),
     (time(23), time(0, 30), time(1, 15)),
@@ -47,7 +47,7 @@ OWN_HOURS = st.none() | st.builds(time, st.integers(0, 23), st.sampled_from([0, 
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything that a plan follows from."""
+    """All input of a plan."""
 
     protocol: Protocol
     window: VisitWindow
@@ -61,7 +61,7 @@ class Situation:
 
     @property
     def holds(self) -> list[Hold]:
-        """The snoozes' holds beside the subject's, told anew: a snooze holds until its day, or the next snooze."""
+        """Holds of the subject and of the snoozes; a snooze lasts until its day or until the next snooze."""
         found = list(self.recipient.holds)
         for number, snooze in enumerate(self.snoozes):
             end = min(readings(snooze.until_on, time.min, self.recipient.zone)[0], self.replaced_at(number))
@@ -81,7 +81,7 @@ class Situation:
 
 
 def readings(on: date, at: time, zone: str) -> list[datetime]:
-    """The moments at which clocks in `zone` show this: one or two; where they skip it, the one as far after the gap."""
+    """Returns the moments of a wall time in `zone`: one or two, or one shifted by the gap where clocks skip it."""
     clock = datetime.combine(on, at, UTC)
     before, after = (offset(clock + days * DAY, zone) for days in (-2, 2))
     shown = {moment for moment in (clock - before, clock - after) if wall(moment, zone) == clock.replace(tzinfo=None)}
@@ -98,7 +98,7 @@ def offset(at: datetime, zone: str) -> timedelta:
 
 @cache
 def clock_changes(zone: str, first: int, last: int) -> list[datetime]:
-    """The moments from year `first` to `last` at which clocks in `zone` are put forward or back, to the minute."""
+    """Yields the clock changes of `zone` from year `first` to `last`, to the minute."""
     found, at, end = [], datetime(first, 1, 1, tzinfo=UTC), datetime(last, 12, 31, tzinfo=UTC)
     while at < end:
         if offset(at, zone) != offset(at + 7 * DAY, zone):
@@ -113,7 +113,7 @@ def clock_changes(zone: str, first: int, last: int) -> list[datetime]:
 
 @st.composite
 def opening_days(draw: st.DrawFn, zone: str) -> date:
-    """Any day, but often one a few days before a clock change or a turn of the year, or a leap day."""
+    """Draws a day, often one shortly before a clock change or a turn of the year, or a leap day."""
     anywhere = st.dates(date(2000, 1, 1), date(2037, 12, 1))
     leap_days = st.sampled_from([date(year, 2, 29) for year in range(2000, 2037, 4)])
     years_ends = st.sampled_from([date(year, 12, 31) for year in range(2000, 2037)])
@@ -159,20 +159,20 @@ def _snoozes(draw: st.DrawFn, opens_at: datetime, zone: str) -> tuple[SnoozeRequ
 
 
 def expected(situation: Situation) -> Iterator[tuple[date, str, int, datetime]]:
-    """Local day, kind, step and moment of each message, worked out the slow way: day by day, hour by hour."""
+    """Yields local day, kind, step and moment of each message, found by trying each hour of each day."""
     zone, hour = situation.recipient.zone, message_time(situation.protocol, situation.recipient)
     due_on, start_on = (wall(at, zone).date() for at in (situation.window.due_at, situation.start))
-    wishes = [
+    candidates = [
         (readings((due_on if step.counts_from == "due" else start_on) + step.day * DAY, hour, zone)[0], 0, step.number)
         for step in STEPS
     ]
     for number, snooze in enumerate(situation.snoozes):
         at = readings(snooze.until_on, hour, zone)[0]
         if at < situation.replaced_at(number):
-            wishes.append((at, 1, number))
+            candidates.append((at, 1, number))
     newest: dict[date, tuple[str, int, datetime]] = {}
-    for wish, snoozed, number in sorted(wishes):
-        leaves_at = _first_chance(situation, max(wish, situation.start), hour)
+    for planned_at, snoozed, number in sorted(candidates):
+        leaves_at = _first_chance(situation, max(planned_at, situation.start), hour)
         if leaves_at is not None:
             newest[wall(leaves_at, zone).date()] = ("snooze" if snoozed else "reminder", number, leaves_at)
     for day, found in newest.items():
@@ -189,20 +189,20 @@ def _first_chance(situation: Situation, at: datetime, hour: time) -> datetime | 
 
 
 @given(situations())
-def test_a_plan_is_what_the_rules_say_day_by_day(situation: Situation) -> None:
+def test_a_plan_equals_an_independent_calculation_by_days(situation: Situation) -> None:
     found = {(send.local_on, send.kind, send.step, send.send_at) for send in situation.plan()}
     assert found == {(*key, at.replace(microsecond=0)) for *key, at in expected(situation)}
 
 
 @given(situations())
-def test_nothing_leaves_in_quiet_hours_in_a_hold_or_outside_the_window(situation: Situation) -> None:
+def test_no_message_is_planned_in_quiet_hours_in_a_hold_or_outside_the_window(situation: Situation) -> None:
     for send in situation.plan():
         assert situation.may_leave(send.send_at)
         assert situation.start.replace(microsecond=0) <= send.send_at < situation.window.closes_at
 
 
 @given(situations())
-def test_no_message_comes_twice_and_no_day_brings_two(situation: Situation) -> None:
+def test_no_step_and_no_day_has_two_messages(situation: Situation) -> None:
     sends = situation.plan()
     assert len({(send.kind, send.step, send.channel) for send in sends}) == len(sends)
     by_day = {(send.local_on, send.kind, send.step) for send in sends}
@@ -211,13 +211,13 @@ def test_no_message_comes_twice_and_no_day_brings_two(situation: Situation) -> N
 
 
 @given(situations())
-def test_what_is_stored_as_wall_time_is_what_clocks_show(situation: Situation) -> None:
+def test_the_stored_wall_time_is_the_local_time(situation: Situation) -> None:
     for send in situation.plan():
         assert datetime.combine(send.local_on, send.local_time) == wall(send.send_at, situation.recipient.zone)
 
 
 @given(situations(holds=False))
-def test_without_holds_the_wall_time_is_kept_but_for_the_first_message(situation: Situation) -> None:
+def test_without_holds_all_messages_but_the_first_keep_the_wall_time(situation: Situation) -> None:
     hour, zone = message_time(situation.protocol, situation.recipient), situation.recipient.zone
     for send in situation.plan():
         if send.send_at != situation.start.replace(microsecond=0):
@@ -225,17 +225,17 @@ def test_without_holds_the_wall_time_is_kept_but_for_the_first_message(situation
 
 
 def _skipped(send: PlannedSend, hour: time, zone: str) -> bool:
-    """Whether the message came late because clocks jumped over its hour, on that day or with the whole day before."""
-    wanted = [(send.local_on - days * DAY) for days in (0, 1)]
+    """Returns whether the message is late because clocks skipped its hour, on that day or the day before."""
+    days = [send.local_on - DAY, send.local_on]
     return any(
         wall(readings(day, hour, zone)[0], zone) != datetime.combine(day, hour)
         and send.send_at in readings(day, hour, zone)
-        for day in wanted
+        for day in days
     )
 
 
 @given(situations(), st.integers(-2 * 24 * 60, 20 * 24 * 60))
-def test_what_may_not_leave_now_waits_until_it_may(situation: Situation, minutes: int) -> None:
+def test_next_allowed_is_the_first_moment_at_which_a_message_may_be_sent(situation: Situation, minutes: int) -> None:
     now = situation.window.opens_at + minutes * MINUTE
     recipient = replace(situation.recipient, holds=tuple(situation.holds))
     allowed = next_allowed(situation.protocol, now, recipient)
@@ -247,7 +247,7 @@ def test_what_may_not_leave_now_waits_until_it_may(situation: Situation, minutes
 
 
 @given(situations(), st.sampled_from(EVERY_ZONE), st.integers(0, LASTS * 24))
-def test_a_subject_who_moves_gets_what_is_to_come_by_the_clocks_there_and_nothing_again(
+def test_after_a_move_messages_follow_the_new_zone_and_none_is_repeated(
     situation: Situation, elsewhere: str, hours: int
 ) -> None:
     moved_at = situation.window.opens_at + timedelta(hours=hours)
@@ -258,7 +258,7 @@ def test_a_subject_who_moves_gets_what_is_to_come_by_the_clocks_there_and_nothin
     assert to_come == {each for each in rules if each[:2] not in gone}
 
 
-def test_over_every_clock_change_of_every_zone_each_morning_brings_its_message() -> None:
+def test_every_step_is_planned_over_every_clock_change_of_every_zone() -> None:
     daily = tuple(ReminderStep(number, number, (ChannelWord.PREFERRED,), "reminder") for number in range(5))
     protocol = replace(PROTOCOL, events=(replace(event("visit"), reminders=daily),))
     hour, changes = protocol.reminder_time, 0

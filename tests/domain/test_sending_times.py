@@ -1,4 +1,4 @@
-"""What holds messages back and what moves them, case by case: holds, "not today", own hours, odd nights, odd zones."""
+"""Message times, case by case: holds, snoozes, preferred hours, quiet hours over clock changes, unusual zones."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -33,7 +33,7 @@ def at(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
 
 
 def planned(recipient: Recipient | None = None, *snoozes: SnoozeRequest, **changes: Any) -> list[PlannedSend]:
-    """The sends of the window above; `changes` to the protocol."""
+    """Returns the planned sends of WINDOW, with `changes` to the protocol."""
     protocol = replace(PROTOCOL, **changes)
     return reminder_times(protocol, "month-1", WINDOW, LONG_BEFORE, recipient or a_recipient(), snoozes)
 
@@ -56,34 +56,34 @@ def test_a_hold_that_ends_after_the_hour_moves_it_to_the_next_day() -> None:
     assert steps(planned(held((at(3, 5, 8, 30), at(3, 5, 12)))))[1] == ("reminder", 1, at(3, 6, 9))
 
 
-def test_what_was_due_in_a_hold_leaves_at_the_hour_after_it_and_what_was_due_at_night_when_the_night_is_over() -> None:
+def test_a_message_due_in_a_hold_is_sent_at_the_message_time_after_it_and_one_due_at_night_in_the_morning() -> None:
     recipient = replace(held((at(3, 5, 8, 30), at(3, 6, 8))), message_time=time(18))
     assert next_allowed(PROTOCOL, at(3, 5, 12), recipient) == at(3, 6, 18)
     assert next_allowed(PROTOCOL, at(3, 7, 23), recipient) == at(3, 8, 8)
 
 
-def test_of_several_messages_that_a_hold_moves_to_one_day_the_newest_alone_goes() -> None:
+def test_only_the_newest_of_several_messages_held_to_one_day_is_sent() -> None:
     assert steps(planned(held((at(3, 1), at(3, 7))))) == [("reminder", 1, at(3, 7, 9)), ("reminder", 2, at(3, 9, 9))]
     assert steps(planned(held((at(3, 1), at(3, 9))))) == [("reminder", 2, at(3, 9, 9))]
 
 
-def test_holds_that_follow_one_another_are_one() -> None:
+def test_adjacent_holds_count_as_one() -> None:
     recipient = held((at(3, 6, 10), at(3, 8)), (at(3, 1), at(3, 5)), (at(3, 5), at(3, 6, 10, 30)))
     assert steps(planned(recipient))[0] == ("reminder", 1, at(3, 8, 9))
 
 
-def test_while_a_hold_has_no_known_end_nothing_is_planned_after_it_began() -> None:
+def test_no_message_is_planned_in_a_hold_without_an_end() -> None:
     recipient = held((at(3, 4), None))
     assert steps(planned(recipient)) == [("reminder", 0, at(3, 2, 9))]
     assert next_allowed(PROTOCOL, at(3, 4, 12), recipient) == NO_END
-    assert next_allowed(PROTOCOL, at(3, 3, 22), recipient) == NO_END  # the night leads into it
+    assert next_allowed(PROTOCOL, at(3, 3, 22), recipient) == NO_END  # the hold begins before the quiet hours end
 
 
-def test_a_hold_past_the_window_leaves_its_messages_out() -> None:
+def test_messages_held_past_the_window_are_dropped() -> None:
     assert steps(planned(held((at(3, 4), at(4, 4))))) == [("reminder", 0, at(3, 2, 9))]
 
 
-def test_not_today_brings_one_message_on_the_chosen_day_in_place_of_what_lay_before() -> None:
+def test_a_snooze_replaces_earlier_messages_by_one_on_the_chosen_day() -> None:
     sends = planned(None, SnoozeRequest(at(3, 4, 11), date(2026, 3, 7)))
     assert steps(sends) == [
         ("reminder", 0, at(3, 2, 9)),
@@ -93,41 +93,41 @@ def test_not_today_brings_one_message_on_the_chosen_day_in_place_of_what_lay_bef
     assert (sends[1].template, sends[1].channel) == ("snooze", "sms")
 
 
-def test_not_today_takes_the_place_of_a_step_on_the_chosen_day() -> None:
+def test_a_snooze_replaces_a_step_on_the_chosen_day() -> None:
     sends = planned(None, SnoozeRequest(at(3, 4, 11), date(2026, 3, 5)))
     assert steps(sends)[1:] == [("snooze", 0, at(3, 5, 9)), ("reminder", 2, at(3, 9, 9))]
 
 
-def test_a_later_not_today_takes_the_place_of_one_that_has_not_come_yet() -> None:
+def test_a_later_snooze_replaces_one_whose_message_is_not_due_yet() -> None:
     first = SnoozeRequest(at(3, 4, 11), date(2026, 3, 7))
     sooner, later = SnoozeRequest(at(3, 4, 12), date(2026, 3, 5)), SnoozeRequest(at(3, 6, 12), date(2026, 3, 8))
     assert steps(planned(None, first, sooner))[1:3] == [("snooze", 1, at(3, 5, 9)), ("reminder", 2, at(3, 9, 9))]
     assert steps(planned(None, first, later))[1:3] == [("snooze", 1, at(3, 8, 9)), ("reminder", 2, at(3, 9, 9))]
 
 
-def test_not_today_said_again_after_its_message_came_brings_another() -> None:
+def test_a_second_snooze_after_the_message_of_the_first_plans_another() -> None:
     first, second = SnoozeRequest(at(3, 2, 11), date(2026, 3, 3)), SnoozeRequest(at(3, 3, 10), date(2026, 3, 4))
     assert steps(planned(None, first, second))[1:3] == [("snooze", 0, at(3, 3, 9)), ("snooze", 1, at(3, 4, 9))]
 
 
-def test_not_today_never_brings_anything_past_the_window() -> None:
+def test_a_snooze_plans_no_message_after_the_window() -> None:
     assert steps(planned(None, SnoozeRequest(at(3, 27, 11), date(2026, 3, 28))))[-1] == ("reminder", 2, at(3, 9, 9))
 
 
-def test_not_today_waits_for_a_hold_like_any_message() -> None:
+def test_the_message_of_a_snooze_waits_for_a_hold() -> None:
     recipient = held((at(3, 6), at(3, 8)))
     assert steps(planned(recipient, SnoozeRequest(at(3, 4, 11), date(2026, 3, 7))))[1] == ("snooze", 0, at(3, 8, 9))
 
 
-def test_an_own_hour_takes_the_place_of_the_protocols_and_stays_out_of_the_quiet_hours() -> None:
+def test_the_hour_of_a_subject_replaces_that_of_the_protocol_and_avoids_the_quiet_hours() -> None:
     assert steps(planned(a_recipient(message_time=time(18, 15))))[0] == ("reminder", 0, at(3, 2, 18, 15))
-    wishes = {time(6): time(8), time(8): time(8), time(20, 30): time(20, 30), time(22): time(20, 30)}
-    assert {wish: message_time(PROTOCOL, a_recipient(message_time=wish)) for wish in wishes} == wishes
+    allowed = {time(6): time(8), time(8): time(8), time(20, 30): time(20, 30), time(22): time(20, 30)}
+    assert {chosen: message_time(PROTOCOL, a_recipient(message_time=chosen)) for chosen in allowed} == allowed
     evening = replace(PROTOCOL, reminder_time=time(20, 45))
     assert message_time(evening, a_recipient()) == time(20, 45)
 
 
-def test_steps_counted_from_the_due_day_leave_around_it() -> None:
+def test_steps_counted_from_the_due_day_are_sent_around_it() -> None:
     own = (
         ReminderStep(0, 0, (ChannelWord.PREFERRED,), "invitation"),
         ReminderStep(1, -1, (ChannelWord.OTHER,), "reminder", "due"),
@@ -143,7 +143,7 @@ def test_steps_counted_from_the_due_day_leave_around_it() -> None:
     ]
 
 
-def test_entered_after_the_due_day_a_visit_begins_with_its_first_step() -> None:
+def test_a_visit_planned_after_its_due_day_begins_with_its_first_step() -> None:
     own = (
         ReminderStep(0, 0, (ChannelWord.PREFERRED,), "invitation"),
         ReminderStep(1, 0, (ChannelWord.OTHER,), "reminder", "due"),
@@ -172,13 +172,13 @@ def test_a_move_keeps_the_time_of_day() -> None:
 
 
 def in_zone(zone: str, anchor_on: date, **facts: Any) -> list[str]:
-    """Local date, hour and UTC offset of each send of a window that opens 20 days after the anchor."""
+    """Returns local date, time and UTC offset of each send of a window that opens 20 days after the anchor."""
     visit = window(event(), anchor_on, zone, PROTOCOL)
     sends = reminder_times(PROTOCOL, "month-1", visit, datetime(1990, 1, 1, tzinfo=UTC), a_recipient(zone, **facts))
     return [send.send_at.astimezone(ZoneInfo(zone)).strftime("%m-%d %H:%M %z") for send in sends]
 
 
-def test_lord_howe_puts_its_clocks_back_by_half_an_hour_and_the_morning_stays() -> None:
+def test_the_hour_is_kept_over_the_half_hour_clock_change_of_lord_howe() -> None:
     # 5 April 2026, 02:00 +11 becomes 01:30 +10:30
     assert in_zone("Australia/Lord_Howe", date(2026, 3, 13)) == [
         "04-02 09:00 +1100",
@@ -187,7 +187,7 @@ def test_lord_howe_puts_its_clocks_back_by_half_an_hour_and_the_morning_stays() 
     ]
 
 
-def test_troll_moves_its_clocks_by_two_hours_and_the_morning_stays() -> None:
+def test_the_hour_is_kept_over_the_two_hour_clock_change_of_troll() -> None:
     # 29 March 2026, 01:00 +00 becomes 03:00 +02
     assert in_zone("Antarctica/Troll", date(2026, 3, 6)) == [
         "03-26 09:00 +0000",
@@ -196,11 +196,11 @@ def test_troll_moves_its_clocks_by_two_hours_and_the_morning_stays() -> None:
     ]
 
 
-def test_kathmandu_is_a_quarter_of_an_hour_off_and_gets_its_messages_on_the_hour() -> None:
+def test_messages_are_sent_on_the_local_hour_in_kathmandu() -> None:
     assert in_zone("Asia/Kathmandu", date(2026, 3, 6))[0] == "03-26 09:00 +0545"
 
 
-def test_a_day_that_apia_skipped_loses_no_message_and_doubles_none() -> None:
+def test_the_day_that_apia_skipped_loses_and_duplicates_no_message() -> None:
     # 30 December 2011 does not exist: 29 December, 24:00 -10 is 31 December, 00:00 +14
     assert in_zone("Pacific/Apia", date(2011, 12, 7)) == ["12-27 09:00 -1000", "12-31 09:00 +1400", "01-03 09:00 +1400"]
     daily = replace(
@@ -212,12 +212,12 @@ def test_a_day_that_apia_skipped_loses_no_message_and_doubles_none() -> None:
         (0, "2011-12-27"),
         (1, "2011-12-28"),
         (2, "2011-12-29"),
-        (4, "2011-12-31"),  # the step of the 30th came to this day, too, and the newer one alone goes
+        (4, "2011-12-31"),  # the step of the 30th falls on this day too; only the newer one is sent
         (5, "2012-01-01"),
     ]
 
 
-def test_the_29th_of_february_and_the_turn_of_the_year_are_days_like_others() -> None:
+def test_leap_days_and_the_turn_of_the_year_are_counted_as_days() -> None:
     assert in_zone("Europe/Berlin", date(2028, 2, 6)) == ["02-26 09:00 +0100", "02-29 09:00 +0100", "03-04 09:00 +0100"]
     assert in_zone("Europe/Berlin", date(2027, 2, 6)) == ["02-26 09:00 +0100", "03-01 09:00 +0100", "03-05 09:00 +0100"]
     assert in_zone("Europe/Berlin", date(2026, 12, 9)) == [
@@ -242,4 +242,6 @@ def test_where_the_clock_goes_back_into_the_quiet_hours_they_begin_again() -> No
     assert [next_allowed(NIGHT_OWL, each.astimezone(UTC), a_recipient()) for each in (first, second)] == ends
     visit = VisitWindow(datetime(2026, 10, 29, 12, tzinfo=UTC), *(datetime(2026, 11, 9, tzinfo=UTC),) * 2)
     sends = reminder_times(NIGHT_OWL, "month-1", visit, LONG_BEFORE, a_recipient())
-    assert [send.send_at for send in sends if send.local_on == date(2026, 11, 1)] == [ends[0]]  # once, the first time
+    assert [send.send_at for send in sends if send.local_on == date(2026, 11, 1)] == [
+        ends[0]
+    ]  # once, at the first of the two times

@@ -19,21 +19,21 @@ from pro_tracker.domain.sms_segments import segments
         ("í" * 71, 2),
         ("í" + "a" * 133, 2),
         ("í" + "a" * 134, 3),
-        ("€" * 80, 1),  # two places each
+        ("€" * 80, 1),  # two septets each
         ("€" * 81, 2),
         ("a" * 152 + "€" + "a" * 10, 2),
         ("a" * 152 + "€" + "a" * 151, 2),
-        ("a" * 152 + "€" + "a" * 152, 3),  # the € does not fit into the one place left, which stays empty
+        ("a" * 152 + "€" + "a" * 152, 3),  # the € does not fit into the last septet, which stays empty
         ("😀" * 35, 1),
         ("😀" * 36, 2),
         ("a" * 66 + "😀" + "a" * 65, 2),
-        ("a" * 66 + "😀" + "a" * 66, 3),  # nor does an emoji, which has two units of UTF-16
+        ("a" * 66 + "😀" + "a" * 66, 3),  # an emoji has two UTF-16 units, which are not split
     ],
 )
-def test_a_text_takes_so_many_segments(text: str, expected: int) -> None:
+def test_texts_are_counted_in_segments(text: str, expected: int) -> None:
     assert segments(text) == expected
 
 
-def test_one_letter_outside_the_gsm_alphabet_costs_the_whole_message_its_seven_bits() -> None:
+def test_one_letter_outside_the_gsm_alphabet_makes_the_whole_message_ucs_2() -> None:
     assert segments("a" * 160) == 1
     assert segments("a" * 159 + "á") == 3

@@ -1,4 +1,4 @@
-"""Windows hang on anchor dates in the subject's own time; a visit's status follows from its moments and the clock."""
+"""Windows are anchored to local dates of the subject; a visit status follows from stored moments and the time."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -40,7 +40,7 @@ def course(*given_on: date, planned_start_on: date | None = None, ended_on: date
     return CourseDates(planned_start_on, given_on, planned_infusions=3, ended_on=ended_on)
 
 
-def test_a_window_opens_in_the_morning_of_its_first_day_and_closes_at_the_end_of_its_last() -> None:
+def test_a_window_opens_on_the_first_morning_and_closes_at_the_end_of_the_last_day() -> None:
     found = window(event(), ANCHOR, "America/New_York", PROTOCOL)
     zone = ZoneInfo("America/New_York")
     assert found.opens_at == datetime(2026, 2, 9, 8, 0, tzinfo=zone)
@@ -65,9 +65,9 @@ def test_in_every_zone_a_window_opens_is_due_and_closes_in_this_order(anchor_on:
 def test_a_wall_time_resolves_to_the_moment_at_which_clocks_show_it_or_skip_it(on: date, at: time, zone: str) -> None:
     shown = moment(on, at, zone).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     planned = datetime.combine(on, at)
-    # A whole day was skipped where a country crossed the date line.
+    # A zone that changed sides of the date line skipped a whole day.
     assert timedelta(0) <= shown - planned <= timedelta(days=1)
-    if shown != planned:  # skipped: the clock jumped over it by exactly as much
+    if shown != planned:  # skipped: the shown time is later by the length of the gap
         before = planned.replace(tzinfo=ZoneInfo(zone)).utcoffset()
         after = planned.replace(tzinfo=ZoneInfo(zone), fold=1).utcoffset()
         assert before is not None
@@ -96,7 +96,7 @@ def test_the_start_of_a_course_stays_where_it_was_planned() -> None:
     assert anchor_date(start, course(), PROTOCOL, ANCHOR) is None
 
 
-def test_enrolment_and_dates_set_by_hand_anchor_the_events_that_name_them() -> None:
+def test_enrolment_and_staff_entered_dates_anchor_the_events_that_name_them() -> None:
     dates = replace(course(), enrolled_on=date(2026, 1, 5), staff_entered={"surgery": date(2026, 2, 3)})
     assert anchor_date(event(anchor="enrolment"), dates, PROTOCOL, ANCHOR) == date(2026, 1, 5)
     assert anchor_date(event("surgery", anchor="by-hand"), dates, PROTOCOL, ANCHOR) == date(2026, 2, 3)
@@ -122,7 +122,7 @@ def test_the_last_anchor_exists_only_once_the_course_is_over() -> None:
     ],
     ids=["never begun", "paused six days", "idle a week", "ended by hand", "all given", "a newer course"],
 )
-def test_a_course_is_over_when_complete_ended_idle_or_overtaken(dates: CourseDates, today: date, over: bool) -> None:
+def test_a_course_is_over_when_complete_ended_idle_or_superseded(dates: CourseDates, today: date, over: bool) -> None:
     assert is_over(dates, PROTOCOL, today) is over
 
 
@@ -158,7 +158,9 @@ def test_time_alone_takes_a_visit_from_planned_to_missed(now: datetime, status: 
     ],
     ids=["stopped long before", "an hour before closing", "still answering"],
 )
-def test_whoever_is_answering_at_closing_may_finish_within_the_grace(saved_at: datetime, until: datetime) -> None:
+def test_a_subject_who_is_answering_at_closing_may_finish_within_the_grace_period(
+    saved_at: datetime, until: datetime
+) -> None:
     found = grace_until(Moments().closes_at, saved_at, replace(PROTOCOL, grace_hours=6))
     assert found == until
     end = max(found, Moments().closes_at)
@@ -166,14 +168,14 @@ def test_whoever_is_answering_at_closing_may_finish_within_the_grace(saved_at: d
     assert visit_status(Moments(grace_until=found), end) is VisitStatus.MISSED
 
 
-def test_what_happened_comes_before_what_the_clock_says() -> None:
+def test_a_recorded_outcome_precedes_the_status_by_time() -> None:
     long_after, answered = datetime(2027, 1, 1, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC)
     assert visit_status(Moments(completed_at=answered), long_after) is VisitStatus.COMPLETED
     assert visit_status(Moments(voided_at=answered), long_after) is VisitStatus.VOID
     assert visit_status(Moments(completed_at=answered, voided_at=answered), long_after) is VisitStatus.COMPLETED
 
 
-def test_an_event_is_found_by_its_code_and_named_in_the_readers_language() -> None:
+def test_an_event_is_found_by_its_code_and_has_a_title_in_each_language() -> None:
     assert PROTOCOL.event("month-1").title_in("es-MX") == "Un mes después"
     assert PROTOCOL.event("month-1").title_in("de") == "A month later"
     with pytest.raises(NotFound, match="no study event 'year-9'"):

@@ -1,4 +1,4 @@
-"""FHIR R4 out: valid under another's model of FHIR, exact to the decimal, silent about who anybody is."""
+"""FHIR R4 export: valid by an independent model library, decimals exact, no identity of subjects."""
 
 import json
 from collections import Counter
@@ -58,7 +58,7 @@ def test_every_instrument_in_every_language_is_a_valid_questionnaire(path: Path)
 
 
 @pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
-def test_every_option_of_a_questionnaire_has_a_code_of_its_own_and_what_it_counts(path: Path) -> None:
+def test_every_option_of_a_questionnaire_has_its_own_code_and_ordinal_value(path: Path) -> None:
     pack = instrument_catalog.read_text_pack(path)
     instrument = instrument_catalog.instrument(pack.instrument_code)
     for item, made in zip(
@@ -82,7 +82,7 @@ def test_the_wording_can_be_read_back_from_a_questionnaire(path: Path) -> None:
     given = source.wording(instrument, pack.language)
     assert (source.instrument, source.language) == (instrument.code, pack.language)
     assert (given.title, given.instruction, given.items) == (pack.title, pack.instruction, pack.items)
-    assert {code: pack.options[code] for code in given.options} == given.options  # never another option's words
+    assert {code: pack.options[code] for code in given.options} == given.options  # the wording of the same option
 
 
 def test_everything_of_a_subject_is_valid_and_refers_to_nothing_outside_itself(session: Session, clock: Clock) -> None:
@@ -99,13 +99,13 @@ def test_everything_of_a_subject_is_valid_and_refers_to_nothing_outside_itself(s
         assert each["derivedFrom"][0]["reference"] in there
 
 
-def test_answers_are_those_that_were_given_in_the_words_they_were_asked_in(session: Session, clock: Clock) -> None:
+def test_responses_hold_the_stored_answers_in_the_language_they_were_asked_in(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock, language="es")
     resources = everything(session, subject)
     stored = session.scalars(select(QuestionnaireResponse).order_by(QuestionnaireResponse.id)).all()
-    told = of_type(resources, "QuestionnaireResponse")
-    assert len(told) == len(stored) == 11
-    for row, given in zip(stored, told, strict=True):
+    exported = of_type(resources, "QuestionnaireResponse")
+    assert len(exported) == len(stored) == 11
+    for row, given in zip(stored, exported, strict=True):
         pack, instrument = (
             instrument_catalog.text_pack(row.instrument_code, "es"),
             instrument_catalog.instrument(row.instrument_code),
@@ -117,11 +117,11 @@ def test_answers_are_those_that_were_given_in_the_words_they_were_asked_in(sessi
             assert _value_of(instrument.item(item["linkId"]), item, pack) == row.answers[item["linkId"]]
 
 
-def _value_of(item: Any, told: Json, pack: Any) -> int | None:
-    """The stored code that an answer stands for, found by its coding and its words."""
-    if "answer" not in told:
+def _value_of(item: Any, exported: Json, pack: Any) -> int | None:
+    """Returns the stored code of an exported answer, found by its coding and wording; None if it was skipped."""
+    if "answer" not in exported:
         return None
-    (answer,) = told["answer"]
+    (answer,) = exported["answer"]
     if item.response_set.kind == "numeric":
         value: int = answer["valueInteger"]
         return value
@@ -136,35 +136,35 @@ def _value_of(item: Any, told: Json, pack: Any) -> int | None:
     return int(option.value)
 
 
-def test_a_score_is_the_stored_one_with_its_one_decimal(session: Session, clock: Clock) -> None:
+def test_a_score_is_exported_as_stored_with_one_decimal(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     score = session.scalars(select(Score).where(Score.instrument_code == PI).order_by(Score.id)).first()
     assert score
     score.t_score, score.standard_error = 50.0, 2.0
     session.commit()
-    told = observations(everything(session, subject), f"{PI}.total")
-    assert (str(told[0]["valueQuantity"]["value"]), told[0]["valueQuantity"]["unit"]) == ("50.0", "T-score")
-    assert str(component(told[0], "standard-error")["value"]) == "2.0"
-    assert component(told[0], "raw-score")["value"] == 32
-    assert (str(told[1]["valueQuantity"]["value"]), str(component(told[1], "standard-error")["value"])) == (
+    exported = observations(everything(session, subject), f"{PI}.total")
+    assert (str(exported[0]["valueQuantity"]["value"]), exported[0]["valueQuantity"]["unit"]) == ("50.0", "T-score")
+    assert str(component(exported[0], "standard-error")["value"]) == "2.0"
+    assert component(exported[0], "raw-score")["value"] == 32
+    assert (str(exported[1]["valueQuantity"]["value"]), str(component(exported[1], "standard-error")["value"])) == (
         "55.8",
         "1.4",
     )
-    assert told[0]["code"]["coding"][0] == {"system": LOINC, "code": "77865-4"}
-    assert "US general population" in told[0]["method"]["text"]
-    assert datetime.fromisoformat(told[0]["effectiveDateTime"]) == BASELINE_AT
+    assert exported[0]["code"]["coding"][0] == {"system": LOINC, "code": "77865-4"}
+    assert "US general population" in exported[0]["method"]["text"]
+    assert datetime.fromisoformat(exported[0]["effectiveDateTime"]) == BASELINE_AT
 
 
-def test_a_scale_without_t_scores_tells_its_points_as_a_whole_number(session: Session, clock: Clock) -> None:
-    told = observations(everything(session, subject_with_answers(session, clock)), "pcs.total")
-    assert [str(each["valueQuantity"]["value"]) for each in told] == ["39", "13"]
-    assert component(told[0], "raw-score") is None
-    (band,) = told[0]["interpretation"]
+def test_a_scale_without_t_scores_reports_its_raw_score_as_a_whole_number(session: Session, clock: Clock) -> None:
+    exported = observations(everything(session, subject_with_answers(session, clock)), "pcs.total")
+    assert [str(each["valueQuantity"]["value"]) for each in exported] == ["39", "13"]
+    assert component(exported[0], "raw-score") is None
+    (band,) = exported[0]["interpretation"]
     assert band["coding"][0]["code"] == "relevant"
-    assert "interpretation" not in told[1]  # nobody agreed on a word for less
+    assert "interpretation" not in exported[1]  # no agreed term below the cut-off
 
 
-def test_a_score_that_could_not_be_made_says_why_and_has_no_value(session: Session, clock: Clock) -> None:
+def test_a_score_that_could_not_be_computed_has_a_reason_and_no_value(session: Session, clock: Clock) -> None:
     resources = everything(session, subject_with_answers(session, clock))
     answered, skipped = observations(resources, f"{FATIGUE}.total")
     assert "dataAbsentReason" not in answered
@@ -176,16 +176,14 @@ def test_a_score_that_could_not_be_made_says_why_and_has_no_value(session: Sessi
     assert all("answer" in item for item in rest)
 
 
-def test_wording_that_nobody_validated_is_said_to_be_so(session: Session, clock: Clock) -> None:
+def test_wording_that_was_not_validated_is_marked_experimental(session: Session, clock: Clock) -> None:
     resources = everything(session, subject_with_answers(session, clock))
     assert {each["experimental"] for each in of_type(resources, "Questionnaire")} == {True}
     notes = [each["note"][0]["text"] for each in of_type(resources, "Observation")]
     assert {"not validated" in note for note in notes} == {True}
 
 
-def test_answers_keep_the_wording_they_were_asked_in_when_the_clinic_loads_its_own(
-    session: Session, clock: Clock
-) -> None:
+def test_answers_keep_their_wording_when_the_clinic_loads_another_text_pack(session: Session, clock: Clock) -> None:
     subject = planned_subject(session, clock)
     answer_visit(session, visit_of(session, subject, "baseline"), BASELINE_AT, {})
     session.add(licensed(instrument_catalog.text_pack(PCS, "en")))
@@ -203,7 +201,7 @@ def test_answers_keep_the_wording_they_were_asked_in_when_the_clinic_loads_its_o
 
 
 def licensed(shipped: TextPack) -> LoadedTextPack:
-    """A clinic's own wording: the shipped one with every text changed."""
+    """Returns the text pack of a clinic: the shipped one with every text changed."""
     options = {
         code: {str(value): f"Licensed {label}" for value, label in labels.items()}
         for code, labels in shipped.options.items()
@@ -223,18 +221,18 @@ def licensed(shipped: TextPack) -> LoadedTextPack:
     )
 
 
-def test_a_pro_rated_score_says_so(session: Session, clock: Clock) -> None:
+def test_a_pro_rated_score_is_marked(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     score = session.scalars(select(Score).where(Score.instrument_code == FATIGUE).order_by(Score.id)).first()
     assert score
     score.prorated, score.n_answered = True, 6
     session.commit()
-    told = observations(everything(session, subject), f"{FATIGUE}.total")[0]
-    assert (component(told, "pro-rated"), component(told, "items-answered")) == (True, 6)
-    assert "Pro-rated from 6 of 8 items." in [note["text"] for note in told["note"]]
+    exported = observations(everything(session, subject), f"{FATIGUE}.total")[0]
+    assert (component(exported, "pro-rated"), component(exported, "items-answered")) == (True, 6)
+    assert "Pro-rated from 6 of 8 items." in [note["text"] for note in exported["note"]]
 
 
-def test_an_adaptive_test_tells_the_items_it_asked_and_a_t_score_without_points(
+def test_an_adaptive_test_exports_the_items_it_asked_and_a_t_score_without_a_raw_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adaptive_instrument.install(tmp_path, monkeypatch)
@@ -263,7 +261,7 @@ def test_an_adaptive_test_tells_the_items_it_asked_and_a_t_score_without_points(
     assert "Example population" in scored["method"]["text"]
 
 
-def test_answers_entered_in_error_are_taken_back_without_a_number(session: Session, clock: Clock) -> None:
+def test_answers_entered_in_error_are_marked_and_have_no_value(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     wrong = select(QuestionnaireResponse.id).where(QuestionnaireResponse.instrument_code == PI)
     withdrawn = session.scalars(wrong.order_by(QuestionnaireResponse.id)).first()
@@ -288,7 +286,7 @@ def test_an_amended_response_has_amended_scores(session: Session, clock: Clock) 
     assert [each["status"] for each in observations(resources, f"{PGIC}.total")] == ["amended"]
 
 
-def test_of_a_rescored_response_the_newest_score_replaces_the_older(session: Session, clock: Clock) -> None:
+def test_the_newest_score_of_a_rescored_response_replaces_the_older(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     before = observations(everything(session, subject), f"{NRS}.total")
     old = session.scalars(select(Score).where(Score.instrument_code == NRS, Score.raw_score == 8)).one()
@@ -308,7 +306,7 @@ def _set_status(session: Session, response_id: int | None, status: str) -> None:
     session.commit()
 
 
-def test_nothing_says_who_the_subject_is(session: Session, clock: Clock) -> None:
+def test_no_identity_is_exported(session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     text = json.dumps(resources.everything(session, subject, BASE), ensure_ascii=False)
     assert [secret for secret in SECRETS if secret in text] == []
@@ -321,7 +319,7 @@ def test_nothing_says_who_the_subject_is(session: Session, clock: Clock) -> None
     ]
 
 
-def test_one_subject_is_given_and_no_other(session: Session, clock: Clock) -> None:
+def test_only_the_requested_subject_is_exported(session: Session, clock: Clock) -> None:
     subject, other = subject_with_answers(session, clock), subject_with_answers(session, clock)
     mine, theirs = everything(session, subject), everything(session, other)
     assert other.study_code not in json.dumps(mine, default=str)

@@ -1,4 +1,4 @@
-"""FHIR at its addresses and by command: who may ask, what is on record, and what a program is told that may not."""
+"""The FHIR endpoints and commands: access, audit and error responses."""
 
 import json
 from decimal import Decimal
@@ -38,7 +38,7 @@ def get(client: FlaskClient, path: str) -> tuple[int, Json]:
     return answer.status_code, resource
 
 
-def test_staff_get_everything_of_a_subject_of_their_site_and_the_view_is_on_record(
+def test_staff_get_everything_of_a_subject_of_their_site_and_the_view_is_audited(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     subject = subject_with_answers(session, clock)
@@ -56,9 +56,7 @@ def test_staff_get_everything_of_a_subject_of_their_site_and_the_view_is_on_reco
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_response_leads_to_the_questionnaire_it_was_asked_with(
-    client: FlaskClient, session: Session, clock: Clock
-) -> None:
+def test_a_response_refers_to_its_questionnaire(client: FlaskClient, session: Session, clock: Clock) -> None:
     subject = subject_with_answers(session, clock)
     sign_in(client, add_account(session, "coordinator"))
     for asked in of_type(everything(session, subject), "Questionnaire"):
@@ -88,7 +86,7 @@ def test_a_subject_of_another_site_does_not_exist(client: FlaskClient, session: 
 
 @pytest.mark.dialects("sqlite")
 @pytest.mark.parametrize("role", ["researcher", "administrator"])
-def test_roles_without_patients_may_not_ask_for_one(
+def test_roles_without_access_to_patients_are_refused(
     client: FlaskClient, session: Session, clock: Clock, role: str
 ) -> None:
     subject = subject_with_answers(session, clock)
@@ -98,7 +96,7 @@ def test_roles_without_patients_may_not_ask_for_one(
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_program_that_is_not_signed_in_is_told_so_and_a_browser_may_sign_in(client: FlaskClient) -> None:
+def test_a_program_without_a_session_gets_401_and_a_browser_the_sign_in_page(client: FlaskClient) -> None:
     status, outcome = get(client, "Patient/north-0001/$everything")
     assert (status, outcome["issue"][0]["code"]) == (401, "login")
     page = client.get("/fhir/Patient/north-0001", headers={"Accept": "text/html"})
@@ -106,14 +104,14 @@ def test_a_program_that_is_not_signed_in_is_told_so_and_a_browser_may_sign_in(cl
 
 
 @pytest.mark.dialects("sqlite")
-def test_what_can_be_asked_is_stated_to_anybody(client: FlaskClient) -> None:
+def test_the_capability_statement_needs_no_sign_in(client: FlaskClient) -> None:
     status, statement = get(client, "metadata")
     assert (status, statement["fhirVersion"]) == (200, "4.0.1")
     assert get(client, "Practitioner/1")[0] == 404
 
 
 @pytest.mark.dialects("sqlite")
-def test_what_is_stated_can_be_asked(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_every_stated_interaction_works(client: FlaskClient, session: Session, clock: Clock) -> None:
     code = subject_with_answers(session, clock).study_code
     sign_in(client, add_account(session, "clinician"))
     for stated in get(client, "metadata")[1]["rest"][0]["resource"]:
@@ -155,7 +153,7 @@ def test_a_search_must_name_the_patient(client: FlaskClient, session: Session) -
         assert (status, outcome["issue"][0]["code"]) == (422, "invalid")
 
 
-def test_the_questionnaires_in_force_are_listed_and_found_by_their_url(client: FlaskClient, session: Session) -> None:
+def test_current_questionnaires_are_listed_and_found_by_their_url(client: FlaskClient, session: Session) -> None:
     sign_in(client, add_account(session, "researcher"))
     listed = found(client, "Questionnaire")
     assert {each["id"].rpartition(".1.0")[0] for each in listed} >= {
@@ -176,7 +174,7 @@ def test_the_command_writes_a_subject_and_an_audit_row(
 ) -> None:
     subject = subject_with_answers(session, clock)
     code, out = subject.study_code, tmp_path / "subject.json"
-    session.commit()  # on SQLite the command waits for whoever may write
+    session.commit()  # on SQLite the command waits for the open write transaction
     result = run("subject", code, "--out", out)
     assert (result.exit_code, result.output) == (0, f"Wrote {out}.\n")
     bundle = json.loads(out.read_text(encoding="utf-8"), parse_float=Decimal)
@@ -196,6 +194,6 @@ def test_the_command_writes_the_questionnaire_of_a_language(session: Session, se
 
 
 @pytest.mark.dialects("sqlite")
-def test_the_command_names_a_subject_or_instrument_that_there_is_not(session: Session, settings: Settings) -> None:
+def test_the_command_names_an_unknown_subject_or_instrument(session: Session, settings: Settings) -> None:
     assert "There is no subject 'north-9999'" in str(run("subject", "north-9999", "--out", "-").exception)
     assert "There is no instrument 'pcx'" in str(run("questionnaire", "pcx", "--out", "-").exception)

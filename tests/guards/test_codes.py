@@ -30,21 +30,21 @@ from tests.conftest import Clock
 from tests.support.codes import PACKAGE, code_columns, codes_by_column_name, enums, modules
 from tests.support.course_builder import add_subject
 
-# Columns without a CHECK of their codes: they had none when their codes were written down.
+# Columns of codes that have no CHECK constraint in the database.
 UNCHECKED = {("message", "end_reason"), ("visit", "void_reason"), ("visit", "missed_reason")}
 # Columns that hold some codes of their set only.
 RESTRICTED = {("contact", "channel"): ADDRESS_CHANNELS, ("subject", "preferred_channel"): ADDRESS_CHANNELS}
 ONE_OF = re.compile(r"(\w+) IN \(([^)]*)\)")
 COMPARED = re.compile(r"(\w+) (?:=|<>) '([^']*)'")
-# Tables that say something of some codes only, and the codes that they leave out for the reason given.
+# Mappings that cover a part of a set of codes on purpose: the codes left out, with the reason.
 LEFT_OUT: Mapping[str, set[StrEnum]] = {
     "domain.delivery_reports.KEYWORDS": {*ReportEvent}
-    - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # no words
+    - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # only these have keywords
     "domain.unanswered.RECORDED_BY_CALLS": {
-        *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER)  # tell no reason
+        *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER)  # give no reason
     },
     "services.contacts.addresses.FIELDS": {*BORROWING_CHANNELS},  # have no address of their own
-    "services.sending.delivery_reports.REPLIES": {  # not written by a person
+    "services.sending.delivery_reports.REPLIES": {  # reported by a provider, so there is no reply
         *(ReportEvent.DELIVERED, ReportEvent.FAILED, ReportEvent.COMPLAINED),
         *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE, ReportEvent.KEY_PRESSED),
     },
@@ -54,7 +54,7 @@ LEFT_OUT: Mapping[str, set[StrEnum]] = {
     "web.labels.ALERT_OUTCOMES": {  # an alert needs a conversation with the subject
         *(CallAttemptOutcome.REFUSED, CallAttemptOutcome.TOO_ILL, CallAttemptOutcome.LANGUAGE)
     },
-    "web.labels.CONTACT_ADVICE": {ContactState.ACTIVE},  # nothing to say
+    "web.labels.CONTACT_ADVICE": {ContactState.ACTIVE},  # needs no advice
     "web.labels.CONTACT_STATES": {ContactState.ACTIVE},
     "web.labels.PREFERRED_CHANNELS": {*BORROWING_CHANNELS},
     "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
@@ -76,7 +76,7 @@ def test_every_set_of_codes_is_in_the_domain() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("StrEnum") for base in node.bases)
     ]
-    assert len(enums()) > 25  # the search finds what it is meant to
+    assert len(enums()) > 25  # the search for enums works
     assert elsewhere == []
 
 
@@ -124,7 +124,7 @@ def test_every_table_keyed_by_codes_has_them_all() -> None:
 
 
 def _tables() -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Every table of a module whose keys are codes of one set, by its name in the module that comes first."""
+    """Yields each mapping keyed by codes of one set, with the name that it has in the first module that holds it."""
     seen: set[int] = set()
     for module in modules():
         for name, value in vars(module).items():
@@ -141,7 +141,7 @@ def _sets(table: Mapping[Any, Any]) -> set[type]:
 
 def _of(table: Mapping[Any, Any]) -> set[StrEnum]:
     (codes,) = _sets(table)
-    return set(codes)  # type: ignore[call-overload]  # an enum is the collection of its members
+    return set(codes)  # type: ignore[call-overload]  # iterating an enum class gives its members
 
 
 def test_the_words_of_staff_pages_are_keyed_by_codes() -> None:
@@ -177,7 +177,7 @@ def test_no_code_is_compared_or_assigned_as_a_bare_string() -> None:
 
 
 def _compared_or_assigned(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
-    """(attribute, keyword or key, string, line) wherever the two meet."""
+    """Yields (attribute, keyword or key; string; line) of each comparison and assignment."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
@@ -197,7 +197,7 @@ def _compared_or_assigned(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
 
 
 def _strings(parts: list[ast.expr]) -> Iterator[str]:
-    """Bare strings, also those of a tuple."""
+    """Yields bare strings, also those inside tuples, lists and sets."""
     for part in parts:
         for each in part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else [part]:
             if isinstance(each, ast.Constant) and isinstance(each.value, str):
@@ -213,7 +213,7 @@ def test_templates_compare_with_existing_codes() -> None:
         if name in known
     ]
     assert ("subject.html", "state", "active") in compared
-    in_formats = {"choice"}  # kinds of response sets are no column's
+    in_formats = {"choice"}  # a kind of response set, which no column stores
     assert [each for each in compared if each[2] not in known[each[1]] | in_formats] == []
 
 

@@ -1,4 +1,4 @@
-"""The ledger: did we ask her, what became of each message, and who changed what."""
+"""The communication log of a subject: messages with their outcomes, calls, and changes with their authors."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ LINK = re.compile(r"/v/[\w-]+")
 
 @pytest.fixture
 def address(session: Session, client: FlaskClient, course: Course) -> str:
-    """The ledger's page, for the clinician who has signed in."""
+    """Returns the path of the ledger; a clinician is signed in."""
     add_account(session, "clinician")
     session.commit()
     sign_in(client, CLINICIAN)
@@ -42,12 +42,12 @@ def address(session: Session, client: FlaskClient, course: Course) -> str:
 
 
 def read(client: FlaskClient, address: str) -> str:
-    """The page's text, with every run of spaces as one."""
+    """Returns the text of the page, with runs of white space as one space."""
     return " ".join(client.get(address).text.split())
 
 
 def rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
-    """Of the file, what was asked."""
+    """Returns the message rows of the file."""
     return [row for row in file_rows(client, address) if row["RECORD"] != "change"]
 
 
@@ -62,7 +62,7 @@ def open_newest_link(post: SendingHarness, patient: FlaskClient) -> None:
     answer(patient, give_birth_date(patient, page), 2)
 
 
-def test_before_anything_was_sent_it_says_so_and_when_it_will_be(client: FlaskClient, address: str) -> None:
+def test_the_ledger_says_when_the_first_message_will_be_sent(client: FlaskClient, address: str) -> None:
     page = read(client, address)
     assert "Not asked." in page
     assert "Mar 6, 2026, 9:00 AM" in page
@@ -82,7 +82,7 @@ def test_a_message_can_be_followed_from_plan_to_answer(
     assert post.sweep() == ["sent"]
     clock.set(at(3, 6, 12, 30))
     open_newest_link(post, another_client())
-    sign_in(client, CLINICIAN)  # after three hours the page has signed her out
+    sign_in(client, CLINICIAN)  # the session expired in the meantime
     assert "Asked once, on Mar 6, 2026, 9:01 AM." in read(client, address)
     first = rows(client, address)[0]
     assert first["CLAIMED_AT"] == first["ACCEPTED_AT"] == "2026-03-06T09:01:00-05:00"
@@ -90,7 +90,7 @@ def test_a_message_can_be_followed_from_plan_to_answer(
     assert (first["STATE"], first["ATTEMPTS"], first["PROVIDER"], first["FINISHED_AT"]) == ("sent", "1", "smtp", "")
 
 
-def test_a_link_that_a_mail_scanner_fetched_was_opened_by_nobody(
+def test_a_link_that_a_mail_scanner_fetched_does_not_count_as_opened(
     client: FlaskClient, another_client: Callable[[], FlaskClient], address: str, post: SendingHarness
 ) -> None:
     post.sweep()
@@ -100,7 +100,7 @@ def test_a_link_that_a_mail_scanner_fetched_was_opened_by_nobody(
     assert rows(client, address)[0]["OPENED_AT"] == ""
 
 
-def test_a_message_that_was_not_sent_says_why(
+def test_the_ledger_says_why_a_message_was_not_sent(
     client: FlaskClient, address: str, session: Session, course: Course, post: SendingHarness, clock: Clock
 ) -> None:
     subject = session.get_one(Subject, course.subject_id)
@@ -109,7 +109,7 @@ def test_a_message_that_was_not_sent_says_why(
     assert {row["NOT_SENT_REASONS"] for row in rows(client, address)} == {"withdrawn"}
     page = read(client, address)
     assert "the patient withdrew" in page
-    assert "moved away" not in page  # her own words stay on her page
+    assert "moved away" not in page  # the free text of the reason stays on the subject page
 
 
 def test_changes_name_who_made_them(client: FlaskClient, address: str, session: Session, course: Course) -> None:
@@ -171,7 +171,7 @@ def test_the_file_says_why_a_visit_was_not_answered(
     }
 
 
-def test_nobody_of_another_site_sees_it(client: FlaskClient, session: Session, course: Course) -> None:
+def test_staff_of_another_site_do_not_see_the_ledger(client: FlaskClient, session: Session, course: Course) -> None:
     add_account(session, "coordinator", "south", email="south@clinic.example")
     session.commit()
     sign_in(client, "south@clinic.example")
@@ -179,7 +179,7 @@ def test_nobody_of_another_site_sees_it(client: FlaskClient, session: Session, c
     assert client.get(f"/subjects/{course.subject_id}/ledger.csv").status_code == 404
 
 
-def test_the_file_names_nobody(client: FlaskClient, address: str, session: Session, course: Course) -> None:
+def test_the_file_holds_no_identity(client: FlaskClient, address: str, session: Session, course: Course) -> None:
     text = client.get(f"{address}.csv").text
     subject = session.get_one(Subject, course.subject_id)
     named = (subject.identity.family_name, subject.identity.record_number, *(_addresses(session, subject)))

@@ -1,4 +1,4 @@
-"""What a clinician reads on a patient's page: charts, sentences, numbers, and how they are got."""
+"""The trend of a subject on its page: charts, sentences and tables, and their queries."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def answer(
 
 @pytest.fixture
 def subject(session: Session, clock: Clock) -> Subject:
-    """Baseline answered a week before five infusions; at three months better, the visit between missed."""
+    """A subject with a baseline a week before five infusions, a missed visit, and better answers at three months."""
     subject = add_subject(session, noon(date(2026, 2, 20)), planned_start_on=FIRST_ON, enrolled_on=date(2026, 2, 20))
     answer(session, subject, "baseline", date(2026, 2, 23), {PI: 4, FATIGUE: 3, PCS: 2, ROLES: 2, NRS: 7})
     course = course_of(session, subject)
@@ -84,18 +84,18 @@ def open_page(client: FlaskClient, session: Session, subject: Subject) -> str:
 
 
 def row_of(page: str, scale: str) -> list[str]:
-    """The cells of a scale's row in the table at the top."""
+    """Returns the cells of the row of a scale in the summary table."""
     table = page.split("Each scale at baseline and now</caption>")[1].split("</table>", maxsplit=1)[0]
     row = next(row for row in table.split("<tr>") if f">{scale}<" in row)
     return [" ".join(re.sub("<[^>]+>", " ", cell).split()) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
 
 
-def test_study_days_have_no_day_nought() -> None:
+def test_study_days_have_no_day_zero() -> None:
     assert [study_day(FIRST_ON + timedelta(days=days), FIRST_ON) for days in (-1, 0, 1)] == [-1, 1, 2]
     assert [date_of(day, FIRST_ON) for day in (-1, 1, 2)] == [FIRST_ON + timedelta(days=days) for days in (-1, 0, 1)]
 
 
-def test_the_table_at_the_top_says_where_each_scale_stands(
+def test_the_summary_table_shows_the_current_value_of_each_scale(
     client: FlaskClient, session: Session, subject: Subject
 ) -> None:
     page = open_page(client, session, subject)
@@ -123,7 +123,7 @@ def test_each_chart_has_its_sentence(client: FlaskClient, session: Session, subj
         assert f"{sentence} The table below holds the numbers.</desc>" in page
 
 
-def test_a_rating_is_told_in_the_wording_in_force(
+def test_a_rating_is_shown_in_the_current_wording(
     client: FlaskClient, session: Session, subject: Subject, tmp_path: Path, clock: Clock
 ) -> None:
     path = write_csv(tmp_path / "pgic.csv", filled(PGIC))
@@ -148,7 +148,7 @@ def test_a_change_within_the_error_is_called_neither_better_nor_worse(
     assert "tag--safety" not in page
 
 
-def test_the_numbers_stand_below_each_chart_with_date_day_band_and_change(
+def test_the_table_below_each_chart_has_date_day_band_and_change(
     client: FlaskClient, session: Session, subject: Subject
 ) -> None:
     page = open_page(client, session, subject)
@@ -176,11 +176,11 @@ def test_a_missed_visit_breaks_the_line_and_is_marked(session: Session, subject:
     assert [mark.point.event_title for mark in drawing.marks] == ["Baseline", "3 months"]
 
 
-def draw(session: Session, subject: Subject, wanted: ScaleTrend, missed: set[int] | None = None) -> chart.Chart:
+def draw(session: Session, subject: Subject, scale: ScaleTrend, missed: set[int] | None = None) -> chart.Chart:
     visits = [visit for course in courses_of(session, subject.id) for visit in visits_of(session, course).values()]
     trend = trends.subject_trend(session, subject, courses_of(session, subject.id), visits)
     assert trend
-    same = next(each for each in trend.scales if each.title == wanted.title)
+    same = next(each for each in trend.scales if each.title == scale.title)
     return chart.draw(trend, same, missed=missed or set())
 
 
@@ -191,7 +191,7 @@ def test_neighbouring_scores_are_joined(session: Session, subject: Subject) -> N
     assert len(drawing.lines[0].split()) == 2
 
 
-def test_the_chart_stands_to_scale(session: Session, subject: Subject) -> None:
+def test_the_chart_is_to_scale(session: Session, subject: Subject) -> None:
     drawing = draw(session, subject, read(session, subject)[f"{PI}.total"])
     first, second = drawing.marks
     assert len(drawing.infusions) == 5
@@ -253,7 +253,7 @@ def test_a_second_course_is_judged_from_its_own_baseline(
     assert all(line.count(" ") == 1 for line in drawing.lines), "no line leads from one course to the next"
 
 
-def test_a_form_with_an_item_missing_says_why_it_has_no_score(
+def test_a_form_with_a_missing_item_shows_why_it_has_no_score(
     client: FlaskClient, session: Session, subject: Subject
 ) -> None:
     answer(session, subject, "6-months", date(2026, 9, 3), {PI: [3, None, 3, 3, 3, 3, 3, 3], PCS: [1] * 12 + [None]})
@@ -267,7 +267,7 @@ def test_a_form_with_an_item_missing_says_why_it_has_no_score(
 
 
 def packs_in_use(session: Session, subject: Subject, event_code: str, **text_pack: str) -> None:
-    """As if that visit had been asked with another text pack."""
+    """Changes the stored text pack of the responses of that visit."""
     visit = visit_of(session, subject, event_code)
     for response in session.query(QuestionnaireResponse).filter_by(visit_id=visit.id):
         for column, value in text_pack.items():
@@ -308,7 +308,7 @@ def test_a_score_under_another_scoring_version_is_not_compared(session: Session,
 
 
 @pytest.mark.dialects("sqlite")
-def test_an_unscored_baseline_says_why_in_the_sentence(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_the_sentence_says_why_a_baseline_has_no_score(client: FlaskClient, session: Session, clock: Clock) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 10))
     answer(session, subject, "baseline", date(2026, 3, 2), {PI: [3, None, 3, 3, 3, 3, 3, 3]})
     page = open_page(client, session, subject)
@@ -334,7 +334,7 @@ def test_answers_entered_in_error_are_not_shown(session: Session, subject: Subje
 
 
 @pytest.mark.dialects("sqlite")
-def test_before_any_answer_the_page_says_so(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_the_page_says_that_there_are_no_answers_yet(client: FlaskClient, session: Session, clock: Clock) -> None:
     subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 10))
     page = open_page(client, session, subject)
     assert "No answers yet." in page
@@ -361,7 +361,7 @@ def test_the_page_takes_at_most_twelve_statements_however_long_the_history(
         answer_visit(session, visits_of(session, course)["baseline"], noon(first_on - timedelta(days=3)), {PI: 3})
         courses.record_infusion(session, COORDINATOR, course, infusion(first_on), now=noon(first_on))
     sign_in(client, add_account(session, "clinician"))
-    path = f"/subjects/{subject.id}"  # loads the subject, which is not the page's work
+    path = f"/subjects/{subject.id}"  # loads the subject before the statements are counted
     with counted_statements() as statements:
         page = client.get(path)
     assert page.text.count("Course 4") > 1

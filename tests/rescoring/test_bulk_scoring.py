@@ -1,4 +1,4 @@
-"""Many responses scored at once have exactly the scores that each has alone, on every instrument."""
+"""Bulk scoring gives exactly the scores of single scoring, on every instrument."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +21,11 @@ from tests.support import adaptive_instrument, example_instrument
 
 INSTRUMENTS = instrument_catalog.instruments()
 PI = "promis-pain-interference-8a"
-untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine fails nothing
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is not tested
 
 
 def alone(instrument: Instrument, answers: Mapping[str, int | None], prorate: bool) -> tuple[scoring.ScaleScore, ...]:
-    """The score of one response by the domain's rules."""
+    """Returns the scores of one response by the rules of the domain."""
     return scoring.score(
         instrument, {key: value for key, value in answers.items() if value is not None}, prorate=prorate
     )
@@ -39,7 +39,7 @@ def answers_to(draw: st.DrawFn, instrument: Instrument) -> list[dict[str, int | 
 
 @st.composite
 def instruments(draw: st.DrawFn) -> Instrument:
-    """One that nobody ships: any mixture of response sets, reversal, recoding, methods and missing-item rules."""
+    """Generates an unshipped instrument: mixed response sets, reversal, recoding, methods and missing-item rules."""
     sets = {
         f"set-{number}": {"options": [{"value": value} for value in values]}
         for number, values in enumerate(
@@ -49,7 +49,7 @@ def instruments(draw: st.DrawFn) -> Instrument:
     items = [draw(an_item(number, sets)) for number in range(draw(st.integers(1, 9)))]
     scales = [draw(a_scale(code, items)) for code in ("a", "b")]
     file = example_instrument.file_with(("response_sets", sets), ("items", items), ("scales", scales))
-    return read_as(InstrumentFile, file).build()  # unchecked: scoring must agree on odd instruments too
+    return read_as(InstrumentFile, file).build()  # without validation: scoring must also agree on unusual instruments
 
 
 @st.composite
@@ -99,13 +99,15 @@ def assert_columns(scores: bulk_scoring.BulkScores, expected: Sequence[scoring.S
 @pytest.mark.parametrize("instrument", INSTRUMENTS, ids=lambda each: each.code)
 @untimed
 @given(data=st.data(), prorate=st.booleans())
-def test_many_responses_score_as_each_does_alone(instrument: Instrument, data: st.DataObject, prorate: bool) -> None:
+def test_responses_scored_in_bulk_equal_those_scored_alone(
+    instrument: Instrument, data: st.DataObject, prorate: bool
+) -> None:
     assert_same(instrument, data.draw(answers_to(instrument)), prorate)
 
 
 @untimed
 @given(instrument=instruments(), data=st.data(), prorate=st.booleans())
-def test_an_instrument_that_nobody_ships_scores_the_same_too(
+def test_an_instrument_that_is_not_shipped_scores_the_same(
     instrument: Instrument, data: st.DataObject, prorate: bool
 ) -> None:
     assert_same(instrument, data.draw(answers_to(instrument)), prorate)
@@ -118,7 +120,7 @@ def test_every_whole_number_type_gives_the_same_scores(dtype: type) -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, 6, -2, 127, 128, 255, 257, -255, 2**32 + 3, -(2**63)])
-def test_an_answer_out_of_range_is_an_error_wherever_it_stands(wrong: int) -> None:
+def test_an_answer_out_of_range_is_an_error_in_every_column(wrong: int) -> None:
     answers = np.full((CHUNK + 3, 8), 3, np.int64)
     answers[CHUNK + 1, 6] = wrong
     scorer = BulkScorer(instrument_catalog.instrument(PI))
@@ -135,7 +137,7 @@ def test_an_answer_out_of_range_to_an_item_of_no_scale_is_an_error_too() -> None
         BulkScorer(instrument).score(np.array([row], np.int8))
 
 
-def test_the_first_row_that_cannot_be_used_is_the_one_that_is_named() -> None:
+def test_the_error_names_the_first_invalid_row() -> None:
     answers = np.array([[1] * 8, [1, 1, 9, 1, 1, 1, 1, 1], [9] * 8], np.int8)
     instrument = instrument_catalog.instrument(PI)
     with pytest.raises(AnswerOutOfRange, match=instrument.items[2].link_id):
@@ -150,7 +152,7 @@ def test_an_array_of_another_shape_or_kind_is_refused(answers: NDArray[Any]) -> 
         BulkScorer(instrument_catalog.instrument(PI)).score(answers)
 
 
-def test_no_responses_have_no_scores() -> None:
+def test_an_empty_array_has_no_scores() -> None:
     (scores,) = BulkScorer(instrument_catalog.instrument(PI)).score(np.empty((0, 8), np.int8))
     assert (len(scores.raw_score), len(scores.n_answered)) == (0, 0)
 
@@ -167,7 +169,7 @@ def test_responses_beyond_one_portion_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("wrong", [True, 3.0, "3", -1, 128, 10**30, [3]])
-def test_what_is_stored_as_anything_but_an_answer_code_is_not_taken_for_one(wrong: Any) -> None:
+def test_a_stored_value_that_is_no_answer_code_is_unusable(wrong: Any) -> None:
     instrument = instrument_catalog.instrument("pain-intensity-nrs")
     answers = bulk_scoring.as_array(instrument, [{"NRS": 3}, {"NRS": wrong}, {"NRS": None}, {}, {"NRS": 3, "NRS2": 3}])
     assert answers.tolist() == [[3], [UNUSABLE], [MISSING], [MISSING], [UNUSABLE]]
@@ -185,7 +187,7 @@ def test_responses_to_an_adaptive_test_are_scored_each_by_itself(tmp_path: Path)
         BulkScorer(instrument).score(bulk_scoring.as_array(instrument, usual))
 
 
-def test_stored_responses_are_scored_without_those_that_hold_something_else() -> None:
+def test_stored_responses_with_invalid_answers_are_not_scored() -> None:
     instrument = instrument_catalog.instrument("pain-intensity-nrs")
     usable, (scores,) = bulk_scoring.score_stored(instrument, [{"NRS": 3}, {"NRS": 11}, {"NRS": None}])
     assert usable.tolist() == [True, False, True]

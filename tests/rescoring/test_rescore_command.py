@@ -1,4 +1,4 @@
-"""The rescore command, its dry run, and the worker that carries out what it queued."""
+"""The rescore command, its dry run, and the worker that runs queued jobs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -62,17 +62,17 @@ def test_the_command_adds_the_scores_and_prints_what_changed(
     assert rescore().splitlines()[1:] == ["Every response has the scores of its instrument's newest scoring version."]
 
 
-def test_a_dry_run_says_the_same_and_stores_nothing(
+def test_a_dry_run_prints_the_same_and_stores_nothing(
     session: Session, release: Release, rescore: Callable[..., str]
 ) -> None:
     answered(session)
     release(PI, raise_t(1.5, above=10), version="1.1", scoring_version="1.1")
     before = all_scores(session)
-    told = rescore("--dry-run", "--instrument", PI).splitlines()
-    assert told[-1] == "Nothing was stored."
+    reported = rescore("--dry-run", "--instrument", PI).splitlines()
+    assert reported[-1] == "Nothing was stored."
     assert all_scores(session) == before
     assert session.scalars(select(Rescoring)).all() == []
-    assert rescore("--instrument", PI).splitlines()[1:] == told[:-1]
+    assert rescore("--instrument", PI).splitlines()[1:] == reported[:-1]
 
 
 def test_a_queued_re_scoring_waits_for_a_worker(session: Session, rescore: Callable[..., str]) -> None:

@@ -1,4 +1,4 @@
-"""A new scoring version adds scores to the answers there are, whatever happens on the way, and overwrites none."""
+"""Re-scoring adds scores of a new scoring version to stored answers and overwrites none, also after a crash."""
 
 import shutil
 import subprocess
@@ -69,7 +69,7 @@ def test_a_new_scoring_version_adds_scores_and_leaves_the_earlier_ones_as_they_w
     }
 
 
-def test_the_report_tells_what_changed_by_how_much(session: Session, release: Release) -> None:
+def test_the_report_gives_the_size_of_each_change(session: Session, release: Release) -> None:
     answered(session, 4)  # raw 8, 16, 24, 32
     release(PI, raise_t(1.5, above=10), version="1.1", scoring_version="1.1")
     job = run(session)
@@ -82,7 +82,7 @@ def test_the_report_tells_what_changed_by_how_much(session: Session, release: Re
     assert (job.n_done, job.n_responses) == (len(session.scalars(select(QuestionnaireResponse)).all()),) * 2
 
 
-def test_the_report_tells_what_is_scored_now_and_what_no_longer(session: Session, release: Release) -> None:
+def test_the_report_counts_scores_gained_and_lost(session: Session, release: Release) -> None:
     subject = treated(session, FIRST_ON, NOW + timedelta(days=8))
     without_the_first = [None, *[2] * 12]
     answer_visit(session, visit_of(session, subject, "baseline"), NOW, {PCS: without_the_first})
@@ -124,7 +124,7 @@ def test_without_a_new_scoring_version_there_is_nothing_to_do(session: Session) 
 
 
 @pytest.mark.parametrize("n_portions", [0, 1, 3])
-def test_another_goes_on_where_a_killed_run_stopped(session: Session, release: Release, n_portions: int) -> None:
+def test_a_run_resumes_where_a_killed_one_stopped(session: Session, release: Release, n_portions: int) -> None:
     answered(session, 4)
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     with db.Session() as killed:
@@ -142,7 +142,7 @@ def test_another_goes_on_where_a_killed_run_stopped(session: Session, release: R
     assert len(set(rescored)) == 4
 
 
-# As the command does it, in portions of one response.
+# The steps of the command, in portions of one response.
 RUN = """
 import sys
 from pro_tracker import clock, db
@@ -160,7 +160,7 @@ with db.Session() as session:
 """
 
 
-def test_a_process_that_is_killed_loses_nothing_and_leaves_nothing_out(session: Session, database: str) -> None:
+def test_a_killed_process_loses_and_skips_no_score(session: Session, database: str) -> None:
     answered(session, 4)
     before = [row[:-1] for row in all_scores(session)]
     session.execute(delete(Score))
@@ -194,7 +194,7 @@ def test_two_jobs_at_once_add_each_score_once_and_count_it_once(session: Session
 
 
 @pytest.mark.dialects("postgresql")
-def test_who_finds_a_portion_in_hand_leaves_it_alone(session: Session) -> None:
+def test_a_worker_skips_a_portion_that_another_worker_has_locked(session: Session) -> None:
     answered(session)
     job = jobs.begin(session, None, actor=STAFF, now=LATER)
     session.commit()
@@ -248,13 +248,16 @@ def test_answers_whose_version_has_no_file_are_left_out_and_counted(session: Ses
 
 
 @pytest.mark.parametrize("answer", [9, "3", True, 3.5])
-def test_a_stored_answer_that_is_no_option_code_stops_nobody_elses_scores(
+def test_a_stored_answer_that_is_no_option_code_does_not_stop_other_scores(
     session: Session, release: Release, answer: Any
 ) -> None:
     answered(session)
     response = session.scalars(select(QuestionnaireResponse).where(QuestionnaireResponse.instrument_code == PI)).first()
     assert response
-    answers = {**response.answers, "PAININ9": answer}  # in a statement: to the unit of work True is what 1 was
+    answers = {
+        **response.answers,
+        "PAININ9": answer,
+    }  # by a statement, since the unit of work sees no change from 1 to True
     session.execute(update(QuestionnaireResponse).filter_by(id=response.id).values(answers=answers))
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
@@ -265,9 +268,7 @@ def test_a_stored_answer_that_is_no_option_code_stops_nobody_elses_scores(
     assert response.id not in rescored
 
 
-def test_amended_answers_are_scored_as_they_stand_and_withdrawn_ones_not_at_all(
-    session: Session, release: Release
-) -> None:
+def test_amended_answers_are_scored_and_answers_entered_in_error_are_not(session: Session, release: Release) -> None:
     answered(session)
     amended, withdrawn, _ = session.scalars(
         select(QuestionnaireResponse)
@@ -307,7 +308,7 @@ def test_pro_rating_follows_the_protocol_of_the_course(
     assert changes(job, PI).newly_scored == int(prorate)
 
 
-def test_every_score_is_the_one_that_the_response_has_alone(session: Session, release: Release) -> None:
+def test_every_score_equals_that_of_the_response_scored_alone(session: Session, release: Release) -> None:
     answered(session, 5)
     for code in (PI, PCS, FATIGUE):
         release(code, new_scoring, version="1.1", scoring_version="1.1")
@@ -342,7 +343,7 @@ def test_trends_exports_and_cohort_figures_take_the_newest_scoring(session: Sess
     assert set(session.scalars(figures)) == {42.2}
 
 
-def test_the_audit_trail_tells_who_began_and_who_finished(session: Session, release: Release) -> None:
+def test_the_audit_trail_records_who_began_and_who_finished(session: Session, release: Release) -> None:
     answered(session)
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
     job = jobs.begin(session, PI, actor=Actor(ActorKind.ACCOUNT, "7"), now=LATER)
@@ -361,7 +362,7 @@ def test_the_audit_trail_tells_who_began_and_who_finished(session: Session, rele
     assert audit.first_invalid_event(session) is None
 
 
-def test_a_worker_takes_over_what_is_queued_or_was_left(session: Session) -> None:
+def test_a_worker_takes_over_queued_and_abandoned_jobs(session: Session) -> None:
     answered(session)
     queued = jobs.begin(session, None, actor=STAFF, now=LATER, queue=True)
     mine = jobs.begin(session, PI, actor=STAFF, now=LATER)
@@ -379,7 +380,7 @@ def test_an_unknown_instrument_is_named(session: Session) -> None:
         jobs.begin(session, "nope", actor=STAFF, now=LATER)
 
 
-def test_an_adaptive_test_is_scored_anew_too(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adaptive_test_is_rescored(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answered(session, 1)
     response = session.scalars(select(QuestionnaireResponse)).first()
     assert response

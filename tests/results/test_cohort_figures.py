@@ -1,4 +1,4 @@
-"""Cohort figures against an independent recomputation, and that keeping them current gives what a rebuild gives."""
+"""Cohort figures equal an independent recomputation, and incremental refreshes equal a rebuild."""
 
 import statistics
 import threading
@@ -74,7 +74,7 @@ def add_cohort(session: Session) -> list[Subject]:
 
 
 def figures(session: Session) -> dict[tuple[str, str, str, str], dict[str, Any]]:
-    """(site, event, instrument, scale) -> the stored figures."""
+    """Returns (site, event, instrument, scale) -> stored figures."""
     left_out = ("id", "refreshed_at", "protocol_code", "visit_number")
     names = [column.name for column in Aggregate.__table__.columns if column.name not in left_out]
     rows = session.scalars(select(Aggregate).execution_options(populate_existing=True))
@@ -86,7 +86,7 @@ def figures(session: Session) -> dict[tuple[str, str, str, str], dict[str, Any]]
 
 
 def scored(session: Session) -> dict[tuple[str, str, str, str], dict[int, float]]:
-    """The same keys -> course -> value, straight from the tables and for every site and for all of them."""
+    """Returns the same keys -> course -> value, read from the tables, for each site and for all sites ("*")."""
     rows = session.execute(
         select(Site.code, Visit.event_code, Visit.course_id, Score)
         .select_from(Score)
@@ -131,7 +131,7 @@ def test_every_figure_agrees_with_an_independent_recomputation(session: Session)
 
 
 def test_responders_follow_each_scales_own_rule(session: Session) -> None:
-    """Counted by hand from ANSWERS: 5 T points, 2 points or 30 % of pain, 8 or 11 PCS points, much improved."""
+    """Expected counts follow from ANSWERS: 5 T points, 2 points or 30 % of pain, 8 or 11 PCS points, much improved."""
     add_cohort(session)
     aggregates.rebuild(session, now=NOW)
     stored = figures(session)
@@ -146,7 +146,7 @@ def test_responders_follow_each_scales_own_rule(session: Session) -> None:
     assert responders("*", PCS) == (2, 4)  # 39 to 13 and 39 to 26; 13 to 39 is worse
     assert responders("*", PGIC) == (2, 5)  # no baseline needed
     subscale = stored["*", "last-infusion", PCS, "rumination"]
-    assert (subscale["n_responders"], subscale["n_paired_or_rated"]) == (0, 0)  # no size of change is agreed
+    assert (subscale["n_responders"], subscale["n_paired_or_rated"]) == (0, 0)  # no agreed meaningful size
 
 
 def test_answers_to_wording_that_is_not_validated_are_counted(session: Session) -> None:
@@ -166,7 +166,7 @@ def test_changes_between_different_text_packs_are_left_out(session: Session) -> 
     aggregates.rebuild(session, now=NOW)
     row = figures(session)["north", "last-infusion", PI, "total"]
     assert (row["n_answered"], row["n_paired"], row["n_paired_or_rated"]) == (3, 1, 1)
-    assert (row["mean_change"], row["n_responders"]) == (0, 0)  # of the one who answered 5 both times
+    assert (row["mean_change"], row["n_responders"]) == (0, 0)  # the only pair has the same answer twice
     assert figures(session)["north", "last-infusion", PGIC, "total"]["n_paired_or_rated"] == 3
 
 
@@ -197,7 +197,7 @@ def refresh(session: Session, now: datetime) -> None:
     session.commit()
 
 
-def test_when_nothing_happened_nothing_is_recomputed(session: Session) -> None:
+def test_without_new_answers_nothing_is_recomputed(session: Session) -> None:
     add_cohort(session)
     assert aggregates.refresh(session, now=NOW) > 0
     session.commit()
@@ -216,7 +216,7 @@ def test_an_answer_that_was_committed_late_is_not_missed(session: Session) -> No
     assert figures(session)["*", "last-infusion", PI, "total"]["n_answered"] == 1
 
 
-def test_a_window_that_opens_raises_what_is_expected(session: Session) -> None:
+def test_a_window_that_opens_raises_the_expected_count(session: Session) -> None:
     add_cohort(session)
     aggregates.refresh(session, now=NOW)
     session.commit()
@@ -226,7 +226,7 @@ def test_a_window_that_opens_raises_what_is_expected(session: Session) -> None:
     assert (row["n_expected"], row["n_answered"], row["mean"], row["sd"]) == (7, 0, None, None)
 
 
-def test_who_withdraws_stays_expected_where_the_window_had_opened_and_nowhere_else(session: Session) -> None:
+def test_a_withdrawn_subject_is_expected_only_in_windows_opened_before(session: Session) -> None:
     subjects = add_cohort(session)
     enrolment.withdraw(session, COORDINATOR, subjects[6], "moved away", now=NOW)
     session.commit()
@@ -245,7 +245,7 @@ def test_answers_entered_in_error_count_nowhere(session: Session) -> None:
     assert (row["n_expected"], row["n_answered"], row["mean"]) == (7, 0, None)
 
 
-def test_of_a_rescored_answer_the_newest_score_counts(session: Session) -> None:
+def test_the_newest_score_of_a_rescored_answer_counts(session: Session) -> None:
     add(session, "north", {NRS: 8}, None)
     old = session.scalars(select(Score).where(Score.instrument_code == NRS)).one()
     kept = ("response_id", "instrument_code", "instrument_version", "scale_code", "status")

@@ -1,4 +1,4 @@
-"""Cohort exports: what is in the files, what must never be, and that a failing one leaves no half file."""
+"""Cohort exports: their content, what they must never hold, and no partial file after a failure."""
 
 import csv
 import io
@@ -64,14 +64,14 @@ def _site(session: Session, clock: Clock) -> None:
 
 
 def cohort(session: Session) -> tuple[Subject, Subject]:
-    """One subject who answered both visits that were due, and one who answered none."""
+    """Adds a subject who answered both due visits and one who answered none."""
     both = answering(session), treated_subject(session, record_number="MRN-silent")
     record_missed(session)
     return both
 
 
 def record_missed(session: Session) -> None:
-    """What the worker does every few minutes, and each export before it begins."""
+    """Stores missed reasons, as the worker does every few minutes and each export does first."""
     unanswered.record_missed(session, now=NOW)
     session.commit()
 
@@ -110,13 +110,13 @@ def exported(kind: Kind, *, now: datetime = NOW, site_ids: list[int] | None = No
     return list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
 
 
-def only(rows: Rows, **wanted: str) -> dict[str, str]:
-    (found,) = chosen(rows, **wanted)
+def only(rows: Rows, **values: str) -> dict[str, str]:
+    (found,) = chosen(rows, **values)
     return found
 
 
-def chosen(rows: Rows, **wanted: str) -> Rows:
-    return [row for row in rows if all(row[column] == value for column, value in wanted.items())]
+def chosen(rows: Rows, **values: str) -> Rows:
+    return [row for row in rows if all(row[column] == value for column, value in values.items())]
 
 
 def test_every_answer_is_a_row_with_the_code_that_was_stored(session: Session) -> None:
@@ -134,7 +134,7 @@ def test_every_answer_is_a_row_with_the_code_that_was_stored(session: Session) -
     assert len(chosen(rows, QSSCAT="item")) == 34 + 35
 
 
-def test_scores_are_rows_of_their_own_with_error_and_version(session: Session) -> None:
+def test_each_score_is_a_row_with_error_and_version(session: Session) -> None:
     subject, _ = cohort(session)
     rows = exported("long")
     place = {"USUBJID": subject.study_code, "VISITNUM": "1", "QSCAT": PI}
@@ -153,7 +153,7 @@ def test_scores_are_rows_of_their_own_with_error_and_version(session: Session) -
     assert chosen(rows, QSCAT=PCS, VISITNUM="1", QSTESTCD="RUMINATION_RAW")[0]["QSSTRESN"] == "12.0"
 
 
-def test_a_scale_without_all_its_items_says_why_there_is_no_score(session: Session) -> None:
+def test_a_scale_with_missing_items_has_a_reason_and_no_score(session: Session) -> None:
     subject, _ = cohort(session)
     row = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=FATIGUE, QSTESTCD="TOTAL_T")
     assert (row["QSSTRESN"], row["QSSTAT"], row["NANSWERED"]) == ("", "NOT DONE", "7")
@@ -176,7 +176,7 @@ def test_an_unanswered_visit_is_one_not_done_row_an_instrument(session: Session)
     assert {(row["QSSTAT"], row["QSREASND"], row["QSDY"]) for row in rows} == {("NOT DONE", "no-reply", "")}
 
 
-def test_what_a_call_found_out_is_the_reason(session: Session) -> None:
+def test_the_outcome_of_a_call_is_the_missed_reason(session: Session) -> None:
     silent = treated_subject(session)
     visit = visit_of(session, silent, "last-infusion")
     call = Call(subject_id=silent.id, visit_id=visit.id, reason="all-reminders-sent", opened_at=LAST_AT)
@@ -201,7 +201,7 @@ def test_withdrawal_is_the_reason_of_visits_it_ended(session: Session) -> None:
     ]
 
 
-def test_visits_that_are_open_or_to_come_are_in_no_file(session: Session) -> None:
+def test_open_and_future_visits_are_in_no_file(session: Session) -> None:
     cohort(session)
     while_open = datetime(2026, 1, 18, 12, 0, tzinfo=UTC)
     _, silent = session.scalars(select(Subject).order_by(Subject.study_code)).all()
@@ -243,7 +243,7 @@ def test_wide_holds_scores_change_and_treatment_of_each_visit(session: Session) 
     assert Decimal(row["CUMDOSE"]) == Decimal("2.5")
 
 
-def test_a_change_across_text_packs_is_not_comparable_and_says_why(session: Session) -> None:
+def test_a_change_across_text_packs_is_not_comparable_and_has_a_reason(session: Session) -> None:
     subject, _ = cohort(session)
     mine = QuestionnaireResponse.visit_id == visit_of(session, subject, "last-infusion").id
     session.execute(update(QuestionnaireResponse).where(mine).values(language="es"))
@@ -253,17 +253,17 @@ def test_a_change_across_text_packs_is_not_comparable_and_says_why(session: Sess
     assert (row[f"{name}_verdict"], row[f"{name}_obstacle"]) == ("not-comparable", "different-wording")
     assert (row[f"{name}_change"], row[f"{name}_meaningful"], row[f"{name}_reliable"]) == ("", "", "")
     assert row["pgic_responder"] == "Y"
-    told = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=PI, QSTESTCD="TOTAL_T")
-    assert (told["TEXTLANG"], told["TEXTVER"], told["TEXTVALID"]) == ("es", "1.0", "N")
+    score = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=PI, QSTESTCD="TOTAL_T")
+    assert (score["TEXTLANG"], score["TEXTVER"], score["TEXTVALID"]) == ("es", "1.0", "N")
 
 
-def test_a_scale_without_a_score_says_why_in_both_files(session: Session) -> None:
+def test_a_scale_without_a_score_has_a_reason_in_both_files(session: Session) -> None:
     subject, _ = cohort(session)
     why = "7 of 8 items answered, all 8 are needed"
     row = only(exported("wide"), USUBJID=subject.study_code, VISITNUM="2")
     assert (row["promis_fatigue_8a_t"], row["promis_fatigue_8a_reason"]) == ("", why)
-    told = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=FATIGUE, QSTESTCD="TOTAL_T")
-    assert (told["QSSTAT"], told["QSREASND"]) == ("NOT DONE", why)
+    score = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=FATIGUE, QSTESTCD="TOTAL_T")
+    assert (score["QSSTAT"], score["QSREASND"]) == ("NOT DONE", why)
 
 
 def test_a_baseline_row_has_no_change(session: Session) -> None:
@@ -272,12 +272,12 @@ def test_a_baseline_row_has_no_change(session: Session) -> None:
     assert not [name for name, cell in row.items() if cell and name.endswith(("_change", "_verdict", "_meaningful"))]
 
 
-def test_long_and_wide_tell_the_same_scores(session: Session) -> None:
+def test_long_and_wide_files_hold_the_same_scores(session: Session) -> None:
     cohort(session)
     wide = {(row["USUBJID"], row["VISITNUM"]): row for row in exported("wide")}
-    told = chosen(exported("long"), QSSCAT="score")
-    assert told
-    for row in told:
+    scores = chosen(exported("long"), QSSCAT="score")
+    assert scores
+    for row in scores:
         scale, _, kind = row["QSTESTCD"].lower().rpartition("_")
         name = row["QSCAT"].replace("-", "_") + ("" if scale == "total" else f"_{scale}")
         assert wide[row["USUBJID"], row["VISITNUM"]][f"{name}_{kind}"] == row["QSSTRESN"]
@@ -291,7 +291,7 @@ def test_no_identity_date_or_zone_is_in_any_file(session: Session) -> None:
         assert not [cell for cell in cells for secret in secrets if secret in cell]
 
 
-def test_the_very_old_are_not_told_apart_by_their_age(session: Session) -> None:
+def test_ages_over_ninety_are_exported_as_ninety(session: Session) -> None:
     subject, _ = cohort(session)
     subject.age_years = 97
     session.commit()
@@ -308,7 +308,7 @@ def test_an_export_can_be_limited_to_sites(session: Session) -> None:
     assert exported("long", site_ids=[]) == []
 
 
-def test_the_newest_scoring_counts_and_nothing_is_told_twice(session: Session) -> None:
+def test_only_the_newest_scoring_is_exported(session: Session) -> None:
     subject, _ = cohort(session)
     old = session.scalars(select(Score).where(Score.instrument_code == NRS, Score.raw_score == 8)).one()
     kept = ("response_id", "instrument_code", "instrument_version", "scale_code", "status")
@@ -319,13 +319,13 @@ def test_the_newest_scoring_counts_and_nothing_is_told_twice(session: Session) -
     assert (row["QSSTRESN"], row["SCOREVER"]) == ("7.5", "2.0")
 
 
-def test_the_codebook_knows_every_column_and_every_test(session: Session) -> None:
+def test_the_codebook_describes_every_column_and_every_test(session: Session) -> None:
     cohort(session)
     book = exported("codebook")
     for kind in ("long", "wide", "codebook"):
         rows = exported(kind)
-        told = {row["COLUMN"] for row in book if row["FILE"] == kind and not row["QSTESTCD"]}
-        assert told == set(rows[0])
+        described = {row["COLUMN"] for row in book if row["FILE"] == kind and not row["QSTESTCD"]}
+        assert described == set(rows[0])
         assert all(row["LABEL"] for row in book)
     tests = {(row["QSCAT"], row["QSTESTCD"]) for row in exported("long")} - {(row["QSCAT"], "QSALL") for row in book}
     assert tests - {(row["QSCAT"], row["QSTESTCD"]) for row in book} == set()
@@ -410,6 +410,6 @@ def test_a_failing_export_leaves_the_file_as_it_was(
 
 
 @pytest.mark.dialects("sqlite")
-def test_a_place_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_reported(settings: Settings, tmp_path: Path) -> None:
     result = run("long", "--out", tmp_path / "nowhere" / "long.csv")
     assert "cannot be written" in str(result.exception)

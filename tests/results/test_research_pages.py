@@ -1,4 +1,4 @@
-"""The results page and its files: whose figures, small cells, who may download."""
+"""The results page and its files: access by site and role, and suppression of small cells."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ EVENTS = {"baseline": 1, "last-infusion": 2, "3-months": 3}
 
 
 def add_figures(session: Session, clock: Clock, site: str, **figures: Any) -> Aggregate:
-    """Figures of Pain Interference at the last infusion, unless `figures` says otherwise."""
+    """Adds figures of Pain Interference at the last infusion, with `figures` changed."""
     known: dict[str, Any] = {
         "event_code": "last-infusion",
         "instrument_code": PI,
@@ -49,7 +49,7 @@ def add_figures(session: Session, clock: Clock, site: str, **figures: Any) -> Ag
 
 
 def cells(page: str, event: str, scale: str) -> list[str]:
-    """The cells of a scale's row in the table of an event, as text."""
+    """Returns the text of the cells of the row of a scale in the table of an event."""
     table = page.partition(f"<h2>{event}</h2>")[2].partition("</table>")[0]
     for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL):
         found = [
@@ -128,7 +128,7 @@ def test_few_responders_or_few_others_are_not_shown(
     assert cells(client.get("/results").text, "Last infusion", "Pain interference")[-1] == "fewer than 11"
 
 
-def test_a_total_that_would_give_a_hidden_site_away_is_not_shown(
+def test_a_total_that_would_reveal_a_hidden_site_is_not_shown(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     add_figures(session, clock, "north")
@@ -145,11 +145,11 @@ def test_hidden_sites_that_are_many_together_leave_the_total_shown() -> None:
     assert not total_reveals_small([Count(50), Count(8), Count(9)])
     assert total_reveals_small([Count(50), Count(8)])
     assert total_reveals_small([Count(50), Count(3), Count(4)])
-    assert total_reveals_small([Count(20, 45), Count(40, 45)])  # the second shows few who did not respond
+    assert total_reveals_small([Count(20, 45), Count(40, 45)])  # the second has few non-responders
     assert not total_reveals_small([Count(50), Count(11)])
 
 
-def test_all_sites_are_for_those_who_have_them_all(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_only_accounts_with_every_site_see_all_sites(client: FlaskClient, session: Session, clock: Clock) -> None:
     add_site(session, "south")
     add_figures(session, clock, "north")
     add_figures(session, clock, "south", n_answered=46)
@@ -172,7 +172,7 @@ def test_an_account_with_every_site_starts_with_all_and_may_choose(
     assert cells(client.get("/results?site=south").text, "Last infusion", "Pain interference")[0] == "46 / 60 (77%)"
 
 
-def test_events_and_scales_stand_in_the_order_of_the_protocol(
+def test_events_and_scales_are_in_the_order_of_the_protocol(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     for event in ("3-months", "last-infusion", "baseline"):
@@ -226,7 +226,7 @@ def test_the_codebook_can_be_downloaded(client: FlaskClient, session: Session) -
     assert {row["FILE"] for row in download(client, "codebook")} == {"long", "wide", "codebook"}
 
 
-def test_an_account_without_a_site_downloads_nobody(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_an_account_without_a_site_downloads_no_subjects(client: FlaskClient, session: Session, clock: Clock) -> None:
     add_patients(session, clock)
     account = add_account(session, "researcher", "north")
     account.sites = []
@@ -235,7 +235,7 @@ def test_an_account_without_a_site_downloads_nobody(client: FlaskClient, session
     assert "no clinic yet" in client.get("/results").text
 
 
-def test_clinicians_look_and_do_not_download(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_clinicians_see_results_and_cannot_download(client: FlaskClient, session: Session, clock: Clock) -> None:
     add_figures(session, clock, "north")
     sign_in(client, add_account(session, "clinician", "north"))
     page = client.get("/results").text
@@ -246,7 +246,7 @@ def test_clinicians_look_and_do_not_download(client: FlaskClient, session: Sessi
 
 @pytest.mark.parametrize("role", ["coordinator", "administrator"])
 @pytest.mark.dialects("sqlite")
-def test_others_have_no_results_page(client: FlaskClient, session: Session, role: str) -> None:
+def test_other_roles_have_no_results_page(client: FlaskClient, session: Session, role: str) -> None:
     sign_in(client, add_account(session, role, "north"))
     assert client.get("/results").status_code == 403
 
@@ -257,7 +257,7 @@ def test_a_file_that_does_not_exist_is_not_found(client: FlaskClient, session: S
     assert client.get("/results/everything.csv").status_code == 404
 
 
-def test_looking_at_results_is_on_record(
+def test_viewing_results_is_audited(
     client: FlaskClient, another_client: Callable[[], FlaskClient], session: Session
 ) -> None:
     account = add_account(session, "researcher", "north")

@@ -1,4 +1,4 @@
-"""The check of the ledger reads every protocol file that the service reads: what may be left out may be left out."""
+"""The ledger check reads every protocol file that the service reads, with any optional key missing."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -15,11 +15,11 @@ from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.protocols.protocol_format import ProtocolFile
 from tests.support.ledger_fixture import LedgerFixture
 
-Keys = tuple[str, ...]  # keys from the top of the file; lists between them are gone through
+Keys = tuple[str, ...]  # path of keys from the top of the file; it passes through the entries of lists
 
 
 def optional_keys(model: type[BaseModel], above: Keys = ()) -> Iterator[Keys]:
-    """Every key that a file may leave out, those of entries in lists with them; what is below a name's key is data."""
+    """Yields the path of every optional key, including those of list entries; mappings keyed by names are data."""
     for name, field in model.model_fields.items():
         key = (*above, field.alias or name)
         if not field.is_required():
@@ -40,7 +40,7 @@ OPTIONAL = sorted(optional_keys(ProtocolFile))
 
 
 def full_file() -> dict[str, Any]:
-    """The shipped protocol with every optional key, each saying what holds where it is left out."""
+    """Returns the shipped protocol with every optional key set to its default."""
     file: dict[str, Any] = yaml.safe_load(
         (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
     )
@@ -53,7 +53,7 @@ def full_file() -> dict[str, Any]:
 
 
 def remove(place: Any, path: Keys) -> int:
-    """Take the key out wherever the path leads; returns how often it was there."""
+    """Removes the key at every place of the path. Returns how often it was there."""
     if isinstance(place, list):
         return sum(remove(each, path) for each in place)
     key, *rest = path

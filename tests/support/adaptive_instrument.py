@@ -13,7 +13,7 @@ from pro_tracker.services.protocols import protocol_catalog
 CODE, PROTOCOL = "tiredness-cat", "adaptive-course"
 LINK_IDS = [f"TIRED{number}" for number in range(1, 13)]
 OPTIONS = (1, 2, 3, 4, 5)
-# a, b1..b4; TIRED1 to TIRED4 measure best in the middle, TIRED11 is reversed and TIRED12 discriminates little.
+# a, b1..b4. TIRED1 to TIRED4 measure best in the middle, TIRED11 is reversed and TIRED12 discriminates little.
 PARAMETERS: dict[str, tuple[float, ...]] = {
     "TIRED1": (3.2, -1.0, -0.2, 0.5, 1.4),
     "TIRED2": (2.6, -1.2, -0.4, 0.4, 1.2),
@@ -93,7 +93,7 @@ def write(folder: Path, file: dict[str, Any] = FILE, parameters: str | None = No
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on there is the adaptive test, and a protocol whose baseline asks it between two fixed forms."""
+    """Installs the adaptive test and a protocol whose baseline asks it between two fixed forms."""
     instruments, protocol_folder = folder / "instruments", folder / "protocols"
     shutil.copytree(instrument_catalog.INSTRUMENTS, instruments)
     shutil.copytree(protocol_catalog.PROTOCOLS, protocol_folder)

@@ -1,4 +1,4 @@
-"""Every set of codes there is, the columns that hold them, and where the package stands: for the guards of codes."""
+"""Finds the sets of codes of the domain and the columns that hold them, for the guards of codes."""
 
 import importlib
 import pkgutil
@@ -20,7 +20,7 @@ PACKAGE = PROJECT / "pro_tracker"
 
 
 def enums() -> list[type[StrEnum]]:
-    """Every set of codes: the StrEnums of the domain."""
+    """Returns every set of codes: the StrEnums of the domain."""
     modules = (
         importlib.import_module(f"{domain.__name__}.{each.name}") for each in pkgutil.iter_modules(domain.__path__)
     )
@@ -32,13 +32,13 @@ def _is_defined_in(module: ModuleType, value: object) -> bool:
 
 
 def modules() -> Iterator[ModuleType]:
-    """Every module of the package, imported."""
+    """Imports and yields every module of the package."""
     for each in pkgutil.walk_packages(pro_tracker.__path__, f"{pro_tracker.__name__}."):
         yield importlib.import_module(each.name)
 
 
 def code_columns() -> Iterator[tuple[Column[object], tuple[type[StrEnum], ...]]]:
-    """Every column of codes, with the sets that they come from."""
+    """Yields every column of codes with its sets of codes."""
     for table in Base.metadata.sorted_tables:
         for column in table.columns:
             if isinstance(column.type, Code):
@@ -46,7 +46,7 @@ def code_columns() -> Iterator[tuple[Column[object], tuple[type[StrEnum], ...]]]
 
 
 def codes_by_column_name(tables: Collection[str] = Base.metadata.tables) -> dict[str, set[str]]:
-    """Name of a column -> the codes that any column of this name in these tables may hold."""
+    """Returns column name -> the codes that columns of this name may hold."""
     found: dict[str, set[str]] = defaultdict(set)
     for column, sets in code_columns():
         if column.table.name in tables:

@@ -1,4 +1,4 @@
-"""Subjects in tests of planning and sending: enrolled, with a course and infusions on the dates that a test gives."""
+"""Builds subjects for tests of planning and sending: enrolled, with a course and infusions on given dates."""
 
 import itertools
 from dataclasses import replace
@@ -27,7 +27,7 @@ _numbers = itertools.count(2)  # MRN-1 is the record number of the patient in pa
 
 
 def add_subject(session: Session, now: datetime, **facts: Any) -> Subject:
-    """A subject at north with e-mail and SMS, in New York, unless `facts` says otherwise."""
+    """Enrols a subject at north with e-mail and SMS, in New York, with `facts` changed."""
     add_site(session)
     number = next(_numbers)
     known = {"record_number": f"MRN-{number}", "email": f"patient-{number}@patients.example", **facts}
@@ -40,7 +40,7 @@ def add_course(session: Session, subject: Subject, now: datetime, planned_start_
 
 
 def record_infusions(session: Session, course: Course, now: datetime, *dates: date, **facts: Any) -> list[Infusion]:
-    """Record an infusion on each of the dates."""
+    """Records an infusion on each of the dates."""
     return [courses.record_infusion(session, COORDINATOR, course, infusion(on, **facts), now=now) for on in dates]
 
 
@@ -50,7 +50,7 @@ def infusion(given_on: date, **facts: Any) -> InfusionFacts:
 
 
 def visits_of(session: Session, course: Course) -> dict[str, Visit]:
-    """The course's visits as stored, by event code."""
+    """Returns the stored visits of the course by event code."""
     session.flush()
     session.expire_all()
     rows = session.scalars(select(Visit).where(Visit.course_id == course.id).order_by(Visit.visit_number))
@@ -58,7 +58,7 @@ def visits_of(session: Session, course: Course) -> dict[str, Visit]:
 
 
 def messages_of(session: Session, visit: Visit) -> list[Message]:
-    """The visit's messages as stored, by step."""
+    """Returns the stored messages of the visit by step."""
     session.flush()
     session.expire_all()
     return list(session.scalars(select(Message).where(Message.visit_id == visit.id).order_by(Message.step, Message.id)))

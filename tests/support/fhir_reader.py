@@ -1,4 +1,4 @@
-"""FHIR in tests: a subject with answers, its resources as a receiver reads them, and what makes a resource valid."""
+"""Helpers for FHIR tests: a subject with answers, its resources after a JSON round trip, and their validation."""
 
 import json
 import re
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 25, tzinfo=UTC)
 LOINC = "http://loinc.org"
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 PACKS = sorted(instrument_catalog.TEXT_PACKS.glob("*.yaml"))
-# Codes of R4's required bindings, which the model library leaves unchecked.
+# Codes of required bindings of R4, which the model library does not check.
 CODES = {
     ("Bundle", "type"): {"collection", "searchset"},
     ("CapabilityStatement", "kind"): {"instance"},
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 
 def subject_with_answers(session: Session, clock: Clock, **facts: Any) -> Subject:
-    """Baseline and last infusion answered; at the second an item of fatigue is skipped."""
+    """Returns a subject with answers at baseline and last infusion; at the second an item of fatigue is skipped."""
     subject = planned_subject(session, clock, **facts)
     answer_before_and_after(
         session, subject, before=BASELINE_AT, treat=lambda: give_all(session, subject), after=LAST_AT
@@ -61,7 +61,7 @@ def give_all(session: Session, subject: Subject) -> None:
 
 
 def everything(session: Session, subject: Subject) -> list[Json]:
-    """The resources as a receiver reads them: through JSON, numbers to the letter."""
+    """Returns the resources after a JSON round trip, with numbers as exact decimals."""
     text = json.dumps(resources.everything(session, subject, BASE))
     received: list[Json] = json.loads(text, parse_float=Decimal)
     return received
@@ -72,17 +72,17 @@ def of_type(resources: list[Json], kind: str) -> list[Json]:
 
 
 def observations(resources: list[Json], code: str) -> list[Json]:
-    """The scores of a scale ("pcs.total"), oldest first."""
+    """Returns the Observations of a scale ("pcs.total"), oldest first."""
     return [each for each in of_type(resources, "Observation") if each["code"]["coding"][-1]["code"] == code]
 
 
 def responses(resources: list[Json], instrument: str) -> list[Json]:
-    wanted = f"{BASE}/Questionnaire/{instrument}."
-    return [each for each in of_type(resources, "QuestionnaireResponse") if each["questionnaire"].startswith(wanted)]
+    prefix = f"{BASE}/Questionnaire/{instrument}."
+    return [each for each in of_type(resources, "QuestionnaireResponse") if each["questionnaire"].startswith(prefix)]
 
 
 def check(resource: Json) -> None:
-    """Valid under the model library, and in what that leaves unchecked: codes, ids, empty and repeated things."""
+    """Validates a resource with the model library, then codes, ids, empty and repeated values, which that skips."""
     kind = resource["resourceType"]
     get_fhir_model_class(kind).model_validate_json(json.dumps(resource, default=float))
     for name, codes in ((name, codes) for (each, name), codes in CODES.items() if each == kind):
@@ -91,7 +91,7 @@ def check(resource: Json) -> None:
     assert [empty for empty in _values(resource) if empty in ("", [], {}, None)] == []
     repeated = [name for name, n in Counter(_link_ids(resource)).items() if n > 1]
     assert repeated == []
-    if kind == "Observation":  # obs-6: a reason for no value stands where there is none
+    if kind == "Observation":  # constraint obs-6: dataAbsentReason only without a value
         assert ("dataAbsentReason" in resource) != ("valueQuantity" in resource)
     if kind == "Bundle":
         addresses = [entry["fullUrl"] for entry in resource.get("entry", [])]
@@ -101,7 +101,7 @@ def check(resource: Json) -> None:
 
 
 def _values(part: Any) -> Iterator[Any]:
-    """Every value of the resource, objects and lists among them."""
+    """Yields every value of the resource, including objects and lists."""
     yield part
     inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
     for each in inner:

@@ -1,4 +1,4 @@
-"""Subjects with a history in tests: courses, infusions, and answers that lead to the scores that a test needs."""
+"""Builds subjects with a history: courses, infusions, and answers with known scores."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -28,7 +28,7 @@ PI, FATIGUE, PCS, ROLES, NRS, PGIC = (
 
 
 def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[str, int | list[int | None]]) -> None:
-    """Complete a visit at `now`: one answer for all items of an instrument, or a list of them; None skips an item."""
+    """Completes a visit at `now`: one answer for all items of an instrument, or a list of them; None skips an item."""
     context = visit_context.by_visit(session, visit.id)
     for instrument, _pack in context.questionnaire.parts:
         chosen = values.get(instrument.code, 2)
@@ -43,7 +43,7 @@ def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[
 def answer_before_and_after(
     session: Session, subject: Subject, *, before: datetime, treat: Callable[[], object], after: datetime
 ) -> None:
-    """Answer the baseline, call `treat` for the infusions, answer the last-infusion visit with one item skipped."""
+    """Answers the baseline, calls `treat` for the infusions, and answers the last-infusion visit but for one item."""
     answer_visit(session, visit_of(session, subject, "baseline"), before, {PI: 4, FATIGUE: 3, PCS: 3, NRS: [8]})
     treat()
     skipped: list[int | None] = [None, *[2] * 7]
@@ -53,7 +53,7 @@ def answer_before_and_after(
 
 
 def treated(session: Session, first_on: date, now: datetime, *, n_infusions: int = 5, **facts: Any) -> Subject:
-    """A subject enrolled ten days before the first of `n_infusions` daily infusions, all of them recorded."""
+    """Adds a subject enrolled ten days before the first of `n_infusions` daily infusions, all recorded."""
     facts = {"enrolled_on": first_on - timedelta(days=10), "consent_on": first_on - timedelta(days=10), **facts}
     subject = add_subject(session, now - timedelta(days=10), planned_start_on=first_on, **facts)
     record_infusions(

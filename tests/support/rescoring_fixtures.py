@@ -1,4 +1,4 @@
-"""Re-scoring in tests: answers to score, new versions of an instrument, and a whole run."""
+"""Fixtures for tests of re-scoring: answers, new versions of an instrument, and a whole run."""
 
 import shutil
 from collections.abc import Callable
@@ -30,7 +30,7 @@ Release = Callable[..., None]
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
-    """`release(code, version="1.1", ...)` puts a new version of an instrument beside the shipped ones."""
+    """`release(code, version="1.1", ...)` adds a new version of an instrument to the shipped ones."""
     numbers = iter(range(100))
 
     def put(code: str, change: Callable[[dict[str, Any]], object], *, version: str, scoring_version: str) -> None:
@@ -49,11 +49,11 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
 
 
 def new_scoring(file: dict[str, Any]) -> None:
-    """The same table under another number."""
+    """Leaves the file unchanged; only its scoring version is new."""
 
 
 def raise_t(by: float, *, above: int = 0) -> Callable[[dict[str, Any]], object]:
-    """Every T-score of the only scale `by` higher, for raw scores above `above`."""
+    """Returns a change that adds `by` to the T-scores of the only scale, for raw scores above `above`."""
 
     def change(file: dict[str, Any]) -> None:
         table = file["scales"][0]["score_table"]
@@ -64,7 +64,7 @@ def raise_t(by: float, *, above: int = 0) -> Callable[[dict[str, Any]], object]:
 
 
 def answered(session: Session, number: int = 3) -> list[Subject]:
-    """Subjects whose baseline is answered: Pain Interference with raw 8, 16, 24 ... in turn."""
+    """Adds subjects with an answered baseline: raw scores of Pain Interference are 8, 16, 24 ... in turn."""
     subjects = []
     for each in range(number):
         subject = treated(session, FIRST_ON, NOW + timedelta(days=8))
@@ -75,7 +75,7 @@ def answered(session: Session, number: int = 3) -> list[Subject]:
 
 
 def run(session: Session, code: str | None = None, *, now: datetime = LATER, size: int = 7) -> Rescoring:
-    """A whole re-scoring in small portions, each committed."""
+    """Runs a whole re-scoring in small portions, each committed. Returns the job."""
     job = jobs.begin(session, code, actor=STAFF, now=now)
     session.commit()
     while job.finished_at is None:

@@ -1,4 +1,4 @@
-"""Staff in tests: accounts, signing in, and submitting forms as a browser does."""
+"""Helpers for tests of staff pages: accounts, signing in, and submitting forms as a browser does."""
 
 import html
 import re
@@ -36,7 +36,7 @@ def add_site(session: Session, code: str = "north", *, time_zone: str = "America
 
 
 def add_account(session: Session, role: str, *sites: str, email: str = "") -> Account:
-    """An account of `role` at `sites` (by default north), whose password is PASSWORD."""
+    """Adds an account of `role` at `sites` (by default north) with the password PASSWORD."""
     account = Account(
         email=email or f"{role}@clinic.example",
         display_name=f"The {role}",
@@ -52,24 +52,24 @@ def add_account(session: Session, role: str, *sites: str, email: str = "") -> Ac
 
 
 def csrf_token(client: FlaskClient, path: str) -> str:
-    """The token of the first form on a page."""
+    """Returns the CSRF token of the first form on a page."""
     found = TOKEN.search(client.get(path, follow_redirects=True).text)
     assert found, f"no form on {path}"
     return found[1]
 
 
 def submit(client: FlaskClient, path: str, data: Mapping[str, Any], *, page: str = "", **options: Any) -> TestResponse:
-    """Post a form as the page `page` (by default the same path) would."""
+    """Posts a form with the token of `page` (by default the same path)."""
     return client.post(path, data={"csrf_token": csrf_token(client, page or path), **data}, **options)
 
 
 def save(client: FlaskClient, path: str, data: Mapping[str, Any], *, page: str = "") -> TestResponse:
-    """Post a form and, where its difference is shown first, save what was shown."""
+    """Posts a form and confirms its preview, if it has one."""
     return confirm(client, submit(client, path, data, page=page))
 
 
 def confirm(client: FlaskClient, page: TestResponse) -> TestResponse:
-    """Save from the page that shows what changes; any other page stays as it is."""
+    """Confirms a preview; returns any other page unchanged."""
     seen = SEEN.search(page.text)
     if seen is None:
         return page

@@ -1,4 +1,4 @@
-"""Which providers an installation sends by is what its settings say, and a package that is missing is named."""
+"""The settings of an installation choose its providers; a package that is not installed is named in the error."""
 
 import sys
 import uuid
@@ -37,7 +37,7 @@ def choose(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     return settings
 
 
-def test_without_a_word_text_messages_go_to_the_log(choose, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_console_provider_logs_text_messages_without_tokens(choose, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "pro_tracker")
     with open_providers(choose("console")) as providers:
         providers[Channel.SMS].send(replace(TEXT, text="Come to https://pro-tracker.test/v/secret-token"))
@@ -46,7 +46,7 @@ def test_without_a_word_text_messages_go_to_the_log(choose, caplog: pytest.LogCa
     assert "secret-token" not in caplog.text
 
 
-def test_text_messages_go_through_twilio_and_it_reports_to_us(choose, twilio_api: TwilioServer) -> None:
+def test_text_messages_go_through_twilio_which_reports_back(choose, twilio_api: TwilioServer) -> None:
     settings = choose(
         "twilio", TWILIO_URL=twilio_api.url, **{f"TWILIO_{name}": value for name, value in TWILIO.items()}
     )
