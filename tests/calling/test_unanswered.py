@@ -147,11 +147,8 @@ def test_a_reason_entered_for_an_open_visit_voids_it(client: FlaskClient, sessio
         ([{"a": 40, "b": 12, "c": 3}], {"a": 40}, 15),  # b is merged with the others, else c could be derived
         ([{"a": 5}], {}, None),
         ([{"a": 30}, {"a": 5}], {}, None),  # the first site shows 30, so a total of 35 would reveal the second
-        (
-            [{"a": 30, "b": 12}, {"a": 30, "b": 5}],
-            {},
-            77,
-        ),  # a total of 60 for a would reveal it too, since the second site shows 35 in all
+        # A total of 60 for a would reveal it too, since the second site shows 35 in all.
+        ([{"a": 30, "b": 12}, {"a": 30, "b": 5}], {}, 77),
         ([{"a": 30, "b": 12}, {"a": 20, "b": 11}], {"a": 50, "b": 23}, 0),
     ],
 )

@@ -242,6 +242,5 @@ def test_where_the_clock_goes_back_into_the_quiet_hours_they_begin_again() -> No
     assert [next_allowed(NIGHT_OWL, each.astimezone(UTC), a_recipient()) for each in (first, second)] == ends
     visit = VisitWindow(datetime(2026, 10, 29, 12, tzinfo=UTC), *(datetime(2026, 11, 9, tzinfo=UTC),) * 2)
     sends = reminder_times(NIGHT_OWL, "month-1", visit, LONG_BEFORE, a_recipient())
-    assert [send.send_at for send in sends if send.local_on == date(2026, 11, 1)] == [
-        ends[0]
-    ]  # once, at the first of the two times
+    # Once, at the first of the two times.
+    assert [send.send_at for send in sends if send.local_on == date(2026, 11, 1)] == [ends[0]]

@@ -47,7 +47,7 @@ def read(client: FlaskClient, address: str) -> str:
 
 
 def rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
-    """Returns the message rows of the file."""
+    """Returns the rows of the file other than changes."""
     return [row for row in file_rows(client, address) if row["RECORD"] != "change"]
 
 

@@ -254,10 +254,8 @@ def test_a_stored_answer_that_is_no_option_code_does_not_stop_other_scores(
     answered(session)
     response = session.scalars(select(QuestionnaireResponse).where(QuestionnaireResponse.instrument_code == PI)).first()
     assert response
-    answers = {
-        **response.answers,
-        "PAININ9": answer,
-    }  # by a statement, since the unit of work sees no change from 1 to True
+    # By a statement, since the unit of work sees no change from 1 to True.
+    answers = {**response.answers, "PAININ9": answer}
     session.execute(update(QuestionnaireResponse).filter_by(id=response.id).values(answers=answers))
     session.commit()
     release(PI, raise_t(1.5), version="1.1", scoring_version="1.1")
