@@ -99,7 +99,7 @@ def test_quiet_hours_postpone_a_message_to_eight_in_the_morning() -> None:
 def test_a_step_goes_on_the_first_channel_of_its_order_that_reaches_the_subject(
     order: list[ChannelOption], usable: set[str], channels: tuple[str, ...]
 ) -> None:
-    assert channels_for(choice, a_recipient(usable=frozenset(usable))) == channels
+    assert channels_for(order, a_recipient(usable=frozenset(usable))) == channels
 
 
 def test_each_retry_waits_longer_and_the_fifth_failure_is_the_last() -> None:
