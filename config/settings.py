@@ -1,4 +1,4 @@
-"""Environment -> one frozen object. Only app, cli and worker read it; nothing else knows a variable's name."""
+"""Reads the environment into one frozen object. Only app, cli and worker use it; no other code knows a variable."""
 
 import re
 from pathlib import Path
@@ -26,13 +26,13 @@ class MissingSettings(ProTrackerError):
 
 
 class InvalidSettings(ProTrackerError):
-    """One or more environment variables hold something that cannot be used."""
+    """One or more environment variables have values that cannot be used."""
 
 
 class Settings(BaseSettings):
-    """What one installation is told by its environment. None: not set; `load_settings` says what a command needs."""
+    """The settings of one installation. None: not set; `load_settings` checks the settings that a command needs."""
 
-    # A variable set to nothing is missing; what is wrong with a value is said without the value, which may be a secret.
+    # An empty variable counts as missing. Errors do not repeat the value, which may be a secret.
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
@@ -66,9 +66,9 @@ class Settings(BaseSettings):
     sites_file: Path = Path(__file__).with_name("sites.yaml")
     data_folder: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    # How long a claimed message belongs to its worker. Then it is taken back, or uncertain if it may have left.
+    # The lease of a claim, in seconds. After it the message is recovered, or uncertain if it may have been sent.
     lease_seconds: int = Field(default=120, gt=0)
-    # Reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are believed.
+    # The number of reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are trusted.
     trusted_proxies: int = Field(default=0, ge=0)
 
     @field_validator("secret_key", "sms_gateway_secret", "mail_webhook_secret", "voice_gateway_secret")
@@ -124,29 +124,29 @@ class Settings(BaseSettings):
         return value
 
     def key_ring(self) -> KeyRing:
-        """The field keys, newest first. Raises InvalidKeys when one of them is not 32 bytes."""
+        """Returns the keys that encrypt fields, newest first. Raises InvalidKeys if one is not 32 bytes long."""
         return KeyRing.parse(self.text("field_keys"))
 
     def text(self, name: str) -> str:
-        """The plain value of a setting; MissingSettings when it is not set."""
+        """Returns the plain value of a setting. Raises MissingSettings if it is not set."""
         value = getattr(self, name)
         if value is None:
             raise MissingSettings(_missing_message([name]))
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
     def provider_name(self, channel: Channel) -> str:
-        """The provider that a channel goes through; NO_PROVIDER for one that is not in service."""
+        """Returns the name of the provider of a channel; NO_PROVIDER for a channel that is not in service."""
         named: str | None = getattr(self, f"{channel}_provider", None)
         return named or next(iter(channel_providers(channel).PROVIDERS))
 
     @property
     def channels_in_service(self) -> tuple[Channel, ...]:
-        """The channels that messages leave on."""
+        """The channels that messages are sent on."""
         return tuple(channel for channel in Channel if self.provider_name(channel) != NO_PROVIDER)
 
     @property
     def sender(self) -> str:
-        """The From address: as set, else no-reply at the host people know us by."""
+        """The From address of mail: as set, else no-reply at the host of `base_url`."""
         return self.mail_from or f"no-reply@{urlsplit(self.text('base_url')).hostname}"
 
     @property
@@ -155,17 +155,19 @@ class Settings(BaseSettings):
 
 
 def load_settings(*needed: str) -> Settings:
-    """Read the environment once and fail once, naming every variable of `needed` that is missing.
+    """Reads the environment and checks it once.
 
-    Raises MissingSettings, or InvalidSettings naming every variable that cannot be used and why.
+    `needed`: the settings that must be set. Raises MissingSettings with every variable of them that is missing, or
+    InvalidSettings with every variable that cannot be used and why.
     """
     try:
         settings = Settings()
     except ValidationError as error:
         errors = (f"{_variable(str(detail['loc'][0]))} {_reason(detail['msg'])}" for detail in error.errors())
         raise InvalidSettings(f"{'; '.join(errors)}. See config/env.example.") from None
-    if "smtp_url" in needed:  # who sends mails sends on the other channels, too
-        needed += tuple(name for channel in settings.channels_in_service for name in _provider_needs(settings, channel))
+    if "smtp_url" in needed:  # a command that sends mail sends on the other channels, too
+        for channel in settings.channels_in_service:
+            needed += _provider_needs(settings, channel)
     missing = [name for name in dict.fromkeys(needed) if getattr(settings, name) is None]
     if missing:
         raise MissingSettings(_missing_message(missing))
@@ -177,7 +179,7 @@ def _provider_needs(settings: Settings, channel: Channel) -> tuple[str, ...]:
 
 
 def settings_or_exit() -> Settings:
-    """What a process of the service needs; without it the process ends, with what to do as its last words."""
+    """Returns the settings that each process of the service needs. Raises SystemExit with instructions without them."""
     try:
         settings = load_settings(*SERVICE_SETTINGS)
         settings.key_ring()

@@ -1,4 +1,4 @@
-"""The ways out of this installation, as its settings name them."""
+"""Builds the providers of this installation from its settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from pro_tracker.services.sending.submission import SendingSetup
 
 @contextmanager
 def open_providers(settings: Settings) -> Iterator[dict[Channel, Provider]]:
-    """The ways out by channel, with their connections kept for the block. Raises what is wrong with a setting."""
+    """Yields the provider of each channel in service and closes them after the block. Raises for an invalid setting."""
     providers = {
         channel: channel_providers(channel).provider(_options(channel, settings))
         for channel in settings.channels_in_service
@@ -28,19 +28,19 @@ def open_providers(settings: Settings) -> Iterator[dict[Channel, Provider]]:
 
 @contextmanager
 def open_setup(settings: Settings) -> Iterator[SendingSetup]:
-    """The same with the places where links lead, and the rates that all workers share."""
+    """Yields the providers with the base address of links and the rate limits that all workers share."""
     with open_providers(settings) as providers:
         yield SendingSetup(providers, settings.text("base_url"), _rates(settings).take)
 
 
 @cache
 def _rates(settings: Settings) -> RateLimits:
-    """One for each process: it keeps its connections."""
+    """Returns one object for each process, since it keeps its connections open."""
     return RateLimits(settings.text("broker_url"), per_second(settings))
 
 
 def per_second(settings: Settings) -> dict[Channel, int]:
-    """How many messages a second each channel's provider takes."""
+    """Returns the rate limit of each channel in service, in messages a second."""
     rates = {channel: channel_providers(channel).RATE for channel in settings.channels_in_service}
     return {channel: getattr(settings, option) for channel, option in rates.items()}
 

@@ -1,5 +1,5 @@
-"""The ways by which messages reach people: one record for each. What each layer does for a channel is in a module named
-after its code, found by `channel_module`; tests/guards/test_channels.py fails where one is missing.
+"""The channels that messages are sent on, with one record for each. What each layer does for a channel is in a module
+named after its code, found by `channel_module`; tests/guards/test_channels.py fails if one is missing.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from types import ModuleType
 
 
 class Channel(StrEnum):
-    """A way to reach a subject."""
+    """The codes of the channels, as stored."""
 
     EMAIL = "email"
     SMS = "sms"
@@ -18,7 +18,7 @@ class Channel(StrEnum):
 
 
 class AddressKind(StrEnum):
-    """What messages of a channel are addressed to."""
+    """The kind of address that messages of a channel are sent to."""
 
     EMAIL = "email"
     TELEPHONE = "telephone"
@@ -26,12 +26,12 @@ class AddressKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRecord:
-    """What a channel can do, and what limits it.
+    """The properties and limits of a channel.
 
-    `address_channel`: the channel whose contact it goes to; its own, or it borrows the address, and then an address
-    that is closed is closed for both. `has_link`: the message carries the personal link. `has_unsubscribe_link`: one
-    request ends its messages (RFC 8058). `max_segments`, `max_seconds`: how long a message may be. `is_on_by_default`:
-    in service without a provider being named.
+    `address_channel`: the channel whose contact its messages go to. A channel that uses the contact of another has no
+    contact state of its own: a closed contact is closed for both. `has_link`: messages carry the personal link.
+    `has_unsubscribe_link`: messages support one-click unsubscribe (RFC 8058). `max_segments`, `max_seconds`: the
+    longest message. `is_on_by_default`: in service even if no setting names a provider.
     """
 
     code: Channel
@@ -45,7 +45,7 @@ class ChannelRecord:
 
     @property
     def has_own_address(self) -> bool:
-        """Whether subjects have a contact of its own, so that it can be their preferred channel."""
+        """True if subjects have a contact for this channel, so that it can be their preferred channel."""
         return self.address_channel == self.code
 
 
@@ -77,15 +77,15 @@ DEFAULT_CHANNELS = tuple(channel for channel in Channel if CHANNELS[channel].is_
 
 
 def address_kind(channel: Channel) -> AddressKind:
-    """What messages of this channel are addressed to."""
+    """Returns the kind of address that messages of this channel are sent to."""
     return CHANNELS[channel].address_kind
 
 
 def address_channel(channel: Channel) -> Channel:
-    """The channel whose contact messages of this channel go to."""
+    """Returns the channel whose contact messages of this channel go to."""
     return CHANNELS[channel].address_channel
 
 
 def channel_module(package: str, channel: Channel) -> ModuleType:
-    """The module of this package that is named after the channel. Raises ModuleNotFoundError, which names it."""
+    """Returns the module of `package` that is named after the channel. Raises ModuleNotFoundError."""
     return import_module(f"{package}.{channel}")

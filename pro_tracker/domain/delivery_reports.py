@@ -1,4 +1,4 @@
-"""What a provider's later news mean: for a message, for an address, and the words that people text back."""
+"""The meaning of delivery reports for messages and contacts, and of the keywords that patients text back."""
 
 import re
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from pro_tracker.domain.contact_state import ContactState
 
 
 class ReportEvent(StrEnum):
-    """What a provider reports of a message, or what somebody texted back."""
+    """The events that a provider reports: of a message, of an address, or a text or key from a patient."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -19,12 +19,12 @@ class ReportEvent(StrEnum):
     STOP = "stop"
     START = "start"
     HELP = "help"
-    KEY_PRESSED = "key-pressed"  # during a call, for a text message with the link
-    OTHER = "other"  # no known word
+    KEY_PRESSED = "key-pressed"  # during a call, to request a text message with the link
+    OTHER = "other"  # a text without a keyword, or a key without a meaning
 
 
 class WebhookCountKind(StrEnum):
-    """What became of one call of a webhook. KNOWN: it told nothing new; the last three were not believed or read."""
+    """The outcomes of a webhook request. KNOWN: nothing in it was new. FORGED, STALE, UNREADABLE: it was rejected."""
 
     TAKEN = "taken"
     KNOWN = "known"
@@ -33,7 +33,7 @@ class WebhookCountKind(StrEnum):
     UNREADABLE = "unreadable"
 
 
-# The words that carriers and Twilio know (CTIA Messaging Principles 5.1.2), and their Spanish like.
+# The keywords of carriers and Twilio (CTIA Messaging Principles 5.1.2), and Spanish equivalents.
 KEYWORDS = {
     ReportEvent.STOP: (
         *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
@@ -46,9 +46,9 @@ _EVENT_BY_KEYWORD = {word: event for event, words in KEYWORDS.items() for word i
 
 
 def contact_state(event: ReportEvent) -> ContactState | None:
-    """The state that an event puts its channel in; None for one that says nothing of the address.
+    """Returns the contact state that follows from an event; None if it does not concern the address.
 
-    Who calls a message spam does not want the next one. A soft bounce, such as a full mailbox, says nothing for long.
+    A spam complaint counts as an opt-out. A soft bounce, such as a full mailbox, is temporary and changes nothing.
     """
     match event:
         case ReportEvent.HARD_BOUNCE:
@@ -66,14 +66,16 @@ def contact_state(event: ReportEvent) -> ContactState | None:
 
 
 def final_event(events: Collection[ReportEvent]) -> ReportEvent | None:
-    """Which of a message's events tells what became of it, in whatever order they came; None while none does.
+    """Returns the event that decides the outcome of a message, in whatever order events came; None if none does.
 
-    A relay may report "delivered" before the mailbox behind it bounces; "failed" may only have been one of its tries.
+    A hard bounce overrides "delivered", which a relay may report before the mailbox behind it bounces. "Delivered"
+    overrides "failed", which may have been one of several attempts of the provider.
     """
     ranked = (ReportEvent.HARD_BOUNCE, ReportEvent.DELIVERED, ReportEvent.FAILED)
     return next((event for event in ranked if event in events), None)
 
 
 def event_of_text(text: str) -> ReportEvent:
-    """STOP, START or HELP when that word is all that somebody texted back, else OTHER."""
-    return _EVENT_BY_KEYWORD.get(re.sub(r"\W", "", text.casefold()), ReportEvent.OTHER)
+    """Returns STOP, START or HELP if the text is just one of their keywords, else OTHER."""
+    word = re.sub(r"\W", "", text.casefold())
+    return _EVENT_BY_KEYWORD.get(word, ReportEvent.OTHER)

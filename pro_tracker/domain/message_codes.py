@@ -1,21 +1,21 @@
-"""Codes of messages: what kind one is, where it stands, what came of an attempt at it, and why it was ended."""
+"""Codes of messages: kind, state, outcome of an attempt, reason for ending, reason for a hold."""
 
 from enum import StrEnum
 
 
 class MessageKind(StrEnum):
-    """What a message is sent for. A snooze and a fresh link also name the template that they are written with."""
+    """The kinds of message. SNOOZE and FRESH_LINK are also the codes of their templates."""
 
     REMINDER = "reminder"  # a step of the protocol
-    SNOOZE = "snooze"  # comes back after "not today"
-    FRESH_LINK = "fresh-link"  # the patient asked for a new link
+    SNOOZE = "snooze"  # on the day that the patient chose with "not today"
+    FRESH_LINK = "fresh-link"  # the patient requested a new link
 
 
 class MessageState(StrEnum):
-    """Where a message stands.
+    """The states of a message.
 
-    planned -> claimed -> sent | failed | uncertain; planned -> ended when it is no longer wanted; claimed -> planned
-    to be tried again.
+    planned -> claimed -> sent | failed | uncertain; planned -> ended, cancelled unsent; claimed -> planned, to be
+    retried.
     """
 
     PLANNED = "planned"
@@ -27,7 +27,7 @@ class MessageState(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why a message was ended unsent, where the reason is not that its visit ended (domain.unanswered)."""
+    """Reasons why a message was ended unsent, apart from the end of its visit (domain.unanswered)."""
 
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
@@ -39,7 +39,7 @@ class EndReason(StrEnum):
 
 
 class SendOutcome(StrEnum):
-    """What is known of one hand-over. UNKNOWN: it may or may not have left, so nobody may simply repeat it."""
+    """What is known of one attempt. UNKNOWN: the message may have been sent, so repeating could send it twice."""
 
     ACCEPTED = "accepted"
     TRY_AGAIN = "try-again"
@@ -48,7 +48,7 @@ class SendOutcome(StrEnum):
 
 
 class HoldReason(StrEnum):
-    """Why nothing may leave for a while."""
+    """Reasons for a hold."""
 
     INFUSION = "infusion"
     PAUSE = "pause"

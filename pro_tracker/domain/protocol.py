@@ -1,6 +1,6 @@
-"""What a protocol says: study events with their windows and batteries, reminder steps, when a course is over.
+"""The content of a protocol: study events with windows and batteries, reminder steps, and when a course ends.
 
-Facts only, filled from the protocol files (docs/protocol-format.md); visit_windows.py and reminder_times.py apply them.
+Data only, read from the protocol files (docs/protocol-format.md); visit_windows.py and reminder_times.py apply it.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ CountsFrom = Literal["opening", "due"]
 
 
 class ChannelWord(StrEnum):
-    """What a reminder step may name in place of a channel, by what the subject has."""
+    """The words that a reminder step may use instead of a channel; the channels follow from the subject's contacts."""
 
-    PREFERRED = "preferred"  # the subject's preferred channel, and where that cannot be used another with an address
+    PREFERRED = "preferred"  # the preferred channel; if it cannot be used, another with an address
     BOTH = "both"  # every channel on which the subject has an address of its own
-    OTHER = "other"  # the older spelling of: the channel that is not preferred, then the preferred one
+    OTHER = "other"  # former spelling of: another channel than the preferred one, then the preferred one
 
 
 ChannelOption = Channel | ChannelWord
@@ -30,10 +30,10 @@ ChannelOption = Channel | ChannelWord
 
 @dataclass(frozen=True, slots=True)
 class ReminderStep:
-    """One message to an unanswered visit, `day` days after it opened or, also negative, after its due day.
+    """One message to an unanswered visit, `day` days after it opened or after its due day (then also negative).
 
-    `channels`: an order of preference; the message goes on the first on which the subject can be reached. Numbers count
-    from 0 in each event.
+    `channels`: in order of preference; the message is sent on the first that can be used. `number`: counts from 0 in
+    each event.
     """
 
     number: int
@@ -48,7 +48,7 @@ class StudyEvent:
     """One point in a course at which a battery is answered. Days count from the anchor date, local to the subject.
 
     The window opens at the protocol's opening time and closes at the end of its last day. `titles`: language -> name.
-    `reminders`: its own steps; empty: the protocol's.
+    `reminders`: the event's own steps; if empty, those of the protocol apply.
     """
 
     code: str
@@ -67,13 +67,13 @@ class StudyEvent:
         return next(iter(self.titles.values()))
 
     def title_in(self, language: str) -> str:
-        """The event's name for people who read `language`, else as `title`."""
+        """Returns the event's name in `language` or, for "es-MX", in "es"; without either, `title`."""
         return self.titles.get(language) or self.titles.get(language.partition("-")[0]) or self.title
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """Who acts on an instrument's alerts, how many hours after the answer at the latest, and where they are reached."""
+    """The staff who act on an instrument's alerts, their telephone, and the time limit in hours after the answer."""
 
     who: str
     within_hours: int
@@ -82,10 +82,10 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """How often people call about one visit at most, and how many days after a try that missed.
+    """The rules for calls by staff about one visit: at most `max_attempts`, `again_days` days apart.
 
-    `severity`: "instrument.scale" whose baseline score says who is called first of those whose visits close together;
-    empty: the first scale of the first event.
+    `severity`: "instrument.scale" whose baseline score orders calls about visits that close at the same time; if empty,
+    the first scale of the first event.
     """
 
     max_attempts: int = 5
@@ -97,13 +97,13 @@ class CallRule:
 class Protocol:
     """One released version of a study's schedule. Times are wall times in the subject's zone, durations are days.
 
-    A course is over after `planned_infusions`, or `course_idle_days` without one; an infusion more than
-    `course_gap_days` after the one before belongs to a new course. Messages leave from `quiet_until` to `quiet_from`.
-    After an infusion they wait until the morning `hold_days` later; "not today" may mean any of `snooze_days`.
-    A window does not close on answers being given: these may be sent for up to `grace_hours` more.
+    A course ends after `planned_infusions`, or after `course_idle_days` without an infusion; an infusion more than
+    `course_gap_days` after the one before begins a new course. Messages are sent from `quiet_until` to `quiet_from`.
+    After an infusion they are held until the morning `hold_days` later; "not today" offers the days in `snooze_days`.
+    Answers that were begun before closing may be sent for `grace_hours` after it.
     `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
-    `change_rules`: "instrument.scale" -> the size of change that matters in this study, in place of the instrument's.
-    `offline_forms`: adaptive test -> the fixed form to use when the phone is offline, since items are chosen here.
+    `change_rules`: "instrument.scale" -> the size of change that matters in this study, instead of the instrument's.
+    `offline_forms`: adaptive test -> the fixed form used while offline, since the server chooses the items of the test.
     """
 
     code: str
@@ -130,27 +130,27 @@ class Protocol:
     offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def event(self, code: str) -> StudyEvent:
-        """The event with this code, or NotFound."""
+        """Returns the event with this code. Raises NotFound."""
         for event in self.events:
             if event.code == code:
                 return event
         raise NotFound(f"Protocol {self.code} has no study event {code[:60]!r}.")
 
     def reminders_at(self, event_code: str) -> tuple[ReminderStep, ...]:
-        """The steps of this event's visits; raises as `event`."""
+        """Returns the reminder steps of this event's visits. Raises NotFound."""
         return self.event(event_code).reminders or self.reminders
 
     def plans_at(self, event_code: str) -> tuple[ResponsePlan, ...]:
-        """What the clinic does about answers of this event that need a person the same day; raises as `event`."""
+        """Returns the response plans of the instruments in this event's battery. Raises NotFound."""
         battery = self.event(event_code).battery
         return tuple(self.response_plans[code] for code in battery if code in self.response_plans)
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """The codes of all instruments that are asked for, each once, in the order of the events."""
+        """The codes of all instruments of all batteries, each once, in the order of the events."""
         return tuple(dict.fromkeys(code for event in self.events for code in event.battery))
 
     def with_study_rule(self, instrument_code: str, scale: Scale) -> Scale:
-        """The scale with this study's own rule for change, where it has one."""
+        """Returns the scale with this study's rule for change; unchanged if the study has none."""
         rule = self.change_rules.get(f"{instrument_code}.{scale.code}")
         return scale if rule is None else replace(scale, change_rule=rule)

@@ -1,4 +1,4 @@
-"""Visit window -> moments to send, and their channels, under quiet hours and holds; when to try again. Pure."""
+"""Computes when and on which channels the messages of a visit are sent, under quiet hours and holds; backoff. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +11,18 @@ from pro_tracker.domain.protocol import ChannelOption, ChannelWord, Protocol, Re
 from pro_tracker.domain.visit_windows import VisitWindow
 from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
 
-NO_END = datetime(9999, 1, 1, tzinfo=UTC)  # "not before this" while nobody knows when a hold ends
-QUEUE_MARGIN = timedelta(minutes=30)  # an own hour ends this long before the quiet hours: in a queue it would miss them
+NO_END = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a hold whose end is not known
+QUEUE_MARGIN = timedelta(minutes=30)  # left between a subject's own hour and the quiet hours, for waits in the queue
 MAX_ATTEMPTS = 5
-# Six times longer each time: 1 minute, 6, 36 minutes, 3.6 hours. A blip costs a minute and a night's outage is outlived
-# together with the steps that follow.
+# Exponential backoff: 1, 6, 36 minutes, 3.6 hours. A short failure delays a message by a minute, and together with the
+# reminder steps that follow, the retries last longer than an outage of one night.
 FIRST_RETRY = timedelta(minutes=1)
 RETRY_FACTOR = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing may leave from `from_at` until just before `until_at` (UTC); None: no end is known."""
+    """An interval without messages: from `from_at` until just before `until_at` (UTC); None: no end is known."""
 
     from_at: datetime
     until_at: datetime | None
@@ -34,9 +34,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What of a subject decides when and on which channels messages go.
+    """The facts of a subject that decide when and on which channels messages are sent.
 
-    `zone`: IANA name. `usable`: channels with a working contact. `message_time`: the subject's own hour, else None.
+    `zone`: IANA time zone. `usable`: channels with an active contact. `message_time`: the wall time that the subject
+    chose; None: the protocol's.
     """
 
     zone: str
@@ -48,7 +49,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class SnoozeRequest:
-    """The patient said "not today" about a visit at `requested_at`, and is asked again on `until_on` (local)."""
+    """A "not today" about a visit, requested at `requested_at` (UTC); the next message comes on `until_on` (local)."""
 
     requested_at: datetime
     until_on: date
@@ -56,9 +57,9 @@ class SnoozeRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSend:
-    """One message of one visit: `step` is the number of its reminder step or of its snooze, from 0.
+    """One message of one visit. `step`: the number of its reminder step or of its snooze, from 0.
 
-    `local_on` and `local_time` are what the subject's clocks show at `send_at` (UTC).
+    `local_on`, `local_time`: the wall time of the subject at `send_at` (UTC).
     """
 
     kind: MessageKind
@@ -72,7 +73,7 @@ class PlannedSend:
 
 @dataclass(frozen=True, slots=True)
 class _ReminderCandidate:
-    """A message before quiet hours, holds and its neighbours are asked."""
+    """A message before quiet hours, holds and other messages of the same day are considered. `at`: UTC."""
 
     at: datetime
     kind: MessageKind
@@ -89,36 +90,48 @@ def reminder_times(
     recipient: Recipient,
     snoozes: Sequence[SnoozeRequest] = (),
 ) -> list[PlannedSend]:
-    """When each message about a visit leaves, in this order; raises NotFound for an unknown event.
+    """Plans the messages about a visit, in the order of their times. Raises NotFound for an unknown event.
 
-    Nothing leaves before opening, planning, or from closing on. What quiet hours or a hold bar goes at the subject's
-    hour on the first day after them, and of several that come to one local day the newest alone goes. `snoozes` in the
-    order they were asked for.
+    Messages are sent after opening and planning, and before closing. A message in quiet hours or a hold moves to the
+    subject's hour on the first day after them. Of several messages on one local day, only the newest is sent.
+    `snoozes`: in the order of their requests.
     """
     start = max(window.opens_at, planned_at)
     recipient_with_holds = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
     candidates = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
     by_day: dict[date, tuple[datetime, _ReminderCandidate]] = {}
-    for candidate in sorted(candidates, key=lambda each: (each.at, each.kind == MessageKind.SNOOZE, each.step)):
+    for candidate in sorted(candidates, key=_precedence):
         send_at = _send_at(protocol, max(candidate.at, start), recipient_with_holds)
+        # In order of precedence, so a later candidate replaces an earlier one that moved to the same day.
         by_day[local_date(send_at, recipient.zone)] = send_at, candidate
-    sends = (_planned(*found, recipient) for found in by_day.values() if found[0] < window.closes_at)
-    return [send for each in sends for send in each]
+    sends: list[PlannedSend] = []
+    for send_at, candidate in by_day.values():
+        if send_at < window.closes_at:
+            sends.extend(_planned(send_at, candidate, recipient))
+    return sends
+
+
+def _precedence(candidate: _ReminderCandidate) -> tuple[datetime, bool, int]:
+    """Returns the sort key of candidates: by time; at the same time a snooze follows a reminder, and replaces it."""
+    return candidate.at, candidate.kind == MessageKind.SNOOZE, candidate.step
 
 
 def next_allowed(protocol: Protocol, now: datetime, recipient: Recipient) -> datetime:
-    """`now` when messages may leave, else the end of the quiet hours, or the subject's hour after a hold.
+    """Returns `now` if messages may be sent, else the end of the quiet hours or the subject's hour after a hold (UTC).
 
-    NO_END while a hold has no known end.
+    NO_END: the end of a hold is not known.
     """
     at = now
-    while at < NO_END and (later := _blocked_until(protocol, at, recipient)) is not None:
-        at = later
+    while at < NO_END:
+        later = _blocked_until(protocol, at, recipient)
+        if later is None:
+            break
+        at = later  # which may be in another hold, or in quiet hours
     return at
 
 
 def snooze_holds(snoozes: Sequence[SnoozeRequest], zone: str) -> tuple[Hold, ...]:
-    """What "not today" holds back of its visit: everything until the day begins; a later one takes the place of it."""
+    """Returns the holds of "not today" requests: each until its day begins, or until the next request replaces it."""
     holds = []
     for snooze, replaced_at in _until_replaced(snoozes):
         end = min(moment(snooze.until_on, time.min, zone), replaced_at)
@@ -127,7 +140,7 @@ def snooze_holds(snoozes: Sequence[SnoozeRequest], zone: str) -> tuple[Hold, ...
 
 
 def message_time(protocol: Protocol, recipient: Recipient) -> time:
-    """The wall time at which this subject gets messages: their own hour, kept out of the quiet hours."""
+    """Returns the wall time of messages: the subject's own hour, moved out of the quiet hours, or the protocol's."""
     if recipient.message_time is None:
         return protocol.reminder_time
     last = (datetime.combine(date.max, protocol.quiet_from) - QUEUE_MARGIN).time()
@@ -135,7 +148,7 @@ def message_time(protocol: Protocol, recipient: Recipient) -> time:
 
 
 def channels_for(order: Sequence[ChannelOption], recipient: Recipient) -> tuple[Channel, ...]:
-    """The channels of a step with this order of preference. Empty when the subject can be reached on none of them."""
+    """Returns the channels to use for a step with this order of preference; empty if none of them is usable."""
     if ChannelWord.BOTH in order:
         addressed = _meant_by(ChannelWord.PREFERRED, recipient.preferred_channel)
         return tuple(channel for channel in addressed if channel in recipient.usable)
@@ -147,7 +160,7 @@ def channels_for(order: Sequence[ChannelOption], recipient: Recipient) -> tuple[
 
 
 def _meant_by(option: ChannelOption, preferred: Channel) -> tuple[Channel, ...]:
-    """The channels to try for one part of an order, the first one first."""
+    """Returns the channels that one option stands for, in order of preference."""
     others = tuple(channel for channel in ADDRESS_CHANNELS if channel != preferred)
     if isinstance(option, Channel):
         return (option,)
@@ -155,9 +168,9 @@ def _meant_by(option: ChannelOption, preferred: Channel) -> tuple[Channel, ...]:
 
 
 def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
-    """When to try again after `attempts` failed ones, or None when that was the last.
+    """Returns the time of the next attempt after `attempts` failed ones; None after the last.
 
-    `jitter` (0 to 1) spreads those that failed together over half the wait, so that they do not come back together.
+    `jitter`: 0 to 1. It adds up to half of the wait, so that messages that failed together are not retried together.
     """
     if attempts >= MAX_ATTEMPTS:
         return None
@@ -168,10 +181,15 @@ def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:
 def _steps(
     protocol: Protocol, event_code: str, window: VisitWindow, start: datetime, recipient: Recipient
 ) -> Iterator[_ReminderCandidate]:
-    """Days from opening count from the later of opening and planning: who is entered late gets no flood."""
+    """Yields a candidate for each reminder step.
+
+    Days after opening count from `start`, the later of opening and planning. Otherwise a subject who is enrolled after
+    opening would get several messages at once.
+    """
     hour = message_time(protocol, recipient)
     for step in protocol.reminders_at(event_code):
-        at = moment(days_later(_counts_from(step, window, start, recipient.zone), step.day), hour, recipient.zone)
+        first_day = _counts_from(step, window, start, recipient.zone)
+        at = moment(days_later(first_day, step.day), hour, recipient.zone)
         yield _ReminderCandidate(at, MessageKind.REMINDER, step.number, step.template, step.channels)
 
 
@@ -182,7 +200,7 @@ def _counts_from(step: ReminderStep, window: VisitWindow, start: datetime, zone:
 def _snoozes(
     protocol: Protocol, snoozes: Sequence[SnoozeRequest], recipient: Recipient
 ) -> Iterator[_ReminderCandidate]:
-    """One message for each "not today", unless the patient said it again before that came."""
+    """Yields a candidate for each "not today" request that no later request replaces before its message is due."""
     hour = message_time(protocol, recipient)
     for number, (snooze, replaced_at) in enumerate(_until_replaced(snoozes)):
         at = moment(snooze.until_on, hour, recipient.zone)
@@ -191,13 +209,13 @@ def _snoozes(
 
 
 def _until_replaced(snoozes: Sequence[SnoozeRequest]) -> Iterator[tuple[SnoozeRequest, datetime]]:
-    """Each with the moment at which the next one took its place."""
+    """Yields each request with the time of the next request, which replaces it; NO_END for the last."""
     for snooze, following in zip_longest(snoozes, snoozes[1:]):
         yield snooze, following.requested_at if following else NO_END
 
 
 def _send_at(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime:
-    """`at`, or the subject's hour on the first day on which messages may leave again."""
+    """Returns `at` or, if that is blocked, the subject's hour on the first day on which messages may be sent again."""
     free = next_allowed(protocol, at, recipient)
     while at < free < NO_END:
         at = next_at(free, message_time(protocol, recipient), recipient.zone)
@@ -220,7 +238,7 @@ def _planned(send_at: datetime, candidate: _ReminderCandidate, recipient: Recipi
 
 
 def _blocked_until(protocol: Protocol, at: datetime, recipient: Recipient) -> datetime | None:
-    """The next moment worth asking about when nothing may leave at `at`, else None."""
+    """Returns None if messages may be sent at `at`, else the next time (UTC) to check."""
     for hold in recipient.holds:
         if hold.applies_at(at):
             end = hold.until_at

@@ -1,4 +1,4 @@
-"""What an automated call says, which keys it offers, and how long it takes to say something. Pure."""
+"""The script of an automated call, the keys that it offers, and its duration. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from math import ceil
 
 from pro_tracker.domain.delivery_reports import ReportEvent
 
-CHARACTERS_PER_SECOND = 14  # about 150 words a minute, as synthetic voices speak English and Spanish
-# Key -> the event that pressing it is; any other key has the call say its text again.
+CHARACTERS_PER_SECOND = 14  # about 150 words a minute, the rate of synthetic voices in English and Spanish
+# Key -> the event of pressing it; after any other key the call says its text again.
 KEY_EVENTS: Mapping[str, ReportEvent] = {"1": ReportEvent.KEY_PRESSED, "9": ReportEvent.STOP}
-# Key -> the word under which a gateway is told what it is for.
+# Key -> its purpose, as it is sent to a gateway.
 KEYS: Mapping[str, str] = {"1": "link", "9": "stop"}
 
 
 @dataclass(frozen=True, slots=True)
 class CallScript:
-    """What one call says: `text` with the offer of KEYS, which is repeated once, and `goodbye` at the end."""
+    """The words of one call: `text`, which offers the KEYS and is repeated once, and `goodbye` at the end."""
 
     text: str
     goodbye: str
 
 
 def seconds(text: str) -> int:
-    """How long it takes to say this."""
+    """Returns the time that it takes to say `text`, in whole seconds, rounded up."""
     return ceil(len(text) / CHARACTERS_PER_SECOND)

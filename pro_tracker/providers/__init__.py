@@ -1,1 +1,1 @@
-"""One class per outside system that messages leave by. base.py holds the contract; none of them knows a table."""
+"""One class per outside system that takes messages. base.py holds the contract; no provider reads or writes a table."""

@@ -1,4 +1,4 @@
-"""What every way out of the house must do: take one message and say truthfully what became of it."""
+"""The contract of a provider: it takes one message of a channel and returns the outcome that it knows for certain."""
 
 import uuid
 from collections.abc import Callable
@@ -15,10 +15,10 @@ __all__ = ["OutcomeQuery", "OutgoingMessage", "Provider", "SendResult"]
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """One message to one address. `key` stays the same however often it is tried; `subject` and `html` are for mail.
+    """One message to one address, as a provider gets it.
 
-    `unsubscribe_url`: where one request without a page in between ends these mails (RFC 8058). `call`: what is said,
-    for a call.
+    `key`: the idempotency key, the same in every attempt. `subject` and `html`: for mail only. `written_at`: UTC.
+    `unsubscribe_url`: the address for one-click unsubscribe (RFC 8058). `call`: what an automated call says.
     """
 
     key: uuid.UUID
@@ -34,12 +34,13 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What came of it. `reply` is the other side's code and class without any address; `provider_id` its own id.
+    """The outcome of one attempt.
 
-    `is_provider_fault`: it would have done so with any other message: it is down, silent, or refuses us. Such a failure
-    counts for the circuit, and with TRY_AGAIN not as one of the message's attempts.
-    `retry_after`: how long the other side asks to be left alone. `contact_state`: BOUNCED or STOPPED with a REFUSED
-    that holds for every message to this address.
+    `reply`: the provider's status and error code, without any address. `provider_id`: its own id of the message.
+    `retry_after`: the wait that the provider asks for. `is_provider_fault`: the provider would have failed any message
+    (it is down, rate limited, or rejects our account). Such a failure counts for the circuit breaker, and with
+    TRY_AGAIN it is not counted as one of the message's attempts. `contact_state`: BOUNCED or STOPPED, where a REFUSED
+    applies to every message to this address.
     """
 
     outcome: SendOutcome
@@ -52,9 +53,9 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeQuery:
-    """A hand-over to `to` that began at `since` and of which nobody knows what became, asked about at `now`.
+    """A query, made at `now`, about an attempt to `to` that began at `since` and whose outcome is unknown.
 
-    `is_ours` says whether a text that the provider shows is that message's.
+    `is_ours`: returns True for the text of this message, as the provider lists it.
     """
 
     to: str
@@ -64,23 +65,27 @@ class OutcomeQuery:
 
 
 class Provider(Protocol):
-    """One way out. `send` and `query_status` report every foreseeable failure in their result and raise none."""
+    """One outside system that takes messages of a channel.
+
+    `send` and `query_status` return every foreseeable failure in their result and raise none of them.
+    `is_idempotent`: a key that is sent twice is delivered once, so an attempt with an unknown outcome may be repeated.
+    """
 
     name: str
-    is_idempotent: bool = (
-        False  # the same key handed over twice is delivered once, so what is unknown may be sent again
-    )
+    is_idempotent: bool = False
 
     def send(self, message: OutgoingMessage) -> SendResult:
-        """Hand the message over, within `attempts.ATTEMPT_LEASE`."""
+        """Makes one attempt to send the message, within `attempts.ATTEMPT_LEASE`."""
         ...
 
     def query_status(self, query: OutcomeQuery) -> SendResult | None:
-        """What became of a hand-over: ACCEPTED or REFUSED when the provider has it, TRY_AGAIN when it never got it and
-        never will, UNKNOWN when that cannot be said yet (ask again later). None: this provider can never be asked.
+        """Returns the outcome of an earlier attempt, as the provider knows it now.
+
+        ACCEPTED or REFUSED: the provider has the message. TRY_AGAIN: it did not get the message and will not.
+        UNKNOWN: that cannot be decided yet; query again later. None: this provider has no way to find out.
         """
         return None
 
     def close(self) -> None:
-        """Let go of connections; sending again opens new ones."""
+        """Closes all connections; the next `send` opens new ones."""
         ...

@@ -1,4 +1,4 @@
-"""Text messages until a gateway is set up: a line in the log for each, without number and link token."""
+"""Text messages while no gateway is set up: one line in the log for each, without its number and link token."""
 
 import logging
 import re
@@ -11,15 +11,15 @@ log = logging.getLogger(__name__)
 
 
 class ConsoleProvider(Provider):
-    """Accepts everything and reaches nobody."""
+    """Accepts every message and sends none of them."""
 
     name = "console"
     is_idempotent = True
 
     def send(self, message: OutgoingMessage) -> SendResult:
-        """Log the text; a token in a log would open the visit to whoever reads logs."""
+        """Logs the text with its link token masked, since the token would open the visit to every reader of the log."""
         log.info("sms %s: %s", message.key, LINK_TOKEN.sub(r"\1***", message.text))
         return SendResult(SendOutcome.ACCEPTED)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: there is no connection."""

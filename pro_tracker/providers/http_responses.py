@@ -1,4 +1,4 @@
-"""What a status code of HTTP (RFC 9110, 6585) says of a message that was posted. For all that speak HTTP."""
+"""Maps HTTP answers (RFC 9110, RFC 6585) to send results, for all providers that use HTTP."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -7,8 +7,17 @@ from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.providers.base import SendResult
 
-PROVIDER_FAULT_STATUSES = (401, 402, 403, 404, 405, 407, 421, 426)  # key, account, address: an operator can mend it
-RETRY_STATUSES = (408, 425, 429)  # refused unread
+PROVIDER_FAULT_STATUSES = (
+    401,
+    402,
+    403,
+    404,
+    405,
+    407,
+    421,
+    426,
+)  # key, account or address: an operator can correct it
+RETRY_STATUSES = (408, 425, 429)  # rejected before the message was processed
 
 
 def error_result(
@@ -19,22 +28,26 @@ def error_result(
     is_provider_fault: bool = False,
     contact_state: ContactState | None = None,
 ) -> SendResult:
-    """The receipt for an answer that is not 2xx; `code` is the provider's own, the last two are what it means if known.
+    """Returns the result of an answer other than 2xx.
 
-    A 5xx may come from a proxy whose request went through, so it leaves open whether the message was taken.
+    `code`: the provider's own error code, or "". `wait`: from Retry-After. `is_provider_fault` and `contact_state`:
+    what this code means, where that is known. A 5xx may come from a proxy that did forward the request, so its outcome
+    is UNKNOWN.
     """
     reply = f"{status} {code}".strip()
     if status >= 500:
         return SendResult(SendOutcome.UNKNOWN, reply, retry_after=wait, is_provider_fault=True)
-    if (
-        is_provider_fault or status in PROVIDER_FAULT_STATUSES or status in RETRY_STATUSES or status < 400
-    ):  # a redirection is not followed
+    is_redirect = status < 400  # not followed: the configured address is wrong
+    if is_provider_fault or is_redirect or status in PROVIDER_FAULT_STATUSES or status in RETRY_STATUSES:
         return SendResult(SendOutcome.TRY_AGAIN, reply, retry_after=wait, is_provider_fault=True)
     return SendResult(SendOutcome.REFUSED, reply, contact_state=contact_state)
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """The wait that a Retry-After header asks for, in seconds or until a date (RFC 9110 10.2.3); None without one."""
+    """Returns the wait that a Retry-After header asks for, in seconds or until a date (RFC 9110 10.2.3).
+
+    None: no header, or one that cannot be read. Seconds are limited to a day.
+    """
     if not value:
         return None
     if value.strip().isascii() and value.strip().isdigit():

@@ -1,5 +1,5 @@
-"""Finds what a channel's module in this package says of its providers. Options are plain values under the names of the
-settings; this package knows no environment.
+"""Finds the module of each channel that builds its provider. Reads no environment: options are plain values, named
+after the settings.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,15 @@ NO_PROVIDER = "none"  # of a channel that is not in service
 
 
 class NotInstalled(ProTrackerError):
-    """A provider needs a package that is not there."""
+    """The package that a provider needs is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderOptions:
-    """What a provider is built from. `name`: one of the channel's PROVIDERS; `text` gives an option by its name.
+    """The options that a provider is built from.
 
-    `reports_to`: the address of this installation's webhooks.
+    `name`: one of the channel's PROVIDERS. `text`: returns the option of a given name. `reports_to`: the address of
+    this installation's webhooks. `ca_file`: certificates to trust besides the system's, in PEM.
     """
 
     name: str
@@ -32,20 +33,20 @@ class ProviderOptions:
 
 
 class ChannelProviders(Protocol):
-    """What the module of a channel has.
+    """The interface of a channel's module in this package.
 
-    `PROVIDERS`: the names that the setting `<channel>_provider` may have, each with the options that it needs; the
-    first holds where there is no such setting. `RATE`: the option that says how many messages a second it takes.
+    `PROVIDERS`: the values that the setting `<channel>_provider` may have, each with the options that it needs; the
+    first is the default. `RATE`: the option with the rate limit, in messages a second.
     """
 
     PROVIDERS: Mapping[str, tuple[str, ...]]
     RATE: str
 
     def provider(self, options: ProviderOptions) -> Provider:
-        """Builds the provider that the options name. Raises NotInstalled, or what `text` raises."""
+        """Builds the provider that the options name. Raises NotInstalled, and the errors of `text`."""
         ...
 
 
 def channel_providers(channel: Channel) -> ChannelProviders:
-    """The module of this channel."""
+    """Returns the module of this channel. Raises ModuleNotFoundError."""
     return cast(ChannelProviders, channel_module("pro_tracker.providers", channel))

@@ -1,4 +1,4 @@
-"""The providers of text messages: the log, Twilio, or a gateway that speaks the protocol of docs/sending.md."""
+"""The providers of text messages: the log, Twilio, or a gateway with the protocol of docs/sending.md."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ RATE = "sms_per_second"
 
 
 def provider(options: ProviderOptions) -> Provider:
-    """Builds the provider that the options name. Raises NotInstalled."""
+    """Builds the provider that the options name. Raises NotInstalled without the package that Twilio needs."""
     if options.name == "twilio":
         return _twilio(options)
     if options.name == "gateway":
@@ -26,7 +26,7 @@ def provider(options: ProviderOptions) -> Provider:
 
 def _twilio(options: ProviderOptions) -> Provider:
     try:
-        # Here, since its client is an extra, and takes a sixth of a second to load.
+        # Imported here: the client is an optional extra and takes a sixth of a second to load.
         from pro_tracker.providers.twilio import TwilioProvider  # noqa: PLC0415
         from pro_tracker.providers.twilio_client import account  # noqa: PLC0415
     except ModuleNotFoundError as missing:

@@ -1,4 +1,4 @@
-"""Text messages over any gateway that speaks the small protocol in docs/sending.md."""
+"""Text messages over any gateway with the HTTP protocol of docs/sending.md."""
 
 from pro_tracker.providers.gateway import GatewayProvider
 

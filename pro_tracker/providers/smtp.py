@@ -1,7 +1,7 @@
-"""Mail by SMTP (RFC 5321), over one connection for many messages. Knows exactly from when on a mail may have left.
+"""Mail by SMTP (RFC 5321), many messages over one connection. Knows from which command on a mail may have been sent.
 
-smtp://host, smtps://host (TLS from the start) or smtp+starttls://host (no mail without it), the last two with
-user:password@ and each with :port where needed. Certificates are verified, against a private authority's too if given.
+The server is smtp://host, smtps://host (TLS from the start) or smtp+starttls://host (TLS required), the last two with
+user:password@, each with :port where needed. Certificates are verified, also against a private authority.
 """
 
 import re
@@ -25,20 +25,16 @@ from pro_tracker.providers.tls import ssl_context
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 20
-ACCEPT_SECONDS = 60  # to read the whole mail for spam, say; RFC 5321 4.5.3.2.6 would give ten minutes
+ACCEPT_SECONDS = 60  # for the reply to the final dot (a spam check, say); RFC 5321 4.5.3.2.6 allows ten minutes
 RECONNECT_SECONDS = 30  # after a failed connect, so that a batch does not wait for each of its messages
 ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
-INVALID_ADDRESS_CODES = (
-    "5.1.1",
-    "5.1.2",
-    "5.1.3",
-    "5.1.6",
-    "5.1.10",
-    "5.2.1",
-)  # RFC 3463, 7505: no mailbox, no domain, closed
+# RFC 3463, RFC 7505: no such mailbox, no such domain, mailbox closed.
+INVALID_ADDRESS_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 SENDER_ERROR_CODES = ("5.1.7", "5.1.8")
-PROVIDER_FAULT_CODES = (421, 530, 534, 535, 538)  # whichever command they answer: it goes away; RFC 4954: our account
-NO_RELAY = re.compile(rb"(?i)\brelay(ing)?\b(?!@)")  # 5.7.1 says "not for you" and "not to this mailbox"; words tell
+# In reply to any command. 421: the server closes the connection; the others: our account is rejected (RFC 4954).
+PROVIDER_FAULT_CODES = (421, 530, 534, 535, 538)
+# 5.7.1 means "we do not relay for you" as well as "not to this mailbox"; only the text distinguishes them.
+NO_RELAY = re.compile(rb"(?i)\brelay(ing)?\b(?!@)")
 SMTP_ERRORS = (smtplib.SMTPException, OSError)
 
 
@@ -47,7 +43,7 @@ class InvalidSmtpUrl(ProTrackerError):
 
 
 class _NegativeReply(Exception):
-    """The server said something else than yes; `is_provider_fault`: it would have said so whoever the mail is for."""
+    """A reply other than success. `is_provider_fault`: the server would have rejected a mail to any address."""
 
     def __init__(self, code: int, text: bytes, *, is_provider_fault: bool = False) -> None:
         self.code, self.enhanced = code, _enhanced(text)
@@ -58,7 +54,7 @@ class _NegativeReply(Exception):
 
 
 class _OneLine(UnstructuredHeader, BaseHeader):
-    """A header that is never folded: too long for a line it would be encoded, and no mailbox finds a URL in that."""
+    """A header that is never folded: a folded URL would be RFC 2047 encoded, and mail programs do not decode it."""
 
     def fold(self, *, policy: Policy) -> str:
         return f"{self.name}: {self}{policy.linesep}"
@@ -83,17 +79,17 @@ class SmtpProvider(Provider):
         self._reconnect_at = 0.0
 
     def send(self, message: OutgoingMessage) -> SendResult:
-        """Hand one mail over.
+        """Sends one mail.
 
-        Up to the line with the final dot every failure is certain, since a server must not deliver without it (RFC 5321
-        4.1.1.4, 6.1). From then on silence means that nobody knows.
+        Until the final dot is sent, a failure means that the mail was not sent: a server must not deliver without the
+        dot (RFC 5321 4.1.1.4, 6.1). If no reply follows the dot, the outcome is UNKNOWN.
         """
         try:
             content = _as_lines(self._mail(message))
             connection = self._begin(message.to)
         except _NegativeReply as negative_reply:
             return self._refused(negative_reply)
-        except SMTP_ERRORS as error:  # before ValueError, which a certificate that cannot be verified is too
+        except SMTP_ERRORS as error:  # before ValueError: SSLCertVerificationError is both
             self._drop()
             return SendResult(SendOutcome.TRY_AGAIN, _reply_of(error), is_provider_fault=True)
         except ValueError as error:  # an address or header that SMTP cannot carry
@@ -102,7 +98,7 @@ class SmtpProvider(Provider):
         return self._finish(connection, content)
 
     def close(self) -> None:
-        """End the connection in order, if the server still listens."""
+        """Sends QUIT if the server still answers, and closes the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -111,7 +107,7 @@ class SmtpProvider(Provider):
                 connection.close()
 
     def _begin(self, to: str) -> smtplib.SMTP:
-        """Everything before the content; a kept connection may have been closed at the other end, so twice."""
+        """Sends every command before the content; twice if the server has closed the connection that was kept open."""
         if self._connection is not None:
             try:
                 return self._envelope(self._connection, to)
@@ -144,7 +140,7 @@ class SmtpProvider(Provider):
             return SendResult(SendOutcome.ACCEPTED, _reply(code, _enhanced(text)))
         if 400 <= code < 600:
             return self._refused(_NegativeReply(code, text))
-        self._drop()  # no SMTP: whatever answers there may have kept the mail
+        self._drop()  # not an SMTP reply: the peer may have kept the mail
         return SendResult(SendOutcome.UNKNOWN, _reply(code, _enhanced(text)), is_provider_fault=True)
 
     def _connect(self) -> smtplib.SMTP:
@@ -156,7 +152,7 @@ class SmtpProvider(Provider):
         return connection
 
     def _refused(self, negative_reply: _NegativeReply) -> SendResult:
-        """5xx is final, unless it is about our own address or password, which an operator can mend; 4xx is not."""
+        """Returns REFUSED for 5xx; TRY_AGAIN for 4xx and for errors that an operator can correct (address, account)."""
         final = negative_reply.code >= 500 and not negative_reply.is_provider_fault
         self._reset()
         reply = _reply(negative_reply.code, negative_reply.enhanced)
@@ -176,7 +172,7 @@ class SmtpProvider(Provider):
             self._drop()
 
     def _drop(self) -> None:
-        """Close without a word: the server may not be listening."""
+        """Closes the connection without QUIT, since the server may not answer."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -187,13 +183,13 @@ class SmtpProvider(Provider):
         mail["To"] = message.to
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(message.written_at)
-        # The same in every attempt: whoever sees both copies of a repeated mail can tell.
+        # The same in every attempt, so that the copies of a repeated mail can be recognised.
         mail["Message-ID"] = f"<{message.key}@{self._sender.rpartition('@')[2]}>"
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply, please
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply
         if message.unsubscribe_url is not None:
             mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
             mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
-        # ASCII on the wire: not every server takes eight bits (RFC 6152), and no signature survives being re-encoded.
+        # ASCII only: not every server takes 8-bit content (RFC 6152), and re-encoding would break a DKIM signature.
         mail.set_content(message.text, cte="quoted-printable")
         mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
         mail["Content-Language"] = message.language  # last: making parts moves Content- headers into the first of them
@@ -201,7 +197,7 @@ class SmtpProvider(Provider):
 
 
 def parse_url(url: str) -> SplitResult:
-    """The address of the server in its parts, or InvalidSmtpUrl."""
+    """Splits the address of the server into its parts. Raises InvalidSmtpUrl."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
@@ -217,9 +213,9 @@ def parse_url(url: str) -> SplitResult:
 
 
 def _open(server: SplitResult, our_name: str, tls: ssl.SSLContext | None) -> smtplib.SMTP:
-    """A connection that is ready for MAIL; raises smtplib's errors and OSError."""
+    """Opens a connection that is ready for MAIL. Raises smtplib's errors and OSError."""
     host, port = server.hostname or "", server.port or PORTS[server.scheme]
-    # Our name is given, since smtplib would look it up and name servers may be slow.
+    # Our name is passed: without it smtplib asks the name server, which may be slow.
     if server.scheme == "smtps":
         connection: smtplib.SMTP = smtplib.SMTP_SSL(host, port, our_name, timeout=CONNECT_SECONDS, context=tls)
     else:
@@ -235,7 +231,9 @@ def _open(server: SplitResult, our_name: str, tls: ssl.SSLContext | None) -> smt
 def _make_ready(connection: smtplib.SMTP, server: SplitResult, tls: ssl.SSLContext | None) -> None:
     _wait_at_most(connection, REPLY_SECONDS)
     if connection.sock is not None:
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the final dot goes in its own packet
+        connection.sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # or Nagle's algorithm would delay the final dot
     if server.scheme == "smtp+starttls":
         connection.starttls(context=tls)
     if server.username:
@@ -249,15 +247,15 @@ def _wait_at_most(connection: smtplib.SMTP, seconds: float) -> None:
 
 
 def _as_lines(mail: EmailMessage) -> bytes:
-    """The mail as DATA wants it: lines end in CRLF, a leading dot is doubled (RFC 5321 4.5.2)."""
+    """Returns the mail as DATA content: lines end in CRLF, a leading dot is doubled (RFC 5321 4.5.2)."""
     content = re.sub(rb"(?m)^\.", b"..", mail.as_bytes())
     return content if content.endswith(b"\r\n") else content + b"\r\n"
 
 
 def _expect(expected: int, code: int, text: bytes, *, is_provider_fault: bool = False) -> None:
-    if code == 251 and expected == 250:  # "user not local; will forward" is a yes
+    if code == 251 and expected == 250:  # "user not local; will forward" is a success
         return
-    if code == 421:  # the server goes away
+    if code == 421:  # the server closes the connection
         raise smtplib.SMTPServerDisconnected(f"{code}")
     if code != expected:
         raise _NegativeReply(code, text, is_provider_fault=is_provider_fault)
@@ -273,6 +271,6 @@ def _reply(code: int, enhanced: str) -> str:
 
 
 def _enhanced(text: bytes) -> str:
-    """The enhanced code, or "": the words after it may repeat the address."""
+    """Returns the enhanced status code, or "". The text after it is dropped, since it may repeat the address."""
     code = ENHANCED_CODE.match(text.decode(errors="replace"))
     return code[0] if code else ""

@@ -1,4 +1,4 @@
-"""Whom to trust when connecting to a provider: the system's authorities, and a clinic's own."""
+"""The certificate authorities trusted for connections to providers: the system's, and a clinic's own."""
 
 import ssl
 from pathlib import Path
@@ -11,7 +11,7 @@ class InvalidCaFile(ProTrackerError):
 
 
 def ssl_context(ca_file: Path | None) -> ssl.SSLContext:
-    """A context that verifies name and certificate. Raises InvalidCaFile."""
+    """Returns a TLS context that verifies host name and certificate. Raises InvalidCaFile."""
     context = ssl.create_default_context()
     if ca_file is not None:
         try:

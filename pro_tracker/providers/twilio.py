@@ -1,7 +1,7 @@
-"""Text messages through Twilio, spoken by Twilio's own client. Knows which hand-overs can still be asked about.
+"""Text messages through Twilio's own client, with queries about attempts whose outcome is unknown.
 
-Twilio has no idempotency keys for messages. What it took is found again by the personal link in the text, of which we
-keep only a hash; `Asked.is_ours` compares.
+Twilio has no idempotency keys for messages. A message that it accepted is recognised by the personal link in its text,
+of which only a hash is stored; `OutcomeQuery.is_ours` compares.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ FAILED = ("failed", "undelivered", "canceled")
 
 
 class TwilioProvider(Provider):
-    """Sends from one account; Twilio reports what becomes of a message to `status_callback`."""
+    """Sends from one account; Twilio reports the outcome of each message to `status_callback`."""
 
     name = "twilio"
 
@@ -30,17 +30,18 @@ class TwilioProvider(Provider):
         self._status_callback = status_callback
 
     def send(self, message: OutgoingMessage) -> SendResult:
-        """Hand one message over. What is neither an answer nor a failure to connect leaves it open whether it left."""
-        reports = f"{self._status_callback}?message={message.key}"  # they name the message even if no answer comes back
+        """Sends one message. The outcome is UNKNOWN if there was a connection and no usable answer."""
+        # With the key in this address, reports name the message even if Twilio's answer with its id was lost.
+        reports = f"{self._status_callback}?message={message.key}"
         to = {"to": message.to, "body": message.text, "status_callback": reports}
         begin = partial(self._client.messages.create, **to, **self._origin)
         return twilio_client.create(self._http, message.written_at, begin, _send_result)
 
     def query_status(self, query: OutcomeQuery) -> SendResult:
-        """Look for the message among the newest to its number.
+        """Searches the newest messages to the number for this message.
 
-        The list has no filter by date of creation, and one by date sent might leave out what still waits at Twilio.
-        Where the account has texts or numbers redacted, nobody can tell.
+        The list cannot be filtered by date of creation, and a filter by date sent might omit messages that are still
+        queued at Twilio. If the account has texts or numbers redacted, the outcome stays UNKNOWN.
         """
         try:
             found = self._client.messages.list(to=query.to, limit=QUERY_LIMIT)
@@ -56,12 +57,12 @@ class TwilioProvider(Provider):
         return SendResult(SendOutcome.TRY_AGAIN if is_conclusive else SendOutcome.UNKNOWN, "not-found")
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Closes the connections to Twilio."""
         self._http.session.close()
 
 
 def _send_result(message: Any) -> SendResult:
-    """For a message as Twilio has it: accepted, queued, sent ... or failed already."""
+    """Maps the status of a message at Twilio (queued, sent, failed ...) to the result of its attempt."""
     if not message.sid or not message.status:
         return SendResult(SendOutcome.UNKNOWN, "no message in the answer", is_provider_fault=True)
     if message.status in FAILED:

@@ -1,4 +1,4 @@
-"""Twilio's own client for all channels that leave through it: the account, what its answers and errors mean."""
+"""What all channels that use Twilio share: the account, the client, and the meaning of its answers and errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,21 +21,16 @@ from pro_tracker.providers.base import SendResult
 from pro_tracker.providers.registry import ProviderOptions
 
 REPLY_SECONDS = 20
-# How long after its attempt began a message may still turn up in Twilio's lists: longer than a request lives.
+# A message may appear in Twilio's lists until this long after its attempt began: longer than a request can last.
 LISTED_WITHIN = timedelta(minutes=2)
-QUERY_LIMIT = 100  # more messages than a course brings one person
-UNEXPECTED_ERRORS = (
-    TwilioException,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)  # what Twilio's client makes of any
-# https://www.twilio.com/docs/api/errors. These come as 400, but are about the account and its number or service ...
+QUERY_LIMIT = 100  # more messages than one subject gets in a course
+# What Twilio's client raises when an answer is not what it expects, such as the error page of a proxy.
+UNEXPECTED_ERRORS = (TwilioException, ValueError, LookupError, TypeError, AttributeError)
+# twilio.com/docs/api/errors. These have status 400, but concern the account and its number or service ...
 PROVIDER_FAULT_CODES = frozenset(
     (20003, 20005, 20008, 21212, 21603, 21606, 21607, 21609, 21611, 21659, 21660, 21701, 21703, 21704, 21705)
 )
-# ... and these are about the number that the message was for.
+# ... and these concern the number that the message is sent to.
 CONTACT_STATES = {
     21211: ContactState.BOUNCED,
     21217: ContactState.BOUNCED,
@@ -46,7 +41,7 @@ CONTACT_STATES = {
 
 @dataclass(frozen=True, slots=True)
 class TwilioAccount:
-    """`sender`: a number +1... or a messaging service MG...; `url`: Twilio's API, in a region of its own if wanted."""
+    """A Twilio account. `sender`: a number +1... or a messaging service MG...; `url`: Twilio's API, of any region."""
 
     sid: str
     token: str = field(repr=False)
@@ -55,7 +50,7 @@ class TwilioAccount:
 
 
 def account(options: ProviderOptions, sender: str) -> TwilioAccount:
-    """The account that the options name; `sender` is the option with the number or service that messages come from."""
+    """Returns the account of the options. `sender`: the name of the option with the sending number or service."""
     return TwilioAccount(
         sid=options.text("twilio_account_sid"),
         token=options.text("twilio_auth_token"),
@@ -65,7 +60,7 @@ def account(options: ProviderOptions, sender: str) -> TwilioAccount:
 
 
 class HttpClient(TwilioHttpClient):  # type: ignore[misc]  # Twilio ships no types
-    """Twilio's own, which keeps to itself how long Twilio asked to be left alone."""
+    """Twilio's HTTP client, extended to remember the Retry-After header of the last answer."""
 
     _retry_after: str | None = None
 
@@ -76,12 +71,12 @@ class HttpClient(TwilioHttpClient):  # type: ignore[misc]  # Twilio ships no typ
         return response
 
     def wait(self, now: datetime) -> timedelta | None:
-        """The wait that the newest answer asked for."""
+        """Returns the wait that the last answer asked for, counted from `now`; None if it asked for none."""
         return http_responses.retry_after(self._retry_after, now)
 
 
 def client(account: TwilioAccount, http: HttpClient) -> Client:
-    """Twilio's client for this account."""
+    """Returns Twilio's client for this account."""
     made = Client(account.sid, account.token, http_client=http)
     made.api.base_url = account.url
     return made
@@ -90,9 +85,9 @@ def client(account: TwilioAccount, http: HttpClient) -> Client:
 def create(
     http: HttpClient, now: datetime, begin: Callable[[], Any], result: Callable[[Any], SendResult]
 ) -> SendResult:
-    """The `result` of what `begin` makes at Twilio.
+    """Calls `begin`, which creates a message or call at Twilio, and returns the `result` of what it created.
 
-    What is neither an answer nor a failure to connect leaves it open whether it left.
+    Returns TRY_AGAIN if there was no connection, UNKNOWN if there was one and no usable answer.
     """
     try:
         return result(begin())
@@ -106,7 +101,7 @@ def create(
 
 
 def _refused(error: Any, wait: timedelta | None) -> SendResult:
-    """By status and code alone: the words repeat the number."""
+    """Uses status and code only, since the text of the error repeats the number."""
     return http_responses.error_result(
         error.status,
         str(error.code),
@@ -119,5 +114,7 @@ def _refused(error: Any, wait: timedelta | None) -> SendResult:
 def _never_connected(error: RequestException) -> bool:
     cause = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else None
-    untrusted = isinstance(reason, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in reason.args)
-    return isinstance(error, ConnectTimeout) or isinstance(reason, NewConnectionError) or untrusted
+    if isinstance(error, ConnectTimeout) or isinstance(reason, NewConnectionError):
+        return True
+    # Other TLS errors can occur after the request was sent; a certificate is verified before.
+    return isinstance(reason, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in reason.args)

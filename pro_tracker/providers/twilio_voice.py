@@ -1,7 +1,8 @@
-"""Automated calls through Twilio, which speaks what it is told in TwiML. Knows which hand-overs can be asked about.
+"""Automated calls through Twilio, in TwiML, with queries about attempts whose outcome is unknown.
 
-Twilio has no idempotency keys for calls, and its list of calls does not show what one said. So a call that is not in
-the list was never begun; one that is may be another message's, and only the report that names our key tells.
+Twilio has no idempotency keys for calls, and its list of calls does not show their text. A call that is missing from
+the list was not begun. A listed call may belong to another message; only the status report, which names our key,
+identifies it.
 """
 
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ FAILED = ("failed", "busy", "no-answer", "canceled")
 
 
 class TwilioVoiceProvider(Provider):
-    """Calls from one number. `webhooks`: the address under which Twilio reports keys and what became of a call."""
+    """Calls from one number. `webhooks`: the address to which Twilio reports pressed keys and the outcome of calls."""
 
     name = "twilio"
 
@@ -31,7 +32,7 @@ class TwilioVoiceProvider(Provider):
         self._webhooks = webhooks
 
     def send(self, message: OutgoingMessage) -> SendResult:
-        """Begins one call. What is neither an answer nor a failure to connect leaves it open whether it was begun."""
+        """Begins one call. The outcome is UNKNOWN if there was a connection and no usable answer."""
         script = message.call or CallScript(message.text, "")
         begin = partial(
             self._client.calls.create,
@@ -43,7 +44,10 @@ class TwilioVoiceProvider(Provider):
         return twilio_client.create(self._http, message.written_at, begin, _send_result)
 
     def query_status(self, query: OutcomeQuery) -> SendResult | None:
-        """TRY_AGAIN when no call to the number was begun since; None when one was, which may be this or another."""
+        """Searches the calls to the number that began since the attempt.
+
+        TRY_AGAIN: there is none. None: there is one, and it may belong to this or another message.
+        """
         try:
             calls = self._client.calls.list(to=query.to, limit=QUERY_LIMIT)
             begun = [call for call in calls if _created_at(call) >= query.since.replace(microsecond=0)]
@@ -55,7 +59,7 @@ class TwilioVoiceProvider(Provider):
         return SendResult(SendOutcome.TRY_AGAIN if is_conclusive else SendOutcome.UNKNOWN, "not-found")
 
     def close(self) -> None:
-        """Lets go of connections."""
+        """Closes the connections to Twilio."""
         self._http.session.close()
 
 
@@ -65,7 +69,7 @@ def _created_at(call: Any) -> datetime:
 
 
 def _send_result(call: Any) -> SendResult:
-    """For a call as Twilio has it: queued, ringing ... or failed already."""
+    """Maps the status of a call at Twilio (queued, ringing, failed ...) to the result of its attempt."""
     if not call.sid or not call.status:
         return SendResult(SendOutcome.UNKNOWN, "no call in the answer", is_provider_fault=True)
     if call.status in FAILED:

@@ -1,4 +1,4 @@
-"""What Twilio is told to say in a call, in TwiML (twilio.com/docs/voice/twiml)."""
+"""Builds what an automated call says, as TwiML documents (twilio.com/docs/voice/twiml)."""
 
 from xml.etree import ElementTree
 
@@ -9,9 +9,13 @@ SECONDS_TO_PRESS = 6
 
 
 def call(script: CallScript, language: str, action: str) -> str:
-    """Says the text, waits for a key, says it once more, and ends with the goodbye; a key is posted to `action`."""
+    """Returns a document that says the text and waits for a key, twice, and then says goodbye.
+
+    The first key that is pressed ends this and is posted to the address `action`.
+    """
     response = ElementTree.Element("Response")
     for _ in range(2):
+        # Gather speaks its content and posts the first key; without one the call goes on behind it.
         options = {"numDigits": "1", "timeout": str(SECONDS_TO_PRESS), "action": action, "method": "POST"}
         gather = ElementTree.SubElement(response, "Gather", options)
         _say(gather, script.text, language)
@@ -20,7 +24,7 @@ def call(script: CallScript, language: str, action: str) -> str:
 
 
 def answer(text: str, language: str) -> str:
-    """Says this and ends the call."""
+    """Returns a document that says `text` and ends the call."""
     response = ElementTree.Element("Response")
     _say(response, text, language)
     ElementTree.SubElement(response, "Hangup")

@@ -1,4 +1,4 @@
-"""Automated calls over any gateway that speaks the protocol in docs/sending.md."""
+"""Automated calls over any gateway with the HTTP protocol of docs/sending.md."""
 
 from pro_tracker.domain.voice import KEYS
 from pro_tracker.providers.base import OutgoingMessage
@@ -6,8 +6,8 @@ from pro_tracker.providers.gateway import GatewayProvider
 
 
 class VoiceGatewayProvider(GatewayProvider):
-    """Posts the number, the language, what is to be said, and which keys the call offers."""
+    """Posts the number, the language, the text to say, and the keys that the call offers."""
 
     def content(self, message: OutgoingMessage) -> dict[str, object]:
-        """What is posted of a call."""
+        """Returns the JSON object that is posted for a call."""
         return {**super().content(message), "language": message.language, "keys": dict(KEYS)}

@@ -1,4 +1,4 @@
-"""A provider that is down: its channel rests, nothing is lost or used up, and what waits goes once it is back."""
+"""A provider that is down: its circuit breaker opens, no attempt is counted, and messages are sent once it is back."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ from tests.support.course_builder import add_course, add_subject
 from tests.support.sending_fixtures import BASE_URL, DUE, LEASE, SENDER, START, at
 
 DOWN = SendResult(SendOutcome.TRY_AGAIN, "ConnectionRefusedError", is_provider_fault=True)
-WELL = SendResult(SendOutcome.ACCEPTED, "250")
+ACCEPTED = SendResult(SendOutcome.ACCEPTED, "250")
 REFUSED = SendResult(SendOutcome.REFUSED, "550 5.1.1")
 
 
@@ -38,9 +38,9 @@ def fail(session: Session, clock: Clock, times: int = OPENS_AFTER, result: SendR
         circuit_breakers.record(session, Channel.EMAIL, result, now=clock.now)
 
 
-def test_a_hiccup_opens_no_circuit_and_failures_in_a_row_do(session: Session, clock: Clock) -> None:
+def test_one_failure_opens_no_circuit_and_failures_in_a_row_do(session: Session, clock: Clock) -> None:
     fail(session, clock, OPENS_AFTER - 1)
-    circuit_breakers.record(session, Channel.EMAIL, WELL, now=clock.now)
+    circuit_breakers.record(session, Channel.EMAIL, ACCEPTED, now=clock.now)
     fail(session, clock, OPENS_AFTER - 1)
     assert set(circuit_breakers.open_breakers(session)) == set()
     until = circuit_breakers.record(session, Channel.EMAIL, DOWN, now=clock.now)
@@ -48,7 +48,7 @@ def test_a_hiccup_opens_no_circuit_and_failures_in_a_row_do(session: Session, cl
     assert until == clock.now + FIRST_WAIT
 
 
-def test_what_a_provider_says_of_one_message_proves_that_it_is_there(session: Session, clock: Clock) -> None:
+def test_a_refusal_of_one_message_proves_that_the_provider_is_up(session: Session, clock: Clock) -> None:
     fail(session, clock)
     circuit_breakers.record(session, Channel.EMAIL, REFUSED, now=clock.now)
     assert set(circuit_breakers.open_breakers(session)) == set()
@@ -79,13 +79,13 @@ def test_each_probe_is_taken_once_and_the_wait_for_the_next_one_grows(session: S
     assert waits[-1] == LONGEST_WAIT
 
 
-def test_the_first_message_that_goes_through_closes_the_circuit_as_if_nothing_had_been(
+def test_the_first_message_that_goes_through_closes_the_circuit_and_resets_the_count(
     session: Session, clock: Clock
 ) -> None:
     fail(session, clock)
     clock.advance(minutes=20)
     circuit_breakers.take_probes(session, now=clock.now)
-    circuit_breakers.record(session, Channel.EMAIL, WELL, now=clock.now)
+    circuit_breakers.record(session, Channel.EMAIL, ACCEPTED, now=clock.now)
     assert set(circuit_breakers.open_breakers(session)) == set()
     fail(session, clock)
     assert circuit_breakers.record(session, Channel.EMAIL, DOWN, now=clock.now) == clock.now + FIRST_WAIT
@@ -112,7 +112,7 @@ def test_of_two_sweeps_at_once_one_takes_the_probe(session: Session, clock: Cloc
     assert taken == [["email"], []]
 
 
-def test_readyz_says_what_does_not_send_and_why(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_readyz_names_the_open_circuit_and_its_cause(client: FlaskClient, session: Session, clock: Clock) -> None:
     before = client.get("/readyz").json
     fail(session, clock)
     after = client.get("/readyz")
@@ -137,7 +137,7 @@ def listening(server: SmtpServer, port: int) -> Iterator[None]:
 
 
 def sweep(session: Session, clock: Clock, provider: Provider) -> int:
-    """What a sweep and the workers after it do; returns how many messages they handed over."""
+    """What a sweep and the workers after it do; returns how many messages they sent."""
     begun = session.scalars(select(func.count(Attempt.id))).one()
     batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
     session.commit()
@@ -164,7 +164,7 @@ def test_a_mail_server_goes_away_and_comes_back_and_everything_arrives_once(sess
     server, port = SmtpServer(), free_port()
 
     taken = [sweep_by_mail(session, clock, port) for _ in range(3)]
-    assert taken == [5, 0, 0]  # they found nobody there, and then the channel rests
+    assert taken == [5, 0, 0]  # nothing listens on the port, and then the breaker is open
     for _ in range(4):
         clock.advance(minutes=5)
         assert sweep_by_mail(session, clock, port) == 1
@@ -181,7 +181,7 @@ def test_a_mail_server_goes_away_and_comes_back_and_everything_arrives_once(sess
 
 
 class Noting(Provider):
-    """Takes everything and keeps to whom it went."""
+    """Accepts every message and records its address."""
 
     name = "noting"
 
@@ -190,19 +190,19 @@ class Noting(Provider):
 
     def send(self, message: OutgoingMessage) -> SendResult:
         self.taken.append(message.to)
-        return WELL
+        return ACCEPTED
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: there is no connection."""
 
 
-def test_who_sleeps_when_a_provider_is_back_keeps_nobody_waiting_who_is_awake(session: Session, clock: Clock) -> None:
+def test_a_probe_skips_subjects_in_quiet_hours(session: Session, clock: Clock) -> None:
     clock.set(at(3, 2, 10))
     for zone in (*["America/New_York"] * 15, "America/Los_Angeles"):
         address = {"time_zone": zone, "email": f"{zone[8:11]}@patients.example"}
         add_course(session, add_subject(session, clock.now, **address), clock.now, START)
     session.commit()
-    clock.set(DUE + timedelta(hours=12, minutes=30))  # 21:30 in New York, where nobody is written to any more
+    clock.set(DUE + timedelta(hours=12, minutes=30))  # 21:30 in New York, within the quiet hours
     fail(session, clock)
     provider = Noting()
     clock.advance(minutes=1)
@@ -214,7 +214,7 @@ def test_who_sleeps_when_a_provider_is_back_keeps_nobody_waiting_who_is_awake(se
 
 
 @pytest.mark.dialects("postgresql")
-def test_a_message_that_a_provider_chokes_on_holds_nobody_up_and_ends_with_people(
+def test_a_message_that_crashes_the_provider_delays_no_others_and_reaches_staff(
     session: Session, clock: Clock, sms_gateway: GatewayServer
 ) -> None:
     clock.set(at(3, 2, 10))

@@ -1,4 +1,4 @@
-"""What follows from a provider's reports for messages and addresses, in whatever order they come."""
+"""The effects of delivery reports on messages and contacts, in whatever order the reports come."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ def to_come(session: Session) -> set[str]:
     return set(session.scalars(select(Message.channel).where(Message.state == "planned")))
 
 
-def settle_waiting(session: Session, clock: Clock) -> None:
+def match_waiting_reports(session: Session, clock: Clock) -> None:
     for receipt_id in delivery_reports.waiting(session, now=clock.now):
         delivery_reports.process(session, receipt_id, now=clock.now)
     session.flush()
@@ -131,7 +131,7 @@ def test_a_number_that_two_people_share_is_stopped_for_both(
     assert session.scalars(sms).all() == ["stopped", "stopped"]
 
 
-def test_twilio_tells_what_became_of_a_text_message(
+def test_twilio_reports_the_outcome_of_a_text_message(
     client: FlaskClient, session: Session, clock: Clock, sent_text: Message
 ) -> None:
     path = f"/webhooks/twilio/status?message={sent_text.key}"
@@ -147,7 +147,7 @@ def test_twilio_tells_what_became_of_a_text_message(
     ("code", "state"), [("30005", "bounced"), ("30006", "bounced"), ("21610", "stopped"), ("30003", "active")]
 )
 @ONE
-def test_twilios_error_code_says_whether_the_number_is_to_blame(
+def test_twilios_error_code_decides_whether_the_contact_is_closed(
     client: FlaskClient, session: Session, clock: Clock, sent_text: Message, code: str, state: str
 ) -> None:
     fields = {"MessageSid": "SM1", "MessageStatus": "undelivered", "ErrorCode": code}
@@ -169,7 +169,7 @@ def sent_text(session: Session, clock: Clock, course: Course, post: SendingHarne
     return message
 
 
-def test_news_of_an_address_that_was_corrected_since_do_not_close_the_new_one(
+def test_a_report_about_a_corrected_address_does_not_close_the_new_one(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
     subject = session.get_one(Subject, sent.subject_id)
@@ -181,20 +181,20 @@ def test_news_of_an_address_that_was_corrected_since_do_not_close_the_new_one(
     assert sent.state == "failed"
 
 
-def test_a_report_that_comes_before_our_own_note_waits_for_it(
+def test_a_report_that_comes_before_our_own_record_waits_for_it(
     client: FlaskClient, session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post_to_gateway(client, clock, {"event": "hard-bounce", "provider_id": "mail-1"})
     assert delivery_reports.waiting(session, now=clock.now) == []
     post.sweep(email=FixedResultProvider(SendResult(SendOutcome.ACCEPTED, provider_id="mail-1")))
     assert states(session)["email"] == "active"
-    settle_waiting(session, clock)
+    match_waiting_reports(session, clock)
     assert delivery_reports.waiting(session, now=clock.now) == []
     assert states(session)["email"] == "bounced"
     assert messages_of(session, baseline(session, course))[0].state == "failed"
 
 
-def test_a_message_whose_hand_over_was_unknown_is_known_once_it_was_delivered(
+def test_an_attempt_with_unknown_outcome_is_final_once_the_message_was_delivered(
     client: FlaskClient, session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.sweep(email=FixedResultProvider(SendResult(SendOutcome.UNKNOWN)))
@@ -210,21 +210,21 @@ Step = Callable[[Session, datetime], object]
 
 
 def report(event: str, hour: int, **names: Any) -> Step:
-    """A report as a step of a story; the same report has the same id however often it is told."""
+    """A report as a step of a story; the same report has the same id however often it comes."""
 
-    def tell(session: Session, now: datetime) -> object:
+    def report_step(session: Session, now: datetime) -> object:
         channel = Channel.SMS if "address" in names else Channel.EMAIL
         at = DUE + timedelta(hours=hour)
-        told = delivery_reports.ReportedEvent(
+        report = delivery_reports.ReportedEvent(
             provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=ReportEvent(event), at=at, **names
         )
-        return delivery_reports.take(session, told, now=now)
+        return delivery_reports.take(session, report, now=now)
 
-    return tell
+    return report_step
 
 
 def note_accepted(session: Session, now: datetime) -> None:
-    """Our own note that the provider took the message, which may come after its report."""
+    """Our own record that the provider accepted the message, which may come after its report."""
     message = session.scalars(select(Message).where(Message.state == "claimed")).one_or_none()
     if message is not None:
         attempt = session.scalars(select(Attempt).where(Attempt.message_id == message.id)).one()
@@ -248,8 +248,8 @@ BOUNCED = [*STORY, report("hard-bounce", 4, provider_id="mail-1")]
 
 
 @pytest.fixture
-def handing_over(session: Session, clock: Clock, course: Course, post: SendingHarness) -> Message:
-    """A message whose attempt stands open: the provider has it, and we have not noted so yet."""
+def open_message(session: Session, clock: Clock, course: Course, post: SendingHarness) -> Message:
+    """A message in flight: the provider has it, and the outcome is not recorded yet."""
     (claimed,) = post.claim()
     message = session.get_one(Message, claimed)
     message.attempts = 1
@@ -264,14 +264,14 @@ def handing_over(session: Session, clock: Clock, course: Course, post: SendingHa
 )
 @ONE
 def test_reports_in_any_order_and_any_number_of_times_end_the_same(
-    session: Session, clock: Clock, handing_over: Message, story: list[Step], state: str, email: str
+    session: Session, clock: Clock, open_message: Message, story: list[Step], state: str, email: str
 ) -> None:
     def end_of(steps: list[Step]) -> tuple[Any, ...]:
         for step in steps:
             step(session, clock.now)
-        settle_waiting(session, clock)
+        match_waiting_reports(session, clock)
         session.expire_all()
-        message = handing_over
+        message = open_message
         known = session.execute(
             select(Contact.channel, Contact.state, Contact.state_at).order_by(Contact.channel)
         ).all()
@@ -312,7 +312,7 @@ def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_
         at=moment,
         provider_id="mail-1",
     )
-    told = [stop, bounce] * 6
+    reports = [stop, bounce] * 6
     session.commit()
 
     def take(one: delivery_reports.ReportedEvent) -> bool:
@@ -321,8 +321,8 @@ def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_
             mine.commit()
             return new
 
-    with ThreadPoolExecutor(len(told)) as pool:
-        new = list(pool.map(take, told))
+    with ThreadPoolExecutor(len(reports)) as pool:
+        new = list(pool.map(take, reports))
     session.expire_all()
     assert sorted(new) == [False] * 10 + [True] * 2
     assert states(session) == {"email": "bounced", "sms": "stopped"}

@@ -1,4 +1,4 @@
-"""Claims, leases and attempts: each message has one sender at a time, and what may have left is not sent again."""
+"""Claims, leases and attempts: one sender at a time for each message, and no repeat of one that may have been sent."""
 
 import threading
 import uuid
@@ -38,7 +38,7 @@ from tests.support.sending_fixtures import (
 
 @dataclass
 class Keyed(Provider):
-    """A provider that delivers a key once: gives the receipts in turn, then its process dies."""
+    """A provider that delivers a key once: returns the results in turn, then its process dies."""
 
     receipts: list[SendResult]
     keys: list[uuid.UUID] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Keyed(Provider):
 
 @dataclass
 class Askable(Provider):
-    """A provider that never says what became of a message until it is asked."""
+    """A provider that reports the outcome of a message only when it is queried."""
 
     found: SendResult | None
     asked: int = 0
@@ -104,12 +104,12 @@ def test_no_more_is_claimed_than_the_senders_can_follow(
     for _ in range(7):
         add_baseline(session, clock)
     batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
-    assert [len(batch) for batch in batches] == [2, 2]  # whole ones: the place that is left waits for a second
+    assert [len(batch) for batch in batches] == [2, 2]  # whole batches: one place is left for the next sweep
     assert outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={}) == []
     assert len(outbox.claim_due(session, now=clock.now, limit=10, lease=LEASE)) == 3
 
 
-def test_a_claim_whose_worker_died_before_the_hand_over_is_sent_by_another(
+def test_a_claim_whose_worker_died_before_the_attempt_is_sent_by_another(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.claim()
@@ -127,7 +127,7 @@ def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertai
     with pytest.raises(KeyboardInterrupt):
         post.deliver(claimed, email=CrashingProvider())
     session.rollback()
-    assert post.deliver(claimed) == "not-claimed"  # the queue hands the task out again
+    assert post.deliver(claimed) == "not-claimed"  # the queue delivers the task again
     clock.advance(minutes=6)
     assert post.recover_expired(email=CrashingProvider()) == {"uncertain": 1}
     assert post.sweep() == []
@@ -137,7 +137,7 @@ def test_a_worker_that_died_in_the_middle_of_sending_leaves_the_message_uncertai
     assert post.server.accepted == []
 
 
-def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
+def test_a_sender_that_was_only_slow_records_the_outcome_of_an_uncertain_message(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     class Slow(Provider):
@@ -155,7 +155,7 @@ def test_a_sender_that_was_only_slow_tells_what_became_of_an_uncertain_message(
     assert messages_of(session, baseline(session, course))[0].state == "sent"
 
 
-def test_an_uncertain_hand_over_is_shown_and_not_repeated(
+def test_an_uncertain_message_is_shown_and_not_repeated(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     silent = FixedResultProvider(SendResult(SendOutcome.UNKNOWN, "TimeoutError"))
@@ -165,7 +165,7 @@ def test_an_uncertain_hand_over_is_shown_and_not_repeated(
     assert post.sweep(email=silent) == []
 
 
-def test_a_channel_without_a_provider_is_a_failure_that_people_see(
+def test_a_channel_without_a_provider_is_a_failure_that_staff_see(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep(fax=ConsoleProvider()) == ["failed"]
@@ -185,7 +185,7 @@ def test_a_provider_that_knows_keys_gets_an_unknown_message_again_under_the_same
     assert session.scalars(select(Attempt.outcome).order_by(Attempt.number)).all() == ["unknown", "accepted"]
 
 
-def test_what_a_dead_worker_had_in_hand_goes_again_where_keys_are_known(
+def test_an_open_attempt_of_a_dead_worker_is_retried_where_keys_are_known(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
@@ -209,13 +209,13 @@ def test_what_a_dead_worker_had_in_hand_goes_again_where_keys_are_known(
         (None, "uncertain"),
     ],
 )
-def test_a_provider_is_asked_what_became_of_a_message_before_anything_else(
+def test_a_provider_is_queried_about_an_open_attempt_before_anything_else(
     session: Session, clock: Clock, course: Course, post: SendingHarness, found: SendResult | None, state: str
 ) -> None:
     assert post.sweep(email=Askable(found)) == [state]
 
 
-def test_a_provider_that_cannot_say_yet_is_asked_again_and_given_up_after_a_day(
+def test_a_provider_that_cannot_say_yet_is_queried_again_until_the_message_is_uncertain_after_a_day(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     silent = Askable(SendResult(SendOutcome.UNKNOWN, "TimeoutError"))
@@ -238,7 +238,7 @@ def test_another_provider_than_the_one_that_had_it_is_not_asked(
     assert post.recover_expired() == {"uncertain": 1}
 
 
-def test_the_providers_own_trouble_costs_a_message_none_of_its_tries(
+def test_a_provider_fault_counts_as_none_of_the_messages_attempts(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     down = FixedResultProvider(SendResult(SendOutcome.TRY_AGAIN, "ConnectionError", is_provider_fault=True))
@@ -254,7 +254,7 @@ def test_the_providers_own_trouble_costs_a_message_none_of_its_tries(
     assert messages_of(session, baseline(session, course))[0].attempts == 9
 
 
-def test_a_wait_that_a_provider_asks_for_is_the_least_there_is(
+def test_a_message_waits_at_least_as_long_as_the_provider_asks(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     busy = FixedResultProvider(SendResult(SendOutcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=30)))
@@ -262,12 +262,12 @@ def test_a_wait_that_a_provider_asks_for_is_the_least_there_is(
     assert messages_of(session, baseline(session, course))[0].send_at == clock.now + timedelta(minutes=30)
 
 
-def test_a_channel_that_had_its_share_waits_for_its_turn_at_no_cost(
+def test_a_message_over_the_rate_limit_waits_without_counting_an_attempt(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     add_baseline(session, clock)
     turns = iter([(1, timedelta(0)), (0, timedelta(seconds=1))])
-    setup = SendingSetup(post.providers, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    setup = SendingSetup(post.providers, "https://pro-tracker.test", lambda _channel, _requested: next(turns))
     assert outbox.deliver_all(session, post.claim(), setup=setup, clock=lambda: clock.now)
     states = session.execute(
         select(Message.state, Message.attempts).where(Message.send_at <= DUE + timedelta(seconds=1))
@@ -289,7 +289,7 @@ def test_an_address_that_is_dead_closes_its_channel_and_the_next_steps_go_by_the
     assert set(planned) == {"sms"}
 
 
-def test_an_answer_between_reading_and_handing_over_keeps_the_message_back(
+def test_an_answer_between_reading_and_sending_cancels_the_message(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     claimed = post.claim()

@@ -1,4 +1,4 @@
-"""Messages a second: counted on the broker for all workers together, and never the reason that one stays."""
+"""Rate limits: counted on the broker for all workers together, and never the reason that a message is lost."""
 
 import signal
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_of_many_as_many_go_as_there_are_places(broker: RedisServer, machine: ti
     assert one.take(Channel.EMAIL, 25)[0] == 3  # the two places taken half a second ago are not free yet
 
 
-def test_the_demonstration_broker_on_a_socket_counts_as_well(
+def test_the_demonstration_broker_on_a_socket_enforces_the_rate_limit(
     broker: RedisServer, machine: time_machine.Traveller
 ) -> None:
     rates = RateLimits(f"redis+socket://{broker.folder}/socket?virtual_host=0", {Channel.EMAIL: 1})
@@ -72,6 +72,6 @@ def test_a_channel_without_a_rate_never_waits(broker: RedisServer) -> None:
     assert [rates.take(Channel.SMS) for _ in range(20)] == [GOES] * 20
 
 
-def test_with_redis_away_messages_go_all_the_same() -> None:
+def test_without_redis_messages_are_sent_without_limit() -> None:
     rates = RateLimits(f"redis://{NOWHERE}/0", {Channel.EMAIL: 1})
     assert [rates.take(Channel.EMAIL) for _ in range(3)] == [GOES] * 3

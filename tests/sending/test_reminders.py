@@ -1,4 +1,4 @@
-"""From a due message to an accepted mail: still wanted, in the right words, sent once, tried again when it failed."""
+"""From a due message to an accepted mail: still due, in the right words, sent once, retried after a failure."""
 
 import re
 from collections.abc import Callable
@@ -138,7 +138,7 @@ def test_one_message_that_cannot_be_written_does_not_stop_the_others(
         outbox.deliver_all(session, claimed, setup=post.setup(), clock=lambda: clock.now)
     assert len(post.server.accepted) == 2
     message = messages_of(session, baseline(session, first))[0]
-    assert (message.state, message.failure) == ("planned", "LookupError")  # it certainly did not leave
+    assert (message.state, message.failure) == ("planned", "LookupError")  # it was certainly not sent
 
 
 def answer(visit: Visit, _session: Session) -> None:
@@ -173,7 +173,7 @@ def opt_out(visit: Visit, session: Session) -> None:
         (opt_out, "no-contact"),
     ],
 )
-def test_what_is_no_longer_wanted_is_not_sent_even_after_it_was_claimed(
+def test_a_message_that_is_no_longer_due_is_not_sent_even_after_it_was_claimed(
     session: Session,
     clock: Clock,
     course: Course,

@@ -1,4 +1,4 @@
-"""Pauses, infusions, "not today", own hours, moves and both channels decide when messages leave, planned or claimed."""
+"""Pauses, infusions, "not today", own hours, moves and both channels decide when messages are sent."""
 
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -35,7 +35,7 @@ def subject_of(session: Session, course: Course) -> Subject:
 
 
 def pause(session: Session, course: Course, from_on: date, until_on: date | None) -> Pause:
-    """A pause as it is recorded, before anything is planned anew."""
+    """A pause as it is recorded, before messages are planned again."""
     found = Pause(
         subject_id=course.subject_id, from_on=from_on, until_on=until_on, reason="In hospital", recorded_at=DUE
     )
@@ -155,7 +155,7 @@ def test_a_subject_who_moves_gets_what_is_to_come_at_the_same_hour_there_and_not
     assert post.sweep() == []
 
 
-def test_a_message_that_is_late_gives_way_to_one_that_comes_on_the_same_day(
+def test_a_late_message_is_superseded_by_one_that_is_due_on_the_same_day(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     clock.set(at(3, 9, 8, 30))  # the first message waited for three days, and the second comes at nine
@@ -164,7 +164,7 @@ def test_a_message_that_is_late_gives_way_to_one_that_comes_on_the_same_day(
     assert post.sweep() == ["sent"]
 
 
-def test_a_fresh_link_comes_while_somebody_is_answering_past_closing_and_a_reminder_does_not(
+def test_in_the_grace_period_a_fresh_link_is_sent_and_a_reminder_is_not(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     visit = baseline(session, course)
@@ -180,7 +180,7 @@ def test_a_fresh_link_comes_while_somebody_is_answering_past_closing_and_a_remin
     assert sent == ["fresh-link"]
 
 
-def test_who_withdraws_while_answering_past_closing_cannot_send_any_more(
+def test_a_subject_who_withdraws_in_the_grace_period_cannot_send_answers(
     session: Session, clock: Clock, course: Course
 ) -> None:
     visit = baseline(session, course)
@@ -191,7 +191,7 @@ def test_who_withdraws_while_answering_past_closing_cannot_send_any_more(
 
 
 def both(session: Session, course: Course, now: datetime) -> None:
-    """Plan the baseline's messages with a first step on both channels."""
+    """Plans the baseline's messages with a first step on both channels."""
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     steps = (
         ReminderStep(0, 0, (ChannelWord.BOTH,), "invitation"),
@@ -209,7 +209,7 @@ def test_a_step_on_both_channels_goes_once_on_each(
     both(session, course, clock.now)
     first, second = post.claim()
     assert post.deliver(first) == "sent"
-    both(session, course, clock.now)  # planned anew between the two
+    both(session, course, clock.now)  # planned again between the two
     assert post.deliver(second) == "sent"
     both(session, course, clock.now)
     assert [each[1:3] for each in waiting(session, course)] == [(1, "sms")]
@@ -229,9 +229,9 @@ def test_when_one_of_both_channels_closes_the_other_still_brings_the_step(
 
 @pytest.mark.parametrize("wish", [time(6), time(23, 30)])
 def test_no_own_hour_leads_into_the_quiet_hours(
-    session: Session, clock: Clock, course: Course, post: SendingHarness, wish: time
+    session: Session, clock: Clock, course: Course, post: SendingHarness, own_hour: time
 ) -> None:
-    subject_of(session, course).message_time = wish
+    subject_of(session, course).message_time = own_hour
     replan(session, course, clock)
     outcomes: list[Any] = []
     for hours in range(24):

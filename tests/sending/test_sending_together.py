@@ -1,4 +1,4 @@
-"""A provider that knows keys gets some messages in hand at once; each keeps its own attempt, and none goes twice."""
+"""Several messages in flight at an idempotent provider: each has its own attempt, and none is delivered twice."""
 
 import uuid
 from collections import Counter
@@ -31,17 +31,17 @@ OPEN = select(func.count()).where(Attempt.outcome.is_(None))
 
 @dataclass
 class Watched(Provider):
-    """Accepts everything; notes each time how many attempts are open, and does `then` with the message's number."""
+    """Accepts every message; records the number of open attempts, and calls `then` with the message's number."""
 
     then: Callable[[int], None] = lambda _number: None
     name: str = "watched"
     is_idempotent: bool = True
     keys: list[uuid.UUID] = field(default_factory=list)
-    in_hand: list[int] = field(default_factory=list)
+    open_attempts: list[int] = field(default_factory=list)
 
     def send(self, message: OutgoingMessage) -> SendResult:
         with db.Session() as session:
-            self.in_hand.append(session.scalar(OPEN) or 0)
+            self.open_attempts.append(session.scalar(OPEN) or 0)
         self.keys.append(message.key)
         self.then(len(self.keys))
         return SendResult(SendOutcome.ACCEPTED, provider_id=message.key.hex)
@@ -67,12 +67,12 @@ def states(session: Session) -> Counter[str]:
     return Counter(session.scalars(select(Message.state).where(Message.attempts > 0)))
 
 
-def test_after_the_first_all_that_a_quick_provider_takes_in_a_moment_are_in_hand(
+def test_after_the_first_all_messages_to_a_quick_provider_are_in_flight_at_once(
     session: Session, post: SendingHarness
 ) -> None:
     provider = Watched()
     deliver(post, provider)
-    assert provider.in_hand == [1] + [MESSAGES - 1] * (MESSAGES - 1)
+    assert provider.open_attempts == [1] + [MESSAGES - 1] * (MESSAGES - 1)
     found = session.execute(select(Attempt.message_id, Attempt.number, Attempt.outcome, Attempt.provider_id)).all()
     keys = dict(session.execute(select(Message.id, Message.key)).all())
     assert sorted(found) == sorted(
@@ -82,10 +82,10 @@ def test_after_the_first_all_that_a_quick_provider_takes_in_a_moment_are_in_hand
     assert session.scalar(select(func.count(Link.token_hash.distinct()))) == MESSAGES
 
 
-def test_of_a_provider_that_knows_no_keys_one_message_is_in_hand(session: Session, post: SendingHarness) -> None:
+def test_a_provider_that_knows_no_keys_has_one_message_in_flight(session: Session, post: SendingHarness) -> None:
     provider = Watched(is_idempotent=False)
     deliver(post, provider)
-    assert provider.in_hand == [1] * MESSAGES
+    assert provider.open_attempts == [1] * MESSAGES
 
 
 def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, post: SendingHarness) -> None:
@@ -94,11 +94,11 @@ def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, p
 
     provider = Watched(take_time)
     deliver(post, provider)
-    assert provider.in_hand == [1, 3, 3, 3, 3, 3, 3, 1]
+    assert provider.open_attempts == [1, 3, 3, 3, 3, 3, 3, 1]
     assert states(session) == {"sent": MESSAGES}
 
 
-def test_what_a_dead_worker_had_in_hand_goes_again_under_the_same_keys_and_the_rest_goes_once(
+def test_open_attempts_of_a_dead_worker_are_retried_under_the_same_keys_and_the_rest_are_sent_once(
     session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     def die(number: int) -> None:
@@ -138,7 +138,7 @@ def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_i
         assert tries.pop(deadly) == died
         assert max(tries.values()) <= 2
         clock.advance(minutes=minutes)
-    deliver(post, provider)  # what stood behind it: its own turn comes later
+    deliver(post, provider)  # the messages behind it; the isolated one is sent later
     assert states(session) == {"sent": MESSAGES - 1, "planned": 1}
     assert len(set(provider.keys)) == MESSAGES - 1
 
@@ -182,10 +182,10 @@ def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(
     assert replies == {"no": circuit_breakers.OPENS_AFTER, "held back": MESSAGES - 1 - circuit_breakers.OPENS_AFTER}
     assert all(session.scalars(select(Attempt.is_provider_fault).where(Attempt.outcome == "try-again")))
     clock.advance(minutes=5)
-    well = Watched()
-    deliver(post, well)
+    healthy = Watched()
+    deliver(post, healthy)
     assert states(session) == {"sent": MESSAGES}
-    assert len(well.keys) == MESSAGES - 1
+    assert len(healthy.keys) == MESSAGES - 1
 
 
 def test_a_provider_that_takes_its_time_holds_the_others_back_for_the_next_sweep(
@@ -204,7 +204,7 @@ def test_a_provider_that_takes_its_time_holds_the_others_back_for_the_next_sweep
     assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
 
 
-def test_a_message_that_cannot_be_written_and_one_that_a_provider_trips_over_hold_up_nobody(
+def test_a_message_that_cannot_be_written_and_one_that_crashes_the_provider_delay_no_others(
     session: Session, clock: Clock, post: SendingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compose, written = message_composer.compose, Counter[str]()
@@ -232,7 +232,7 @@ def test_a_message_that_cannot_be_written_and_one_that_a_provider_trips_over_hol
     assert states(session) == {"sent": MESSAGES}
 
 
-def test_a_message_that_cannot_be_written_says_nothing_of_its_provider(
+def test_a_message_that_cannot_be_written_is_no_provider_fault(
     session: Session, clock: Clock, post: SendingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     down = SendResult(SendOutcome.TRY_AGAIN, "no", is_provider_fault=True)
@@ -255,10 +255,12 @@ def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock,
     assert len(set(provider.keys)) == len(provider.keys) == MESSAGES
 
 
-def test_only_as_many_go_as_it_is_the_channels_turn_for(session: Session, clock: Clock, post: SendingHarness) -> None:
+def test_only_as_many_are_sent_as_the_rate_limit_allows(session: Session, clock: Clock, post: SendingHarness) -> None:
     provider = Watched()
     turns = iter([(1, timedelta(0)), (3, timedelta(seconds=1))])
-    setup = SendingSetup({Channel.EMAIL: provider}, "https://pro-tracker.test", lambda _channel, _wanted: next(turns))
+    setup = SendingSetup(
+        {Channel.EMAIL: provider}, "https://pro-tracker.test", lambda _channel, _requested: next(turns)
+    )
     assert outbox.deliver_all(session, post.claim(), setup=setup, clock=lambda: clock.now)
     assert len(provider.keys) == 4
     assert states(session) == {"sent": 4}

@@ -72,7 +72,7 @@ def test_a_key_is_delivered_once_however_often_it_is_posted_and_with_whatever_li
     ],
     ids=["502", "503", "reset", "takes it, then resets", "a portal", "slow"],
 )
-def test_what_may_have_left_is_unknown_and_sent_once_by_repeating_it(
+def test_a_message_that_may_have_been_sent_is_unknown_and_delivered_once_by_repeating_it(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "REPLY_SECONDS", 0.3)
@@ -112,7 +112,7 @@ def test_a_refusal_is_final_when_it_is_about_the_message_and_says_what_it_means_
 
 
 @pytest.mark.parametrize("status", [301, 401, 404])
-def test_what_an_operator_can_mend_fails_no_message_for_good(
+def test_an_error_that_an_operator_can_correct_fails_no_message_for_good(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer, status: int
 ) -> None:
     sms_gateway.faults.append(Fault(status))
@@ -126,7 +126,7 @@ def test_a_wrong_token_is_about_us(provide: Callable[..., SmsGatewayProvider]) -
     )
 
 
-def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
+def test_too_many_requests_are_a_provider_fault_and_the_wait_is_kept(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
     sms_gateway.faults.append(Fault(429, "slow-down", "12"))
@@ -155,7 +155,7 @@ def test_one_connection_serves_a_batch_and_one_that_was_closed_is_opened_again(
     assert provider.send(text(key=9)).outcome is SendOutcome.ACCEPTED
 
 
-def test_a_gateway_without_a_certificate_that_somebody_vouches_for_gets_no_text(sms_gateway: GatewayServer) -> None:
+def test_a_gateway_without_a_trusted_certificate_gets_no_text(sms_gateway: GatewayServer) -> None:
     provider = SmsGatewayProvider(sms_gateway.url.replace("http://", "https://"), sms_gateway.token)
     receipt = provider.send(text())
     assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)

@@ -1,4 +1,4 @@
-"""What a mail server can do to us, over real connections: after each of them we know, or know that we do not know."""
+"""The behaviour of mail servers, over real connections: each failure gives a certain outcome, or UNKNOWN."""
 
 import dataclasses
 import datetime as dt
@@ -146,7 +146,7 @@ ENVELOPE = ("250 hello", "250 sender", "250 recipient", "354 go on")
         "talks nonsense after the dot",
     ],
 )
-def test_only_what_may_have_left_is_unknown(
+def test_only_a_mail_that_may_have_been_sent_is_unknown(
     script: Callable[..., Script], answers: tuple[str, ...], silent: bool, outcome: SendOutcome, is_provider_fault: bool
 ) -> None:
     provider = SmtpProvider(script(*answers, silent=silent).url, SENDER)
@@ -195,7 +195,7 @@ def test_a_server_that_is_not_there_is_a_failure_of_the_provider(monkeypatch: py
     assert second.is_provider_fault  # not tried again for each message of a batch
 
 
-def test_one_connection_serves_a_batch_and_a_refusal_in_it_spoils_nothing(
+def test_one_connection_serves_a_batch_and_a_refusal_in_it_affects_no_other_mail(
     provider: SmtpProvider, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
@@ -245,7 +245,7 @@ def test_no_password_goes_over_a_line_that_is_not_encrypted() -> None:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Path:
-    """A mail server's own certificate for 127.0.0.1 with its key, vouched for by nobody but itself."""
+    """A mail server's own certificate for 127.0.0.1 with its key, signed by no authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
@@ -325,7 +325,7 @@ def test_mail_goes_encrypted_and_signed_in_or_not_at_all(
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
-def test_a_certificate_that_nobody_vouches_for_gets_no_mail(certificate: ssl.SSLContext, scheme: str) -> None:
+def test_a_server_with_an_untrusted_certificate_gets_no_mail(certificate: ssl.SSLContext, scheme: str) -> None:
     recorder, listener = listen(scheme, certificate)
     provider = SmtpProvider(f"{scheme}://127.0.0.1:{listener.port}", SENDER)
     receipt = provider.send(mail())
@@ -335,7 +335,9 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_mail(certificate: ssl.SSL
     listener.stop()
 
 
-def test_a_certificate_for_another_name_gets_no_mail(certificate: ssl.SSLContext, authority: Path) -> None:
+def test_a_server_with_a_certificate_for_another_name_gets_no_mail(
+    certificate: ssl.SSLContext, authority: Path
+) -> None:
     recorder, listener = listen("smtps", certificate)
     provider = SmtpProvider(f"smtps://localhost:{listener.port}", SENDER, authority)
     assert provider.send(mail()).reply == "SSLCertVerificationError"

@@ -1,4 +1,4 @@
-"""Reminders by text message, end to end: whatever becomes of the answer, the patient gets each one once."""
+"""Reminders by text message, end to end: the patient gets each one once, even if the provider's answer is lost."""
 
 from collections.abc import Iterator
 
@@ -58,7 +58,7 @@ def sweep(session: Session, clock: Clock, provider: Provider) -> list[str]:
 
 
 def work_on(session: Session, clock: Clock, provider: Provider) -> None:
-    """What worker and beat do in the next quarter of an hour."""
+    """Runs what worker and beat do in the next quarter of an hour."""
     for _ in range(15):
         clock.advance(minutes=1)
         sweep(session, clock, provider)

@@ -84,7 +84,7 @@ def test_a_number_that_said_stop_or_takes_no_texts_is_refused_for_good_and_says_
     assert twilio_api.accepted == []
 
 
-def test_what_an_operator_can_mend_fails_no_message_for_good(
+def test_an_error_that_an_operator_can_correct_fails_no_message_for_good(
     provide: Callable[..., TwilioProvider], twilio_api: TwilioServer
 ) -> None:
     wrong = provide(token="wrong").send(text())
@@ -103,7 +103,7 @@ def test_what_an_operator_can_mend_fails_no_message_for_good(
         ("soon", None),
     ],
 )
-def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
+def test_too_many_requests_are_a_provider_fault_and_the_wait_is_kept(
     provider: TwilioProvider, twilio_api: TwilioServer, header: str | None, wait: dt.timedelta | None
 ) -> None:
     twilio_api.faults.append(Fault(429, 20429, header))
@@ -127,7 +127,7 @@ def test_too_many_requests_are_told_apart_and_the_wait_is_kept(
     ],
     ids=["500", "503", "reset", "takes it, then resets", "a portal", "a list", "nothing", "silent", "slow"],
 )
-def test_only_what_may_have_left_is_unknown(
+def test_only_a_message_that_may_have_been_sent_is_unknown(
     provider: TwilioProvider, twilio_api: TwilioServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider._http.timeout = 0.3

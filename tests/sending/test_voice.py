@@ -59,7 +59,7 @@ def environment(
     sms_gateway: GatewayServer,
     provider_name: str,
 ) -> dict[str, str]:
-    """An installation that places calls, with a protocol whose first steps want them."""
+    """An installation that places calls, with a protocol whose first steps name them."""
     twilio_api.token = TOKEN
     settings = {
         "VOICE_PROVIDER": provider_name,
@@ -88,7 +88,7 @@ def write_protocol(folder: Path) -> Path:
 
 
 class TextRecorder(Provider):
-    """Takes text messages, and keeps them."""
+    """Accepts text messages and records them."""
 
     name = "recorder"
 
@@ -120,7 +120,7 @@ def post(
 
 @pytest.fixture
 def course(session: Session, clock: Clock, post: SendingHarness) -> Course:
-    """A course by the protocol that wants calls; its baseline's first message is due now."""
+    """A course by the protocol with calls; its baseline's first message is due now."""
     clock.set(at(3, 2, 10))
     subject = add_subject(session, clock.now)
     started = courses.start_course(
@@ -219,7 +219,7 @@ def test_a_key_press_that_is_not_signed_or_names_no_call_changes_nothing(
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed"])
-def test_a_call_that_reached_nobody_has_failed_and_people_call(
+def test_a_call_that_was_not_answered_has_failed_and_staff_call(
     client: FlaskClient, course: Course, post: SendingHarness, twilio_api: TwilioServer, status: str
 ) -> None:
     session, clock = post.session, post.clock

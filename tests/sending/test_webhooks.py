@@ -1,4 +1,4 @@
-"""Webhooks: calls are believed when they are signed, count once, and are answered in a few words of the clinic's."""
+"""Webhooks: requests must be signed, count once, and are answered in the clinic's wording."""
 
 import os
 import re
@@ -155,7 +155,7 @@ def test_what_is_no_event_at_all_is_refused(client: FlaskClient, clock: Clock, b
 
 
 @ONE
-def test_a_call_of_twilios_that_lacks_what_it_must_have_is_refused(client: FlaskClient, session: Session) -> None:
+def test_a_request_of_twilio_without_a_required_field_is_refused(client: FlaskClient, session: Session) -> None:
     for fields in ({}, {"MessageSid": "SM1"}, {"MessageSid": "S\0", "From": MOBILE}):
         assert post_from_twilio(client, "/webhooks/twilio/incoming", fields).status_code == 422
         assert post_from_twilio(client, "/webhooks/twilio/status", fields).status_code == 422
@@ -171,8 +171,8 @@ def test_the_example_in_the_documentation_is_believed(client: FlaskClient, sessi
         + 'printf "%s\\n" "$timestamp" "$signature" "$body"'
     )
     environment = {**os.environ, "PRO_TRACKER_MAIL_WEBHOOK_SECRET": MAIL_SECRET}
-    told = subprocess.run(["sh", "-c", script], env=environment, check=True, capture_output=True, text=True).stdout
-    timestamp, signature, body = told.splitlines()
+    output = subprocess.run(["sh", "-c", script], env=environment, check=True, capture_output=True, text=True).stdout
+    timestamp, signature, body = output.splitlines()
     headers = {"X-PRO-Tracker-Timestamp": timestamp, "X-PRO-Tracker-Signature": f"sha256={signature}"}
     assert client.post("/webhooks/gateway", data=body, headers=headers).status_code == 200
     assert states(session)["email"] == "bounced"

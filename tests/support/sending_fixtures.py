@@ -1,4 +1,4 @@
-"""Sending in tests: a baseline that is due, the sending side around it, and providers that misbehave."""
+"""Fixtures for sending: a baseline that is due, the sending side around it, and failing providers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ DUE = at(3, 6, 9)  # the baseline's first message
 
 @dataclass
 class SendingHarness:
-    """The sending side of one installation, and the mail server that it hands over to."""
+    """The sending side of one installation, and the mail server that it sends to."""
 
     session: Session
     clock: Clock
@@ -54,16 +54,18 @@ class SendingHarness:
         return outbox.deliver(self.session, message_id, setup=self.setup(**providers), clock=lambda: self.clock.now)
 
     def setup(self, **providers: Provider) -> SendingSetup:
-        by_name = cast(dict[Channel, Provider], providers)  # "fax" is no channel, and may stand for one without
+        by_name = cast(
+            dict[Channel, Provider], providers
+        )  # "fax" is no channel, and stands for a channel without a provider
         return SendingSetup(by_name or self.providers, BASE_URL)
 
     def recover_expired(self, **providers: Provider) -> dict[str, int]:
-        """What beat has done each half minute; returns how many claims it settled as what."""
-        became = outbox.recover_expired(self.session, setup=self.setup(**providers), clock=lambda: self.clock.now)
-        return {state.value: count for state, count in became.items()}
+        """Runs the recovery that beat runs every half minute; returns the number of messages by their new state."""
+        recovered = outbox.recover_expired(self.session, setup=self.setup(**providers), clock=lambda: self.clock.now)
+        return {state.value: count for state, count in recovered.items()}
 
     def sweep(self, **providers: Provider) -> list[str]:
-        """What beat, sweep and deliver do together; returns what became of each message."""
+        """Claims the due messages and delivers each; returns the state of each after its attempt."""
         return [self.deliver(message_id, **providers) for message_id in self.claim()]
 
 
@@ -76,7 +78,7 @@ def sending(session: Session, clock: Clock, server: SmtpServer) -> Iterator[Send
 
 
 def add_baseline(session: Session, clock: Clock, **facts: Any) -> Course:
-    """A course whose baseline is due; its first message is due at DUE, and the clock stands there."""
+    """Adds a course whose baseline is due, and sets the clock to DUE, when its first message is due."""
     clock.set(at(3, 2, 10))
     course = add_course(session, add_subject(session, clock.now, **facts), clock.now, START)
     session.commit()
@@ -90,7 +92,7 @@ def baseline(session: Session, course: Course) -> Visit:
 
 @dataclass
 class FixedResultProvider(Provider):
-    """A provider that gives one receipt, whatever it is handed."""
+    """A provider that returns the same result for every message."""
 
     receipt: SendResult
     name: str = "answering"
@@ -102,7 +104,7 @@ class FixedResultProvider(Provider):
 
 
 class CrashingProvider(Provider):
-    """A provider whose process dies: the message is handed over or not, and nobody comes back to tell."""
+    """A provider whose process dies during the attempt, so that no outcome is recorded."""
 
     name = "dying"
 

@@ -1,4 +1,4 @@
-"""Providers in tests: they sign what they report as their documentation says, and report it to the service."""
+"""A client that posts reports to the webhooks, signed as providers sign them."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ MOBILE = "+12165550123"
 
 
 def with_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an installation with Twilio, a gateway, and somebody who watches over its mail."""
+    """The environment of an installation with Twilio, a gateway, and a script that reports on its mail."""
     secrets = {"TWILIO_AUTH_TOKEN": TOKEN, "SMS_GATEWAY_SECRET": SMS_SECRET, "MAIL_WEBHOOK_SECRET": MAIL_SECRET}
     return {**environment, **{f"PRO_TRACKER_{name}": value for name, value in secrets.items()}}
 
@@ -38,7 +38,7 @@ def post_to_gateway(
     secret: str = MAIL_SECRET,
     signed_at: datetime | None = None,
 ) -> TestResponse:
-    """As docs/webhooks.md says to call it."""
+    """Posts an event with the signature of docs/webhooks.md."""
     body = json.dumps({"id": uuid.uuid4().hex, "at": clock.now.isoformat(), **event}).encode()
     return post_signed(client, signed_at or clock.now, body, secret=secret)
 
@@ -51,7 +51,7 @@ def post_signed(client: FlaskClient, signed_at: datetime, body: bytes, *, secret
 
 
 def post_from_twilio(client: FlaskClient, path: str, fields: dict[str, str], *, token: str = TOKEN) -> TestResponse:
-    """As twilio.com/docs/usage/security says that calls are signed."""
+    """Posts a form with the signature of twilio.com/docs/usage/security."""
     signed = f"https://pro-tracker.test{path}" + "".join(name + fields[name] for name in sorted(fields))
     digest = hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()
     return client.post(path, data=fields, headers={"X-Twilio-Signature": base64.b64encode(digest).decode()})
@@ -65,7 +65,7 @@ def post_incoming_text(
 
 
 def states(session: Session) -> dict[str, str]:
-    """Channel -> state, of the one subject there is."""
+    """Returns channel -> contact state of the only subject."""
     return dict(session.execute(select(Contact.channel, Contact.state)).all())
 
 

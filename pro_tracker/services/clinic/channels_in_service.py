@@ -1,4 +1,4 @@
-"""Which channels this installation sends on. Set once per process, as db.connect sets the database."""
+"""The channels that this installation sends on, set once for each process at its start."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ _in_service: list[Channel] = list(DEFAULT_CHANNELS)
 
 
 def set_channels_in_service(channels: Iterable[Channel]) -> None:
-    """Plan and send on these channels only."""
+    """Restricts planning and sending to these channels."""
     _in_service[:] = channels
 
 
 def channels_in_service() -> tuple[Channel, ...]:
-    """The channels that planning may use, in their order."""
+    """Returns the channels that messages may be planned and sent on, in the order in which they were set."""
     return tuple(_in_service)

@@ -1,4 +1,4 @@
-"""The format of a protocol file (docs/protocol-format.md): schema, contradictions, and the turn into a Protocol."""
+"""The format of a protocol file (docs/protocol-format.md): schema, consistency checks, and building a Protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -25,14 +25,14 @@ from pro_tracker.services.instruments.text_pack_format import Language
 
 
 def _wall_time(value: Any) -> Any:
-    """Read "09:00"; the quotes matter, since to YAML a bare 09:00 may be a number in base 60."""
+    """Reads "09:00". Quotes are required, since YAML 1.1 reads a bare 09:00 as a number in base 60."""
     if not isinstance(value, str) or len(value) != 5:
         raise ValueError('must be a time of day in quotes, such as "09:00"')
     return time.fromisoformat(value)
 
 
 def _channel_order(value: Any) -> tuple[ChannelOption, ...]:
-    """Read one channel or word, or a list of them in order of preference."""
+    """Reads one channel or word, or a list of them in order of preference. Raises ValueError."""
     named = value if isinstance(value, list) else [value]
     known = {option.value: option for option in (*Channel, *ChannelWord)}
     if not named or any(not isinstance(each, str) or each not in known for each in named):
@@ -87,7 +87,10 @@ class EventEntry(FileModel):
         )
 
     def days_after_opening(self, step: StepEntry) -> int:
-        return step.day if step.counts_from == "opening" else self.window.due - self.window.opens + step.day
+        """Returns the day of the step, counted from opening; a step may count from the due day."""
+        if step.counts_from == "opening":
+            return step.day
+        return self.window.due - self.window.opens + step.day
 
 
 class CourseEntry(FileModel):
@@ -101,7 +104,7 @@ class QuietEntry(FileModel):
     end: WallTime
 
 
-MIN_SENDING_WINDOW = timedelta(hours=1)  # between one night's quiet hours and the next
+MIN_SENDING_WINDOW = timedelta(hours=1)  # by day, between the quiet hours of two nights
 DEFAULT_QUIET_HOURS = QuietEntry.model_validate({"start": "21:00", "end": "08:00"})
 
 
@@ -130,7 +133,7 @@ class CallsEntry(FileModel):
 
 
 class ProtocolFile(FileModel):
-    """One protocol file as it stands."""
+    """One protocol file, as written."""
 
     code: Code
     version: Version
@@ -149,7 +152,7 @@ class ProtocolFile(FileModel):
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
 
     def build(self) -> Protocol:
-        """Return the protocol; the file must have passed `errors`."""
+        """Returns the protocol; the file must have no `errors`."""
         return Protocol(
             code=self.code,
             version=self.version,
@@ -177,9 +180,9 @@ class ProtocolFile(FileModel):
 
 
 def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[FormatError]:
-    """Return every contradiction in the file, in the order of its keys.
+    """Returns every contradiction in the file, in the order of its keys.
 
-    `templates`: the messages there are, each with the channels and languages in which it lacks its wording.
+    `templates`: the existing message templates, each with the channels and languages without wording.
     """
     steps = [*_step_errors(file), *_template_errors(file, templates)]
     return [*_course_errors(file), *_event_errors(file), *_message_errors(file.messages), *steps]
@@ -210,7 +213,10 @@ def _event_errors(file: ProtocolFile) -> Iterator[FormatError]:
 
 def _message_errors(messages: MessagesEntry) -> Iterator[FormatError]:
     quiet = messages.quiet
-    if datetime.combine(date.min, quiet.end) + MIN_SENDING_WINDOW > datetime.combine(date.min, quiet.start):
+    # Quiet hours run over midnight, so messages may be sent from `end` to `start` of the same day.
+    sending_from = datetime.combine(date.min, quiet.end)
+    sending_until = datetime.combine(date.min, quiet.start)
+    if sending_from + MIN_SENDING_WINDOW > sending_until:
         yield "messages.quiet", "must leave an hour by day: from `end`, in the morning, to `start`, in the evening"
     elif not quiet.end <= messages.send_at < quiet.start:
         yield "messages.send_at", "must lie outside the quiet hours, which run over midnight from start to end"
@@ -219,10 +225,15 @@ def _message_errors(messages: MessagesEntry) -> Iterator[FormatError]:
 
 
 def _step_errors(file: ProtocolFile) -> list[FormatError]:
-    """Steps that no visit could follow as they stand; of steps that events share, as the first event shows it."""
+    """Returns the errors of steps that no visit could follow.
+
+    Steps that several events share are checked for each; only the first error at each key is kept.
+    """
     found: dict[str, str] = {}
     for number, event in enumerate(file.events):
-        key, steps = (f"events.{number}.steps", event.steps) if event.steps else ("messages.steps", file.messages.steps)
+        key, steps = "messages.steps", file.messages.steps
+        if event.steps:
+            key, steps = f"events.{number}.steps", event.steps
         days = [event.days_after_opening(step) for step in steps]
         if sorted(set(days)) != days:
             found.setdefault(key, f"the days must rise from step to step, counted from the opening of {event.code}")
@@ -235,10 +246,12 @@ def _step_errors(file: ProtocolFile) -> list[FormatError]:
 
 
 def _template_errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> Iterator[FormatError]:
-    own = {f"events.{number}.steps": event.steps or [] for number, event in enumerate(file.events)}
-    for key, steps in {**own, "messages.steps": file.messages.steps}.items():
+    steps_by_key = {f"events.{number}.steps": event.steps or [] for number, event in enumerate(file.events)}
+    steps_by_key["messages.steps"] = file.messages.steps
+    for key, steps in steps_by_key.items():
         for number, step in enumerate(steps):
-            if step.template not in templates:
+            missing = templates.get(step.template)
+            if missing is None:
                 yield f"{key}.{number}.template", f"names no message; there are {', '.join(templates)}"
-            elif lacking := templates[step.template]:
-                yield f"{key}.{number}.template", f"{step.template} lacks its {', '.join(lacking)}"
+            elif missing:
+                yield f"{key}.{number}.template", f"{step.template} lacks its {', '.join(missing)}"

@@ -1,6 +1,6 @@
-"""What follows from a key that somebody pressed during a call: a text message with the link, or no more messages.
+"""Handles keys that patients press during a call: sends the link by text message, and says what the call replies.
 
-The event itself is stored like any other report (delivery_reports.py), which also closes the number after STOP.
+The event itself is stored like any other report by delivery_reports.py, which also closes the contact after STOP.
 """
 
 from dataclasses import dataclass
@@ -32,17 +32,22 @@ REPLIES = {ReportEvent.KEY_PRESSED: LINK_SENT, ReportEvent.STOP: STOPPED}
 
 @dataclass(frozen=True, slots=True)
 class PlacedCall:
-    """A call that was placed, as far as what it says depends on it."""
+    """A call that was placed: its visit, and the facts that its wording depends on."""
 
     visit_id: int
     facts: MessageFacts
 
 
 def placed_call(session: Session, message_key: UUID | None) -> PlacedCall | None:
-    """The call that carries this message; None for a key that is not known, or not of a call."""
-    rows = select(Message, Subject, Site, Visit).join(Subject, Subject.id == Message.subject_id)
-    rows = rows.join(Site, Site.id == Subject.site_id).join(Visit, Visit.id == Message.visit_id)
-    row = session.execute(rows.where(Message.key == message_key, Message.channel == Channel.VOICE)).one_or_none()
+    """Returns the call with this message key; None for an unknown key or a message of another channel."""
+    calls = (
+        select(Message, Subject, Site, Visit)
+        .join(Subject, Subject.id == Message.subject_id)
+        .join(Site, Site.id == Subject.site_id)
+        .join(Visit, Visit.id == Message.visit_id)
+        .where(Message.key == message_key, Message.channel == Channel.VOICE)
+    )
+    row = session.execute(calls).one_or_none()
     if row is None:
         return None
     facts = MessageFacts(
@@ -58,21 +63,22 @@ def placed_call(session: Session, message_key: UUID | None) -> PlacedCall | None
 
 
 def script(call: PlacedCall, key: UUID, now: datetime) -> CallScript:
-    """What the call says, once more."""
+    """Returns the script of the call, for when it says its text again."""
+    # Only the text is needed: neither address, subject nor HTML.
     envelope = OutgoingMessage(key, "", "", "", "", call.facts.language, now)
     composed = voice.compose(envelope, call.facts)
     return composed.call or CallScript(composed.text, "")
 
 
 def send_link(session: Session, call: PlacedCall, reported: ReportedEvent, *, now: datetime) -> None:
-    """Queues a text message with a new link to the visit that the call was about."""
+    """Requests a text message with a fresh link to the visit that the call was about."""
     context = visit_context.by_visit(session, call.visit_id)
     actor = Actor(ActorKind.SERVICE, f"webhooks.{reported.provider}")
     links.request_fresh_link(session, context, now=now, channel=Channel.SMS, actor=actor)
 
 
 def reply(call: PlacedCall, event: ReportEvent) -> str | None:
-    """What is said to whoever pressed the key of this event; None to any other."""
+    """Returns the words said after the key of this event was pressed; None for an event without a reply."""
     code = REPLIES.get(event)
     if code is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether every message can be written: nothing lacks in any language of the patients, no SMS is too long."""
+"""Checks the message files: complete in every language of patients, and no text longer than its channel allows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -17,70 +17,78 @@ from pro_tracker.services.wording import message_format, message_texts
 from pro_tracker.services.wording.keyed_texts import Limit, channel_wording
 from pro_tracker.services.wording.message_format import MessageFile, TemplateEntry
 
-PATIENT_REQUESTED_TEMPLATES = (
-    MessageKind.SNOOZE,
-    MessageKind.FRESH_LINK,
-)  # templates that no protocol names, since patients ask for them themselves
-EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # where the installation's own is not known
-LINK_TOKEN = "x" * 22  # as long as links.issue makes them
+# Templates that no protocol names, since patients request these messages.
+PATIENT_REQUESTED_TEMPLATES = (MessageKind.SNOOZE, MessageKind.FRESH_LINK)
+EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # used if the address of the installation is not known
+LINK_TOKEN = "x" * 22  # as long as the tokens of links.issue
 
 
 def problems(
     path: Path | None = None, *, clinics: Sequence[SiteFacts] = (), address: str = EXAMPLE_ADDRESS
 ) -> list[Problem]:
-    """Everything that is wrong in one message file, or in all of them together.
+    """Returns every problem of one message file or, without `path`, of all files together.
 
-    Text messages are measured as these clinics send them, with links to `address`.
+    The length of a text is measured as each of these clinics sends it, with links to `address`.
     """
     checked = [path] if path else message_texts.files()
-    found = [
-        Problem(str(each), key, reason) for each in checked for key, reason in _file_errors(each, clinics, address)
-    ]
-    return found or ([] if path else list(_missing()))
+    found: list[Problem] = []
+    for each in checked:
+        found.extend(Problem(str(each), key, reason) for key, reason in _file_errors(each, clinics, address))
+    # What is missing can be found only in files that can be read, and only in all of them together.
+    if not found and not path:
+        found.extend(_missing())
+    return found
 
 
 def templates() -> dict[str, list[str]]:
-    """The templates that a protocol's steps may name, each with its `missing_variants`; raises InvalidDataFile."""
-    named = dict.fromkeys(code for path in message_texts.files() for code in message_texts.read(path).templates)
-    return {code: missing_variants(code) for code in named if code not in PATIENT_REQUESTED_TEMPLATES}
+    """Returns the templates that a reminder step may name, each with its `missing_variants`. Raises InvalidDataFile."""
+    codes: dict[str, None] = {}  # a set that keeps the order of the files
+    for path in message_texts.files():
+        codes.update(dict.fromkeys(message_texts.read(path).templates))
+    return {code: missing_variants(code) for code in codes if code not in PATIENT_REQUESTED_TEMPLATES}
 
 
 def missing_variants(template: str) -> list[str]:
-    """On which channel and in which language this template says nothing; raises InvalidDataFile.
+    """Returns the channels and languages in which this template has no wording, such as "mail in es".
 
-    A step may take any channel: who has one only gets every message on it.
+    Each required channel counts, whatever the steps name: a subject with a single contact gets every message on it.
+    Raises InvalidDataFile.
     """
-    needing = [channel for channel in Channel if channel_wording(channel).IS_REQUIRED]
-    required = [(channel, language) for language in LANGUAGES for channel in needing]
-    lacking = [(channel, language) for channel, language in required if not _says(template, language, channel)]
-    return [f"{channel_wording(channel).NAME} in {language}" for channel, language in lacking]
+    wordings = {channel: channel_wording(channel) for channel in Channel}
+    missing: list[str] = []
+    for language in LANGUAGES:
+        for channel, wording in wordings.items():
+            if wording.IS_REQUIRED and not _has_wording(template, language, channel):
+                missing.append(f"{wording.NAME} in {language}")
+    return missing
 
 
-def _says(template: str, language: str, channel: Channel) -> bool:
-    """Whether the template says something on this channel. A message file has a key for each channel."""
+def _has_wording(template: str, language: str, channel: Channel) -> bool:
     return any(entry.of(channel) for entry in _entries(template, language))
 
 
 def _missing() -> Iterator[Problem]:
     for template in PATIENT_REQUESTED_TEMPLATES:
-        if missing := missing_variants(template):
+        missing = missing_variants(template)
+        if missing:
             yield Problem(str(message_texts.MESSAGES), f"templates.{template}", f"lacks its {', '.join(missing)}")
     for language in LANGUAGES:
-        entries = list(_of(language))
-        if not any(each.layout for each in entries):
+        files = list(_files_in(language))
+        if not any(file.layout for file in files):
             yield Problem(str(message_texts.MESSAGES), "layout", f"is missing in {language}")
         for code in _reply_channels():
-            if not any(code in each.replies for each in entries):
+            if not any(code in file.replies for file in files):
                 yield Problem(str(message_texts.MESSAGES), f"replies.{code}", f"is missing in {language}")
 
 
 def _entries(template: str, language: str) -> Iterator[TemplateEntry]:
-    return (each.templates[template] for each in _of(language) if template in each.templates)
+    return (file.templates[template] for file in _files_in(language) if template in file.templates)
 
 
-def _of(language: str) -> Iterator[MessageFile]:
-    """The message files of the language, "es" for "es-MX" too; English stands in for none of them here."""
-    return (message_texts.read(path) for path in message_texts.files() if path.stem in (language, language[:2]))
+def _files_in(language: str) -> Iterator[MessageFile]:
+    """Yields the message files of a language, for "es-MX" those of "es" too; here English replaces no language."""
+    accepted = (language, language[:2])
+    return (message_texts.read(path) for path in message_texts.files() if path.stem in accepted)
 
 
 def _file_errors(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iterator[FormatError]:
@@ -95,18 +103,21 @@ def _file_errors(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iter
 
 def _length_errors(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[FormatError]:
     closes = _longest_date(file.language)
-    senders = [{"clinic": each.name, "phone": each.phone, "url": link, "closes": closes} for each in clinics]
+    senders = [{"clinic": site.name, "phone": site.phone, "url": link, "closes": closes} for site in clinics]
     for channel in Channel:
         limit = channel_wording(channel).LIMIT
-        if limit is not None:
-            for key, text in _limited_texts(file, channel):
-                yield from ((key, reason) for reason in _excess(text, limit, senders))
+        if limit is None:
+            continue
+        for key, text in _limited_texts(file, channel):
+            for reason in _excess(text, limit, senders):
+                yield key, reason
 
 
 def _limited_texts(file: MessageFile, channel: Channel) -> Iterator[tuple[str, str]]:
-    """The key and text of what this file says on a channel, its replies included."""
+    """Yields the key and text of every text of a channel in this file, including replies."""
     for code, entry in file.templates.items():
-        yield from ((each.key, each.text) for each in message_format.template_texts(code, entry, channel))
+        for keyed_text in message_format.template_texts(code, entry, channel):
+            yield keyed_text.key, keyed_text.text
     channels = _reply_channels()
     for code, text in file.replies.items():
         if channels.get(code, Channel.SMS) == channel:
@@ -114,13 +125,16 @@ def _limited_texts(file: MessageFile, channel: Channel) -> Iterator[tuple[str, s
 
 
 def _reply_channels() -> dict[str, Channel]:
-    """The channel of each reply that every language needs, by its code."""
-    return {code: channel for channel in Channel for code in channel_wording(channel).REPLIES}
+    """Returns the codes of the replies that every language needs, each with its channel."""
+    channels: dict[str, Channel] = {}
+    for channel in Channel:
+        channels.update(dict.fromkeys(channel_wording(channel).REPLIES, channel))
+    return channels
 
 
 def _excess(text: str, limit: Limit, senders: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Why a text is too long, counted as the clinic sends it that makes it longest."""
-    lengths = [(limit.measure(text.format_map(each)), each["clinic"]) for each in senders]
+    """Yields an error if the text is too long for one of the clinics; it names the clinic with the longest text."""
+    lengths = [(limit.measure(text.format_map(sender)), sender["clinic"]) for sender in senders]
     count, clinic = max(lengths, default=(0, ""))
     if count > limit.most:
         yield limit.reason.format(count=count, clinic=clinic, most=limit.most)

@@ -1,4 +1,4 @@
-"""The format of a message file (docs/message-format.md): what messages say in one language, and what none may say."""
+"""The format of a message file (docs/message-format.md): the wording in one language, and forbidden words."""
 
 import re
 import unicodedata
@@ -25,18 +25,19 @@ ISOLATED_LINK = re.compile(rf"(?<!\S){{{LINK_PLACEHOLDER}}}(?!\S)")
 
 
 class TemplateOfChannels(FileModel):
-    """What one template says on each channel. A clinic's own file may word one channel only."""
+    """The wording of one template on each channel. A clinic's own file may have the wording of one channel only."""
 
     def of(self, channel: Channel) -> Any:
-        """The entry of this channel, in the form that its module names; None where there is none."""
+        """Returns the entry of this channel, of the type that its module defines; None if there is none."""
         return getattr(self, channel)
 
 
 def _channel_fields() -> dict[str, Any]:
-    """An optional key for each channel, with the entry that its module describes."""
+    """Returns an optional field for each channel, of the type that its module defines."""
     return {channel.value: (channel_wording(channel).Entry | None, None) for channel in Channel}
 
 
+# A type checker cannot follow the fields that are created at run time, so it sees the base class.
 if TYPE_CHECKING:
     TemplateEntry = TemplateOfChannels
 else:
@@ -44,7 +45,7 @@ else:
 
 
 class LayoutEntry(FileModel):
-    """What all mails share: the words of the two links, and the paragraphs below the first."""
+    """The parts that all mails share: the words of the two links, and the closing paragraphs."""
 
     action: Text
     closing: list[Text] = Field(min_length=1, max_length=10)
@@ -52,7 +53,7 @@ class LayoutEntry(FileModel):
 
 
 class MessageFile(FileModel):
-    """One message file as it stands."""
+    """One message file, as written."""
 
     language: Language
     layout: LayoutEntry | None = None
@@ -62,64 +63,84 @@ class MessageFile(FileModel):
 
 
 def texts(file: MessageFile) -> Iterator[KeyedText]:
-    """Every text that a message may say."""
+    """Yields every text of the file, with its key and placeholders."""
     if file.layout:
         yield KeyedText("layout.action", file.layout.action, CLINIC_PLACEHOLDERS)
         yield KeyedText("layout.unsubscribe", file.layout.unsubscribe, CLINIC_PLACEHOLDERS)
-        yield from (
-            KeyedText(f"layout.closing.{n}", text, VISIT_PLACEHOLDERS) for n, text in enumerate(file.layout.closing)
-        )
+        for number, text in enumerate(file.layout.closing):
+            yield KeyedText(f"layout.closing.{number}", text, VISIT_PLACEHOLDERS)
     for code, entry in file.templates.items():
         for channel in Channel:
             yield from template_texts(code, entry, channel)
-    yield from (KeyedText(f"replies.{code}", text, CLINIC_PLACEHOLDERS) for code, text in file.replies.items())
+    for code, text in file.replies.items():
+        yield KeyedText(f"replies.{code}", text, CLINIC_PLACEHOLDERS)
 
 
 def template_texts(code: str, entry: TemplateEntry, channel: Channel) -> Iterator[KeyedText]:
-    """What a template says on one channel, by key."""
+    """Yields the texts of a template on one channel; none if it has no entry for it."""
     found = entry.of(channel)
     if found:
         yield from channel_wording(channel).texts(f"templates.{code}.{channel}", found)
 
 
 def errors(file: MessageFile, never_say: Iterable[str]) -> Iterator[FormatError]:
-    """Where a text names a drug or a diagnosis, lacks its link, or wants something filled in that is not there."""
+    """Yields the errors of the texts: a forbidden word, a missing link, an unknown placeholder.
+
+    `never_say`: how forbidden words begin, in any spelling.
+    """
     forbidden = _forbidden(never_say)
     for keyed_text in texts(file):
-        if found := forbidden.search(fold_case_and_accents(keyed_text.text)):
-            yield (
-                keyed_text.key,
-                f"says {found[0]!r}: a message names no drug and no diagnosis, since others may read it",
-            )
-        yield from ((keyed_text.key, reason) for reason in _place_errors(keyed_text))
+        found = forbidden.search(fold_case_and_accents(keyed_text.text))
+        if found:
+            reason = f"says {found[0]!r}: a message names no drug and no diagnosis, since others may read it"
+            yield keyed_text.key, reason
+        for reason in _placeholder_errors(keyed_text):
+            yield keyed_text.key, reason
 
 
 def fold_case_and_accents(text: str) -> str:
-    """Without capitals and accents, so that a word is found however it is written."""
-    return "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
+    """Returns `text` without capitals and accents, so that a word is found in every spelling."""
+    # NFKD splits an accented letter into the letter and a combining mark.
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def _place_errors(keyed_text: KeyedText) -> Iterator[str]:
+def _placeholder_errors(keyed_text: KeyedText) -> Iterator[str]:
     try:
-        used = {_place(name, *how) for _, name, *how in Formatter().parse(keyed_text.text) if name is not None}
+        used = _used_placeholders(keyed_text.text)
     except ValueError:
         yield "has a brace that is not one of a pair"
         return
-    known = ", ".join(f"{{{place}}}" for place in sorted(keyed_text.placeholders))
-    yield from (f"cannot fill in {{{place}}}, only {known}" for place in sorted(used - keyed_text.placeholders))
+    known = ", ".join(f"{{{name}}}" for name in sorted(keyed_text.placeholders))
+    for name in sorted(used - keyed_text.placeholders):
+        yield f"cannot fill in {{{name}}}, only {known}"
+    link = f"{{{LINK_PLACEHOLDER}}}"
     if LINK_PLACEHOLDER in keyed_text.placeholders and LINK_PLACEHOLDER not in used:
-        yield f"lacks the link, {{{LINK_PLACEHOLDER}}}"
+        yield f"lacks the link, {link}"
     elif LINK_PLACEHOLDER in used and not ISOLATED_LINK.search(keyed_text.text):
-        place = f"{{{LINK_PLACEHOLDER}}}"
-        yield f"needs a space on either side of {place}, or telephones take its neighbours for a part of it"
+        yield f"needs a space on either side of {link}, or telephones take its neighbours for a part of it"
 
 
-def _place(name: str, specification: str | None, conversion: str | None) -> str:
-    """The place as it stands between its braces: only a bare name can be filled in."""
-    return f"{name}{'!' + conversion if conversion else ''}{':' + specification if specification else ''}"
+def _used_placeholders(text: str) -> set[str]:
+    """Returns what `text` has between braces. Raises ValueError for a brace without its pair.
+
+    A conversion or a format specification stays part of the name, so that it is reported as unknown: only a plain name
+    can be filled in.
+    """
+    used = set()
+    for _, name, specification, conversion in Formatter().parse(text):
+        if name is None:  # the text after the last placeholder
+            continue
+        placeholder = name
+        if conversion:
+            placeholder += f"!{conversion}"
+        if specification:
+            placeholder += f":{specification}"
+        used.add(placeholder)
+    return used
 
 
 def _forbidden(never_say: Iterable[str]) -> re.Pattern[str]:
-    """Words that begin like one of these, folded; nothing where there are none."""
+    """Returns a pattern for words that begin like one of these, folded; it matches nothing if there are none."""
     beginnings = "|".join(re.escape(fold_case_and_accents(each)) for each in never_say)
     return re.compile(rf"\b(?:{beginnings})\w*" if beginnings else r"(?!)")

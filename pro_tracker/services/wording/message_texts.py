@@ -1,6 +1,7 @@
-"""What messages say, in the subject's language: mail as plain text and HTML, SMS, replies. Names no person.
+"""Fills in the wording of messages in the subject's language: mail as plain text and HTML, SMS, replies.
 
-The wording stands in the message files, shipped or a clinic's own (docs/message-format.md), each read once per process.
+Names no person. The wording is in message files, shipped or a clinic's own (docs/message-format.md), each read once in
+a process.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,9 +27,10 @@ MESSAGES = PACKAGE / "messages"
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
-    """What a message may say: the clinic, its phone, the personal link, the visit's end; in which language and zone.
+    """The facts that a message is filled in with.
 
-    `unsubscribe_url`: where these messages are ended; None where the channel has no such link.
+    `template`: its code. `language`, `time_zone`: the subject's. `url`: the personal link. `closes_at`: the end of the
+    visit window (UTC). `unsubscribe_url`: None for a channel without such a link.
     """
 
     template: str
@@ -43,7 +45,7 @@ class MessageFacts:
 
 @dataclass(frozen=True, slots=True)
 class MessageText:
-    """One message in words. `subject` and `html` are for mail alone."""
+    """One message, filled in. `subject` and `html` are for mail only, and empty otherwise."""
 
     subject: str
     text: str
@@ -52,60 +54,91 @@ class MessageText:
 
 @dataclass(frozen=True, slots=True)
 class MessageWording:
-    """Everything there is to say in one language, by the code of the template or reply."""
+    """The wording in one language, by the code of the template or reply."""
 
     layout: LayoutEntry
-    templates: Mapping[tuple[Channel, str], Any]  # to the entry that the channel's module describes
+    templates: Mapping[tuple[Channel, str], Any]  # the values are of the channel's own type of entry
     replies: Mapping[str, str]
 
 
 def mail(facts: MessageFacts) -> MessageText:
-    """The mail for these facts; KeyError for a template that no protocol file can name."""
-    wording_used, placeholders = wording(facts.language), filled_in(facts)
-    entry, layout = wording_used.templates[Channel.EMAIL, facts.template], wording_used.layout
-    subject, opening = entry.subject.format_map(placeholders), entry.opening.format_map(placeholders)
-    action, unsubscribe = layout.action.format_map(placeholders), layout.unsubscribe.format_map(placeholders)
-    closing = [paragraph.format_map(placeholders) for paragraph in layout.closing]
-    last = [f"{unsubscribe}:\n{facts.unsubscribe_url}"] if facts.unsubscribe_url else []
-    text = "\n\n".join([opening, f"{action}:\n{facts.url}", *closing, *last]) + "\n"
-    values = {"subject": subject, "opening": opening, "action": action, "closing": closing, "unsubscribe": unsubscribe}
-    return MessageText(subject, text, _layout().render(values, facts=facts))
+    """Returns the mail for these facts. Raises KeyError for an unknown template."""
+    parts = _mail_parts(facts)
+    html = _layout().render(vars(parts), facts=facts)
+    return MessageText(parts.subject, _plain_text(parts, facts), html)
+
+
+@dataclass(frozen=True)
+class _MailParts:
+    """The filled-in parts of a mail, under the names that messages/layout.html uses."""
+
+    subject: str
+    opening: str
+    action: str
+    closing: list[str]
+    unsubscribe: str
+
+
+def _mail_parts(facts: MessageFacts) -> _MailParts:
+    language_wording, placeholders = wording(facts.language), filled_in(facts)
+    entry = language_wording.templates[Channel.EMAIL, facts.template]
+    layout = language_wording.layout
+    return _MailParts(
+        subject=entry.subject.format_map(placeholders),
+        opening=entry.opening.format_map(placeholders),
+        action=layout.action.format_map(placeholders),
+        closing=[paragraph.format_map(placeholders) for paragraph in layout.closing],
+        unsubscribe=layout.unsubscribe.format_map(placeholders),
+    )
+
+
+def _plain_text(parts: _MailParts, facts: MessageFacts) -> str:
+    paragraphs = [parts.opening, f"{parts.action}:\n{facts.url}", *parts.closing]
+    if facts.unsubscribe_url:
+        paragraphs.append(f"{parts.unsubscribe}:\n{facts.unsubscribe_url}")
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def sms(facts: MessageFacts) -> MessageText:
-    """The text message for these facts; KeyError for a template that no protocol file can name."""
+    """Returns the text message for these facts. Raises KeyError for an unknown template."""
     text: str = wording(facts.language).templates[Channel.SMS, facts.template]
     return MessageText("", text.format_map(filled_in(facts)), "")
 
 
 def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
-    """The answer to a text message that came in: sms-stopped, sms-started or sms-help."""
+    """Returns the reply with this code, such as sms-stopped, filled in. Raises KeyError for an unknown code."""
     return wording(language).replies[code].format_map({"clinic": clinic, "phone": phone})
 
 
 def wording(language: str) -> MessageWording:
-    """What is said in this language ("es-MX" may use "es"), and in English where that says nothing."""
-    languages = reversed(language_fallbacks(language))
-    return _merged(tuple(path for each in languages for path in files() if path.stem == each))
+    """Returns the wording in this language; "es-MX" falls back to "es", and every language to English."""
+    paths: list[Path] = []
+    # The language itself last, since later files override earlier ones.
+    for fallback in reversed(language_fallbacks(language)):
+        paths.extend(path for path in files() if path.stem == fallback)
+    return _merged(tuple(paths))
 
 
-@lru_cache(maxsize=1000)  # a morning's mails name the same few days
+@lru_cache(maxsize=1000)  # the mails of one morning name the same few days
 def long_date(on: date, language: str) -> str:
-    """The date as people write it in this language."""
+    """Returns the date in the long format of this language, such as "March 6, 2026"."""
     return format_date(on, "long", locale=language.replace("-", "_"))
 
 
 def files() -> tuple[Path, ...]:
-    """Every message file: of each language the shipped one, then the clinic's own."""
+    """Returns the paths of all message files: for each language the shipped one, then the clinic's own."""
     return yaml_files(MESSAGES)
 
 
 @cache
 def read(path: Path) -> MessageFile:
-    """The message file, or InvalidDataFile with every fault found."""
+    """Returns the content of a message file. Raises InvalidDataFile with every error found."""
     file = _schema(path)
-    shipped = [_schema(each) for each in sorted(MESSAGES.glob("*.yaml"))]
-    found = list(message_format.errors(file, [word for each in (file, *shipped) for word in each.never_say]))
+    never_say = list(file.never_say)
+    # A clinic's own file must respect the forbidden words of the shipped files, too.
+    for shipped_path in sorted(MESSAGES.glob("*.yaml")):
+        never_say.extend(_schema(shipped_path).never_say)
+    found = list(message_format.errors(file, never_say))
     if path.stem != file.language:
         found.append(("language", f"the file {path.name} should be named {file.language}.yaml"))
     if found:
@@ -120,24 +153,29 @@ def _schema(path: Path) -> MessageFile:
 
 @cache
 def _merged(paths: tuple[Path, ...]) -> MessageWording:
-    """What these files say together; of two that say the same thing, the later one."""
-    found = [read(path) for path in paths]
-    return MessageWording(
-        layout=[file.layout for file in found if file.layout][-1],
-        templates=dict(entry for file in found for entry in _templates(file)),
-        replies={code: text for file in found for code, text in file.replies.items()},
-    )
+    """Returns the wording of these files together; a later file overrides an earlier one."""
+    contents = [read(path) for path in paths]
+    templates: dict[tuple[Channel, str], Any] = {}
+    replies: dict[str, str] = {}
+    for file in contents:
+        templates.update(_templates(file))
+        replies.update(file.replies)
+    layouts = [file.layout for file in contents if file.layout]
+    return MessageWording(layouts[-1], templates, replies)
 
 
 def _templates(file: MessageFile) -> Iterator[tuple[tuple[Channel, str], Any]]:
     for code, template in file.templates.items():
-        entries = {channel: template.of(channel) for channel in Channel}
-        yield from (((channel, code), entry) for channel, entry in entries.items() if entry)
+        for channel in Channel:
+            entry = template.of(channel)
+            if entry:
+                yield (channel, code), entry
 
 
 def filled_in(facts: MessageFacts) -> dict[str, str]:
-    """What stands in the places of a message's text."""
-    closes = long_date(local_date(facts.closes_at, facts.time_zone), facts.language)  # the subject's own last day
+    """Returns the values of the placeholders."""
+    last_day = local_date(facts.closes_at, facts.time_zone)
+    closes = long_date(last_day, facts.language)
     return {"clinic": facts.clinic, "phone": facts.phone, "url": facts.url, "closes": closes}
 
 

@@ -1,4 +1,4 @@
-"""Where providers report what became of messages and what people text back. Each call proves who it is from."""
+"""The webhooks by which providers report delivery, incoming texts and pressed keys. Every request must be signed."""
 
 from pro_tracker.domain.channels import Channel
 from pro_tracker.web.webhooks import gateway, twilio
@@ -6,6 +6,6 @@ from pro_tracker.web.webhooks.blueprint import blueprint
 from pro_tracker.web.webhooks.registry import channel_webhook
 
 for channel in Channel:
-    channel_webhook(channel)  # adds the paths that only this channel has
+    channel_webhook(channel)  # importing the module registers the routes of this channel
 
 __all__ = ["blueprint", "gateway", "twilio"]

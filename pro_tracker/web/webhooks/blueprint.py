@@ -1,6 +1,6 @@
-"""The blueprint of the webhooks: takes reports, refuses calls that prove nothing, and counts both.
+"""The blueprint of the webhooks: stores reports, rejects requests that are not validly signed, and counts both.
 
-Calls come from programs without a session, so there is no form token to check: the signature stands in for it.
+Requests come from programs without a session, so the signature takes the place of a CSRF token.
 """
 
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ from pro_tracker.web.session import commit, db_session
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
-# Of a call that is refused: the status of HTTP to answer with.
+# The HTTP status of the answer to a rejected request.
 STATUS = {WebhookCountKind.FORGED: 403, WebhookCountKind.STALE: 403, WebhookCountKind.UNREADABLE: 422}
 
 
 class RejectedCall(ProTrackerError):
-    """A call that is not believed, or cannot be understood; `kind` is what it is counted as."""
+    """A request that is not authentic or cannot be read; `kind` is what it is counted as."""
 
     def __init__(self, provider: str, kind: WebhookCountKind, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class RejectedCall(ProTrackerError):
 
 @blueprint.url_value_preprocessor
 def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """As on the patient's pages: no account is looked for, so no cookie is set."""
+    """Skips the search for a signed-in account, as on patient pages, so that no cookie is set."""
     current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
@@ -50,7 +50,10 @@ def _not_found(error: NotFound) -> tuple[Response, int]:
 
 
 def receive(provider: str, reports: Iterable[ReportedEvent], *, now: datetime) -> list[ReportedEvent]:
-    """Keep the reports of one call and return the new ones; a call that told nothing new is counted as known."""
+    """Stores the reports of one request and returns those that are new.
+
+    The request is counted as TAKEN, or as KNOWN if it has reports and none of them is new.
+    """
     reports = list(reports)
     new = [report for report in reports if delivery_reports.take(db_session(), report, now=now)]
     kind = WebhookCountKind.TAKEN if new or not reports else WebhookCountKind.KNOWN

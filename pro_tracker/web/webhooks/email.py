@@ -1,4 +1,4 @@
-"""What is reported about mails: by a mail service, or a script that reads bounces, through /webhooks/gateway."""
+"""Reports about mail, from a mail service or a script that reads bounces; they arrive at /webhooks/gateway."""
 
 from datetime import datetime
 
@@ -9,5 +9,5 @@ SECRET = "mail_webhook_secret"  # nosec B105  the name of a setting
 
 
 def reply(_reported: ReportedEvent, *, now: datetime) -> str | None:
-    """Nothing: nobody reads replies to mails."""
+    """Returns None: reports about mail get no reply text."""
     return None

@@ -1,6 +1,6 @@
-"""Reports of text message gateways, and of whoever watches over our mail, signed with a shared secret.
+"""Reports of text message, call and mail gateways, each signed with a shared secret (HMAC, RFC 2104).
 
-Format and signature: docs/webhooks.md. The secret with which a call is signed says which channel it may speak of.
+Format and signature: docs/webhooks.md. Each channel has its own secret, so the signature decides the channel.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ from pro_tracker.web.webhooks.registry import channel_webhook
 
 TIMESTAMP, SIGNATURE = "X-PRO-Tracker-Timestamp", "X-PRO-Tracker-Signature"
 TOLERANCE = timedelta(minutes=5)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it clocks were not set
-Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]  # visible ASCII: PostgreSQL would refuse a NUL
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier time comes from a clock that is not set
+Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]  # visible ASCII: PostgreSQL rejects NUL
 ADDRESSES: Mapping[AddressKind, str] = {
     AddressKind.TELEPHONE: "a number such as +12165550123",
     AddressKind.EMAIL: "a mail address such as ann@patients.example",
@@ -55,12 +55,12 @@ MESSAGE_EVENTS = (
 
 
 def _key(text: object) -> object:
-    """Our key of a message; a mail's Message-ID is made of it: <key@host>."""
+    """Returns the message key in `text`, which may also be the Message-ID of a mail: <key@host>."""
     return text.strip("<> ").partition("@")[0] if isinstance(text, str) else text
 
 
 class GatewayEvent(BaseModel):
-    """One event as docs/webhooks.md describes it."""
+    """One event in the format of docs/webhooks.md."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,9 +81,9 @@ class GatewayEvent(BaseModel):
     message: Annotated[uuid.UUID, BeforeValidator(_key)] | None = None
     provider_id: Id | None = None
     address: str | None = Field(None, min_length=3, max_length=320)
-    code: str | None = Field(None, pattern=r"^[\w.-]{1,40}$")  # no place for an address or a sentence
-    text: str | None = Field(None, max_length=10_000)  # read for its one word and never kept
-    key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = None  # that was pressed during a call
+    code: str | None = Field(None, pattern=r"^[\w.-]{1,40}$")  # too narrow for an address or a sentence
+    text: str | None = Field(None, max_length=10_000)  # searched for a keyword and never stored
+    key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = None  # pressed during a call
 
     @model_validator(mode="after")
     def _check_reference(self) -> "GatewayEvent":
@@ -101,15 +101,19 @@ class GatewayEvent(BaseModel):
 
     @property
     def report_event(self) -> ReportEvent:
-        """The event as it is kept: of a text message, what its words mean."""
+        """The event as it is stored; texts and pressed keys are mapped to their meaning."""
         if str(self.event) == ReportEvent.KEY_PRESSED:
             return KEY_EVENTS.get(self.key or "", ReportEvent.OTHER)
-        return event_of_text(self.text or "") if self.event == "text" else ReportEvent(self.event)
+        if self.event == "text":
+            return event_of_text(self.text or "")
+        return ReportEvent(self.event)
 
     @property
     def event_id(self) -> str:
-        """What the event counts once by: of keys pressed during a call, each that asks for something counts once."""
-        return f"{self.message}:{self.report_event}" if str(self.event) == ReportEvent.KEY_PRESSED else self.id
+        """The id by which a repeated event is recognised; a key pressed again during the same call is a repetition."""
+        if str(self.event) == ReportEvent.KEY_PRESSED:
+            return f"{self.message}:{self.report_event}"
+        return self.id
 
 
 @blueprint.post("/gateway")
@@ -119,13 +123,14 @@ def gateway() -> Response:
     channel = _signed_channel(now)
     report = _report(channel, now)
     new = receive(report.provider, [report], now=now)
+    # A repeated report gets no reply, or the recipient would get the same text again.
     answer = channel_webhook(channel).reply(report, now=now) if new else None
     commit()
     return jsonify(known=not new, reply=answer)
 
 
 def _signed_channel(now: datetime) -> Channel:
-    """The channel of the secret that signed this call. Raises RejectedCall, or NotFound when no secret is set."""
+    """Returns the channel whose secret signed this request. Raises RejectedCall; NotFound if no secret is set."""
     secrets: dict[Channel, str] = current_app.config["WEBHOOK_SECRETS"]
     if not secrets:
         raise NotFound("This webhook is not set up: no secret is set.")
@@ -148,7 +153,7 @@ def _check_age(channel: Channel, timestamp: str, now: datetime) -> None:
         raise RejectedCall(
             channel_webhook(channel).PROVIDER,
             WebhookCountKind.STALE,
-            "Signed more than five minutes ago, or in the future. Sign anew.",
+            "Signed more than five minutes ago, or in the future. Sign it again.",
         )
 
 
@@ -158,7 +163,7 @@ def _report(channel: Channel, now: datetime) -> ReportedEvent:
     except ValidationError as error:
         raise RejectedCall(channel_webhook(channel).PROVIDER, WebhookCountKind.UNREADABLE, _reason(error)) from None
     if event.address is not None and usable_address(channel, event.address) is None:
-        # Taken, a STOP whose number is written in another way would be heeded by nobody.
+        # A number in another format matches no contact, so a STOP from it would be stored without any effect.
         raise RejectedCall(
             channel_webhook(channel).PROVIDER,
             WebhookCountKind.UNREADABLE,
@@ -169,7 +174,7 @@ def _report(channel: Channel, now: datetime) -> ReportedEvent:
         event_id=event.event_id,
         channel=channel,
         event=event.report_event,
-        at=min(event.at, now),  # a clock that runs ahead must not outweigh what people say later
+        at=min(event.at, now),  # or a clock that runs ahead would let this event override later ones
         message_key=event.message,
         provider_id=event.provider_id,
         address=event.address,
@@ -178,9 +183,13 @@ def _report(channel: Channel, now: datetime) -> ReportedEvent:
 
 
 def _reason(error: ValidationError) -> str:
-    """What is wrong, by field and without the values: they may be somebody's address."""
+    """Returns the validation errors by field, without the values, since these may be addresses of patients."""
     errors = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'event'}: {_plain(detail)}" for detail in errors)
+    return "; ".join(f"{_field(detail)}: {_plain(detail)}" for detail in errors)
+
+
+def _field(detail: ErrorDetails) -> str:
+    return ".".join(map(str, detail["loc"])) or "event"
 
 
 def _plain(detail: ErrorDetails) -> str:

@@ -1,4 +1,4 @@
-"""What is reported about text messages, and what people text back: by a gateway here, by Twilio in twilio.py."""
+"""Reports about text messages and incoming texts, from a gateway; twilio.py takes those from Twilio."""
 
 from datetime import datetime
 
@@ -11,5 +11,5 @@ SECRET = "sms_gateway_secret"  # nosec B105  the name of a setting
 
 
 def reply(reported: ReportedEvent, *, now: datetime) -> str | None:
-    """The answer to STOP, START, HELP and other words."""
+    """Returns the reply to STOP, START, HELP and other words; None for other events."""
     return delivery_reports.reply(db_session(), reported, now=now)

@@ -1,4 +1,4 @@
-"""Twilio's reports on text messages, and the text messages that people send back (twilio.com/docs/messaging)."""
+"""Twilio's status reports on text messages, and the texts that patients send back (twilio.com/docs/messaging)."""
 
 import re
 import uuid
@@ -19,7 +19,7 @@ from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
 
 NAME = "twilio"
-# Message states that say what became of it; the others (queued, sending, sent ...) are on the way there.
+# The final states of a message; the others (queued, sending, sent ...) are not stored.
 STATES = {
     "delivered": ReportEvent.DELIVERED,
     "read": ReportEvent.DELIVERED,
@@ -27,10 +27,10 @@ STATES = {
     "failed": ReportEvent.FAILED,
     "canceled": ReportEvent.FAILED,
 }
-# Error codes that say something of the number itself; any other is a failure of this one message.
+# Error codes that concern the number; any other is a failure of this message only.
 CODES = {
     "21211": (ReportEvent.HARD_BOUNCE,),  # not a valid number
-    "21610": (ReportEvent.FAILED, ReportEvent.STOP),  # its owner told Twilio to stop
+    "21610": (ReportEvent.FAILED, ReportEvent.STOP),  # its owner sent STOP to Twilio
     "21614": (ReportEvent.HARD_BOUNCE,),  # not a mobile number
     "30005": (ReportEvent.HARD_BOUNCE,),  # unknown, or out of service
     "30006": (ReportEvent.HARD_BOUNCE,),  # a landline, or a carrier that cannot be reached
@@ -44,8 +44,13 @@ OPT_OUT_TYPES = {"stop": ReportEvent.STOP, "start": ReportEvent.START, "help": R
 def twilio_status() -> Response:
     now, form = clock.now(), verified()
     state, code = STATES.get(field(form, "MessageStatus")), field(form, "ErrorCode", optional=True)
-    events = CODES.get(code, (state,)) if state == ReportEvent.FAILED else (state,)
-    receive(NAME, [_status(form, event, code, now) for event in events if event is not None], now=now)
+    if state is None:
+        events: tuple[ReportEvent, ...] = ()
+    elif state == ReportEvent.FAILED:
+        events = CODES.get(code, (state,))
+    else:
+        events = (state,)
+    receive(NAME, [_status(form, event, code, now) for event in events], now=now)
     commit()
     return Response(status=204)
 
@@ -63,40 +68,41 @@ def twilio_incoming() -> Response:
         at=now,
         address=field(form, "From"),
     )
-    # With OptOutType Twilio has answered already, in the words that are set up there.
-    answer = (
-        delivery_reports.reply(db_session(), report, now=now)
-        if receive(NAME, [report], now=now) and not by_twilio
-        else None
-    )
+    new = receive(NAME, [report], now=now)
+    answer = None
+    # With OptOutType Twilio has sent a reply already, in the words that are set up there.
+    if new and not by_twilio:
+        answer = delivery_reports.reply(db_session(), report, now=now)
     commit()
     message = f"<Message>{escape(answer)}</Message>" if answer else ""
     return Response(f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>', mimetype="text/xml")
 
 
 def verified() -> Mapping[str, str]:
-    """The call's fields, once its signature fits. Raises RejectedCall, or NotFound when no token is set."""
+    """Returns the form of a validly signed request. Raises RejectedCall; NotFound if no token is set."""
     token: str | None = current_app.config["TWILIO_AUTH_TOKEN"]
     if token is None:
         raise NotFound("This webhook is not set up: no token of Twilio's is set.")
-    # Here, since it is an extra: only clinics that send through Twilio have it installed.
+    # Imported here: an optional extra, installed only where messages are sent through Twilio.
     from twilio.request_validator import RequestValidator  # noqa: PLC0415
 
-    # As Twilio was told to call us: behind a proxy the request itself tells another host and scheme.
-    query = request.query_string.decode()
-    url = f"{called_url()}{'?' if query else ''}{query}"
-    if not RequestValidator(token).validate(url, request.form, request.headers.get("X-Twilio-Signature", "")):
+    # Twilio signs the address it was given; behind a proxy, request.url has another host and scheme.
+    url, query = called_url(), request.query_string.decode()
+    if query:
+        url += f"?{query}"
+    signature = request.headers.get("X-Twilio-Signature", "")
+    if not RequestValidator(token).validate(url, request.form, signature):
         raise RejectedCall(NAME, WebhookCountKind.FORGED, "X-Twilio-Signature does not fit this call.")
     return request.form
 
 
 def called_url() -> str:
-    """The address of this call as Twilio knows it, without its query."""
+    """Returns the address of this request as Twilio knows it, without the query."""
     return f"{current_app.config['BASE_URL']}{request.path}"
 
 
 def field(form: Mapping[str, str], name: str, *, optional: bool = False) -> str:
-    """A field of the call. Raises RejectedCall where it is missing, unless `optional`, or cannot be read."""
+    """Returns a field of the form. Raises RejectedCall if it cannot be read, or is missing and not `optional`."""
     value = form.get(name, "")
     if not WORD.fullmatch(value) and (value or not optional):
         raise RejectedCall(NAME, WebhookCountKind.UNREADABLE, f"{name} cannot be read.")
@@ -118,7 +124,7 @@ def _status(form: Mapping[str, str], event: ReportEvent, code: str, now: datetim
 
 
 def our_key() -> uuid.UUID | None:
-    """Our key of the message, which stands in the address that we gave Twilio for its reports."""
+    """Returns the key of the message from the query of the callback address; None without a valid one."""
     try:
         return uuid.UUID(request.args.get("message", ""))
     except ValueError:

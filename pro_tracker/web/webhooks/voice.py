@@ -1,6 +1,6 @@
-"""What is reported about automated calls: keys that people press, and what became of a call, by Twilio or a gateway.
+"""Reports about automated calls, from Twilio or a gateway: keys that patients press, and the outcome of calls.
 
-Whoever presses 1 gets one text message with a link for each call, however often; the event's id is made so.
+Pressing 1 sends one text message with a link for each call, however often it is pressed: the event id is the same.
 """
 
 from datetime import datetime
@@ -22,8 +22,7 @@ from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
 
 PROVIDER = "voice-gateway"
 SECRET = "voice_gateway_secret"  # nosec B105  the name of a setting
-# States of a call that say what became of it. "completed": it was answered and our words were said, be it to a person
-# or to a machine that recorded them.
+# The final states of a call. "completed": it was answered and the text was said, to a person or an answering machine.
 STATES = {
     "completed": ReportEvent.DELIVERED,
     "busy": ReportEvent.FAILED,
@@ -34,7 +33,7 @@ STATES = {
 
 
 def reply(reported: ReportedEvent, *, now: datetime) -> str | None:
-    """Does what the key that was pressed asks for; what to say then."""
+    """Carries out what the pressed key requests and returns what the call says next; None for no call of ours."""
     call = key_presses.placed_call(db_session(), reported.message_key)
     if call is None:
         return None
@@ -46,13 +45,13 @@ def reply(reported: ReportedEvent, *, now: datetime) -> str | None:
 @blueprint.post("/twilio/voice")
 @access.public
 def twilio_voice() -> Response:
-    """A key was pressed during a call."""
+    """Takes a key that was pressed during a call and returns what Twilio says next, as TwiML."""
     now, form, key = clock.now(), twilio.verified(), twilio.our_key()
     call = key_presses.placed_call(db_session(), key)
     if call is None or key is None:
         raise RejectedCall(twilio.NAME, WebhookCountKind.UNREADABLE, "message names no call of ours.")
     event = KEY_EVENTS.get(twilio.field(form, "Digits", optional=True))
-    if event is None:
+    if event is None:  # no key, or one without a meaning: the call says its text again
         action = f"{twilio.called_url()}?message={key}"
         return _twiml(twiml.call(key_presses.script(call, key, now), call.facts.language, action))
     report = ReportedEvent(
@@ -68,7 +67,7 @@ def twilio_voice() -> Response:
 
 
 def _say(call: PlacedCall, report: ReportedEvent, now: datetime) -> str:
-    """Keeps the event; what Twilio is to say to it, the same to one that comes again."""
+    """Stores the event and returns what Twilio says next, as TwiML; the same for a repeated event."""
     if receive(twilio.NAME, [report], now=now):
         reply(report, now=now)
     commit()
@@ -78,7 +77,7 @@ def _say(call: PlacedCall, report: ReportedEvent, now: datetime) -> str:
 @blueprint.post("/twilio/voice-status")
 @access.public
 def twilio_voice_status() -> Response:
-    """What became of a call."""
+    """Takes the status of a call, and stores it once the call has ended."""
     now, form = clock.now(), twilio.verified()
     state, sid = twilio.field(form, "CallStatus"), twilio.field(form, "CallSid")
     event = STATES.get(state)

@@ -1,1 +1,1 @@
-"""How a message of each channel is composed, one module a channel. Sends nothing."""
+"""Composes the messages of each channel, one module for each. Sends nothing."""

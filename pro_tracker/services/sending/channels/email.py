@@ -1,4 +1,4 @@
-"""Fills in a mail: subject, plain text and HTML, all with the link that ends these mails."""
+"""Composes mail: subject, plain text and HTML, with the personal link and the link to unsubscribe."""
 
 from dataclasses import replace
 
@@ -8,6 +8,6 @@ from pro_tracker.services.wording.message_texts import MessageFacts
 
 
 def compose(envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
-    """Returns the message with what it says."""
+    """Returns the message with subject, text and HTML. Raises KeyError for an unknown template."""
     mail = message_texts.mail(facts)
     return replace(envelope, subject=mail.subject, text=mail.text, html=mail.html)

@@ -1,4 +1,4 @@
-"""Fills in a text message: one text with the personal link in it."""
+"""Composes text messages: one text that contains the personal link."""
 
 from dataclasses import replace
 
@@ -8,5 +8,5 @@ from pro_tracker.services.wording.message_texts import MessageFacts
 
 
 def compose(envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
-    """Returns the message with what it says."""
+    """Returns the message with its text. Raises KeyError for an unknown template."""
     return replace(envelope, text=message_texts.sms(facts).text)

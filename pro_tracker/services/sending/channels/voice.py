@@ -1,4 +1,4 @@
-"""Fills in a call: what is said, with the keys it offers. It carries no link: pressing 1 sends one by text message."""
+"""Composes automated calls. A call carries no link: pressing 1 requests one by text message."""
 
 from dataclasses import replace
 
@@ -11,9 +11,11 @@ from pro_tracker.services.wording.message_texts import MessageFacts
 
 
 def compose(envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
-    """Returns the message with what it says."""
-    wording, places = message_texts.wording(facts.language), message_texts.filled_in(facts)
-    text: str = wording.templates.get((Channel.VOICE, facts.template), wording.replies[FALLBACK])
-    said = f"{text} {wording.replies[MENU]}".format_map(places)
-    script = CallScript(said, wording.replies[GOODBYE].format_map(places))
+    """Returns the message with its call script; a template without wording for calls uses FALLBACK."""
+    wording = message_texts.wording(facts.language)
+    placeholders = message_texts.filled_in(facts)
+    template: str = wording.templates.get((Channel.VOICE, facts.template), wording.replies[FALLBACK])
+    text = f"{template} {wording.replies[MENU]}".format_map(placeholders)
+    goodbye = wording.replies[GOODBYE].format_map(placeholders)
+    script = CallScript(text, goodbye)
     return replace(envelope, text=script.text, call=script)

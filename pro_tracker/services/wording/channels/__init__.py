@@ -1,1 +1,1 @@
-"""What stands in a message file for each channel, one module a channel: entry, replies, limit."""
+"""The part of a message file that belongs to each channel, one module for each: entry, replies, limit."""

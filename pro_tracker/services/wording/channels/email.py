@@ -1,4 +1,4 @@
-"""E-mail in a message file: a subject and an opening; what all mails share is the file's `layout`."""
+"""Mail in a message file: subject and opening. The parts that all mails share are in the file's `layout`."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -14,13 +14,13 @@ LIMIT: Limit | None = None
 
 
 class Entry(FileModel):
-    """What one template says in a mail."""
+    """The wording of one template for mail."""
 
     subject: Annotated[Text, text_matching(r"[^\r\n]+", "one line")]
     opening: Text
 
 
 def texts(key: str, entry: Entry) -> Iterator[KeyedText]:
-    """Every text of an entry, which stands in the file at `key`."""
+    """Yields the texts of an entry; `key`: the place of the entry in the file."""
     yield KeyedText(f"{key}.subject", entry.subject, CLINIC_PLACEHOLDERS)
     yield KeyedText(f"{key}.opening", entry.opening, VISIT_PLACEHOLDERS)

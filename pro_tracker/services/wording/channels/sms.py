@@ -1,4 +1,4 @@
-"""Text messages in a message file: the whole text, with the link in it; and what is answered to texts of patients."""
+"""Text messages in a message file: the whole text with its link, and the replies to texts of patients."""
 
 from collections.abc import Iterator
 
@@ -19,5 +19,5 @@ Entry = Text
 
 
 def texts(key: str, entry: str) -> Iterator[KeyedText]:
-    """The text of an entry, which stands in the file at `key`."""
+    """Yields the text of an entry; `key`: the place of the entry in the file."""
     yield KeyedText(key, entry, VISIT_PLACEHOLDERS | {LINK_PLACEHOLDER})

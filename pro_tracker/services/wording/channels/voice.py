@@ -1,4 +1,4 @@
-"""Automated calls in a message file: what is said, without a link; and what every call says besides."""
+"""Automated calls in a message file: the text, which has no link, and the sentences that all calls share."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from pro_tracker.services.instruments.instrument_format import Text
 from pro_tracker.services.wording.keyed_texts import VISIT_PLACEHOLDERS, KeyedText, Limit
 
 NAME = "call"
-IS_REQUIRED = False  # a template without one says FALLBACK
+IS_REQUIRED = False  # a template without an entry uses FALLBACK
 FALLBACK, MENU, GOODBYE = "voice-reminder", "voice-menu", "voice-goodbye"
 LINK_SENT, STOPPED = "voice-link-sent", "voice-stopped"
 REPLIES = (FALLBACK, MENU, GOODBYE, LINK_SENT, STOPPED)
@@ -21,5 +21,5 @@ Entry = Text
 
 
 def texts(key: str, entry: str) -> Iterator[KeyedText]:
-    """The text of an entry, which stands in the file at `key`."""
+    """Yields the text of an entry; `key`: the place of the entry in the file."""
     yield KeyedText(key, entry, VISIT_PLACEHOLDERS)
