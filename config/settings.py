@@ -95,9 +95,12 @@ class Settings(BaseSettings):
     @field_validator("base_url", "twilio_url", "sms_gateway_url", "voice_gateway_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be a web address such as https://pro.clinic.example")
-        return value.rstrip("/") if value else value
+        return value.rstrip("/")
 
     @field_validator("smtp_url")
     @classmethod

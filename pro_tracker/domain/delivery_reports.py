@@ -42,7 +42,9 @@ KEYWORDS = {
     ReportEvent.START: ("start", "unstop", "yes", "iniciar", "alta"),
     ReportEvent.HELP: ("help", "info", "ayuda"),
 }
-_EVENT_BY_KEYWORD = {word: event for event, words in KEYWORDS.items() for word in words}
+_EVENT_BY_KEYWORD: dict[str, ReportEvent] = {}
+for _event, _words in KEYWORDS.items():
+    _EVENT_BY_KEYWORD.update(dict.fromkeys(_words, _event))
 
 
 def contact_state(event: ReportEvent) -> ContactState | None:

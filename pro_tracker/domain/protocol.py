@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import time
 from enum import StrEnum
+from itertools import chain
 from typing import Literal
 
 from pro_tracker.domain.channels import Channel
@@ -68,7 +69,8 @@ class StudyEvent:
 
     def title_in(self, language: str) -> str:
         """Returns the event's name in `language` or, for "es-MX", in "es"; without either, `title`."""
-        return self.titles.get(language) or self.titles.get(language.partition("-")[0]) or self.title
+        primary = language.partition("-")[0]
+        return self.titles.get(language) or self.titles.get(primary) or self.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class Protocol:
     @property
     def instruments(self) -> tuple[str, ...]:
         """The codes of all instruments of all batteries, each once, in the order of the events."""
-        return tuple(dict.fromkeys(code for event in self.events for code in event.battery))
+        batteries = (event.battery for event in self.events)
+        return tuple(dict.fromkeys(chain.from_iterable(batteries)))
 
     def with_study_rule(self, instrument_code: str, scale: Scale) -> Scale:
         """Returns the scale with this study's rule for change; unchanged if the study has none."""

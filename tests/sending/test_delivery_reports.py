@@ -65,7 +65,7 @@ def match_waiting_reports(session: Session, clock: Clock) -> None:
     session.flush()
 
 
-def test_a_hard_bounce_closes_the_channel_and_what_is_to_come_goes_by_the_other(
+def test_a_hard_bounce_closes_the_contact_and_later_messages_use_the_other_channel(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
     assert to_come(session) == {"email", "sms"}
@@ -77,7 +77,7 @@ def test_a_hard_bounce_closes_the_channel_and_what_is_to_come_goes_by_the_other(
     assert (sent.state, sent.failure) == ("failed", "hard-bounce 5.1.1")
 
 
-def test_a_mail_is_known_by_its_message_id_or_by_the_servers_own(
+def test_a_mail_is_identified_by_its_message_id_or_the_servers_own_id(
     client: FlaskClient, session: Session, clock: Clock, sent: Message
 ) -> None:
     post_to_gateway(client, clock, {"event": "delivered", "message": f"<{sent.key}@pro-tracker.test>"})
@@ -113,7 +113,7 @@ def test_a_text_message_that_says_stop_ends_text_messages(
     assert states(session) == {"email": "active", "sms": state}
 
 
-def test_start_opens_no_channel_that_bounced(
+def test_start_does_not_reopen_a_contact_that_bounced(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
     post_to_gateway(client, clock, {"event": "hard-bounce", "address": MOBILE}, secret=SMS_SECRET)
@@ -122,7 +122,7 @@ def test_start_opens_no_channel_that_bounced(
     assert states(session) == {"email": "active", "sms": "bounced"}
 
 
-def test_a_number_that_two_people_share_is_stopped_for_both(
+def test_stop_from_a_number_that_two_subjects_share_closes_both_contacts(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:
     add_subject(session, clock.now, mobile=MOBILE)
@@ -263,7 +263,7 @@ def open_message(session: Session, clock: Clock, course: Course, post: SendingHa
     ("story", "state", "email"), [(STORY, "sent", "stopped"), (BOUNCED, "failed", "bounced")], ids=["sent", "bounced"]
 )
 @ONE
-def test_reports_in_any_order_and_any_number_of_times_end_the_same(
+def test_reports_in_any_order_and_number_give_the_same_outcome(
     session: Session, clock: Clock, open_message: Message, story: list[Step], state: str, email: str
 ) -> None:
     def end_of(steps: list[Step]) -> tuple[Any, ...]:
@@ -297,9 +297,7 @@ def test_reports_in_any_order_and_any_number_of_times_end_the_same(
 
 
 @pytest.mark.dialects("postgresql")
-def test_reports_that_come_at_the_same_moment_count_once_and_hold_each_other_up_for_no_longer(
-    session: Session, clock: Clock, sent: Message
-) -> None:
+def test_concurrent_reports_count_once_and_do_not_deadlock(session: Session, clock: Clock, sent: Message) -> None:
     moment = clock.now
     stop = delivery_reports.ReportedEvent(
         provider="gateway", event_id="e-1", channel=Channel.SMS, event=ReportEvent.STOP, at=moment, address=MOBILE

@@ -72,7 +72,7 @@ class Askable(Provider):
     def close(self) -> None: ...
 
 
-def test_two_claims_at_once_share_the_rows_between_them(session: Session, clock: Clock) -> None:
+def test_concurrent_claims_share_the_rows_between_them(session: Session, clock: Clock) -> None:
     for _ in range(12):
         add_baseline(session, clock)
     claimed: list[int] = []
@@ -96,7 +96,7 @@ def test_two_claims_at_once_share_the_rows_between_them(session: Session, clock:
     assert len(claimed) + len(rest) == 12
 
 
-def test_no_more_is_claimed_than_the_senders_can_follow(
+def test_no_more_is_claimed_than_the_senders_can_send(
     session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MAX_CLAIMED", 5)
@@ -173,7 +173,7 @@ def test_a_channel_without_a_provider_is_a_failure_that_staff_see(
     assert session.scalars(select(Call.reason)).all() == ["send-failed"]
 
 
-def test_a_provider_that_knows_keys_gets_an_unknown_message_again_under_the_same_key(
+def test_an_attempt_with_unknown_outcome_is_repeated_under_the_same_key_where_keys_are_known(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     gateway = Keyed([SendResult(SendOutcome.UNKNOWN, "TimeoutError"), SendResult(SendOutcome.ACCEPTED)])
@@ -229,7 +229,7 @@ def test_a_provider_that_cannot_say_yet_is_queried_again_until_the_message_is_un
     assert silent.asked == 4
 
 
-def test_another_provider_than_the_one_that_had_it_is_not_asked(
+def test_only_the_provider_of_the_attempt_is_queried(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     silent = Askable(SendResult(SendOutcome.UNKNOWN))
@@ -277,7 +277,7 @@ def test_a_message_over_the_rate_limit_waits_without_counting_an_attempt(
     assert post.sweep() == ["sent"]
 
 
-def test_an_address_that_is_dead_closes_its_channel_and_the_next_steps_go_by_the_other(
+def test_an_invalid_address_closes_the_contact_and_the_next_steps_use_the_other_channel(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     dead = FixedResultProvider(SendResult(SendOutcome.REFUSED, "550 5.1.1", contact_state=ContactState.BOUNCED))

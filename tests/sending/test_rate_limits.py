@@ -22,9 +22,7 @@ def machine() -> Iterator[time_machine.Traveller]:
         yield machine
 
 
-def test_workers_share_what_a_provider_takes_in_any_second(
-    broker: RedisServer, machine: time_machine.Traveller
-) -> None:
+def test_workers_share_the_rate_limit_of_a_provider(broker: RedisServer, machine: time_machine.Traveller) -> None:
     one, other = (RateLimits(broker.url, {Channel.EMAIL: 3, Channel.SMS: 1}) for _ in range(2))
     assert [rates.take(Channel.EMAIL) for rates in (one, other, one)] == [GOES] * 3
     machine.shift(0.6)
@@ -36,7 +34,9 @@ def test_workers_share_what_a_provider_takes_in_any_second(
     assert other.take(Channel.EMAIL) == GOES
 
 
-def test_of_many_as_many_go_as_there_are_places(broker: RedisServer, machine: time_machine.Traveller) -> None:
+def test_of_many_messages_as_many_are_sent_as_the_limit_allows(
+    broker: RedisServer, machine: time_machine.Traveller
+) -> None:
     one, other = (RateLimits(broker.url, {Channel.EMAIL: 5}) for _ in range(2))
     assert one.take(Channel.EMAIL, 3) == (3, timedelta(0))
     machine.shift(0.5)
@@ -56,7 +56,7 @@ def test_the_demonstration_broker_on_a_socket_enforces_the_rate_limit(
     assert rates.take(Channel.EMAIL)[0] == 0
 
 
-def test_a_broker_that_froze_holds_up_one_message_for_a_moment(broker: RedisServer) -> None:
+def test_a_broker_that_does_not_answer_delays_one_message_briefly(broker: RedisServer) -> None:
     rates = RateLimits(broker.url, {Channel.EMAIL: 1})
     rates.take(Channel.EMAIL)
     assert broker.process is not None

@@ -59,7 +59,7 @@ def test_a_mail_says_the_same_as_text_and_html_and_nothing_about_health(
         assert word.lower() not in everything.lower()
 
 
-def test_a_subject_who_speaks_spanish_is_written_to_in_spanish(
+def test_a_subject_whose_language_is_spanish_gets_mail_in_spanish(
     session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     add_baseline(session, clock, language="es")
@@ -95,7 +95,7 @@ def test_five_temporary_refusals_are_a_failure_that_reaches_the_call_list(
     assert messages_of(session, baseline(session, course))[0].failure == "451 4.3.0"
 
 
-def test_a_final_refusal_is_not_tried_again_and_keeps_no_address(
+def test_a_final_refusal_is_not_retried_and_its_stored_reply_has_no_address(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     post.server.replies.append("550 5.1.1 <zoe@patients.example> unknown")
@@ -198,7 +198,7 @@ def test_after_an_outage_of_a_week_one_message_comes_and_not_three(
     assert reasons == [(0, "email", "superseded"), (1, "email", "superseded"), (2, "sms", None)]
 
 
-def test_what_becomes_due_in_the_night_waits_for_the_morning(
+def test_a_message_due_in_the_night_waits_for_the_morning(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     clock.set(at(3, 6, 23))
@@ -209,7 +209,7 @@ def test_what_becomes_due_in_the_night_waits_for_the_morning(
     assert post.sweep() == ["sent"]
 
 
-def test_a_visit_that_moved_after_the_claim_is_written_to_when_it_opens(
+def test_the_message_of_a_visit_that_moved_after_the_claim_is_sent_when_it_opens(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()

@@ -56,7 +56,7 @@ def replan(session: Session, course: Course, clock: Clock) -> None:
     session.commit()
 
 
-def test_nothing_leaves_in_a_pause_and_the_newest_message_comes_after_it(
+def test_no_message_is_sent_in_a_pause_and_the_newest_is_sent_after_it(
     session: Session, clock: Clock, course: Course
 ) -> None:
     pause(session, course, date(2026, 3, 6), date(2026, 3, 10))
@@ -136,13 +136,13 @@ def test_not_today_holds_a_message_that_was_claimed_before(
     assert sorted(post.sweep()) == ["ended", "sent"]
 
 
-def test_an_own_hour_moves_what_is_to_come(session: Session, clock: Clock, course: Course) -> None:
+def test_an_own_hour_moves_planned_messages(session: Session, clock: Clock, course: Course) -> None:
     subject_of(session, course).message_time = time(18, 30)
     replan(session, course, clock)
     assert [each[3] for each in waiting(session, course)] == [at(3, day, 18, 30) for day in (6, 9, 13, 18)]
 
 
-def test_a_subject_who_moves_gets_what_is_to_come_at_the_same_hour_there_and_nothing_again(
+def test_after_a_change_of_time_zone_messages_keep_their_local_hour_and_none_is_repeated(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     assert post.sweep() == ["sent"]
@@ -203,7 +203,7 @@ def both(session: Session, course: Course, now: datetime) -> None:
     session.commit()
 
 
-def test_a_step_on_both_channels_goes_once_on_each(
+def test_a_step_on_both_channels_is_sent_once_on_each(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     both(session, course, clock.now)
@@ -215,7 +215,7 @@ def test_a_step_on_both_channels_goes_once_on_each(
     assert [each[1:3] for each in waiting(session, course)] == [(1, "sms")]
 
 
-def test_when_one_of_both_channels_closes_the_other_still_brings_the_step(
+def test_a_step_on_both_channels_is_still_sent_when_one_of_them_closes(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     both(session, course, clock.now)
@@ -228,7 +228,7 @@ def test_when_one_of_both_channels_closes_the_other_still_brings_the_step(
 
 
 @pytest.mark.parametrize("wish", [time(6), time(23, 30)])
-def test_no_own_hour_leads_into_the_quiet_hours(
+def test_an_own_hour_is_moved_out_of_the_quiet_hours(
     session: Session, clock: Clock, course: Course, post: SendingHarness, own_hour: time
 ) -> None:
     subject_of(session, course).message_time = own_hour

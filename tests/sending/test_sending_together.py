@@ -88,7 +88,7 @@ def test_a_provider_that_knows_no_keys_has_one_message_in_flight(session: Sessio
     assert provider.open_attempts == [1] * MESSAGES
 
 
-def test_a_slow_provider_has_as_many_as_it_takes_in_a_moment(session: Session, post: SendingHarness) -> None:
+def test_a_slow_provider_has_few_messages_in_flight(session: Session, post: SendingHarness) -> None:
     def take_time(_number: int) -> None:
         post.clock.advance(seconds=BATCH_DURATION.total_seconds() / 3.5)
 
@@ -118,7 +118,7 @@ def test_open_attempts_of_a_dead_worker_are_retried_under_the_same_keys_and_the_
     assert (len(times), sorted(times.values())[-3:]) == (MESSAGES, [2, 2, 2])
 
 
-def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_it_only_once(
+def test_a_message_that_crashes_its_worker_repeatedly_affects_the_others_only_once(
     session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     class Dies(Watched):
@@ -143,7 +143,9 @@ def test_a_message_that_kills_its_worker_again_and_again_takes_the_others_with_i
     assert len(set(provider.keys)) == MESSAGES - 1
 
 
-def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clock, post: SendingHarness) -> None:
+def test_an_answer_cancels_only_the_message_of_its_own_visit(
+    session: Session, clock: Clock, post: SendingHarness
+) -> None:
     answered = session.scalars(select(Visit.id).join(Message, Message.visit_id == Visit.id)).first()
 
     def answer(number: int) -> None:
@@ -165,7 +167,7 @@ def test_an_answer_keeps_back_its_own_message_alone(session: Session, clock: Clo
     assert len(provider.keys) == MESSAGES - 1
 
 
-def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(
+def test_once_a_provider_is_down_the_rest_is_released_without_counting_attempts(
     session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     class GoesAway(Watched):
@@ -188,7 +190,7 @@ def test_once_a_provider_is_down_the_rest_is_held_back_at_no_cost(
     assert len(healthy.keys) == MESSAGES - 1
 
 
-def test_a_provider_that_takes_its_time_holds_the_others_back_for_the_next_sweep(
+def test_behind_a_slow_provider_the_other_messages_wait_for_the_next_sweep(
     session: Session, clock: Clock, post: SendingHarness
 ) -> None:
     def hang(number: int) -> None:
@@ -249,7 +251,7 @@ def test_a_message_that_cannot_be_written_is_no_provider_fault(
     assert set(circuit_breakers.open_breakers(session)) == {"email"}
 
 
-def test_a_message_that_is_named_twice_goes_once(session: Session, clock: Clock, post: SendingHarness) -> None:
+def test_a_message_that_is_listed_twice_is_sent_once(session: Session, clock: Clock, post: SendingHarness) -> None:
     provider, ids = Watched(), post.claim()
     outbox.deliver_all(session, [*ids, *ids], setup=post.setup(email=provider), clock=lambda: clock.now)
     assert len(set(provider.keys)) == len(provider.keys) == MESSAGES

@@ -84,14 +84,14 @@ def test_a_message_that_may_have_been_sent_is_unknown_and_delivered_once_by_repe
     assert len(sms_gateway.accepted) == 1
 
 
-def test_an_id_that_no_database_takes_is_kept_as_far_as_one_does(
+def test_a_provider_id_is_stored_without_unstorable_characters(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
     sms_gateway.faults.append(Fault(202, accepts=True, body=b'{"id": "a\\u0000b\\ud800c"}'))
     assert provider.send(text()) == SendResult(SendOutcome.ACCEPTED, "202", "abc")
 
 
-def test_a_gateway_that_still_works_on_the_key_is_asked_again(
+def test_a_gateway_that_is_still_processing_the_key_is_tried_again_later(
     provider: SmsGatewayProvider, sms_gateway: GatewayServer
 ) -> None:
     sms_gateway.busy.add(str(text().key))
@@ -120,7 +120,7 @@ def test_an_error_that_an_operator_can_correct_fails_no_message_for_good(
     assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
 
 
-def test_a_wrong_token_is_about_us(provide: Callable[..., SmsGatewayProvider]) -> None:
+def test_a_wrong_token_is_a_provider_fault(provide: Callable[..., SmsGatewayProvider]) -> None:
     assert provide(token="wrong").send(text()) == SendResult(
         SendOutcome.TRY_AGAIN, "401 unknown-token", is_provider_fault=True
     )
@@ -136,7 +136,7 @@ def test_too_many_requests_are_a_provider_fault_and_the_wait_is_kept(
     )
 
 
-def test_what_never_connected_may_be_sent_again_even_where_keys_do_not_count(
+def test_a_message_without_a_connection_may_be_sent_again_even_without_keys(
     provide: Callable[..., SmsGatewayProvider],
 ) -> None:
     receipt = provide(url=f"http://127.0.0.1:{free_port()}/messages").send(text())
@@ -163,5 +163,5 @@ def test_a_gateway_without_a_trusted_certificate_gets_no_text(sms_gateway: Gatew
     provider.close()
 
 
-def test_a_gateway_needs_no_asking_since_repeating_is_safe(provider: SmsGatewayProvider) -> None:
+def test_a_gateway_needs_no_status_query_since_repeating_is_safe(provider: SmsGatewayProvider) -> None:
     assert provider.query_status(OutcomeQuery(NUMBER, NOW, NOW, lambda _text: True)) is None

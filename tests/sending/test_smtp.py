@@ -174,9 +174,7 @@ def test_a_mail_arrives_as_it_was_written_dots_and_umlauts_included(
     assert [part.get_content_type() for part in arrived.message.iter_parts()] == ["text/plain", "text/html"]
 
 
-def test_a_mailbox_finds_in_the_head_of_a_mail_how_to_end_these_mails(
-    provider: SmtpProvider, smtp_server: SmtpServer
-) -> None:
+def test_a_mail_has_the_headers_for_one_click_unsubscribe(provider: SmtpProvider, smtp_server: SmtpServer) -> None:
     long = "https://pro.university-hospital.clinic.example/u/" + "x" * 60
     provider.send(dataclasses.replace(mail(), unsubscribe_url=long))
     provider.send(mail())
@@ -233,12 +231,12 @@ def test_an_address_that_smtp_cannot_carry_is_refused_and_the_next_mail_goes(
 
 
 @pytest.mark.parametrize("url", ["http://mail.example", "smtp://", "mail.example:25", "", "smtp://mail.example:mail"])
-def test_a_wrong_url_is_named_at_once(url: str) -> None:
+def test_an_invalid_url_is_reported_at_start(url: str) -> None:
     with pytest.raises(InvalidSmtpUrl, match="PRO_TRACKER_SMTP_URL must look like"):
         SmtpProvider(url, SENDER)
 
 
-def test_no_password_goes_over_a_line_that_is_not_encrypted() -> None:
+def test_no_password_is_sent_over_an_unencrypted_connection() -> None:
     with pytest.raises(InvalidSmtpUrl, match="use smtps or smtp\\+starttls"):
         SmtpProvider("smtp://clinic:secret@mail.example", SENDER)
 
@@ -354,7 +352,7 @@ def test_a_server_that_no_longer_offers_encryption_gets_no_mail(smtp_server: Smt
     provider.close()
 
 
-def test_a_file_without_certificates_is_named_at_once(tmp_path: Path) -> None:
+def test_a_file_without_certificates_is_reported_at_start(tmp_path: Path) -> None:
     (tmp_path / "authority.pem").write_text("nothing in here")
     with pytest.raises(InvalidCaFile, match="PRO_TRACKER_CA_FILE"):
         SmtpProvider("smtps://mail.example", SENDER, tmp_path / "authority.pem")

@@ -73,7 +73,7 @@ def once_and_known(session: Session, server: SmsServer) -> bool:
 
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=NAMES)
-def test_through_twilio_which_can_be_asked(
+def test_reminders_through_twilio_which_can_be_queried(
     session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer, fault: Fault
 ) -> None:
     twilio_api.faults.append(fault)
@@ -83,7 +83,7 @@ def test_through_twilio_which_can_be_asked(
 
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=NAMES)
-def test_through_a_gateway_which_knows_a_message_by_its_key(
+def test_reminders_through_a_gateway_which_recognises_keys(
     session: Session, clock: Clock, by_gateway: Provider, sms_gateway: GatewayServer, fault: Fault
 ) -> None:
     sms_gateway.faults.append(fault)
@@ -105,7 +105,7 @@ def test_what_a_gateway_may_have_taken_is_not_posted_again_when_it_may_have_forg
     assert len(sms_gateway.accepted) == 1
 
 
-def test_a_number_that_said_stop_closes_its_channel_and_the_mail_takes_over(
+def test_stop_closes_the_contact_and_later_messages_go_by_mail(
     session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer
 ) -> None:
     number = session.scalars(select(Contact).where(Contact.channel == "sms")).one()
@@ -117,7 +117,7 @@ def test_a_number_that_said_stop_closes_its_channel_and_the_mail_takes_over(
     assert planned == {"email"}
 
 
-def test_a_busy_twilio_is_left_alone_as_long_as_it_asks_for(
+def test_a_rate_limited_twilio_is_not_called_before_its_retry_after(
     session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer
 ) -> None:
     twilio_api.faults.append(Fault(429, 20429, "600"))

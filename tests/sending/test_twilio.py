@@ -144,7 +144,7 @@ def test_only_a_message_that_may_have_been_sent_is_unknown(
     )
 
 
-def test_what_never_connected_may_be_sent_again(provide: Callable[..., TwilioProvider]) -> None:
+def test_a_message_without_a_connection_may_be_sent_again(provide: Callable[..., TwilioProvider]) -> None:
     receipt = provide(url=f"http://127.0.0.1:{free_port()}").send(text())
     assert receipt == SendResult(SendOutcome.TRY_AGAIN, "ConnectionError", is_provider_fault=True)
 
@@ -169,7 +169,7 @@ def test_a_message_that_twilio_took_and_could_not_send_is_found_as_refused(
     assert provider.query_status(asked()) == SendResult(SendOutcome.REFUSED, "failed 30006", sent.provider_id)
 
 
-def test_a_message_that_may_still_turn_up_is_asked_about_later(provider: TwilioProvider) -> None:
+def test_a_message_that_may_still_be_listed_is_queried_again_later(provider: TwilioProvider) -> None:
     early = provider.query_status(asked(after=twilio_client.LISTED_WITHIN - dt.timedelta(seconds=1)))
     assert early == SendResult(SendOutcome.UNKNOWN, "not-found")
     assert provider.query_status(asked(after=twilio_client.LISTED_WITHIN)) == SendResult(
@@ -177,13 +177,13 @@ def test_a_message_that_may_still_turn_up_is_asked_about_later(provider: TwilioP
     )
 
 
-def test_where_twilio_redacts_nothing_is_taken_for_not_sent(provider: TwilioProvider, twilio_api: TwilioServer) -> None:
+def test_with_redaction_no_message_is_taken_for_not_sent(provider: TwilioProvider, twilio_api: TwilioServer) -> None:
     twilio_api.redacts = True
     provider.send(text())
     assert provider.query_status(asked()) == SendResult(SendOutcome.UNKNOWN, "redacted")
 
 
-def test_a_twilio_that_cannot_be_asked_leaves_it_unknown(provide: Callable[..., TwilioProvider]) -> None:
+def test_a_failed_status_query_leaves_the_outcome_unknown(provide: Callable[..., TwilioProvider]) -> None:
     nowhere = provide(url=f"http://127.0.0.1:{free_port()}")
     assert nowhere.query_status(asked()) == SendResult(SendOutcome.UNKNOWN, "ConnectionError", is_provider_fault=True)
     refused = provide(token="wrong").query_status(asked())

@@ -170,7 +170,7 @@ def test_a_step_that_prefers_calls_is_placed_and_names_the_clinic_and_nothing_el
     assert call.callback == f"https://pro-tracker.test/webhooks/twilio/voice-status?message={message.key}"
 
 
-def test_one_brings_one_text_message_with_a_working_link_however_often_it_is_pressed(
+def test_pressing_1_sends_one_text_message_with_a_working_link_however_often_it_is_pressed(
     client: FlaskClient, session: Session, course: Course, post: SendingHarness, texts: TextRecorder
 ) -> None:
     post.sweep()
@@ -186,7 +186,7 @@ def test_one_brings_one_text_message_with_a_working_link_however_often_it_is_pre
     assert post.sweep() == []
 
 
-def test_nine_ends_calls_and_text_messages_to_the_number(
+def test_pressing_9_ends_calls_and_text_messages_to_the_number(
     client: FlaskClient, session: Session, course: Course, post: SendingHarness
 ) -> None:
     post.sweep()
@@ -197,7 +197,7 @@ def test_nine_ends_calls_and_text_messages_to_the_number(
 
 
 @ONE
-def test_any_other_key_has_it_said_again(
+def test_after_any_other_key_the_text_is_said_again(
     client: FlaskClient, session: Session, course: Course, post: SendingHarness, twilio_api: TwilioServer
 ) -> None:
     post.sweep()
@@ -250,7 +250,7 @@ def test_a_call_whose_answer_was_lost_is_uncertain_until_its_report_comes(
     assert len(twilio_api.calls) == 1
 
 
-def test_a_call_that_was_never_begun_is_placed_again(
+def test_a_call_that_did_not_begin_is_placed_again(
     session: Session, clock: Clock, course: Course, post: SendingHarness, twilio_api: TwilioServer
 ) -> None:
     twilio_api.faults.append(Fault(503, 20503))

@@ -27,7 +27,8 @@ MOBILE = "+12165550123"
 def with_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of an installation with Twilio, a gateway, and a script that reports on its mail."""
     secrets = {"TWILIO_AUTH_TOKEN": TOKEN, "SMS_GATEWAY_SECRET": SMS_SECRET, "MAIL_WEBHOOK_SECRET": MAIL_SECRET}
-    return {**environment, **{f"PRO_TRACKER_{name}": value for name, value in secrets.items()}}
+    variables = {f"PRO_TRACKER_{name}": value for name, value in secrets.items()}
+    return {**environment, **variables}
 
 
 def post_to_gateway(
@@ -45,16 +46,19 @@ def post_to_gateway(
 
 def post_signed(client: FlaskClient, signed_at: datetime, body: bytes, *, secret: str = MAIL_SECRET) -> TestResponse:
     timestamp = str(int(signed_at.timestamp()))
-    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    signed = timestamp.encode() + b"." + body
+    digest = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
     headers = {"X-PRO-Tracker-Timestamp": timestamp, "X-PRO-Tracker-Signature": f"sha256={digest}"}
     return client.post("/webhooks/gateway", data=body, headers=headers, content_type="application/json")
 
 
 def post_from_twilio(client: FlaskClient, path: str, fields: dict[str, str], *, token: str = TOKEN) -> TestResponse:
     """Posts a form with the signature of twilio.com/docs/usage/security."""
-    signed = f"https://pro-tracker.test{path}" + "".join(name + fields[name] for name in sorted(fields))
+    sorted_fields = "".join(name + fields[name] for name in sorted(fields))
+    signed = f"https://pro-tracker.test{path}{sorted_fields}"
     digest = hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()
-    return client.post(path, data=fields, headers={"X-Twilio-Signature": base64.b64encode(digest).decode()})
+    signature = base64.b64encode(digest).decode()
+    return client.post(path, data=fields, headers={"X-Twilio-Signature": signature})
 
 
 def post_incoming_text(

@@ -184,8 +184,13 @@ def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[F
 
     `templates`: the existing message templates, each with the channels and languages without wording.
     """
-    steps = [*_step_errors(file), *_template_errors(file, templates)]
-    return [*_course_errors(file), *_event_errors(file), *_message_errors(file.messages), *steps]
+    return [
+        *_course_errors(file),
+        *_event_errors(file),
+        *_message_errors(file.messages),
+        *_step_errors(file),
+        *_template_errors(file, templates),
+    ]
 
 
 def _reminders(steps: Sequence[StepEntry]) -> tuple[ReminderStep, ...]:

@@ -56,7 +56,9 @@ MESSAGE_EVENTS = (
 
 def _key(text: object) -> object:
     """Returns the message key in `text`, which may also be the Message-ID of a mail: <key@host>."""
-    return text.strip("<> ").partition("@")[0] if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text  # left to pydantic, which reports it
+    return text.strip("<> ").partition("@")[0]
 
 
 class GatewayEvent(BaseModel):
