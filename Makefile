@@ -17,7 +17,7 @@ FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock
 BUILT := pro_tracker/web/static/build/manifest.json
 CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '*.po' 2>/dev/null))
 
-.PHONY: help install demo test sure format lint words types imports words bench faults deep assets lock clean
+.PHONY: help install demo test sure format lint words types imports bench faults deep assets lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +36,7 @@ sure: format lint types imports test ## Format check, lint, types, import contra
 format: .venv/.dev
 	$(VENV)/ruff format --check .
 
-lint: .venv/.dev
+lint: .venv/.dev words
 	$(VENV)/ruff check .
 	$(VENV)/python -m tests.guards.density
 	$(VENV)/bandit --quiet --recursive --configfile pyproject.toml pro_tracker worker config

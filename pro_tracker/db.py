@@ -93,7 +93,10 @@ class Code(TypeDecorator[StrEnum]):
     def __init__(self, codes: type[StrEnum] | tuple[type[StrEnum], ...]) -> None:
         super().__init__()
         self.codes = codes if isinstance(codes, tuple) else (codes,)
-        self._members: dict[str, StrEnum] = {code.value: code for each in reversed(self.codes) for code in each}
+        # In reverse, so that a value that several enums have gives the member of the first.
+        self._members: dict[str, StrEnum] = {}
+        for each in reversed(self.codes):
+            self._members |= {code.value: code for code in each}
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
         return None if value is None else self._members[value]

@@ -33,7 +33,7 @@ def show_clinic_link(subject_id: uuid.UUID, visit_id: int) -> Page:
     audit.record(
         session,
         access.actor(),
-        "link.hand-over",  # codespell:ignore  the action is stored in the audit trail
+        "link.hand-over",  # codespell:ignore
         now=now,
         subject_id=subject.id,
         detail={"visit": visit.id},
