@@ -18,16 +18,23 @@ ours = {name: task.run for name, task in app.tasks.items() if not name.startswit
 about = {name: [inspect.getdoc(run) or "", list(inspect.signature(run).parameters)] for name, run in ours.items()}
 print(json.dumps(about))
 """
+LOAD_SCHEDULER = """
+from kombu.utils.imports import symbol_by_name
+from worker.celery_app import app
+print(symbol_by_name(app.conf.beat_scheduler).__name__)
+"""
 
 
 @pytest.fixture
 def tasks(environment):
     """Returns task name -> its docstring and the names of its parameters."""
+    return json.loads(_output(PRINT_TASKS, environment))
+
+
+def _output(program, environment):
     environment = {**os.environ, **environment}
-    printed = subprocess.run(
-        [sys.executable, "-c", PRINT_TASKS], env=environment, check=True, capture_output=True, text=True
-    )
-    return json.loads(printed.stdout)
+    run = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    return run.stdout
 
 
 def test_every_beat_entry_names_a_task_that_needs_no_argument(tasks):
@@ -40,6 +47,10 @@ def test_every_beat_entry_names_a_task_that_needs_no_argument(tasks):
 def test_tasks_are_named_noun_dot_verb_and_have_docstrings(tasks):
     assert [name for name in tasks if name.count(".") != 1] == []
     assert [name for name, (about, _) in tasks.items() if not about] == []
+
+
+def test_the_setting_of_beats_scheduler_names_a_class_that_exists(environment):
+    assert _output(LOAD_SCHEDULER, environment) == "SharedScheduler\n"
 
 
 def test_every_beat_entry_expires_before_the_next_one_is_queued():
