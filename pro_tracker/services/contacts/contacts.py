@@ -65,9 +65,9 @@ def apply_report(
     changed = [contact for contact in affected if _merge_state(session, contact, reported)]
     for contact in changed:
         visits.replan(session, contact.subject_id, now=now)
-    action = "contact.reopen" if reported.state == ContactState.ACTIVE else "contact.close"
+    reopens = reported.state == ContactState.ACTIVE
     for contact in changed:
-        _record(session, contact, action, now=now, actor=actor)
+        _record(session, contact, "contact.reopen" if reopens else "contact.close", now=now, actor=actor)
 
 
 def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -> None:
