@@ -46,6 +46,7 @@ class Message(Base):
     state: Mapped[MessageState] = mapped_column(Code(MessageState), default=MessageState.PLANNED)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
+    # When the provider's acceptance was recorded; None again after a report of failure or a hard bounce.
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # The message's own reason, or the one for which its visit ended.
     end_reason: Mapped[EndReason | UnansweredReason | None] = mapped_column(Code((EndReason, UnansweredReason)))

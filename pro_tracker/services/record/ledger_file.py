@@ -65,7 +65,7 @@ MESSAGE: tuple[Column[MessageRow], ...] = (
     Column("CHANNEL", lambda row: row.entry.message.channel, " or ".join(Channel)),
     Column("PLANNED_FOR", lambda row: _wall_time(row.entry), "Wall time where the subject is"),
     Column("CLAIMED_AT", lambda row: row.visit.local(row.entry.claimed_at), "First taken to be sent"),
-    Column("ACCEPTED_AT", lambda row: row.visit.local(row.entry.message.sent_at), "Handed over to the provider"),
+    Column("ACCEPTED_AT", lambda row: row.visit.local(row.entry.message.sent_at), "Accepted by the provider"),
     Column("DELIVERED_AT", lambda row: row.visit.local(row.entry.delivered_at), "Arrived, as the provider says"),
     Column("REPORTED", lambda row: row.entry.reported_problem, "What else the provider reported last"),
     Column("OPENED_AT", lambda row: row.visit.local(row.entry.opened_at), "Its link was opened"),

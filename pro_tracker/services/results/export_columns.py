@@ -1,4 +1,4 @@
-"""The columns of the export files: one list of (name, getter, label, unit) writes header, rows and codebook.
+"""The columns of the export files: one list of (name, getter, label, unit, values) writes header, rows and codebook.
 
 Names follow SDTM QS (CDISC SDTMIG 3.4, section 6.3.9) where it has one; docs/exports.md explains the choices.
 """

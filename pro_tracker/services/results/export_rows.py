@@ -49,7 +49,7 @@ class CourseTreatment:
 
 @dataclass(slots=True, eq=False)
 class VisitRecord:
-    """One visit that was answered, or whose window closed without an answer; `reason` is then the code why."""
+    """One visit that was answered, voided after it opened, or closed unanswered; `reason` is then the code why."""
 
     study: str
     subject_code: str
