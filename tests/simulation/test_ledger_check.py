@@ -248,7 +248,7 @@ def test_an_events_own_steps_replace_the_default_steps(tmp_path: Path) -> None:
     shipped["events"][2]["steps"] = [{"day": -2, "from": "due", "channel": "both", "template": "reminder"}]
     (tmp_path / "ketamine-5day.yaml").write_text(yaml.safe_dump(shipped))
     schedule = load_schedule((tmp_path,), shipped["code"], shipped["version"])
-    assert schedule.events["3-months"].steps == [ScheduleStep(0, -2, "due", "both", "reminder")]
+    assert schedule.events["3-months"].steps == [ScheduleStep(0, -2, "due", ("both",), "reminder")]
     assert [step.day for step in schedule.events["6-months"].steps] == [0, 3, 7, 12]
 
 

@@ -111,6 +111,13 @@ def test_a_template_of_the_clinic_needs_every_language_on_both_channels(folder: 
     assert protocol_catalog.read_protocol(path).reminders[0].template == "weekly"
 
 
+def test_a_text_for_calls_is_optional_but_not_in_one_language_alone(folder: Path) -> None:
+    path = asks_with(folder, "weekly")
+    write(folder, messages("en", voice="Hello from {clinic}."))
+    write(folder, messages("es"))
+    assert checked() == [f"{path}: messages.steps.0.template: weekly lacks its call in es"]
+
+
 @pytest.mark.parametrize(
     ("file", "line"),
     [

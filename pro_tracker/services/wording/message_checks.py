@@ -54,13 +54,18 @@ def missing_variants(template: str) -> list[str]:
     Each required channel counts, whatever the steps name: a subject with a single contact gets every message on it.
     Raises InvalidDataFile.
     """
-    wordings = {channel: channel_wording(channel) for channel in Channel}
+    needed = [channel for channel in Channel if _needs_every_language(template, channel)]
     missing: list[str] = []
     for language in LANGUAGES:
-        for channel, wording in wordings.items():
-            if wording.IS_REQUIRED and not _has_wording(template, language, channel):
-                missing.append(f"{wording.NAME} in {language}")
+        without = [channel for channel in needed if not _has_wording(template, language, channel)]
+        missing += [f"{channel_wording(channel).NAME} in {language}" for channel in without]
     return missing
+
+
+def _needs_every_language(template: str, channel: Channel) -> bool:
+    """Returns whether no language may be left out: one without its own wording would show English."""
+    has_some = any(_has_wording(template, language, channel) for language in LANGUAGES)
+    return has_some or channel_wording(channel).IS_REQUIRED
 
 
 def _has_wording(template: str, language: str, channel: Channel) -> bool:
