@@ -227,7 +227,7 @@ def test_a_step_on_both_channels_is_still_sent_when_one_of_them_closes(
     assert [post.deliver(each) for each in claimed] == ["not-claimed", "sent"]
 
 
-@pytest.mark.parametrize("wish", [time(6), time(23, 30)])
+@pytest.mark.parametrize("own_hour", [time(6), time(23, 30)])
 def test_an_own_hour_is_moved_out_of_the_quiet_hours(
     session: Session, clock: Clock, course: Course, post: SendingHarness, own_hour: time
 ) -> None:

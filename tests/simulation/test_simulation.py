@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import clock, db
 from pro_tracker.domain import scoring
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import DEFAULT_CHANNELS
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
@@ -93,7 +93,7 @@ def test_equal_seeds_draw_equal_outages_and_outages_of_a_provider_do_not_overlap
     assert faults is not None
     drawn = [draw_outages(faults, UNTIL, seed) for seed in (3, 3, 4)]
     assert drawn[0] == drawn[1] != drawn[2]
-    for channel in Channel:
+    for channel in DEFAULT_CHANNELS:
         outages = [outage for outage in drawn[0] if outage.channel == channel]
         assert len(outages) == faults.outages
         assert all(first.until_at <= second.from_at for first, second in pairwise(outages))

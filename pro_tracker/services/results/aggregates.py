@@ -241,7 +241,8 @@ def _of_all_sites(session: Session, event: AggregateGroup) -> Figures:
         Aggregate.event_code == event.event_code,
         Aggregate.site_code != ALL_SITES,
     )
-    for row in session.scalars(rows):
+    # In a fixed order: the last digits of a floating-point sum depend on it, and two runs must agree to the last one.
+    for row in session.scalars(rows.order_by(Aggregate.site_code)):
         figures[row.instrument_code, row.scale_code].merge(_stored_figures(row))
     return figures
 
