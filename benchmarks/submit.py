@@ -193,7 +193,7 @@ def environment(server: PostgresqlServer, folder: Path) -> dict[str, str]:
     """Returns the environment of this process and of gunicorn."""
     settings = {
         "DATABASE_URL": server.url("benchmark"),
-        "BROKER_URL": "memory://",  # answering needs none
+        "BROKER_URL": "redis://127.0.0.1:1/0",  # answering connects to none
         "SMTP_URL": "smtp://127.0.0.1:9",
         "BASE_URL": "http://localhost",
         "SECRET_KEY": "a secret for benchmarks and for nothing else",
