@@ -17,7 +17,7 @@ FRONTEND := $(shell find frontend -type f 2>/dev/null) package.json package-lock
 BUILT := pro_tracker/web/static/build/manifest.json
 CATALOGUES := $(patsubst %.po,%.mo,$(shell find pro_tracker/translations -name '*.po' 2>/dev/null))
 
-.PHONY: help install demo test sure format lint words types imports bench faults deep assets lock clean
+.PHONY: help install demo test sure heavy format lint words types imports bench faults deep assets lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,7 +31,13 @@ test: .venv/.dev assets ## Every test, on real PostgreSQL, Redis, SMTP and Chrom
 	@requirements/system-packages.sh
 	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-sure: format lint types imports test ## Format check, lint, types, import contracts, then every test
+sure: format lint types imports ## Format check, lint, types, import contracts, then every test but the heavy ones
+	$(MAKE) test ARGS='-m "not faults and not browser"'
+
+heavy: .venv/.dev assets ## The heavy checks in their short form: faults and browsers, then benchmarks
+	$(MAKE) test ARGS='-m "faults or browser"'
+	$(VENV)/python -m benchmarks submit pages exports scoring claiming dispatch \
+	  --subjects 200 --responses 5000 --rows 50000 --dispatched 500
 
 format: .venv/.dev
 	$(VENV)/ruff format --check .
@@ -58,7 +64,7 @@ faults: .venv/.dev assets ## Kill, freeze and cut off workers, broker and databa
 	@requirements/system-packages.sh
 	PRO_TRACKER_FAULTS=full $(VENV)/pytest -m faults $(ARGS)
 
-deep: .venv/.dev assets ## The heavy checks at full size, by hand: faults, then every benchmark (about an hour)
+deep: .venv/.dev assets ## The heavy checks at full size, started manually: faults, then every benchmark (about an hour)
 	$(MAKE) faults
 	$(VENV)/python -m benchmarks --messages 10000 --kills 50 --responses 1000000 --rows 5000000
 

@@ -10,7 +10,7 @@ from benchmarks import claiming, dispatch, exports, pages, scoring, sending, sub
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "submit": lambda _options: submit.main(),
     "pages": lambda _options: pages.main(),
-    "exports": lambda _options: exports.main(),
+    "exports": lambda options: exports.main(options.subjects),
     "scoring": lambda options: scoring.main(options.responses),
     "claiming": lambda options: claiming.main(options.rows),
     "dispatch": lambda options: dispatch.main(options.dispatched),
@@ -34,7 +34,7 @@ def main() -> None:
         return
     sizes = ["--messages", str(options.messages), "--kills", str(options.kills)]
     sizes += ["--responses", str(options.responses), "--rows", str(options.rows)]
-    sizes += ["--dispatched", str(options.dispatched)]
+    sizes += ["--dispatched", str(options.dispatched), "--subjects", str(options.subjects)]
     for name in options.names or BENCHMARKS:  # in processes of their own, so that none is affected by the one before
         subprocess.run([sys.executable, "-m", "benchmarks", name, *sizes], check=True)
         print(flush=True)
@@ -50,6 +50,7 @@ def _options() -> argparse.Namespace:
         "--responses", type=int, default=50_000, help="to re-score (default: %(default)s; full: 1000000)"
     )
     parser.add_argument("--rows", type=int, default=500_000, help="in the outbox (default: %(default)s; full: 5000000)")
+    parser.add_argument("--subjects", type=int, default=1_000, help="to export (default: %(default)s)")
     parser.add_argument("--dispatched", type=int, default=5_000, help="messages to dispatch (default: %(default)s)")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))

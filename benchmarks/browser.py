@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode
@@ -41,7 +41,7 @@ class Browser:
     """A browser without scripts. `received` counts the bytes of pages, headers and redirects."""
 
     served: Served
-    cookie: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)
     path: str = ""
     page: str = ""
     received: int = 0
@@ -57,11 +57,11 @@ class Browser:
         self._request(f"POST {self.path}", body.encode())
 
     def _request(self, address: str, body: bytes = b"") -> None:
-        response, self.page = self.served.call(address, body, cookie=self.cookie)
+        response, self.page = self.served.call(address, body, cookie="; ".join(map("=".join, self.cookies.items())))
         self.received += len(self.page.encode()) + len(bytes(response.headers))
         for cookie in response.headers.get_all("Set-Cookie", ()):
-            if cookie.startswith("session="):
-                self.cookie = cookie.partition(";")[0]
+            name, _equals, value = cookie.partition(";")[0].partition("=")
+            self.cookies[name] = value
         self.path = address.partition(" ")[2]
         if response.status in (302, 303):
             self.open(response.headers["Location"])

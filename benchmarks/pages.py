@@ -25,7 +25,7 @@ OF_THE_DRIVER = ("BEGIN", "SET", "SELECT pg_catalog")
 
 
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     with service() as (app, server, full):
         print(f"Pages: bytes, statements, CPU of gunicorn and PostgreSQL\n  {machine()}")
         weights(full)
@@ -79,7 +79,7 @@ def subject_page(app: Flask, servers: Sequence[int], full: Served) -> None:
 def _history() -> str:
     with db.Session() as session:
         add_account(session, "clinician")
-        subject = treated(session, FIRST_INFUSION_ON, _noon(5))
+        subject = treated(session, FIRST_INFUSION_ON, _noon(5), protocol="ketamine-5day")
         for event_code, day in ANSWERED.items():
             answer_visit(session, visit_of(session, subject, event_code), _noon(day), {})
         session.commit()

@@ -123,12 +123,14 @@ SEED = (
         preferred_channel, created_at)
     SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid), 1, 'bench-' || n, '2025-01-06', 'female', 50, 'en',
         'America/New_York', 'email', '2025-01-06' FROM generate_series(1, :courses) AS n""",
-    """INSERT INTO course (id, subject_id, number, protocol_code, protocol_version, planned_infusions, created_at)
-    SELECT n, CAST(lpad(to_hex(n), 32, '0') AS uuid), 1, CAST(:code AS text), CAST(:version AS text), 5, '2025-01-06'
+    """INSERT INTO course (id, subject_id, site_id, number, protocol_code, protocol_version, planned_infusions,
+        created_at)
+    SELECT n, CAST(lpad(to_hex(n), 32, '0') AS uuid), 1, 1, CAST(:code AS text), CAST(:version AS text), 5, '2025-01-06'
     FROM generate_series(1, :courses) AS n""",
-    """INSERT INTO visit (id, course_id, subject_id, event_code, visit_number, anchor_on, opens_at, due_at, closes_at,
-        planned_at, completed_at, failed_checks)
-    SELECT n, 1 + n / :events, CAST(lpad(to_hex(1 + n / :events), 32, '0') AS uuid),
+    """INSERT INTO visit (id, protocol_code, protocol_version, course_id, subject_id, event_code, visit_number,
+        anchor_on, opens_at, due_at, closes_at, planned_at, completed_at, failed_checks)
+    SELECT n, CAST(:code AS text), CAST(:version AS text), 1 + n / :events,
+        CAST(lpad(to_hex(1 + n / :events), 32, '0') AS uuid),
         (CAST(:event_codes AS text[]))[1 + n % :events], 1 + n % :events, '2025-01-06', '2025-01-06', '2025-01-07',
         '2025-01-08', '2025-01-06', '2025-01-06', 0
     FROM generate_series(0, :visits - 1) AS n""",
@@ -137,12 +139,13 @@ SEED = (
 
 def _responses(code: str) -> str:
     instrument = instrument_catalog.instrument(code)
+    pack = instrument_catalog.text_pack(code, "en")
     answer = f"CASE WHEN random() < {SHARE_SKIPPED} THEN NULL ELSE 1 + floor(random() * 5) END"
     answers = ", ".join(f"'{item.link_id}', CAST({answer} AS int)" for item in instrument.items)
     return f"""
     INSERT INTO questionnaire_response (visit_id, subject_id, instrument_code, instrument_version, language,
         text_pack_version, text_pack_validated, status, answers, mode, authored_at)
-    SELECT id, subject_id, '{code}', '{instrument.version}', 'en', '1.0', false, 'completed',
+    SELECT id, subject_id, '{code}', '{instrument.version}', 'en', '{pack.version}', false, 'completed',
         jsonb_build_object({answers}), 'self-web', opens_at FROM visit ORDER BY id"""
 
 
@@ -189,13 +192,19 @@ def _job(server: PostgresqlServer, instruments: Path) -> Job:
 
 
 def _cpu_of_all(pid: int) -> float:
-    """Returns the CPU seconds of a server and of its children, ended ones included."""
+    """Returns the CPU seconds of a server and of its children, ended ones included.
+
+    A child that ends while this reads is counted by its parent, which is read last.
+    """
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return sum(_cpu_of(process) for process in (str(pid), *children))
+    return sum(_cpu_of(process) for process in (*children, str(pid)))
 
 
 def _cpu_of(pid: str) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     return sum(map(int, fields[11:15])) / TICKS  # user and system time, of itself and of ended children
 
 

@@ -20,6 +20,7 @@ from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import response_rows
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -79,6 +80,7 @@ def _subject(number: int, protocol: Protocol, chance: random.Random) -> Iterator
         {
             "id": course,
             "subject_id": subject,
+            "site_id": site,
             "number": 1,
             "protocol_code": protocol.code,
             "protocol_version": protocol.version,
@@ -127,6 +129,8 @@ def _visits(
                 "id": visit,
                 "course_id": course,
                 "subject_id": subject,
+                "protocol_code": protocol.code,
+                "protocol_version": protocol.version,
                 "event_code": event.code,
                 "visit_number": event.number,
                 "anchor_on": anchor_on,
@@ -158,7 +162,7 @@ def _answers(
         | {
             "id": response,
             "language": "en",
-            "text_pack_version": "1.0",
+            "text_pack_version": instrument_catalog.text_pack(instrument.code, "en").version,
             "text_pack_validated": False,
             "status": "completed",
             "answers": answers,
@@ -169,19 +173,5 @@ def _answers(
     for score in scoring.score(instrument, answers):
         yield (
             Score,
-            known
-            | {
-                "response_id": response,
-                "scale_code": score.scale,
-                "scoring_version": instrument.scoring_version,
-                "status": score.status,
-                "raw_score": score.raw_score,
-                "t_score": score.t_score,
-                "standard_error": score.standard_error,
-                "n_answered": score.n_answered,
-                "n_items": score.n_items,
-                "prorated": score.prorated,
-                "reason": score.reason,
-                "scored_at": at,
-            },
+            known | {"response_id": response} | response_rows.score_row(instrument, score, at),
         )

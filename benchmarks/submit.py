@@ -10,28 +10,28 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import count, islice, pairwise
 from pathlib import Path
 from urllib.parse import urlencode
 
-from flask import Flask
-from itsdangerous import URLSafeTimedSerializer
+from flask import Flask, url_for
 
 from benchmarks import apps
 from benchmarks.browser import FORM, Browser, Served, served
 from benchmarks.measure import PER_ROUND, ROUNDS, WARM_UP, Steps, compare, machine, measure, show
 from config.settings import PREFIX
 from pro_tracker import clock, db, migrate
-from pro_tracker.models.course import Course
-from pro_tracker.services.answering import request_context, responses, visit_context
+from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.services.answering import request_context, saving, visit_accesses, visit_context
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.web.patient import visit_cookies
 from tests.conftest import FIELD_KEYS
 from tests.servers.postgresql import PostgresqlServer, make_server
 from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
 
 INSTRUMENT = "pcs"  # 13 items, four scales
 ONE_INSTRUMENT = "one-instrument"  # a protocol made here, whose only battery is INSTRUMENT
-CSRF = "a" * 40
 _record_numbers = count(1)
 
 
@@ -69,6 +69,15 @@ def table(app: Flask, servers: list[int], full: Served, bare: Served) -> None:
     show(f"whole visit of {N_ITEMS} items, link to thank-you", measure(servers, whole_visits(full), per_round=1))
 
 
+@dataclass(frozen=True)
+class OpenedVisit:
+    """A visit in a browser: the path of its start page, the Cookie header, and the token of its forms."""
+
+    path: str
+    cookie: str
+    form_token: str
+
+
 def bare_submits(bare: Served) -> Steps:
     body = json.dumps({f"PCS{number}": 2 for number in range(1, 14)}).encode()
     while True:
@@ -80,21 +89,21 @@ def bare_submits(bare: Served) -> Steps:
 
 def full_submits(app: Flask, full: Served) -> Steps:
     """Yields after each submit. All visits are made first: made between rounds, they would cool this kind's caches."""
-    cookies = iter([cookie_of(app, visit_to_send()) for _ in range(PER_ROUND * (WARM_UP + ROUNDS))])
+    visits = iter([opened_visit(app, visit_to_send()) for _ in range(PER_ROUND * (WARM_UP + ROUNDS))])
     while True:
         yield
-        for cookie in islice(cookies, PER_ROUND):
-            full.call("POST /visit/review", form(app), cookie=cookie)
+        for opened in islice(visits, PER_ROUND):
+            full.call(f"POST {opened.path}review", form(opened), cookie=opened.cookie)
             yield
 
 
 def answered_items(app: Flask, full: Served) -> Steps:
     while True:
-        cookie = cookie_of(app, new_visit("ketamine-5day"))
+        opened = opened_visit(app, new_visit("ketamine-5day"))
         yield
         for position in range(1, PER_ROUND + 1):
-            full.call(f"POST /visit/item/{position}", form(app, answer="2"), cookie=cookie)
-            full.call(f"GET /visit/item/{position + 1}", cookie=cookie)
+            full.call(f"POST {opened.path}item/{position}", form(opened, answer="2"), cookie=opened.cookie)
+            full.call(f"GET {opened.path}item/{position + 1}", cookie=opened.cookie)
             yield
 
 
@@ -112,7 +121,7 @@ def walk(browser: Browser, patient: Patient) -> None:
     for _ in range(N_ITEMS):
         browser.submit({"answer": "2"})
     browser.submit({})
-    if browser.path != "/visit/sent":
+    if not browser.path.endswith("/sent"):
         raise RuntimeError(f"the visit ended at {browser.path}")
 
 
@@ -122,7 +131,7 @@ def give_birth_date(browser: Browser) -> None:
 
 def round_trips(app: Flask) -> int:
     """Returns how often a complete submit waits for PostgreSQL, counted in libpq's trace of its connection."""
-    cookie = cookie_of(app, visit_to_send())
+    opened = opened_visit(app, visit_to_send())
     engine = db.Session.kw["bind"]
     engine.dispose()  # so that the pool holds one connection, the traced one
     with tempfile.TemporaryFile("w+") as trace:
@@ -130,7 +139,8 @@ def round_trips(app: Flask) -> int:
         pooled.driver_connection.pgconn.trace(trace.fileno())
         pooled.close()
         client = app.test_client(use_cookies=False)
-        sent = client.post("/visit/review", data=form(app), content_type=FORM, headers={"Cookie": cookie})
+        headers = {"Cookie": opened.cookie}
+        sent = client.post(f"{opened.path}review", data=form(opened), content_type=FORM, headers=headers)
         engine.dispose()
         trace.seek(0)
         sides = list(_sides(trace))
@@ -145,28 +155,36 @@ def _sides(trace: Iterable[str]) -> Iterator[str]:
         yield from {"F", "B"}.intersection(line.split("\t"))
 
 
-def form(app: Flask, **data: str) -> bytes:
-    """Returns the body of a form, with the token that Flask-WTF puts on the page."""
-    signer = URLSafeTimedSerializer(app.config["SECRET_KEY"], salt="wtf-csrf-token")
-    return urlencode({"csrf_token": signer.dumps(CSRF), **data}).encode()
+def form(opened: OpenedVisit, **data: str) -> bytes:
+    """Returns the body of a form of the visit."""
+    return urlencode({"csrf_token": opened.form_token, **data}).encode()
 
 
-def cookie_of(app: Flask, patient: Patient) -> str:
-    """Returns the session cookie of a browser that opened the link and confirmed the birth date."""
-    signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
-    until = int(clock.now().timestamp()) + 3600
-    value = signer.dumps({"link_id": patient.link_id, "confirmed_until": until, "csrf_token": CSRF})
-    return f"{app.config['SESSION_COOKIE_NAME']}={value}"
+def opened_visit(app: Flask, patient: Patient) -> OpenedVisit:
+    """Returns what a browser holds that opened the link and confirmed the birth date."""
+    visit_id = patient.visit.id
+    with db.Session() as session:
+        secret = visit_accesses.start(session, patient.link_id, ResponseMode.SELF_WEB, now=clock.now())
+        session.commit()
+    with app.test_request_context():
+        path = url_for("patient.start", visit=visit_cookies.url_part(visit_id))
+        response = app.make_response("")
+        visit_cookies.set_access(response, visit_id, secret)
+        cookie = response.headers["Set-Cookie"].partition(";")[0]
+        return OpenedVisit(path, cookie, visit_cookies.form_token(visit_id))
 
 
 def new_visit(protocol_code: str) -> Patient:
     """Returns a new subject with an open visit."""
     with db.Session() as session:
         number = f"BENCH-{next(_record_numbers)}"
-        patient = add_patient(session, clock.now(), record_number=number, email=f"{number}@patients.example", mobile="")
-        session.get_one(Course, patient.visit.course_id).protocol_code = protocol_code
-        session.commit()
-        return patient
+        facts = {
+            "record_number": number,
+            "email": f"{number}@patients.example",
+            "mobile": "",
+            "protocol": protocol_code,
+        }
+        return add_patient(session, clock.now(), **facts)
 
 
 def visit_to_send() -> Patient:
@@ -175,7 +193,7 @@ def visit_to_send() -> Patient:
     with db.Session() as session:
         context = visit_context.by_visit(session, patient.visit.id)
         given = {item.link_id: 2 for item in context.questionnaire.items}
-        responses.save_answers(session, context, INSTRUMENT, given, request_context.of_patient(None, clock.now()))
+        saving.save_answers(session, context, {INSTRUMENT: given}, request_context.of_patient(None, clock.now()))
         session.commit()
     return patient
 

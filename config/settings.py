@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pro_tracker.domain.channels import Channel
@@ -18,6 +18,7 @@ PREFIX = "PRO_TRACKER_"
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 MAIL_ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+")
 DATABASE_SETTINGS = ("database_url", "field_keys")
+WEBHOOK_SECRETS = ("sms_gateway_secret", "mail_webhook_secret", "voice_gateway_secret")
 SERVICE_SETTINGS = (*DATABASE_SETTINGS, "broker_url", "smtp_url", "base_url", "secret_key")
 
 
@@ -71,11 +72,19 @@ class Settings(BaseSettings):
     # The number of reverse proxies in front of the web processes whose X-Forwarded-For and -Proto are trusted.
     trusted_proxies: int = Field(default=0, ge=0)
 
-    @field_validator("secret_key", "sms_gateway_secret", "mail_webhook_secret", "voice_gateway_secret")
+    @field_validator("secret_key", *WEBHOOK_SECRETS)
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must be at least 32 characters; make one with: openssl rand -hex 32")
+        return value
+
+    @field_validator(*WEBHOOK_SECRETS)
+    @classmethod
+    def _unlike_the_others(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        others = (info.data.get(name) for name in WEBHOOK_SECRETS if name != info.field_name)
+        if value is not None and value in others:
+            raise ValueError("must differ from the secrets of the other webhooks: it shows which channel reports")
         return value
 
     @field_validator("data_folder")
@@ -139,8 +148,11 @@ class Settings(BaseSettings):
 
     def provider_name(self, channel: Channel) -> str:
         """Returns the name of the provider of a channel; NO_PROVIDER for a channel that is not in service."""
-        named: str | None = getattr(self, f"{channel}_provider", None)
-        return named or next(iter(channel_providers(channel).PROVIDERS))
+        providers = tuple(channel_providers(channel).PROVIDERS)
+        if len(providers) == 1:
+            return providers[0]
+        named: str = getattr(self, f"{channel}_provider")
+        return named
 
     @property
     def channels_in_service(self) -> tuple[Channel, ...]:

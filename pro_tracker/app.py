@@ -12,6 +12,7 @@ from config import logging as logs
 from config.settings import SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import db
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
@@ -27,11 +28,11 @@ from pro_tracker.web import (
     security,
     session,
     staff,
+    url_converters,
     webhooks,
 )
 from pro_tracker.web.webhooks.registry import channel_webhook
 
-LANGUAGES = ("en", "es")
 BLUEPRINTS = (
     assets.blueprint,
     fhir.blueprint,
@@ -46,18 +47,20 @@ BLUEPRINTS = (
 def create_app(settings: Settings | None = None) -> Flask:
     """Returns the web application for `settings`, by default those of the environment.
 
-    Raises MissingSettings, which names all that are missing.
+    Raises MissingSettings, which names all that are missing, and MissingAssets.
     """
     settings = settings or load_settings(*SERVICE_SETTINGS)
+    assets.require_built()
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
     data_files.set_data_folder(settings.data_folder)
     channels_in_service.set_channels_in_service(settings.channels_in_service)
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
-    Babel(app, locale_selector=page_language, default_translation_directories="../translations")
+    Babel(app, locale_selector=_locale, default_translation_directories="../translations")
     CSRFProtect(app).exempt(webhooks.blueprint)
     app.template_global("page_language")(page_language)
+    url_converters.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for part in (session, accounts, access, security, errors, navigation):
@@ -78,6 +81,11 @@ def page_language() -> str:
     """Returns the subject's language where a subject is known, else the best of Accept-Language, else "en"."""
     known: str | None = g.get("language")
     return known or request.accept_languages.best_match(LANGUAGES) or "en"
+
+
+def _locale() -> str:
+    """Returns the page's language as US readers write it: Spanish hours as "2:00 p.m.", not "14:00"."""
+    return f"{page_language()[:2]}_US"
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:

@@ -32,13 +32,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, Session as OrmSession, mapped_column, sessionmaker
+from sqlalchemy.sql.functions import FunctionElement
 
 from pro_tracker.domain.errors import ProTrackerError
 from pro_tracker.keyring import KeyRing
 
 BigInt = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates ids for INTEGER PRIMARY KEY only
 Json = JSON().with_variant(JSONB, "postgresql")
+OptionalJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Insert = postgresql.Insert | sqlite.Insert
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -246,6 +249,24 @@ def commit_each_statement(session: OrmSession) -> None:
 def is_postgresql(session: OrmSession) -> bool:
     """Returns whether the session's database is PostgreSQL, else it is SQLite."""
     return session.get_bind().dialect.name == "postgresql"
+
+
+class json_rows(FunctionElement[Any]):  # noqa: N801  named as a function of SQL
+    """SQL: a JSON array with an array of these columns for each row; NULL without rows."""
+
+    type = Json
+    inherit_cache = True
+    name = "json_rows"
+
+
+@compiles(json_rows, "postgresql")
+def _json_rows_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return f"jsonb_agg(jsonb_build_array({compiler.process(element.clauses, **options)}))"
+
+
+@compiles(json_rows, "sqlite")
+def _json_rows_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **options)}))"
 
 
 def insert_into(session: OrmSession, model: type[Base], rows: Any = None) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy.orm import Session as OrmSession
 from werkzeug.test import TestResponse
 
@@ -24,6 +25,7 @@ from pro_tracker import clock as service_clock, db, migrate
 from pro_tracker.app import create_app
 from pro_tracker.keyring import KeyRing
 from tests.servers.process import end, free_port, start
+from tests.support.staff_browser import HASHER
 
 if TYPE_CHECKING:  # pytest itself loads these two, as plugins
     from tests.servers.redis import RedisServer
@@ -40,6 +42,7 @@ pytest_plugins = [
     "tests.servers.web",
     "tests.support.sending_fixtures",  # after the servers that it uses
     "tests.support.rescoring_fixtures",
+    "tests.support.second_study",
 ]
 
 DIALECTS = ("sqlite", "postgresql")
@@ -124,6 +127,8 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     engine = db.connect(url, KeyRing.parse(FIELD_KEYS))
     yield url
     engine.dispose()
+    db.Session.kw["bind"].dispose()  # an application of the test has connected again
+    db.Session.configure(bind=None)  # a test without a database must not look for released files in this one
 
 
 @pytest.fixture
@@ -185,10 +190,22 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Se
     return load_settings(*SERVICE_SETTINGS)
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """The templates as compiled by the first test that shows them: each test has an app of its own."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(settings: Settings, database: str) -> Flask:
+def app(settings: Settings, database: str, compiled_templates: FileSystemBytecodeCache) -> Flask:
     app = create_app(settings)
     app.testing = True
+    app.jinja_env.bytecode_cache = compiled_templates
+    app.extensions["security"].pwd_context.update(
+        argon2__time_cost=HASHER.time_cost,
+        argon2__memory_cost=HASHER.memory_cost,
+        argon2__parallelism=HASHER.parallelism,
+    )
     return app
 
 

@@ -1,7 +1,9 @@
 import { focusErrors, sendOnce } from "./_forms.js";
-import { keepAnswers } from "./_keep.js";
+import { forgetVisit, keepAnswers, warnOfUnsent } from "./_keep.js";
 
 document.body.classList.add("govuk-frontend-supported");
 focusErrors();
 sendOnce();
 keepAnswers();
+forgetVisit();
+warnOfUnsent();

@@ -17,6 +17,7 @@ COMMANDS = {
     "fhir": "pro_tracker.cli.fhir:fhir",
     "import": "pro_tracker.cli.roster:import_roster",
     "migrate": "pro_tracker.cli.database:migrate",
+    "move-protocol": "pro_tracker.cli.move_protocol:move_protocol",
     "plan": "pro_tracker.cli.plan:plan",
     "ready": "pro_tracker.cli.ready:ready",
     "rescore": "pro_tracker.cli.rescore:rescore",

@@ -5,7 +5,7 @@ import sys
 import click
 
 from pro_tracker.cli.connection import open_session
-from pro_tracker.services import audit as trail
+from pro_tracker.services.audit import first_invalid_event
 
 EPILOG = """\b
 Examples:
@@ -21,7 +21,7 @@ def audit() -> None:
     Exit status 1 when an event was changed, removed or put in between outside this program.
     """
     with open_session() as session:
-        broken = trail.first_invalid_event(session)
+        broken = first_invalid_event(session)
     if broken is not None:
         click.echo(
             f"The chain breaks at event {broken}: from there on the trail cannot be trusted. Compare with a backup."

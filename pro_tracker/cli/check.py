@@ -1,23 +1,28 @@
 """`pro-tracker check`: reports every error in the data files, by file, key and reason."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings, load_settings
+from pro_tracker import db
+from pro_tracker.cli.connection import connect
 from pro_tracker.domain.errors import InvalidDataFile
+from pro_tracker.migrate import is_current
 from pro_tracker.services.clinic import channels_in_service, sites
+from pro_tracker.services.enrolment import identity_hashes
 from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.instruments.data_files import load_yaml
 from pro_tracker.services.instruments.instrument_catalog import Problem
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.protocols import protocol_catalog, protocol_choice, releases
 from pro_tracker.services.wording import message_checks, message_texts
 
 MESSAGE_KEYS = {"layout", "templates", "replies"}
 IGNORED = (
-    "is not read: a file ends in .yaml and stands in the folder instruments, text_packs, protocols or messages of "
+    "is not read: a file ends in .yaml and is in the folder instruments, text_packs, protocols or messages of "
     "PRO_TRACKER_DATA_FOLDER"
 )
 
@@ -27,7 +32,9 @@ IGNORED = (
 def check(file: Path | None) -> None:
     """Check every instrument, text pack, protocol and message, or one FILE, and name each problem.
 
-    Exit status 1 when there is one. Run it after adding or changing a file.
+    Exit status 1 when there is one. Run it after adding or changing a file. Where PRO_TRACKER_DATABASE_URL is set, the
+    files are also compared with what was released: a version that was changed, or has no file any more, is named; and
+    notes name records that share a record number.
 
     \b
     Examples:
@@ -41,6 +48,9 @@ def check(file: Path | None) -> None:
     for problem in problems:
         place = f"{problem.file}: {problem.key}" if problem.key else problem.file
         click.echo(f"{place}: {problem.reason}")
+    if not file:
+        for pair in _shared_numbers(settings):
+            click.echo(f"Note: {identity_hashes.advice(*pair)}")
     checked = 1 if file else len(_read_files())
     click.echo(f"{_count(checked, 'file')} checked, {_count(len(problems), 'problem')}.")
     sys.exit(1 if problems else 0)
@@ -51,7 +61,42 @@ def _all_problems(settings: Settings) -> list[Problem]:
     problems += protocol_catalog.problems()
     problems += _message_problems(None, settings)
     problems += [Problem(str(path), "", IGNORED) for path in data_files.ignored_files(_read_files())]
-    return problems
+    return [*problems, *_site_problems(settings), *_differences(settings)]
+
+
+def _site_problems(settings: Settings) -> list[Problem]:
+    """Returns each site of the sites file whose default protocol does not exist."""
+    path = settings.sites_file
+    listed = sites.read(path)
+    unknown = protocol_choice.unknown_defaults(listed, protocol_catalog.codes_in_files())
+    return [Problem(str(path), key, reason) for key, reason in unknown]
+
+
+def _differences(settings: Settings) -> list[Problem]:
+    """Returns what the files say otherwise than what was released; [] where no database is set or has tables."""
+    if settings.database_url is None:
+        return []
+    connect(settings)
+    try:
+        with db.Session() as session:
+            return releases.differences(session)
+    except SQLAlchemyError:
+        click.echo("The released versions were not compared: the database cannot be used, or has no tables.", err=True)
+        return []
+
+
+def _shared_numbers(settings: Settings) -> Sequence[tuple[str, str]]:
+    """Returns the study codes of records that share a number; none without a database at the newest version."""
+    if settings.database_url is None or settings.field_keys is None:
+        return ()
+    engine = connect(settings)
+    try:
+        with db.Session() as session:
+            return identity_hashes.sharing(session) if is_current(session.connection()) else ()
+    except SQLAlchemyError:
+        return ()  # the files are checked without a database, too; `ready` says what is wrong with it
+    finally:
+        engine.dispose()
 
 
 def _read_files() -> list[Path]:

@@ -1,7 +1,9 @@
 """`pro-tracker check-ledger`: independent verification of the ledger against a log of external events."""
 
+import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
@@ -42,12 +44,20 @@ def report(event_log: Path, settings: Settings) -> int:
     folders = [protocol_catalog.PROTOCOLS]
     if settings.data_folder:
         folders.append(settings.data_folder / "protocols")
-    with db.Session() as session:
+    with db.Session() as session, TemporaryDirectory() as released:
         connection = db.read_only(session).connection()
-        results = run_checks(connection, event_log, folders)
+        _write_released(Path(released))
+        results = run_checks(connection, event_log, [Path(released), *folders])
     Console(width=100).print(_table(results))
     _print_findings(results)
     return 1 if any(result.findings for result in results) else 0
+
+
+def _write_released(folder: Path) -> None:
+    """Writes each protocol as it was released, which the files may not be any more. JSON is YAML, too."""
+    for protocol in protocol_catalog.released_bodies():
+        name = f"{protocol['code']}@{protocol['version']}.yaml"
+        (folder / name).write_text(json.dumps(protocol), encoding="utf-8")
 
 
 def _table(results: list[CheckResult]) -> Table:

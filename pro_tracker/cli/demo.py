@@ -13,8 +13,8 @@ import click
 
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
-from pro_tracker.demo import data, ports
-from pro_tracker.demo.installation import DemoInstallation, clear, lock
+from pro_tracker.demo import data, examples, ports
+from pro_tracker.demo.installation import PROTOCOL, SECOND_PROTOCOL, DemoInstallation, clear, lock
 from pro_tracker.demo.processes import supervise
 
 PORTS = {"web": 8000, "mail page": 8025, "mail": 1025}
@@ -48,6 +48,7 @@ def demo(reset: bool, subjects: int, seed: int, folder: Path) -> None:
         if reset:
             clear(folder)
         installation = _installation(folder.resolve(), sockets)
+        installation.add_data_files(os.environ.get("PRO_TRACKER_DATA_FOLDER"))
         _use(installation)
         _prepare(installation, subjects, seed)
         announcement = _announcement(installation)
@@ -86,7 +87,8 @@ def _prepare(installation: DemoInstallation, subjects: int, seed: int) -> None:
     with _step("Creating one account for each role"):
         _add_accounts(installation.password)
     with _step(f"Simulating nine months with {subjects} synthetic patients"):
-        _run("simulate", "--subjects", str(subjects), "--seed", str(seed))
+        studies = ("--protocol", PROTOCOL, "--protocol", SECOND_PROTOCOL)
+        _run("simulate", *studies, "--subjects", str(subjects), "--seed", str(seed))
     installation.mark_filled()
 
 
@@ -107,6 +109,7 @@ def _run(*arguments: str, quiet: bool = False) -> None:
 
 def _add_accounts(password: str) -> None:
     with open_session() as session:
+        data.set_default_protocol(session)
         data.add_accounts(session, password, now=clock.now())
         session.commit()
 
@@ -115,6 +118,7 @@ def _announcement(installation: DemoInstallation) -> str:
     with open_session() as session:
         link = data.issue_link(session, now=clock.now())
         session.commit()
+        shown = examples.find(session)
     accounts: list[tuple[str, str]] = []
     for role, email in data.account_emails().items():
         accounts.append((f"  {role.value}", f"{email}  password {installation.password}"))
@@ -125,6 +129,9 @@ def _announcement(installation: DemoInstallation) -> str:
         ("  birth date", link.birth_date),
         ("Mails sent", installation.mail_page_url),
     ]
-    lines = [f"{name:18}{value}" for name, value in rows]
+    if shown:
+        rows.append(("Where to look", "as coordinator; the call list has the open ones"))
+    rows += [(f"  {each.title}", f"{each.study_code}  {installation.base_url}{each.path}") for each in shown]
+    lines = [f"{name:24}{value}" for name, value in rows]
     end = "Ctrl-C ends all processes and keeps the data. make demo RESET=1 starts over."
     return "\n".join(["", "PRO Tracker is running.", "", *lines, "", end, ""])

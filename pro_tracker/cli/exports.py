@@ -25,6 +25,8 @@ Examples:
   pro-tracker export long --out cohort-long.csv
   pro-tracker export wide --out - | gzip > cohort-wide.csv.gz
   pro-tracker export codebook --out codebook.csv
+  pro-tracker export long --protocol ketamine-5day --out ket5d.csv
+  pro-tracker export long --all-studies --out both.csv
 """,
 )
 @click.argument("kind", type=click.Choice(KINDS))
@@ -34,16 +36,21 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="File to write, - for standard output.",
 )
-def export(kind: Kind, out: Path) -> None:
+@click.option("--protocol", metavar="CODE", help="Only the study of this protocol.")
+@click.option("--all-studies", is_flag=True, help="Several studies in one file; STUDYID tells them apart.")
+def export(kind: Kind, out: Path, protocol: str | None, all_studies: bool) -> None:
     """Write the cohort as CSV, without identity: study codes and study days, no names, contacts, dates or time zones.
 
     KIND is long (one row for each item and score, SDTM QS names), wide (one row for each visit, a group of columns for
     each scale) or codebook (what the columns and tests of both are). The file appears when it is complete: an export
     that fails leaves what was there before. docs/exports.md explains the columns.
+
+    Where subjects follow several protocols, --protocol or --all-studies says which studies the file holds.
     """
     connect(load_settings(*DATABASE_SETTINGS))
-    extent = Extent(clock.now())
     with db.Session() as session:
+        code = None if all_studies else exports.chosen_protocol(session, protocol)
+        extent = Extent(clock.now(), protocol_code=code)
         exports.audit_export(session, COMMAND, kind, extent)
         total, excluded = export_rows.count_subjects(session), export_rows.count_excluded(session)
         session.commit()

@@ -40,7 +40,7 @@ def fhir() -> None:
 @click.option("--language", default="en", show_default=True, help="Language of the wording.")
 @out_option
 def questionnaire(instrument: str, language: str, out: Path) -> None:
-    """Write the Questionnaire of INSTRUMENT, in the wording in force."""
+    """Write the Questionnaire of INSTRUMENT, in the wording in effect."""
     with _session() as (session, base):
         _write(as_questionnaire(resources.current_form(session, instrument, language, base)), out)
 

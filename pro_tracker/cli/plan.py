@@ -16,6 +16,7 @@ from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.day import DAY
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.domain.record_codes import PlanChange
 from pro_tracker.models.subject import Subject
@@ -24,7 +25,9 @@ from pro_tracker.services.contacts import preferences
 from pro_tracker.services.planning import plan_preview
 from pro_tracker.services.planning.plan_preview import PlanDifference, PlanLine, PlannedMessage, PlannedVisit
 from pro_tracker.services.treatment import course_plans, courses
+from pro_tracker.services.treatment.course_plans import CoursePlanFacts
 
+CHANNEL_WIDTH = max(len(channel) for channel in Channel)
 COMMAND = Actor(ActorKind.COMMAND, "plan")
 
 
@@ -79,12 +82,14 @@ def _begin_on(session: Session, subject: Subject, first_on: date, now: datetime)
     course = courses.current_course(session, subject)
     if course is None or course.infusions:
         raise InvalidInput("The current course has begun, so its first infusion is not planned any more.")
-    number = course.planned_infusions
-    course_plans.change_plan(session, COMMAND, course, planned_start_on=first_on, planned_infusions=number, now=now)
+    plan = CoursePlanFacts(first_on, course.planned_infusions)
+    course_plans.change_plan(session, COMMAND, course, plan, now=now)
 
 
 def _report(subject: Subject, difference: PlanDifference, now: datetime, *, compares: bool) -> Iterator[str]:
     yield f"{subject.study_code}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if subject.death_recorded_at is not None:
+        yield "Died: nothing is asked."
     if subject.withdrawn_at is not None:
         yield "Withdrawn: nothing is asked."
     yield "\nVisits: questions, opens, due, closes"
@@ -119,4 +124,4 @@ def _message(message: PlannedMessage) -> str:
     at = f"{'at once':<20}"  # as wide as a date and a time
     if message.at:
         at = f"{message.on:%a %Y-%m-%d} {message.at:%H:%M}"
-    return f"{at} {message.zone}  {message.channel:<5}  {message.event}: {message.template}"
+    return f"{at} {message.zone}  {message.channel:<{CHANNEL_WIDTH}}  {message.event}: {message.template}"

@@ -10,6 +10,7 @@ from pro_tracker import clock
 from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import open_session
 from pro_tracker.cli.progress import progress
+from pro_tracker.domain import roster_file
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.roster_file import REJECT_COLUMNS
@@ -29,6 +30,7 @@ Examples:
   pro-tracker import roster.csv --skip-bad-rows
   pro-tracker import roster.csv --skip-bad-rows --rejects to-correct.csv
   pro-tracker import to-correct.csv
+  pro-tracker import roster.csv --another-person 12 --another-person 31
 """,
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -38,12 +40,23 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where rejected rows go.  [default: FILE.rejects.csv]",
 )
-def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None) -> None:
+@click.option(
+    "--another-person",
+    "other_people",
+    type=int,
+    multiple=True,
+    metavar="LINE",
+    help="The person of this line is none of the recorded people who seem to be the same. May be repeated.",
+)
+def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None, other_people: tuple[int, ...]) -> None:
     """Enrol the subjects and record the infusions of a roster FILE (CSV, UTF-8, one row per infusion).
 
     Every bad row is named by its line in the file, the column and the reason. With one bad row nothing is loaded and
     the exit status is 1; with --skip-bad-rows the others are loaded and the exit status is 0. What is recorded
     already is never overwritten, so a file can be imported again after it grew.
+
+    A row whose person may be recorded under another number is rejected with the study codes; --another-person
+    says that it is another person, which the audit trail keeps.
 
     Rejected rows are written as they are in the file, with their line and the reasons in two more columns. Correct them
     there and import that file as it is. It names patients: keep it as safe as the roster.
@@ -51,7 +64,7 @@ def import_roster(file: Path, skip_bad_rows: bool, rejects: Path | None) -> None
     rejects = rejects or file.with_name(f"{file.name}.rejects.csv")
     if rejects.resolve() == file.resolve():
         raise InvalidInput("The rejects would overwrite the roster itself. Give --rejects another name.")
-    contents = roster_import.read_file(file)
+    contents = roster_file.with_other_people(roster_import.read_file(file), other_people)
     with open_session() as session:
         with progress("Importing") as show:
             outcome = roster_import.load(session, COMMAND, contents, now=clock.now(), on_person=show)

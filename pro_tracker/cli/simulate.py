@@ -33,7 +33,15 @@ Examples:
     help="Number of synthetic patients.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds and end dates give equal data.")
-@click.option("--protocol", default="ketamine-5day", show_default=True, help="The protocol that the patients follow.")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    default=("ketamine-5day",),
+    show_default=True,
+    metavar="CODE",
+    help="The protocol that the patients follow. Given a second time: that of every eighth patient.",
+)
 @click.option("--until", type=DAY, metavar="DATE", help="The last day of the simulation (UTC). Default: today.")
 @click.option(
     "--faults",
@@ -48,12 +56,14 @@ Examples:
     show_default=True,
     help="With --faults: number of workers to kill while they send.",
 )
-def simulate(subjects: int, seed: int, protocol: str, until: date | None, event_log: Path | None, kills: int) -> None:
+def simulate(
+    subjects: int, seed: int, protocols: tuple[str, ...], until: date | None, event_log: Path | None, kills: int
+) -> None:
     """Simulate synthetic patients over nine months: enrolment, infusions, reminders, answers and calls.
 
     No message leaves this machine. Use an empty database: synthetic patients must not be mixed with real ones.
 
-    With --faults, addresses bounce, patients opt out, change time zones, pause and withdraw, staff correct dates,
+    With --faults, addresses bounce, patients opt out, change time zones, pause, withdraw and die, staff correct dates,
     providers have outages, answers arrive while reminders are sent, and worker processes are killed. `pro-tracker
     check-ledger` then looks for messages that are missing, duplicated or sent against the rules; exit status 1 if it
     finds any. The progress of a killed worker differs from run to run.
@@ -65,7 +75,10 @@ def simulate(subjects: int, seed: int, protocol: str, until: date | None, event_
     faults = None
     if event_log is not None:
         faults = FaultSettings(kills, event_log, partial(connect, settings))
-    simulation = SimulationSettings(protocol, subjects, seed, _end(until), faults)
+    first, *others = protocols
+    if len(others) > 1:
+        raise click.BadParameter("At most two protocols can be simulated together.", param_hint="--protocol")
+    simulation = SimulationSettings(first, subjects, seed, _end(until), faults, *others)
     _run(simulation)
     if event_log is not None:
         sys.exit(report(event_log, settings))

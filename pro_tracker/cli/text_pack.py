@@ -35,12 +35,14 @@ Examples:
     --holder "The publisher" --permission "Letter of 3 March 2026, folder 12"
   pro-tracker text-pack load Questionnaire.json --instrument phq-9 --language en \\
     --version 2026-11 --not-validated --holder "Our clinic" --permission "own wording"
+  pro-tracker text-pack load PHQ-9.json PEG.json ValueSet-frequency.json --language en \\
+    --version 2026-11 --not-validated --holder "The library" --permission "free to use"
 """
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--instrument", default="", help="Code of the instrument, where the file does not tell.")
-@click.option("--language", default="", help=f"{' or '.join(LANGUAGES)}, where the file does not tell.")
-@click.option("--version", required=True, help="Version of this wording, as it will stand with every answer.")
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--instrument", default="", help="Code of the instrument, where the file does not name it.")
+@click.option("--language", default="", help=f"{' or '.join(LANGUAGES)}, where the file does not name it.")
+@click.option("--version", required=True, help="Version of this wording, as it is stored with every answer.")
 @click.option(
     "--validated/--not-validated",
     required=True,
@@ -49,26 +51,29 @@ Examples:
 )
 @click.option("--holder", required=True, help="Who holds the rights to the wording.")
 @click.option("--permission", required=True, help="Where the permission to use it is found.")
-def load(file: Path, holder: str, permission: str, **facts: str | bool) -> None:
-    """Load the wording in FILE: CSV (see `text-pack template`) or a FHIR R4 Questionnaire in JSON.
+def load(files: tuple[Path, ...], holder: str, permission: str, **facts: str | bool) -> None:
+    """Load the wording in FILES: CSV (see `text-pack template`) or FHIR R4 Questionnaires in JSON.
 
-    Every item and option must match the instrument by its code. Each mismatch is named, and with one nothing is
-    loaded and the exit status is 1. From then on visits are begun with the new wording; a visit under way keeps the
-    wording it began with, and answers given keep theirs. A version is never changed: loading it again changes nothing.
+    Each file words one instrument; value sets that a Questionnaire refers to may be in files of their own. All files
+    are loaded or none. Every item and option must match the instrument by its code. Each mismatch is named, and with
+    one nothing is loaded and the exit status is 1. From then on visits are begun with the new wording; a visit under
+    way keeps the wording it began with, and answers given keep theirs. A version is never changed: loading it again
+    changes nothing.
     """
     # `facts` has the options whose names are those of the fields; click passes them with their types.
     stated: dict[str, Any] = {**facts, "licence_holder": holder, "permission_reference": permission}
     pack_facts = TextPackFacts(**stated)
     try:
         with open_session() as session:
-            loaded = text_pack_loading.load(session, COMMAND, file, pack_facts, now=clock.now())
+            loaded = text_pack_loading.load(session, COMMAND, files, pack_facts, now=clock.now())
             session.commit()
     except InvalidDataFile as error:
         for place, reason in error.errors:
-            click.echo(f"{file}: {place}: {reason}" if place else f"{file}: {reason}")
+            click.echo(f"{place}: {reason}")
         click.echo(f"Nothing was loaded: {_count(len(error.errors), 'problem')}.")
         sys.exit(1)
-    _report(loaded)
+    for each in loaded:
+        _report(each)
 
 
 @text_pack.command(
@@ -76,7 +81,7 @@ def load(file: Path, holder: str, permission: str, **facts: str | bool) -> None:
 )
 @click.argument("instrument", default="")
 def list_packs(instrument: str) -> None:
-    """Show the wording of every instrument, or of one INSTRUMENT: language, version, whether validated and in force."""
+    """Show the wording of every instrument, or of one INSTRUMENT: language, version, validated or not, in effect."""
     with open_session() as session:
         if instrument:
             instrument_catalog.instrument(instrument)  # raises if there is none
@@ -119,7 +124,7 @@ def _line(known: ListedTextPack) -> tuple[str, ...]:
     return (
         *(pack.instrument_code, pack.language, pack.version),
         "validated" if pack.validated else "not validated",
-        "in force" if known.in_force else "-",
+        "in effect" if known.in_effect else "-",
         "shipped" if known.loaded_at is None else f"loaded {known.loaded_at:%Y-%m-%d}",
         " ".join(pack.licence.split()),
     )

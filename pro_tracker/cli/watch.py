@@ -92,7 +92,9 @@ Examples:
   pro-tracker watch --once || echo "look at /readyz"
 """
 )
-@click.option("--once", is_flag=True, help="Look once, tell what is new, and exit with status 1 if anything is wrong.")
+@click.option(
+    "--once", is_flag=True, help="Look once, report what is new, and exit with status 1 if anything is wrong."
+)
 def watch(once: bool) -> None:
     """Mail PRO_TRACKER_OPERATOR_MAIL when nothing swept for five minutes or a message is late by ten.
 

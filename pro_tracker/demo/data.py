@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
+from pro_tracker.demo.installation import PROTOCOL
 from pro_tracker.domain.account_codes import ActorKind, Role
 from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.domain.wall_time import local_date
@@ -39,6 +40,11 @@ class DemoLink:
 def account_emails() -> dict[Role, str]:
     """Returns the e-mail address of each role's account."""
     return {role: f"{role.value}@clinic.example" for role in NAMES}
+
+
+def set_default_protocol(session: Session) -> None:
+    """Makes the protocol of most synthetic patients the one that the page of enrollment selects."""
+    session.execute(update(Site).values(protocol_code=PROTOCOL))
 
 
 def add_accounts(session: Session, password: str, *, now: datetime) -> None:
@@ -86,6 +92,7 @@ def add_patient(session: Session, *, now: datetime) -> None:
         consent_version="demonstration",
         consent_on=today,
         planned_start_on=today + timedelta(days=7),
+        protocol=PROTOCOL,
     )
     enrolment.enrol(session, ACTOR, facts, now=now)
 

@@ -14,7 +14,14 @@ from pathlib import Path
 
 from pro_tracker.domain.errors import ProTrackerError
 
+PROTOCOLS = Path(__file__).parent / "protocols"
+PROTOCOL = "demo-ketamine-5day"  # the one that the synthetic patients follow
+SECOND_PROTOCOL = "demo-short-follow-up"  # of every eighth of them
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no ambiguous characters: users type the password from the screen
+
+
+class NoDataFolder(ProTrackerError):
+    """PRO_TRACKER_DATA_FOLDER is set and names no folder."""
 
 
 class AlreadyRunning(ProTrackerError):
@@ -60,6 +67,19 @@ class DemoInstallation:
         for path in self.folder.glob("pro-tracker.sqlite3*"):
             path.unlink()
 
+    @property
+    def data_folder(self) -> Path:
+        """Returns the folder of the instruments, text packs, protocols and messages that are not shipped."""
+        return self.folder / "data"
+
+    def add_data_files(self, own: str | None) -> None:
+        """Copies the protocols of the demonstration and, before it, the user's own data folder. Raises NoDataFolder."""
+        if own and not Path(own).is_dir():
+            raise NoDataFolder("PRO_TRACKER_DATA_FOLDER must be a folder that is there.")
+        if own:
+            shutil.copytree(own, self.data_folder, dirs_exist_ok=True)
+        shutil.copytree(PROTOCOLS, self.data_folder / PROTOCOLS.name, dirs_exist_ok=True)
+
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of every process of the service."""
         return {
@@ -68,6 +88,7 @@ class DemoInstallation:
             "PRO_TRACKER_SMTP_URL": f"smtp://127.0.0.1:{self.smtp_port}",
             "PRO_TRACKER_BASE_URL": self.base_url,
             "PRO_TRACKER_MAIL_FROM": "no-reply@clinic.example",
+            "PRO_TRACKER_DATA_FOLDER": str(self.data_folder),
             "PRO_TRACKER_SECRET_KEY": self._secrets["PRO_TRACKER_SECRET_KEY"],
             "PRO_TRACKER_FIELD_KEYS": self._secrets["PRO_TRACKER_FIELD_KEYS"],
         }

@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 
 class ActorKind(StrEnum):
-    """Who made the change that an audit row records: an account, a patient, a service task or an operator's command."""
+    """Kind of actor of a change in an audit row: an account, a patient, a service task or an operator's command."""
 
     ACCOUNT = "account"
     PATIENT = "patient"

@@ -110,7 +110,7 @@ def next_item(bank: ItemBank, answers: Answers) -> str | None:
 
 
 def estimate(bank: ItemBank, answers: Answers) -> Estimate:
-    """Estimate the T-score of all answers given: mean and SD of theta's posterior (EAP), under a standard normal prior.
+    """Estimates the T-score of all answers: mean and SD of theta's posterior (EAP), under a standard normal prior.
 
     Bock and Mislevy, Appl Psychol Meas 1982;6:431-444. Without an answer the result is the prior: 50, SE 10.
     """
@@ -145,7 +145,7 @@ def _expected_information(density: Density, item: GradedItem) -> float:
 
 
 def _is_precise(bank: ItemBank, density: Density, n_answered: int) -> bool:
-    """Whether the stopping rule is met: enough items, and a standard error (T points) small enough."""
+    """Returns whether the stopping rule is met: enough items, and a standard error (T points) small enough."""
     if n_answered < bank.least_items:
         return False
     return SD_T * _deviation(density, _mean(density)) <= bank.stop_at_standard_error

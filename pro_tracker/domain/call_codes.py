@@ -4,12 +4,14 @@ from enum import StrEnum
 
 
 class CallReason(StrEnum):
-    """Why a subject is to be called about a visit."""
+    """Reason why a subject is to be called about a visit."""
 
     NO_CONTACT = "no-contact"
     ALL_REMINDERS_SENT = "all-reminders-sent"
     SEND_FAILED = "send-failed"
     SEND_UNCERTAIN = "send-uncertain"
+    STARTED_NOT_SENT = "started-not-sent"  # answers were saved and not sent, and no more come
+    IDENTITY = "identity"  # the birth date was given wrongly several times: perhaps it is wrong on file
     ALERT = "alert"  # an answer needs a person the same day
 
 
@@ -22,7 +24,9 @@ class CallAttemptOutcome(StrEnum):
     WRONG_NUMBER = "wrong-number"
     REFUSED = "refused"
     TOO_ILL = "too-ill"
+    HOSPITAL = "hospital"
     LANGUAGE = "language"
+    DIED = "died"  # recorded together with the death: see services/enrolment/endings.py
 
 
 class CallOutcome(StrEnum):
@@ -32,7 +36,9 @@ class CallOutcome(StrEnum):
     WRONG_NUMBER = "wrong-number"
     REFUSED = "refused"
     TOO_ILL = "too-ill"
+    HOSPITAL = "hospital"
     LANGUAGE = "language"
+    DIED = "died"
     NOT_REACHED = "not-reached"  # after the last attempt that the protocol allows
     ANSWERED = "answered"
     NO_LONGER_NEEDED = "no-longer-wanted"

@@ -16,9 +16,13 @@ CLOSING_OUTCOMES: Mapping[CallAttemptOutcome, CallOutcome | None] = {
     CallAttemptOutcome.WRONG_NUMBER: CallOutcome.WRONG_NUMBER,
     CallAttemptOutcome.REFUSED: CallOutcome.REFUSED,
     CallAttemptOutcome.TOO_ILL: CallOutcome.TOO_ILL,
+    CallAttemptOutcome.HOSPITAL: CallOutcome.HOSPITAL,
     CallAttemptOutcome.LANGUAGE: CallOutcome.LANGUAGE,
+    CallAttemptOutcome.DIED: CallOutcome.DIED,
 }
-STOP_REMINDERS_AFTER = frozenset({CallOutcome.REFUSED, CallOutcome.TOO_ILL})  # no reminder follows
+STOP_REMINDERS_AFTER = frozenset(
+    {CallOutcome.REFUSED, CallOutcome.TOO_ILL, CallOutcome.HOSPITAL}
+)  # no reminder follows
 # The preferred time of day for calls: from, until, in the subject's wall time.
 CALL_WINDOWS: Mapping[CallTime, tuple[time, time]] = {
     CallTime.MORNING: (time(8), time(11)),

@@ -16,7 +16,7 @@ NO_RULE = "No size of change that matters is agreed for this scale."
 
 
 class Verdict(StrEnum):
-    """What a change of one person's score means."""
+    """Meaning of a change of one person's score."""
 
     IMPROVED = "improved"
     WORSENED = "worsened"
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 
 class Obstacle(StrEnum):
-    """Why two scores must not be compared."""
+    """Reason why two scores must not be compared."""
 
     DIFFERENT_FORM = "different-form"
     DIFFERENT_WORDING = "different-wording"
@@ -36,13 +36,14 @@ class Basis:
     """The scoring and the wording behind a score. Only scores with the same basis are compared.
 
     `scoring` is the scoring version, which changes in an instrument file with every change of items, options or tables;
-    `text_pack` is the version of the wording in `language`.
+    `text_pack` is the version of the wording in `language`; `is_mixed`: some items were asked in another one.
     """
 
     scoring: str
     language: str
     text_pack: str
     validated: bool
+    is_mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +72,29 @@ class Change:
     obstacle: Obstacle | None = None
 
 
-def obstacle(baseline: ScorePoint, later: ScorePoint) -> Obstacle | None:
-    """Return the reason why two scores must not be compared, None when they may be."""
-    if baseline.basis is None or later.basis is None or baseline.basis == later.basis:
+def obstacle(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Obstacle | None:
+    """Returns the reason why two scores must not be compared, None when they may be.
+
+    Answers in more than one wording are comparable only where the protocol says so: by the wording of most of them.
+    """
+    one, other = baseline.basis, later.basis
+    if one is None or other is None:
         return None
-    if baseline.basis.scoring != later.basis.scoring:
+    if one.scoring != other.scoring:
         return Obstacle.DIFFERENT_FORM
-    return Obstacle.DIFFERENT_WORDING
+    if one.is_mixed or other.is_mixed:
+        same_wording = (one.language, one.text_pack) == (other.language, other.text_pack)
+        return None if scale.compares_mixed_wording and same_wording else Obstacle.DIFFERENT_WORDING
+    return None if one == other else Obstacle.DIFFERENT_WORDING
 
 
 def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
-    """Judge the change of one person on one scale, by the scale's rule and by measurement error."""
+    """Judges the change of one person on one scale, by the scale's rule and by measurement error."""
     source = scale.change_rule.source if scale.change_rule else NO_RULE
-    found = obstacle(baseline, later)
+    found = obstacle(scale, baseline, later)
     if found:
         return Change(None, None, None, Verdict.NOT_COMPARABLE, None, None, source, found)
-    # Scores have one or two decimals; more would be noise of binary fractions (59.1 - 54.1 < 5).
-    difference = round(later.value - baseline.value, 2)
+    difference = _without_noise(later.value - baseline.value)
     improving = _is_better(scale, difference)
     threshold = _threshold(scale.change_rule, baseline.value, improving=improving)
     error_limit = reliable_change_limit(baseline, later)
@@ -105,7 +112,7 @@ def change(scale: Scale, baseline: ScorePoint, later: ScorePoint) -> Change:
 
 
 def reliable_change_limit(baseline: ScorePoint, later: ScorePoint) -> float | None:
-    """Return the reliable change limit in points: 1.96 times the standard error of the difference.
+    """Returns the reliable change limit in points: 1.96 times the standard error of the difference.
 
     None unless both scores have a standard error. Measurement error alone gives a larger difference in 5 % of cases.
     """
@@ -116,12 +123,12 @@ def reliable_change_limit(baseline: ScorePoint, later: ScorePoint) -> float | No
 
 
 def band(scale: Scale, value: float) -> Band | None:
-    """Return the severity band of a value (T where the scale has T, else raw), None where none is agreed."""
+    """Returns the severity band of a value (T where the scale has T, else raw), None where none is agreed."""
     return next((each for each in scale.bands if _is_within(scale, each, value)), None)
 
 
 def is_responder(scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -> bool | None:
-    """Return whether the person improved by a size that matters; None where that cannot be decided.
+    """Returns whether the person improved by a size that matters; None where that cannot be decided.
 
     Responders are a group figure, so the measurement error of the single score is ignored here, as in the trials that
     report them; `change` does consider it. Scales that ask about change themselves need no baseline.
@@ -136,6 +143,14 @@ def is_responder(scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -
     return judged.meaningful and _is_better(scale, judged.difference)
 
 
+def _without_noise(points: float) -> float:
+    """Returns points without the noise of binary fractions: 59.1 - 54.1 is below 5 in floats, and 14/3 - 11/3 above 1.
+
+    Nine decimals leave every difference of two scores or means as it is.
+    """
+    return round(points, 9)
+
+
 def _meets(rule: ResponderRule, value: float) -> bool:
     if rule.at_most is not None and value > rule.at_most:
         return False
@@ -147,7 +162,7 @@ def _is_better(scale: Scale, difference: float) -> bool:
 
 
 def _is_within(scale: Scale, each: Band, value: float) -> bool:
-    """Whether a value is in a band; one on a bound belongs to the worse of the two bands."""
+    """Returns whether a value is in a band; one on a bound belongs to the worse of the two bands."""
     above = each.lower is None or value > each.lower
     below = each.upper is None or value < each.upper
     if scale.direction == "higher-worse":
@@ -156,21 +171,21 @@ def _is_within(scale: Scale, each: Band, value: float) -> bool:
 
 
 def _threshold(rule: ChangeRule | None, baseline: float, *, improving: bool) -> float | None:
-    """Return the smallest size that matters at this baseline, in points; None without a rule for it."""
+    """Returns the smallest size that matters at this baseline, in points; None without a rule for it."""
     if rule is None:
         return None
     return min(_sizes(rule.any_of, baseline, improving=improving), default=None)
 
 
 def _sizes(criteria: Iterable[ChangeCriterion], baseline: float, *, improving: bool) -> Iterable[float]:
-    """Yield the sizes in points of the criteria that apply at this baseline."""
+    """Yields the sizes in points of the criteria that apply at this baseline."""
     for criterion in criteria:
         if not _applies(criterion, baseline, improving=improving):
             continue
         if criterion.points is not None:
             yield criterion.points
         elif criterion.percent is not None and baseline != 0:  # a percentage of 0 would make every change matter
-            yield round(criterion.percent / 100 * abs(baseline), 2)
+            yield _without_noise(criterion.percent / 100 * abs(baseline))
 
 
 def _applies(criterion: ChangeCriterion, baseline: float, *, improving: bool) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 
@@ -45,7 +46,7 @@ class ChannelRecord:
 
     @property
     def has_own_address(self) -> bool:
-        """True if subjects have a contact for this channel, so that it can be their preferred channel."""
+        """Returns whether subjects have a contact for this channel, so that it can be their preferred channel."""
         return self.address_channel == self.code
 
 
@@ -71,9 +72,10 @@ CHANNELS: Mapping[Channel, ChannelRecord] = {
         is_on_by_default=False,
     ),
 }
-ADDRESS_CHANNELS = tuple(channel for channel in Channel if CHANNELS[channel].has_own_address)
-BORROWING_CHANNELS = tuple(channel for channel in Channel if not CHANNELS[channel].has_own_address)
-DEFAULT_CHANNELS = tuple(channel for channel in Channel if CHANNELS[channel].is_on_by_default)
+# Of the records, not of the codes: the service loads although a channel is incomplete, so that a guard can name it.
+ADDRESS_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if record.has_own_address)
+BORROWING_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if not record.has_own_address)
+DEFAULT_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if record.is_on_by_default)
 
 
 def address_kind(channel: Channel) -> AddressKind:
@@ -89,3 +91,8 @@ def address_channel(channel: Channel) -> Channel:
 def channel_module(package: str, channel: Channel) -> ModuleType:
     """Returns the module of `package` that is named after the channel. Raises ModuleNotFoundError."""
     return import_module(f"{package}.{channel}")
+
+
+def channels_with_module(package: str) -> list[Channel]:
+    """Returns the channels that `package` has a module for: all, unless one is being added."""
+    return [channel for channel in Channel if find_spec(f"{package}.{channel}") is not None]

@@ -32,7 +32,7 @@ class Moments:
         self.squares += step * (value - self.mean)
 
     def merge(self, other: "Moments") -> None:
-        """Add the values behind other moments."""
+        """Adds the values behind other moments."""
         n = self.n + other.n
         if n == 0:
             return
@@ -63,7 +63,7 @@ class ScaleFigures:
     responders: int = 0
 
     def add(self, scale: Scale, baseline: ScorePoint | None, later: ScorePoint) -> None:
-        """Count one person's score; `baseline` is None where there is none, and at the baseline itself."""
+        """Counts one person's score; `baseline` is None where there is none, and at the baseline itself."""
         self.scores.add(later.value)
         if later.basis is not None and not later.basis.validated:
             self.unvalidated += 1
@@ -79,7 +79,7 @@ class ScaleFigures:
             self.changes.add(changed.difference)
 
     def merge(self, other: "ScaleFigures") -> None:
-        """Add the figures of other people, such as those of another site."""
+        """Adds the figures of other people, such as those of another site."""
         self.expected += other.expected
         self.unvalidated += other.unvalidated
         self.scores.merge(other.scores)

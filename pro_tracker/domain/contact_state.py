@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ContactState(StrEnum):
-    """Whether messages may be sent to an address. Every state but ACTIVE is closed."""
+    """State of an address, which says whether messages may be sent to it. Every state but ACTIVE is closed."""
 
     ACTIVE = "active"
     BOUNCED = "bounced"

@@ -23,6 +23,10 @@ class ReportEvent(StrEnum):
     OTHER = "other"  # a text without a keyword, or a key without a meaning
 
 
+# The events that decide the outcome of a message: the first one that was reported.
+FINAL_EVENTS = (ReportEvent.HARD_BOUNCE, ReportEvent.DELIVERED, ReportEvent.FAILED)
+
+
 class WebhookCountKind(StrEnum):
     """The outcomes of a webhook request. KNOWN: nothing in it was new. FORGED, STALE, UNREADABLE: it was rejected."""
 
@@ -73,8 +77,7 @@ def final_event(events: Collection[ReportEvent]) -> ReportEvent | None:
     A hard bounce overrides "delivered", which a relay may report before the mailbox behind it bounces. "Delivered"
     overrides "failed", which may have been one of several attempts of the provider.
     """
-    ranked = (ReportEvent.HARD_BOUNCE, ReportEvent.DELIVERED, ReportEvent.FAILED)
-    return next((event for event in ranked if event in events), None)
+    return next((event for event in FINAL_EVENTS if event in events), None)
 
 
 def event_of_text(text: str) -> ReportEvent:

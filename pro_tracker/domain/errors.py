@@ -9,6 +9,14 @@ class NotFound(ProTrackerError):
     """The record does not exist, or the account may not see it; the two cannot be distinguished."""
 
 
+class MergedRecord(NotFound):
+    """The record was merged into another one, which has all of its pages. `person_id`: the id of the kept record."""
+
+    def __init__(self, study_code: str, person_id: object) -> None:
+        super().__init__(f"The record {study_code} was merged into this one. Nothing was changed.")
+        self.person_id = person_id
+
+
 class NotSignedIn(ProTrackerError):
     """The request has no session, and its client is a program that cannot use the sign-in page."""
 
@@ -29,8 +37,20 @@ class DuplicateRecord(InvalidInput):
     """A record number or another unique value exists already."""
 
 
+class ChangedSince(InvalidInput):
+    """The record was changed by another user after it was shown to this one."""
+
+
 class WindowClosed(ProTrackerError):
     """The visit's window is not open now, so nothing can be answered."""
+
+
+class HeldAfterInfusion(WindowClosed):
+    """The subject had an infusion, and is asked nothing until the morning after it."""
+
+
+class NoLongerAsked(WindowClosed):
+    """A death is recorded for the person, so that none of the visits can be answered."""
 
 
 class AlreadyAnswered(ProTrackerError):

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class InfusionStatus(StrEnum):
-    """Whether an infusion was given completely."""
+    """Status of an infusion: whether it was given completely."""
 
     COMPLETED = "completed"
     STOPPED = "stopped"

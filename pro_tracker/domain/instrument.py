@@ -10,6 +10,7 @@ from typing import Literal
 from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.errors import InvalidInstrument, UnknownItem
 
+FREE_TEXT = "free-text"  # in place of a link_id: the free line after the last item
 Direction = Literal["higher-worse", "higher-better"]
 Method = Literal["sum", "mean", "graded-response"]
 
@@ -46,7 +47,7 @@ class Item:
     recode: Mapping[int, int] | None = field(default=None, hash=False)
 
     def scored_value(self, answer: int) -> int:
-        """Return the value of an answer code in scoring: itself, reversed (6 - code for 1..5), or recoded."""
+        """Returns the value of an answer code in scoring: itself, reversed (6 - code for 1..5), or recoded."""
         if self.recode is not None:
             return self.recode[answer]
         if self.reversed:
@@ -155,20 +156,21 @@ class Scale:
     responder_rule: ResponderRule | None = None
     loinc: str | None = None
     bank: ItemBank | None = None  # of an adaptive test: T-scores come from it, and there is no raw score
+    compares_mixed_wording: bool = False  # as the protocol says, see domain/protocol.py
 
     @property
     def t_scores(self) -> ScoreTable | ItemBank | None:
-        """Where T-scores come from; None without any."""
+        """Source of the T-scores; None without any."""
         return self.score_table or self.bank
 
     @property
     def has_t(self) -> bool:
-        """Whether charts, change and export use the T-score; else they use the raw score."""
+        """Returns whether charts, change and export use the T-score; else they use the raw score."""
         return self.t_scores is not None
 
     @property
     def has_raw(self) -> bool:
-        """Whether there is a raw score: those of an adaptive test are of different items and cannot be compared."""
+        """Returns whether there is a raw score: those of an adaptive test are of different items, not comparable."""
         return self.bank is None
 
     def shown_value(self, raw_score: float | None, t_score: float | None) -> float | None:
@@ -183,11 +185,33 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An answer that a person must act on the same day: the item's code from `at_least` up. `reason` is for staff."""
+    """Answers that a person must act on the same day: the codes of `items` from `at_least` up. `reason` is for staff.
 
-    item: str
+    `crisis_line`: whether its pages offer the crisis line, as for thoughts of self-harm.
+    """
+
+    items: tuple[str, ...]
     at_least: int
     reason: str
+    crisis_line: bool = True
+
+    def is_raised_by(self, link_id: str, value: int) -> bool:
+        """Returns whether this answer, an option code, raises the alert."""
+        return link_id in self.items and value >= self.at_least
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlert:
+    """One answer that raises alerts, and their rules."""
+
+    link_id: str
+    value: int
+    rules: tuple[Alert, ...]
+
+    @property
+    def crisis_line(self) -> bool:
+        """Returns whether its pages offer the crisis line."""
+        return any(rule.crisis_line for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +228,7 @@ class Instrument:
     licence: str
     source: str
     loinc: str | None = None
+    free_text: bool = False  # whether a free line follows the last item, for staff to read; it is no answer
     alerts: tuple[Alert, ...] = ()  # with any, only a protocol that names a response plan may ask for the instrument
 
     @property
@@ -212,21 +237,25 @@ class Instrument:
         return self.scales[0].bank
 
     def item(self, link_id: str) -> Item:
-        """Return the item, or raise UnknownItem."""
+        """Returns the item, or raises UnknownItem."""
         for item in self.items:
             if item.link_id == link_id:
                 return item
         known = ", ".join(item.link_id for item in self.items)
         raise UnknownItem(f"{self.code} has no item {link_id[:40]!r}; its items are {known}.", field=link_id)
 
-    def alerts_in(self, answers: Mapping[str, int | None]) -> tuple[Alert, ...]:
-        """Return the alerts that these answers raise; an unanswered item raises none."""
-        given = {link_id: answer for link_id, answer in answers.items() if answer is not None}
-        of_answered = (each for each in self.alerts if each.item in given)
-        return tuple(each for each in of_answered if given[each.item] >= each.at_least)
+    def alerts_in(self, answers: Mapping[str, int | None]) -> tuple[RaisedAlert, ...]:
+        """Returns the answers that raise alerts, in their order; an unanswered item raises none."""
+        raised = (self.alert_of(link_id, value) for link_id, value in answers.items() if value is not None)
+        return tuple(each for each in raised if each is not None)
+
+    def alert_of(self, link_id: str, value: int) -> RaisedAlert | None:
+        """Returns the alert that this answer raises; None if it raises none."""
+        rules = tuple(rule for rule in self.alerts if rule.is_raised_by(link_id, value))
+        return RaisedAlert(link_id, value, rules) if rules else None
 
     def scale(self, code: str) -> Scale:
-        """Return the scale, or raise InvalidInstrument."""
+        """Returns the scale, or raises InvalidInstrument."""
         for scale in self.scales:
             if scale.code == code:
                 return scale
@@ -248,3 +277,4 @@ class TextPack:
     options: Mapping[str, Mapping[int, str]] = field(hash=False)
     scales: Mapping[str, str] = field(hash=False)
     licence: str = ""
+    emergencies: Mapping[str, str] = field(default_factory=dict, hash=False)  # link_id -> "Pressure in your chest now?"

@@ -1,5 +1,6 @@
 """Codes of messages: kind, state, outcome of an attempt, reason for ending, reason for a hold."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -26,6 +27,9 @@ class MessageState(StrEnum):
     ENDED = "ended"
 
 
+WAITING_STATES = (MessageState.PLANNED, MessageState.CLAIMED)  # still to be sent
+
+
 class EndReason(StrEnum):
     """Reasons why a message was ended unsent, apart from the end of its visit (domain.unanswered)."""
 
@@ -39,7 +43,7 @@ class EndReason(StrEnum):
 
 
 class SendOutcome(StrEnum):
-    """What is known of one attempt. UNKNOWN: the message may have been sent, so repeating could send it twice."""
+    """Outcome of one attempt. UNKNOWN: the message may have been sent, so repeating could send it twice."""
 
     ACCEPTED = "accepted"
     TRY_AGAIN = "try-again"
@@ -53,3 +57,12 @@ class HoldReason(StrEnum):
     INFUSION = "infusion"
     PAUSE = "pause"
     SNOOZE = "snooze"
+
+
+# The reason of a message that is not sent because of a hold. After an infusion and after a snooze messages follow by
+# themselves, so one that has no place left is re-planned like any other.
+ENDED_BY_HOLD: Mapping[HoldReason, EndReason] = {
+    HoldReason.INFUSION: EndReason.RE_PLANNED,
+    HoldReason.PAUSE: EndReason.PAUSED,
+    HoldReason.SNOOZE: EndReason.RE_PLANNED,
+}

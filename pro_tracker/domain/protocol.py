@@ -6,6 +6,7 @@ Data only, read from the protocol files (docs/protocol-format.md); visit_windows
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import time
+from decimal import Decimal
 from enum import StrEnum
 from itertools import chain
 from typing import Literal
@@ -49,7 +50,8 @@ class StudyEvent:
     """One point in a course at which a battery is answered. Days count from the anchor date, local to the subject.
 
     The window opens at the protocol's opening time and closes at the end of its last day. `titles`: language -> name.
-    `reminders`: the event's own steps; if empty, those of the protocol apply.
+    `before_treatment`: answers count only until the course's first infusion begins. `held_after_infusion`: not asked
+    until the morning after an infusion. `reminders`: the event's own steps; if empty, those of the protocol apply.
     """
 
     code: str
@@ -61,10 +63,12 @@ class StudyEvent:
     closes_day: int
     battery: tuple[str, ...]
     reminders: tuple[ReminderStep, ...] = ()
+    before_treatment: bool = False
+    held_after_infusion: bool = True
 
     @property
     def title(self) -> str:
-        """The event's name in the first language of the protocol file."""
+        """The event's name in the first of its languages, which is the protocol's default language."""
         return next(iter(self.titles.values()))
 
     def title_in(self, language: str) -> str:
@@ -75,11 +79,35 @@ class StudyEvent:
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """The staff who act on an instrument's alerts, their telephone, and the time limit in hours after the answer."""
+    """The staff who act on an instrument's alerts, their telephone, and the time limit in hours after the answer.
+
+    `advice`: language -> what the person reads at once; without it pages use a text of the service.
+    """
 
     who: str
     within_hours: int
     telephone: str
+    advice: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def advice_in(self, language: str) -> str:
+        """Returns the advice in `language` or, for "es-MX", in "es"; "" without either."""
+        primary = language.partition("-")[0]
+        return self.advice.get(language) or self.advice.get(primary, "")
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentPlan:
+    """The infusions as the protocol gives them: dose in mg/kg with its tolerance, duration, days from one to the next.
+
+    `premedication`, `monitoring`: sentences for the form that records infusions.
+    """
+
+    dose_mg_per_kg: Decimal
+    tolerance_percent: int
+    minutes: int
+    spacing_days: int
+    premedication: str = ""
+    monitoring: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +131,10 @@ class Protocol:
     `course_gap_days` after the one before begins a new course. Messages are sent from `quiet_until` to `quiet_from`.
     After an infusion they are held until the morning `hold_days` later; "not today" offers the days in `snooze_days`.
     Answers that were begun before closing may be sent for `grace_hours` after it.
+    `treatment`: what infusions are compared with when they are recorded.
     `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
     `change_rules`: "instrument.scale" -> the size of change that matters in this study, instead of the instrument's.
+    `compares_mixed_wording`: a score of answers in several wordings is compared with others, by the wording of most.
     `offline_forms`: adaptive test -> the fixed form used while offline, since the server chooses the items of the test.
     """
 
@@ -123,10 +153,12 @@ class Protocol:
     quiet_from: time
     quiet_until: time
     prorate: bool = False
+    compares_mixed_wording: bool = False
     hold_days: int = 1
     snooze_days: tuple[int, ...] = (1, 3)
     grace_hours: int = 24
     calls: CallRule = CallRule()
+    treatment: TreatmentPlan | None = None
     response_plans: Mapping[str, ResponsePlan] = field(default_factory=dict, hash=False)
     change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
     offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -154,6 +186,9 @@ class Protocol:
         return tuple(dict.fromkeys(chain.from_iterable(batteries)))
 
     def with_study_rule(self, instrument_code: str, scale: Scale) -> Scale:
-        """Returns the scale with this study's rule for change; unchanged if the study has none."""
+        """Returns the scale with this study's rules for change; unchanged if the study has none."""
         rule = self.change_rules.get(f"{instrument_code}.{scale.code}")
-        return scale if rule is None else replace(scale, change_rule=rule)
+        if rule is None and not self.compares_mixed_wording:
+            return scale
+        rule = rule or scale.change_rule
+        return replace(scale, change_rule=rule, compares_mixed_wording=self.compares_mixed_wording)

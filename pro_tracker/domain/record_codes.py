@@ -10,6 +10,9 @@ class CorrectionKind(StrEnum):
     ANCHOR_DATE = "anchor-date"
     PAUSE = "pause"
     WITHDRAWAL = "withdrawal"
+    RESPONSE = "response"
+    DEATH = "death"
+    PROTOCOL = "protocol"
 
 
 class DefinitionKind(StrEnum):

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import zip_longest
+from typing import assert_never
 
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
 from pro_tracker.domain.message_codes import HoldReason, MessageKind
-from pro_tracker.domain.protocol import ChannelOption, ChannelWord, Protocol, ReminderStep
+from pro_tracker.domain.protocol import ChannelOption, ChannelWord, Protocol, ReminderStep, StudyEvent
 from pro_tracker.domain.visit_windows import VisitWindow
 from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
 
@@ -97,6 +98,7 @@ def reminder_times(
     `snoozes`: in the order of their requests.
     """
     start = max(window.opens_at, planned_at)
+    recipient = for_event(recipient, protocol.event(event_code))
     recipient_with_holds = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
     candidates = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
     by_day: dict[date, tuple[datetime, _ReminderCandidate]] = {}
@@ -109,6 +111,19 @@ def reminder_times(
         if send_at < window.closes_at:
             sends.extend(_planned(send_at, candidate, recipient))
     return sends
+
+
+def for_event(recipient: Recipient, event: StudyEvent) -> Recipient:
+    """Returns the recipient of messages about this event, which is not held after an infusion if the protocol says."""
+    if event.held_after_infusion:
+        return recipient
+    return without_holds(recipient, HoldReason.INFUSION)
+
+
+def without_holds(recipient: Recipient, *reasons: HoldReason) -> Recipient:
+    """Returns the recipient without the holds for these reasons."""
+    holds = tuple(hold for hold in recipient.holds if hold.reason not in reasons)
+    return replace(recipient, holds=holds)
 
 
 def _precedence(candidate: _ReminderCandidate) -> tuple[datetime, bool, int]:
@@ -164,7 +179,13 @@ def _meant_by(option: ChannelOption, preferred: Channel) -> tuple[Channel, ...]:
     others = tuple(channel for channel in ADDRESS_CHANNELS if channel != preferred)
     if isinstance(option, Channel):
         return (option,)
-    return (*others, preferred) if option is ChannelWord.OTHER else (preferred, *others)
+    match option:
+        case ChannelWord.PREFERRED | ChannelWord.BOTH:
+            return (preferred, *others)
+        case ChannelWord.OTHER:
+            return (*others, preferred)
+        case _:
+            assert_never(option)
 
 
 def retry_at(attempts: int, now: datetime, jitter: float) -> datetime | None:

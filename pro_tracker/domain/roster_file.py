@@ -4,8 +4,8 @@ import csv
 import io
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from pro_tracker.domain.errors import InvalidInput
 
@@ -38,6 +38,7 @@ INFUSION_COLUMNS = (
     "emergency_response",
 )
 COLUMNS = SUBJECT_COLUMNS + INFUSION_COLUMNS
+OPTIONAL_COLUMNS = ("protocol",)  # of the subject; a file without them reads as one in which they are empty
 REJECT_COLUMNS = ("rejected_line", "rejected_because")  # of a reject file, which can be corrected and imported
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -58,10 +59,14 @@ class RosterRow:
 
 @dataclass(frozen=True)
 class RosterFile:
-    """The header in lower case, and every row that is not blank."""
+    """The header in lower case, and every row that is not blank.
+
+    `other_people`: lines of people of whom the sender says that no recorded one is the same.
+    """
 
     header: tuple[str, ...]
     rows: tuple[RosterRow, ...]
+    other_people: frozenset[int] = frozenset()
 
 
 def parse(text: str) -> RosterFile:
@@ -98,8 +103,10 @@ def _check_header(header: tuple[str, ...]) -> None:
         raise InvalidInput("The first line does not name the columns. It must be: " + ",".join(COLUMNS))
     problems = [
         *_column_problems((name for name in COLUMNS if name not in known), "is missing"),
-        *_column_problems(sorted(set(header) - {*COLUMNS, *REJECT_COLUMNS}), "is not a column of a roster"),
-        *_column_problems((name for name, count in Counter(header).items() if count > 1), "stands twice"),
+        *_column_problems(
+            sorted(set(header) - {*COLUMNS, *OPTIONAL_COLUMNS, *REJECT_COLUMNS}), "is not a column of a roster"
+        ),
+        *_column_problems((name for name, count in Counter(header).items() if count > 1), "occurs twice"),
     ]
     if problems:
         raise InvalidInput("The first line does not fit: " + "; ".join(problems) + ".")
@@ -117,7 +124,8 @@ def _row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
         )
         cells = (cells + [""] * len(header))[: len(header)]
     named = dict(zip(header, map(_normalise, cells), strict=True))
-    return RosterRow(line, tuple(cells), {name: named[name] for name in COLUMNS}, error)
+    known = {name: named.get(name, "") for name in (*COLUMNS, *OPTIONAL_COLUMNS)}
+    return RosterRow(line, tuple(cells), known, error)
 
 
 def _normalise(cell: str) -> str:
@@ -128,3 +136,11 @@ def _normalise(cell: str) -> str:
     is_protected = cell.startswith("'") and cell[1:].startswith(FORMULA_SIGNS)
     text = cell[1:] if is_protected else cell
     return unicodedata.normalize("NFC", text.strip())
+
+
+def with_other_people(file: RosterFile, lines: Collection[int]) -> RosterFile:
+    """Returns the file with these lines as `other_people`. Raises InvalidInput for a line that is no row of it."""
+    unknown = sorted(set(lines) - {row.line for row in file.rows})
+    if unknown:
+        raise InvalidInput(f"Line {unknown[0]} is no row of the file, so nobody is enrolled from it.")
+    return replace(file, other_people=frozenset(lines))

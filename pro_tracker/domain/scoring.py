@@ -3,7 +3,7 @@
 A missing answer is never a zero: a scale with too few answers has no score, and its result holds the reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pro_tracker.domain import adaptive
@@ -29,7 +29,7 @@ class ScaleScore:
 
 
 def validate_answers(instrument: Instrument, answers: Mapping[str, int]) -> None:
-    """Raise UnknownItem or AnswerOutOfRange for the first answer that is not an option code of an item.
+    """Raises UnknownItem or AnswerOutOfRange for the first answer that is not an option code of an item.
 
     True, 3.0 and "3" are rejected: a caller that passes them has a bug.
     """
@@ -40,7 +40,7 @@ def validate_answers(instrument: Instrument, answers: Mapping[str, int]) -> None
 
 
 def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool = False) -> tuple[ScaleScore, ...]:
-    """Score every scale, in the instrument's order; raises as validate_answers does.
+    """Scores every scale, in the instrument's order; raises as validate_answers does.
 
     `answers` maps link_id to the stored option code, unanswered items left out. `prorate` switches on the publisher's
     pro-rating where the scale allows it: raw = sum * n_items / n_answered, rounded up.
@@ -49,8 +49,13 @@ def score(instrument: Instrument, answers: Mapping[str, int], *, prorate: bool =
     return tuple(_score_scale(instrument, scale, answers, prorate=prorate) for scale in instrument.scales)
 
 
+def is_complete(scores: Collection[ScaleScore]) -> bool:
+    """Returns whether an instrument counts although it was not sent: the scoring rule gives a score on every scale."""
+    return all(each.status is ScoreStatus.SCORED for each in scores)
+
+
 def score_sum(scale: Scale, total: int, n_answered: int, *, prorate: bool) -> ScaleScore:
-    """Score one scale of a fixed form from the sum of the scored values and the number of answered items.
+    """Scores one scale of a fixed form from the sum of the scored values and the number of answered items.
 
     No rule of a fixed form needs more, so many responses can be scored by a look-up of these two numbers.
     """
@@ -87,7 +92,7 @@ def _score_scale(instrument: Instrument, scale: Scale, answers: Mapping[str, int
 
 
 def _score_pattern(scale: Scale, bank: ItemBank, answers: Mapping[str, int]) -> ScaleScore:
-    """Score an adaptive test: its T-score depends on which items were answered (pattern scoring); no raw score."""
+    """Scores an adaptive test: its T-score depends on which items were answered (pattern scoring); no raw score."""
     if len(answers) < bank.least_items:
         return _not_scored(scale, len(answers), bank.least_items)
     estimate = adaptive.estimate(bank, answers)
@@ -128,7 +133,7 @@ def _not_scored(scale: Scale, n_answered: int, needed: int) -> ScaleScore:
 def _raw_score(scale: Scale, total: int, n_answered: int) -> float:
     """The mean of the answered items, or their sum pro-rated to all items and rounded up."""
     if scale.method == "mean":
-        return round(total / n_answered, 2)
+        return total / n_answered  # not rounded: rounding is for readers, and adds up in changes and figures
     # Ceiling in whole numbers, as -(-a // b): in floats 7 * 8 / 7 may be above 8 and would be rounded up to 9.
     return -(-total * len(scale.items) // n_answered)
 

@@ -8,7 +8,7 @@ from pro_tracker.domain.call_codes import CallAttemptOutcome
 
 
 class UnansweredReason(StrEnum):
-    """Why a visit ended without answers. The first four are recorded by callers, or by staff at the visit."""
+    """Reason why a visit ended without answers. Callers, or staff at the visit, record the first four."""
 
     REFUSED = "refused"
     TOO_ILL = "too-ill"
@@ -27,6 +27,7 @@ class UnansweredReason(StrEnum):
     NEW_COURSE = "new-course"
     NO_DATE = "no-date"
     ENTERED_IN_ERROR = "entered-in-error"
+    DUPLICATE = "duplicate"
 
 
 # Code -> meaning, for pages and the codebook.
@@ -34,20 +35,32 @@ REASONS: Mapping[UnansweredReason, str] = {
     UnansweredReason.REFUSED: "Did not want to answer",
     UnansweredReason.TOO_ILL: "Too ill to answer",
     UnansweredReason.LANGUAGE: "Needs another language or an interpreter",
-    UnansweredReason.WRONG_NUMBER: "The telephone number was somebody else's",
+    UnansweredReason.WRONG_NUMBER: "The telephone number was someone else's",
     UnansweredReason.HOSPITAL: "In hospital",
     UnansweredReason.DIED: "Died",
     UnansweredReason.CLINIC: "The clinic could not ask",
     UnansweredReason.PAUSED: "Asking was paused",
-    UnansweredReason.STARTED_NOT_SENT: "Began, and did not send the answers",
+    UnansweredReason.STARTED_NOT_SENT: "Started but did not send the answers",
     UnansweredReason.NOT_REACHED: "Called, and not reached",
     UnansweredReason.NO_CONTACT: "No contact on file that works",
     UnansweredReason.NO_REPLY: "Asked, and did not reply",
     UnansweredReason.ENTERED_LATE: "Its time was over when it was entered",
     UnansweredReason.WITHDRAWN: "Withdrew from the study",
     UnansweredReason.NEW_COURSE: "A new course of treatment began",
-    UnansweredReason.NO_DATE: "The date it hung on was taken back",
-    UnansweredReason.ENTERED_IN_ERROR: "Answered, and taken back as entered in error",
+    UnansweredReason.NO_DATE: "The date it depended on was removed",
+    UnansweredReason.ENTERED_IN_ERROR: "Answered, and voided as entered in error",
+    UnansweredReason.DUPLICATE: "Planned twice: the patient had two records",
+}
+
+
+class UncountedReason(StrEnum):
+    """Reason why the answers of a visit are not counted as its answers. Derived, never stored."""
+
+    UNDER_TREATMENT = "under-treatment"
+
+
+UNCOUNTED: Mapping[UncountedReason, str] = {
+    UncountedReason.UNDER_TREATMENT: "Asked before treatment, and answered after it had begun",
 }
 # The reasons that staff may give at the visit.
 GIVEN_BY_STAFF = (
@@ -59,10 +72,19 @@ GIVEN_BY_STAFF = (
     UnansweredReason.DIED,
     UnansweredReason.CLINIC,
 )
+# The reasons that the service derives when a window has closed; a person's death explains the visit better.
+DERIVED = (
+    UnansweredReason.PAUSED,
+    UnansweredReason.STARTED_NOT_SENT,
+    UnansweredReason.NOT_REACHED,
+    UnansweredReason.NO_CONTACT,
+    UnansweredReason.NO_REPLY,
+)
 # Outcomes of attempts to call that are reasons themselves.
 RECORDED_BY_CALLS: Mapping[CallAttemptOutcome, UnansweredReason] = {
     CallAttemptOutcome.REFUSED: UnansweredReason.REFUSED,
     CallAttemptOutcome.TOO_ILL: UnansweredReason.TOO_ILL,
+    CallAttemptOutcome.HOSPITAL: UnansweredReason.HOSPITAL,
     CallAttemptOutcome.LANGUAGE: UnansweredReason.LANGUAGE,
     CallAttemptOutcome.WRONG_NUMBER: UnansweredReason.WRONG_NUMBER,
 }

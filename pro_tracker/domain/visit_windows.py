@@ -24,6 +24,10 @@ class VisitStatus(StrEnum):
     VOID = "void"
 
 
+OPEN_STATUSES = (VisitStatus.DUE, VisitStatus.OVERDUE)
+UNANSWERED_STATUSES = (*OPEN_STATUSES, VisitStatus.MISSED)  # staff may record why
+
+
 class VisitTimes(Shape):
     """The stored times that decide a visit's status; `models.Visit` has this shape. All in UTC."""
 
@@ -43,7 +47,7 @@ class VisitTimes(Shape):
 
 @dataclass(frozen=True, slots=True)
 class VisitWindow:
-    """When a visit can be answered, in UTC: from `opens_at`, best by `due_at`, until just before `closes_at`."""
+    """Time in which a visit can be answered, UTC: from `opens_at`, best by `due_at`, until just before `closes_at`."""
 
     opens_at: datetime
     due_at: datetime
@@ -73,6 +77,11 @@ def window(event: StudyEvent, anchor_on: date, zone: str, protocol: Protocol) ->
     due_at = moment(days_later(anchor_on, event.due_day), END_OF_DAY, zone)
     closes_at = moment(days_later(anchor_on, event.closes_day), END_OF_DAY, zone)
     return VisitWindow(opens_at, due_at, closes_at)
+
+
+def window_until(planned: VisitWindow, end_at: datetime) -> VisitWindow:
+    """Returns the window cut off at `end_at` (UTC); one that had not opened by then is empty."""
+    return VisitWindow(*(min(at, end_at) for at in (planned.opens_at, planned.due_at, planned.closes_at)))
 
 
 def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, today: date) -> date | None:
@@ -150,4 +159,4 @@ def grace_until(closes_at: datetime, saved_at: datetime, protocol: Protocol) -> 
 
 def is_open(visit: VisitTimes, now: datetime) -> bool:
     """Returns whether the visit can be answered at `now`."""
-    return visit_status(visit, now) in (VisitStatus.DUE, VisitStatus.OVERDUE)
+    return visit_status(visit, now) in OPEN_STATUSES

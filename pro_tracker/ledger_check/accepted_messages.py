@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from pro_tracker.ledger_check.context import CheckContext
 from pro_tracker.ledger_check.event_log import LogEntry
@@ -17,7 +17,8 @@ class AcceptedMessage:
 
     `rules`: the sending rules for the patient's state at that time. `due`: what the protocol and the patient required
     under this kind and number; None for a link that the patient requested. `pending_answer`: an answer to the visit
-    that was being stored while messages were sent.
+    that was being stored while messages were sent. `treatment_began_at`: start of the course's first infusion, as known
+    at the end of the log.
     """
 
     entry: LogEntry
@@ -29,6 +30,7 @@ class AcceptedMessage:
     answer: LogEntry | None
     refusal: LogEntry | None
     link_requests: Sequence[LogEntry]
+    treatment_began_at: datetime | None
 
     @property
     def patient(self) -> PatientState:
@@ -77,7 +79,8 @@ def _accepted_message(
     recorded = context.recorded
     visit = context.ledger.visits[message.visit]
     snoozes = _before(entry, recorded.snoozes.get(visit.id, []))
-    rules = SendRules(context.schedule_of(visit.course), patient, snoozes)
+    schedule = context.schedule_of_visit(visit)
+    rules = SendRules(schedule, patient, snoozes, schedule.events[visit.event].is_held)
     return AcceptedMessage(
         entry=entry,
         message=message,
@@ -88,6 +91,7 @@ def _accepted_message(
         answer=recorded.answers.get(visit.id),
         refusal=recorded.refusals.get(visit.id),
         link_requests=_before(entry, recorded.link_requests.get(visit.id, [])),
+        treatment_began_at=min(recorded.courses[visit.course].latest.infusions.values(), default=None),
     )
 
 

@@ -22,7 +22,7 @@ class CourseAnchors:
     def anchor_on(self, event: ScheduleEvent, at: datetime) -> date | None:
         """Returns the anchor date of the event as known at a time, or None while there is none."""
         course = self.recorded.courses[self.course].at(at)
-        if course is None:
+        if course is None or _never_took_place(course):
             return None
         dates = course.infusion_dates
         first_on = dates[0] if dates else None
@@ -75,6 +75,11 @@ class CourseAnchors:
             return False
         today = to_local(at, patient.time_zone).date()
         return (today - course.infusion_dates[-1]).days >= self.schedule.idle_days
+
+
+def _never_took_place(course: CourseState) -> bool:
+    """Returns whether the course ended without an infusion, so that nothing is asked about it."""
+    return course.ended_on is not None and not course.infusion_dates
 
 
 def _starts_at(course: CourseState, zone: str, *, default: datetime) -> datetime:

@@ -11,12 +11,15 @@ from sqlalchemy import Connection, text
 
 MESSAGES = "SELECT id, key, subject_id, visit_id, kind, step, template, channel, state, end_reason FROM message"
 VISITS = (
-    "SELECT id, subject_id, course_id, event_code, anchor_on, opens_at, due_at, closes_at, planned_at, started_at,"
-    " voided_at, void_reason, missed_reason FROM visit"
+    "SELECT id, subject_id, course_id, protocol_code, protocol_version, event_code, anchor_on, opens_at, due_at,"
+    " closes_at, planned_at, started_at, voided_at, void_reason, missed_reason, completed_at, stopped_at FROM visit"
 )
 COURSES = "SELECT id, protocol_code, protocol_version FROM course"
 ATTEMPTS = "SELECT message_id, started_at, finished_at, outcome FROM attempt ORDER BY id"
-CALLS = "SELECT visit_id FROM call"
+CALLS = "SELECT visit_id, closed_at FROM call"
+
+
+DIED = "died"  # reason of visits and messages that a death ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class LedgerVisit:
     id: int
     subject: str
     course: str
+    protocol: tuple[str, str]  # code and version, of a visit that opened before its course moved the earlier ones
     event: str
     anchor_on: date
     opens_at: datetime
@@ -51,10 +55,20 @@ class LedgerVisit:
     closes_at: datetime
     planned_at: datetime
     started_at: datetime | None
+    completed_at: datetime | None
     voided_at: datetime | None
     void_reason: str | None
     missed_reason: str | None
+    is_unanswered: bool  # nothing was sent, nor kept unsent
     notified_at: datetime | None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """Returns from when on nothing may be sent about a voided visit.
+
+        A death ends a visit on its day, before anybody knew of it: there the log says when it was recorded.
+        """
+        return None if self.void_reason == DIED else self.voided_at
 
 
 @dataclass(frozen=True)
@@ -62,13 +76,14 @@ class LedgerSnapshot:
     """The ledger at one point in time.
 
     `messages` by key, `visits` by id; `protocols`: course id -> protocol code and version; `called_visits`: ids of the
-    visits with an entry on the call list.
+    visits with an entry on the call list, `visits_to_call`: of those with an open one.
     """
 
     messages: Mapping[str, LedgerMessage]
     visits: Mapping[int, LedgerVisit]
     protocols: Mapping[str, tuple[str, str]]
     called_visits: frozenset[int]
+    visits_to_call: frozenset[int]
 
     def messages_by_visit(self) -> Mapping[int, Sequence[LedgerMessage]]:
         """Returns the messages of every visit id; a visit without messages has an empty list."""
@@ -89,8 +104,10 @@ def read_ledger(connection: Connection, subjects: Collection[str]) -> LedgerSnap
     protocols: dict[str, tuple[str, str]] = {}
     for row in connection.execute(text(COURSES)):
         protocols[str(row.id)] = (row.protocol_code, row.protocol_version)
-    called_visits = frozenset(connection.scalars(text(CALLS)))
-    return LedgerSnapshot({message.key: message for message in messages}, visits, protocols, called_visits)
+    calls = connection.execute(text(CALLS)).all()
+    called = frozenset(call.visit_id for call in calls)
+    to_call = frozenset(call.visit_id for call in calls if call.closed_at is None)
+    return LedgerSnapshot({message.key: message for message in messages}, visits, protocols, called, to_call)
 
 
 def _read_messages(connection: Connection, subjects: Collection[str]) -> list[LedgerMessage]:
@@ -132,6 +149,7 @@ def _visit(row: Any, notified_at: datetime | None) -> LedgerVisit:
         id=row.id,
         subject=_id(row.subject_id),
         course=str(row.course_id),
+        protocol=(row.protocol_code, row.protocol_version),
         event=row.event_code,
         anchor_on=date.fromisoformat(str(row.anchor_on)),
         opens_at=_moment(row.opens_at),
@@ -139,9 +157,11 @@ def _visit(row: Any, notified_at: datetime | None) -> LedgerVisit:
         closes_at=_moment(row.closes_at),
         planned_at=_moment(row.planned_at),
         started_at=row.started_at and _moment(row.started_at),
+        completed_at=row.completed_at and _moment(row.completed_at),
         voided_at=row.voided_at and _moment(row.voided_at),
         void_reason=row.void_reason,
         missed_reason=row.missed_reason,
+        is_unanswered=row.completed_at is None and row.stopped_at is None,
         notified_at=notified_at,
     )
 

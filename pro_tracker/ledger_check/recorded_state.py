@@ -40,7 +40,7 @@ class OutageInterval:
 class PatientState:
     """One patient as known to the service.
 
-    `closed_channels`: channels that bounced or opted out. `infusions_started_at`: local times without a zone.
+    `closed_channels`: channels that bounced or opted out. `infusions_started_at`: in the clinic's zone.
     """
 
     time_zone: str
@@ -51,6 +51,14 @@ class PatientState:
     pauses: Mapping[str, DateRange] = field(default_factory=dict)
     infusions_started_at: Sequence[datetime] = ()
     withdrawn: bool = False
+    site: str = ""  # which works with the patient; "" where the log does not say
+    died: bool = False  # a death is recorded
+    merged: bool = False  # into another record, which is asked in its place
+
+    @property
+    def takes_part(self) -> bool:
+        """Returns whether anything may be sent to the patient at all, under this record."""
+        return not (self.withdrawn or self.died or self.merged)
 
     @property
     def reachable_channels(self) -> list[str]:
@@ -68,7 +76,7 @@ class PatientState:
 
 @dataclass(frozen=True, slots=True)
 class CourseState:
-    """One course as known to the service. `infusions` maps infusion ids to local start times."""
+    """One course as known to the service. `infusions` maps infusion ids to start times in the clinic's zone."""
 
     subject: str
     number: int
@@ -122,8 +130,8 @@ class Timeline(Generic[State]):
 class RecordedState:
     """The content of an event log, indexed. All ids are the service's own ids.
 
-    `answers`, `refusals`, `link_requests`, `snoozes` and `pending_answers` are keyed by visit id. A pending answer is
-    stored but not yet committed while messages are being sent.
+    `answers` (whole visits), `given_answers` (items), `refusals`, `link_requests`, `snoozes` and `pending_answers` are
+    keyed by visit id. A pending answer is stored but not yet committed while messages are being sent.
     """
 
     patients: dict[str, Timeline[PatientState]] = field(default_factory=lambda: defaultdict(Timeline))
@@ -134,6 +142,8 @@ class RecordedState:
     bounced_keys: set[str] = field(default_factory=set)  # messages that bounced after they were accepted
     deferred_at: dict[str, datetime] = field(default_factory=dict)  # by message key: the last "try again"
     answers: dict[int, LogEntry] = field(default_factory=dict)
+    given_answers: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
+    amendments: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))  # by staff
     refusals: dict[int, LogEntry] = field(default_factory=dict)
     link_requests: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
     snoozes: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
@@ -142,8 +152,8 @@ class RecordedState:
     ends_at: datetime = FOREVER
 
     def participation_ended_at(self, subject: str) -> datetime:
-        """Returns the time of a withdrawal that is still in effect, otherwise the end of the log."""
+        """Returns the time of a withdrawal, death or merge that is still in effect, otherwise the end of the log."""
         timeline = self.patients[subject]
-        if not timeline.latest.withdrawn:
+        if timeline.latest.takes_part:
             return self.ends_at
-        return max(end for _start, end, patient in timeline.intervals() if not patient.withdrawn)
+        return max(end for _start, end, patient in timeline.intervals() if patient.takes_part)

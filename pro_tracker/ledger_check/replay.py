@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pro_tracker.ledger_check.event_log import LogEntry
 from pro_tracker.ledger_check.recorded_state import (
@@ -51,8 +52,17 @@ def _change_course(state: RecordedState, entry: LogEntry, **changes: Any) -> Non
 
 def _enrolled(state: RecordedState, entry: LogEntry) -> None:
     data = entry.data
-    patient = PatientState(data["zone"], data["preferred"], addresses=data["addresses"])
+    patient = PatientState(
+        data["zone"],
+        data["preferred"],
+        addresses=data["addresses"],
+        site=data.get("site", ""),
+    )
     state.patients[data["subject"]].add(entry, patient)
+
+
+def _transferred(state: RecordedState, entry: LogEntry) -> None:
+    _change_patient(state, entry, site=entry.data["site"])
 
 
 def _time_zone_changed(state: RecordedState, entry: LogEntry) -> None:
@@ -108,6 +118,22 @@ def _withdrawal_reverted(state: RecordedState, entry: LogEntry) -> None:
     _change_patient(state, entry, withdrawn=False)
 
 
+def _died(state: RecordedState, entry: LogEntry) -> None:
+    _change_patient(state, entry, died=True)
+
+
+def _death_reverted(state: RecordedState, entry: LogEntry) -> None:
+    _change_patient(state, entry, died=False)
+
+
+def _merged(state: RecordedState, entry: LogEntry) -> None:
+    _change_patient(state, entry, merged=True)
+
+
+def _separated(state: RecordedState, entry: LogEntry) -> None:
+    _change_patient(state, entry, merged=False)
+
+
 def _course_planned(state: RecordedState, entry: LogEntry) -> None:
     """Adds a course, or changes the plan of an existing one."""
     data = entry.data
@@ -123,8 +149,10 @@ def _course_ended(state: RecordedState, entry: LogEntry) -> None:
 
 
 def _infusion_recorded(state: RecordedState, entry: LogEntry) -> None:
-    """Adds an infusion. `from` is its local start time, midnight when the time is unknown."""
-    started_at = datetime.fromisoformat(entry.data["from"])
+    """Adds an infusion. `from` is its start in the clinic's `zone`; without a zone, in the patient's."""
+    patient = state.patients[entry.data["subject"]].latest
+    zone = ZoneInfo(entry.data.get("zone") or patient.time_zone)
+    started_at = datetime.fromisoformat(entry.data["from"]).replace(tzinfo=zone)
     infusion_id = str(entry.data["infusion"])
     infusions = {**_course(state, entry).infusions, infusion_id: started_at}
     _change_infusions(state, entry, infusions)
@@ -144,6 +172,14 @@ def _change_infusions(state: RecordedState, entry: LogEntry, infusions: Mapping[
     for course in state.courses_by_subject[entry.data["subject"]]:
         started_at.extend(course.latest.infusions.values())
     _change_patient(state, entry, infusions_started_at=started_at)
+
+
+def _answer_given(state: RecordedState, entry: LogEntry) -> None:
+    state.given_answers[entry.data["visit"]].append(entry)
+
+
+def _amended(state: RecordedState, entry: LogEntry) -> None:
+    state.amendments[entry.data["visit"]].append(entry)
 
 
 def _answered(state: RecordedState, entry: LogEntry) -> None:
@@ -192,6 +228,7 @@ def _no_change(_state: RecordedState, _entry: LogEntry) -> None:
 
 HANDLERS: Mapping[str, Handler] = {
     "enrolled": _enrolled,
+    "transferred": _transferred,
     "zone": _time_zone_changed,
     "preferences": _preferences_changed,
     "address": _address_changed,
@@ -201,10 +238,16 @@ HANDLERS: Mapping[str, Handler] = {
     "paused": _paused,
     "withdrew": _withdrew,
     "withdrawal-reverted": _withdrawal_reverted,
+    "died": _died,
+    "death-reverted": _death_reverted,
+    "merged": _merged,
+    "separated": _separated,
     "course": _course_planned,
     "course-ended": _course_ended,
     "infusion-recorded": _infusion_recorded,
     "infusion-removed": _infusion_removed,
+    "answer": _answer_given,
+    "amended": _amended,
     "answered": _answered,
     "answer-pending": _answer_pending,
     "declined": _declined,
@@ -214,6 +257,7 @@ HANDLERS: Mapping[str, Handler] = {
     "deferred": _deferred,
     "provider-down": _provider_down,
     "provider-up": _provider_up,
+    "birth-date-corrected": _no_change,
     "worker-killed": _no_change,
     "log-ended": _no_change,
 }

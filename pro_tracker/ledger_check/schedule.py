@@ -28,7 +28,11 @@ class ScheduleStep:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEvent:
-    """A study event: its anchor, its window in days relative to the anchor date, and its steps."""
+    """A study event: its anchor, its window in days relative to the anchor date, and its steps.
+
+    `before_treatment`: the window ends when the first infusion of the course begins. `is_held`: it waits for the
+    morning after an infusion.
+    """
 
     code: str
     anchor: str
@@ -36,6 +40,8 @@ class ScheduleEvent:
     due: int
     closes: int
     steps: Sequence[ScheduleStep]
+    before_treatment: bool
+    is_held: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
     messages = content["messages"]
     quiet = messages.get("quiet", DEFAULT_QUIET_HOURS)
     return ProtocolSchedule(
-        events={event["code"]: _event(event, messages["steps"]) for event in content["events"]},
+        events=_events(content["events"], messages["steps"]),
         opens_at=time.fromisoformat(content["visits_open_at"]),
         send_at=time.fromisoformat(messages["send_at"]),
         quiet_from=time.fromisoformat(quiet["start"]),
@@ -83,7 +89,12 @@ def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
     )
 
 
-def _event(entry: Mapping[str, Any], default_steps: Sequence[Mapping[str, Any]]) -> ScheduleEvent:
+def _events(entries: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> dict[str, ScheduleEvent]:
+    numbered = enumerate(entries, start=1)
+    return {entry["code"]: _event(number, entry, steps) for number, entry in numbered}
+
+
+def _event(number: int, entry: Mapping[str, Any], default_steps: Sequence[Mapping[str, Any]]) -> ScheduleEvent:
     window = entry["window"]
     steps = entry.get("steps") or default_steps
     return ScheduleEvent(
@@ -92,8 +103,19 @@ def _event(entry: Mapping[str, Any], default_steps: Sequence[Mapping[str, Any]])
         opens=window["opens"],
         due=window["due"],
         closes=window["closes"],
-        steps=[_step(number, step) for number, step in enumerate(steps)],
+        steps=[_step(position, step) for position, step in enumerate(steps)],
+        before_treatment=_is_before_treatment(number, entry),
+        is_held=entry.get("hold_after_infusion", True),
     )
+
+
+def _is_before_treatment(number: int, entry: Mapping[str, Any]) -> bool:
+    stated: bool | None = entry.get("before_treatment")
+    if stated is not None:
+        return stated
+    if entry["anchor"] == "enrolment":
+        return number == 1
+    return entry["anchor"] in ("first-infusion", "course-start") and entry["window"]["closes"] <= 0
 
 
 def _step(number: int, entry: Mapping[str, Any]) -> ScheduleStep:

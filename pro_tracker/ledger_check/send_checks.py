@@ -66,14 +66,27 @@ def _was_in_flight(accepted: AcceptedMessage) -> bool:
 
 
 def _after_refusal(accepted: AcceptedMessage) -> bool:
-    """Returns whether the patient had refused this visit by telephone, or was too ill for it."""
-    if accepted.refusal is None:
+    """Returns whether the patient had refused this visit by telephone, or was too ill for it.
+
+    A link that the patient requested after that is sent.
+    """
+    if accepted.refusal is None or accepted.is_requested:
         return False
     return accepted.refusal.number < accepted.entry.number
 
 
 def _after_withdrawal(accepted: AcceptedMessage) -> bool:
     return accepted.patient.withdrawn
+
+
+def _after_death(accepted: AcceptedMessage) -> bool:
+    """Returns whether the death of the patient was recorded."""
+    return accepted.patient.died
+
+
+def _after_merge(accepted: AcceptedMessage) -> bool:
+    """Returns whether the record had been merged into another one, with its course as recorded twice."""
+    return accepted.patient.merged
 
 
 def _to_closed_channel(accepted: AcceptedMessage) -> bool:
@@ -89,9 +102,13 @@ def _to_other_address(accepted: AcceptedMessage) -> bool:
 def _outside_window(accepted: AcceptedMessage) -> bool:
     visit = accepted.visit
     sent_at = accepted.entry.at
-    if visit.voided_at is not None and sent_at > visit.voided_at:
+    if visit.ended_at is not None and sent_at > visit.ended_at:
         return True
-    return not visit.opens_at <= sent_at < visit.closes_at
+    if visit.opens_at <= sent_at < visit.closes_at:
+        return False
+    # A visit before treatment ends with the start of treatment, which may be recorded after a message was sent.
+    was_cut_off = visit.closes_at == accepted.treatment_began_at
+    return not was_cut_off or accepted.treatment_began_at in accepted.patient.infusions_started_at
 
 
 def _not_due(accepted: AcceptedMessage) -> bool:
@@ -111,6 +128,8 @@ MESSAGE_CHECKS: Mapping[str, Callable[[AcceptedMessage], bool]] = {
     "sent after completion": _after_completion,
     "sent after refusal by telephone": _after_refusal,
     "sent after withdrawal": _after_withdrawal,
+    "sent after a recorded death": _after_death,
+    "sent to a merged record": _after_merge,
     "sent to a closed channel": _to_closed_channel,
     "sent to another address": _to_other_address,
     "sent outside the visit window": _outside_window,

@@ -125,14 +125,16 @@ def _allowed_with_tolerance(interval: SendInterval, at: datetime) -> datetime:
 
 def _intervals(context: CheckContext, visit: LedgerVisit) -> Iterator[SendInterval]:
     """Yields the intervals until the visit ends, split at each change of the patient and at each snooze."""
-    schedule = context.schedule_of(visit.course)
+    schedule = context.schedule_of_visit(visit)
     ended_at = visit_ended_at(context.recorded, visit)
     snoozes = context.recorded.snoozes.get(visit.id, [])
     for start, end, patient in _split_at_snoozes(context.recorded, visit, snoozes):
         until = min(end, ended_at)
-        if start < until and not patient.withdrawn:
+        if start < until and patient.takes_part:
             earlier = [snooze for snooze in snoozes if snooze.at <= start]
-            yield SendInterval(start, until, SendRules(schedule, patient, earlier))
+            yield SendInterval(
+                start, until, SendRules(schedule, patient, earlier, schedule.events[visit.event].is_held)
+            )
 
 
 def _split_at_snoozes(

@@ -59,11 +59,15 @@ def visit_window(
 
 @dataclass(frozen=True)
 class SendRules:
-    """The sending rules of a protocol, applied to one patient with the snoozes of one visit so far."""
+    """The sending rules of a protocol, applied to one patient with the snoozes of one visit so far.
+
+    `is_held`: the visit waits for the morning after an infusion.
+    """
 
     schedule: ProtocolSchedule
     patient: PatientState
     snoozes: Sequence[LogEntry]
+    is_held: bool
 
     def due_messages(self, visit: LedgerVisit) -> Iterator[DueMessage]:
         """Yields the messages that the visit requires, sent or not: one per step and one per effective snooze."""
@@ -109,11 +113,10 @@ class SendRules:
 
     def is_on_hold(self, at: datetime) -> bool:
         """Returns whether a pause, a recent infusion or a snooze forbids messages at this time."""
-        local = to_local(at, self.patient.time_zone).replace(tzinfo=None)
-        today = local.date()
+        today = to_local(at, self.patient.time_zone).date()
         if self._is_paused(today):
             return True
-        if self._is_after_infusion(local):
+        if self.is_held and self._is_after_infusion(at):
             return True
         return self._is_snoozed(at, today)
 
@@ -121,11 +124,10 @@ class SendRules:
         pauses = self.patient.pauses.values()
         return any(pause.contains(today) for pause in pauses)
 
-    def _is_after_infusion(self, local: datetime) -> bool:
+    def _is_after_infusion(self, at: datetime) -> bool:
         for started_at in self.patient.infusions_started_at:
-            last_day = started_at + self.schedule.hold_days * DAY
-            hold_ends_at = datetime.combine(last_day, self.schedule.quiet_until)
-            if started_at <= local < hold_ends_at:
+            last_day = started_at.date() + self.schedule.hold_days * DAY
+            if started_at <= at < to_utc(last_day, self.schedule.quiet_until, self.patient.time_zone):
                 return True
         return False
 

@@ -6,8 +6,12 @@ from datetime import date, datetime
 
 from pro_tracker.ledger_check.anchor_dates import CHECKED_ANCHORS, CourseAnchors
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
-from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
+from pro_tracker.ledger_check.ledger_snapshot import DIED, LedgerVisit
+from pro_tracker.ledger_check.recorded_state import CourseState, PatientState, Timeline
+from pro_tracker.ledger_check.schedule import ScheduleEvent
 from pro_tracker.ledger_check.send_rules import DAY, visit_window
+
+Window = tuple[datetime, datetime]  # opens, closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,13 @@ class VisitDates:
     """The anchor date of a visit and its window (opens, closes). Both are None without an anchor date."""
 
     anchor_on: date | None
-    window: tuple[datetime, datetime] | None
+    window: Window | None
+
+    def __str__(self) -> str:
+        if self.anchor_on is None or self.window is None:
+            return "without a date"
+        opens_at, closes_at = self.window
+        return f"anchored to {self.anchor_on}, open from {opens_at:%Y-%m-%d %H:%M} to {closes_at:%Y-%m-%d %H:%M} UTC"
 
 
 def check_visit_dates(context: CheckContext) -> CheckResult:
@@ -32,7 +42,7 @@ def check_visit_dates(context: CheckContext) -> CheckResult:
         examined += 1
         actual = VisitDates(visit.anchor_on, (visit.opens_at, visit.closes_at))
         if actual != expected:
-            findings.append(f"visit {visit.id} is anchored to {visit.anchor_on}, expected {expected.anchor_on}")
+            findings.append(f"visit {visit.id} is {actual}, expected {expected}")
     return CheckResult("visit on the wrong dates", examined, findings)
 
 
@@ -49,7 +59,33 @@ def _expected_dates(context: CheckContext, visit: LedgerVisit) -> VisitDates | N
         # Only a patient who was notified makes a lost anchor date a finding: other visits may be voided later.
         return None if visit.notified_at is None else VisitDates(None, None)
     window = visit_window(anchors.schedule, event, anchor_on=anchor_on, zone=patient.time_zone)
-    return VisitDates(anchor_on, window)
+    return VisitDates(anchor_on, _as_asked(context, visit, event, window))
+
+
+def _as_asked(context: CheckContext, visit: LedgerVisit, event: ScheduleEvent, window: Window) -> Window:
+    """Returns the window, cut off by the start of treatment, whatever the patient was notified of.
+
+    A visit with answers keeps the window that it had: it may be cut off by an infusion that was corrected since.
+    """
+    if not event.before_treatment:
+        return window
+    course = context.recorded.courses[visit.course]
+    if visit.is_unanswered:
+        return _until(window, min(course.latest.infusions.values(), default=window[1]))
+    return _until(window, visit.closes_at) if visit.closes_at in _known_starts(course) else window
+
+
+def _known_starts(course: Timeline[CourseState]) -> set[datetime]:
+    """Returns the start of every infusion that the course had at any time."""
+    starts: set[datetime] = set()
+    for state in course.versions:
+        starts.update(state.infusions.values())
+    return starts
+
+
+def _until(window: Window, end_at: datetime) -> Window:
+    opens_at, closes_at = window
+    return min(opens_at, end_at), min(closes_at, end_at)
 
 
 def _fixed_at(context: CheckContext, visit: LedgerVisit) -> datetime:
@@ -62,8 +98,8 @@ def _fixed_at(context: CheckContext, visit: LedgerVisit) -> datetime:
 def check_missing_visits(context: CheckContext) -> CheckResult:
     """Finds visits that a course requires and that do not exist.
 
-    Considers the state one day before the end of the log or the withdrawal, because a nightly job plans what follows
-    from elapsed time.
+    Considers the state one day before the end of the log, the withdrawal or the death, because a nightly job plans
+    what follows from elapsed time.
     """
     existing = {(visit.course, visit.event) for visit in context.ledger.visits.values()}
     examined = 0
@@ -99,20 +135,37 @@ def check_voided_visits(context: CheckContext) -> CheckResult:
 
 
 def _has_cause(context: CheckContext, visit: LedgerVisit) -> bool:
-    """Returns whether the patient withdrew, a later course began, or the anchor date was removed and not restored."""
+    """Returns whether the patient withdrew, died or was merged, a later course began, or the anchor date is lost."""
     recorded = context.recorded
-    if visit.void_reason == "withdrawn":
-        return recorded.patients[visit.subject].latest.withdrawn
     if visit.void_reason == "no-date" and visit.voided_at is not None:
         return _has_lost_anchor(context, visit, visit.voided_at)
     if visit.void_reason == "new-course":
         course = recorded.courses[visit.course].latest
         return _anchors_of(context, visit).next_course(course, recorded.ends_at) is not None
-    return False
+    return _is_of_patient(recorded.patients[visit.subject], visit)
+
+
+def _is_of_patient(patient: Timeline[PatientState], visit: LedgerVisit) -> bool:
+    """Returns whether the patient withdrew, died or was merged into another record.
+
+    The visit has the reason "clinic" if a death was reverted after its time.
+    """
+    causes = {
+        "withdrawn": patient.latest.withdrawn,
+        "duplicate": patient.latest.merged,
+        DIED: patient.latest.died,
+        "clinic": not patient.latest.died and any(version.died for version in patient.versions),
+    }
+    return causes.get(visit.void_reason or "", False)
 
 
 def _has_lost_anchor(context: CheckContext, visit: LedgerVisit, voided_at: datetime) -> bool:
-    """Returns whether there was no anchor date when the visit was voided, and none before it would have closed."""
+    """Returns whether there was no anchor date when the visit was voided, and none before it would have closed.
+
+    The same reason ends a visit whose event the protocol that its course moved to does not have.
+    """
+    if visit.event not in context.schedule_of(visit.course).events:
+        return True
     anchors = _anchors_of(context, visit)
     event = anchors.schedule.events[visit.event]
     if event.anchor not in CHECKED_ANCHORS:
@@ -124,4 +177,4 @@ def _has_lost_anchor(context: CheckContext, visit: LedgerVisit, voided_at: datet
 
 
 def _anchors_of(context: CheckContext, visit: LedgerVisit) -> CourseAnchors:
-    return CourseAnchors(context.recorded, context.schedule_of(visit.course), visit.course)
+    return CourseAnchors(context.recorded, context.schedule_of_visit(visit), visit.course)

@@ -10,7 +10,7 @@ from pro_tracker.domain.account_codes import ActorKind
 
 
 class AuditEvent(Base):
-    """Who changed or viewed what, and when. Holds ids, never a name, a contact or an answer.
+    """Change or view of a record: who did it, and when. Holds ids, never a name, a contact or an answer.
 
     It has no foreign keys, so that events outlive the rows that they are about.
     """

@@ -7,14 +7,15 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, Encrypted, UtcDateTime, encrypted_cell, one_of
+from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason
 
 
 class Call(Base):
     """One reason to call a subject about one visit, open until it is closed with an outcome.
 
-    A call about an answer alert opens with the answers and stays open until the subject is reached. It does not say
-    which answer it is about: that is in the answers only.
+    A call about answer alerts opens when the answer is saved and stays open until the subject is reached; another alert
+    after that opens it again. Which answers it is about are rows of AnswerAlert.
     """
 
     __tablename__ = "call"
@@ -47,6 +48,8 @@ class CallAttempt(Base):
         UniqueConstraint("call_id", "number"),  # two staff who record an attempt at once conflict
         CheckConstraint("number >= 1", name="number"),
         one_of("outcome", CallAttemptOutcome),
+        one_of("alert_outcome", AlertOutcome),
+        CheckConstraint("done_cell IS NULL OR alert_outcome IS NOT NULL", name="done"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -57,8 +60,11 @@ class CallAttempt(Base):
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # None: a command or the simulation
     call_back_on: Mapped[date | None]  # when to call again, local to the subject
     note_cell: Mapped[bytes | None] = encrypted_cell(optional=True)
+    alert_outcome: Mapped[AlertOutcome | None] = mapped_column(Code(AlertOutcome))  # of a call about alerts only
+    done_cell: Mapped[bytes | None] = encrypted_cell(optional=True)  # what was done about them
 
     note = Encrypted()
+    done = Encrypted()
 
     def encryption_row(self) -> str:
         return f"{self.call_id}.{self.number}"

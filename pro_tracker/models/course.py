@@ -9,12 +9,13 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
 from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.models.site import Site
 
 NOT_VOIDED = text("voided_at IS NULL")
 
 
 class Course(Base):
-    """One series of infusions, bound to the protocol version that it was planned with."""
+    """One series of infusions, bound to one protocol version; staff move it to another in an explicit step."""
 
     __tablename__ = "course"
     __table_args__ = (
@@ -26,6 +27,8 @@ class Course(Base):
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
+    # Where the course was begun, and where figures and files count it. Never changes; subject.site_id may.
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), index=True)
     number: Mapped[int]  # 1 for the first course of a subject
     protocol_code: Mapped[str]
     protocol_version: Mapped[str]
@@ -34,7 +37,10 @@ class Course(Base):
     ended_on: Mapped[date | None]  # entered by staff when a course stops early; local to the subject
     end_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The merge at which staff said that this course is recorded with the other record, too; None: it counts.
+    duplicate_by_id: Mapped[int | None] = mapped_column(ForeignKey("subject_merge.id"))
 
+    site: Mapped[Site] = relationship()
     all_infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
 
     @property
@@ -85,7 +91,7 @@ class Infusion(Base):
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
-    given_on: Mapped[date]  # local to the subject
+    given_on: Mapped[date]  # local to the site
     started_at_local: Mapped[time | None]  # wall time at the site
     dose_mg_per_kg: Mapped[Decimal] = mapped_column(Numeric(5, 3))
     weight_kg: Mapped[Decimal] = mapped_column(Numeric(5, 1))
@@ -113,3 +119,6 @@ class AdverseEvent(Base):
     ctcae_grade: Mapped[int]  # 1 mild to 5 death
     emergency_response: Mapped[bool]  # staff had to respond at once
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+COUNTS = Course.duplicate_by_id.is_(None)  # of the courses of one person, those that are not recorded twice

@@ -1,4 +1,4 @@
-"""When worker and beat last did real work. Tasks write it, since a running process may be stuck."""
+"""Moments at which worker and beat last did real work. Tasks write them, since a running process may be stuck."""
 
 from datetime import datetime
 

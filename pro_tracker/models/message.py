@@ -13,6 +13,7 @@ from pro_tracker.domain.unanswered import UnansweredReason
 
 DUE = text(f"state = '{MessageState.PLANNED}'")
 CLAIMED = text(f"state = '{MessageState.CLAIMED}'")
+END_REASONS = dict.fromkeys([*EndReason, *UnansweredReason])  # the message's own reason, or that of its visit
 HAS_PROVIDER_ID = text("provider_id IS NOT NULL")
 
 
@@ -27,6 +28,7 @@ class Message(Base):
         one_of("kind", MessageKind),
         one_of("channel", Channel),
         one_of("state", MessageState),
+        one_of("end_reason", END_REASONS),
         CheckConstraint(f"(state = '{MessageState.CLAIMED}') = (lease_until IS NOT NULL)", name="lease"),
         CheckConstraint(f"(state = '{MessageState.SENT}') = (sent_at IS NOT NULL)", name="sent"),
         CheckConstraint(f"(state = '{MessageState.ENDED}') = (end_reason IS NOT NULL)", name="ended"),

@@ -23,5 +23,5 @@ class Rescoring(Base):
     n_done: Mapped[int] = mapped_column(default=0)
     report: Mapped[dict[str, Any]] = mapped_column(Json)  # services/rescoring/report.py reads and writes it
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    lease_until: Mapped[datetime] = mapped_column(UtcDateTime)  # after this time another worker takes over
+    lease_until: Mapped[datetime] = mapped_column(UtcDateTime)  # after this time another worker claims it
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -10,7 +10,7 @@ from pro_tracker.db import Base, BigInt, Json, UtcDateTime
 
 
 class LoadedTextPack(Base):
-    """One version of an instrument's wording in one language. The newest in that language is in force."""
+    """One version of an instrument's wording in one language. The newest in that language is in effect."""
 
     __tablename__ = "text_pack"
     __table_args__ = (UniqueConstraint("instrument_code", "language", "version"),)

@@ -6,24 +6,31 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from pro_tracker.db import Base, BigInt, Code, Json, UtcDateTime
+from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.unanswered import UnansweredReason
 
 OPEN = text("completed_at IS NULL AND voided_at IS NULL")
 
 
 class VisitDraft(Base):
-    """Answers saved before they are sent, apart from completed answers. Kept until the visit is completed."""
+    """A visit in progress: answers were saved and not sent. The answers are rows of DraftAnswer.
+
+    Kept until the visit is completed or stopped.
+    """
 
     __tablename__ = "visit_draft"
+    __table_args__ = (one_of("mode", ResponseMode),)
 
     visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), primary_key=True)
-    # Instrument code -> link_id -> option code; None: skipped.
-    answers: Mapped[dict[str, dict[str, int | None]]] = mapped_column(Json)
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
     grace_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # end of the grace period of these answers
     # Id of the newest text pack loaded when the first answer was saved; keeps the wording the same. 0: none loaded.
     text_generation: Mapped[int] = mapped_column(BigInt, server_default="0")
+    language: Mapped[str]  # of the visit's pages, until its reader changes it: messages may change theirs before
+    # Of the newest answers, for those that are never sent.
+    mode: Mapped[ResponseMode] = mapped_column(Code(ResponseMode), server_default=ResponseMode.SELF_WEB)
+    taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
 
 
 class Visit(Base):
@@ -35,12 +42,18 @@ class Visit(Base):
         Index("ix_visit_open", "closes_at", postgresql_where=OPEN, sqlite_where=OPEN),
         CheckConstraint("opens_at <= due_at AND due_at <= closes_at", name="window"),
         CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="voided"),
+        one_of("void_reason", UnansweredReason),
+        one_of("missed_reason", UnansweredReason),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
-    event_code: Mapped[str]  # of the course's protocol: "baseline"
+    # The version by which it is planned and asked: that of its course; of a visit that opened before its course moved
+    # to another one, still the earlier.
+    protocol_code: Mapped[str]
+    protocol_version: Mapped[str]
+    event_code: Mapped[str]  # of this protocol: "baseline"
     visit_number: Mapped[int]  # VISITNUM: order of the events in the protocol, from 1
     anchor_on: Mapped[date]  # the date the window is counted from, local to the subject
     opens_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -53,6 +66,11 @@ class Visit(Base):
     void_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))
     # Why the window closed without answers; set after the grace period.
     missed_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))
+    # When answers that were never sent became responses; the reason is the void or missed reason.
+    stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # When treatment began, of a visit before it: answers given from then on are not counted. None: no such limit yet.
+    counts_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    replanned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when planning last ended it or cut it off
     failed_checks: Mapped[int] = mapped_column(default=0)  # wrong birth dates since the last correct one
     locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # End of the grace period of the visit's draft; None without a draft.

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
+from pro_tracker.providers.gateway import GatewayProvider
 from pro_tracker.providers.registry import NotInstalled, ProviderOptions
-from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "console": (),
@@ -20,7 +20,7 @@ def provider(options: ProviderOptions) -> Provider:
     if options.name == "twilio":
         return _twilio(options)
     if options.name == "gateway":
-        return SmsGatewayProvider(options.text("sms_gateway_url"), options.text("sms_gateway_token"), options.ca_file)
+        return GatewayProvider(options.text("sms_gateway_url"), options.text("sms_gateway_token"), options.ca_file)
     return ConsoleProvider()
 
 

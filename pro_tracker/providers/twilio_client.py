@@ -1,4 +1,4 @@
-"""What all channels that use Twilio share: the account, the client, and the meaning of its answers and errors."""
+"""Parts that all channels of Twilio share: the account, the client, and the meaning of its answers and errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

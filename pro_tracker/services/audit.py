@@ -22,7 +22,7 @@ Detail = Mapping[str, str | int | bool | Sequence[str] | Sequence[int] | None]
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. `id` is an account id, a link id, or the name of a task or command."""
+    """Actor of a change or view. `id` is an account id, a link id, or the name of a task or command."""
 
     kind: ActorKind
     id: str

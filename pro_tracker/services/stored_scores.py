@@ -2,8 +2,9 @@
 
 The one reader for trends, cohort figures, exports and FHIR. Scores are never computed here, nor anywhere else on read.
 
-Two rules decide what counts. A response counts while its status is in effect (COUNTED_STATUSES). Of a scale that was
-scored more than once, the row with the greatest id counts: a re-score adds rows and overwrites none.
+Three rules decide what counts. A response counts while its status is in effect (COUNTED_STATUSES), and at a visit
+before treatment only if it was given before the first infusion began. Of a scale that was scored more than once, the
+row with the greatest id counts: a re-score adds rows and overwrites none.
 """
 
 import uuid
@@ -12,14 +13,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.change import Basis, ScorePoint
 from pro_tracker.domain.instrument import Scale
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.response import COUNTED_STATUSES, QuestionnaireResponse, Score
+from pro_tracker.models.visit import Visit
 
 ScaleKey = tuple[str, str]  # instrument code and scale code
+SubjectIds = Collection[uuid.UUID] | Select[uuid.UUID]  # ids, or a statement that selects them
 
 
 class StoredScore(NamedTuple):
@@ -33,6 +37,7 @@ class StoredScore(NamedTuple):
     n_items: int
     prorated: bool
     reason: str | None  # why there is no score
+    stop_reason: UnansweredReason | None  # why the answers were never sent
     raw_score: float | None
     t_score: float | None
     standard_error: float | None  # in T points
@@ -40,6 +45,7 @@ class StoredScore(NamedTuple):
     language: str
     text_pack_version: str
     text_pack_validated: bool
+    is_mixed: bool  # asked in more than one wording
 
     @property
     def key(self) -> ScaleKey:
@@ -53,8 +59,8 @@ class StoredScore(NamedTuple):
 def point_columns(score: type[Score] = Score, response: type[QuestionnaireResponse] = QuestionnaireResponse) -> Any:
     """The columns that `point` is made of, in its order; both tables may be aliases, for a second score in one row."""
     measured = (score.raw_score, score.t_score, score.standard_error)
-    basis = (score.scoring_version, response.language, response.text_pack_version, response.text_pack_validated)
-    return (*measured, *basis)
+    wording = (response.language, response.text_pack_version, response.text_pack_validated)
+    return (*measured, score.scoring_version, *wording, response.wordings.is_not(None))
 
 
 N_POINT_COLUMNS = len(point_columns())
@@ -74,8 +80,26 @@ def point(scale: Scale, values: Sequence[Any]) -> ScorePoint | None:
 
 
 def is_counted(response: type[QuestionnaireResponse] = QuestionnaireResponse) -> ColumnElement[bool]:
-    """The condition that the answers of a response are in effect."""
+    """The condition that the answers of a response are in effect, and were given in the time of their visit."""
+    return and_(is_in_effect(response), ~is_under_treatment(response))
+
+
+def is_in_effect(response: type[QuestionnaireResponse] = QuestionnaireResponse) -> ColumnElement[bool]:
+    """The condition that a response has scores and was not replaced or entered in error."""
     return response.status.in_(COUNTED_STATUSES)
+
+
+def is_under_treatment(response: type[QuestionnaireResponse] = QuestionnaireResponse) -> ColumnElement[bool]:
+    """The condition that a response to a visit before treatment was given after treatment had begun."""
+    visit = aliased(Visit)
+    of_response = and_(visit.id == response.visit_id, visit.counts_until <= response.authored_at)
+    return exists().where(of_response).correlate(response)
+
+
+def has_counted(visit_id: Any) -> ColumnElement[bool]:
+    """SQL: the visit with this id has a response in effect."""
+    response = aliased(QuestionnaireResponse)
+    return exists().where(response.visit_id == visit_id, is_counted(response))
 
 
 def is_newest_counted(score: type[Score], response: type[QuestionnaireResponse]) -> ColumnElement[bool]:
@@ -86,7 +110,7 @@ def is_newest_counted(score: type[Score], response: type[QuestionnaireResponse])
     return and_(is_counted(response), ~superseded)
 
 
-def by_visit(session: Session, subject_ids: Collection[uuid.UUID]) -> Mapping[int, Mapping[ScaleKey, StoredScore]]:
+def by_visit(session: Session, subject_ids: SubjectIds) -> Mapping[int, Mapping[ScaleKey, StoredScore]]:
     """The scores that count of these subjects: visit id -> scale -> score. One statement."""
     found: dict[int, dict[ScaleKey, StoredScore]] = defaultdict(dict)
     for score in _counted(session, subject_ids):
@@ -95,20 +119,20 @@ def by_visit(session: Session, subject_ids: Collection[uuid.UUID]) -> Mapping[in
     return found
 
 
-def all_versions(session: Session, subject_id: uuid.UUID) -> Mapping[int, Mapping[str, Sequence[Score]]]:
-    """Every scoring of every response of a subject, in effect or not. One statement.
+def all_versions(session: Session, subject_ids: SubjectIds) -> Mapping[int, Mapping[str, Sequence[Score]]]:
+    """Every scoring of every response of these subjects, in effect or not. One statement.
 
     Response id -> scale code -> scores, oldest first.
     """
     found: dict[int, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
     rows = select(Score).join(QuestionnaireResponse, QuestionnaireResponse.id == Score.response_id)
-    rows = rows.where(QuestionnaireResponse.subject_id == subject_id).order_by(Score.id)
+    rows = rows.where(QuestionnaireResponse.subject_id.in_(subject_ids)).order_by(Score.id)
     for score in session.scalars(rows):
         found[score.response_id][score.scale_code].append(score)
     return found
 
 
-def _counted(session: Session, subject_ids: Collection[uuid.UUID]) -> Iterator[StoredScore]:
+def _counted(session: Session, subject_ids: SubjectIds) -> Iterator[StoredScore]:
     """Every scoring of the responses in effect, oldest first."""
     rows = _statement().where(QuestionnaireResponse.subject_id.in_(subject_ids), is_counted()).order_by(Score.id)
     for row in session.execute(rows):
@@ -127,6 +151,7 @@ def _statement() -> Select[*tuple[Any, ...]]:
         Score.n_items,
         Score.prorated,
         Score.reason,
+        response.stop_reason,
         *point_columns(),
     )
     return select(*columns).join(response, response.id == Score.response_id)

@@ -40,6 +40,8 @@ class AnswerGenerator:
         """
         if instrument.code in self.parameters.instruments:
             codes = self._codes_for_score(instrument, event_code)
+        elif instrument.code in self.parameters.options:
+            codes = self._codes_by_share(instrument)
         else:
             codes = self._uniform_codes(instrument)
         answers: dict[str, int | None] = {}
@@ -52,6 +54,15 @@ class AnswerGenerator:
         codes: dict[str, int] = {}
         for item in instrument.items:
             codes[item.link_id] = self.random.choice(item.response_set.values)
+        return codes
+
+    def _codes_by_share(self, instrument: Instrument) -> dict[str, int]:
+        """Returns option codes that are as frequent as the parameters say."""
+        shares = self.parameters.options[instrument.code]
+        codes: dict[str, int] = {}
+        for item in instrument.items:
+            weights = shares.items.get(item.link_id, shares.every_item)
+            codes[item.link_id] = self.random.choices(item.response_set.values, weights)[0]
         return codes
 
     def _codes_for_score(self, instrument: Instrument, event_code: str) -> dict[str, int]:

@@ -15,13 +15,17 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.calling import calls, unanswered
 from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import idle_courses
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import delivery_reports
 from pro_tracker.simulation.context import STAFF, SimulationContext
+from pro_tracker.simulation.deaths import SimulatedDeaths
 from pro_tracker.simulation.injected_events import EventInjector
 from pro_tracker.simulation.message_sender import MessageSender, PrepareConcurrentAction
 from pro_tracker.simulation.patients import SimulatedPatients
 from pro_tracker.simulation.scenario import PatientScenario
+from pro_tracker.simulation.staged_sessions import StagedSessions
 from pro_tracker.simulation.treatment import MORNING, SimulatedTreatment
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -45,6 +49,8 @@ class CohortSimulation:
     patients: SimulatedPatients
     treatment: SimulatedTreatment
     injector: EventInjector
+    staged: StagedSessions
+    deaths: SimulatedDeaths
     last_sent_at: datetime = NEVER
 
     def run(self, scenarios: list[PatientScenario], until: datetime, report_progress: ReportProgress) -> None:
@@ -90,27 +96,35 @@ class CohortSimulation:
 
     def _enrol(self, scenario: PatientScenario) -> None:
         now = self.context.now
-        subject = enrolment.enrol(self.context.session, STAFF, scenario.facts, now=now)
+        protocol = protocol_catalog.protocol(scenario.protocol or self.treatment.protocol)
+        subject = enrolment.enrol(self.context.session, STAFF, scenario.facts, now=now, protocol=protocol)
         self.patients.add(subject.id, scenario)
         self.context.counts["enrolled"] += 1
         self._record_enrolment(scenario.facts, subject.id)
         self.treatment.schedule(scenario, subject)
         self.injector.schedule(scenario, subject.id)
+        self.staged.schedule(scenario, subject.id)
         if scenario.withdraws_after is not None:
             withdraw = partial(self._withdraw, scenario, subject.id)
             self.context.queue.schedule(now + scenario.withdraws_after, withdraw)
+        self.deaths.schedule(scenario, subject.id)
 
     def _record_enrolment(self, facts: EnrolmentFacts, subject_id: uuid.UUID) -> None:
         addresses = {channel: address for channel, address in facts.addresses.items() if address}
         preferred = enrolment.preferred_channel(facts)
         self.context.record_event(
-            "enrolled", subject=subject_id, zone=facts.time_zone, preferred=preferred, addresses=addresses
+            "enrolled",
+            subject=subject_id,
+            site=facts.site_code,
+            zone=facts.time_zone,
+            preferred=preferred,
+            addresses=addresses,
         )
 
     def _withdraw(self, scenario: PatientScenario, subject_id: uuid.UUID) -> None:
         session, now = self.context.session, self.context.now
         subject = session.get_one(Subject, subject_id)
-        enrolment.withdraw(session, STAFF, subject, "moved away", now=now)
+        enrolment.withdraw(session, STAFF, subject, WithdrawalFacts("moved away"), now=now)
         self.context.record_event("withdrew", subject=subject_id)
         self.context.counts["withdrawn"] += 1
         if scenario.withdrawal_reverted_after is not None:
@@ -143,8 +157,8 @@ class CohortSimulation:
         idle_courses.plan_idle(session, now=now)
         calls.open_due(session, now=now)
         unanswered.record_missed(session, now=now)
-        for receipt_id in delivery_reports.waiting(session, now=now):
-            delivery_reports.process(session, receipt_id, now=now)
+        for report_id in delivery_reports.waiting(session, now=now):
+            delivery_reports.process(session, report_id, now=now)
             session.commit()
         self.patients.schedule_calls()
         report_progress(now)

@@ -34,7 +34,7 @@ class ConcurrentAnswers:
             return None
         message = self.context.session.get_one(Message, random.choice(message_ids))
         visit_id = message.visit_id
-        is_saved = self.patients.save_answers(visit_id)
+        is_saved = self.patients.sessions.save_all(visit_id)
         self.context.session.commit()
         return partial(self._complete, visit_id) if is_saved else None
 
@@ -45,7 +45,7 @@ class ConcurrentAnswers:
         whose attempt began before is either already recorded as accepted, or listed as in flight.
         """
         context = self.context
-        subject_id = self.patients.complete(visit_id, STAFF, ResponseMode.TELEPHONE)
+        subject_id = self.patients.sessions.complete(visit_id, STAFF, ResponseMode.TELEPHONE)
         in_flight = self._keys_in_flight(visit_id)
         context.record_event("answer-pending", subject=subject_id, visit=visit_id, in_flight=in_flight)
         context.session.commit()

@@ -1,4 +1,4 @@
-"""What all parts of a simulation share."""
+"""Objects that all parts of a simulation share."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ class DeliveryReports:
             at=now,
             address=address,
         )
-        delivery_reports.take(self.context.session, report, now=now)
+        delivery_reports.record(self.context.session, report, now=now)
 
     def _schedule_twice(self, interval: timedelta, action: Callable[[], object]) -> None:
         now = self.context.now
@@ -74,4 +74,4 @@ class DeliveryReports:
             at=now,
             message_key=uuid.UUID(message.key),
         )
-        return delivery_reports.take(self.context.session, report, now=now)
+        return delivery_reports.record(self.context.session, report, now=now)

@@ -1,4 +1,4 @@
-"""How the simulation reports external events to the event log."""
+"""Reports of the simulation about external events, to the event log."""
 
 from typing import Protocol
 

@@ -3,19 +3,24 @@
 The separate stream keeps the scenario itself the same with and without faults.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from random import Random
 
 from pro_tracker.simulation.parameters import DayRange, FaultParameters, SimulationParameters
-from pro_tracker.simulation.scenario import CourseScenario, InjectedEvent, PatientScenario
+from pro_tracker.simulation.scenario import CourseScenario, DeathScenario, InjectedEvent, PatientScenario
 
 MESSAGE_TIMES = tuple(f"{hour:02}:{minute:02}" for hour, minute in product(range(6, 24), (0, 30)))
 MINUTES_PER_DAY = 24 * 60
 PLANNED_START_SHIFT = (-2, 14)  # days
 CORRECTION_SHIFTS = (-2, -1, 1, 2)  # days between the recorded and the actual date of an infusion
+MISTYPED_BY = timedelta(days=30)  # about a month
+LAST_BIRTH_DATE_CORRECTION = 40  # days after enrolment
+DAYS_TO_RECORD_DEATH = (0, 1, 3, None)  # None: the day of the death is not known
+SECOND_RECORD_AFTER = (0, 3)  # days after enrolment
+MERGED_AFTER = (0, 20)  # days after the second enrolment
 CORRECTED_WITHIN = 30  # days after the last infusion
 
 
@@ -23,23 +28,60 @@ def with_fault_parameters(parameters: SimulationParameters, faults: FaultParamet
     """Returns the parameters with the shares and the duration that fault injection overrides."""
     demographics = parameters.demographics.model_copy(update={"withdrawal": faults.withdrawal})
     course = parameters.course.model_copy(update={"second_course": faults.second_course})
-    changes = {"demographics": demographics, "course": course, "days": faults.days}
+    changes = {"demographics": demographics, "course": course, "days": faults.days, "answering": faults.answering}
     return parameters.model_copy(update=changes)
 
 
 def with_injected_events(scenario: PatientScenario, faults: FaultParameters, seed: int) -> PatientScenario:
     """Returns the scenario with faults."""
     random = Random(f"{seed}:{scenario.number}:faults")
+    of_death = Random(f"{seed}:{scenario.number}:death")  # nosec B311  its own, so that the others stay the same
     courses = tuple(_with_entry_delays(course, faults, random) for course in scenario.courses)
     patient_events = list(_patient_events(faults, random))
     address_events = list(_address_events(faults, random))
     treatment_events = list(_treatment_events(scenario, faults, random))
-    return replace(
+    withdrawal_reverted_after = _draw_withdrawal_reverted(faults, random)
+    person_events = list(_person_events(scenario, faults, random))
+    record_events = list(_record_events(faults, random))
+    changed = replace(
         scenario,
         courses=courses,
-        injected_events=(*patient_events, *address_events, *treatment_events),
-        withdrawal_reverted_after=_draw_withdrawal_reverted(faults, random),
+        injected_events=(*patient_events, *address_events, *treatment_events, *record_events),
+        withdrawal_reverted_after=withdrawal_reverted_after,
+        death=_draw_death(faults, of_death),
     )
+    return with_person_events(changed, person_events)
+
+
+def _person_events(scenario: PatientScenario, faults: FaultParameters, random: Random) -> Iterator[InjectedEvent]:
+    """Yields "transfer", and "birth-date" for a birth date that was mistyped at enrolment."""
+    if random.random() < faults.transfer:
+        at = _draw_time(faults, random)
+        yield InjectedEvent(at, "transfer")
+    is_mistyped = random.random() < faults.mistyped_birth_date
+    if is_mistyped and scenario.facts.birth_date is not None:
+        at = _draw_between(1, LAST_BIRTH_DATE_CORRECTION, random)
+        yield InjectedEvent(at, "birth-date")
+
+
+def with_person_events(scenario: PatientScenario, events: Sequence[InjectedEvent]) -> PatientScenario:
+    """Returns the scenario with these events; with another birth date at enrolment, if one of them corrects it."""
+    changed = replace(scenario, injected_events=(*scenario.injected_events, *events))
+    born_on = scenario.facts.birth_date
+    if born_on is None or "birth-date" not in [event.kind for event in events]:
+        return changed
+    mistyped = replace(scenario.facts, birth_date=born_on - MISTYPED_BY)
+    return replace(changed, born_on=born_on, facts=mistyped)
+
+
+def _draw_death(faults: FaultParameters, random: Random) -> DeathScenario | None:
+    if random.random() >= faults.death:
+        return None
+    is_reverted = random.random() < faults.death_reverted
+    after = _draw_time(faults, random)
+    days_late = random.choice(DAYS_TO_RECORD_DEATH)
+    to_revert = timedelta(days=_draw_days(faults.days_to_correction, random))
+    return DeathScenario(after, days_late, to_revert if is_reverted else None)
 
 
 def _draw_withdrawal_reverted(faults: FaultParameters, random: Random) -> timedelta | None:
@@ -94,6 +136,13 @@ def _address_events(faults: FaultParameters, random: Random) -> Iterator[Injecte
         if random.random() < corrected_share:
             days = _draw_days(faults.days_to_correction, random)
             yield InjectedEvent(after + timedelta(days=days), correction)
+
+
+def _record_events(faults: FaultParameters, random: Random) -> Iterator[InjectedEvent]:
+    """Yields "second-record" soon after enrolment, and "merge", which counts from the second enrolment."""
+    if random.random() < faults.second_record:
+        yield InjectedEvent(_draw_between(*SECOND_RECORD_AFTER, random), "second-record")
+        yield InjectedEvent(_draw_between(*MERGED_AFTER, random), "merge")
 
 
 def _treatment_events(scenario: PatientScenario, faults: FaultParameters, random: Random) -> Iterator[InjectedEvent]:

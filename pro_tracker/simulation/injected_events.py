@@ -12,10 +12,15 @@ from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.contacts import contacts, preferences
+from pro_tracker.services.enrolment import identity_corrections, transfers
+from pro_tracker.services.enrolment.identity_corrections import IdentityCorrection
+from pro_tracker.services.enrolment.transfers import TransferFacts
 from pro_tracker.services.treatment import pauses
+from pro_tracker.services.treatment.pauses import PauseEndFacts
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.delivery_reports import DeliveryReports
 from pro_tracker.simulation.scenario import InjectedEvent, PatientScenario
+from pro_tracker.simulation.second_records import SecondRecords
 from pro_tracker.simulation.treatment import SimulatedTreatment
 
 
@@ -35,6 +40,7 @@ class EventInjector:
     context: SimulationContext
     treatment: SimulatedTreatment
     reports: DeliveryReports
+    second_records: SecondRecords
 
     def schedule(self, scenario: PatientScenario, subject_id: uuid.UUID) -> None:
         """Schedules the events of a patient who was just enrolled."""
@@ -43,9 +49,9 @@ class EventInjector:
             self.context.queue.schedule(self.context.now + event.after, run)
 
     def _run(self, scenario: PatientScenario, subject_id: uuid.UUID, event: InjectedEvent) -> None:
-        """Runs the event unless the patient has withdrawn; counts it if it had an effect."""
+        """Runs the event unless the patient has withdrawn or died; counts it if it had an effect."""
         subject = self.context.session.get_one(Subject, subject_id)
-        if subject.withdrawn_at is not None:
+        if not subject.takes_part or subject.merged_into_id is not None:
             return
         counted_as, handle = HANDLERS[event.kind]
         had_effect = handle(self, Occurrence(event, scenario, subject))
@@ -96,7 +102,8 @@ class EventInjector:
         now = self.context.now
         yesterday = local_date(now, subject.time_zone) - timedelta(days=1)
         until_on = max(pause.from_on, yesterday)
-        pauses.change_end(self.context.session, STAFF, pause, until_on=until_on, reason="home again", now=now)
+        end = PauseEndFacts(until_on, "home again")
+        pauses.change_end(self.context.session, STAFF, pause, end, now=now)
         self._record("paused", subject, pause=pause.id, from_on=pause.from_on, until_on=until_on)
         return True
 
@@ -138,6 +145,19 @@ class EventInjector:
         address = f"+1440555{occurrence.scenario.number % 10_000:04}"
         return self._correct_address(occurrence.subject, Channel.SMS, address)
 
+    def enrol_twice(self, occurrence: Occurrence) -> bool:
+        """Enrols the patient a second time."""
+        again, second = self.second_records.enrol(occurrence.scenario, occurrence.subject)
+        self.schedule(again, second.id)
+        return True
+
+    def merge(self, occurrence: Occurrence) -> bool:
+        """Merges the second record of a patient into the first one. It is an event of the second record only."""
+        if occurrence.event.value is None:
+            return False
+        self.second_records.merge(occurrence.subject, uuid.UUID(str(occurrence.event.value)))
+        return True
+
     def change_planned_start(self, occurrence: Occurrence) -> bool:
         """Shifts the planned start of the course."""
         shift = int(occurrence.event.value or 0)
@@ -147,6 +167,28 @@ class EventInjector:
         """Corrects the date of an infusion, or removes the infusion."""
         shift = int(occurrence.event.value or 0)
         return self.treatment.correct_infusion(occurrence.subject, days=shift)
+
+    def transfer(self, occurrence: Occurrence) -> bool:
+        """Transfers the patient to another site, if there is one."""
+        subject, now = occurrence.subject, self.context.now
+        others = transfers.targets(self.context.session, subject)
+        if not others:
+            return False
+        to = others[0].code
+        facts = TransferFacts(to, local_date(now, subject.time_zone), "moved to another town")
+        transfers.transfer(self.context.session, STAFF, subject, facts, now=now)
+        self._record("transferred", subject, site=to)
+        return True
+
+    def correct_birth_date(self, occurrence: Occurrence) -> bool:
+        """Corrects a birth date that was mistyped at enrolment."""
+        session, subject = self.context.session, occurrence.subject
+        known = identity_corrections.recorded(session, subject)
+        corrected = replace(known, birth_date=occurrence.scenario.born_on)
+        correction = IdentityCorrection(corrected, "mistyped at enrolment")
+        identity_corrections.correct(session, STAFF, subject, correction, now=self.context.now)
+        self._record("birth-date-corrected", subject)
+        return True
 
     def _correct_address(self, subject: Subject, channel: Channel, address: str) -> bool:
         if _address(subject, channel) is None:
@@ -194,5 +236,9 @@ HANDLERS: Mapping[str, tuple[str, Handler]] = {  # kind -> name in the counts, h
     "new-email": ("addresses corrected", EventInjector.correct_email),
     "new-mobile": ("addresses corrected", EventInjector.correct_mobile),
     "planned-start": ("planned starts changed", EventInjector.change_planned_start),
+    "transfer": ("transfers", EventInjector.transfer),
+    "birth-date": ("birth dates corrected", EventInjector.correct_birth_date),
+    "second-record": ("people enrolled twice", EventInjector.enrol_twice),
+    "merge": ("records merged", EventInjector.merge),
     "infusion-correction": ("infusions corrected", EventInjector.correct_infusion),
 }

@@ -1,10 +1,12 @@
 """Reads the simulation parameters of a protocol (<protocol>.yaml in this folder) into typed objects."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as
@@ -77,7 +79,7 @@ class AdverseEventParameters(FileModel):
 
 
 class ResponseParameters(FileModel):
-    """Whether, when and how patients answer."""
+    """Shares and times that say whether, when and how patients answer."""
 
     answered: dict[str, float]
     at_message: list[float]
@@ -88,6 +90,16 @@ class ResponseParameters(FileModel):
     skipped_item: float
 
 
+class AnsweringParameters(FileModel):
+    """Shares of answered visits in which something special happens."""
+
+    language_change: float  # the reader changes the language on the way
+    not_sent: float  # the patient stops on the way and sends nothing
+    older_device: float  # an answer that another device kept arrives after newer ones
+    late: float  # an answer arrives after the visit was sent
+    amended: float  # staff correct an answer a day later
+
+
 class InstrumentParameters(FileModel):
     """Scores of the scale `total`: T-scores where the instrument has a score table, otherwise raw scores."""
 
@@ -96,8 +108,30 @@ class InstrumentParameters(FileModel):
     change_sd: float
 
 
+class OptionParameters(FileModel):
+    """Shares of the option codes, in the order of the options, of every item and of those `items` that differ."""
+
+    every_item: list[float]
+    items: dict[str, list[float]] = Field({})
+
+
+class FreeLineParameters(FileModel):
+    """The share of visits in which something is written in the free line, and the texts by language."""
+
+    share: float
+    texts: dict[str, list[str]]
+
+
+class AlertParameters(FileModel):
+    """Shares of alerts, and what staff note for each outcome."""
+
+    by_mistake: float  # the patient takes the answer back at once
+    calls: list[float]  # the patient is reached at the first, second ... call
+    done: dict[Annotated[AlertOutcome, Field(strict=False)], str]
+
+
 class FaultParameters(FileModel):
-    """What fault injection adds. The data file defines the base of each share."""
+    """Shares that fault injection adds. The data file defines the base of each share."""
 
     days: int
     enrolment_days: int
@@ -121,7 +155,12 @@ class FaultParameters(FileModel):
     planned_start_change: float
     infusion_correction: float
     infusion_removal: float
+    second_record: float
     withdrawal_reverted: float
+    transfer: float
+    mistyped_birth_date: float
+    death: float
+    death_reverted: float
     snooze: float
     link_request: float
     delivery_report: float
@@ -131,6 +170,7 @@ class FaultParameters(FileModel):
     silent_outage: float
     duplicate_batch: float
     concurrent_answer: float
+    answering: AnsweringParameters
 
 
 class SimulationParameters(FileModel):
@@ -143,8 +183,13 @@ class SimulationParameters(FileModel):
     course: CourseParameters
     adverse_events: AdverseEventParameters
     responses: ResponseParameters
+    answering: AnsweringParameters
     shared_improvement: float = Field(ge=0, le=1)
     instruments: dict[str, InstrumentParameters]
+    options: dict[str, OptionParameters] = Field({})
+    free_lines: FreeLineParameters | None = None
+    alerts: AlertParameters | None = None
+    staged_patients: bool = False
     faults: FaultParameters | None = None
 
 
@@ -157,5 +202,13 @@ def read_parameters(protocol: str) -> SimulationParameters:
     if protocol not in files:
         available = ", ".join(files)
         raise InvalidInput(f"There are no simulation parameters for {protocol}. Available: {available}.")
+    return read_as(SimulationParameters, _content(files, protocol))
+
+
+def _content(files: Mapping[str, Path], protocol: str) -> dict[str, Any]:
+    """Returns the keys of the file, and those of the file that it is based on for keys that it lacks."""
     content = load_yaml(files[protocol])
-    return read_as(SimulationParameters, content)
+    based_on = content.pop("based_on", None)
+    if based_on is None:
+        return content
+    return {**load_yaml(files[based_on]), **content}

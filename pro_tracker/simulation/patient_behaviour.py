@@ -1,4 +1,4 @@
-"""What patients do with a message other than answering it, and the outcomes of calls. Used with fault injection."""
+"""Patients' reactions to a message other than answering it, and outcomes of calls. Used with fault injection."""
 
 from dataclasses import dataclass
 from datetime import timedelta

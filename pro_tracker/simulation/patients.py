@@ -3,25 +3,24 @@
 import re
 import uuid
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 
 from sqlalchemy import select
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.call_codes import CallAttemptOutcome
-from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
+from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import links, responses, visit_context
-from pro_tracker.services.answering.request_context import RequestContext
+from pro_tracker.services.answering import identity_checks, links, visit_context
+from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import call_attempts
 from pro_tracker.services.calling.call_attempts import CallAttemptFacts
-from pro_tracker.simulation.answers import AnswerGenerator
+from pro_tracker.simulation.answering_sessions import AnsweringSessions
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.delivery_reports import DeliveryReports
 from pro_tracker.simulation.fake_providers import DeliveredMessage
@@ -31,6 +30,8 @@ from pro_tracker.simulation.scenario import PatientScenario, answering_message, 
 
 LINK = re.compile(r"/v/([\w-]+)")
 INTERVIEW_DURATION = timedelta(minutes=20)
+TRIES = 5  # wrong birth dates in a row, before the patient stops for the day
+TRIES_AGAIN_AFTER = timedelta(days=1)
 OFFICE_HOURS = (7, 15)  # added to a night's UTC time
 
 
@@ -44,6 +45,9 @@ class SimulatedPatients:
     behaviour: PatientBehaviour | None
     scenarios: dict[uuid.UUID, PatientScenario] = field(default_factory=dict)
     scheduled_calls: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.sessions = AnsweringSessions(self.context, self.parameters, self.scenarios)
 
     def add(self, subject_id: uuid.UUID, scenario: PatientScenario) -> None:
         """Adds an enrolled patient."""
@@ -61,7 +65,7 @@ class SimulatedPatients:
         received = scenario.messages_received.get(visit.id, 0) + 1
         scenario.messages_received[visit.id] = received
         link = LINK.search(delivered.text)
-        if link is None:
+        if link is None or scenario.staged_acts:
             return
         if self.behaviour is not None:
             self.behaviour.react_to_message(scenario, delivered, link[1])
@@ -74,12 +78,12 @@ class SimulatedPatients:
         return self.context.session.scalars(query).one()
 
     def schedule_calls(self) -> None:
-        """Schedules a call for every new entry of the call list."""
-        is_new = (Call.closed_at.is_(None), Call.id.not_in(self.scheduled_calls))
+        """Schedules a call for every new entry of the call list. Calls about alerts are scheduled when they open."""
+        is_new = (Call.closed_at.is_(None), Call.reason != CallReason.ALERT, Call.id.not_in(self.scheduled_calls))
         query = select(Call.id, Call.subject_id).where(*is_new).order_by(Call.id)
         for call_id, subject_id in self.context.session.execute(query):
             scenario = self.scenarios.get(subject_id)
-            if scenario is not None:
+            if scenario is not None and not scenario.staged_acts:
                 self.scheduled_calls.add(call_id)
                 self._schedule_call(call_id, scenario)
 
@@ -118,49 +122,30 @@ class SimulatedPatients:
         session = self.context.session
         link_id = links.find(session, token)
         visit = visit_context.by_link(session, link_id)
-        links.check_birth_date(session, visit, _birth_date(scenario), now=self.context.now)
-        self._answer(visit.visit_id, Actor(ActorKind.PATIENT, str(link_id)), ResponseMode.SELF_WEB)
+        if self._gets_in(visit, scenario):
+            self.sessions.answer(visit.visit_id, Actor(ActorKind.PATIENT, str(link_id)), ResponseMode.SELF_WEB)
+        elif self.context.now < visit.closes_at:
+            again = partial(self._answer_by_link, scenario, token)
+            self.context.queue.schedule(self.context.now + TRIES_AGAIN_AFTER, again)
+
+    def _gets_in(self, visit: VisitContext, scenario: PatientScenario) -> bool:
+        """Gives the birth date until it is taken or the page makes the patient wait."""
+        if visit.revoked_at is not None:
+            return False
+        given = _birth_date(scenario)
+        for _ in range(TRIES):
+            outcome = identity_checks.check_birth_date(self.context.session, visit, given, now=self.context.now)
+            if outcome is BirthDateCheck.RIGHT:
+                return True
+        self.context.counts["days without getting in"] += 1
+        return False
 
     def _answer_by_telephone(self, visit_id: int) -> None:
-        self._answer(visit_id, STAFF, ResponseMode.TELEPHONE)
-
-    def _answer(self, visit_id: int, actor: Actor, mode: ResponseMode) -> None:
-        if self.save_answers(visit_id):
-            subject_id = self.complete(visit_id, actor, mode)
-            self.context.record_event("answered", subject=subject_id, visit=visit_id)
-
-    def save_answers(self, visit_id: int) -> bool:
-        """Saves an answer to every item of the visit. Returns False when the visit is closed or already answered."""
-        now = self.context.now
-        visit = visit_context.by_visit(self.context.session, visit_id)
-        try:
-            visit.require_open(now)
-        except WindowClosed:
-            self.context.counts["answers after the window closed"] += 1
-            return False
-        except AlreadyAnswered:
-            self.context.counts["answers to completed visits"] += 1
-            return False
-        self._save(visit, now)
-        return True
-
-    def _save(self, visit: VisitContext, now: datetime) -> None:
-        scenario = self.scenarios[visit.subject_id]
-        generator = AnswerGenerator(self.parameters, scenario.traits, scenario.random)
-        for instrument, _pack in visit.questionnaire.parts:
-            answers = generator.draw_answers(instrument, visit.event_code)
-            responses.save_answers(self.context.session, visit, instrument.code, answers, RequestContext(STAFF, now))
-
-    def complete(self, visit_id: int, actor: Actor, mode: ResponseMode) -> uuid.UUID:
-        """Completes a visit with its saved answers; returns the subject's id."""
-        session = self.context.session
-        visit = visit_context.by_visit(session, visit_id)
-        responses.complete(session, visit, RequestContext(actor, self.context.now, mode))
-        self.context.counts["answered"] += 1
-        return visit.subject_id
+        self.sessions.answer(visit_id, STAFF, ResponseMode.TELEPHONE)
 
 
 def _birth_date(scenario: PatientScenario) -> date:
-    if scenario.facts.birth_date is None:
+    born_on = scenario.born_on or scenario.facts.birth_date
+    if born_on is None:
         raise ValueError("a synthetic patient without a birth date")
-    return scenario.facts.birth_date
+    return born_on

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.ledger_check.event_log import EventLog
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
-from pro_tracker.services.results import aggregates as cohort_figures
+from pro_tracker.services.results import aggregates
 from pro_tracker.simulation.cohort import CohortSimulation
 from pro_tracker.simulation.concurrent_answers import ConcurrentAnswers
 from pro_tracker.simulation.context import SimulationContext
+from pro_tracker.simulation.deaths import SimulatedDeaths
 from pro_tracker.simulation.delivery_reports import DeliveryReports
 from pro_tracker.simulation.event_queue import EventQueue
 from pro_tracker.simulation.event_recorder import discard_event
@@ -40,11 +41,15 @@ from pro_tracker.simulation.parameters import FaultParameters, SimulationParamet
 from pro_tracker.simulation.patient_behaviour import PatientBehaviour
 from pro_tracker.simulation.patients import SimulatedPatients
 from pro_tracker.simulation.scenario import PatientScenario, draw_scenario
+from pro_tracker.simulation.second_records import SecondRecords
+from pro_tracker.simulation.staged_patients import Staging, with_changed_people
+from pro_tracker.simulation.staged_sessions import StagedSessions
 from pro_tracker.simulation.treatment import SimulatedTreatment
 from pro_tracker.simulation.worker_pool import FaultSchedule, WorkerPool
 from pro_tracker.simulation.worker_process import WorkerSetup
 
 WORKERS = 2  # with fault injection
+SECOND_STUDY_EVERY = 8  # patients
 LAST_ENROLMENT_BEFORE_END = 21  # days: at the end, every stage of a course occurs in the data
 Progress = Callable[[float, datetime], None]
 
@@ -63,13 +68,14 @@ class FaultSettings:
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """A cohort of `subjects` patients on a protocol, drawn from a seed and simulated up to `until`."""
+    """A cohort of `subjects` patients on one or two protocols, drawn from a seed and simulated up to `until`."""
 
     protocol: str
     subjects: int
     seed: int
     until: datetime
     faults: FaultSettings | None = None
+    second_protocol: str = ""  # of every eighth patient; it has events and instruments of the first
 
 
 def run_simulation(session: Session, settings: SimulationSettings, progress: Progress) -> Counter[str]:
@@ -95,7 +101,7 @@ def run_simulation(session: Session, settings: SimulationSettings, progress: Pro
             context.record_event("log-ended")
     finally:
         clock.drive(real_clock)
-    cohort_figures.rebuild(session, now=settings.until)
+    aggregates.rebuild(session, now=settings.until)
     session.commit()
     progress(1.0, settings.until)
     return +context.counts  # without the kinds that did not occur
@@ -137,8 +143,17 @@ def _scenarios(
         enrolled_on = (starts_at + timedelta(days=day)).date()
         site_code = site_codes[number % len(site_codes)]
         scenario = draw_scenario(number, site_code, enrolled_on=enrolled_on, parameters=parameters, seed=settings.seed)
+        scenario = replace(scenario, protocol=_second_protocol(settings, number))
         scenarios.append(with_injected_events(scenario, faults, settings.seed) if faults else scenario)
+    if parameters.staged_patients and faults is None:
+        staging = Staging(settings.until, site_codes[0], parameters, settings.seed)
+        scenarios = [*with_changed_people(scenarios), *staging.draw(settings.subjects + 1)]
     return scenarios
+
+
+def _second_protocol(settings: SimulationSettings, number: int) -> str:
+    """Returns the code of the second protocol for every eighth patient, "" for the others."""
+    return settings.second_protocol if number % SECOND_STUDY_EVERY == 0 else ""
 
 
 @contextmanager
@@ -209,10 +224,12 @@ def _cohort(
     faults = parameters.faults
     reports = DeliveryReports(context)
     treatment = SimulatedTreatment(context, parameters.protocol)
-    injector = EventInjector(context, treatment, reports)
     behaviour = PatientBehaviour(context, faults, reports) if faults else None
     patients = SimulatedPatients(context, parameters, reports, behaviour)
+    injector = EventInjector(context, treatment, reports, SecondRecords(context, treatment, patients.add))
     prepare: PrepareConcurrentAction = no_concurrent_action
     if faults:
         prepare = ConcurrentAnswers(context, patients, faults.concurrent_answer, settings.seed).prepare
-    return CohortSimulation(context, sender, prepare, patients, treatment, injector)
+    staged = StagedSessions(context, patients.sessions)
+    deaths = SimulatedDeaths(context)
+    return CohortSimulation(context, sender, prepare, patients, treatment, injector, staged, deaths)

@@ -1,8 +1,9 @@
 """The scenario of one synthetic patient, drawn from the patient's own random stream: equal seeds, equal scenarios."""
 
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum, auto
 from random import Random
 
 from pro_tracker.domain.infusion_codes import InfusionStatus
@@ -40,9 +41,45 @@ class InjectedEvent:
     value: str | int | None = None
 
 
+class StagedKind(Enum):
+    """Kind of an act of a staged patient, or of staff about the patient's answers. Never stored."""
+
+    ANSWER = auto()
+    ANSWER_IN_TWO_LANGUAGES = auto()
+    ANSWER_LATE = auto()
+    BEGIN = auto()
+    AMEND = auto()
+    TAP_BY_MISTAKE = auto()
+    REPORT_EFFECT = auto()
+    REPORT_OPEN_EFFECT = auto()
+
+
+@dataclass(frozen=True)
+class StagedAct:
+    """An act at a set time, about the visit that opened last; staged_sessions.py performs it."""
+
+    at: datetime
+    kind: StagedKind
+
+
+@dataclass(frozen=True, slots=True)
+class DeathScenario:
+    """A death that staff record `after` enrolment, `days_late`, and perhaps revert `reverted_after` that.
+
+    `days_late` None: the day is not known.
+    """
+
+    after: timedelta
+    days_late: int | None
+    reverted_after: timedelta | None
+
+
 @dataclass
 class PatientScenario:
-    """One synthetic patient: facts, traits, future events, and the messages received so far."""
+    """One synthetic patient: facts, traits, future events, and the messages received so far.
+
+    `staged_acts`: a patient with any answers only by them, and is called only by them.
+    """
 
     number: int
     random: Random
@@ -51,7 +88,11 @@ class PatientScenario:
     courses: tuple[CourseScenario, ...]
     withdraws_after: timedelta | None
     withdrawal_reverted_after: timedelta | None = None  # after the withdrawal
+    born_on: date | None = None  # the right birth date, where the one of `facts` was mistyped
+    death: DeathScenario | None = None
     injected_events: tuple[InjectedEvent, ...] = ()
+    staged_acts: tuple[StagedAct, ...] = ()
+    protocol: str = ""  # code, of a patient of the second study; "": that of the simulation
     dead_addresses: set[str] = field(default_factory=set)  # addresses that bounce
     messages_received: dict[int, int] = field(default_factory=dict)  # visit id -> number of messages
     answers_at_message: dict[int, int | None] = field(default_factory=dict)  # visit id -> number of the message

@@ -12,6 +12,9 @@ from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import course_plans, courses, infusion_corrections
+from pro_tracker.services.treatment.course_plans import CoursePlanFacts
+from pro_tracker.services.treatment.courses import CourseEndFacts, CourseStartFacts
+from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, PatientScenario
 
@@ -40,14 +43,9 @@ class SimulatedTreatment:
         course = courses.current_course(self.context.session, subject)
         if course is None or course.planned_start_on is None or course.ended_on is not None:
             return False
-        course_plans.change_plan(
-            self.context.session,
-            STAFF,
-            course,
-            planned_start_on=course.planned_start_on + timedelta(days=days),
-            planned_infusions=course.planned_infusions,
-            now=self.context.now,
-        )
+        start_on = course.planned_start_on + timedelta(days=days)
+        plan = CoursePlanFacts(start_on, course.planned_infusions)
+        course_plans.change_plan(self.context.session, STAFF, course, plan, now=self.context.now)
         self._record_course(subject.id, course)
         return True
 
@@ -85,7 +83,8 @@ class SimulatedTreatment:
         session, now = self.context.session, self.context.now
         recorded = infusion_corrections.facts_of(infusion)
         facts = replace(recorded, given_on=recorded.given_on + timedelta(days=days))
-        corrected = infusion_corrections.correct(session, STAFF, infusion, facts, reason="wrong date", now=now)
+        correction = InfusionCorrectionFacts(facts, reason="wrong date")
+        corrected = infusion_corrections.correct(session, STAFF, infusion, correction, now=now)
         self._record_infusion(subject.id, corrected)
 
     def _schedule_course(self, scenario: PatientScenario, subject_id: uuid.UUID, course: CourseScenario) -> None:
@@ -125,25 +124,27 @@ class SimulatedTreatment:
         session, now = self.context.session, self.context.now
         subject = session.get_one(Subject, subject_id)
         today = local_date(now, subject.time_zone)
-        courses.end_course(session, STAFF, course, ended_on=today, reason=reason, now=now)
+        end = CourseEndFacts(ended_on=today, reason=reason)
+        courses.end_course(session, STAFF, course, end, now=now)
         self.context.record_event("course-ended", subject=subject_id, course=course.id, on=today)
         self.context.counts["courses ended early"] += 1
 
     def _start_course(self, scenario: PatientScenario, subject_id: uuid.UUID, course: CourseScenario) -> None:
         session, now = self.context.session, self.context.now
         subject = session.get_one(Subject, subject_id)
-        if subject.withdrawn_at is not None:
+        if not subject.takes_part:
             return
-        protocol = protocol_catalog.protocol(self.protocol)
-        started = courses.start_course(session, subject, protocol, planned_start_on=course.start_on, now=now)
+        protocol = protocol_catalog.protocol(scenario.protocol or self.protocol)
+        facts = CourseStartFacts(protocol, course.start_on)
+        started = courses.start_course(session, subject, facts, now=now)
         self._record_course(subject_id, started)
         self._schedule_course(scenario, subject_id, course)
         self.context.counts["second courses"] += 1
 
     def _active_course(self, subject_id: uuid.UUID) -> Course | None:
-        """Returns the newest course, or None when the patient has withdrawn."""
+        """Returns the newest course, or None when the patient has withdrawn or died."""
         subject = self.context.session.get_one(Subject, subject_id)
-        if subject.withdrawn_at is not None:
+        if not subject.takes_part:
             return None
         return courses.current_course(self.context.session, subject)
 
@@ -160,9 +161,11 @@ class SimulatedTreatment:
 
     def _record_infusion(self, subject_id: uuid.UUID, infusion: Infusion) -> None:
         local_time = infusion.started_at_local or time.min
+        subject = self.context.session.get_one(Subject, subject_id)
         data = {
             "course": infusion.course_id,
             "infusion": infusion.id,
             "from": datetime.combine(infusion.given_on, local_time),  # a keyword of Python, so it needs a dict
+            "zone": subject.site.time_zone,
         }
         self.context.record_event("infusion-recorded", subject=subject_id, **data)

@@ -23,7 +23,7 @@ from pro_tracker.simulation.outages import SimulatedOutage
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a worker needs to start. `connect` opens the database in the worker process and must be picklable."""
+    """Objects that a worker starts with. `connect` opens the database in the worker process and must be picklable."""
 
     connect: Callable[[], object]
     log_path: Path
@@ -122,4 +122,10 @@ def logged_messages(log_path: Path, skip_bytes: int = 0) -> list[DeliveredMessag
 
 
 def _delivered_message(data: Mapping[str, Any]) -> DeliveredMessage:
-    return DeliveredMessage(data["key"], Channel(data["channel"]), data["to"], data["text"])
+    channel = Channel(data["channel"])
+    return DeliveredMessage(
+        data["key"],
+        channel,
+        data["to"],
+        data["text"],
+    )

@@ -20,7 +20,7 @@ from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.models.account import Account
 from pro_tracker.services.clinic import accounts
-from pro_tracker.web import access
+from pro_tracker.web import access, clinic_device
 from pro_tracker.web.session import commit, db_session
 
 IDLE_TIMEOUT = timedelta(minutes=30)
@@ -98,6 +98,7 @@ def init_app(app: Flask) -> None:
 def _signed_in(_app: Flask, user: Account, **_other: Any) -> None:
     now = clock.now()
     session["signed_in_at"] = session["seen_at"] = now.timestamp()
+    clinic_device.unmark()
     accounts.record_sign_in(db_session(), user.id, now=now)
 
 
@@ -110,13 +111,19 @@ def _end_old_session() -> None:
     if "_user_id" not in session:
         return
     now = clock.now()
-    if _has_expired(now):
-        if current_user.is_authenticated:
-            logout_user()
-            commit()
+    if clinic_device.is_marked():
+        _sign_out()
+    elif _has_expired(now):
+        _sign_out()
         flash(_("You were signed out because the page was not used for a while. Please sign in again."))
     else:
         session["seen_at"] = now.timestamp()
+
+
+def _sign_out() -> None:
+    if current_user.is_authenticated:
+        logout_user()
+        commit()
 
 
 def _has_expired(now: datetime) -> bool:

@@ -3,15 +3,26 @@
 Both blueprints name their views item, review and sent, so URLs here are relative to the current blueprint.
 """
 
+import unicodedata
+
 from flask import jsonify, redirect, render_template, request, url_for
-from flask_babel import gettext as _
+from flask_babel import gettext as _, lazy_gettext
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.services.answering import questionnaires
+from pro_tracker.domain.response_codes import MissingItem
+from pro_tracker.domain.wall_time import local_date
+from pro_tracker.services.answering import advice, free_texts, late_answers, questionnaires
 from pro_tracker.services.answering.questionnaires import AskedItem
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.web.session import db_session
 
+# In the words of the person who answers; staff read labels.MISSING_ITEMS.
+MISSING_ITEMS = {
+    MissingItem.DECLINED: lazy_gettext("You would rather not answer"),
+    MissingItem.SEEN: lazy_gettext("Seen, no answer yet"),
+    MissingItem.NOT_REACHED: lazy_gettext("Not reached yet"),
+}
 Page = str | tuple[str, int] | Response
 Answer = dict[str, int | None]
 
@@ -22,7 +33,15 @@ def posted_item(visit: VisitContext, position: int) -> AskedItem | None:
     The form names its item, since an answer on another device can change which item is at `position`.
     """
     name = request.form.get("item")
-    return visit.questionnaire.item(position) if name is None else visit.questionnaire.item_named(name)
+    if name is None:
+        return visit.questionnaire.item(position)
+    return visit.questionnaire.item_named(name)
+
+
+def posted_late_item(visit: VisitContext) -> AskedItem | None:
+    """Returns the item of a form whose answer arrives late, among all that the visit may ask; None for another form."""
+    name = request.form.get("item", "")
+    return late_answers.item(visit, name, clock.now())
 
 
 def posted_answer(asked_item: AskedItem) -> Answer | None:
@@ -36,6 +55,24 @@ def posted_answer(asked_item: AskedItem) -> Answer | None:
     return None if given is None else {asked_item.link_id: asked_item.value(given)}
 
 
+def posted_free_texts(asked_item: AskedItem) -> free_texts.Texts:
+    """Returns the posted text of the free line below the item, by instrument code; {} where there is no such line."""
+    if not asked_item.has_free_text or "free_text" not in request.form:
+        return {}
+    return {asked_item.instrument_code: _posted_text()}
+
+
+def is_free_text_too_long(asked_item: AskedItem) -> bool:
+    """Returns whether the posted text of the free line is too long to be stored."""
+    return any(len(text) > free_texts.MAX_LENGTH for text in posted_free_texts(asked_item).values())
+
+
+def _posted_text() -> str:
+    """Returns the posted text on one line, without control characters."""
+    characters = (" " if unicodedata.category(each) == "Cc" else each for each in request.form["free_text"])
+    return " ".join("".join(characters).split())
+
+
 def item_page(visit: VisitContext, asked_item: AskedItem) -> str:
     """Returns the page of one item, with the saved answer selected."""
     return _item_page(visit, asked_item)
@@ -43,7 +80,11 @@ def item_page(visit: VisitContext, asked_item: AskedItem) -> str:
 
 def missing_answer_page(visit: VisitContext, asked_item: AskedItem) -> Page:
     """Returns the item's page with an error, and status 422, for a form without an answer."""
-    return _item_page(visit, asked_item, error=_("Choose an answer, or say that you would rather not answer.")), 422
+    if is_free_text_too_long(asked_item):
+        error = _("Write at most %(num)d characters.", num=free_texts.MAX_LENGTH)
+    else:
+        error = _('Choose an answer, or press "I would rather not answer this".')
+    return _item_page(visit, asked_item, error=error), 422
 
 
 def review_page(visit: VisitContext) -> Page:
@@ -51,13 +92,13 @@ def review_page(visit: VisitContext) -> Page:
     if not visit.answers:
         return redirect(next_page_url(visit))
     questionnaire = visit.questionnaire
-    rows = [(asked_item, questionnaires.answer_to(visit.answers, asked_item)) for asked_item in questionnaire.items]
-    n_open = sum(value is None for _i, value in rows)
+    rows = [(asked_item, _reviewed(visit, asked_item)) for asked_item in questionnaire.items]
+    n_open = sum(is_open for _item, (_text, is_open) in rows)
     return render_template(
         "patient/review.html",
-        language=questionnaire.language,
         rows=rows,
         n_open=n_open,
+        free_texts=_free_texts(visit),
         can_postpone=_can_postpone(visit),
     )
 
@@ -68,17 +109,52 @@ def next_page_url(visit: VisitContext) -> str:
     return url_for(".review") if left is None else url_for(".item", position=left.position)
 
 
-def page_url_after(visit: VisitContext, asked_item: AskedItem) -> str:
-    """The page to go on with after the item; `visit` has its answer."""
+def item_after(visit: VisitContext, asked_item: AskedItem) -> AskedItem | None:
+    """Returns the item to go on with; None for the review. `visit` has the answer to `asked_item`."""
     questionnaire = visit.questionnaire
     if "review" in request.args:
         # A changed answer can make an adaptive test ask an item that was not asked yet.
-        left = questionnaire.next_adaptive_item(visit.answers, asked_item.instrument_code)
-        if left is not None:
-            return url_for(".item", position=left.position, review="")
-    elif asked_item.position < len(questionnaire.items):
-        return url_for(".item", position=asked_item.position + 1)
-    return url_for(".review")
+        return questionnaire.next_adaptive_item(visit.answers, asked_item.instrument_code)
+    if asked_item.position < len(questionnaire.items):
+        return questionnaire.item(asked_item.position + 1)
+    return None
+
+
+def page_url(asked_item: AskedItem | None) -> str:
+    """Returns the URL of the item's page, or of the review; a review that was interrupted goes on afterwards."""
+    if asked_item is None:
+        return url_for(".review")
+    return url_for(".item", position=asked_item.position, review=_review())
+
+
+def page_after(asked_item: AskedItem, answer: Answer, following: AskedItem | None) -> str:
+    """Returns the URL of the page after a saved answer: the advice after one that raises an alert."""
+    if questionnaires.is_alerting(asked_item, answer[asked_item.link_id]):
+        return url_for(".advice", position=asked_item.position, review=_review())
+    return page_url(following)
+
+
+def advice_page(visit: VisitContext, asked_item: AskedItem) -> Page:
+    """Returns the advice about the answer to this item; without an alerting answer, a redirect to the next item."""
+    value = questionnaires.answer_to(visit.answers, asked_item)
+    next_url = page_url(item_after(visit, asked_item))
+    if value is None or not questionnaires.is_alerting(asked_item, value):
+        return redirect(next_url)
+    now = clock.now()
+    return render_template(
+        "patient/advice.html",
+        advice=advice.about_item(db_session(), visit, asked_item, value, now=now),
+        language=asked_item.language,
+        visit=visit,
+        next_url=next_url,
+        item_url=url_for(".item", position=asked_item.position, review=_review()),
+        today=local_date(now, visit.time_zone),
+    )
+
+
+def _review() -> str | None:
+    """Returns the argument of URLs that lead back to an interrupted review; None outside of one."""
+    return "" if "review" in request.args else None
 
 
 def continue_to(address: str) -> Response:
@@ -86,6 +162,14 @@ def continue_to(address: str) -> Response:
     if request.headers.get("X-Requested-With") == "fetch":
         return jsonify(next=address)
     return redirect(address, 303)
+
+
+def _reviewed(visit: VisitContext, asked_item: AskedItem) -> tuple[str, bool]:
+    """Returns the answer as the review shows it, and whether there is none; then the text says why."""
+    value = questionnaires.answer_to(visit.answers, asked_item)
+    if value is not None:
+        return asked_item.label(value), False
+    return str(MISSING_ITEMS[visit.draft.missing_reason(asked_item.instrument_code, asked_item.link_id)]), True
 
 
 def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -> str:
@@ -97,8 +181,25 @@ def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -
         touched=questionnaires.is_done(visit.answers, asked_item),
         reviewing="review" in request.args,
         error=error,
+        error_at="free-text" if is_free_text_too_long(asked_item) else f"answer-{asked_item.options[0][0]}",
+        free_text=_free_text(visit, asked_item),
+        free_text_length=free_texts.MAX_LENGTH,
         can_postpone=_can_postpone(visit),
     )
+
+
+def _free_text(visit: VisitContext, asked_item: AskedItem) -> str:
+    """Returns the text in the free line of a page: as just posted, else as stored."""
+    posted = posted_free_texts(asked_item)
+    stored = posted or _free_texts(visit) if asked_item.has_free_text else {}
+    return stored.get(asked_item.instrument_code, "")
+
+
+def _free_texts(visit: VisitContext) -> free_texts.Texts:
+    """Returns the texts of the free lines of the visit; no statement for a visit without such lines."""
+    if not any(item.has_free_text for item in visit.questionnaire.items):
+        return {}
+    return free_texts.current(db_session(), visit.visit_id)
 
 
 def _can_postpone(visit: VisitContext) -> bool:

@@ -6,12 +6,35 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
+from pro_tracker.domain.errors import ProTrackerError
+from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.web import access
 
 BUILD = Path(__file__).parent / "static" / "build"
 MIME_TYPES = {".css": "text/css", ".js": "text/javascript"}  # all others are icons
 
 blueprint = Blueprint("assets", __name__)
+
+CATALOGUES = Path(__file__).parents[1] / "translations"
+
+
+class MissingAssets(ProTrackerError):
+    """Built style sheets, scripts or message catalogues are not there."""
+
+
+def require_built() -> None:
+    """Raises MissingAssets, which says what to run, unless all that pages need was built."""
+    missing = [path.name for path in _needed() if not path.is_file()]
+    if missing:
+        raise MissingAssets(f"Not built: {', '.join(missing)}. Run `make assets`, then start again.")
+
+
+def _needed() -> list[Path]:
+    """The files that the pages need; English needs no catalogue, since the texts in the source are English."""
+    catalogues = [CATALOGUES / language / "LC_MESSAGES" / "messages.mo" for language in LANGUAGES if language != "en"]
+    names = BUILD / "manifest.json"
+    built = [BUILD / name for name in manifest().values()] if names.is_file() else []
+    return [names, *built, *catalogues]
 
 
 @cache

@@ -2,12 +2,12 @@
 
 import logging
 
-from flask import Flask, Response, make_response, redirect, render_template, request
-from flask_babel import gettext as _
+from flask import Flask, Response, current_app, make_response, redirect, render_template, request
+from flask_babel import get_locale, gettext, gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from pro_tracker.domain import errors
 from pro_tracker.services.fhir.server import operation_outcome
@@ -32,13 +32,22 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(errors.ProTrackerError, _expected)
     app.register_error_handler(CSRFError, _form_expired)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(SecurityError, _other_host)
     app.register_error_handler(OperationalError, _unavailable)
     app.register_error_handler(Exception, _unexpected)
 
 
 def _expected(error: errors.ProTrackerError) -> Response:
     status = _status(error)
-    return _page(status, _title(status), str(error))
+    return _page(status, _title(status), _shown(str(error), status))
+
+
+def _shown(sentence: str, status: int) -> str:
+    """Returns the sentence of an error in the language of a patient's page; general advice if it is not translated."""
+    if not _is_patient_page() or str(get_locale()).startswith("en"):
+        return sentence
+    translated = gettext(sentence)
+    return _advice(status) if translated == sentence else translated
 
 
 def _status(error: errors.ProTrackerError) -> int:
@@ -52,7 +61,10 @@ def _form_expired(_error: CSRFError) -> Response:
     return _page(
         400,
         _("This page was open too long"),
-        _("Nothing was saved by this step. Go back, reload the page and try once more."),
+        _(
+            "This last step was not saved. What you saved before is safe."
+            " Please go back, reload the page and try again."
+        ),
     )
 
 
@@ -68,9 +80,24 @@ def _http(error: HTTPException) -> Response:
     return _page(code, _title(code), _advice(code))
 
 
+def _other_host(_error: SecurityError) -> Response:
+    """Refuses a request whose Host header names another host, with a page that needs no URL of this request.
+
+    Its log line is the one place where an operator sees that the base URL or a reverse proxy is set up wrongly.
+    """
+    log.warning("request.refused reason=other-host")
+    page = render_template(
+        "error_other_host.html",
+        title=_("This is not our address"),
+        text=_("The request was made for another host name, so nothing was done. Use this address instead:"),
+        base_url=current_app.config["BASE_URL"],
+    )
+    return make_response(page, 400)
+
+
 def _unavailable(error: OperationalError) -> Response:
     log.error("database.unavailable kind=%s", type(error.orig).__name__)
-    return _page(503, _("We cannot reach our records just now"), _("Nothing was lost. Please try again in a minute."))
+    return _page(503, _("We cannot reach our records right now"), _("Nothing was lost. Please try again in a minute."))
 
 
 def _unexpected(error: Exception) -> Response:
@@ -84,10 +111,10 @@ def _title(code: int) -> str:
     titles = {
         403: _("You cannot use this page"),
         404: _("This page does not exist"),
-        409: _("This was done before"),
+        409: _("This is already done"),
         410: _("This can no longer be used"),
         413: _("That was too much at once"),
-        422: _("Something needs to be corrected"),
+        422: _("Please check what you entered"),
         429: _("Too many tries"),
     }
     return titles.get(code, _("Something went wrong"))

@@ -52,7 +52,7 @@ def questionnaire(questionnaire_id: str) -> Response:
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def patient(study_code: str) -> Response:
     subject = _subject(study_code)
-    return _viewed(subject, resources.patient(subject, _base()))
+    return _viewed(subject, resources.patient(db_session(), subject, _base()))
 
 
 @blueprint.get("/Patient/<study_code>/$everything")
@@ -91,7 +91,7 @@ def fhir_json(resource: Json, status: int = 200) -> Response:
 
 
 def _subject(study_code: str) -> Subject:
-    return visibility.subject_by_code(db_session(), access.account(), study_code)
+    return visibility.find_subject_by_code(db_session(), access.account(), study_code)
 
 
 def _subject_searched_for() -> Subject:

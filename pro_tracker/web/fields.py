@@ -1,5 +1,6 @@
 """Form fields that WTForms does not have. templates/macros/forms.html renders them, not widgets of WTForms."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -17,13 +18,20 @@ class DateInputField(Field):
     follow the GOV.UK Design System: every browser, language and keyboard can fill them.
     """
 
-    PARTS = ("day", "month", "year")
+    WIDTHS: Mapping[str, int] = {"day": 2, "month": 2, "year": 4}  # characters that a box shows
+    MAX_LENGTHS: Mapping[str, int] = WIDTHS  # characters that a box takes
+    NO_DATE: Any = _("Enter a real date with day, month and a four-figure year.")
+    PARTS = ("day", "month", "year")  # in the order of the boxes
 
     def __init__(self, label: Any = None, validators: Any = None, *, autocomplete: str = "", **kwargs: Any) -> None:
         super().__init__(label, validators, **kwargs)
         self.autocomplete = autocomplete
         self.parts = dict.fromkeys(self.PARTS, "")
-        self.first_input_id = f"{self.id}-day"
+
+    @property
+    def first_input_id(self) -> str:
+        """The id of the first box, which an error leads to."""
+        return f"{self.id}-{self.PARTS[0]}"
 
     def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
         """Sets the date from the default, then from the submitted parts if there are any."""
@@ -44,11 +52,17 @@ class DateInputField(Field):
         self.data = None
         if not self.raw_data:
             return
+        self.data = self._date()
+        if self.data is None:
+            self.process_errors = [str(self.NO_DATE)]
+
+    def _date(self) -> date | None:
+        """Returns the date that the parts say; None if they say none."""
         try:
             year, month, day = (int(self.parts[part]) for part in ("year", "month", "day"))
-            self.data = date(year, month, day)
-        except ValueError:
-            self.process_errors = [str(_("Enter a real date with day, month and a four-figure year."))]
+            return date(year, month, day)
+        except (ValueError, OverflowError):
+            return None
 
     def pre_validate(self, form: Any) -> None:
         """Raises ValidationError for a year that is most likely a typing error."""

@@ -6,16 +6,22 @@ from datetime import datetime
 import phonenumbers
 from flask_babel import lazy_gettext as _
 
-from pro_tracker.domain import calling, unanswered
+from pro_tracker.domain import calling, response_codes, subject_codes, unanswered
 from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason, CallTime
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
 from pro_tracker.domain.contact_state import ContactState
+from pro_tracker.domain.disclosure import Suppressed
+from pro_tracker.domain.endings import EndingExtent
 from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.domain.message_codes import MessageKind, MessageState
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import PlanChange
-from pro_tracker.domain.subject_codes import Sex, WithdrawalScope
-from pro_tracker.domain.visit_windows import VisitStatus, is_open, visit_status
+from pro_tracker.domain.response_codes import EditSource, LateAnswerOutcome, MoveWarning, ResponseMode, ResponseStatus
+from pro_tracker.domain.subject_codes import DeathDatePrecision, IdentityField, Sex, WithdrawalScope
+from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.visit_windows import UNANSWERED_STATUSES, VisitStatus, is_open, visit_status
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
@@ -24,20 +30,30 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.planning.planned_messages import UNSENT
 
 SEXES = {Sex.FEMALE: _("Female"), Sex.MALE: _("Male"), Sex.OTHER: _("Other"), Sex.UNKNOWN: _("Not known")}
+IDENTITY_FIELDS = {
+    IdentityField.GIVEN_NAME: _("given name"),
+    IdentityField.FAMILY_NAME: _("family name"),
+    IdentityField.BIRTH_DATE: _("date of birth"),
+    IdentityField.RECORD_NUMBER: _("record number"),
+    IdentityField.SEX: _("sex"),
+    IdentityField.CONSENT_VERSION: _("version of the consent"),
+    IdentityField.CONSENT_ON: _("date of consent"),
+}
 LANGUAGES = {"en": _("English"), "es": _("Spanish")}
 CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message"), Channel.VOICE: _("Automated call")}
-PREFERRED_CHANNELS = {channel: CHANNELS[channel] for channel in ADDRESS_CHANNELS}  # what a subject may choose
+# What a subject may choose.
+PREFERRED_CHANNELS = {channel: name for channel, name in CHANNELS.items() if channel in ADDRESS_CHANNELS}
 CONTACT_STATES = {
     ContactState.BOUNCED: _("messages come back"),
     ContactState.STOPPED: _("asked us to stop"),
-    ContactState.WRONG_NUMBER: _("somebody else's"),
+    ContactState.WRONG_NUMBER: _("someone else's"),
 }
 CONTACT_ADVICE = {
     ContactState.BOUNCED: _("Messages come back as undeliverable. Ask the patient for the right address."),
     ContactState.STOPPED: _(
         "The patient asked for no more messages there. Nothing to do, unless they want them again."
     ),
-    ContactState.WRONG_NUMBER: _("It belongs to somebody else. Ask the patient for the right number."),
+    ContactState.WRONG_NUMBER: _("It belongs to someone else. Ask the patient for the right number."),
 }
 PROVIDERS = {
     "twilio": _("Twilio"),
@@ -45,6 +61,8 @@ PROVIDERS = {
     "mail": _("Mail"),
     "voice-gateway": _("Gateway for calls"),
 }
+# `n`: the least number that is shown.
+SUPPRESSED = {Suppressed.FEW: _("fewer than %(n)s"), Suppressed.HELD_BACK: _("held back")}
 INFUSION_STATES = {InfusionStatus.COMPLETED: _("Completed"), InfusionStatus.STOPPED: _("Stopped")}
 ROLES = {
     Role.COORDINATOR: _("Coordinator"),
@@ -64,6 +82,8 @@ CALL_REASONS = {
     CallReason.ALL_REMINDERS_SENT: _("All reminders sent, no answer"),
     CallReason.SEND_FAILED: _("Message could not be sent"),
     CallReason.SEND_UNCERTAIN: _("Message may not have arrived"),
+    CallReason.STARTED_NOT_SENT: _("Began to answer, did not send"),
+    CallReason.IDENTITY: _("Date of birth does not match: check the record"),
     CallReason.ALERT: _("Answers need a call today"),
 }
 CALL_OUTCOMES = {
@@ -73,12 +93,24 @@ CALL_OUTCOMES = {
     CallAttemptOutcome.WRONG_NUMBER: _("Wrong number"),
     CallAttemptOutcome.REFUSED: _("Does not want to answer"),
     CallAttemptOutcome.TOO_ILL: _("Too ill to answer"),
+    CallAttemptOutcome.HOSPITAL: _("In hospital"),
     CallAttemptOutcome.LANGUAGE: _("Needs another language or an interpreter"),
+    CallAttemptOutcome.DIED: _("The patient has died"),
 }
 _NOT_SPOKEN_WITH = (CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER, CallAttemptOutcome.WRONG_NUMBER)
-ALERT_OUTCOMES = {
+ALERT_CALL_OUTCOMES = {
     CallAttemptOutcome.REACHED: _("Reached and spoken with"),
-    **{code: CALL_OUTCOMES[code] for code in _NOT_SPOKEN_WITH},
+    **{code: CALL_OUTCOMES[code] for code in (*_NOT_SPOKEN_WITH, CallAttemptOutcome.DIED)},
+}
+ALERT_OUTCOMES = {
+    AlertOutcome.SAFE: _("Spoken with: safe, nothing more is needed"),
+    AlertOutcome.ADVISED: _("Advice given: what to watch, when to call"),
+    AlertOutcome.KNOWN: _("Already known, and in care for it"),
+    AlertOutcome.TREATMENT_CHANGED: _("Treatment changed or paused"),
+    AlertOutcome.REFERRED: _("Appointment or other care arranged"),
+    AlertOutcome.EMERGENCY_SERVICES: _("Emergency services called, or sent to an emergency department"),
+    AlertOutcome.BY_MISTAKE: _("Answered by mistake, or meant something else"),
+    AlertOutcome.NOT_REACHED: _("Not spoken with yet"),
 }
 CALL_TIMES = {
     CallTime.MORNING: _("Morning, 8 to 11"),
@@ -86,7 +118,39 @@ CALL_TIMES = {
     CallTime.AFTERNOON: _("Afternoon, 2 to 5"),
     CallTime.EVENING: _("Evening, 5 to 9"),
 }
+MISSING_ITEMS = {code: _(meaning) for code, meaning in response_codes.MISSING_ITEMS.items()}
+EDIT_SOURCES = {
+    EditSource.PATIENT: _("The patient said so"),
+    EditSource.PAPER: _("Paper form"),
+    EditSource.ENTRY_ERROR: _("Entered wrongly by staff"),
+    EditSource.LATE_ANSWER: _("Answer that arrived late"),
+    EditSource.WRONG_VISIT: _("Stored for the wrong visit"),
+}
+RESPONSE_STATES: Mapping[ResponseStatus, tuple[str, str]] = {
+    ResponseStatus.IN_PROGRESS: (_("Begun"), "quiet"),
+    ResponseStatus.COMPLETED: (_("As sent"), ""),
+    ResponseStatus.AMENDED: (_("Corrected"), "accent"),
+    ResponseStatus.ENTERED_IN_ERROR: (_("No longer counts"), "quiet"),
+    ResponseStatus.STOPPED: (_("Never sent"), "quiet"),
+}
+RESPONSE_MODES = {
+    ResponseMode.SELF_WEB: _("on the patient's own device"),
+    ResponseMode.TELEPHONE: _("by telephone"),
+    ResponseMode.CLINIC: _("at the clinic"),
+}
+MOVE_WARNINGS = {
+    MoveWarning.PERSON: _("The answers go to another person."),
+    MoveWarning.EVENT: _("The answers were given to the questions of another study event."),
+    MoveWarning.TIME: _("They were given outside the time in which that visit could be answered."),
+    MoveWarning.DRAFT: _("That visit was begun: what was answered there to the same questions becomes a late answer."),
+}
+LATE_ANSWER_OUTCOMES = {
+    LateAnswerOutcome.APPLIED: _("Taken over"),
+    LateAnswerOutcome.KEPT_AS_SENT: _("Left as sent"),
+}
+DUPLICATE_SIGNS = {code: _(sign) for code, sign in subject_codes.DUPLICATE_SIGNS.items()}
 UNANSWERED_REASONS = {code: _(reason) for code, reason in unanswered.REASONS.items()}
+UNCOUNTED_REASONS = {code: _(reason) for code, reason in unanswered.UNCOUNTED.items()}
 MESSAGE_STATES = {
     MessageState.PLANNED: (_("Planned"), "quiet"),
     MessageState.CLAIMED: (_("Being sent"), "accent"),
@@ -96,8 +160,18 @@ MESSAGE_STATES = {
     MessageState.ENDED: (_("No longer needed"), "quiet"),
 }
 WITHDRAWAL_SCOPES = {
-    WithdrawalScope.ASKING: _("Not to be asked any more; what was answered may be used"),
-    WithdrawalScope.DATA: _("Not to be asked any more, and what was answered is not to be used for research"),
+    WithdrawalScope.ASKING: _("Stop asking; answers so far may be used for research"),
+    WithdrawalScope.DATA: _("Stop asking; answers so far may not be used for research"),
+}
+DEATH_DATE_PRECISIONS = {
+    DeathDatePrecision.EXACT: _("The day is known"),
+    DeathDatePrecision.APPROXIMATE: _("About then: the day is not certain"),
+    DeathDatePrecision.UNKNOWN: _("The day is not known"),
+}
+ENDING_EXTENTS = {
+    EndingExtent.VISIT: _("Only these questions"),
+    EndingExtent.PAUSE: _("A pause: nothing is asked until it is over"),
+    EndingExtent.WITHDRAWAL: _("Everything: the patient is not asked again"),
 }
 # Names of the supplied reminder templates, and of the kinds of message, which name the templates of requested ones.
 MESSAGE_TEMPLATES: Mapping[str, object] = {
@@ -122,6 +196,13 @@ VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
     VisitStatus.VOID: (_("No longer asked"), "quiet"),
 }
 
+NOT_SENT = (_("Not sent"), "quiet")
+
+
+def study(protocol: Protocol) -> str:
+    """Returns the name under which staff choose a protocol: "KET5D: Patient-reported outcomes around ..."."""
+    return f"{protocol.study}: {protocol.title}"
+
 
 def address(contact: Contact) -> str:
     """An address as people read it."""
@@ -145,7 +226,7 @@ def template_name(code: str) -> str:
     return str(MESSAGE_TEMPLATES.get(code, code))
 
 
-def is_over(pause: Pause, now: datetime, time_zone: str) -> bool:
+def pause_is_over(pause: Pause, now: datetime, time_zone: str) -> bool:
     """Returns whether the last day of the pause has passed where the subject is."""
     if pause.until_on is None:
         return False
@@ -161,7 +242,12 @@ def shown_messages(messages: Sequence[Message]) -> list[Message]:
 
 
 def visit_state(visit: Visit, now: datetime) -> tuple[str, str]:
-    """Returns the label of a visit's status, and the kind of tag that shows it."""
+    """Returns the label of a visit's status, and the kind of tag that shows it.
+
+    A visit whose answers were kept although they were never sent is neither answered nor missed.
+    """
+    if visit.stopped_at is not None:
+        return NOT_SENT
     status = visit_status(visit, now)
     return VISIT_STATES[status]
 
@@ -187,9 +273,14 @@ def unanswered_reason(visit: Visit) -> str:
 
 
 def can_record_reason(visit: Visit, now: datetime) -> bool:
-    """Returns whether staff may record why the visit has no answers."""
-    status = visit_status(visit, now)
-    return status in (VisitStatus.DUE, VisitStatus.OVERDUE, VisitStatus.MISSED)
+    """Returns whether staff may record why the visit has no answers, or correct what they recorded.
+
+    A death is corrected on its own page.
+    """
+    reason = visit.void_reason
+    if reason in unanswered.GIVEN_BY_STAFF:
+        return reason != UnansweredReason.DIED
+    return visit_status(visit, now) in UNANSWERED_STATUSES
 
 
 def days_left(visit: Visit, now: datetime) -> int:

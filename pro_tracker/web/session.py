@@ -1,9 +1,14 @@
 """The database session of the request. A view commits it once, at its end; uncommitted changes are discarded."""
 
+import logging
+
 from flask import Flask, current_app, g
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
+
+log = logging.getLogger(__name__)
 
 
 def db_session() -> Session:
@@ -38,7 +43,16 @@ def _close(error: BaseException | None) -> None:
     if session is None:
         return
     unsaved = bool(session.new or session.dirty or session.deleted)
-    session.close()
+    _release(session)
     # A view that changes rows without a commit would lose them silently, so that tests fail on it.
     if unsaved and error is None and current_app.testing:
         raise RuntimeError("this request left unsaved changes: commit them, or do not make them")
+
+
+def _release(session: Session) -> None:
+    """Closes the session. A connection that is lost by now is thrown away: the response was made before."""
+    try:
+        session.close()
+    except DBAPIError as error:
+        log.error("database.unavailable kind=%s", type(error.orig).__name__)
+        session.invalidate()

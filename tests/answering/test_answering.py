@@ -20,7 +20,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import audit
-from pro_tracker.services.answering import request_context, responses, visit_context
+from pro_tracker.services.answering import request_context, responses, saving, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.audit import Actor
 from tests.conftest import Clock
@@ -35,10 +35,13 @@ from tests.support.patient_browser import (
     begin,
     count,
     draft,
+    get,
     give_birth_date,
     heading,
     open_link,
+    place,
     post,
+    url,
 )
 
 
@@ -51,7 +54,7 @@ def test_an_answer_is_saved_as_it_is_given_and_leads_to_the_next_question(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     page = answer(client, begin(client, patient), 3)
-    assert page.request.path == "/visit/item/2"
+    assert place(page) == "item/2"
     assert draft(session, patient) == {PAIN: {"PAININ9": 3}}
     assert session.get_one(Visit, patient.visit.id).started_at == clock.now
 
@@ -64,7 +67,7 @@ def test_the_page_says_which_question_of_how_many_it_is(client: FlaskClient, pat
 
 def test_going_back_shows_the_answer_given(client: FlaskClient, patient: Patient) -> None:
     answer(client, begin(client, patient), 3)
-    assert 'value="3" checked' in client.get("/visit/item/1").text
+    assert 'value="3" checked' in get(client, patient, "item/1").text
 
 
 def test_an_answer_can_be_changed_before_sending(client: FlaskClient, session: Session, patient: Patient) -> None:
@@ -76,9 +79,9 @@ def test_an_answer_can_be_changed_before_sending(client: FlaskClient, session: S
 
 def test_a_question_can_be_left_unanswered_on_purpose(client: FlaskClient, session: Session, patient: Patient) -> None:
     page = post(client, begin(client, patient), {"skip": "yes"})
-    assert page.request.path == "/visit/item/2"
+    assert place(page) == "item/2"
     assert draft(session, patient) == {PAIN: {"PAININ9": None}}
-    assert "You chose not to answer this question." in client.get("/visit/item/1").text
+    assert "You chose not to answer this question." in get(client, patient, "item/1").text
 
 
 def test_continuing_without_an_answer_asks_for_one(client: FlaskClient, session: Session, patient: Patient) -> None:
@@ -100,7 +103,7 @@ def test_an_answer_that_is_no_option_is_refused(
 
 def test_a_question_that_does_not_exist_is_a_404(client: FlaskClient, patient: Patient) -> None:
     begin(client, patient)
-    assert [client.get(f"/visit/item/{number}").status_code for number in (0, N_ITEMS + 1)] == [404, 404]
+    assert [get(client, patient, f"item/{number}").status_code for number in (0, N_ITEMS + 1)] == [404, 404]
 
 
 def test_another_device_goes_on_at_the_first_open_question(
@@ -109,7 +112,7 @@ def test_another_device_goes_on_at_the_first_open_question(
     page = begin(client, patient)
     for _ in range(3):
         page = answer(client, page, 1)
-    assert begin(another_client(), patient).request.path == "/visit/item/4"
+    assert place(begin(another_client(), patient)) == "item/4"
 
 
 def test_answers_from_two_devices_end_in_one_draft(
@@ -118,7 +121,7 @@ def test_answers_from_two_devices_end_in_one_draft(
     other = another_client()
     here, there = begin(client, patient), begin(other, patient)
     answer(client, here, 1)
-    second = other.get("/visit/item/2")
+    second = get(other, patient, "item/2")
     answer(other, second, 2)
     answer(other, there, 4)
     assert draft(session, patient) == {PAIN: {"PAININ9": 4, "PAININ22": 2}}
@@ -126,28 +129,28 @@ def test_answers_from_two_devices_end_in_one_draft(
 
 def test_the_review_lists_every_answer_with_a_way_to_change_it(client: FlaskClient, patient: Patient) -> None:
     page = answer_all(client, patient)
-    assert page.request.path == "/visit/review"
+    assert place(page) == "review"
     assert "Your answers are saved but not sent yet." in page.text
     assert page.text.count(">Change</a>") == N_ITEMS
-    back = answer(client, client.get("/visit/item/5?review"), 1)
-    assert back.request.path == "/visit/review"
+    back = answer(client, get(client, patient, "item/5?review"), 1)
+    assert place(back) == "review"
 
 
 def test_the_review_says_how_many_questions_have_no_answer(client: FlaskClient, patient: Patient) -> None:
     answer(client, begin(client, patient), 1)
-    assert f"{N_ITEMS - 1} questions have no answer." in client.get("/visit/review").text
+    assert f"{N_ITEMS - 1} questions have no answer." in get(client, patient, "review").text
 
 
 def test_the_review_of_nothing_leads_to_the_first_question(client: FlaskClient, patient: Patient) -> None:
     begin(client, patient)
-    assert client.get("/visit/review").location == "/visit/item/1"
+    assert get(client, patient, "review").location == url(client, patient, "item/1")
 
 
 def test_sending_makes_one_response_an_instrument_with_what_it_was_asked_with(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     thanks = post(client, answer_all(client, patient), {})
-    assert (thanks.request.path, heading(thanks)) == ("/visit/sent", "Thank you")
+    assert (place(thanks), heading(thanks)) == ("sent", "Thank you")
     assert "call your local emergency number" in thanks.text
     rows = session.scalars(select(QuestionnaireResponse).order_by(QuestionnaireResponse.id)).all()
     assert [row.instrument_code for row in rows] == BATTERY
@@ -189,14 +192,14 @@ def test_an_unanswered_item_is_recorded_as_such_and_its_form_has_no_score(
 
 def test_a_few_answers_can_be_sent(client: FlaskClient, session: Session, patient: Patient) -> None:
     answer(client, begin(client, patient), 1)
-    post(client, client.get("/visit/review"), {})
+    post(client, get(client, patient, "review"), {})
     assert count(session, QuestionnaireResponse) == len(BATTERY)
 
 
 def test_nothing_at_all_cannot_be_sent(client: FlaskClient, session: Session, patient: Patient) -> None:
     page = begin(client, patient)
     token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
-    assert client.post("/visit/review", data={"csrf_token": token}).status_code == 422
+    assert client.post(url(client, patient, "review"), data={"csrf_token": token}).status_code == 422
     assert count(session, QuestionnaireResponse) == 0
 
 
@@ -246,8 +249,7 @@ def test_a_double_tap_sends_once(client: FlaskClient, session: Session, patient:
     review = answer_all(client, patient)
     post(client, review, {})
     again = post(client, review, {})
-    assert again.status_code == 409
-    assert heading(again) == "We have your answers"
+    assert heading(again) == "Thank you"
     assert count(session, QuestionnaireResponse) == len(BATTERY)
     assert count(session, Score) == 8
 
@@ -256,12 +258,14 @@ def test_the_back_button_after_sending_shows_no_answer_and_saves_none(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
     review = answer_all(client, patient)
-    item = client.get("/visit/item/3")
+    item = get(client, patient, "item/3")
     post(client, review, {})
-    for page in (client.get("/visit/item/3"), client.get("/visit/review"), answer(client, item, 5)):
-        assert page.status_code == 409
+    pages = [get(client, patient, "item/3"), get(client, patient, "review"), answer(client, item, 5)]
+    assert [page.status_code for page in pages] == [409, 409, 200]
+    for page in pages:
         assert "checked" not in page.text
         assert page.headers["Cache-Control"] == "no-store"
+    assert heading(pages[2]) == "We had your answers already"
     assert count(session, VisitDraft) == 0
 
 
@@ -276,7 +280,7 @@ def test_a_used_link_says_when_the_answers_were_sent(client: FlaskClient, patien
 
 def test_the_thank_you_page_is_for_answers_that_were_sent(client: FlaskClient, patient: Patient) -> None:
     begin(client, patient)
-    assert client.get("/visit/sent").location == "/visit"
+    assert get(client, patient, "sent").location == url(client, patient)
 
 
 def test_a_started_visit_can_be_finished_after_its_window_closed(
@@ -288,7 +292,7 @@ def test_a_started_visit_can_be_finished_after_its_window_closed(
     page = begin(client, patient)
     for _ in range(N_ITEMS - 1):
         page = answer(client, page, 3)
-    assert post(client, page, {}).request.path == "/visit/sent"
+    assert place(post(client, page, {})) == "sent"
     assert count(session, QuestionnaireResponse) == len(BATTERY)
 
 
@@ -297,12 +301,12 @@ def test_a_patient_who_returns_in_the_grace_period_sees_until_when_to_finish(
 ) -> None:
     clock.set(patient.visit.closes_at - timedelta(minutes=1))
     answer(client, begin(client, patient), 3)
-    assert "Open until March 11, 2026." in open_link(another_client(), patient).text
+    assert "You can answer until March 11, 2026." in open_link(another_client(), patient).text
     clock.set(patient.visit.closes_at + timedelta(hours=2))
     page = open_link(another_client(), patient)
     # 24 hours after that answer, at 10:59 in New York, where summer time has begun.
-    assert "What you began you can still finish until March 12, 2026, 10:59" in page.text
-    assert "Open until" not in page.text
+    assert "you can still finish what you started until March 12, 2026, 10:59" in page.text
+    assert "You can answer until" not in page.text
 
 
 def test_a_closed_window_takes_no_first_answer(
@@ -310,7 +314,8 @@ def test_a_closed_window_takes_no_first_answer(
 ) -> None:
     page = begin(client, patient)
     clock.set(patient.visit.closes_at)
-    assert answer(client, page, 3).status_code == 410
+    shown = answer(client, page, 3)
+    assert (shown.status_code, heading(shown)) == (403, "Questions for you")  # after days, the birth date comes first
     assert count(session, VisitDraft) == 0
 
 
@@ -331,13 +336,13 @@ def test_a_script_gets_the_next_url_as_json_instead_of_a_redirect(client: FlaskC
     page = begin(client, patient)
     token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
     data = {"csrf_token": token, "answer": "1"}
-    answered = client.post("/visit/item/1", data=data, headers={"X-Requested-With": "fetch"})
-    assert answered.json == {"next": "/visit/item/2"}
+    answered = client.post(url(client, patient, "item/1"), data=data, headers={"X-Requested-With": "fetch"})
+    assert answered.json == {"next": url(client, patient, "item/2")}
 
 
 def test_a_form_without_its_token_is_refused(client: FlaskClient, session: Session, patient: Patient) -> None:
     begin(client, patient)
-    assert client.post("/visit/item/1", data={"answer": "1"}).status_code == 400
+    assert client.post(url(client, patient, "item/1"), data={"answer": "1"}).status_code == 400
     assert count(session, VisitDraft) == 0
 
 
@@ -345,21 +350,21 @@ def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Ses
     spanish = add_patient(session, clock.now, language="es")
     page = open_link(client, spanish)
     assert '<html lang="es">' in page.text
-    assert heading(page) == "Sus preguntas"
+    assert heading(page) == "Preguntas para usted"
     item = give_birth_date(client, page)
     assert f"Pregunta 1 de {N_ITEMS}" in item.text
     assert 'lang="es"' in item.text
     post(client, answer(client, item, 1), {"skip": "yes"})
-    post(client, client.get("/visit/review"), {})
+    post(client, get(client, spanish, "review"), {})
     assert set(session.scalars(select(QuestionnaireResponse.language))) == {"es"}
 
 
 def test_the_service_refuses_what_no_form_would_send(session: Session, patient: Patient, clock: Clock) -> None:
     context = visit_context.by_visit(session, patient.visit.id)
     with pytest.raises(UnknownItem):
-        responses.save_answers(session, context, PAIN, {"PAININ1": 1}, request_context.of_patient(1, clock.now))
+        saving.save_answers(session, context, {PAIN: {"PAININ1": 1}}, request_context.of_patient(1, clock.now))
     with pytest.raises(AnswerOutOfRange):
-        responses.save_answers(session, context, PAIN, {"PAININ9": 6}, request_context.of_patient(1, clock.now))
+        saving.save_answers(session, context, {PAIN: {"PAININ9": 6}}, request_context.of_patient(1, clock.now))
     with pytest.raises(InvalidInput, match="no answer to send"):
         responses.complete(session, context, RequestContext(Actor(ActorKind.ACCOUNT, "1"), clock.now))
 

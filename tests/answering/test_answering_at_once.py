@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+import sqlalchemy
 from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
@@ -14,7 +15,7 @@ from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.visit import Visit, VisitDraft
-from pro_tracker.services.answering import request_context, responses, visit_context
+from pro_tracker.services.answering import request_context, responses, saving, visit_context
 from tests.conftest import Clock
 from tests.support.patient_browser import BATTERY, PAIN, Patient, add_patient, count, draft
 
@@ -32,7 +33,7 @@ def complete_and_commit(session: Session, context: visit_context.VisitContext, c
 
 
 def save_and_commit(session: Session, context: visit_context.VisitContext, clock: Clock) -> None:
-    responses.save_answers(session, context, PAIN, {"PAININ9": 5}, request_context.of_patient(1, clock.now))
+    saving.save_answers(session, context, {PAIN: {"PAININ9": 5}}, request_context.of_patient(1, clock.now))
     session.commit()
 
 
@@ -89,7 +90,7 @@ def test_an_answer_saved_on_another_device_just_before_sending_is_sent_too(
     with db.Session() as sender, db.Session() as saver:
         stale = visit_context.by_visit(sender, patient.visit.id)
         clock.now += timedelta(seconds=1)
-        responses.save_answers(saver, stale, PAIN, {"PAININ22": 4}, request_context.of_patient(1, clock.now))
+        saving.save_answers(saver, stale, {PAIN: {"PAININ22": 4}}, request_context.of_patient(1, clock.now))
         late = threading.Thread(target=complete_and_commit, args=(sender, stale, clock))
         late.start()
         saver.commit()
@@ -125,3 +126,32 @@ def test_a_failure_before_the_commit_leaves_the_draft_unchanged(
     session.rollback()
     assert draft(session, patient) == {PAIN: {"PAININ9": 5}}
     assert count(session, QuestionnaireResponse) == 0
+
+
+def test_the_first_answers_of_two_devices_at_the_same_moment_are_both_kept(
+    app: Flask, session: Session, patient: Patient, clock: Clock
+) -> None:
+    context = visit_context.by_visit(session, patient.visit.id)
+    with db.Session() as one, db.Session() as other:
+        saving.save_answers(one, context, {PAIN: {"PAININ22": 3}}, request_context.of_patient(1, clock.now))
+        late = threading.Thread(target=save_and_commit, args=(other, context, clock))
+        late.start()
+        one.commit()
+        late.join()
+    session.rollback()
+    assert draft(session, patient) == {PAIN: {"PAININ9": 5, "PAININ22": 3}}
+
+
+def test_the_first_answer_and_the_beginning_of_its_visit_are_one_statement(
+    session: Session, patient: Patient, clock: Clock
+) -> None:
+    context = visit_context.by_visit(session, patient.visit.id)
+    statements: list[str] = []
+    engine = session.get_bind()
+    listener = ("before_cursor_execute", lambda *event: statements.append(event[2]))
+    sqlalchemy.event.listen(engine, *listener)
+    save_and_commit(session, context, clock)
+    sqlalchemy.event.remove(engine, *listener)
+    assert len(statements) == 1
+    session.refresh(patient.visit)
+    assert patient.visit.started_at == clock.now

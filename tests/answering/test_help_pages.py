@@ -10,8 +10,8 @@ import pytest
 from config.settings import SERVICE_SETTINGS, load_settings
 from pro_tracker.domain.channels import Channel
 from pro_tracker.providers.base import OutgoingMessage
+from pro_tracker.providers.gateway import GatewayProvider
 from pro_tracker.providers.registry import NotInstalled
-from pro_tracker.providers.sms_gateway import SmsGatewayProvider
 from pro_tracker.providers.twilio import TwilioProvider
 from tests.servers.gateway import GatewayServer
 from tests.servers.twilio import TwilioServer
@@ -60,7 +60,7 @@ def test_text_messages_go_through_twilio_which_reports_back(choose, twilio_api: 
 def test_text_messages_go_through_a_gateway(choose, sms_gateway: GatewayServer) -> None:
     known = {"SMS_GATEWAY_URL": sms_gateway.url, "SMS_GATEWAY_TOKEN": sms_gateway.token, "SMS_GATEWAY_SECRET": "s" * 32}
     with open_providers(choose("gateway", **known)) as providers:
-        assert isinstance(providers[Channel.SMS], SmsGatewayProvider)
+        assert isinstance(providers[Channel.SMS], GatewayProvider)
         providers[Channel.SMS].send(TEXT)
     assert len(sms_gateway.accepted) == 1
 

@@ -27,9 +27,12 @@ from tests.support.patient_browser import (
     Patient,
     add_patient,
     begin,
+    get,
     heading,
     open_link,
+    place,
     post as send_form,
+    url,
 )
 from tests.support.sending_fixtures import SendingHarness
 
@@ -79,11 +82,11 @@ def test_the_patient_chooses_a_day_and_sees_the_date_of_the_next_message(
     client: FlaskClient, session: Session, patient: Patient
 ) -> None:
     page = not_today(client, patient)
-    assert "When shall we ask you again?" in heading(page)
+    assert "When should we ask you again?" in heading(page)
     assert "Tomorrow, Tuesday, March 3, 2026" in page.text
     assert "In 3 days, Thursday, March 5, 2026" in page.text
     done = send_form(client, page, {"until_on": "2026-03-05"})
-    assert (done.request.path, heading(done)) == ("/visit/snoozed", "We will come back")
+    assert (place(done), heading(done)) == ("snoozed", "We will come back")
     assert "on March 5, 2026, and not before" in done.text
     assert "you can answer until March 11, 2026" in done.text
     assert kept(session) == [(3, IN_THREE_DAYS)]
@@ -116,7 +119,7 @@ def test_a_snooze_is_audited_with_the_link_and_the_days(
 
 def test_the_link_keeps_working_and_answering_is_still_possible(client: FlaskClient, patient: Patient) -> None:
     choose(client, patient, 3)
-    assert open_link(client, patient).request.path == "/visit/item/1"
+    assert place(open_link(client, patient)) == "item/1"
 
 
 def test_a_mail_scanner_that_opens_the_link_and_sends_its_forms_causes_no_snooze(
@@ -124,13 +127,13 @@ def test_a_mail_scanner_that_opens_the_link_and_sends_its_forms_causes_no_snooze
 ) -> None:
     page = open_link(client, patient)
     hidden = dict(HIDDEN.findall(page.text))
-    assert client.post("/visit", data={**hidden, "later": "yes"}).status_code == 422
-    for path in ("/visit/snooze", "/visit/snoozed"):
-        assert client.get(path).location == "/visit"
-    assert client.post("/visit/snooze", data={**hidden, "until_on": "2026-03-03"}).location == "/visit"
+    assert client.post(url(client, patient), data={**hidden, "later": "yes"}).status_code == 422
+    for path in ("snooze", "snoozed"):
+        assert get(client, patient, path).location == url(client, patient)
+    assert client.post(url(client, patient, "snooze"), data={**hidden, "until_on": "2026-03-03"}).status_code == 403
     begin(client, patient)
-    assert client.get("/visit/snooze?until_on=2026-03-03").status_code == 200
-    assert client.post("/visit/snooze", data={"until_on": "2026-03-03"}).status_code == 400, (
+    assert get(client, patient, "snooze?until_on=2026-03-03").status_code == 200
+    assert client.post(url(client, patient, "snooze"), data={"until_on": "2026-03-03"}).status_code == 400, (
         "without the token of our own form"
     )
     assert kept(session) == []
@@ -154,14 +157,14 @@ def test_a_choice_has_to_be_made(client: FlaskClient, session: Session, patient:
 def test_a_double_tap_is_one_snooze(client: FlaskClient, session: Session, patient: Patient) -> None:
     page = not_today(client, patient)
     for _ in range(2):
-        assert send_form(client, page, {"until_on": "2026-03-03"}).request.path == "/visit/snoozed"
+        assert place(send_form(client, page, {"until_on": "2026-03-03"})) == "snoozed"
     assert kept(session) == [(1, TOMORROW)]
     assert [kind for kind, _template, _on in waiting(session)].count("snooze") == 1
 
 
 def test_another_day_replaces_the_one_before(client: FlaskClient, session: Session, patient: Patient) -> None:
     choose(client, patient, 1)
-    page = send_form(client, client.get("/visit/snooze"), {"until_on": "2026-03-05"})
+    page = send_form(client, get(client, patient, "snooze"), {"until_on": "2026-03-05"})
     assert "on March 5, 2026, and not before" in page.text
     assert [on for kind, _template, on in waiting(session) if kind == "snooze"] == [IN_THREE_DAYS]
 
@@ -174,7 +177,7 @@ def test_a_double_tap_on_the_last_snooze_is_no_error(
         clock.advance(days=1)
     page = not_today(client, patient)
     for _ in range(2):
-        assert send_form(client, page, {"until_on": "2026-03-05"}).request.path == "/visit/snoozed"
+        assert place(send_form(client, page, {"until_on": "2026-03-05"})) == "snoozed"
     assert len(kept(session)) == 3
 
 
@@ -199,7 +202,7 @@ def test_a_snooze_is_offered_three_times_for_a_visit(
         choose(client, patient, 1)
     clock.advance(days=1)
     assert OFFER not in open_link(client, patient).text
-    assert not_today(client, patient).request.path == "/visit/item/1"
+    assert place(not_today(client, patient)) == "item/1"
     context = visit_context.by_link(session, patient.link_id)
     with pytest.raises(InvalidInput, match="Choose another one"):
         snoozes.snooze(session, context, clock.now.date() + timedelta(days=1), now=clock.now)
@@ -218,7 +221,7 @@ def test_no_day_is_offered_on_which_no_message_would_be_sent(
     page = open_link(client, patient)
     assert (OFFER in page.text) == bool(offered)
     page = send_form(client, page, LATER)
-    assert page.request.path == ("/visit/snooze" if offered else "/visit/item/1")
+    assert place(page) == ("snooze" if offered else "item/1")
     assert [date.fromisoformat(on).day - 2 for on in days_offered(page)] == offered
 
 
@@ -241,8 +244,8 @@ def test_no_snooze_is_offered_if_no_message_could_be_sent(
 def test_after_the_first_answer_a_snooze_is_offered_on_the_preferences_page(
     client: FlaskClient, patient: Patient
 ) -> None:
-    assert 'href="/visit/preferences"' in begin(client, patient).text
-    assert 'href="/visit/snooze"' in client.get("/visit/preferences").text
+    assert f'href="{url(client, patient, "preferences")}"' in begin(client, patient).text
+    assert f'href="{url(client, patient, "snooze")}"' in get(client, patient, "preferences").text
 
 
 def test_no_snooze_is_offered_in_the_grace_period(client: FlaskClient, patient: Patient, clock: Clock) -> None:
@@ -251,9 +254,9 @@ def test_no_snooze_is_offered_in_the_grace_period(client: FlaskClient, patient: 
     assert WAIT in page.text
     send_form(client, page, {"answer": "2"})
     clock.advance(minutes=10)
-    page = client.get("/visit/item/1")
+    page = get(client, patient, "item/1")
     assert (page.status_code, WAIT in page.text) == (200, False)
-    assert WAIT not in client.get("/visit/review").text
+    assert WAIT not in get(client, patient, "review").text
 
 
 def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Session, clock: Clock) -> None:

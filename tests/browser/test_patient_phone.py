@@ -1,6 +1,8 @@
 """Patient pages on a phone in a real browser: a whole visit with and without scripts, by keyboard, and offline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,10 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.response import QuestionnaireResponse
-from pro_tracker.models.visit import VisitDraft
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
-from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
+from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient, draft
 
 pytestmark = pytest.mark.browser
 
@@ -21,10 +22,10 @@ OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 
 # Pages that are linked from a visit and are not part of answering it.
 OTHER_PAGES = {
-    "not today": "/visit/snooze",
-    "how we write": "/visit/preferences",
+    "not today": "snooze",
+    "how we write": "preferences",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
-    "no more e-mails came": "/visit/stopped",
+    "no more e-mails came": "stopped",
 }
 
 
@@ -38,7 +39,12 @@ def begin(page: Page, patient: Patient) -> None:
     for name, value in (("Day", BIRTH_DATE.day), ("Month", BIRTH_DATE.month), ("Year", BIRTH_DATE.year)):
         page.get_by_label(name, exact=True).fill(str(value))
     page.get_by_role("button", name="Continue").tap()
-    page.wait_for_url("**/visit/item/*")
+    page.wait_for_url("**/item/*")
+
+
+def goto(page: Page, path: str) -> None:
+    """Goes to a page of the visit that `page` shows, such as "item/1", or to an absolute path."""
+    page.goto(urljoin(f"{page.url.partition('/visit/')[0]}/visit/{page.url.split('/')[4]}/", path))
 
 
 def answer_to_the_end(page: Page) -> None:
@@ -46,7 +52,7 @@ def answer_to_the_end(page: Page) -> None:
         expect(page).to_have_title(f"Question {number} of {N_ITEMS}: {page.get_by_role('heading').inner_text()}")
         page.get_by_role("radio").nth(2).check()
         page.get_by_role("button", name="Save and continue").tap()
-        page.wait_for_url("**/visit/review" if number == N_ITEMS else f"**/visit/item/{number + 1}")
+        page.wait_for_url("**/review" if number == N_ITEMS else f"**/item/{number + 1}")
 
 
 def sent_responses(session: Session) -> int:
@@ -71,6 +77,7 @@ def test_a_whole_visit_on_a_phone(
 
 def test_every_page_passes_axe(phone: Page, patient: Patient) -> None:
     for _name in pages_of_a_visit(phone, patient):
+        phone.wait_for_load_state()  # styles and scripts, too
         found = Axe().run(phone)
         assert found.violations_count == 0, found.generate_report()
 
@@ -79,6 +86,7 @@ def test_every_page_passes_axe(phone: Page, patient: Patient) -> None:
 def test_no_page_scrolls_sideways(new_page: Callable[..., Page], patient: Patient, width: int, height: int) -> None:
     page = new_page(**{**PHONE, "viewport": {"width": width, "height": height}})
     for name in pages_of_a_visit(page, patient):
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
 
 
@@ -100,22 +108,22 @@ def pages_of_a_visit(page: Page, patient: Patient) -> Iterator[str]:
     begin(page, patient)
     yield "item"
     for name, path in OTHER_PAGES.items():
-        page.goto(path.format(token=patient.token))
+        goto(page, path.format(token=patient.token))
         yield name
-    page.goto("/visit")
+    goto(page, "")
     page.get_by_role("button", name="Save and continue").tap()
     page.get_by_role("alert").wait_for()
     yield "item with an error"
     page.get_by_role("button", name="I would rather not answer this").tap()
     page.wait_for_url("**/item/2")
-    page.goto(f"/visit/item/{N_ITEMS}")
+    goto(page, f"item/{N_ITEMS}")
     yield "numeric item"
-    page.goto("/visit/review")
+    goto(page, "review")
     yield "review"
     page.get_by_role("button", name="Send my answers").first.tap()
     page.wait_for_url("**/sent")
     yield "thank-you"
-    page.goto("/visit")
+    goto(page, "")
     yield "already answered"
     page.goto("/v/unknown")
     yield "unknown link"
@@ -145,21 +153,32 @@ def test_a_question_reads_as_a_group_of_radio_buttons_under_its_heading(phone: P
 
 def test_a_numeric_question_names_both_ends(phone: Page, patient: Patient) -> None:
     begin(phone, patient)
-    phone.goto(f"/visit/item/{N_ITEMS}")
+    goto(phone, f"item/{N_ITEMS}")
     group = phone.get_by_role("group")
     expect(group).to_have_accessible_description("0 No pain 10 The strongest pain you can imagine")
     expect(group.get_by_role("radio")).to_have_count(11)
 
 
+@pytest.mark.parametrize("typed", [("27th", "September", "1975"), ("27.", "septiembre", "'75")])
+def test_the_boxes_of_the_birth_date_take_what_people_type(
+    phone: Page, session: Session, clock: Clock, typed: Sequence[str]
+) -> None:
+    patient = add_patient(session, clock.now, birth_date=date(1975, 9, 27))
+    phone.goto(f"/v/{patient.token}")
+    for name, text in zip(("Day", "Month", "Year"), typed, strict=True):
+        phone.get_by_label(name, exact=True).press_sequentially(text)
+    phone.get_by_role("button", name="Continue").tap()
+    expect(phone.get_by_text(f"Question 1 of {N_ITEMS}")).to_be_visible()
+
+
 def test_an_error_takes_the_focus_and_leads_to_the_first_option(phone: Page, patient: Patient) -> None:
     begin(phone, patient)
     phone.get_by_role("button", name="Save and continue").tap()
-    phone.get_by_role("alert").wait_for()
-    assert phone.evaluate("document.activeElement.dataset.module") == "govuk-error-summary"
+    expect(phone.locator("[data-module=govuk-error-summary]")).to_be_focused()
     phone.get_by_role("alert").get_by_role("link").tap()
     expect(phone.get_by_role("radio").first).to_be_focused()
     expect(phone.get_by_role("group")).to_have_accessible_description(
-        "Error: Choose an answer, or say that you would rather not answer."
+        'Error: Choose an answer, or press "I would rather not answer this".'
     )
 
 
@@ -169,7 +188,7 @@ def test_items_are_answered_by_keyboard_and_never_advance_without_the_button(pho
     phone.keyboard.press("ArrowDown")
     phone.keyboard.press("ArrowDown")
     expect(phone.get_by_role("radio", name=OPTIONS[2])).to_be_checked()
-    assert phone.url.endswith("/visit/item/1")
+    assert phone.url.endswith("/item/1")
     phone.keyboard.press("Tab")
     expect(phone.get_by_role("button", name="Save and continue")).to_be_focused()
     phone.keyboard.press("Enter")
@@ -181,21 +200,35 @@ def test_an_answer_given_without_a_connection_is_sent_when_it_is_back(
 ) -> None:
     begin(phone, patient)
     phone.clock.install()
-    phone.route("**/visit/item/1", lambda route: route.abort("internetdisconnected"))
+    phone.route("**/item/1", lambda route: route.abort("internetdisconnected"))
     phone.get_by_role("radio", name=OPTIONS[3]).check()
     phone.get_by_role("button", name="Save and continue").tap()
     phone.clock.run_for(1000)
     expect(phone.get_by_role("status")).to_contain_text("No connection. Your answer is kept on this phone")
-    phone.unroute("**/visit/item/1")
+    phone.unroute("**/item/1")
     phone.clock.run_for(10_000)
     phone.wait_for_url("**/item/2")
-    draft = session.get_one(VisitDraft, patient.visit.id, populate_existing=True)
-    assert list(draft.answers["promis-pain-interference-8a"].values()) == [4]
+    assert list(draft(session, patient)["promis-pain-interference-8a"].values()) == [4]
+
+
+def test_an_answer_that_waits_for_a_connection_can_be_changed(phone: Page, session: Session, patient: Patient) -> None:
+    begin(phone, patient)
+    phone.clock.install()
+    phone.route("**/item/1", lambda route: route.abort("internetdisconnected"))
+    for option in (OPTIONS[3], OPTIONS[1]):
+        phone.get_by_role("radio", name=option).check()
+        phone.get_by_role("button", name="Save and continue").tap()
+        phone.clock.run_for(1000)
+        expect(phone.get_by_role("status")).to_contain_text("No connection. Your answer is kept on this phone")
+    phone.unroute("**/item/1")
+    phone.clock.run_for(10_000)
+    phone.wait_for_url("**/item/2")
+    assert list(draft(session, patient)["promis-pain-interference-8a"].values()) == [2]
 
 
 def test_an_answer_chosen_but_not_sent_is_there_after_a_reload(phone: Page, patient: Patient) -> None:
     begin(phone, patient)
-    phone.route("**/visit/item/1", abort_posts)
+    phone.route("**/item/1", abort_posts)
     phone.get_by_role("radio", name=OPTIONS[1]).check()
     phone.get_by_role("button", name="Save and continue").tap()
     phone.get_by_role("status").wait_for()
@@ -215,7 +248,7 @@ def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Ses
     phone.get_by_role("radio").first.check()
     phone.get_by_role("button", name="Save and continue").dblclick()
     phone.wait_for_url("**/item/2")
-    phone.goto("/visit/review")
+    goto(phone, "review")
     phone.get_by_role("button", name="Send my answers").first.dblclick()
     expect(phone.get_by_role("heading", level=1)).to_have_text("Thank you")
     assert sent_responses(session) == 5
@@ -228,8 +261,9 @@ def test_the_first_page_loads_at_most_60_kb_and_later_pages_15_kb(phone: Page, p
     assert traffic.take_bytes() <= 60_000
     begin(phone, patient)
     traffic.take_bytes()
-    for path in ("/visit/item/2", f"/visit/item/{N_ITEMS}"):
-        phone.goto(path, wait_until="networkidle")
+    for path in ("item/2", f"item/{N_ITEMS}"):
+        goto(phone, path)
+        phone.wait_for_load_state("networkidle")
         assert traffic.take_bytes() <= 15_000, path
     phone.get_by_role("radio").first.check()
     phone.get_by_role("button", name="Save and continue").tap()

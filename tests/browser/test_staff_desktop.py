@@ -19,6 +19,7 @@ from tests.servers.browser import DESKTOP
 from tests.support.course_builder import COORDINATOR, add_subject, record_infusions
 from tests.support.history_builder import FATIGUE, PCS, PI, answer_visit, course_of, visit_of
 from tests.support.staff_browser import PASSWORD, add_account
+from tests.support.staff_pages import sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -53,14 +54,6 @@ def history(session: Session, clock: Clock) -> Subject:
     return subject
 
 
-def sign_in(page: Page, role: str) -> None:
-    page.goto("/")
-    page.get_by_label("E-mail address").fill(f"{role}@clinic.example")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-
-
 def fill_date(page: Page, legend: str, on: date) -> None:
     group = page.get_by_role("group", name=legend)
     for part, value in (("Day", on.day), ("Month", on.month), ("Year", on.year)):
@@ -69,7 +62,7 @@ def fill_date(page: Page, legend: str, on: date) -> None:
 
 def enrol(page: Page) -> None:
     page.get_by_role("link", name="Patients").click()
-    page.get_by_role("link", name="Enrol a patient").click()
+    page.get_by_role("link", name="Enroll a patient").click()
     page.get_by_label("Record number").fill("MRN-500")
     page.get_by_label("Given name").fill("Wren")
     page.get_by_label("Family name").fill("Trial")
@@ -79,7 +72,7 @@ def enrol(page: Page) -> None:
     page.get_by_label("Version of the consent form").fill("2026-01")
     fill_date(page, "Date of consent", date(2026, 3, 1))
     fill_date(page, "Planned date of the first infusion", date(2026, 3, 2))
-    page.get_by_role("button", name="Enrol").click()
+    page.get_by_role("button", name="Enroll").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Wren Trial")
 
 
@@ -90,6 +83,7 @@ def test_a_coordinator_enrols_a_patient_and_records_the_first_infusion(desktop: 
     desktop.get_by_label("Dose in mg per kg").fill("0,5")
     desktop.get_by_label("Weight in kg").fill("70")
     desktop.get_by_label("Duration in minutes").fill("40")
+    desktop.get_by_role("radio", name="Completed").check()
     desktop.get_by_label("What happened").first.fill("nausea")
     desktop.get_by_label("CTCAE grade").first.select_option("1")
     desktop.get_by_role("button", name="Record the infusion").click()

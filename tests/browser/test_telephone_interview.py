@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,7 +13,8 @@ from pro_tracker.models.response import QuestionnaireResponse
 from tests.conftest import Clock
 from tests.servers.browser import DESKTOP
 from tests.support.patient_browser import N_ITEMS, Patient, add_patient
-from tests.support.staff_browser import PASSWORD, add_account
+from tests.support.staff_browser import add_account
+from tests.support.staff_pages import press, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -27,19 +28,6 @@ def patient(session: Session, clock: Clock) -> Patient:
     session.add(Call(**known, reason="all-reminders-sent"))
     session.commit()
     return patient
-
-
-def sign_in(page: Page) -> None:
-    page.goto("/")
-    page.get_by_label("E-mail address").fill("coordinator@clinic.example")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-
-
-def press(target: Locator, key: str = "Enter") -> None:
-    target.focus()
-    target.page.keyboard.press(key)
 
 
 def start_of(patient: Patient) -> str:
@@ -76,7 +64,7 @@ def test_a_call_attempt_is_recorded_by_keyboard(new_page: Callable[..., Page], p
     sign_in(page)
     page.goto("/calls/1")
     press(page.get_by_role("button", name="Note the call"))
-    expect(page.get_by_role("alert")).to_contain_text("Choose what came of the call.")
+    expect(page.get_by_role("alert")).to_contain_text("Choose the outcome of the call.")
     press(page.get_by_role("radio").first, "ArrowDown")
     expect(page.get_by_label("Left a voicemail")).to_be_checked()
     page.get_by_label("Best time to call").select_option("evening")

@@ -3,50 +3,42 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.call_codes import CallOutcome
+from pro_tracker.models.answer_alert import AnswerAlert
 from pro_tracker.models.audit import AuditEvent
-from pro_tracker.models.call import Call
+from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.subject import Subject
-from pro_tracker.services.answering import questionnaires, responses, visit_context
+from pro_tracker.services.answering import responses, saving, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
-from pro_tracker.services.calling import calls
+from pro_tracker.services.calling import call_attempts, calls
+from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.services.enrolment import enrolment
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from tests.conftest import Clock
+from tests.support.battery import PLAN, asking_at_baseline
 from tests.support.course_builder import COORDINATOR
 from tests.support.history_builder import PATIENT, answer_visit
-from tests.support.patient_browser import Patient, add_patient, answer, begin, post
+from tests.support.patient_browser import Patient, add_patient, answer, begin, get, post
 from tests.support.staff_browser import add_account, sign_in, submit
 
-PLAN = {"who": "The psychologist on duty", "within_hours": 4, "telephone": "+1 216 555 0142"}
 SAFE: list[int | None] = [*[2] * 8, 0, 2]
 SKIPPED: list[int | None] = [*[2] * 8, None, 2]
 UNSAFE: list[int | None] = [*[0] * 8, 1, 0]
+QUESTION = "How often did you wish you were not alive, or think about harming yourself?"
+SPOKEN_WITH = {"outcome": "reached", "alert_outcome": "referred", "done": "Sees the psychologist at four."}
 
 
 @pytest.fixture(autouse=True)
 def protocol_with_phq_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The shipped protocol, but its baseline asks PHQ-9 alone, under a response plan."""
-    shipped = protocol_catalog.PROTOCOLS / "ketamine-5day.yaml"
-    data: dict[str, Any] = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    data["events"][0]["battery"], data["response_plans"] = ["phq-9"], {"phq-9": PLAN}
-    (tmp_path / shipped.name).write_text(yaml.safe_dump(data), encoding="utf-8")
-    monkeypatch.setattr(protocol_catalog, "PROTOCOLS", tmp_path)
-    _forget()
-    yield
-    _forget()
-
-
-def _forget() -> None:
-    protocol_catalog.protocol.cache_clear()
-    questionnaires.questionnaire.cache_clear()
+    with asking_at_baseline(tmp_path, monkeypatch, "phq-9", plans={"phq-9": PLAN}):
+        yield
 
 
 @pytest.fixture
@@ -75,14 +67,57 @@ def test_an_alerting_answer_opens_one_call(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     page = begin(client, patient)
-    for value in UNSAFE:
+    for value in UNSAFE[:8]:
         page = answer(client, page, str(value))
-    assert alerts(session) == []  # not sent yet
+    assert alerts(session) == []
+    page = answer(client, page, str(UNSAFE[8]))
+    assert len(alerts(session)) == 1  # at the answer itself: the phone may be put away now
+    page = answer(client, get(client, patient, "item/10"), str(UNSAFE[9]))
     post(client, page, {})
     post(client, page, {})  # a double tap
     (call,) = alerts(session)
     assert (call.visit_id, call.subject_id) == (patient.visit.id, patient.visit.subject_id)
     assert (call.opened_at, call.closed_at) == (clock.now, None)
+
+
+def test_an_alert_stays_open_when_the_answer_is_changed_and_sent(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    begin(client, patient)
+    for number, value in enumerate(UNSAFE, start=1):
+        answer(client, get(client, patient, f"item/{number}"), str(value))
+    answer(client, get(client, patient, "item/9?review"), "0")
+    post(client, get(client, patient, "review"), {})
+    (call,) = alerts(session)
+    assert call.closed_at is None
+
+
+def test_an_alert_that_was_handled_before_sending_is_not_opened_again(
+    session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    (call,) = alerts(session)
+    call.closed_at, call.outcome = clock.now, CallOutcome.REACHED
+    session.commit()
+    save(session, patient, clock, {"PHQ9": 1})
+    context = visit_context.by_visit(session, patient.visit.id)
+    responses.complete(session, context, RequestContext(PATIENT, clock.now))
+    session.commit()
+    (call,) = alerts(session)
+    assert call.outcome == CallOutcome.REACHED
+
+
+def test_an_answer_saved_by_an_earlier_release_opens_its_alert_when_it_is_sent(
+    session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    session.delete(alerts(session)[0])
+    session.execute(delete(AnswerAlert))
+    session.commit()
+    context = visit_context.by_visit(session, patient.visit.id)
+    responses.complete(session, context, RequestContext(PATIENT, clock.now))
+    session.commit()
+    assert len(alerts(session)) == 1
 
 
 def test_an_answer_from_another_device_just_before_sending_counts_too(
@@ -97,9 +132,8 @@ def test_an_answer_from_another_device_just_before_sending_counts_too(
 
 
 def save(session: Session, patient: Patient, clock: Clock, answers: dict[str, int | None]) -> None:
-    responses.save_answers(
-        session, visit_context.by_visit(session, patient.visit.id), "phq-9", answers, RequestContext(PATIENT, clock.now)
-    )
+    visit = visit_context.by_visit(session, patient.visit.id)
+    saving.save_answers(session, visit, {"phq-9": answers}, RequestContext(PATIENT, clock.now))
 
 
 def test_an_alert_opens_a_second_call_and_the_answers_close_the_first(
@@ -117,13 +151,13 @@ def test_neither_time_nor_withdrawal_closes_an_alert(session: Session, patient: 
     clock.set(patient.visit.closes_at + timedelta(days=30))
     calls.open_due(session, now=clock.now)
     subject = session.get_one(Subject, patient.visit.subject_id)
-    enrolment.withdraw(session, COORDINATOR, subject, "Moved away", now=clock.now)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("Moved away"), now=clock.now)
     calls.open_due(session, now=clock.now)
     (call,) = alerts(session)
     assert call.closed_at is None
 
 
-def test_the_call_list_shows_an_alert_first_with_the_response_plan_and_without_the_answer(
+def test_the_call_list_shows_an_alert_first_and_only_its_call_shows_the_answer(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:
     sooner = add_patient(session, clock.now - timedelta(days=5), record_number="MRN-2", family_name="Sooner")
@@ -140,7 +174,8 @@ def test_the_call_list_shows_an_alert_first_with_the_response_plan_and_without_t
         "answered Mar 2, 2026, 10:00",
     ):
         assert words in page
-    assert "PHQ9" not in page + listed
+    assert shown(page) == [(QUESTION, "On some days", "")]
+    assert QUESTION not in listed
 
 
 def test_an_alert_stays_open_until_the_patient_is_reached(
@@ -149,15 +184,150 @@ def test_an_alert_stays_open_until_the_patient_is_reached(
     answer_phq_9(session, patient, clock, UNSAFE)
     sign_in(client, add_account(session, "coordinator"))
     path = f"/calls/{alerts(session)[0].id}"
-    assert "Choose what came of the call." in submit(client, path, {"outcome": "too-ill"}).text
+    assert "Choose the outcome of the call." in submit(client, path, {"outcome": "too-ill"}).text
     tried = submit(client, path, {"outcome": "voicemail"}, follow_redirects=True).text
     assert "Noted. The patient stays on the call list." in tried
     assert "Answers need a call today" in tried
-    reached = submit(client, path, {"outcome": "reached"}, follow_redirects=True).text
+    reached = submit(client, path, SPOKEN_WITH, follow_redirects=True).text
     assert "The call is closed." in reached
     assert [(call.outcome, call.closed_at) for call in alerts(session)] == [("reached", clock.now)]
     tries = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "call.attempt")).all()
-    assert [("voicemail" in str(each), "reached" in str(each)) for each in tries] == [(True, False), (False, True)]
+    assert [('"voicemail"' in str(each), '"reached"' in str(each)) for each in tries] == [(True, False), (False, True)]
+
+
+def shown(page: str) -> list[tuple[str, str, str]]:
+    """Returns the alerts on a page: question, the answer that raised it, and the one that stands now if it differs."""
+    notices = page.split('<div class="notice notice--safety">')[1:]
+    found = []
+    for notice in notices:
+        question, _, rest = notice.partition("</p>\n<p>")[2].partition(": <strong>")
+        raised, _, rest = rest.partition("</strong>")
+        current = rest.partition("The answer that stands now: <strong>")[2].partition("</strong>")[0]
+        found.append((question, raised, current))
+    return found
+
+
+def test_a_changed_answer_leaves_the_alert_open_and_shows_both(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    begin(client, patient)
+    for number, value in enumerate(UNSAFE, start=1):
+        answer(client, get(client, patient, f"item/{number}"), str(value))
+    answer(client, get(client, patient, "item/9?review"), "0")
+    sign_in(client, add_account(session, "coordinator"))
+    path = f"/calls/{alerts(session)[0].id}"
+    both = [(QUESTION, "On some days", "On no day")]
+    assert shown(client.get(path).text) == both  # of the visit in progress
+    post(client, get(client, patient, "review"), {})
+    assert shown(client.get(path).text) == both  # of the response
+    assert shown(client.get(f"/subjects/{patient.visit.subject_id}").text) == both
+
+
+def test_each_alerting_value_counts_once_and_a_new_one_opens_a_closed_alert_again(
+    session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    first = clock.now
+    clock.advance(hours=1)
+    save(session, patient, clock, {"PHQ9": 1})
+    assert [call.opened_at for call in alerts(session)] == [first]
+    close(session, clock)
+    save(session, patient, clock, {"PHQ9": 1})
+    save(session, patient, clock, {"PHQ9": 0})
+    assert [call.closed_at for call in alerts(session)] == [clock.now]
+    clock.advance(hours=1)
+    save(session, patient, clock, {"PHQ9": 3})
+    (call,) = alerts(session)
+    assert (call.opened_at, call.closed_at, call.outcome, call.account_id) == (clock.now, None, None, None)
+    given = select(AnswerAlert.link_id, AnswerAlert.value, AnswerAlert.opened_at).order_by(AnswerAlert.id)
+    assert [tuple(row) for row in session.execute(given)] == [("PHQ9", 1, first), ("PHQ9", 3, clock.now)]
+
+
+def test_the_call_distinguishes_an_alert_of_today_from_one_that_was_handled(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    close(session, clock)
+    clock.advance(hours=5)
+    save(session, patient, clock, {"PHQ9": 3})
+    sign_in(client, add_account(session, "coordinator"))
+    page = client.get(f"/calls/{alerts(session)[0].id}").text
+    assert page.count("from before the last call") == 1
+    assert "acts by Mar 2, 2026, 7:00" in page  # four hours after the second answer, at 3 pm
+
+
+def close(session: Session, clock: Clock) -> None:
+    facts = CallAttemptFacts("reached", alert_outcome="spoken-and-safe", done="Spoken with, no plan, no means.")
+    call_attempts.record(session, COORDINATOR, alerts(session)[0].id, facts, now=clock.now)
+    session.commit()
+
+
+@pytest.mark.parametrize(
+    ("entered", "sentence"),
+    [
+        ({"outcome": "reached"}, "Choose what came of it."),
+        ({"outcome": "reached", "alert_outcome": "sure"}, "What came of it must be one of"),
+        ({"outcome": "reached", "alert_outcome": "referred", "done": " "}, "Write what was done."),
+        ({"outcome": "reached", "alert_outcome": "not-reached"}, "The patient was reached. Choose what came of it."),
+        ({"outcome": "no-answer", "alert_outcome": "referred"}, "Choose this once you have spoken with the patient."),
+        ({"outcome": "no-answer", "alert_outcome": "emergency-services"}, "Write what was done."),
+    ],
+)
+def test_an_alert_is_not_closed_without_its_outcome_and_what_was_done(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock, entered: dict[str, str], sentence: str
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    sign_in(client, add_account(session, "coordinator"))
+    refused = submit(client, f"/calls/{alerts(session)[0].id}", entered)
+    assert refused.status_code == 422
+    assert sentence in refused.text
+    assert alerts(session)[0].closed_at is None
+    assert session.scalars(select(CallAttempt)).all() == []
+
+
+def test_how_an_alert_was_closed_is_stored_encrypted_shown_and_audited_by_its_code(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    sign_in(client, add_account(session, "coordinator"))
+    path = f"/calls/{alerts(session)[0].id}"
+    unreached = {"outcome": "no-answer", "alert_outcome": "emergency-services", "done": "Asked for a welfare check."}
+    submit(client, path, unreached)
+    assert alerts(session)[0].closed_at is None
+    submit(client, path, SPOKEN_WITH)
+    tried, attempt = session.scalars(select(CallAttempt).order_by(CallAttempt.number))
+    assert (tried.alert_outcome, tried.done) == ("emergency-services", "Asked for a welfare check.")
+    assert (attempt.alert_outcome, attempt.done) == ("referred", SPOKEN_WITH["done"])
+    assert attempt.done_cell is not None
+    assert b"psychologist" not in attempt.done_cell
+    subject = client.get(f"/subjects/{patient.visit.subject_id}").text
+    assert f"Appointment or other care arranged: {SPOKEN_WITH['done']}" in subject
+    ledger = client.get(f"/subjects/{patient.visit.subject_id}/ledger").text
+    assert "Reached and spoken with. Appointment or other care arranged." in ledger
+    details = " ".join(session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "call.attempt")))
+    assert '"alert_outcome":"referred"' in details
+    assert "psychologist" not in details + ledger
+
+
+def test_a_call_opened_by_an_earlier_release_shows_its_plan_and_says_that_the_answer_was_not_stored(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    session.execute(delete(AnswerAlert))
+    sign_in(client, add_account(session, "coordinator"))
+    page = client.get(f"/calls/{alerts(session)[0].id}").text
+    assert "The psychologist on duty, +1 216 555 0142" in page
+    assert "Which answer it is about was not stored" in page
+
+
+def test_staff_of_another_site_see_neither_the_call_nor_the_answer(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    save(session, patient, clock, {"PHQ9": 1})
+    sign_in(client, add_account(session, "coordinator", "south"))
+    page = client.get(f"/calls/{alerts(session)[0].id}")
+    assert page.status_code == 404
+    assert QUESTION not in page.text
 
 
 def test_the_audit_trail_holds_no_answers(session: Session, patient: Patient, clock: Clock) -> None:

@@ -14,6 +14,7 @@ from pro_tracker.domain.protocol import CallRule
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import request_context, saving, visit_context
 from pro_tracker.services.calling import call_list
 from pro_tracker.services.protocols import protocol_catalog
 from tests.conftest import Clock
@@ -62,7 +63,23 @@ def test_alerts_come_first_then_the_visit_that_closes_first(
     add_call(session, clock, "Alert", closes_in=12, reason="alert")
     page = coordinator.get("/calls").text
     assert names(page) == ["Alert", "Soon", "Later"]
-    assert "Alerts come first" in page
+    assert "Alerts first, oldest on top." in page
+
+
+def test_visits_that_were_begun_and_not_sent_come_after_alerts_with_what_was_answered(
+    coordinator: FlaskClient, session: Session, clock: Clock
+) -> None:
+    add_call(session, clock, "Soon", closes_in=3)
+    begun = add_call(session, clock, "Begun", closes_in=9)
+    add_call(session, clock, "Alert", closes_in=12, reason="alert")
+    context = visit_context.by_visit(session, begun.visit_id)
+    answers: dict[str, int | None] = {item.link_id: 2 for item in context.questionnaire.items[:8]}
+    saving.save_answers(session, context, {PI: answers}, request_context.of_patient(None, clock.now))
+    page = coordinator.get("/calls").text
+    assert names(page) == ["Alert", "Begun", "Soon"]
+    assert page.count("8 of 34 questions answered, not sent") == 1
+    assert "Then those who began to answer and did not send." in page
+    assert "8 of 34 questions answered, not sent" in coordinator.get(f"/calls/{begun.id}").text
 
 
 def test_of_visits_that_close_together_the_most_severe_at_baseline_comes_first(
@@ -116,11 +133,11 @@ def test_a_second_caller_sees_who_is_calling_and_the_attempts_recorded_since(
     call.caller_id = other.id
     assert "The coordinator is calling this patient just now." in coordinator.get(f"/calls/{call.id}").text
     refused = submit(coordinator, f"/calls/{call.id}/claim", {}, page="/subjects", follow_redirects=True).text
-    assert "Somebody else is calling this patient just now." in refused
+    assert "Someone else is calling this patient just now." in refused
     session.add(CallAttempt(call_id=call.id, number=1, at=clock.now, outcome="voicemail"))
     late = submit(coordinator, f"/calls/{call.id}", {"number": "1", "outcome": "no-answer"}, page="/subjects")
     assert late.status_code == 422
-    assert "Somebody else noted a call meanwhile." in late.text
+    assert "Someone else noted a call meanwhile." in late.text
     assert "Left a voicemail" in late.text
     assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
 

@@ -19,11 +19,13 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.services.answering import request_context, responses, saving, visit_context
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import call_attempts, calls
 from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.enrolment import enrolment, withdrawals
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, messages_of
 from tests.support.sending_fixtures import SendingHarness, add_baseline, at, baseline
@@ -72,6 +74,41 @@ def test_a_call_opens_a_day_after_the_last_message_and_closes_when_the_visit_is_
     assert (call.outcome, call.account_id) == ("answered", None)
 
 
+def save_one_answer(session: Session, course: Course, clock: Clock) -> None:
+    context = visit_context.by_visit(session, baseline(session, course).id)
+    first = context.questionnaire.items[0]
+    answers: dict[str, dict[str, int | None]] = {first.instrument_code: {first.link_id: 2}}
+    saving.save_answers(session, context, answers, request_context.of_patient(None, clock.now))
+
+
+def test_answers_that_were_not_sent_open_a_call_a_day_after_the_newest_until_they_are_sent(
+    session: Session, clock: Clock, course: Course
+) -> None:
+    clock.set(at(3, 9, 9))
+    save_one_answer(session, course, clock)
+    calls.open_due(session, now=clock.now + timedelta(hours=23))
+    assert session.scalar(select(func.count()).select_from(Call)) == 0
+    clock.advance(days=1)
+    calls.open_due(session, now=clock.now)
+    assert only_call(session).reason == "started-not-sent"
+    visit = visit_context.by_visit(session, baseline(session, course).id)
+    responses.complete(session, visit, request_context.of_patient(None, clock.now))
+    assert only_call(session).outcome == "answered"
+
+
+def test_answers_that_were_not_sent_open_a_call_sooner_in_the_last_day_but_not_while_they_are_given(
+    session: Session, clock: Clock, course: Course
+) -> None:
+    clock.set(baseline(session, course).closes_at - timedelta(hours=20))
+    save_one_answer(session, course, clock)
+    calls.open_due(session, now=clock.now + timedelta(minutes=30))
+    assert session.scalar(select(func.count()).select_from(Call)) == 0
+    calls.open_due(session, now=clock.now + timedelta(hours=1))
+    assert only_call(session).reason == "started-not-sent"
+    calls.open_due(session, now=baseline(session, course).closes_at)
+    assert only_call(session).outcome == "no-longer-wanted"
+
+
 def test_a_call_about_an_uncertain_message_closes_when_it_was_delivered(
     session: Session, clock: Clock, course: Course
 ) -> None:
@@ -112,7 +149,7 @@ def test_after_the_last_attempt_the_call_is_closed_for_good(session: Session, cl
     assert only_call(session).outcome == "not-reached"
 
 
-@pytest.mark.parametrize("outcome", ["reached", "refused", "too-ill", "language"])
+@pytest.mark.parametrize("outcome", ["reached", "refused", "too-ill", "hospital", "language"])
 def test_after_a_final_outcome_no_call_is_opened_for_the_same_visit(
     session: Session, clock: Clock, outcome: str
 ) -> None:
@@ -143,7 +180,7 @@ def test_a_day_to_call_back_lies_within_the_window(session: Session, clock: Cloc
         note(session, call_id, "reached", clock, call_back_on=date(2026, 3, day))
 
 
-@pytest.mark.parametrize("outcome", ["refused", "too-ill"])
+@pytest.mark.parametrize("outcome", ["refused", "too-ill", "hospital"])
 def test_a_subject_who_refuses_or_is_too_ill_gets_no_further_reminder(
     session: Session, clock: Clock, course: Course, outcome: str
 ) -> None:
@@ -185,7 +222,7 @@ def test_a_wrong_number_closes_the_contact_and_a_corrected_one_is_called(session
 def test_a_revived_visit_gets_a_call_again(session: Session, clock: Clock) -> None:
     silent_call(session, clock)
     subject = session.scalars(select(Subject)).one()
-    enrolment.withdraw(session, COORDINATOR, subject, "by mistake", now=clock.now)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("by mistake"), now=clock.now)
     assert only_call(session).outcome == "no-longer-wanted"
     withdrawals.revert(session, COORDINATOR, subject, reason="a mistake", now=clock.now)
     calls.open_due(session, now=clock.now)
@@ -222,7 +259,7 @@ def test_a_second_claim_and_an_outdated_attempt_are_rejected(session: Session, c
     assert call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ada.id)), call_id, now=clock.now)
     assert not call_attempts.claim(session, Actor(ActorKind.ACCOUNT, str(ben.id)), call_id, now=clock.now)
     note(session, call_id, "voicemail", clock, number=1)
-    with pytest.raises(InvalidInput, match="Somebody else noted a call"):
+    with pytest.raises(InvalidInput, match="Someone else noted a call"):
         note(session, call_id, "no-answer", clock, number=1)
     note(session, call_id, "no-answer", clock, number=2)
     assert session.scalars(select(CallAttempt.outcome).order_by(CallAttempt.number)).all() == ["voicemail", "no-answer"]
@@ -244,7 +281,7 @@ def test_concurrent_attempts_are_serialised(session: Session, clock: Clock) -> N
     with ThreadPoolExecutor() as threads:
         second = threads.submit(note_too)
         session.commit()
-        assert "Somebody else noted a call meanwhile." in second.result()
+        assert "Someone else noted a call meanwhile." in second.result()
     assert session.scalars(select(CallAttempt.outcome)).all() == ["voicemail"]
 
 

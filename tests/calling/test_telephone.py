@@ -1,6 +1,7 @@
 """Answers taken by telephone: the items and draft of the patient, the account of the caller, mode telephone."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +11,29 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pro_tracker import db
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
+from pro_tracker.models.draft_answer import DraftAnswer, LateAnswer
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import VisitDraft
+from pro_tracker.services.answering import request_context, responses, saving, visit_context
 from tests.conftest import Clock
 from tests.support.course_builder import add_subject
-from tests.support.patient_browser import N_ITEMS, Patient, add_patient, answer, answer_all, begin, heading, post
+from tests.support.patient_browser import (
+    N_ITEMS,
+    PAIN,
+    Patient,
+    add_patient,
+    answer,
+    answer_all,
+    begin,
+    draft,
+    heading,
+    open_link,
+    post,
+)
 from tests.support.staff_browser import add_account, add_site, sign_in, submit
 
 
@@ -90,16 +106,16 @@ def test_items_that_the_patient_answered_are_not_asked_again(
     assert "you go on where the patient stopped" in start
     assert address(patient, "/item/4") in start
     answer(caller, caller.get(address(patient, "/item/4")), 5)
-    assert "Question 5 of 34" in phone.get("/visit", follow_redirects=True).text
-    answers = session.get_one(VisitDraft, patient.visit.id).answers["promis-pain-interference-8a"]
-    assert list(answers.values()) == [4, 4, 4, 5]
+    assert "Question 5 of 34" in open_link(phone, patient).text
+    answers = draft(session, patient)["promis-pain-interference-8a"]
+    assert sorted(str(value) for value in answers.values()) == ["4", "4", "4", "5"]
 
 
 def test_a_question_without_an_answer_or_skipped_is_as_on_the_patients_page(
     caller: FlaskClient, patient: Patient
 ) -> None:
     first = caller.get(address(patient, "/item/1"))
-    assert "Choose an answer, or say that you would rather not answer." in post(caller, first, {}).text
+    assert "Choose an answer, or press &#34;I would rather not answer this&#34;." in post(caller, first, {}).text
     assert "Question 2 of 34" in post(caller, first, {"skip": "yes"}).text
 
 
@@ -164,3 +180,54 @@ def test_answers_that_patients_send_themselves_name_no_account(
     post(client, answer_all(client, patient), {})
     rows = session.execute(select(QuestionnaireResponse.mode, QuestionnaireResponse.taken_by_id).distinct()).all()
     assert [tuple(row) for row in rows] == [("self-web", None)]
+
+
+def test_a_caller_goes_on_in_another_language_and_what_was_answered_keeps_its_own(
+    caller: FlaskClient, session: Session, patient: Patient
+) -> None:
+    assert "Go on in Spanish" not in caller.get(address(patient)).text
+    page = answer(caller, caller.get(address(patient, "/item/1")), 4)
+    answer(caller, page, 4)
+    start = post(caller, caller.get(address(patient)), {"language": "es"})
+    assert "Go on in English" in start.text
+    page = caller.get(address(patient, "/item/3"))
+    assert '<fieldset class="govuk-fieldset options" lang="es"' in page.text
+    answer(caller, page, 4)
+    rows = session.execute(select(DraftAnswer.language, DraftAnswer.state).where(DraftAnswer.state == "answered"))
+    assert sorted(language for language, _state in rows) == ["en", "en", "es"]
+    assert post(caller, start, {"language": "xx"}).status_code == 422
+    audited = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "visit.language")).one()
+    assert '"language":"es"' in str(audited).replace(" ", "")
+
+
+def test_an_answer_that_a_caller_enters_after_the_patient_sent_is_kept_as_a_late_one(
+    caller: FlaskClient, another_client: Callable[[], FlaskClient], session: Session, patient: Patient
+) -> None:
+    page = caller.get(address(patient, "/item/1"))
+    phone = another_client()
+    post(phone, answer_all(phone, patient, 2), {})
+    shown = answer(caller, page, 5)
+    assert "The answer is kept as a late one" in shown.text
+    late = session.scalars(select(LateAnswer)).one()
+    assert (late.instrument_code, late.value, late.device.partition("-")[0]) == (PAIN, 5, "account")
+    stored = session.scalars(select(QuestionnaireResponse).filter_by(instrument_code=PAIN)).one()
+    assert set(stored.answers.values()) == {2}
+
+
+@pytest.mark.dialects("postgresql")
+def test_an_answer_that_a_caller_enters_while_the_patient_sends_is_kept_as_a_late_one(
+    caller: FlaskClient, session: Session, patient: Patient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = answer(caller, caller.get(address(patient, "/item/1")), 4)
+    save = saving.save_answers
+
+    def save_after_sending(*args: Any, **options: Any) -> bool:
+        with db.Session() as other:
+            visit = visit_context.by_visit(other, patient.visit.id)
+            responses.complete(other, visit, request_context.of_patient(patient.link_id, clock.now))
+            other.commit()
+        return save(*args, **options)
+
+    monkeypatch.setattr(saving, "save_answers", save_after_sending)
+    assert "The answer is kept as a late one" in answer(caller, page, 5).text
+    assert session.scalars(select(LateAnswer.value)).one() == 5

@@ -16,9 +16,10 @@ from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import request_context, responses, visit_context
+from pro_tracker.services.answering import request_context, saving, visit_context
 from pro_tracker.services.calling import unanswered
 from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.results import aggregates
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_subject
@@ -92,7 +93,7 @@ def test_a_visit_is_not_missed_during_its_grace_period(session: Session, clock: 
     clock.set(visit.closes_at - timedelta(minutes=10))
     context = visit_context.by_visit(session, visit.id)
     answers: dict[str, int | None] = {context.questionnaire.items[0].link_id: 2}
-    responses.save_answers(session, context, PI, answers, request_context.of_patient(None, clock.now))
+    saving.save_answers(session, context, {PI: answers}, request_context.of_patient(None, clock.now))
     close(session, visit, clock)
     assert visit.missed_reason is None
     close(session, visit, clock, days=1)
@@ -101,7 +102,8 @@ def test_a_visit_is_not_missed_during_its_grace_period(session: Session, clock: 
 
 def test_voided_and_completed_visits_get_no_missed_reason(session: Session, clock: Clock) -> None:
     withdrawn, answered = asked(session, clock), asked(session, clock)
-    enrolment.withdraw(session, COORDINATOR, session.get_one(Subject, withdrawn.subject_id), "moved", now=clock.now)
+    subject = session.get_one(Subject, withdrawn.subject_id)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved"), now=clock.now)
     answer_visit(session, answered, clock.now, {})
     close(session, answered, clock)
     assert (withdrawn.void_reason, withdrawn.missed_reason, answered.missed_reason) == ("withdrawn", None, None)
@@ -118,7 +120,8 @@ def test_staff_enter_a_missed_reason_and_the_change_is_audited(
     path = f"/subjects/{visit.subject_id}/visits/{visit.id}/reason"
     assert "Choose why there are no answers." in submit(client, path, {}).text
     assert "Choose why there are no answers." in submit(client, path, {"reason": "withdrawn"}).text
-    page = submit(client, path, {"reason": "hospital"}, follow_redirects=True).text
+    assert "What does it end?" in submit(client, path, {"reason": "hospital"}).text
+    page = submit(client, path, {"reason": "hospital", "ending-extent": "visit"}, follow_redirects=True).text
     assert "In hospital" in page
     assert visit.missed_reason == "hospital"
     (detail,) = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "visit.give-reason"))
@@ -131,11 +134,32 @@ def test_a_reason_entered_for_an_open_visit_voids_it(client: FlaskClient, sessio
     sign_in(client, add_account(session, "coordinator"))
     path = f"/subjects/{visit.subject_id}/visits/{visit.id}/reason"
     assert "not asked any more" in client.get(path).text
-    submit(client, path, {"reason": "died"})
-    assert (visit.voided_at, visit.void_reason) == (clock.now, "died")
-    assert {tuple(row) for row in session.execute(select(Message.state, Message.end_reason))} == {("ended", "died")}
+    submit(client, path, {"reason": "language"})
+    assert (visit.voided_at, visit.void_reason) == (clock.now, "language")
+    assert {tuple(row) for row in session.execute(select(Message.state, Message.end_reason))} == {("ended", "language")}
     assert session.scalars(select(Call.outcome)).all() == ["no-longer-wanted"]
-    assert "needs no reason" in submit(client, path, {"reason": "refused"}).text
+
+
+def test_a_reason_that_staff_gave_is_corrected_and_one_of_the_service_is_not(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    visit = asked(session, clock)
+    sign_in(client, add_account(session, "coordinator"))
+    path = f"/subjects/{visit.subject_id}/visits/{visit.id}/reason"
+    submit(client, path, {"reason": "language"})
+    assert path in client.get(f"/subjects/{visit.subject_id}").text
+    submit(client, path, {"reason": "clinic"})
+    session.expire_all()
+    assert visit.void_reason == "clinic"
+    subject = session.get_one(Subject, visit.subject_id)
+    other = asked(session, clock)
+    enrolment.withdraw(
+        session, COORDINATOR, session.get_one(Subject, other.subject_id), WithdrawalFacts("x"), now=clock.now
+    )
+    session.commit()
+    path = f"/subjects/{other.subject_id}/visits/{other.id}/reason"
+    assert "needs no reason" in submit(client, path, {"reason": "clinic"}).text
+    assert subject.takes_part
 
 
 @pytest.mark.parametrize(
@@ -145,17 +169,32 @@ def test_a_reason_entered_for_an_open_visit_voids_it(client: FlaskClient, sessio
         ([{"a": 40, "b": 12}], {"a": 40, "b": 12}, 0),
         ([{"a": 40, "b": 9, "c": 2}], {"a": 40}, 11),
         ([{"a": 40, "b": 12, "c": 3}], {"a": 40}, 15),  # b is merged with the others, else c could be derived
-        ([{"a": 5}], {}, None),
-        ([{"a": 30}, {"a": 5}], {}, None),  # the first site shows 30, so a total of 35 would reveal the second
+        ([{"a": 5}], {}, "few"),
+        ([{"a": 30}, {"a": 5}], {}, "held-back"),  # the first site shows 30, so a total of 35 would reveal the second
         # A total of 60 for a would reveal it too, since the second site shows 35 in all.
         ([{"a": 30, "b": 12}, {"a": 30, "b": 5}], {}, 77),
         ([{"a": 30, "b": 12}, {"a": 20, "b": 11}], {"a": 50, "b": 23}, 0),
     ],
 )
 def test_no_small_count_follows_from_those_that_are_shown(
-    sites: list[dict[str, int]], shown: dict[str, int], rest: int | None
+    sites: list[dict[str, int]], shown: dict[str, int], rest: int | str
 ) -> None:
     assert suppress_small(sites) == (shown, rest)
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "shown"),
+    [
+        ({"a": 14, "b": 12}, 40, {"a": 14, "b": 12}),  # the other 14 answered, or have another reason, or are open
+        ({"a": 14, "b": 12}, 30, {"a": 14}),  # at most 4 answered, which is less than "fewer than 11" says
+        ({"a": 30}, 30, {}),
+        ({}, 30, {}),
+    ],
+)
+def test_a_hidden_number_of_answers_does_not_follow_from_the_reasons(
+    counts: dict[str, int], asked: int, shown: dict[str, int]
+) -> None:
+    assert suppress_small([counts], asked=[asked]) == (shown, "held-back")
 
 
 @pytest.mark.dialects("sqlite")
@@ -167,6 +206,8 @@ def test_the_results_page_counts_reasons_and_hides_small_cells(
         visits, ["no-reply"] * 14 + ["not-reached"] * 12 + ["refused"] * 9 + ["died"] * 5, strict=True
     ):
         visit.missed_reason = UnansweredReason(code)
+    for _ in range(11):
+        answer_visit(session, asked(session, clock), clock.now, {})
     page = results(client, session, clock)
     for words in (
         "Asked, and did not reply <b>14</b>",
@@ -176,6 +217,17 @@ def test_the_results_page_counts_reasons_and_hides_small_cells(
         assert words in page
     for words in ("Died", "Did not want"):
         assert words not in page
+
+
+@pytest.mark.dialects("sqlite")
+def test_without_enough_answers_the_results_page_shows_no_number_of_visits_that_ended_without(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    for visit in [asked(session, clock) for _ in range(40)]:
+        visit.missed_reason = UnansweredReason.NO_REPLY
+    page = results(client, session, clock)
+    assert "40</b>" not in page
+    assert 'for any reason <span class="quiet">held back</span>' in page
 
 
 def results(client: FlaskClient, session: Session, clock: Clock) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
@@ -16,7 +17,7 @@ from pro_tracker.services.calling import calls, worklist
 from tests.conftest import Clock
 from tests.support.course_builder import add_subject, messages_of
 from tests.support.history_builder import PI, answer_visit, treated, visit_of
-from tests.support.staff_browser import add_account, add_site, sign_in, submit
+from tests.support.staff_browser import add_account, add_site, save, sign_in, submit
 
 
 def section(page: str, name: str) -> str:
@@ -106,8 +107,8 @@ def test_a_call_shows_whom_to_call_and_closes_with_its_outcome(
         assert words in listed
     call = session.scalars(select(Call)).one()
     path = f"/calls/{call.id}"
-    assert "Choose what came of the call." in submit(client, path, {}).text
-    assert "Choose what came of the call." in submit(client, path, {"outcome": "answered"}).text
+    assert "Choose the outcome of the call." in submit(client, path, {}).text
+    assert "Choose the outcome of the call." in submit(client, path, {"outcome": "answered"}).text
     assert submit(client, path, {"outcome": "reached"}).location == "/calls"
     session.refresh(call)
     assert (call.outcome, call.closed_at) == ("reached", clock.now)
@@ -132,8 +133,8 @@ def test_a_call_that_another_caller_closed_has_a_page_that_says_so(
     sign_in(client, add_account(session, "coordinator"))
     call = session.scalars(select(Call)).one()
     path = f"/calls/{call.id}"
-    submit(client, path, {"outcome": "too-ill"})
-    answer = submit(client, path, {"outcome": "refused"}, page="/subjects")
+    submit(client, path, {"outcome": "too-ill", "ending-extent": "visit"})
+    answer = submit(client, path, {"outcome": "language"}, page="/subjects")
     assert answer.status_code == 404
     assert "not open any more" in answer.text
     session.refresh(call)
@@ -170,3 +171,20 @@ def test_the_work_of_another_site_is_not_counted(client: FlaskClient, session: S
     page = open_page(client, session)
     labels = ("To call", "Waiting in all", "Overdue", "Courses without a date", "Messages that went wrong")
     assert [figure(page, label) for label in labels] == [0, 0, 0, 0, 0]
+
+
+def test_a_visit_that_says_died_without_a_recorded_death_is_listed_until_staff_confirm_or_correct_it(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    assert "Deaths to confirm" not in open_page(client, session)
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 3, 6), family_name="Reported")
+    visit = visit_of(session, subject, "baseline")
+    visit.voided_at, visit.void_reason = clock.now, UnansweredReason.DIED  # as by an earlier release
+    session.commit()
+    page = client.get("/worklist").text
+    assert figure(page, "Deaths to confirm") == 1
+    listed = section(page, "deaths")
+    assert "Reported" in listed
+    assert f"/subjects/{subject.id}/death" in listed
+    save(client, f"/subjects/{subject.id}/death", {"precision": "unknown", "reason": "letter"})
+    assert "Deaths to confirm" not in client.get("/worklist").text

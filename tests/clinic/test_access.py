@@ -84,7 +84,7 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
         *("infusions/new", f"infusions/{infusion}", f"infusions/{infusion}/remove"),
         *(f"course/{each}" for each in ("plan", "end", "reopen", "date", "new")),
         *("pauses", f"pauses/{pause.id}", f"pauses/{pause.id}/remove"),
-        *("withdraw", "withdraw/revert", f"visits/{visit.id}/link"),
+        *("withdraw", "withdraw/revert", f"visits/{visit.id}/here"),
     )
     for path in posts:
         answer = submit(client, f"/subjects/{there.id}/{path}", {"reason": "x"}, page="/subjects")
@@ -116,7 +116,7 @@ def test_a_visit_of_another_subject_is_not_opened_on_the_clinic_device(
     other = treated(session, date(2026, 2, 25), clock.now)
     visit = visit_of(session, other, "last-infusion")
     sign_in(client, add_account(session, "coordinator"))
-    assert submit(client, f"/subjects/{one.id}/visits/{visit.id}/link", {}, page="/subjects").status_code == 404
+    assert submit(client, f"/subjects/{one.id}/visits/{visit.id}/here", {}, page="/subjects").status_code == 404
 
 
 @pytest.mark.dialects("sqlite")

@@ -18,6 +18,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.contacts import contacts, preferences
 from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_subject
 from tests.support.staff_browser import add_account, sign_in, submit
@@ -138,7 +139,7 @@ def close_email(session: Session, clock: Clock, subject: Subject, state: Contact
 
 
 def save(client: FlaskClient, path: str, fields: dict[str, str], *, page: str) -> TestResponse:
-    """Submit a form of the page and confirm the difference."""
+    """Submits a form of the page and confirms the difference."""
     shown = submit(client, path, fields, page=page)
     seen = re.search(r'name="seen_difference" value="(\w+)"', shown.text)
     return submit(client, path, {**fields, "seen_difference": seen[1]}, page=page) if seen else shown
@@ -197,7 +198,7 @@ def test_a_closed_contact_is_on_the_worklist_until_it_is_corrected_or_acknowledg
         close_email(session, clock, each)
     withdrawn = add_subject(session, clock.now, family_name="Gone")
     close_email(session, clock, withdrawn)
-    enrolment.withdraw(session, COORDINATOR, withdrawn, "moved away", now=clock.now)
+    enrolment.withdraw(session, COORDINATOR, withdrawn, WithdrawalFacts("moved away"), now=clock.now)
     page = coordinator.get("/worklist").text
     listed = page.split('<h2 id="closed">', 1)[1].split("<h2", 1)[0]
     assert listed.count('<th scope="row">') == 2

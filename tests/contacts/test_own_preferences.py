@@ -18,9 +18,19 @@ from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.planning import visits
 from tests.conftest import Clock
-from tests.support.patient_browser import Patient, add_patient, answer_all, begin, heading, post
+from tests.support.patient_browser import (
+    Patient,
+    add_patient,
+    answer_all,
+    begin,
+    get,
+    heading,
+    place,
+    post,
+    url,
+)
 
-PATH = "/visit/preferences"
+PATH = "preferences"
 AS_BEFORE = {"preferred_channel": "email", "message_time": "", "language": "en"}
 
 
@@ -35,7 +45,7 @@ def patient(session: Session, clock: Clock) -> Patient:
 
 def open_preferences(client: FlaskClient, patient: Patient) -> TestResponse:
     begin(client, patient)
-    return client.get(PATH)
+    return get(client, patient, PATH)
 
 
 def subject_of(session: Session, patient: Patient) -> Subject:
@@ -55,7 +65,7 @@ def test_channel_time_and_language_are_stored_and_used(
     before = planned(session)
     chosen = {"preferred_channel": "sms", "message_time": "18:00", "language": "es"}
     page = post(client, open_preferences(client, patient), chosen)
-    assert (page.status_code, page.request.path) == (200, PATH)
+    assert (page.status_code, place(page)) == (200, PATH)
     assert "Guardado. A partir de ahora le escribiremos así." in page.text
     subject = subject_of(session, patient)
     assert (subject.preferred_channel, subject.message_time, subject.language) == ("sms", time(18), "es")
@@ -116,8 +126,8 @@ def test_changes_are_audited_and_saving_the_same_again_is_no_change(
 
 def test_preferences_need_the_birth_date(client: FlaskClient, patient: Patient) -> None:
     client.get(f"/v/{patient.token}")
-    assert client.get(PATH).location == "/visit"
-    assert client.post(PATH, data=AS_BEFORE).status_code == 400
+    assert get(client, patient, PATH).location == url(client, patient)
+    assert client.post(url(client, patient, PATH), data=AS_BEFORE).status_code == 400
 
 
 def test_a_revoked_link_does_not_open_the_preferences(
@@ -125,17 +135,17 @@ def test_a_revoked_link_does_not_open_the_preferences(
 ) -> None:
     begin(client, patient)
     links.revoke(session, Actor(ActorKind.COMMAND, "test"), patient.visit.id, now=clock.now)
-    page = client.get(PATH)
+    page = get(client, patient, PATH)
     assert (page.status_code, heading(page)) == (410, "This link does not work")
 
 
 def test_after_answering_the_preferences_are_available_without_snooze(client: FlaskClient, patient: Patient) -> None:
     page = post(client, answer_all(client, patient), {})
     assert heading(page) == "Thank you"
-    assert f'href="{PATH}"' in page.text
-    page = client.get(PATH)
+    assert f'href="{url(client, patient, PATH)}"' in page.text
+    page = get(client, patient, PATH)
     assert page.status_code == 200
-    assert "/visit/snooze" not in page.text
+    assert "/snooze" not in page.text
 
 
 def test_the_next_message_is_sent_at_the_chosen_time(

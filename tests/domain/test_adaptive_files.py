@@ -110,7 +110,7 @@ def test_the_range_of_the_scale_is_that_of_the_item_bank(instrument: Instrument)
         (parameters_csv().replace("0.5,1.4", "0.5,high"), ["line 2: b4 is no number"]),
         (parameters_csv().replace("0.5,1.4", "0.5,nan"), ["line 2: b4 is no number"]),
         (parameters_csv().replace("-0.2,0.5,1.4", ",0.5,1.4"), ["line 2: b2 is no number"]),
-        (parameters_csv() + "TIRED1,2,-1,0,1,2\n", ["line 14: TIRED1 stands twice"]),
+        (parameters_csv() + "TIRED1,2,-1,0,1,2\n", ["line 14: TIRED1 occurs twice"]),
         (parameters_csv() + "OTHER,2,-1,0,1,2\n", ["line 14: OTHER is no item of the instrument"]),
         (
             parameters_csv().replace("TIRED12,", "TIRED13,"),

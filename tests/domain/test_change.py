@@ -1,5 +1,7 @@
 """Verdicts on change: beyond both the meaningful size and measurement error, in the direction of the scale."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -76,6 +78,16 @@ def test_scores_of_another_form_or_text_pack_are_not_compared(other: Basis, obst
 def test_scores_of_the_same_form_and_text_pack_are_compared() -> None:
     result = change(PAIN, ScorePoint(66.2, 1.3, ASKED), ScorePoint(51.2, 1.3, ASKED))
     assert (result.verdict, result.obstacle, result.difference) == ("improved", None, -15.0)
+
+
+@pytest.mark.parametrize("other", [ASKED, replace(ASKED, is_mixed=True)])
+def test_scores_of_mixed_wording_are_compared_only_where_the_protocol_says_so(other: Basis) -> None:
+    mixed = ScorePoint(51.2, 1.3, replace(ASKED, is_mixed=True, validated=True))
+    assert change(PAIN, ScorePoint(66.2, 1.3, other), mixed).obstacle == "different-wording"
+    compared = replace(PAIN, compares_mixed_wording=True)
+    assert change(compared, ScorePoint(66.2, 1.3, other), mixed).difference == -15.0
+    of_most = replace(ASKED, is_mixed=True, language="es")
+    assert change(compared, ScorePoint(66.2, 1.3, other), ScorePoint(51.2, 1.3, of_most)).difference is None
 
 
 def test_a_change_names_its_rule() -> None:

@@ -82,7 +82,15 @@ def test_global_health_says_how_far_its_tables_were_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "raw"), [((0, 0, 0), 0), ((5, 5, 5), 5), ((6, 7, 7), 6.67), ((0, 10, 0), 3.33), ((10, 10, 10), 10)]
+    ("answers", "raw"),
+    [
+        ((0, 0, 0), 0),
+        ((5, 5, 5), 5),
+        ((6, 7, 7), 20 / 3),
+        ((4, 5, 5), 14 / 3),
+        ((0, 10, 0), 10 / 3),
+        ((10, 10, 10), 10),
+    ],
 )
 def test_peg_is_the_mean_of_its_three_items(answers: tuple[int, ...], raw: float) -> None:
     assert scored("peg", dict(zip(("PEG1", "PEG2", "PEG3"), answers, strict=True))).raw_score == raw
@@ -96,7 +104,9 @@ def test_peg_needs_all_three_items() -> None:
 @pytest.mark.parametrize(
     ("code", "before", "after", "verdict"),
     [
-        ("peg", 6, 4.33, "within-error"),
+        ("peg", 6, 13 / 3, "within-error"),
+        ("peg", 10 / 3, 7 / 3, "improved"),  # exactly 30 %
+        ("peg", 14 / 3, 10 / 3, "within-error"),
         ("peg", 6, 4, "improved"),
         ("peg", 6, 8, "worsened"),
         ("phq-9", 15, 11, "within-error"),
@@ -204,8 +214,47 @@ def test_thoughts_of_death_or_self_harm_on_any_day_raise_an_alert(answers: dict[
     assert bool(instrument_catalog.instrument("phq-9").alerts_in(answers)) is raised
 
 
-def test_no_other_instrument_raises_alerts() -> None:
-    assert [each.code for each in instrument_catalog.instruments() if each.alerts] == ["phq-9"]
+def test_only_the_adverse_effect_checklists_raise_alerts_too() -> None:
+    assert [each.code for each in instrument_catalog.instruments() if each.alerts] == [*CHECKLISTS, "phq-9"]
+
+
+@pytest.mark.parametrize("code", CHECKLISTS)
+def test_every_severe_effect_raises_an_alert_since_version_1_1(code: str) -> None:
+    checklist = instrument_catalog.instrument(code)
+    severe = {item.link_id: 3 for item in checklist.items}
+    assert [each.link_id for each in checklist.alerts_in(severe)] == [item.link_id for item in checklist.items]
+    assert instrument_catalog.instrument(code, "1.0").alerts_in(severe) == ()
+    assert checklist.scoring_version == instrument_catalog.instrument(code, "1.0").scoring_version
+
+
+@pytest.mark.parametrize(
+    ("code", "moderate"),
+    [("adverse-effects-infusion-day", ["AED10"]), ("adverse-effects-week", ["AEW10", "AEW11", "AEW12"])],
+)
+def test_a_named_effect_raises_an_alert_from_moderate_on(code: str, moderate: list[str]) -> None:
+    checklist = instrument_catalog.instrument(code)
+    answers = {item.link_id: 2 for item in checklist.items}
+    assert [each.link_id for each in checklist.alerts_in(answers)] == moderate
+    assert checklist.alerts_in(dict.fromkeys(answers, 1)) == ()
+
+
+COUNT = {
+    "code": "total",
+    "items": ["A", "B"],
+    "method": "sum",
+    "direction": "higher-worse",
+    "verification": "Synthetic",
+    "missing_items": {"source": "Synthetic"},
+}
+
+
+@pytest.mark.parametrize("rule", [{"items": "any"}, {"items": ["A", "B", "UNSCORED"]}])
+def test_a_rule_may_name_several_items_or_any(rule: dict[str, Any]) -> None:
+    items = [{"link_id": link_id, "response_set": "often"} for link_id in ("A", "B", "UNSCORED")]
+    often = [("items", items), ("scales", [COUNT]), ("response_sets.pain", None)]
+    instrument = example_instrument.instrument(*often, ("alerts", [{**rule, "at_least": 4, "reason": "Often"}]))
+    raised = instrument.alerts_in({"A": 4, "B": 3, "UNSCORED": 5})
+    assert [(each.link_id, each.value) for each in raised] == [("A", 4), ("UNSCORED", 5)]
 
 
 def test_an_alert_depends_on_the_stored_answer_even_if_the_item_is_reversed() -> None:
@@ -220,6 +269,11 @@ def test_an_alert_depends_on_the_stored_answer_even_if_the_item_is_reversed() ->
         (ALERT | {"at_least": 1}, "alerts.0.at_least", "must be above 1 and at most 5"),
         (ALERT | {"at_least": 6}, "alerts.0.at_least", "must be above 1 and at most 5"),
         (ALERT | {"reason": ""}, "alerts.0.reason", "at least 1 character"),
+        (ALERT | {"items": ["A"]}, "alerts.0", "needs item or items, not both"),
+        ({"at_least": 4, "reason": "X"}, "alerts.0", "needs item or items, not both"),
+        ({"items": ["A", "A"], "at_least": 4, "reason": "X"}, "alerts.0.items", "A occurs twice"),
+        ({"items": [], "at_least": 4, "reason": "X"}, "alerts.0.items", "at least 1 item"),
+        ({"items": "any", "at_least": 6, "reason": "X"}, "alerts.0.at_least", "must be above 1 and at most 5"),
         (ALERT | {"at_most": 2}, "alerts.0.at_most", "is no key of this format"),
     ],
 )

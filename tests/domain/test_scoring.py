@@ -118,9 +118,9 @@ def test_an_item_in_no_scale_changes_no_score() -> None:
     assert score(instrument, answers | {"UNSCORED": 5}) == score(instrument, answers)
 
 
-def test_a_mean_keeps_two_decimals_and_needs_all_items() -> None:
+def test_a_mean_is_not_rounded_and_needs_all_items() -> None:
     instrument = example_instrument.instrument()
-    assert scored(instrument, {"P1": 5, "P2": 5, "P3": 6}, "mean").raw_score == 5.33
+    assert scored(instrument, {"P1": 5, "P2": 5, "P3": 6}, "mean").raw_score == 16 / 3
     assert scored(instrument, {"P1": 5, "P2": 5}, "mean").reason == "2 of 3 items answered, all 3 are needed"
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
+from pro_tracker.domain.record_numbers import NO_RULES
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
@@ -20,8 +21,10 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+SITES = dict.fromkeys(("north", "south"), NO_RULES)
 COORDINATOR = Actor(ActorKind.ACCOUNT, "1")
 FACTS = EnrolmentFacts(
     record_number="MRN-1",
@@ -49,7 +52,7 @@ def _sites(session: Session) -> None:
 
 def problems(**changes: Any) -> dict[str, str]:
     facts = replace(FACTS, **changes)
-    return {problem.field: problem.reason for problem in enrolment.check(facts, sites=["north", "south"], now=NOW)}
+    return {problem.field: problem.reason for problem in enrolment.check(facts, sites=SITES, now=NOW)}
 
 
 def test_valid_facts_have_no_problem() -> None:
@@ -128,12 +131,12 @@ def test_an_enrolled_subject_can_be_found_by_record_number(session: Session) -> 
 
 
 def test_identity_is_not_readable_in_the_database(session: Session) -> None:
-    enrolment.enrol(session, COORDINATOR, FACTS, now=NOW)
+    enrolment.enrol(session, COORDINATOR, replace(FACTS, given_name="Theodora"), now=NOW)
     session.commit()
     stored: list[str] = []
     for name in ("subject", "identity", "contact"):
         stored += map(repr, session.execute(text(f"SELECT * FROM {name}")))
-    for secret in ("MRN-1", "Demo", "Zo", "1980-03-03", "patients.example", "2165550123"):
+    for secret in ("MRN-1", "Demo", "Theodora", "1980-03-03", "patients.example", "2165550123"):
         assert not any(secret in row for row in stored)
 
 
@@ -201,7 +204,7 @@ def test_withdrawal_voids_visits_and_ends_messages(session: Session) -> None:
     subject = enrolment.enrol(session, COORDINATOR, replace(FACTS, planned_start_on=date(2026, 3, 9)), now=NOW)
     visit = session.scalars(select(Visit)).one()
     session.add(Call(subject_id=subject.id, visit_id=visit.id, reason="no-contact", opened_at=NOW))
-    enrolment.withdraw(session, COORDINATOR, subject, " moved away ", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts(" moved away "), now=NOW)
     session.commit()
     session.expire_all()
 
@@ -215,8 +218,8 @@ def test_withdrawal_voids_visits_and_ends_messages(session: Session) -> None:
 def test_withdrawal_needs_a_reason_and_happens_once(session: Session) -> None:
     subject = enrolment.enrol(session, COORDINATOR, FACTS, now=NOW)
     with pytest.raises(InvalidInput) as refused:
-        enrolment.withdraw(session, COORDINATOR, subject, " ", now=NOW)
+        enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts(" "), now=NOW)
     assert refused.value.field == "reason"
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved away"), now=NOW)
     with pytest.raises(InvalidInput):
-        enrolment.withdraw(session, COORDINATOR, subject, "again", now=NOW)
+        enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("again"), now=NOW)

@@ -13,13 +13,16 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from pro_tracker.cli import group
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.roster_file import COLUMNS
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services import audit
-from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment import enrolment, transfers
+from pro_tracker.services.enrolment.transfers import TransferFacts
 from tests.conftest import Clock
 from tests.support.staff_browser import add_site
 
@@ -366,6 +369,33 @@ def test_another_contact_for_a_known_subject_is_a_warning(session: Session, tmp_
     assert addresses == {"zoe@patients.example", "+12165550123"}
 
 
+def test_a_row_of_a_transferred_person_says_so_and_its_infusions_stay_with_the_course_they_belong_to(
+    session: Session, tmp_path: Path, clock: Clock
+) -> None:
+    run(write(tmp_path / "first.csv", ROW))
+    subject = enrolment.find_by_record_number(session, "MRN-1")
+    assert subject is not None
+    facts = TransferFacts("south", date(2026, 2, 1), "moved to another town")
+    transfers.transfer(session, Actor(ActorKind.COMMAND, "test"), subject, facts, now=clock.now)
+    session.commit()
+
+    again = run(write(tmp_path / "again.csv", ROW))
+    assert again.exit_code == 0
+    assert "line 2, column site: (warning) This person belongs to the site south now" in again.output
+
+    before_the_transfer = run(write(tmp_path / "second.csv", ROW, ROW | {"infusion_on": "2026-01-21"}))
+    assert (before_the_transfer.exit_code, rows_in(session)["infusion"]) == (0, 2)
+
+    later = ROW | {"infusion_on": "2026-08-20"}
+    result = run(write(tmp_path / "third.csv", ROW, later), "--skip-bad-rows")
+    assert named(result) == {3: {"site"}}
+    assert "This infusion belongs to a course of the site south" in result.output
+    assert rows_in(session)["course"] == 1
+
+    run(write(tmp_path / "fourth.csv", ROW | {"site": "south"}, later | {"site": "south"}))
+    assert rows_in(session)["course"] == 2
+
+
 def test_a_recorded_infusion_is_not_overwritten(session: Session, tmp_path: Path) -> None:
     run(write(tmp_path / "first.csv", ROW))
     result = run(write(tmp_path / "second.csv", ROW | {"dose_mg_per_kg": "0.6"}))
@@ -380,6 +410,18 @@ def test_nothing_is_added_to_a_withdrawn_subject(session: Session, tmp_path: Pat
     result = run(write(tmp_path / "second.csv", ROW | {"infusion_on": "2026-01-21"}), "--skip-bad-rows")
     assert set(named(result)) == {2}
     assert rows_in(session) == before
+
+
+def test_an_infusion_after_a_death_is_refused_and_one_before_it_is_added(session: Session, tmp_path: Path) -> None:
+    run(write(tmp_path / "first.csv", ROW))
+    died = {"died_on": date(2026, 1, 21), "died_on_precision": "exact", "death_reason": "letter"}
+    session.execute(update(Subject).values(**died, death_recorded_at=datetime(2026, 2, 1, tzinfo=UTC)))
+    session.commit()
+    rows = [ROW | {"infusion_on": f"2026-01-{day}"} for day in (21, 22)]
+    result = run(write(tmp_path / "second.csv", *rows), "--skip-bad-rows")
+    assert named(result) == {3: {"infusion_on"}}
+    assert "A death is recorded for this patient" in result.output
+    assert rows_in(session)["infusion"] == 2
 
 
 def test_a_subject_without_infusions_is_enrolled(session: Session, tmp_path: Path) -> None:
@@ -398,7 +440,7 @@ def test_a_subject_without_infusions_is_enrolled(session: Session, tmp_path: Pat
         (b"record_number;given_name;family_name\r\n", "not separated by commas"),
         (b"record_number,given_name\r\n", "family_name is missing"),
         (",".join(COLUMNS).encode() + b",shoe_size\r\n", "shoe_size is not a column"),
-        (",".join(COLUMNS).encode() + b",site\r\n", "site stands twice"),
+        (",".join(COLUMNS).encode() + b",site\r\n", "site occurs twice"),
         (",".join(COLUMNS).encode() + b"\r\nM,Zo\xeb\r\n", "not UTF-8 text (line 2"),
         (",".join(COLUMNS).encode("utf-16"), "not UTF-8 text"),
         (",".join(COLUMNS).encode() + b'\r\nM,"Zo\r\nM,x\r\n', "Line 2"),

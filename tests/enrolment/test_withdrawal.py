@@ -15,6 +15,7 @@ from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
 from pro_tracker.services.enrolment import enrolment, withdrawals
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import plan_preview
 from pro_tracker.services.results import aggregates
 from tests.conftest import Clock
@@ -29,7 +30,7 @@ LATER = NOW + timedelta(days=30)
 def test_a_reverted_withdrawal_revives_visits_that_can_still_be_answered(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
     before = plan_preview.current_plan(session, subject.id, now=LATER)
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW, scope=WithdrawalScope.DATA)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved away", WithdrawalScope.DATA), now=NOW)
     assert plan_preview.current_plan(session, subject.id, now=NOW).messages == ()
     withdrawals.revert(session, COORDINATOR, subject, reason="another patient", now=LATER)
     assert plan_preview.current_plan(session, subject.id, now=LATER) == before
@@ -41,7 +42,7 @@ def test_a_reverted_withdrawal_revives_visits_that_can_still_be_answered(session
 
 def test_a_withdrawal_reverted_late_leads_to_one_message(session: Session) -> None:
     subject = treated(session, date(2026, 2, 26), NOW)
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved away"), now=NOW)
     now = NOW + timedelta(days=95)
     withdrawals.revert(session, COORDINATOR, subject, reason="back in town", now=now)
     at_once = [each for each in plan_preview.current_plan(session, subject.id, now=now).messages if each.at is None]
@@ -69,9 +70,10 @@ def test_a_withdrawal_of_data_removes_answers_from_figures_and_files_until_it_is
         )
 
     assert seen(NOW) == (True, False, 1)
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved away"), now=NOW)
     assert seen(NOW) == (True, False, 1), "what was answered may be used"
-    withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.DATA, reason="wrote a letter", now=NOW)
+    wider = WithdrawalFacts("wrote a letter", WithdrawalScope.DATA)
+    withdrawals.change_scope(session, COORDINATOR, subject, wider, now=NOW)
     assert seen(NOW) == (False, True, None)
     session.commit()
     printed = CliRunner().invoke(export, ["wide", "--out", "-"])
@@ -85,11 +87,11 @@ def test_invalid_changes_of_a_withdrawal_are_rejected(session: Session) -> None:
     subject = add_subject(session, NOW)
     with pytest.raises(InvalidInput, match="has not withdrawn"):
         withdrawals.revert(session, COORDINATOR, subject, reason="x", now=NOW)
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved away"), now=NOW)
     with pytest.raises(InvalidInput, match="recorded already"):
-        withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.ASKING, reason="x", now=NOW)
+        withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalFacts("x", WithdrawalScope.ASKING), now=NOW)
     with pytest.raises(InvalidInput, match="Say why"):
-        withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalScope.DATA, reason=" ", now=NOW)
+        withdrawals.change_scope(session, COORDINATOR, subject, WithdrawalFacts(" ", WithdrawalScope.DATA), now=NOW)
 
 
 def test_a_coordinator_records_changes_and_reverts_a_withdrawal(
@@ -101,7 +103,7 @@ def test_a_coordinator_records_changes_and_reverts_a_withdrawal(
     shown = submit(client, page, {"scope": "asking", "reason": "moved away"})
     assert shown.text.count(">Dropped</span>") == 3 + 9, "three visits with one message and twice four"
     assert save(client, page, {"scope": "asking", "reason": "moved away"}).status_code == 303
-    assert "what was answered may be used" in client.get(f"/subjects/{subject.id}").text
+    assert "answers so far may be used for research" in client.get(f"/subjects/{subject.id}").text
     assert save(client, page, {"scope": "data", "reason": "wrote a letter"}).status_code == 303
     session.expire_all()
     assert (subject.withdrawn_scope, subject.withdrawn_reason) == ("data", "moved away")

@@ -48,7 +48,7 @@ def _insert(session: Session, site: Site, *, channel: str, numbers: range, now: 
     session.execute(insert(Subject), subjects)
     for subject_id, number in zip(subject_ids, numbers, strict=True):
         session.add(_contact(subject_id, channel, number, now))
-    courses = [_course(subject_id, now) for subject_id in subject_ids]
+    courses = [_course(subject_id, site, now) for subject_id in subject_ids]
     course_ids = _insert_rows(session, Course, courses)
     visits = [_visit(*ids, now=now) for ids in zip(course_ids, subject_ids, strict=True)]
     visit_ids = _insert_rows(session, Visit, visits)
@@ -91,10 +91,11 @@ def _contact(subject_id: uuid.UUID, channel: str, number: int, now: datetime) ->
     return contact
 
 
-def _course(subject_id: uuid.UUID, now: datetime) -> Row:
+def _course(subject_id: uuid.UUID, site: Site, now: datetime) -> Row:
     protocol = protocol_catalog.protocols()[0]
     return {
         "subject_id": subject_id,
+        "site_id": site.id,
         "protocol_code": protocol.code,
         "protocol_version": protocol.version,
         "number": 1,
@@ -104,9 +105,12 @@ def _course(subject_id: uuid.UUID, now: datetime) -> Row:
 
 
 def _visit(course_id: int, subject_id: uuid.UUID, *, now: datetime) -> Row:
+    protocol = protocol_catalog.protocols()[0]
     return {
         "course_id": course_id,
         "subject_id": subject_id,
+        "protocol_code": protocol.code,
+        "protocol_version": protocol.version,
         "event_code": "3-months",
         "visit_number": 3,
         "anchor_on": now.date(),

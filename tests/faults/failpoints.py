@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pro_tracker.providers.sms_gateway import SmsGatewayProvider
+from pro_tracker.providers.gateway import GatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.providers.twilio import TwilioProvider
 from pro_tracker.services.sending import attempts, outbox
@@ -68,7 +68,7 @@ def install() -> None:
     """Adds all failpoints to this process."""
     _wrap(outbox, "claim_batches", before="before-claim")
     _wrap(tasks.deliver, "delay", after="after-claim")
-    for provider in (SmtpProvider, SmsGatewayProvider, TwilioProvider):
+    for provider in (SmtpProvider, GatewayProvider, TwilioProvider):
         _wrap(provider, "send", before="before-call", after="after-call")
     _wrap(attempts, "finish", after="after-commit")
 

@@ -18,7 +18,7 @@ from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
-from pro_tracker.services.answering import request_context, responses, visit_context
+from pro_tracker.services.answering import request_context, responses, saving, visit_context
 from pro_tracker.services.sending import outbox
 from pro_tracker.services.sending.sender import Sender
 from pro_tracker.services.sending.submission import SendingSetup
@@ -82,7 +82,7 @@ def _save_answers(session: Session, message_id: int) -> int:
     instrument, _pack = visit.questionnaire.parts[0]
     item = instrument.items[0]
     answers = {item.link_id: item.response_set.options[0].value}
-    responses.save_answers(session, visit, instrument.code, answers, request_context.of_patient(1, _now()))
+    saving.save_answers(session, visit, {instrument.code: answers}, request_context.of_patient(1, _now()))
     return visit_id
 
 

@@ -21,6 +21,14 @@ FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
 SUBJECTS, KILLS, DIALECTS = (1000, 200, ["postgresql"]) if FULL else (12, 4, ["sqlite", "postgresql"])
 UNTIL = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
+ANSWERING = (
+    "languages changed on the way",
+    "visits begun and not sent",
+    "older answers that arrived later",
+    "answers after sending",
+    "answers corrected by staff",
+)
+
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects(*DIALECTS)]
 
 
@@ -34,6 +42,8 @@ def test_a_simulation_with_faults_loses_duplicates_and_misplaces_no_message(
     # With few patients, five messages seldom fail in one outage.
     assert not FULL or counts["circuit breakers opened"] > 0
     assert counts["answers concurrent with sending"] > 0
+    for event in ANSWERING:
+        assert counts[event] > 0, event
     if database.startswith("postgresql"):  # SQLite has one sender
         assert counts["batches split between workers"] > 0
         assert counts["batches delivered to all workers"] > 0

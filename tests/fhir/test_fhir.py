@@ -192,7 +192,7 @@ def test_answers_keep_their_wording_when_the_clinic_loads_another_text_pack(sess
     resources = everything(session, subject)
     before, after = responses(resources, PCS)
     canonicals = [each["questionnaire"].rpartition("/")[2] for each in (before, after)]
-    assert canonicals == ["pcs.en|1.0-1.0", "pcs.en|1.0-2026-03"]
+    assert canonicals == ["pcs.en|1.0-1.1", "pcs.en|1.0-2026-03"]
     assert ["Licensed" in each["item"][0]["text"] for each in (before, after)] == [False, True]
     forms = {each["id"]: each for each in of_type(resources, "Questionnaire")}
     assert [forms[each.replace("|", ".")]["experimental"] for each in canonicals] == [True, False]
@@ -244,13 +244,14 @@ def test_an_adaptive_test_exports_the_items_it_asked_and_a_t_score_without_a_raw
     known: Json = {"instrument_code": adaptive_instrument.CODE, "instrument_version": "1.0"}
     row = QuestionnaireResponse(
         id=1, **known, status="completed", mode="clinic", authored_at=NOW, text_pack_validated=False,
+        missing={"TIRED5": "declined"},
         answers={"TIRED1": 3, "TIRED5": None, "TIRED11": 5, "TIRED2": 2, "TIRED4": 2},
     )  # fmt: skip
     score = Score(
         **known, scale_code="total", scoring_version="1.0", status="scored", t_score=51.0, standard_error=2.9,
         n_answered=4, n_items=12, prorated=False, scored_at=NOW,
     )  # fmt: skip
-    given, scored = response(form, row, "north-0001"), observation(form, row, [score], "north-0001")
+    given, scored = response(form, row, "north-0001", {}), observation(form, row, [score], "north-0001")
     for each in (questionnaire(form), given, scored):
         check(each)
     assert [item["linkId"] for item in given["item"]] == ["TIRED1", "TIRED2", "TIRED4", "TIRED5", "TIRED11"]

@@ -45,7 +45,7 @@ class Place:
 
 @dataclass(slots=True)
 class Measures:
-    """What was measured in one package. `places` holds one entry for each function and each counted finding."""
+    """Measurements of one package. `places` holds one entry for each function and each counted finding."""
 
     statement_nodes: list[int] = field(default_factory=list)
     function_nodes: list[int] = field(default_factory=list)
@@ -231,7 +231,7 @@ def worst(measures: Measures, number: int) -> Iterator[Place]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; with --worst also the worst places. Returns 1 when a package is over a ceiling."""
+    """Prints the table; with --worst also the worst places. Returns 1 when a package is over a ceiling."""
     options = _parse(arguments)
     settings = read_settings()
     packages = options.packages or default_packages()

@@ -3,19 +3,26 @@
 import ast
 import re
 from collections.abc import Collection, Iterator
+from enum import StrEnum
 from typing import get_args
 
 import pytest
 
+from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.change import Verdict
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
-from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
-from pro_tracker.domain.protocol import Anchor
-from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.domain.message_codes import EndReason, HoldReason, MessageKind, MessageState, SendOutcome
+from pro_tracker.domain.protocol import Anchor, ChannelWord
+from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
+from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.visit_windows import VisitStatus
 from pro_tracker.ledger_check import anchor_dates, missing_messages, recorded_state, send_rules, state_checks
+from pro_tracker.providers.registry import NO_PROVIDER, channel_providers
 from pro_tracker.web.webhooks.gateway import GatewayEvent
-from tests.support.codes import PACKAGE, PROJECT, codes_by_column_name
+from tests.support.code_finder import PACKAGE, PROJECT, codes_by_column_name
 
 ANSWERS_NOTHING = {ReportEvent.START, ReportEvent.HELP, ReportEvent.OTHER}  # no message of ours
 NEVER_ASKED = {UnansweredReason.NO_DATE}  # such a visit has no row
@@ -68,6 +75,47 @@ def test_a_document_lists_exactly_the_existing_codes(document: str, line: str, c
     text = (PROJECT / "docs" / document).read_text(encoding="utf-8")
     paragraph = text[text.index(line) :].split("\n" if line.startswith("|") else "\n\n")[0]
     assert set(NAMED.findall(paragraph)) == codes
+
+
+@pytest.mark.parametrize(
+    ("term", "codes"),
+    [
+        ("Change verdict", Verdict),
+        ("Channel", Channel),
+        ("Contact state", ContactState),
+        ("Hold", HoldReason),
+        ("Kind of message", MessageKind),
+        ("Message", MessageState),
+        ("Mode of administration", ResponseMode),
+        ("Outcome", SendOutcome),
+        ("Preferred channel", ChannelWord),
+        ("QuestionnaireResponse", ResponseStatus),
+        ("Role", Role),
+        ("Visit status", VisitStatus),
+        ("Withdrawal", WithdrawalScope),
+    ],
+)
+def test_the_glossary_lists_exactly_the_existing_codes(term: str, codes: type[StrEnum]) -> None:
+    text = (PROJECT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    entry = re.search(rf"^- \*\*{term}\*\*(?: \([^)]*\))?: (.*?)\*Source:\*", text, flags=re.MULTILINE | re.DOTALL)
+    assert entry is not None
+    assert set(NAMED.findall(entry[1])) == set(codes)
+
+
+def test_the_format_of_protocols_has_a_line_for_each_channel_and_word_of_a_step() -> None:
+    text = (PROJECT / "docs" / "protocol-format.md").read_text(encoding="utf-8")
+    rows = text.partition("| `channel` | the message goes |")[2].partition("\n\n")[0]
+    first_cells = [row.split("|")[1] for row in rows.splitlines() if row.startswith("| `")]
+    assert set(NAMED.findall(" ".join(first_cells))) == {*Channel, *ChannelWord}
+
+
+def test_the_page_about_sending_lists_the_providers_of_each_channel_that_has_a_choice() -> None:
+    text = (PROJECT / "docs" / "sending.md").read_text(encoding="utf-8")
+    for channel in Channel:
+        providers = set(channel_providers(channel).PROVIDERS)
+        section = text.partition(f"`PRO_TRACKER_{channel.upper()}_PROVIDER` is ")[2].partition("\n## ")[0]
+        named = set(re.findall(r"^- `([a-z]+)`", section, flags=re.MULTILINE)) | {NO_PROVIDER}
+        assert len(providers) == 1 or named == providers | {NO_PROVIDER}, channel
 
 
 def test_the_manual_of_the_ledgers_file_has_a_line_for_each_reason_of_a_message() -> None:

@@ -27,7 +27,7 @@ def _may_be_long(line: str) -> bool:
 
 
 def _documents() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), ROOT / "frontend/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_documents_wrap_at_120_characters():

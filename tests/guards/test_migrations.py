@@ -6,14 +6,26 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, inspect, select
+from sqlalchemy import CheckConstraint, inspect, select, text
 
 import pro_tracker.models  # noqa: F401  registers every table
 from pro_tracker import db, migrate
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.call_codes import CallOutcome
+from pro_tracker.domain.response_codes import AnswerState
+from pro_tracker.domain.subject_codes import DeathDatePrecision
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.keyring import KeyRing
+from pro_tracker.models.call import Call
+from pro_tracker.models.course import Course
+from pro_tracker.models.draft_answer import DraftAnswer
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit, VisitDraft
+from pro_tracker.services import audit
 from pro_tracker.services.answering import links
+from pro_tracker.services.audit import Actor
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 
@@ -104,6 +116,92 @@ def test_migrating_a_database_in_use_keeps_its_rows(empty_database):
 
 
 @both
+def test_sites_and_visits_of_an_earlier_release_get_the_protocol_of_their_courses(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(1)
+
+    migrate.downgrade(engine, "0029")
+    migrate.upgrade(engine)
+
+    with engine.connect() as connection:
+        visit = connection.execute(text("SELECT protocol_code, protocol_version FROM visit")).one()
+        course = connection.execute(text("SELECT protocol_code, protocol_version FROM course")).one()
+        defaults = connection.execute(text("SELECT protocol_code FROM site")).scalars().all()
+    engine.dispose()
+    assert visit == course
+    assert defaults == [course.protocol_code]
+
+
+@both
+def test_answers_in_progress_keep_their_values_and_language_when_they_become_rows(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(1)
+    given = {"PAININ9": (AnswerState.ANSWERED, 4), "PAININ22": (AnswerState.DECLINED, None)}
+    with db.Session() as session:
+        _add_draft(session, given)
+        session.commit()
+
+    migrate.downgrade(engine, "0025")
+    with engine.connect() as connection:
+        (former,) = connection.execute(text("SELECT answers FROM visit_draft").columns(answers=db.Json)).scalars()
+    migrate.upgrade(engine)
+
+    with db.Session() as session:
+        rows = session.scalars(select(DraftAnswer)).all()
+        assert {row.link_id: (row.state, row.value) for row in rows} == given
+        assert {row.language for row in rows} == {"en"}
+        assert session.scalars(select(VisitDraft.language)).one() == "en"
+    engine.dispose()
+    assert former == {"pain": {"PAININ9": 4, "PAININ22": None}}
+
+
+@both
+def test_an_earlier_reason_died_records_no_death_and_an_older_release_reads_a_death_as_withdrawal(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(2)
+    with db.Session() as session:
+        dead, reported = session.scalars(select(Subject).order_by(Subject.study_code)).all()
+        dead.death_recorded_at, dead.death_reason, dead.died_on_precision = (
+            dead.created_at,
+            "letter",
+            DeathDatePrecision.UNKNOWN,
+        )
+        visit = session.scalars(select(Visit).where(Visit.subject_id == reported.id)).one()
+        visit.voided_at, visit.void_reason = visit.opens_at, UnansweredReason.DIED
+        call = Call(subject_id=dead.id, visit_id=visit.id, reason="alert", opened_at=visit.opens_at)
+        call.closed_at, call.outcome = visit.opens_at, CallOutcome.DIED
+        session.add(call)
+        session.commit()
+
+    migrate.downgrade(engine, "0029")
+    with engine.connect() as connection:
+        withdrawn = connection.execute(text("SELECT withdrawn_reason FROM subject ORDER BY study_code")).scalars().all()
+    migrate.upgrade(engine)
+
+    with db.Session() as session:
+        recorded = session.scalars(select(Subject.death_recorded_at)).all()
+        reasons = session.scalars(select(Visit.void_reason).where(Visit.void_reason.is_not(None))).all()
+    engine.dispose()
+    assert withdrawn == ["letter", None]
+    assert (recorded, reasons) == ([None, None], ["died"])
+
+
+def _add_draft(session, given):
+    visit = session.scalars(select(Visit)).one()
+    session.add(VisitDraft(visit_id=visit.id, language="en", saved_at=visit.opens_at))
+    session.flush()
+    for link_id, (state, value) in given.items():
+        known = {"visit_id": visit.id, "instrument_code": "pain", "link_id": link_id, "given_at": visit.opens_at}
+        session.add(DraftAnswer(**known, state=state, value=value, language="en"))
+
+
+@both
 def test_a_database_knows_whether_it_is_current(empty_database):
     engine = db.make_engine(empty_database)
     with engine.connect() as connection:
@@ -132,3 +230,50 @@ def _tables(engine):
     """Returns table -> its columns, as the database reports them."""
     found = inspect(engine)
     return {name: sorted(column["name"] for column in found.get_columns(name)) for name in found.get_table_names()}
+
+
+@both
+def test_links_that_wrong_birth_dates_ended_are_known_after_the_migration(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(3)
+    _link_each_message()
+    with db.Session() as session:
+        by_failures, by_staff, usable = session.scalars(select(Link).order_by(Link.id))
+        _refuse_birth_date(session, by_failures)
+        _refuse_birth_date(session, usable)
+        by_failures.revoked_at = by_staff.revoked_at = by_failures.created_at
+        session.commit()
+
+    migrate.downgrade(engine, "0029")
+    migrate.upgrade(engine)
+
+    with db.Session() as session:
+        known = session.scalars(select(Link.revoked_by_failures).order_by(Link.id)).all()
+    engine.dispose()
+    assert known == [True, False, False]
+
+
+def _refuse_birth_date(session, link):
+    patient = Actor(ActorKind.PATIENT, str(link.id))
+    visit = session.get_one(Visit, link.visit_id)
+    audit.record(session, patient, "identity.refuse", now=link.created_at, subject_id=visit.subject_id)
+
+
+@both
+def test_every_course_gets_the_site_of_its_subject(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(2)
+
+    migrate.downgrade(engine, "0030")
+    migrate.upgrade(engine)
+
+    with db.Session() as session:
+        found = session.execute(select(Course.site_id, Subject.site_id).join(Subject, Subject.id == Course.subject_id))
+        sites = [tuple(row) for row in found]
+    engine.dispose()
+    assert len(sites) == 2
+    assert all(course == subject for course, subject in sites)

@@ -8,8 +8,14 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
+from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.web import labels
+from pro_tracker.web.patient import forms
+
 ROOT = Path(__file__).parents[2]
-KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
+# Services mark or raise sentences, which the pages of patients translate.
+RAISED = dict.fromkeys(("for_patients", "InvalidInput", "NotFound", "AnswerOutOfRange"))
+KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2), **RAISED}
 PLACES = re.compile(r"%\(\w+\)[sd]")
 
 
@@ -46,3 +52,8 @@ def test_a_translation_fills_in_the_same_places() -> None:
 
 def _forms(message: Message) -> list[str]:
     return [message.string] if isinstance(message.string, str) else list(message.string or [""])
+
+
+def test_every_language_has_a_name_for_staff_and_one_for_patients() -> None:
+    assert tuple(labels.LANGUAGES) == LANGUAGES
+    assert tuple(forms.LANGUAGES) == LANGUAGES

@@ -86,8 +86,16 @@ def test_file_names_are_scanned(found):
     assert found("pro_tracker/visit_sheet.py", "") == ["pro_tracker/visit_sheet.py:1 sheet"]
 
 
-def test_released_migrations_and_the_changelog_are_exempt(found):
-    assert found("CHANGELOG.md", "A sheet.\n") == []
+def test_the_changelog_is_scanned(found):
+    assert found("CHANGELOG.md", "A sheet.\n") == ["CHANGELOG.md:1 sheet"]
+
+
+@pytest.mark.parametrize("path", ["Makefile", ".ci/run", "frontend/README.md", "frontend/js/a.js", "requirements/a.sh"])
+def test_build_files_styles_and_scripts_are_scanned(found, path):
+    assert found(path, "# It is put back.\n") == [f"{path}:1 put back"]
+
+
+def test_released_migrations_are_exempt(found):
     assert found("migrations/versions/0001_sheet.py", "sheet = 1\n") == []
 
 

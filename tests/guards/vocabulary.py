@@ -19,9 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 WORDS = Path(__file__).with_name("banned_words.txt")
 PHRASES = Path(__file__).with_name("banned_phrases.txt")
+TOOLING = ("Makefile", ".ci/run", "Dockerfile", "docker-compose.yml", "pyproject.toml", "config/env.example")
+SCRIPTS = ("frontend/**/*.md", "frontend/**/*.js", "frontend/**/*.scss", "requirements/*.sh")
 CODE = ("pro_tracker", "worker", "config", "migrations", "benchmarks", "tests")
 EXEMPT = {
-    "CHANGELOG.md",
     "docs/glossary.md",  # names the banned words
     "tests/guards/test_vocabulary.py",
 }
@@ -120,7 +121,7 @@ def _term(line: str) -> Term:
 
 
 def hits(root: Path, vocabulary: Vocabulary) -> Iterator[Hit]:
-    """Each banned term in the tree: Python, Markdown and templates, and the names of these files."""
+    """Each banned term in the tree: Python, Markdown, templates, build files, scripts, and in their names."""
     for path in _files(root):
         text = path.read_text(encoding="utf-8")
         ignored = {number for number, line in enumerate(text.splitlines(), start=1) if IGNORED_LINE in line}
@@ -133,7 +134,9 @@ def _files(root: Path) -> Iterator[Path]:
     code = [path for folder in CODE for path in sorted((root / folder).rglob("*.py"))]
     prose = [*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md"))]
     templates = sorted((root / "pro_tracker/web/templates").rglob("*.html"))
-    for path in [*code, *prose, *templates]:
+    tooling = [root / name for name in TOOLING if (root / name).exists()]
+    scripts = [path for pattern in SCRIPTS for path in sorted(root.glob(pattern))]
+    for path in [*code, *prose, *templates, *tooling, *scripts]:
         name = path.relative_to(root).as_posix()
         if name not in EXEMPT and not name.startswith(RELEASED):
             yield path
@@ -142,13 +145,13 @@ def _files(root: Path) -> Iterator[Path]:
 def _found(path: Path, text: str, vocabulary: Vocabulary) -> Iterator[tuple[int, Term]]:
     """Line and term of each hit in one file; those in its name are on line 1."""
     yield from ((1, term) for term in vocabulary.in_name(path.stem))
-    if path.suffix == ".md":
-        yield from _in_text(text, vocabulary)
+    if path.suffix == ".py":
+        yield from _in_text(prose_of(text), vocabulary)
+        yield from _in_names([*identifiers(text), *log_events(text)], vocabulary)
     elif path.suffix == ".html":
         yield from _in_names(template_names(text), vocabulary)
     else:
-        yield from _in_text(prose_of(text), vocabulary)
-        yield from _in_names([*identifiers(text), *log_events(text)], vocabulary)
+        yield from _in_text(text, vocabulary)
 
 
 def _in_text(text: str, vocabulary: Vocabulary) -> Iterator[tuple[int, Term]]:
@@ -214,7 +217,7 @@ def template_names(text: str) -> Iterator[tuple[int, str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print each hit, or with --count two tables: hits by term and by folder. Returns 1 when there is any hit."""
+    """Prints each hit, or with --count two tables: hits by term and by folder. Returns 1 when there is any hit."""
     found = list(hits(ROOT, load()))
     if "--count" in arguments:
         _print_counts(Counter(hit.term.text for hit in found))

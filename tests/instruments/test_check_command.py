@@ -169,10 +169,12 @@ def test_a_wrong_value_is_reported_in_plain_words(tmp_path: Path) -> None:
     protocol["messages"] |= {"steps": [], "hold_days": "one"}
     protocol["events"][0]["anchor"] = "first"
     path = write(tmp_path, shipped.name, protocol)
+    written = Path(path).read_text(encoding="utf-8").splitlines()
+    lines = [number for number, line in enumerate(written, start=1) if line.endswith((": first", ": one"))]
     anchors = "'enrolment', 'course-start', 'first-infusion', 'last-infusion' or 'by-hand'"
     assert run(path).output.splitlines() == [
-        f"{path}: events.0.anchor: must be {anchors}",
-        f"{path}: messages.hold_days: must be a whole number",
+        f"{path}: events.0.anchor: must be {anchors} (line {lines[0]})",
+        f"{path}: messages.hold_days: must be a whole number (line {lines[1]})",
         f"{path}: messages.steps: must have at least 1 item",
         "1 file checked, 3 problems.",
     ]
@@ -183,6 +185,20 @@ def test_text_with_a_colon_is_reported_with_advice_to_quote_it(tmp_path: Path) -
     path.write_text("code: pgic\nlicence: Ours: see wiki\n")
     line = "line 2: is not valid YAML: mapping values are not allowed in this context; put text with a colon in quotes"
     assert f"{path}: {line}" in run(str(path)).output
+
+
+def test_an_unknown_protocol_of_a_site_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sites.yaml"
+    shipped = (Path(__file__).parents[2] / "config" / "sites.yaml").read_text(encoding="utf-8")
+    path.write_text(
+        shipped.replace("name: South Clinic", "name: South Clinic\n    protocol: ketamin"), encoding="utf-8"
+    )
+    monkeypatch.setenv("PRO_TRACKER_SITES_FILE", str(path))
+    result = CliRunner().invoke(check)
+    assert result.exit_code == 1
+    assert (
+        f"{path}: sites.1.protocol: There is no protocol 'ketamin'. The protocols are ketamine-5day." in result.output
+    )
 
 
 def test_a_file_that_does_not_exist_is_a_usage_error() -> None:

@@ -1,4 +1,4 @@
-"""Pages about instruments: items, scoring, how far the scoring was verified, and the wording in force."""
+"""Pages about instruments: items, scoring, how far the scoring was verified, and the wording in effect."""
 
 import re
 
@@ -47,7 +47,7 @@ def test_the_list_shows_how_far_each_instrument_is_verified(client: FlaskClient,
     fatigue = next(row for name, row in listed.items() if name.startswith("PROMIS Fatigue, Short Form 8a"))
     assert fatigue[0].endswith("asked in ketamine-5day")
     assert fatigue[1:7] == ["Checked", "English: not validated Spanish: not validated", "7 days", "8", "1", "1.0"]
-    assert "publisher&#39;s written permission" in page.split("<h2>Licences</h2>")[1]
+    assert "publisher&#39;s written permission" in page.split("<h2>Licenses</h2>")[1]
     roles = next(row for name, row in listed.items() if "Satisfaction" in name and "4a" in name)
     assert (roles[1], roles[3]) == ("Recomputed only", "none named")
     pain = next(row for name, row in listed.items() if name.startswith("Pain intensity"))
@@ -88,7 +88,7 @@ def test_a_change_rule_that_depends_on_the_baseline_is_described(client: FlaskCl
     words = " ".join(re.sub("<[^>]+>", " ", page_of(client, session, "/instruments/pcs")).split())
     assert "8 points, from a baseline up to 30 or 11 points, from a baseline above 30" in words
     assert "detectable change 7.7 – 10.5 points" in words
-    assert "Change that matters no agreed size" in words
+    assert "Change that matters no agreed threshold" in words
 
 
 def test_a_scale_that_asks_about_change_shows_its_responder_rule(client: FlaskClient, session: Session) -> None:

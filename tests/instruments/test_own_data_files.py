@@ -56,7 +56,7 @@ def test_a_file_that_would_be_ignored_is_reported(folder: Path, name: str) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("language: en\n")
     result = CliRunner().invoke(check)
-    assert (result.exit_code, f"{path}: is not read: a file ends in .yaml and stands in" in result.output) == (1, True)
+    assert (result.exit_code, f"{path}: is not read: a file ends in .yaml and is in" in result.output) == (1, True)
 
 
 def test_without_the_folder_the_instrument_does_not_exist(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

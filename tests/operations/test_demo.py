@@ -4,10 +4,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import sys
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from click.testing import CliRunner
 
 from pro_tracker.cli.demo import demo
 from pro_tracker.demo import ports
-from pro_tracker.demo.installation import AlreadyRunning, DemoInstallation, clear, lock
+from pro_tracker.demo.installation import PROTOCOL, SECOND_PROTOCOL, AlreadyRunning, DemoInstallation, clear, lock
+from pro_tracker.services.protocols import protocol_catalog
 from tests.servers.process import end, start, wait_until
 
 RUNNING = "PRO Tracker is running."
@@ -70,7 +72,8 @@ def test_starting_over_removes_everything_but_the_lock(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for remaining processes in /proc")
-def test_one_command_starts_all_processes_and_one_signal_ends_them(tmp_path):
+def test_one_command_starts_all_processes_and_one_signal_ends_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRO_TRACKER_DATA_FOLDER", str(_own_data_folder(tmp_path / "own")))
     with _demo(tmp_path / "demo", tmp_path / "first.log", "--subjects", "4") as (process, output):
         addresses = dict(re.findall(r"^(Staff pages|A patient's link|Mails sent) +(http\S+)$", output(), re.MULTILINE))
         pages = {name: _get(address) for name, address in addresses.items()}
@@ -78,12 +81,14 @@ def test_one_command_starts_all_processes_and_one_signal_ends_them(tmp_path):
             ["Staff pages", "A patient's link", "Mails sent"], 200
         )
         assert "birth date" in output()
+        assert re.search(r"^  Alert, open +north-\d+  http\S+/calls/\d+$", output(), re.MULTILINE)
         assert len(_processes(tmp_path)) >= 5
 
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(20) == 0
         assert _processes(tmp_path) == {}
+    assert {"our-own-study", PROTOCOL, SECOND_PROTOCOL} <= _released_protocols(tmp_path / "demo")
 
     with _demo(tmp_path / "demo", tmp_path / "second.log") as (process, output):
         assert "Simulating nine months" not in output()
@@ -116,6 +121,21 @@ def _demo(folder: Path, log: Path, *options: str):
         yield process, log.read_text
     finally:
         end(process)
+
+
+def _own_data_folder(folder: Path) -> Path:
+    """Returns a data folder of the user with one protocol, our-own-study."""
+    shipped = (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
+    (folder / "protocols").mkdir(parents=True)
+    own = shipped.replace("code: ketamine-5day", "code: our-own-study")
+    (folder / "protocols" / "our-own-study.yaml").write_text(own, encoding="utf-8")
+    return folder
+
+
+def _released_protocols(folder: Path) -> set[str]:
+    with closing(sqlite3.connect(folder / "pro-tracker.sqlite3")) as database:
+        rows = database.execute("SELECT code FROM definition WHERE kind = 'protocol'").fetchall()
+    return {code for (code,) in rows}
 
 
 def _installation(folder: Path) -> DemoInstallation:

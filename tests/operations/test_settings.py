@@ -62,6 +62,13 @@ def test_an_unusable_value_is_rejected_at_the_start_with_what_it_must_be(
     assert value not in str(refused.value)
 
 
+def test_two_webhooks_with_the_same_secret_are_rejected_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SMS_GATEWAY_SECRET", "VOICE_GATEWAY_SECRET"):
+        monkeypatch.setenv(f"PRO_TRACKER_{name}", "s" * 32)
+    with pytest.raises(InvalidSettings, match="PRO_TRACKER_VOICE_GATEWAY_SECRET must differ"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("url", "advice"),
     [

@@ -25,7 +25,8 @@ from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.answering import links
 from pro_tracker.services.planning import idle_courses, visit_filters, visits
 from pro_tracker.services.treatment import course_plans, courses
-from pro_tracker.services.treatment.courses import AdverseEventFacts
+from pro_tracker.services.treatment.course_plans import CoursePlanFacts
+from pro_tracker.services.treatment.courses import AdverseEventFacts, CourseEndFacts
 from tests.support.course_builder import (
     COORDINATOR,
     add_course,
@@ -35,6 +36,7 @@ from tests.support.course_builder import (
     record_infusions,
     visits_of,
 )
+from tests.support.staff_browser import add_site
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10 in the morning in New York
@@ -55,7 +57,7 @@ def planned(session: Session, course: Course) -> list[tuple[Any, ...]]:
 
 
 def mark_sent(session: Session, message: Message, now: datetime) -> None:
-    """Store the rows of a sent message."""
+    """Stores the rows of a sent message."""
     session.add(Attempt(message_id=message.id, number=1, provider="smtp", started_at=now, outcome="accepted"))
     message.state, message.sent_at, message.attempts = MessageState.SENT, now, 1
     session.flush()
@@ -132,9 +134,7 @@ def test_a_visit_opened_on_the_clinic_device_does_not_move_and_others_do(session
     tablet, other = (add_course(session, add_subject(session, NOW), NOW, date(2026, 3, 12)) for _ in range(2))
     links.issue(session, visits_of(session, tablet)["baseline"].id, now=NOW)
     for course in (tablet, other):
-        course_plans.change_plan(
-            session, COORDINATOR, course, planned_start_on=date(2026, 3, 15), planned_infusions=5, now=NOW
-        )
+        course_plans.change_plan(session, COORDINATOR, course, CoursePlanFacts(date(2026, 3, 15), 5), now=NOW)
     assert visits_of(session, tablet)["baseline"].anchor_on == date(2026, 3, 12)
     assert visits_of(session, other)["baseline"].anchor_on == date(2026, 3, 15)
 
@@ -174,7 +174,7 @@ def test_an_idle_course_is_planned_after_a_week(session: Session) -> None:
 def test_ending_a_course_plans_its_follow_ups_at_once(session: Session) -> None:
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     record_infusions(session, course, at(3, 10, 12), *WEEK[:2])
-    courses.end_course(session, COORDINATOR, course, ended_on=WEEK[1], reason="nausea", now=at(3, 10, 13))
+    courses.end_course(session, COORDINATOR, course, CourseEndFacts(WEEK[1], "nausea"), now=at(3, 10, 13))
     assert visits_of(session, course)["last-infusion"].opens_at == at(3, 11, 8)
 
 
@@ -273,11 +273,14 @@ def test_an_invalid_infusion_is_rejected_with_its_field(session: Session, facts:
     assert session.scalar(select(func.count()).select_from(Infusion)) == 0
 
 
-def test_today_is_the_subjects_date_and_not_the_servers(session: Session) -> None:
-    subject = add_subject(session, NOW, time_zone="Pacific/Auckland", site_code="north")
-    course = add_course(session, subject, NOW)
-    evening_in_utc = datetime(2026, 3, 13, 20, 0, tzinfo=UTC)  # already the 14th in Auckland
-    assert record_infusions(session, course, evening_in_utc, date(2026, 3, 14))
+def test_an_infusion_is_dated_in_the_zone_of_the_clinic(session: Session) -> None:
+    add_site(session, "auckland", time_zone="Pacific/Auckland")
+    evening_in_utc = datetime(2026, 3, 13, 20, 0, tzinfo=UTC)  # already the 14th in Auckland, not in New York
+    abroad = add_subject(session, NOW, time_zone="America/New_York", site_code="auckland")
+    assert record_infusions(session, add_course(session, abroad, NOW), evening_in_utc, date(2026, 3, 14))
+    traveller = add_subject(session, NOW, time_zone="Pacific/Auckland", site_code="north")
+    with pytest.raises(InvalidInput, match="lies in the future"):
+        record_infusions(session, add_course(session, traveller, NOW), evening_in_utc, date(2026, 3, 14))
 
 
 def test_a_repeated_infusion_and_a_distant_one_are_rejected(session: Session) -> None:
@@ -318,6 +321,8 @@ def test_the_status_in_sql_equals_the_status_in_the_domain(session: Session) -> 
     for number, ((opens, due, closes), (completed, voided), grace) in enumerate(product(windows, facts, graces)):
         visit = Visit(
             course_id=course.id,
+            protocol_code=course.protocol_code,
+            protocol_version=course.protocol_version,
             subject_id=subject.id,
             event_code=f"event-{number}",
             visit_number=number,
@@ -333,7 +338,7 @@ def test_the_status_in_sql_equals_the_status_in_the_domain(session: Session) -> 
         session.add(visit)
         session.flush()
         if grace is not None:
-            session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=NOW, grace_until=grace))
+            session.add(VisitDraft(visit_id=visit.id, language="en", saved_at=NOW, grace_until=grace))
     session.commit()
     session.expire_all()
     rows = session.execute(select(Visit, visit_filters.status_expression(NOW), visit_filters.answerable(NOW))).all()

@@ -18,8 +18,10 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.contacts import preferences
 from pro_tracker.services.enrolment import enrolment, withdrawals
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import plan_preview, visits
 from pro_tracker.services.treatment import courses, infusion_corrections, pauses
+from pro_tracker.services.treatment.courses import CourseEndFacts
 from pro_tracker.services.treatment.pauses import PauseFacts
 from tests.support.course_builder import COORDINATOR, add_course, add_subject, record_infusions
 from tests.support.history_builder import course_of
@@ -29,7 +31,7 @@ ZONES = ("America/New_York", "Europe/Berlin", "Asia/Kolkata", "Pacific/Auckland"
 
 
 def _infusions(session: Session, subject: Subject, chance: random.Random, today: date, now: datetime) -> None:
-    """Record one to five infusions, up to five weeks late."""
+    """Records one to five infusions, up to five weeks late."""
     first = today - timedelta(days=chance.randint(0, 35))
     for day in range(chance.randint(1, 5)):
         if first + timedelta(days=day) <= today:
@@ -47,7 +49,7 @@ def _correction(session: Session, subject: Subject, chance: random.Random, today
 def _end(session: Session, subject: Subject, chance: random.Random, today: date, now: datetime) -> None:
     course = course_of(session, subject)
     if course.ended_on is None:
-        courses.end_course(session, COORDINATOR, course, ended_on=today, reason="enough", now=now)
+        courses.end_course(session, COORDINATOR, course, CourseEndFacts(today, "enough"), now=now)
     else:
         courses.reopen_course(session, COORDINATOR, course, reason="a mistake", now=now)
 
@@ -72,7 +74,7 @@ def _zone(session: Session, subject: Subject, chance: random.Random, today: date
 
 
 def _withdrawal(session: Session, subject: Subject, chance: random.Random, today: date, now: datetime) -> None:
-    enrolment.withdraw(session, COORDINATOR, subject, "asked for it", now=now)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("asked for it"), now=now)
     withdrawals.revert(session, COORDINATOR, subject, reason="a mistake", now=now)
 
 
@@ -89,7 +91,7 @@ CHANGES: tuple[Callable[..., None], ...] = (
 
 
 def send_due(session: Session, subject: Subject, now: datetime) -> int:
-    """Send as the worker does: the last due message of each visit is sent, those before it end."""
+    """Sends as the worker does: the last due message of each visit is sent, those before it end."""
     sent = 0
     at_once = [each for each in plan_preview.current_plan(session, subject.id, now=now).messages if each.at is None]
     rows = session.scalars(select(Message).where(Message.state == "planned", Message.send_at <= now))

@@ -96,6 +96,20 @@ def test_an_instrument_with_alerts_needs_a_response_plan(tmp_path: Path) -> None
     assert (plan.who, plan.within_hours, plan.telephone) == ("The physician on call", 4, "+1 216 555 0142")
 
 
+def test_a_protocol_released_before_its_checklist_raised_alerts_stays_usable_and_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, lambda data: data["events"][1]["battery"].append("adverse-effects-week"))
+    assert "adverse-effects-week" in protocol_catalog.read_protocol(path).instruments
+    (problem,) = protocol_catalog.problems(path)
+    assert problem.key == "response_plans.adverse-effects-week"
+    assert problem.reason == "is missing: an answer to any item may need a person the same day; say who"
+
+
+def test_the_advice_of_a_plan_has_the_default_language(tmp_path: Path) -> None:
+    path = written(tmp_path, _with_phq_9(who="The physician", advice={"es": "Hable con nosotros."}))
+    (problem,) = protocol_catalog.problems(path)
+    assert (problem.key, problem.reason) == ("response_plans.phq-9.advice", "lacks the default language 'en'")
+
+
 def test_no_shipped_protocol_uses_an_instrument_with_alerts() -> None:
     asked = {code for protocol in protocol_catalog.protocols() for code in protocol.instruments}
     assert not [code for code in asked if instrument_catalog.instrument(code).alerts]
@@ -114,9 +128,9 @@ def test_the_newest_version_is_used_and_an_older_one_can_be_read(
     monkeypatch.setattr(protocol_catalog, "PROTOCOLS", tmp_path)
     written(tmp_path, lambda data: data.update(version="9", title="Older"), "ketamine-5day@9.yaml")
     written(tmp_path, lambda data: data.update(version="10", title="Newer"))
-    protocol_catalog.protocol.cache_clear()
+    protocol_catalog.from_files.cache_clear()
     found = [protocol_catalog.protocol("ketamine-5day", version).title for version in (None, "9", "10")]
-    protocol_catalog.protocol.cache_clear()
+    protocol_catalog.from_files.cache_clear()
     assert found == ["Newer", "Older", "Newer"]
 
 

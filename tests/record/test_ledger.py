@@ -19,9 +19,13 @@ from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import unanswered
 from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.record import ledger
 from pro_tracker.services.treatment import course_plans, courses, infusion_corrections, pauses
-from pro_tracker.services.treatment.pauses import PauseFacts
+from pro_tracker.services.treatment.course_plans import CoursePlanFacts
+from pro_tracker.services.treatment.courses import CourseEndFacts
+from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
+from pro_tracker.services.treatment.pauses import PauseEndFacts, PauseFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, infusion
 from tests.support.patient_browser import answer, give_birth_date
@@ -104,7 +108,7 @@ def test_the_ledger_says_why_a_message_was_not_sent(
     client: FlaskClient, address: str, session: Session, course: Course, post: SendingHarness, clock: Clock
 ) -> None:
     subject = session.get_one(Subject, course.subject_id)
-    enrolment.withdraw(session, COORDINATOR, subject, "moved away", now=clock.now)
+    enrolment.withdraw(session, COORDINATOR, subject, WithdrawalFacts("moved away"), now=clock.now)
     session.commit()
     assert {row["NOT_SENT_REASONS"] for row in rows(client, address)} == {"withdrawn"}
     page = read(client, address)
@@ -114,7 +118,7 @@ def test_the_ledger_says_why_a_message_was_not_sent(
 
 def test_changes_name_who_made_them(client: FlaskClient, address: str, session: Session, course: Course) -> None:
     page = read(client, address)
-    assert re.search(r"a command of the operator</td><td>Enrolled", page)
+    assert re.search(r"the operator \(command\)</td><td>Enrolled", page)
 
 
 def test_page_and_file_say_what_each_change_was_about(
@@ -122,10 +126,10 @@ def test_page_and_file_say_what_each_change_was_about(
 ) -> None:
     nurse = Actor(ActorKind.ACCOUNT, str(session.scalars(select(Account.id)).one()))
     start, number = date(2026, 3, 16), course.planned_infusions + 1
-    course_plans.change_plan(session, nurse, course, planned_start_on=start, planned_infusions=number, now=clock.now)
+    course_plans.change_plan(session, nurse, course, CoursePlanFacts(start, number), now=clock.now)
     wrong = courses.record_infusion(session, nurse, course, infusion(date(2026, 3, 1)), now=clock.now)
     facts = infusion(date(2026, 3, 2))
-    infusion_corrections.correct(session, nurse, wrong, facts, reason="typed wrongly", now=clock.now)
+    infusion_corrections.correct(session, nurse, wrong, InfusionCorrectionFacts(facts, "typed wrongly"), now=clock.now)
     page = read(client, address)
     assert "course 2; planned infusions 5 → 6; planned from Mar 20, 2026 → Mar 16, 2026" in page
     assert 'Infusion corrected</td><td class="wide">course 2; Mar 2, 2026; in place of Mar 1, 2026' in page
@@ -144,10 +148,10 @@ def test_the_page_says_why_something_was_corrected_and_the_file_holds_no_free_te
     days = PauseFacts(date(2026, 3, 7), date(2026, 3, 9), "hospital stay")
     pause = pauses.begin(session, COORDINATOR, subject, days, now=clock.now)
     clock.advance(minutes=1)
-    pauses.change_end(session, COORDINATOR, pause, until_on=date(2026, 3, 8), reason="home early", now=clock.now)
+    pauses.change_end(session, COORDINATOR, pause, PauseEndFacts(date(2026, 3, 8), "home early"), now=clock.now)
     wrong = courses.record_infusion(session, COORDINATOR, course, infusion(date(2026, 3, 1)), now=clock.now)
     infusion_corrections.remove(session, COORDINATOR, wrong, reason="another patient's", now=clock.now)
-    courses.end_course(session, COORDINATOR, course, ended_on=date(2026, 3, 6), reason="tired of it", now=clock.now)
+    courses.end_course(session, COORDINATOR, course, CourseEndFacts(date(2026, 3, 6), "tired of it"), now=clock.now)
     clock.advance(minutes=1)
     courses.reopen_course(session, COORDINATOR, course, reason="changed their mind", now=clock.now)
     page = read(client, address)

@@ -105,7 +105,7 @@ def test_the_summary_table_shows_the_current_value_of_each_scale(
     ]  # fmt: skip
     assert row_of(page, "Fatigue")[1:3] == ["Within error", "±0.0"]
     assert row_of(page, "Pain catastrophizing")[1:] == ["Better", "−13", "26", "13", "3 months"]
-    assert row_of(page, "Pain intensity")[1:3] == ["Too small", "−1"]
+    assert row_of(page, "Pain intensity")[1:3] == ["Too small to matter", "−1"]
     assert row_of(page, "Impression of change")[1:] == ["Much better", "–", "–", "2", "3 months"]
 
 
@@ -128,7 +128,7 @@ def test_a_rating_is_shown_in_the_current_wording(
 ) -> None:
     path = write_csv(tmp_path / "pgic.csv", filled(PGIC))
     facts = TextPackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
-    text_pack_loading.load(session, COORDINATOR, path, facts, now=clock.now)
+    text_pack_loading.load(session, COORDINATOR, [path], facts, now=clock.now)
     assert row_of(open_page(client, session, subject), "Impression of change")[1].startswith("licensed option")
 
 
@@ -144,7 +144,7 @@ def test_a_change_within_the_error_is_called_neither_better_nor_worse(
     page = open_page(client, session, subject)
     assert row_of(page, "Satisfaction with social roles")[1] == "Within error"
     assert row_of(page, "Pain interference")[1] == "Within error"
-    assert "within measurement error: no sure change." in page
+    assert "within measurement error: no clear change." in page
     assert "tag--safety" not in page
 
 

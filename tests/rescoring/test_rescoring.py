@@ -19,9 +19,9 @@ from pro_tracker.domain.errors import UnknownInstrument
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.audit import AuditEvent
-from pro_tracker.models.course import Course
 from pro_tracker.models.rescoring import Rescoring
 from pro_tracker.models.response import QuestionnaireResponse, Score
+from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import instrument_catalog
@@ -284,7 +284,7 @@ def test_amended_answers_are_scored_and_answers_entered_in_error_are_not(session
 
 
 @pytest.mark.parametrize("prorate", [True, False])
-def test_pro_rating_follows_the_protocol_of_the_course(
+def test_pro_rating_follows_the_protocol_of_the_visit(
     session: Session, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prorate: bool
 ) -> None:
     subject = treated(session, FIRST_ON, NOW + timedelta(days=8))
@@ -295,7 +295,7 @@ def test_pro_rating_follows_the_protocol_of_the_course(
     version = "0.8" if prorate else "0.9"
     file |= {"version": version, "scoring": {"prorate": prorate}}
     (tmp_path / "protocols" / f"ketamine-5day@{version}.yaml").write_text(yaml.safe_dump(file), encoding="utf-8")
-    session.execute(update(Course).values(protocol_version=version))
+    session.execute(update(Visit).values(protocol_version=version))
     session.commit()
     release(PI, new_scoring, version="1.1", scoring_version="1.1")
     job = run(session)
@@ -360,7 +360,7 @@ def test_the_audit_trail_records_who_began_and_who_finished(session: Session, re
     assert audit.first_invalid_event(session) is None
 
 
-def test_a_worker_takes_over_queued_and_abandoned_jobs(session: Session) -> None:
+def test_a_worker_claims_queued_and_abandoned_jobs(session: Session) -> None:
     answered(session)
     queued = jobs.begin(session, None, actor=STAFF, now=LATER, queue=True)
     mine = jobs.begin(session, PI, actor=STAFF, now=LATER)

@@ -18,9 +18,11 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import aggregates
 from pro_tracker.services.treatment import courses
+from pro_tracker.services.treatment.courses import CourseStartFacts
 from tests.support.course_builder import COORDINATOR, add_subject, record_infusions
 from tests.support.history_builder import FATIGUE, NRS, PCS, PGIC, PI, ROLES, answer_visit, course_of, visit_of
 from tests.support.staff_browser import add_site
@@ -92,8 +94,8 @@ def scored(session: Session) -> dict[tuple[str, str, str, str], dict[int, float]
         .select_from(Score)
         .join(QuestionnaireResponse)
         .join(Visit)
-        .join(Subject, Subject.id == Visit.subject_id)
-        .join(Site, Site.id == Subject.site_id)
+        .join(Course, Course.id == Visit.course_id)
+        .join(Site, Site.id == Course.site_id)
         .where(Score.status == "scored")
     )
     found: dict[tuple[str, str, str, str], dict[int, float]] = defaultdict(dict)
@@ -228,7 +230,7 @@ def test_a_window_that_opens_raises_the_expected_count(session: Session) -> None
 
 def test_a_withdrawn_subject_is_expected_only_in_windows_opened_before(session: Session) -> None:
     subjects = add_cohort(session)
-    enrolment.withdraw(session, COORDINATOR, subjects[6], "moved away", now=NOW)
+    enrolment.withdraw(session, COORDINATOR, subjects[6], WithdrawalFacts("moved away"), now=NOW)
     session.commit()
     aggregates.rebuild(session, now=NOW + timedelta(days=90))
     stored = figures(session)
@@ -261,8 +263,8 @@ def test_a_second_course_is_measured_from_its_own_baseline(session: Session) -> 
     subject = add(session, "north", {NRS: 8}, {NRS: 3})
     second_on = date(2026, 6, 1)
     at = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
-    protocol = protocol_catalog.default_protocol()
-    courses.start_course(session, subject, protocol, planned_start_on=second_on, now=at)
+    protocol = protocol_catalog.protocol("ketamine-5day")
+    courses.start_course(session, subject, CourseStartFacts(protocol, second_on), now=at)
     session.commit()
     answer(session, subject, "baseline", datetime(2026, 5, 30, 15, 0, tzinfo=UTC), {NRS: 6})
     given_at = datetime(2026, 6, 5, 23, 0, tzinfo=UTC)

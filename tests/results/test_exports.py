@@ -27,11 +27,14 @@ from pro_tracker.services.calling import call_attempts, unanswered
 from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.services.csv_columns import escape_formula
 from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
+from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import exports
 from pro_tracker.services.results.exports import Extent, Kind
 from pro_tracker.services.treatment import courses
 from pro_tracker.services.treatment.courses import AdverseEventFacts
+from pro_tracker.services.wording.text_packs import WordingSnapshot
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_subject, infusion
 from tests.support.history_builder import (
@@ -130,7 +133,7 @@ def test_every_answer_is_a_row_with_the_code_that_was_stored(session: Session) -
             row = only(rows, USUBJID=subject.study_code, QSTESTCD=link_id, **place)
             assert row["QSORRES"] == row["QSSTRESN"] == ("" if value is None else str(value))
             assert row["QSSTAT"] == ("NOT DONE" if value is None else "")
-            assert row["QSREASND"] == ("skipped" if value is None else "")
+            assert row["QSREASND"] == ("declined" if value is None else "")
     assert len(chosen(rows, QSSCAT="item")) == 34 + 35
 
 
@@ -191,7 +194,7 @@ def test_the_outcome_of_a_call_is_the_missed_reason(session: Session) -> None:
 def test_withdrawal_is_the_reason_of_visits_it_ended(session: Session) -> None:
     _, silent = cohort(session)
     later = datetime(2026, 4, 10, tzinfo=UTC)
-    enrolment.withdraw(session, COORDINATOR, silent, "personal", now=later)
+    enrolment.withdraw(session, COORDINATOR, silent, WithdrawalFacts("personal"), now=later)
     session.commit()
     rows = chosen(exported("wide", now=later), USUBJID=silent.study_code)
     assert [(row["VISIT"], row["QSREASND"]) for row in rows] == [
@@ -254,7 +257,7 @@ def test_a_change_across_text_packs_is_not_comparable_and_has_a_reason(session: 
     assert (row[f"{name}_change"], row[f"{name}_meaningful"], row[f"{name}_reliable"]) == ("", "", "")
     assert row["pgic_responder"] == "Y"
     score = only(exported("long"), USUBJID=subject.study_code, VISITNUM="2", QSCAT=PI, QSTESTCD="TOTAL_T")
-    assert (score["TEXTLANG"], score["TEXTVER"], score["TEXTVALID"]) == ("es", "1.0", "N")
+    assert (score["TEXTLANG"], score["TEXTVER"], score["TEXTVALID"]) == ("es", "1.1", "N")
 
 
 def test_a_scale_without_a_score_has_a_reason_in_both_files(session: Session) -> None:
@@ -327,8 +330,16 @@ def test_the_codebook_describes_every_column_and_every_test(session: Session) ->
         described = {row["COLUMN"] for row in book if row["FILE"] == kind and not row["QSTESTCD"]}
         assert described == set(rows[0])
         assert all(row["LABEL"] for row in book)
-    tests = {(row["QSCAT"], row["QSTESTCD"]) for row in exported("long")} - {(row["QSCAT"], "QSALL") for row in book}
+    tests = {(row["QSCAT"], row["QSTESTCD"]) for row in exported("long")}
+    assert (NRS, "QSALL") in tests
     assert tests - {(row["QSCAT"], row["QSTESTCD"]) for row in book} == set()
+
+
+def test_the_codebook_says_what_a_row_of_a_whole_instrument_means(session: Session) -> None:
+    cohort(session)
+    row = only(exported("codebook"), QSCAT=NRS, QSTESTCD="QSALL")
+    assert row["LABEL"].endswith(": the whole instrument was not answered")
+    assert "QSREASND holds the reason" in row["RULES"]
 
 
 def test_the_codebook_says_what_was_verified_and_that_wording_is_not_validated(session: Session) -> None:
@@ -341,6 +352,18 @@ def test_the_codebook_says_what_was_verified_and_that_wording_is_not_validated(s
     assert "detectable: 7.7 to 10.5 points" in only(book, QSCAT=PCS, QSTESTCD="TOTAL_RAW")["RULES"]
     item = only(book, QSCAT=PI, QSTESTCD="PAININ9")
     assert item["VALUES"].startswith("1 = ")
+
+
+def test_a_label_with_a_semicolon_stands_in_quotes_in_the_codebook(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = instrument_catalog.text_pack(NRS, "en")
+    (code,) = pack.options
+    labels = {0: 'None; "nothing"', 10: "Worst"}
+    changed = replace(pack, options={code: labels})
+    monkeypatch.setattr(WordingSnapshot, "pack", lambda _self, _code, _language: changed)
+    item = only(exported("codebook"), QSCAT=NRS, QSTESTCD=instrument_catalog.instrument(NRS).items[0].link_id)
+    assert item["VALUES"] == '0 to 10 (0 = "None; ""nothing"""; 10 = Worst)'
 
 
 def test_the_codebook_names_a_protocols_own_size_of_change(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

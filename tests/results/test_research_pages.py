@@ -118,14 +118,24 @@ def test_fewer_than_eleven_answers_are_not_shown(
     assert row == [*shown, "fewer than 11", "fewer than 11", "fewer than 11"]
 
 
-@pytest.mark.parametrize(("responders", "of"), [(10, 45), (35, 45), (5, 9), (0, 45), (45, 45)])
+@pytest.mark.parametrize(
+    ("responders", "of", "shown"),
+    [
+        (10, 45, "held back"),
+        (35, 45, "held back"),  # the others are few
+        (11, 11, "held back"),  # "fewer than 11" would say of 10 of 11 what "held back" says of 11
+        (5, 9, "fewer than 11"),
+        (0, 45, "held back"),
+        (45, 45, "held back"),
+    ],
+)
 @pytest.mark.dialects("sqlite")
 def test_few_responders_or_few_others_are_not_shown(
-    client: FlaskClient, session: Session, clock: Clock, responders: int, of: int
+    client: FlaskClient, session: Session, clock: Clock, responders: int, of: int, shown: str
 ) -> None:
     add_figures(session, clock, "north", n_paired=of, n_paired_or_rated=of, n_responders=responders)
     sign_in(client, add_account(session, "researcher", "north"))
-    assert cells(client.get("/results").text, "Last infusion", "Pain interference")[-1] == "fewer than 11"
+    assert cells(client.get("/results").text, "Last infusion", "Pain interference")[-1] == shown
 
 
 def test_a_total_that_would_reveal_a_hidden_site_is_not_shown(
@@ -136,9 +146,37 @@ def test_a_total_that_would_reveal_a_hidden_site_is_not_shown(
     add_figures(session, clock, "*", n_expected=74, n_answered=55, n_paired=49, n_paired_or_rated=49, n_responders=19)
     sign_in(client, add_account(session, "researcher", "north", "south"))
     row = cells(client.get("/results?site=*").text, "Last infusion", "Pain interference")
-    assert row == ["fewer than 11 / 74", "fewer than 11", "fewer than 11", "fewer than 11", "fewer than 11"]
+    assert row == ["held back / 74", "held back", "held back", "held back", "held back"]
     north = cells(client.get("/results?site=north").text, "Last infusion", "Pain interference")
     assert north[0] == "50 / 60 (83%)"
+
+
+def test_ten_answers_of_one_site_do_not_follow_from_those_of_all_sites(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    few = {"n_paired": 0, "mean_change": None, "sd_change": None, "n_paired_or_rated": 0, "n_responders": 0}
+    for site, n_expected, n_answered in (("north", 19, 10), ("south", 19, 14), ("*", 38, 24)):
+        add_figures(session, clock, site, n_expected=n_expected, n_answered=n_answered, **few)
+    sign_in(client, add_account(session, "researcher", "north", "south"))
+    pages = {site: client.get(f"/results?site={site}").text for site in ("*", "north", "south")}
+    shown = {site: cells(page, "Last infusion", "Pain interference")[:2] for site, page in pages.items()}
+    assert shown == {
+        "*": ["held back / 38", "held back"],
+        "north": ["fewer than 11 / 19", "fewer than 11"],
+        "south": ["14 / 19 (74%)", "61.3 (6.0)"],
+    }
+    for site in ("*", "north"):  # 38 asked less 14 without answers would be 24
+        assert 'for any reason <span class="quiet">held back</span>' in pages[site]
+
+
+def test_a_total_of_responders_does_not_reveal_the_pairs_of_a_hidden_site(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    for site, pairs, responders in (("north", 40, 5), ("south", 8, 6), ("*", 48, 11)):
+        add_figures(session, clock, site, n_paired=pairs, n_paired_or_rated=pairs, n_responders=responders)
+    sign_in(client, add_account(session, "researcher", "north", "south"))
+    row = cells(client.get("/results?site=*").text, "Last infusion", "Pain interference")
+    assert row[2:] == ["held back", "held back", "held back"]  # of 48 less the 40 of the one site, 8 are the other's
 
 
 def test_hidden_sites_that_are_many_together_leave_the_total_shown() -> None:
@@ -147,6 +185,7 @@ def test_hidden_sites_that_are_many_together_leave_the_total_shown() -> None:
     assert total_reveals_small([Count(50), Count(3), Count(4)])
     assert total_reveals_small([Count(20, 45), Count(40, 45)])  # the second has few non-responders
     assert not total_reveals_small([Count(50), Count(11)])
+    assert total_reveals_small([Count(50), Count(10), Count(10)])  # 20 of two sites below 11 each is 10 and 10
 
 
 def test_only_accounts_with_every_site_see_all_sites(client: FlaskClient, session: Session, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
-from pro_tracker.providers.sms_gateway import SmsGatewayProvider
+from pro_tracker.providers.gateway import GatewayProvider
 from pro_tracker.providers.smtp import SmtpProvider
 from pro_tracker.services.sending import circuit_breakers, outbox
 from pro_tracker.services.sending.circuit_breakers import FIRST_WAIT, LONGEST_WAIT, OPENS_AFTER
@@ -58,9 +58,9 @@ def test_the_wait_that_a_provider_asks_for_is_kept(session: Session, clock: Cloc
     busy = SendResult(SendOutcome.TRY_AGAIN, "429", retry_after=timedelta(minutes=10), is_provider_fault=True)
     fail(session, clock, result=busy)
     clock.advance(minutes=9)
-    assert circuit_breakers.take_probes(session, now=clock.now) == []
+    assert circuit_breakers.start_probes(session, now=clock.now) == []
     clock.advance(minutes=1)
-    assert circuit_breakers.take_probes(session, now=clock.now) == ["email"]
+    assert circuit_breakers.start_probes(session, now=clock.now) == ["email"]
     assert circuit_breakers.record(session, Channel.EMAIL, busy, now=clock.now) == clock.now + timedelta(minutes=10)
 
 
@@ -69,9 +69,9 @@ def test_each_probe_is_taken_once_and_the_wait_for_the_next_one_grows(session: S
     waits = []
     for _ in range(6):
         began = clock.now
-        while not circuit_breakers.take_probes(session, now=clock.now):
+        while not circuit_breakers.start_probes(session, now=clock.now):
             clock.advance(seconds=30)
-        assert circuit_breakers.take_probes(session, now=clock.now) == []
+        assert circuit_breakers.start_probes(session, now=clock.now) == []
         fail(session, clock, 3)  # the probe, and stragglers of batches that were claimed before
         waits.append(clock.now - began)
     minutes = [wait.total_seconds() / 60 for wait in waits]
@@ -84,7 +84,7 @@ def test_the_first_message_that_goes_through_closes_the_circuit_and_resets_the_c
 ) -> None:
     fail(session, clock)
     clock.advance(minutes=20)
-    circuit_breakers.take_probes(session, now=clock.now)
+    circuit_breakers.start_probes(session, now=clock.now)
     circuit_breakers.record(session, Channel.EMAIL, ACCEPTED, now=clock.now)
     assert set(circuit_breakers.open_breakers(session)) == set()
     fail(session, clock)
@@ -108,7 +108,7 @@ def test_of_two_sweeps_at_once_one_takes_the_probe(session: Session, clock: Cloc
     session.commit()
     clock.advance(minutes=1)
     with db.Session() as one, db.Session() as other:
-        taken = [circuit_breakers.take_probes(each, now=clock.now) for each in (one, other)]
+        taken = [circuit_breakers.start_probes(each, now=clock.now) for each in (one, other)]
     assert taken == [["email"], []]
 
 
@@ -137,7 +137,7 @@ def listening(server: SmtpServer, port: int) -> Iterator[None]:
 
 
 def sweep(session: Session, clock: Clock, provider: Provider) -> int:
-    """What a sweep and the workers after it do; returns how many messages they sent."""
+    """Sweeps, runs the workers after it, and returns how many messages they sent."""
     begun = session.scalars(select(func.count(Attempt.id))).one()
     batches = outbox.claim_batches(session, now=clock.now, lease=LEASE, per_second={})
     session.commit()
@@ -223,8 +223,8 @@ def test_a_message_that_crashes_the_provider_delays_no_others_and_reaches_staff(
         facts = {"mobile": mobile, "time_zone": zone, "preferred_channel": "sms"}
         add_course(session, add_subject(session, clock.now, **facts), clock.now, START)
     session.commit()
-    sms_gateway.chokes_on.add("+12125550111")
-    gateway = SmsGatewayProvider(sms_gateway.url, sms_gateway.token)
+    sms_gateway.failing_numbers.add("+12125550111")
+    gateway = GatewayProvider(sms_gateway.url, sms_gateway.token)
     rested = 0
     for minute in range(130):
         clock.set(DUE + timedelta(minutes=minute))

@@ -60,8 +60,8 @@ def to_come(session: Session) -> set[str]:
 
 
 def match_waiting_reports(session: Session, clock: Clock) -> None:
-    for receipt_id in delivery_reports.waiting(session, now=clock.now):
-        delivery_reports.process(session, receipt_id, now=clock.now)
+    for report_id in delivery_reports.waiting(session, now=clock.now):
+        delivery_reports.process(session, report_id, now=clock.now)
     session.flush()
 
 
@@ -218,7 +218,7 @@ def report(event: str, hour: int, **names: Any) -> Step:
         report = delivery_reports.ReportedEvent(
             provider="gateway", event_id=f"{event}-{hour}", channel=channel, event=ReportEvent(event), at=at, **names
         )
-        return delivery_reports.take(session, report, now=now)
+        return delivery_reports.record(session, report, now=now)
 
     return report_step
 
@@ -313,14 +313,14 @@ def test_concurrent_reports_count_once_and_do_not_deadlock(session: Session, clo
     reports = [stop, bounce] * 6
     session.commit()
 
-    def take(one: delivery_reports.ReportedEvent) -> bool:
+    def record(one: delivery_reports.ReportedEvent) -> bool:
         with db.Session() as mine:
-            new = delivery_reports.take(mine, one, now=moment)
+            new = delivery_reports.record(mine, one, now=moment)
             mine.commit()
             return new
 
     with ThreadPoolExecutor(len(reports)) as pool:
-        new = list(pool.map(take, reports))
+        new = list(pool.map(record, reports))
     session.expire_all()
     assert sorted(new) == [False] * 10 + [True] * 2
     assert states(session) == {"email": "bounced", "sms": "stopped"}

@@ -37,36 +37,36 @@ from tests.support.sending_fixtures import (
 
 
 @dataclass
-class Keyed(Provider):
+class IdempotentProvider(Provider):
     """A provider that delivers a key once: returns the results in turn, then its process dies."""
 
-    receipts: list[SendResult]
+    results: list[SendResult]
     keys: list[uuid.UUID] = field(default_factory=list)
-    name: str = "keyed"
+    name: str = "idempotent"
     is_idempotent: bool = True
 
     def close(self) -> None: ...
 
     def send(self, message: OutgoingMessage) -> SendResult:
         self.keys.append(message.key)
-        if not self.receipts:
+        if not self.results:
             raise KeyboardInterrupt
-        return self.receipts.pop(0)
+        return self.results.pop(0)
 
 
 @dataclass
-class Askable(Provider):
+class QueryableProvider(Provider):
     """A provider that reports the outcome of a message only when it is queried."""
 
     found: SendResult | None
-    asked: int = 0
-    name: str = "askable"
+    queries: int = 0
+    name: str = "queryable"
 
     def send(self, message: OutgoingMessage) -> SendResult:
         return SendResult(SendOutcome.UNKNOWN, "TimeoutError")
 
     def query_status(self, asked: OutcomeQuery) -> SendResult | None:
-        self.asked += 1
+        self.queries += 1
         return self.found
 
     def close(self) -> None: ...
@@ -176,7 +176,7 @@ def test_a_channel_without_a_provider_is_a_failure_that_staff_see(
 def test_an_attempt_with_unknown_outcome_is_repeated_under_the_same_key_where_keys_are_known(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    gateway = Keyed([SendResult(SendOutcome.UNKNOWN, "TimeoutError"), SendResult(SendOutcome.ACCEPTED)])
+    gateway = IdempotentProvider([SendResult(SendOutcome.UNKNOWN, "TimeoutError"), SendResult(SendOutcome.ACCEPTED)])
     assert post.sweep(email=gateway) == ["planned"]
     clock.advance(minutes=2)
     assert post.sweep(email=gateway) == ["sent"]
@@ -189,13 +189,13 @@ def test_an_open_attempt_of_a_dead_worker_is_retried_where_keys_are_known(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     (claimed,) = post.claim()
-    gateway = Keyed([])
+    gateway = IdempotentProvider([])
     with pytest.raises(KeyboardInterrupt):
         post.deliver(claimed, email=gateway)
     session.rollback()
     clock.advance(minutes=6)
     assert post.recover_expired(email=gateway) == {"planned": 1}
-    gateway.receipts.append(SendResult(SendOutcome.ACCEPTED))
+    gateway.results.append(SendResult(SendOutcome.ACCEPTED))
     clock.advance(minutes=2)
     assert post.sweep(email=gateway) == ["sent"]
 
@@ -212,13 +212,13 @@ def test_an_open_attempt_of_a_dead_worker_is_retried_where_keys_are_known(
 def test_a_provider_is_queried_about_an_open_attempt_before_anything_else(
     session: Session, clock: Clock, course: Course, post: SendingHarness, found: SendResult | None, state: str
 ) -> None:
-    assert post.sweep(email=Askable(found)) == [state]
+    assert post.sweep(email=QueryableProvider(found)) == [state]
 
 
 def test_a_provider_that_cannot_say_yet_is_queried_again_until_the_message_is_uncertain_after_a_day(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    silent = Askable(SendResult(SendOutcome.UNKNOWN, "TimeoutError"))
+    silent = QueryableProvider(SendResult(SendOutcome.UNKNOWN, "TimeoutError"))
     assert post.sweep(email=silent) == ["claimed"]
     clock.advance(minutes=6)
     assert post.recover_expired(email=silent) == {"claimed": 1}
@@ -226,13 +226,13 @@ def test_a_provider_that_cannot_say_yet_is_queried_again_until_the_message_is_un
     assert post.recover_expired(email=silent) == {"claimed": 1}
     clock.advance(days=1)
     assert post.recover_expired(email=silent) == {"uncertain": 1}
-    assert silent.asked == 4
+    assert silent.queries == 4
 
 
 def test_only_the_provider_of_the_attempt_is_queried(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    silent = Askable(SendResult(SendOutcome.UNKNOWN))
+    silent = QueryableProvider(SendResult(SendOutcome.UNKNOWN))
     post.sweep(email=silent)
     clock.advance(minutes=6)
     assert post.recover_expired() == {"uncertain": 1}

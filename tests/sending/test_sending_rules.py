@@ -1,7 +1,9 @@
 """Pauses, infusions, "not today", own hours, moves and both channels decide when messages are sent."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,17 +11,26 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome
+from pro_tracker.domain.calling import STOP_REMINDERS_AFTER
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.protocol import ChannelWord, ReminderStep
+from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.interruption import Pause, Snooze
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit, VisitDraft
+from pro_tracker.services.answering import links, visit_context
+from pro_tracker.services.calling import call_attempts
+from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import planned_messages, visit_filters, visits
 from pro_tracker.services.protocols import protocol_catalog
 from tests.conftest import Clock
+from tests.support.battery import changed_protocol
 from tests.support.course_builder import COORDINATOR, messages_of, record_infusions
 from tests.support.sending_fixtures import DUE, SendingHarness, add_baseline, at, baseline
 
@@ -79,6 +90,24 @@ def test_a_pause_that_was_recorded_after_planning_holds_a_claimed_message(
     assert post.sweep() == ["sent"]
 
 
+@pytest.mark.parametrize("outcome", sorted(STOP_REMINDERS_AFTER))
+def test_a_refusal_by_telephone_ends_a_claimed_reminder_and_not_a_link_that_the_patient_asks_for(
+    session: Session, clock: Clock, course: Course, post: SendingHarness, outcome: CallOutcome
+) -> None:
+    (claimed,) = post.claim()
+    visit = baseline(session, course)
+    call = Call(subject_id=course.subject_id, visit_id=visit.id, reason="started-not-sent", opened_at=clock.now)
+    session.add(call)
+    session.flush()
+    call_attempts.record(session, COORDINATOR, call.id, CallAttemptFacts(CallAttemptOutcome(outcome)), now=clock.now)
+    session.commit()
+    assert post.deliver(claimed) == "ended"
+    assert session.get_one(Message, claimed, populate_existing=True).end_reason == UnansweredReason(outcome)
+    links.request_fresh_link(session, visit_context.by_visit(session, visit.id), now=clock.now)
+    session.commit()
+    assert post.sweep() == ["sent"]
+
+
 def test_while_a_pause_has_no_known_end_messages_wait_and_come_when_it_has_one(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
@@ -96,9 +125,22 @@ def test_while_a_pause_has_no_known_end_messages_wait_and_come_when_it_has_one(
     ]
 
 
+@pytest.fixture
+def asked_under_treatment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The first event goes on when treatment began."""
+
+    def change(data: dict[str, Any]) -> None:
+        data["events"][0]["before_treatment"] = False
+
+    with changed_protocol(tmp_path, monkeypatch, change):
+        yield
+
+
+@pytest.mark.usefixtures("asked_under_treatment")
 def test_after_an_infusion_messages_wait_for_the_next_morning(
-    session: Session, clock: Clock, course: Course, post: SendingHarness
+    session: Session, clock: Clock, post: SendingHarness, request: pytest.FixtureRequest
 ) -> None:
+    course: Course = request.getfixturevalue("course")
     assert post.sweep() == ["sent"]
     clock.set(at(3, 9, 9))
     (claimed,) = post.claim()
@@ -106,6 +148,18 @@ def test_after_an_infusion_messages_wait_for_the_next_morning(
     session.commit()
     assert post.deliver(claimed) == "planned"
     assert waiting(session, course)[0] == ("reminder", 1, "email", at(3, 10, 9))
+
+
+def test_a_claimed_message_about_a_baseline_ends_when_treatment_begins(
+    session: Session, clock: Clock, course: Course, post: SendingHarness
+) -> None:
+    assert post.sweep() == ["sent"]
+    clock.set(at(3, 9, 9))
+    (claimed,) = post.claim()
+    record_infusions(session, course, clock.now, date(2026, 3, 9))  # from 08:30
+    session.commit()
+    assert post.deliver(claimed) == "ended"
+    assert waiting(session, course) == []
 
 
 def test_not_today_brings_one_message_on_the_day_that_was_chosen(
@@ -168,7 +222,7 @@ def test_in_the_grace_period_a_fresh_link_is_sent_and_a_reminder_is_not(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
     visit = baseline(session, course)
-    session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=clock.now, grace_until=at(3, 21, 12)))
+    session.add(VisitDraft(visit_id=visit.id, language="en", saved_at=clock.now, grace_until=at(3, 21, 12)))
     common = {"subject_id": visit.subject_id, "visit_id": visit.id, "channel": "email", "step": 9, "created_at": DUE}
     planned = {"local_on": date(2026, 3, 20), "local_time": time(20), "send_at": at(3, 20, 20)}
     for kind, template in (("reminder", "reminder"), ("fresh-link", "fresh-link")):
@@ -184,13 +238,13 @@ def test_a_subject_who_withdraws_in_the_grace_period_cannot_send_answers(
     session: Session, clock: Clock, course: Course
 ) -> None:
     visit = baseline(session, course)
-    session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=clock.now, grace_until=at(3, 21, 12)))
+    session.add(VisitDraft(visit_id=visit.id, language="en", saved_at=clock.now, grace_until=at(3, 21, 12)))
     clock.set(at(3, 21, 11))
-    enrolment.withdraw(session, COORDINATOR, subject_of(session, course), "moved away", now=clock.now)
+    enrolment.withdraw(session, COORDINATOR, subject_of(session, course), WithdrawalFacts("moved away"), now=clock.now)
     assert baseline(session, course).void_reason == "withdrawn"
 
 
-def both(session: Session, course: Course, now: datetime) -> None:
+def plan_first_step_on_both(session: Session, course: Course, now: datetime) -> None:
     """Plans the baseline's messages with a first step on both channels."""
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     steps = (
@@ -199,31 +253,33 @@ def both(session: Session, course: Course, now: datetime) -> None:
     )
     visit = baseline(session, course)
     subject = subject_of(session, course)
-    planned_messages.plan(session, subject, replace(protocol, reminders=steps), [visit], now=now)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol_catalog, "bound_to", lambda _: replace(protocol, reminders=steps))
+        planned_messages.plan(session, subject, [visit], now=now)
     session.commit()
 
 
 def test_a_step_on_both_channels_is_sent_once_on_each(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    both(session, course, clock.now)
+    plan_first_step_on_both(session, course, clock.now)
     first, second = post.claim()
     assert post.deliver(first) == "sent"
-    both(session, course, clock.now)  # planned again between the two
+    plan_first_step_on_both(session, course, clock.now)  # planned again between the two
     assert post.deliver(second) == "sent"
-    both(session, course, clock.now)
+    plan_first_step_on_both(session, course, clock.now)
     assert [each[1:3] for each in waiting(session, course)] == [(1, "sms")]
 
 
 def test_a_step_on_both_channels_is_still_sent_when_one_of_them_closes(
     session: Session, clock: Clock, course: Course, post: SendingHarness
 ) -> None:
-    both(session, course, clock.now)
+    plan_first_step_on_both(session, course, clock.now)
     email = select(Message.id).where(Message.channel == "email", Message.step == 0)
     claimed = post.claim()
     assert post.deliver(session.scalars(email).one()) == "sent"
     session.scalars(select(Contact).where(Contact.channel == "email")).one().state = ContactState.BOUNCED
-    both(session, course, clock.now)
+    plan_first_step_on_both(session, course, clock.now)
     assert [post.deliver(each) for each in claimed] == ["not-claimed", "sent"]
 
 
@@ -244,7 +300,7 @@ def test_an_own_hour_is_moved_out_of_the_quiet_hours(
 
 def test_a_draft_of_another_visit_gives_no_grace(session: Session, clock: Clock, course: Course) -> None:
     visit, other = baseline(session, course), add_baseline(session, clock)
-    session.add(VisitDraft(visit_id=visit.id, answers={}, saved_at=clock.now, grace_until=at(3, 21, 12)))
+    session.add(VisitDraft(visit_id=visit.id, language="en", saved_at=clock.now, grace_until=at(3, 21, 12)))
     session.commit()
     in_grace = visit_filters.answerable(at(3, 21, 11))
     assert session.scalars(select(Visit.id).where(in_grace)).all() == [visit.id]

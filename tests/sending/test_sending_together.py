@@ -172,8 +172,8 @@ def test_once_a_provider_is_down_the_rest_is_released_without_counting_attempts(
 ) -> None:
     class GoesAway(Watched):
         def send(self, message: OutgoingMessage) -> SendResult:
-            receipt = super().send(message)
-            return receipt if len(self.keys) == 1 else SendResult(SendOutcome.TRY_AGAIN, "no", is_provider_fault=True)
+            result = super().send(message)
+            return result if len(self.keys) == 1 else SendResult(SendOutcome.TRY_AGAIN, "no", is_provider_fault=True)
 
     provider = GoesAway()
     deliver(post, provider)

@@ -46,7 +46,7 @@ def provider(smtp_server: SmtpServer) -> Iterator[SmtpProvider]:
 
 
 class Script:
-    """A mail server that answers line by line as it is told, then hangs up or falls silent."""
+    """A mail server that answers line by line as it is set up, then hangs up or falls silent."""
 
     def __init__(self, *answers: str, silent: bool = False) -> None:
         self.answers, self.silent = list(answers), silent
@@ -150,8 +150,8 @@ def test_only_a_mail_that_may_have_been_sent_is_unknown(
     script: Callable[..., Script], answers: tuple[str, ...], silent: bool, outcome: SendOutcome, is_provider_fault: bool
 ) -> None:
     provider = SmtpProvider(script(*answers, silent=silent).url, SENDER)
-    receipt = provider.send(mail())
-    assert (receipt.outcome, receipt.is_provider_fault) == (outcome, is_provider_fault)
+    result = provider.send(mail())
+    assert (result.outcome, result.is_provider_fault) == (outcome, is_provider_fault)
     provider.close()
 
 
@@ -313,21 +313,21 @@ def test_mail_goes_encrypted_and_signed_in_or_not_at_all(
     sign_in = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": scheme != "smtps"}
     recorder, listener = listen(scheme, certificate, **sign_in)
     provider = SmtpProvider(f"{scheme}://clinic:{password}@127.0.0.1:{listener.port}", SENDER, authority)
-    receipt = provider.send(mail())
+    result = provider.send(mail())
     provider.close()
     listener.stop()
     if password == "wrong":  # an operator's mistake must not fail every message for good
-        assert (receipt.outcome, receipt.is_provider_fault, recorder.signed_in) == (SendOutcome.TRY_AGAIN, True, [])
+        assert (result.outcome, result.is_provider_fault, recorder.signed_in) == (SendOutcome.TRY_AGAIN, True, [])
     else:
-        assert (receipt.outcome, recorder.signed_in, recorder.encrypted) == (SendOutcome.ACCEPTED, [True], [True])
+        assert (result.outcome, recorder.signed_in, recorder.encrypted) == (SendOutcome.ACCEPTED, [True], [True])
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
 def test_a_server_with_an_untrusted_certificate_gets_no_mail(certificate: ssl.SSLContext, scheme: str) -> None:
     recorder, listener = listen(scheme, certificate)
     provider = SmtpProvider(f"{scheme}://127.0.0.1:{listener.port}", SENDER)
-    receipt = provider.send(mail())
-    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
+    result = provider.send(mail())
+    assert (result.outcome, result.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
     assert recorder.encrypted == []
     provider.close()
     listener.stop()
@@ -346,8 +346,8 @@ def test_a_server_with_a_certificate_for_another_name_gets_no_mail(
 
 def test_a_server_that_no_longer_offers_encryption_gets_no_mail(smtp_server: SmtpServer) -> None:
     provider = SmtpProvider(smtp_server.url.replace("smtp://", "smtp+starttls://"), SENDER)
-    receipt = provider.send(mail())
-    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
+    result = provider.send(mail())
+    assert (result.outcome, result.is_provider_fault) == (SendOutcome.TRY_AGAIN, True)
     assert smtp_server.accepted == []
     provider.close()
 

@@ -11,7 +11,7 @@ from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.providers.base import Provider
 from pro_tracker.providers.console import ConsoleProvider
-from pro_tracker.providers.sms_gateway import SmsGatewayProvider
+from pro_tracker.providers.gateway import GatewayProvider
 from pro_tracker.providers.twilio import TwilioProvider
 from pro_tracker.providers.twilio_client import TwilioAccount
 from pro_tracker.services.sending import outbox
@@ -36,7 +36,7 @@ def by_twilio(twilio_api: TwilioServer) -> Iterator[Provider]:
 
 @pytest.fixture
 def by_gateway(sms_gateway: GatewayServer) -> Iterator[Provider]:
-    provider = SmsGatewayProvider(sms_gateway.url, sms_gateway.token)
+    provider = GatewayProvider(sms_gateway.url, sms_gateway.token)
     yield provider
     provider.close()
 
@@ -54,7 +54,7 @@ def setup(provider: Provider) -> SendingSetup:
 def sweep(session: Session, clock: Clock, provider: Provider) -> list[str]:
     ids = outbox.claim_due(session, now=clock.now, limit=10, lease=LEASE)
     session.commit()
-    return [outbox.deliver(session, each, setup=setup(provider), clock=lambda: clock.now) for each in ids]
+    return [outbox.deliver(session, each, setup=setup(provider), clock=lambda: clock.now) for each in sorted(ids)]
 
 
 def work_on(session: Session, clock: Clock, provider: Provider) -> None:

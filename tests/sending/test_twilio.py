@@ -58,9 +58,9 @@ def test_a_text_arrives_as_it_was_written_and_says_where_to_report_to(
     provider: TwilioProvider, twilio_api: TwilioServer
 ) -> None:
     message = text(words="¿Cómo está? Grüße")
-    receipt = provider.send(message)
+    result = provider.send(message)
     (arrived,) = twilio_api.accepted
-    assert receipt == SendResult(SendOutcome.ACCEPTED, "queued", arrived.id)
+    assert result == SendResult(SendOutcome.ACCEPTED, "queued", arrived.id)
     assert (arrived.to, arrived.text) == (NUMBER, "¿Cómo está? Grüße")
     assert arrived.callback == f"https://pro-tracker.test/webhooks/twilio/status?message={message.key}"
 
@@ -107,8 +107,8 @@ def test_too_many_requests_are_a_provider_fault_and_the_wait_is_kept(
     provider: TwilioProvider, twilio_api: TwilioServer, header: str | None, wait: dt.timedelta | None
 ) -> None:
     twilio_api.faults.append(Fault(429, 20429, header))
-    receipt = provider.send(text())
-    assert receipt == SendResult(SendOutcome.TRY_AGAIN, "429 20429", retry_after=wait, is_provider_fault=True)
+    result = provider.send(text())
+    assert result == SendResult(SendOutcome.TRY_AGAIN, "429 20429", retry_after=wait, is_provider_fault=True)
     assert provider.send(text()).retry_after is None
 
 
@@ -132,9 +132,9 @@ def test_only_a_message_that_may_have_been_sent_is_unknown(
 ) -> None:
     provider._http.timeout = 0.3
     twilio_api.faults.append(fault)
-    receipt = provider.send(text())
-    assert (receipt.outcome, receipt.is_provider_fault) == (SendOutcome.UNKNOWN, True)
-    assert NUMBER not in str(receipt)
+    result = provider.send(text())
+    assert (result.outcome, result.is_provider_fault) == (SendOutcome.UNKNOWN, True)
+    assert NUMBER not in str(result)
     found = provider.query_status(asked())
     taken = [text.id for text in twilio_api.accepted]
     assert found == (
@@ -145,8 +145,8 @@ def test_only_a_message_that_may_have_been_sent_is_unknown(
 
 
 def test_a_message_without_a_connection_may_be_sent_again(provide: Callable[..., TwilioProvider]) -> None:
-    receipt = provide(url=f"http://127.0.0.1:{free_port()}").send(text())
-    assert receipt == SendResult(SendOutcome.TRY_AGAIN, "ConnectionError", is_provider_fault=True)
+    result = provide(url=f"http://127.0.0.1:{free_port()}").send(text())
+    assert result == SendResult(SendOutcome.TRY_AGAIN, "ConnectionError", is_provider_fault=True)
 
 
 def test_a_message_is_found_by_its_link_among_others_to_the_same_number(

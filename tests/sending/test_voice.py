@@ -28,6 +28,7 @@ from pro_tracker.services.planning import visits
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.treatment import courses
+from pro_tracker.services.treatment.courses import CourseStartFacts
 from tests.conftest import Clock
 from tests.servers.gateway import GatewayServer
 from tests.servers.sms import TAKES_AND_HANGS_UP, Fault
@@ -122,10 +123,10 @@ def post(
 def course(session: Session, clock: Clock, post: SendingHarness) -> Course:
     """A course by the protocol with calls; its baseline's first message is due now."""
     clock.set(at(3, 2, 10))
-    subject = add_subject(session, clock.now)
-    started = courses.start_course(
-        session, subject, protocol_catalog.default_protocol(), planned_start_on=START, now=clock.now
-    )
+    with_calls = protocol_catalog.protocols()[0]
+    subject = add_subject(session, clock.now, protocol=with_calls.code)
+    facts = CourseStartFacts(with_calls, START)
+    started = courses.start_course(session, subject, facts, now=clock.now)
     session.commit()
     clock.set(DUE)
     return started
@@ -303,7 +304,7 @@ def test_a_number_that_opted_out_gets_no_call(
         at=clock.now,
         address=MOBILE,
     )
-    delivery_reports.take(session, stop, now=clock.now)
+    delivery_reports.record(session, stop, now=clock.now)
     visits.replan(session, message.subject_id, now=clock.now)
     session.commit()
     assert post.sweep() == ["sent"]

@@ -228,4 +228,4 @@ def test_an_administrator_sees_the_number_of_rejected_requests(
     assert "not known here: 1." in page
     clock.advance(days=31)
     sign_in(client, "administrator@clinic.example")
-    assert "No calls." in client.get("/reports").text
+    assert "No reports yet." in client.get("/reports").text

@@ -34,7 +34,7 @@ class GatewayHandler(Handler):
         server, message = self.state, json.loads(self.content())
         key, fault = message["key"], server.next_fault(message["to"])
         if fault is not None and not fault.accepts:
-            self.misbehave(fault, None)
+            self.inject(fault, None)
         elif self.headers.get("Authorization") != f"Bearer {server.token}" or self.path != "/messages":
             self.refuse(401, "unknown-token")
         elif self.headers.get("Idempotency-Key") != key:
@@ -61,7 +61,7 @@ class GatewayHandler(Handler):
             text = self.state.by_key[key] = AcceptedText(uuid.uuid4().hex, message["to"], message["text"], key)
             self.state.accepted.append(text)
             self.state.posted.append(dict(message))
-        self.misbehave(fault, text) if fault else self.confirm(text)
+        self.inject(fault, text) if fault else self.confirm(text)
 
     def confirm(self, text: AcceptedText) -> None:
         self.answer(202, {"id": text.id})

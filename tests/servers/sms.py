@@ -59,14 +59,14 @@ class AcceptedText:
 class SmsServer:
     """A fake provider. `faults` apply to the next requests, one each; after them `choose` is called for each request.
 
-    Every request for a number in `chokes_on` fails with status 500. `requests` counts all of them.
+    Every request for a number in `failing_numbers` fails with status 500. `requests` counts all of them.
     """
 
     port: int = 0
     accepted: list[AcceptedText] = field(default_factory=list)
     faults: deque[Fault | None] = field(default_factory=deque)
     choose: Callable[[], Fault | None] = lambda: None
-    chokes_on: set[str] = field(default_factory=set)
+    failing_numbers: set[str] = field(default_factory=set)
     requests: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,7 +77,7 @@ class SmsServer:
     def next_fault(self, to: str) -> Fault | None:
         with self.lock:
             self.requests += 1
-            if to in self.chokes_on:
+            if to in self.failing_numbers:
                 return Fault(500)
             return self.faults.popleft() if self.faults else self.choose()
 
@@ -113,7 +113,8 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, status: int, code: int | str, retry_after: str | None = None) -> None:
         """Answers that the message was rejected."""
 
-    def misbehave(self, fault: Fault, taken: AcceptedText | None) -> None:
+    def inject(self, fault: Fault, taken: AcceptedText | None) -> None:
+        """Answers as the fault says; `taken` is the message that was accepted all the same, if any."""
         time.sleep(fault.seconds)
         if fault.status is None:
             self.hang_up()
@@ -125,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(fault.status, fault.code or fault.status, fault.retry_after)
 
     def hang_up(self) -> None:
-        """Reset the connection in the middle."""
+        """Resets the connection in the middle."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.close_connection = True
         self.connection.close()

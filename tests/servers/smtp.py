@@ -1,4 +1,4 @@
-"""A real SMTP server that keeps what it accepted, and that a test can tell to refuse, delay or hang up."""
+"""A real SMTP server that keeps what it accepted, and that a test can set to refuse, delay or hang up."""
 
 import asyncio
 import email

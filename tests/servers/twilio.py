@@ -36,11 +36,11 @@ class TwilioHandler(Handler):
     state: ClassVar[TwilioServer]
 
     def do_POST(self) -> None:  # noqa: N802  the standard library's name
-        """Create a message or a call."""
+        """Creates a message or a call."""
         server, form = self.state, {name: each[0] for name, each in parse_qs(self.content().decode()).items()}
         fault = server.next_fault(form.get("To", ""))
         if fault is not None and not fault.accepts:
-            self.misbehave(fault, None)
+            self.inject(fault, None)
         elif not self._knows_us():
             self.refuse(401, 20003)
         elif not E164.fullmatch(form.get("To", "")):
@@ -50,12 +50,12 @@ class TwilioHandler(Handler):
         elif self._is_call():
             call = AcceptedText(f"CA{uuid.uuid4().hex}", form["To"], form["Twiml"], callback=form["StatusCallback"])
             server.calls.append(call)
-            self.misbehave(fault, call) if fault else self.confirm(call)
+            self.inject(fault, call) if fault else self.confirm(call)
         else:
             sid = f"SM{uuid.uuid4().hex}"
             text = AcceptedText(sid, form["To"], form["Body"], callback=form.get("StatusCallback", ""))
             server.accepted.append(text)
-            self.misbehave(fault, text) if fault else self.confirm(text)
+            self.inject(fault, text) if fault else self.confirm(text)
 
     def do_GET(self) -> None:  # noqa: N802
         """List messages or calls, the newest first, a page at a time."""

@@ -1,21 +1,39 @@
 """`pro-tracker check-ledger` finds each defect injected into a valid ledger or its event log, and nothing else."""
 
+import shutil
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.message_codes import EndReason, MessageState
+from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.ledger_check.event_log import EventLog, read_log
 from pro_tracker.ledger_check.schedule import ScheduleStep, load_schedule
+from pro_tracker.models.aggregate import Aggregate
+from pro_tracker.models.call import Call
 from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import saving, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment import deaths, transfers
+from pro_tracker.services.enrolment.deaths import DeathFacts
+from pro_tracker.services.enrolment.transfers import TransferFacts
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.treatment import courses
+from pro_tracker.services.results import aggregates
+from pro_tracker.services.treatment import courses, protocol_moves
+from pro_tracker.services.treatment.courses import CourseEndFacts
+from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
+from tests.support.history_builder import PATIENT
 from tests.support.ledger_fixture import ENDED, LedgerFixture, at
+from tests.support.second_study import FIRST, SECOND, shipped, write_protocol
+from tests.support.staff_browser import add_site
 
 MISSING = "missing, or more than one hour late"
 TWICE = "sent twice"
@@ -24,6 +42,7 @@ ON_HOLD = "sent during a pause, infusion hold or snooze"
 ANSWERED = "sent after completion"
 REFUSED = "sent after refusal by telephone"
 WITHDRAWN = "sent after withdrawal"
+MERGED = "sent to a merged record"
 CLOSED_CHANNEL = "sent to a closed channel"
 OTHER_ADDRESS = "sent to another address"
 OUTSIDE_WINDOW = "sent outside the visit window"
@@ -37,6 +56,17 @@ NOT_PLANNED = "visit not planned"
 NO_CALL = "failed message without a call"
 NO_REASON = "unanswered visit without a reason"
 NO_CAUSE = "visit voided without cause"
+ANSWER_LOST = "answer not stored as it was given"
+ANSWER_UNKNOWN = "answer stored that was never given"
+LATE_LOST = "late answer not kept"
+PATIENT_ELSEWHERE = "patient at the wrong site"
+COURSE_ELSEWHERE = "course at the wrong site"
+COUNTED_ELSEWHERE = "course counted at another site"
+
+AFTER_DEATH = "sent after a recorded death"
+LEFT_TO_ASK = "left to ask after a recorded death"
+STAFF = Actor(ActorKind.COMMAND, "test")
+DEATH = DeathFacts(None, DeathDatePrecision.UNKNOWN, "a relative called")
 
 Defect = Callable[[LedgerFixture], None]
 
@@ -95,6 +125,30 @@ def message_after_refusal(ledger: LedgerFixture) -> None:
 
 def message_after_withdrawal(ledger: LedgerFixture) -> None:
     ledger.log(at(9, 8, 59), "withdrew")
+
+
+def message_after_death(ledger: LedgerFixture) -> None:
+    ledger.log(at(9, 8, 59), "died")
+    deaths.record(ledger.session, STAFF, ledger.subject, DEATH, now=at(9, 8, 59))
+
+
+def visit_and_message_left_after_death(ledger: LedgerFixture) -> None:
+    ledger.log(at(9, 12), "died")
+
+
+def call_left_after_death(ledger: LedgerFixture) -> None:
+    ledger.log(at(9, 12), "died")
+    deaths.record(ledger.session, STAFF, ledger.subject, DEATH, now=at(9, 12))
+    visit = ledger.visit(ledger.subject)
+    ledger.session.add(Call(subject_id=ledger.subject.id, visit_id=visit.id, reason="alert", opened_at=at(9, 13)))
+
+
+def visit_voided_for_a_death_that_was_reverted(ledger: LedgerFixture) -> None:
+    deaths.record(ledger.session, STAFF, ledger.waiting, DEATH, now=at(9, 12))
+
+
+def message_after_merge(ledger: LedgerFixture) -> None:
+    ledger.log(at(9, 8, 59), "merged", into="another record")
 
 
 def message_after_opt_out(ledger: LedgerFixture) -> None:
@@ -184,6 +238,41 @@ def visit_voided_without_cause(ledger: LedgerFixture) -> None:
     visit.voided_at, visit.void_reason = at(9, 12), UnansweredReason.NEW_COURSE
 
 
+def answer_lost(ledger: LedgerFixture) -> None:
+    given = {"device": "access-1", "sequence": 1, "language": "en", "given_at": at(10, 9, 20)}
+    visit = ledger.visit(ledger.subject)
+    ledger.log(at(10, 9, 20), "answer", visit=visit.id, instrument="pcs", answers={"PCS1": 2}, **given)
+
+
+def answer_never_given(ledger: LedgerFixture) -> None:
+    visit = visit_context.by_visit(ledger.session, ledger.visit(ledger.subject).id)
+    saving.save_answers(ledger.session, visit, {"pcs": {"PCS1": 2}}, RequestContext(PATIENT, at(10, 9, 20)))
+
+
+def late_answer_lost(ledger: LedgerFixture) -> None:
+    ledger.log(at(10, 9, 15), "answered", visit=ledger.visit(ledger.subject).id)
+    answer_lost(ledger)
+
+
+def patient_not_transferred(ledger: LedgerFixture) -> None:
+    ledger.log(at(8, 12), "transferred", site="south")
+
+
+def course_went_with_its_patient(ledger: LedgerFixture) -> None:
+    course = courses.current_course(ledger.session, ledger.subject)
+    assert course is not None
+    course.site = add_site(ledger.session, "south")
+
+
+def course_counted_where_its_patient_is_now(ledger: LedgerFixture) -> None:
+    aggregates.rebuild(ledger.session, now=at(10, 12))
+    facts = TransferFacts("south", date(2026, 3, 9), "moved")
+    add_site(ledger.session, "south")
+    transfers.transfer(ledger.session, PATIENT, ledger.subject, facts, now=at(9, 12))
+    ledger.log(at(9, 12), "transferred", site="south")
+    ledger.session.execute(update(Aggregate).where(Aggregate.site_code == "north").values(site_code="south"))
+
+
 DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     missing_message: {MISSING: 1},
     late_message: {MISSING: 1},
@@ -192,11 +281,16 @@ DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     step_sent_in_two_messages: {TWICE: 1, NOT_DUE: 1},
     message_in_quiet_hours: {QUIET_HOURS: 1},
     message_during_pause: {ON_HOLD: 1},
-    message_after_infusion: {ON_HOLD: 1},
+    message_after_infusion: {ON_HOLD: 1, WRONG_DATES: 1},
     message_after_snooze: {ON_HOLD: 1},
     message_after_answer: {ANSWERED: 1},
     message_after_refusal: {REFUSED: 1},
     message_after_withdrawal: {WITHDRAWN: 1},
+    message_after_death: {AFTER_DEATH: 1},
+    visit_and_message_left_after_death: {LEFT_TO_ASK: 2},
+    call_left_after_death: {LEFT_TO_ASK: 1},
+    visit_voided_for_a_death_that_was_reverted: {NO_CAUSE: 1},
+    message_after_merge: {MERGED: 1},
     message_after_opt_out: {CLOSED_CHANNEL: 1, NOT_DUE: 1},
     message_to_former_address: {OTHER_ADDRESS: 1},
     message_after_window: {OUTSIDE_WINDOW: 1, WRONG_DATES: 1},
@@ -215,7 +309,24 @@ DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     visit_not_moved_with_its_course: {WRONG_DATES: 1},
     missing_visit: {NOT_PLANNED: 1},
     visit_voided_without_cause: {NO_CAUSE: 1},
+    answer_lost: {ANSWER_LOST: 1},
+    answer_never_given: {ANSWER_UNKNOWN: 1},
+    late_answer_lost: {LATE_LOST: 1},
+    patient_not_transferred: {PATIENT_ELSEWHERE: 1},
+    course_went_with_its_patient: {COURSE_ELSEWHERE: 1},
+    course_counted_where_its_patient_is_now: {COUNTED_ELSEWHERE: 1},
 }
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_recorded_and_a_reverted_death_are_no_findings(ledger: LedgerFixture, tmp_path: Path) -> None:
+    died = DeathFacts(date(2026, 3, 7), DeathDatePrecision.EXACT, "letter", is_confirmed=True)
+    deaths.record(ledger.session, STAFF, ledger.subject, died, now=at(9, 12))
+    ledger.log(at(9, 12), "died")  # after the message of the 9th, and two days after the death
+    assert ledger.findings(tmp_path) == {}
+    deaths.revert(ledger.session, STAFF, ledger.subject, reason="another patient", now=at(9, 13))
+    ledger.log(at(9, 13), "death-reverted")
+    assert ledger.findings(tmp_path) == {}
 
 
 def test_a_valid_ledger_has_no_findings(ledger: LedgerFixture, tmp_path: Path) -> None:
@@ -243,6 +354,15 @@ def test_subjects_outside_the_event_log_are_not_checked(ledger: LedgerFixture, t
     assert ledger.findings(tmp_path) == {}
 
 
+def test_a_transfer_that_the_log_holds_has_no_findings(ledger: LedgerFixture, tmp_path: Path) -> None:
+    add_site(ledger.session, "south")
+    facts = TransferFacts("south", date(2026, 3, 8), "moved")
+    transfers.transfer(ledger.session, PATIENT, ledger.subject, facts, now=at(8, 12))
+    ledger.log(at(8, 12), "transferred", site="south")
+    aggregates.rebuild(ledger.session, now=at(10, 12))
+    assert ledger.findings(tmp_path) == {}
+
+
 def test_an_events_own_steps_replace_the_default_steps(tmp_path: Path) -> None:
     shipped = yaml.safe_load((protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text())
     shipped["events"][2]["steps"] = [{"day": -2, "from": "due", "channel": "both", "template": "reminder"}]
@@ -260,3 +380,36 @@ def test_an_incomplete_last_line_of_the_event_log_is_ignored(tmp_path: Path) -> 
     with log.path.open("a") as file:
         file.write('{"at":"2026-03-')
     assert [entry.event for entry in read_log(log.path)] == ["worker-killed"]
+
+
+def test_ending_a_course_before_its_first_infusion_is_a_cause_to_void_its_visits(
+    ledger: LedgerFixture, tmp_path: Path
+) -> None:
+    course = courses.current_course(ledger.session, ledger.waiting)
+    assert course is not None
+    facts = CourseEndFacts(date(2026, 3, 7), "moved away")
+    courses.end_course(ledger.session, Actor(ActorKind.COMMAND, "test"), course, facts, now=at(7, 12))
+    assert ledger.visit(ledger.waiting).void_reason == UnansweredReason.NO_DATE
+    entry = {"subject": ledger.waiting.id, "course": course.id, "on": date(2026, 3, 7)}
+    ledger.log(at(7, 12), "course-ended", **entry)
+    assert ledger.findings(tmp_path) == {}
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_move_to_another_protocol_version_gives_no_finding(
+    ledger: LedgerFixture, data_folder: Path, tmp_path: Path
+) -> None:
+    """An open visit stays with its version, one that had not opened ends: the new version calls the event start."""
+    newer = shipped() | {"code": SECOND, "version": "2"}
+    newer["events"][0] |= {"code": "start", "window": {"opens": -2, "due": -1, "closes": 0}}
+    path = write_protocol(data_folder, newer)
+    shutil.copy(protocol_catalog.PROTOCOLS / f"{FIRST}.yaml", path.parent)
+    target = protocol_moves.protocol_named(SECOND)
+    for subject in (ledger.subject, ledger.waiting):
+        course = courses.current_course(ledger.session, subject)
+        assert course is not None
+        facts = ProtocolMoveFacts(target, "amendment 2")
+        protocol_moves.move(ledger.session, Actor(ActorKind.COMMAND, "test"), course, facts, now=at(7, 12))
+    kept = ledger.session.scalars(select(Visit.event_code).where(Visit.voided_at.is_(None)).order_by(Visit.id)).all()
+    assert sorted(kept) == ["baseline", "start", "start"]
+    assert ledger.findings(tmp_path, path.parent) == {}

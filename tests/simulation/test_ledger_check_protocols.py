@@ -47,8 +47,19 @@ def full_file() -> dict[str, Any]:
     steps = [{**step, "from": "opening"} for step in file["messages"]["steps"]]
     file["messages"] |= {"steps": steps, "hold_days": 1, "snooze_days": [1, 3]}
     file["messages"]["quiet"] = {"start": "21:00", "end": "08:00"}
-    file["events"] = [{**event, "steps": deepcopy(steps)} for event in file["events"]]
+    file["events"] = [
+        {
+            **event,
+            "steps": deepcopy(steps),
+            "before_treatment": event["code"] == "baseline",
+            "hold_after_infusion": True,
+        }
+        for event in file["events"]
+    ]
     calls = {"max_attempts": 5, "again_days": 2, "severity": "pain-intensity-nrs.pain-intensity"}
+    file["scoring"] |= {"compare_mixed_wording": False}
+    file["treatment"] = {"dose_mg_per_kg": 0.5, "tolerance_percent": 20, "minutes": 40, "spacing_days": 1}
+    file["treatment"] |= {"premedication": "Ondansetron.", "monitoring": "Blood pressure."}
     return file | {"grace_hours": 24, "calls": calls, "response_plans": {}, "change_rules": {}, "offline_forms": {}}
 
 
@@ -86,6 +97,8 @@ def assert_as_the_service_reads_it(schedule: ProtocolSchedule, file: dict[str, A
     assert (schedule.quiet_from, schedule.quiet_until) == (protocol.quiet_from, protocol.quiet_until)
     assert (schedule.hold_days, schedule.idle_days) == (protocol.hold_days, protocol.course_idle_days)
     for event in protocol.events:
+        known = schedule.events[event.code]
+        assert (known.before_treatment, known.is_held) == (event.before_treatment, event.held_after_infusion)
         steps = [
             (each.number, each.day, each.counted_from, each.channels, each.template)
             for each in schedule.events[event.code].steps

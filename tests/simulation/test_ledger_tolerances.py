@@ -1,4 +1,4 @@
-"""What `pro-tracker check-ledger` tolerates during an outage or while an answer is stored, to the minute."""
+"""Differences that `pro-tracker check-ledger` tolerates in an outage or while an answer is stored, to the minute."""
 
 from datetime import datetime
 from pathlib import Path

@@ -107,6 +107,6 @@ def test_a_database_with_real_patients_is_rejected(session: Session) -> None:
 
 
 def test_an_unknown_protocol_is_rejected_with_a_list_of_the_known_ones() -> None:
-    message = "no simulation parameters for another-protocol. Available: ketamine-5day"
+    message = "no simulation parameters for another-protocol. Available: demo-ketamine-5day, ketamine-5day"
     with pytest.raises(InvalidInput, match=message):
         read_parameters("another-protocol")

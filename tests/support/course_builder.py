@@ -18,7 +18,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import courses
-from pro_tracker.services.treatment.courses import InfusionFacts
+from pro_tracker.services.treatment.courses import CourseStartFacts, InfusionFacts
 from tests.support.patient_browser import FACTS
 from tests.support.staff_browser import add_site
 
@@ -36,7 +36,7 @@ def add_subject(session: Session, now: datetime, **facts: Any) -> Subject:
 
 def add_course(session: Session, subject: Subject, now: datetime, planned_start_on: date | None = None) -> Course:
     protocol = protocol_catalog.protocol("ketamine-5day")
-    return courses.start_course(session, subject, protocol, planned_start_on=planned_start_on, now=now)
+    return courses.start_course(session, subject, CourseStartFacts(protocol, planned_start_on), now=now)
 
 
 def record_infusions(session: Session, course: Course, now: datetime, *dates: date, **facts: Any) -> list[Infusion]:

@@ -10,7 +10,7 @@ from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering import responses, saving, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.treatment import courses
@@ -34,9 +34,8 @@ def answer_visit(session: Session, visit: Visit, now: datetime, values: Mapping[
         chosen = values.get(instrument.code, 2)
         given = chosen if isinstance(chosen, list) else [chosen] * len(instrument.items)
         answers = {item.link_id: value for item, value in zip(instrument.items, given, strict=True)}
-        responses.save_answers(
-            session, visit_context.by_visit(session, visit.id), instrument.code, answers, RequestContext(PATIENT, now)
-        )
+        context = visit_context.by_visit(session, visit.id)
+        saving.save_answers(session, context, {instrument.code: answers}, RequestContext(PATIENT, now))
     responses.complete(session, visit_context.by_visit(session, visit.id), RequestContext(PATIENT, now))
 
 

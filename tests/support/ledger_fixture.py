@@ -157,6 +157,6 @@ def _enrolment_entries(session: Session, subject: Subject) -> list[dict[str, Any
     assert course is not None
     addresses = {"email": FACTS.email, "sms": FACTS.mobile}
     common = {"at": ENROLLED, "subject": subject.id}
-    patient = {"zone": "America/New_York", "preferred": "email", "addresses": addresses}
+    patient = {"zone": "America/New_York", "preferred": "email", "site": "north", "addresses": addresses}
     plan = {"course": course.id, "number": 1, "start_on": course.planned_start_on, "planned": 5}
     return [{**common, "event": "enrolled", **patient}, {**common, "event": "course", **plan}]

@@ -12,15 +12,19 @@ from werkzeug.test import TestResponse
 
 from pro_tracker import db
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.models.visit import Visit, VisitDraft
+from pro_tracker.domain.response_codes import AnswerState
+from pro_tracker.models.draft_answer import DraftAnswer
+from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts
 from pro_tracker.services.treatment import courses
+from pro_tracker.web.patient import visit_cookies
 from tests.support.staff_browser import add_site
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+FORM = re.compile(r'<form method="post"(?: action="([^"]+)")?')
 BIRTH_DATE = date(1975, 3, 27)
 PAIN = "promis-pain-interference-8a"
 BATTERY = [PAIN, "promis-fatigue-8a", "pcs", "promis-satisfaction-social-roles-4a", "pain-intensity-nrs"]
@@ -59,6 +63,8 @@ def add_patient(session: Session, now: datetime, *, event_code: str = "baseline"
     assert course
     visit = Visit(
         course_id=course.id,
+        protocol_code=course.protocol_code,
+        protocol_version=course.protocol_version,
         subject_id=subject.id,
         event_code=event_code,
         visit_number=1,
@@ -70,10 +76,51 @@ def add_patient(session: Session, now: datetime, *, event_code: str = "baseline"
     )
     session.add(visit)
     session.flush()
+    return _with_link(session, visit, now)
+
+
+def add_second_visit(session: Session, patient: Patient, now: datetime) -> Patient:
+    """Adds another open visit of the patient's course, with a link, and commits."""
+    known = patient.visit
+    visit = Visit(
+        course_id=known.course_id,
+        protocol_code=known.protocol_code,
+        protocol_version=known.protocol_version,
+        subject_id=known.subject_id,
+        event_code="last-infusion",
+        visit_number=2,
+        anchor_on=known.anchor_on,
+        opens_at=known.opens_at,
+        due_at=known.due_at,
+        closes_at=known.closes_at,
+        planned_at=known.planned_at,
+    )
+    session.add(visit)
+    session.flush()
+    return _with_link(session, visit, now)
+
+
+def _with_link(session: Session, visit: Visit, now: datetime) -> Patient:
     token = links.issue(session, visit.id, now=now)
     link_id = links.find(session, token)
     session.commit()
     return Patient(visit, token, link_id)
+
+
+def url(client: FlaskClient, patient: Patient, page: str = "") -> str:
+    """Returns the URL of a page of the patient's visit, such as "item/1"; "" for its start page."""
+    with client.application.app_context():
+        return f"/visit/{visit_cookies.url_part(patient.visit.id)}/{page}"
+
+
+def get(client: FlaskClient, patient: Patient, page: str) -> TestResponse:
+    """Gets a page of the patient's visit, such as "item/1"."""
+    return client.get(url(client, patient, page))
+
+
+def place(response: TestResponse) -> str:
+    """Returns the page of a visit that a response is, without the part of the URL that names the visit: "item/2"."""
+    return response.request.path.split("/", 3)[3]
 
 
 def open_link(client: FlaskClient, patient: Patient) -> TestResponse:
@@ -81,10 +128,11 @@ def open_link(client: FlaskClient, patient: Patient) -> TestResponse:
 
 
 def post(client: FlaskClient, page: TestResponse, data: dict[str, str], **options: Any) -> TestResponse:
-    """Posts the form of `page` with its hidden fields to the URL of the page, and follows redirects."""
+    """Posts the first form of `page` with its hidden fields to where it goes, and follows redirects."""
     hidden = dict(HIDDEN.findall(page.text))
     assert "csrf_token" in hidden, f"no form on {page.request.path}"
-    address = page.request.full_path
+    form = FORM.search(page.text)
+    address = (form and form[1]) or page.request.full_path
     return client.post(address, data={**hidden, **data}, **{"follow_redirects": True, **options})
 
 
@@ -124,4 +172,8 @@ def count(session: Session, model: type[db.Base]) -> int:
 
 def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]]:
     """Returns the answers of the patient's draft: instrument code -> link_id -> code."""
-    return session.get_one(VisitDraft, patient.visit.id, populate_existing=True).answers
+    found: dict[str, dict[str, int | None]] = {}
+    given = select(DraftAnswer).where(DraftAnswer.visit_id == patient.visit.id, DraftAnswer.state != AnswerState.SEEN)
+    for row in session.scalars(given, execution_options={"populate_existing": True}):
+        found.setdefault(row.instrument_code, {})[row.link_id] = row.value
+    return found

@@ -46,9 +46,10 @@ class SendingHarness:
     providers: dict[Channel, Provider]
 
     def claim(self) -> list[int]:
+        """Returns the ids of the claimed messages in their order, which the database does not promise."""
         claimed = outbox.claim_due(self.session, now=self.clock.now, limit=100, lease=LEASE)
         self.session.commit()
-        return claimed
+        return sorted(claimed)
 
     def deliver(self, message_id: int, **providers: Provider) -> str:
         return outbox.deliver(self.session, message_id, setup=self.setup(**providers), clock=lambda: self.clock.now)
@@ -94,11 +95,11 @@ def baseline(session: Session, course: Course) -> Visit:
 class FixedResultProvider(Provider):
     """A provider that returns the same result for every message."""
 
-    receipt: SendResult
-    name: str = "answering"
+    result: SendResult
+    name: str = "fixed-result"
 
     def send(self, message: OutgoingMessage) -> SendResult:
-        return self.receipt
+        return self.result
 
     def close(self) -> None: ...
 
@@ -106,7 +107,7 @@ class FixedResultProvider(Provider):
 class CrashingProvider(Provider):
     """A provider whose process dies during the attempt, so that no outcome is recorded."""
 
-    name = "dying"
+    name = "crashing"
 
     def send(self, message: OutgoingMessage) -> SendResult:
         raise KeyboardInterrupt

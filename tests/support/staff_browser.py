@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,14 +17,14 @@ from werkzeug.test import TestResponse
 
 from pro_tracker.models.account import Account
 from pro_tracker.models.site import Site
-from pro_tracker.services.clinic import accounts
 
 PASSWORD = "four words in a row"
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 SEEN = re.compile(r'name="seen_difference" value="([^"]+)"')
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
-hash_once = cache(accounts.hash_password)  # slow on purpose, and the same in every test
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # the lowest cost: signing in need not be slow
+hash_once = cache(HASHER.hash)
 
 
 def add_site(session: Session, code: str = "north", *, time_zone: str = "America/New_York") -> Site:
@@ -80,3 +81,11 @@ def confirm(client: FlaskClient, page: TestResponse) -> TestResponse:
 def sign_in(client: FlaskClient, account: Account | str, password: str = PASSWORD, **options: Any) -> TestResponse:
     email = account if isinstance(account, str) else account.email
     return submit(client, "/sign-in", {"email": email, "password": password}, **options)
+
+
+def sign_in_colleague(client: FlaskClient, session: Session) -> FlaskClient:
+    """Signs in another coordinator of the clinic, Robin Colleague; returns the browser."""
+    account = add_account(session, "coordinator", email="colleague@clinic.example")
+    account.display_name = "Robin Colleague"
+    sign_in(client, account)
+    return client

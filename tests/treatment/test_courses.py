@@ -24,7 +24,9 @@ from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import export_rows, unanswered_counts
 from pro_tracker.services.treatment import anchor_dates, course_plans, courses, infusion_corrections
 from pro_tracker.services.treatment.anchor_dates import AnchorDateFacts
-from pro_tracker.services.treatment.courses import AdverseEventFacts
+from pro_tracker.services.treatment.course_plans import CoursePlanFacts
+from pro_tracker.services.treatment.courses import AdverseEventFacts, CourseEndFacts
+from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
 from tests.conftest import Clock
 from tests.support.course_builder import (
     COORDINATOR,
@@ -65,7 +67,9 @@ def test_a_corrected_date_keeps_the_old_row_and_moves_the_visits_anchored_to_it(
     nausea = AdverseEventFacts("nausea", 2)
     last = record_infusions(session, course, AFTER, *WEEK, adverse_events=(nausea,))[-1]
     facts = infusion(WEEK[3], started_at_local=None, adverse_events=(nausea, AdverseEventFacts("itch", 1)))
-    corrected = infusion_corrections.correct(session, COORDINATOR, last, facts, reason=REASON, now=AFTER)
+    corrected = infusion_corrections.correct(
+        session, COORDINATOR, last, InfusionCorrectionFacts(facts, REASON), now=AFTER
+    )
     session.expire_all()
     assert corrected.replaces_id == last.id
     assert (last.given_on, last.void_reason, [event.term for event in last.adverse_events]) == (
@@ -83,12 +87,16 @@ def test_a_correction_may_repeat_date_and_start_of_the_row_it_replaces(session: 
     course = add_course(session, add_subject(session, NOW), NOW, WEEK[0])
     first = record_infusions(session, course, AFTER, WEEK[0])[0]
     lighter = infusion(WEEK[0], weight_kg=Decimal("65.5"))
-    corrected = infusion_corrections.correct(session, COORDINATOR, first, lighter, reason=REASON, now=AFTER)
+    corrected = infusion_corrections.correct(
+        session, COORDINATOR, first, InfusionCorrectionFacts(lighter, REASON), now=AFTER
+    )
     assert course.infusions == [corrected]
     with pytest.raises(InvalidInput, match="corrected since"):
         infusion_corrections.remove(session, COORDINATOR, first, reason=REASON, now=AFTER)
     with pytest.raises(InvalidInput, match="Nothing differs"):
-        infusion_corrections.correct(session, COORDINATOR, corrected, lighter, reason=REASON, now=AFTER)
+        infusion_corrections.correct(
+            session, COORDINATOR, corrected, InfusionCorrectionFacts(lighter, REASON), now=AFTER
+        )
 
 
 def test_removing_an_infusion_voids_its_follow_ups_until_the_next_one(session: Session) -> None:
@@ -117,7 +125,7 @@ def test_a_reopened_course_has_no_follow_ups_and_keeps_its_former_end_reason(ses
     course = add_course(session, subject, NOW, WEEK[0])
     now = datetime(2026, 3, 10, 16, 0, tzinfo=UTC)
     record_infusions(session, course, now, *WEEK[:2])
-    courses.end_course(session, COORDINATOR, course, ended_on=WEEK[1], reason="nausea", now=now)
+    courses.end_course(session, COORDINATOR, course, CourseEndFacts(WEEK[1], "nausea"), now=now)
     courses.reopen_course(session, COORDINATOR, course, reason="another patient", now=now)
     assert going(session, subject) == []
     kept = session.scalars(select(Correction)).one()
@@ -168,7 +176,7 @@ def test_postponing_a_new_course_revives_the_visits_of_the_earlier_one(session: 
     second = add_course(session, subject, now, date(2026, 7, 20))
     assert visits_of(session, first)["6-months"].void_reason == "new-course"
     later, put_off = now + timedelta(days=1), date(2026, 12, 1)
-    course_plans.change_plan(session, COORDINATOR, second, planned_start_on=put_off, planned_infusions=5, now=later)
+    course_plans.change_plan(session, COORDINATOR, second, CoursePlanFacts(put_off, 5), now=later)
     revived = visits_of(session, first)["6-months"]
     assert revived.voided_at is None
     assert [message.state for message in messages_of(session, revived)] == ["planned"] * 4
@@ -187,7 +195,7 @@ def test_superseded_visits_are_exported_and_counted_even_before_they_opened(sess
     rows = export_rows.records(session, now=now)
     ended = [row.event_code for row in rows if row.course_number == first.number and row.reason == "new-course"]
     assert ended == ["3-months", "6-months"]
-    assert unanswered_counts.by_event(session, ["north"], "north")["ketamine-5day", "6-months"].others is None
+    assert unanswered_counts.by_event(session, ["north"], {})["ketamine-5day", "6-months"].others == "few"
 
 
 def test_a_course_that_ends_without_an_infusion_never_took_place(session: Session) -> None:
@@ -196,7 +204,7 @@ def test_a_course_that_ends_without_an_infusion_never_took_place(session: Sessio
     record_infusions(session, first, AFTER, *WEEK)
     now = datetime(2026, 7, 1, 16, 0, tzinfo=UTC)
     second = add_course(session, subject, now, date(2026, 7, 20))
-    courses.end_course(session, COORDINATOR, second, ended_on=date(2026, 7, 1), reason="a mistake", now=now)
+    courses.end_course(session, COORDINATOR, second, CourseEndFacts(date(2026, 7, 1), "a mistake"), now=now)
     assert visits_of(session, first)["6-months"].voided_at is None
     assert [visit.void_reason for visit in visits_of(session, second).values()] == ["no-date"]
     asked = {visits_of(session, first)[code].id for code in ("3-months", "6-months")}
@@ -232,7 +240,7 @@ def overlapping(tmp_path: Path) -> Iterator[str]:
 
 
 def long_course(session: Session, now: datetime, code: str) -> Course:
-    course = course_of(session, add_subject(session, now, enrolled_on=date(2026, 2, 20)))
+    course = course_of(session, add_subject(session, now, enrolled_on=date(2026, 2, 20), protocol=code))
     assert course.protocol_code == code
     return course
 
@@ -304,13 +312,13 @@ def test_an_infusion_is_corrected_on_its_own_page_and_both_rows_are_shown(
     wrong = submit(client, page, correction_of(given, weight_kg="", reason=""))
     assert "Enter the weight." in wrong.text
     assert "Say why the infusion is corrected." in wrong.text
-    answer = save(client, page, correction_of(given, weight_kg="61", term_0="itch", grade_0="2"))
+    answer = save(client, page, correction_of(given, weight_kg="68", term_0="itch", grade_0="2"))
     assert answer.status_code == 303
     shown = client.get(f"/subjects/{subject.id}").text
     assert "Corrected or removed: 1" in shown
     assert REASON in shown
     assert "itch, grade 2" in shown
-    assert client.get(page).status_code == 404
+    assert client.get(page).status_code == 303  # to the row that corrects it
 
 
 def test_an_infusion_is_removed_and_the_difference_is_shown_before(
@@ -336,7 +344,7 @@ def test_a_course_ended_in_error_is_reopened_on_its_page(client: FlaskClient, se
     on = {"end-ended_on-day": "2", "end-ended_on-month": "3", "end-ended_on-year": "2026", "end-reason": "enough"}
     save(client, f"{page}/end", on, page=page)
     assert "It was ended by mistake" in client.get(page).text
-    assert "Say why it is taken back." in submit(client, f"{page}/reopen", {"reopen-reason": ""}, page=page).text
+    assert "Say why it is reverted." in submit(client, f"{page}/reopen", {"reopen-reason": ""}, page=page).text
     assert save(client, f"{page}/reopen", {"reopen-reason": "wrong patient"}, page=page).status_code == 303
     assert course_of(session, subject).ended_on is None
 
@@ -346,9 +354,9 @@ def test_a_staff_entered_date_is_set_on_the_courses_page(
     client: FlaskClient, session: Session, clock: Clock, overlapping: str
 ) -> None:
     sign_in(client, add_account(session, "coordinator"))
-    subject = add_subject(session, clock.now)
+    subject = add_subject(session, clock.now, protocol=overlapping)
     page = f"/subjects/{subject.id}/course"
-    assert "Dates set by hand" in client.get(page).text
+    assert "Dates entered by staff" in client.get(page).text
     chosen = {"date-anchor_on-day": "20", "date-anchor_on-month": "3", "date-anchor_on-year": "2026"}
     chosen |= {"date-event_code": "surgery", "date-reason": "letter of the surgeon"}
     assert save(client, f"{page}/date", chosen, page=page).status_code == 303

@@ -1,6 +1,5 @@
 """A coordinator records infusions, plans, ends and starts courses, and opens a visit on the clinic device."""
 
-import re
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Subject
 from tests.conftest import Clock
+from tests.support.answer_corrections import shown_form
 from tests.support.course_builder import add_subject, visits_of
 from tests.support.history_builder import course_of, treated, visit_of
 from tests.support.staff_browser import add_account, save, sign_in, submit
@@ -124,12 +124,14 @@ def test_an_invalid_value_is_reported_at_its_field_and_the_form_keeps_all_values
 
 
 @pytest.mark.dialects("sqlite")
-def test_the_next_infusion_form_has_the_dose_and_weight_of_the_last(client: FlaskClient, subject: Subject) -> None:
-    record(client, subject, weight_kg="110")
+def test_the_form_copies_nothing_of_the_last_slip_and_presumes_no_outcome(
+    client: FlaskClient, subject: Subject
+) -> None:
+    record(client, subject, weight_kg="72")
     page = client.get(f"/subjects/{subject.id}/infusions/new").text
-    assert re.search(r'name="dose_mg_per_kg"[^>]*value="0.5"', page)
-    assert re.search(r'name="weight_kg"[^>]*value="110"', page)
-    assert "Check each of them." in page
+    for name in ("dose_mg_per_kg", "weight_kg", "ondansetron_mg"):
+        assert 'value=""' in page.split(f'name="{name}"')[1].split(">")[0], name
+    assert " checked" not in page
 
 
 def test_the_same_infusion_is_recorded_once(client: FlaskClient, session: Session, subject: Subject) -> None:
@@ -167,7 +169,9 @@ def test_ending_a_course_early_plans_the_follow_ups(client: FlaskClient, session
     course = course_of(session, subject)
     assert (course.ended_on, course.end_reason) == (date(2026, 3, 2), "not tolerated")
     assert visit_of(session, subject, "6-months").anchor_on == date(2026, 3, 2)
-    late = record(client, subject, started_at_local="09:30")
+    asked = record(client, subject, started_at_local="09:30")
+    assert "Another infusion of this day is recorded." in asked.text
+    late = record(client, subject, **{**shown_form(asked), "status": "completed", "sure": "y"})
     assert late.status_code == 303, "the same day is still part of the course"
 
 
@@ -240,24 +244,12 @@ def test_nothing_more_is_recorded_of_a_patient_who_withdrew(
     assert len(session.scalars(select(Course)).all()) == 1
 
 
-def test_an_open_visit_is_opened_on_the_clinic_device_by_a_link_that_is_shown_once(
-    client: FlaskClient, another_client: Any, session: Session, subject: Subject
-) -> None:
-    visit = visit_of(session, subject, "baseline")
-    page = submit(client, f"/subjects/{subject.id}/visits/{visit.id}/link", {}, page="/subjects")
-    address = page.text.split("<code>")[1].split("</code>")[0]
-    assert address.startswith("https://pro-tracker.test/v/")
-    tablet = another_client()
-    assert "date of birth" in tablet.get(address.removeprefix("https://pro-tracker.test"), follow_redirects=True).text
-    assert address not in client.get(f"/subjects/{subject.id}").text
-
-
 @pytest.mark.dialects("sqlite")
 def test_a_closed_visit_is_not_opened_on_the_clinic_device(
     client: FlaskClient, session: Session, subject: Subject, clock: Clock
 ) -> None:
     visit = visit_of(session, subject, "baseline")
     visit.closes_at = clock.now
-    page = submit(client, f"/subjects/{subject.id}/visits/{visit.id}/link", {}, page="/subjects")
+    page = submit(client, f"/subjects/{subject.id}/visits/{visit.id}/here", {}, page="/subjects")
     assert page.status_code == 410
     assert "cannot be answered now" in page.text

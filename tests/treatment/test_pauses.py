@@ -13,7 +13,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.planning import plan_preview
 from pro_tracker.services.treatment import pauses
-from pro_tracker.services.treatment.pauses import PauseFacts
+from pro_tracker.services.treatment.pauses import PauseEndFacts, PauseFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_subject
 from tests.support.staff_browser import add_account, save, sign_in, submit
@@ -43,7 +43,7 @@ def test_no_message_is_planned_for_a_day_of_a_pause_and_the_window_does_not_move
     assert held
     assert not set(held) & set(march(*range(5, 13)))
     assert plan_preview.current_plan(session, subject.id, now=NOW).visits == windows
-    pauses.change_end(session, COORDINATOR, pause, until_on=date(2026, 3, 5), reason="home again", now=NOW)
+    pauses.change_end(session, COORDINATOR, pause, PauseEndFacts(date(2026, 3, 5), "home again"), now=NOW)
     assert days_of(session, subject) == march(6, 9, 13, 18)
 
 
@@ -52,7 +52,7 @@ def test_a_pause_without_an_end_holds_all_messages_until_it_has_one(session: Ses
     pause = begin(session, subject, date(2026, 3, 8), None)
     assert days_of(session, subject) == march(6)
     later = NOW + timedelta(days=12)
-    pauses.change_end(session, COORDINATOR, pause, until_on=date(2026, 3, 14), reason="home again", now=later)
+    pauses.change_end(session, COORDINATOR, pause, PauseEndFacts(date(2026, 3, 14), "home again"), now=later)
     assert days_of(session, subject, later)[0] >= date(2026, 3, 15)
 
 

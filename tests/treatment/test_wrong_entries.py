@@ -18,6 +18,8 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
 from pro_tracker.services.treatment import courses, infusion_corrections
+from pro_tracker.services.treatment.courses import CourseEndFacts
+from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_course, add_subject, infusion, record_infusions
 from tests.support.history_builder import course_of
@@ -81,7 +83,7 @@ def test_a_course_without_an_infusion_does_not_end_before_enrolment(
 def test_a_new_course_submitted_twice_is_one_course(client: FlaskClient, subject: Subject, session: Session) -> None:
     record_infusions(session, course_of(session, subject), course_of(session, subject).created_at, date(2026, 3, 2))
     page = f"/subjects/{subject.id}/course"
-    shown = submit(client, f"{page}/new", plan(None, form="new"), page=page)
+    shown = submit(client, f"{page}/new", plan(date(2026, 4, 6), form="new"), page=page)
     assert confirm(client, shown).status_code == 303
     again = confirm(client, shown)
     assert again.status_code == 422
@@ -108,8 +110,10 @@ def test_no_infusion_lies_within_another_course(session: Session, clock: Clock, 
     record_infusions(session, second, clock.now, date(2026, 2, 27))
     late: Any = infusion(date(2026, 2, 28))
     with pytest.raises(InvalidInput, match="course 1 lies before course 2, with an infusion on 27 Feb 2026"):
-        infusion_corrections.correct(session, COORDINATOR, given, late, reason="typed wrongly", now=clock.now)
-    courses.end_course(session, COORDINATOR, second, ended_on=date(2026, 2, 27), reason="enough", now=clock.now)
+        infusion_corrections.correct(
+            session, COORDINATOR, given, InfusionCorrectionFacts(late, "typed wrongly"), now=clock.now
+        )
+    courses.end_course(session, COORDINATOR, second, CourseEndFacts(date(2026, 2, 27), "enough"), now=clock.now)
 
 
 def test_pauses_do_not_overlap(client: FlaskClient, subject: Subject, session: Session) -> None:
@@ -193,6 +197,6 @@ def test_a_form_submitted_after_the_session_ended_says_that_it_was_not_saved(
 
 
 def test_the_url_of_a_form_redirects_to_its_page(client: FlaskClient, subject: Subject) -> None:
-    for path, page in (("course/plan", "/course"), ("contacts/sms/reopen", "/contacts"), ("visits/1/link", "")):
+    for path, page in (("course/plan", "/course"), ("contacts/sms/reopen", "/contacts")):
         led = client.get(f"/subjects/{subject.id}/{path}")
         assert (led.status_code, led.location) == (303, f"/subjects/{subject.id}{page}")

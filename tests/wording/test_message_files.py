@@ -85,9 +85,9 @@ def test_the_example_of_the_documentation_is_valid_and_used(folder: Path) -> Non
     (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENTED.read_text(encoding="utf-8"), re.DOTALL)
     write(folder, yaml.safe_load(example))
     assert checked() == []
-    assert mail(FACTS).subject == "Your questions from North Clinic are waiting"
-    assert "Your questions are still waiting for you." in mail(FACTS).text, "the rest is as shipped"
-    assert sms(FACTS).text.startswith("North Clinic: your questions are still waiting. ")
+    assert mail(FACTS).subject == "A few questions for you from North Clinic"
+    assert "There are still a few questions for you." in mail(FACTS).text, "the rest is as shipped"
+    assert sms(FACTS).text.startswith("North Clinic: there are still questions for you: ")
 
 
 def test_without_the_folder_the_shipped_wording_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_without_the_folder_the_shipped_wording_is_used(folder: Path, monkeypatc
     assert checked() == []
     assert sms(FACTS).text == f"North Clinic again: {FACTS.url}"
     data_files.set_data_folder(None)
-    assert sms(FACTS).text.startswith("North Clinic: your questions are still waiting. ")
+    assert sms(FACTS).text.startswith("North Clinic: there are still questions for you: ")
 
 
 def test_a_template_of_the_clinic_needs_every_language_on_both_channels(folder: Path) -> None:
@@ -133,6 +133,9 @@ def test_a_text_for_calls_is_optional_but_not_in_one_language_alone(folder: Path
         (messages(sms=f"Your KETAMINE! {SMS}"), "templates.weekly.sms: says 'ketamine': a message names no drug"),
         (messages("es", sms=f"Su migrana: {SMS}"), "templates.weekly.sms: says 'migrana': a message names no drug"),
         (messages("es", sms=f"Su cáncer: {SMS}"), "templates.weekly.sms: says 'cancer': a message names no drug"),
+        (messages("es", sms=f"Le duele {SMS}"), "templates.weekly.sms: says 'duele': a message names no drug"),
+        (messages("es", sms=f"Está cansada {SMS}"), "templates.weekly.sms: says 'cansada': a message names no drug"),
+        (messages(sms=f"It hurts {SMS}"), "templates.weekly.sms: says 'hurts': a message names no drug"),
         (messages("es", sms=f"Pain {SMS}"), "templates.weekly.sms: says 'pain': a message names no drug"),
         (messages() | {"never_say": ["until"]}, "templates.weekly.sms: says 'until': a message names no drug"),
         (messages() | {"replies": {"sms-help": "{url}"}}, "replies.sms-help: cannot fill in {url}, only {clinic}"),

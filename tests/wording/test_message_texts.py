@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pro_tracker.domain.sms_segments import segments
 from pro_tracker.services.wording import message_checks, message_texts
 from pro_tracker.services.wording.channels.sms import REPLIES
 from pro_tracker.services.wording.message_checks import PATIENT_REQUESTED_TEMPLATES
@@ -45,6 +46,18 @@ def test_each_message_is_complete_in_each_language(template: str, language: str)
         assert not places(text)
 
 
+@pytest.mark.parametrize("template", [*message_checks.templates(), *PATIENT_REQUESTED_TEMPLATES])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_text_message_takes_two_segments_at_most(template: str, language: str) -> None:
+    short = sms(replace(FACTS, template=template, language=language))
+    assert segments(short.text) <= 2
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_the_first_text_message_says_how_to_end_them(language: str) -> None:
+    assert "STOP" in sms(replace(FACTS, template="invitation", language=language)).text
+
+
 @pytest.mark.parametrize("code", REPLIES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_reply_to_a_text_message_names_the_clinic_and_its_phone(code: str, language: str) -> None:
@@ -67,7 +80,7 @@ def test_the_last_day_is_local_to_the_subject_and_spelled_out() -> None:
 
 
 def test_a_language_without_wording_is_answered_in_english() -> None:
-    assert mail(replace(FACTS, language="fr")).subject == "Your questions from North & South Clinic"
+    assert mail(replace(FACTS, language="fr")).subject == "Questions for you from North & South Clinic"
 
 
 def test_the_shipped_message_files_are_valid() -> None:

@@ -14,7 +14,7 @@ from pro_tracker.services.fhir.questionnaire import WordedInstrument, questionna
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.wording import text_packs
 from tests.conftest import Clock
-from tests.support.text_pack_command import NRS, ONE_REVERSED, PAIN, load, problems
+from tests.support.text_pack_loader import NRS, ONE_REVERSED, PAIN, load, problems
 from tests.support.wording_file_builder import form, option, question, write_json
 
 
@@ -26,7 +26,7 @@ def _installation(session: Session, settings: Settings, clock: Clock) -> None:
 def test_a_questionnaire_in_the_style_of_public_libraries_is_loaded(session: Session, tmp_path: Path) -> None:
     output = load(session, write_json(tmp_path / "form.json", form(PAIN)), "--instrument", PAIN, "--language", "en")
     assert "8 items" in output
-    pack = text_packs.in_force(session).pack(PAIN, "en")
+    pack = text_packs.in_effect(session).pack(PAIN, "en")
     assert (pack.title, pack.instruction) == ("licensed title", "licensed instruction")
     assert pack.items["PAININ9"] == "licensed item PAININ9"
     assert pack.options["intensity"] == {value: f"licensed option intensity {value}" for value in range(1, 6)}
@@ -41,7 +41,7 @@ def test_options_of_a_reversed_item_are_matched_by_code_and_not_by_weight(sessio
         "--language",
         "en",
     )
-    pack = text_packs.in_force(session).pack(ONE_REVERSED, "en")
+    pack = text_packs.in_effect(session).pack(ONE_REVERSED, "en")
     assert pack.options["frequency"][1] == "licensed option frequency 1"
     assert instrument_catalog.instrument(ONE_REVERSED).item("FATIMP40").reversed
 
@@ -59,7 +59,7 @@ def pain_form() -> dict[str, Any]:
 
 def loaded_form(session: Session, tmp_path: Path, resource: dict[str, Any]) -> Any:
     load(session, write_json(tmp_path / "form.json", resource))
-    return text_packs.in_force(session).pack(PAIN, resource.get("language") or "en")
+    return text_packs.in_effect(session).pack(PAIN, resource.get("language") or "en")
 
 
 def test_groups_nested_displays_and_prefixed_codes_are_understood(
@@ -110,7 +110,7 @@ def test_help_texts_and_computed_questions_are_left_out(
     pain_form["item"].append({"linkId": "/total", "type": "decimal", "text": "Total", "readOnly": True})
     output = load(session, write_json(tmp_path / "form.json", pain_form))
     assert "question /total “Total” was left out" in output
-    assert text_packs.in_force(session).pack(PAIN, "en").instruction == "licensed instruction"
+    assert text_packs.in_effect(session).pack(PAIN, "en").instruction == "licensed instruction"
 
 
 def test_options_may_be_in_a_value_set_of_the_file(session: Session, tmp_path: Path, pain_form: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def test_translations_in_the_file_are_used(session: Session, tmp_path: Path, pai
             chosen["valueCoding"]["_display"] = translated(chosen["valueCoding"]["display"])
     path = write_json(tmp_path / "form.json", pain_form)
     load(session, path, "--language", "es")
-    pack = text_packs.in_force(session).pack(PAIN, "es")
+    pack = text_packs.in_effect(session).pack(PAIN, "es")
     assert (pack.language, pack.instruction) == ("es", "ES licensed instruction")
     assert pack.items["PAININ9"] == "ES licensed item PAININ9"
     assert pack.options["intensity"][1] == "ES licensed option intensity 1"
@@ -149,7 +149,7 @@ def test_a_numeric_scale_takes_the_labels_of_its_ends(session: Session, tmp_path
     path = write_json(tmp_path / "form.json", form(NRS, item=[asked]))
     output = load(session, path, "--instrument", NRS, "--language", "en")
     assert "must name the recall period" in output
-    pack = text_packs.in_force(session).pack(NRS, "en")
+    pack = text_packs.in_effect(session).pack(NRS, "en")
     assert pack.options[item.response_set.code] == {0: "None at all", 10: "The worst"}
     assert pack.instruction == ""
 
@@ -196,7 +196,7 @@ def test_an_exported_questionnaire_can_be_loaded(
             tmp_path / "form.json", questionnaire(WordedInstrument(instrument, shipped, "https://x.example/fhir"))
         )
         load(session, path, validated=False)
-        loaded = text_packs.in_force(session).pack(instrument.code, language)
+        loaded = text_packs.in_effect(session).pack(instrument.code, language)
         assert (loaded.language, loaded.version) == (language, "2.0")
         for words in ("title", "instruction", "items", "options", "scales"):
             assert getattr(loaded, words) == getattr(shipped, words)
@@ -211,4 +211,4 @@ def test_a_weight_alone_does_not_match_an_option_of_a_reversed_item(session: Ses
         session, write_json(tmp_path / "f.json", resource), "--instrument", ONE_REVERSED, "--language", "en"
     )
     assert len(lines) == 5
-    assert all("a weight does not tell the option of a reversed item" in line for line in lines)
+    assert all("a weight does not identify the option of a reversed item" in line for line in lines)

@@ -1,4 +1,4 @@
-"""A clinic's own wording in use: in force at once; visits under way and stored answers keep theirs."""
+"""A clinic's own wording in use: in effect at once; visits under way and stored answers keep theirs."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ from pro_tracker.services.wording import text_pack_loading, text_packs
 from pro_tracker.services.wording.text_pack_loading import TextPackFacts
 from tests.conftest import Clock
 from tests.support.patient_browser import N_ITEMS, Patient, add_patient, answer, answer_all, begin, post
-from tests.support.text_pack_command import FATIGUE, PAIN, csv_file, load
+from tests.support.text_pack_loader import FATIGUE, PAIN, csv_file, load
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_a_new_visit_uses_the_new_wording_and_its_response_records_it(
     post(client, answer_all(client, patient), {})
     asked = {row.instrument_code: row for row in session.scalars(select(QuestionnaireResponse))}
     assert (asked[PAIN].text_pack_version, asked[PAIN].text_pack_validated) == ("2.0", True)
-    assert (asked[FATIGUE].text_pack_version, asked[FATIGUE].text_pack_validated) == ("1.0", False)
+    assert (asked[FATIGUE].text_pack_version, asked[FATIGUE].text_pack_validated) == ("1.1", False)
 
 
 def test_a_visit_under_way_keeps_the_wording_it_began_with(
@@ -87,15 +87,15 @@ def test_a_pack_in_another_language_changes_nothing_in_this_one(
 ) -> None:
     load(session, csv_file(tmp_path, language="es"))
     assert "licensed" not in begin(client, patient).text
-    assert text_packs.in_force(session).pack(PAIN, "es").title == "licensed title"
+    assert text_packs.in_effect(session).pack(PAIN, "es").title == "licensed title"
 
 
 def test_another_process_uses_a_new_pack_at_once(session: Session, tmp_path: Path) -> None:
-    before = text_packs.in_force(session)
+    before = text_packs.in_effect(session)
     load(session, csv_file(tmp_path))
     with db.Session() as other:
-        assert text_packs.in_force(other).pack(PAIN, "en").version == "2.0"
-    assert before.pack(PAIN, "en").version == "1.0"
+        assert text_packs.in_effect(other).pack(PAIN, "en").version == "2.0"
+    assert before.pack(PAIN, "en").version == "1.1"
 
 
 def test_loaded_wording_that_does_not_match_its_instrument_is_not_used(session: Session, tmp_path: Path) -> None:
@@ -103,15 +103,15 @@ def test_loaded_wording_that_does_not_match_its_instrument_is_not_used(session: 
     row = session.scalars(select(LoadedTextPack)).one()
     row.body = {**row.body, "items": {"GONE": "an item of an earlier version"}}
     session.flush()
-    assert text_packs.in_force(session).pack(PAIN, "en").version == "1.0"
+    assert text_packs.in_effect(session).pack(PAIN, "en").version == "1.1"
 
 
 def test_former_wording_is_found_in_files_packs_and_releases(session: Session, tmp_path: Path, clock: Clock) -> None:
     load(session, csv_file(tmp_path))
     releases.release(session, now=clock.now)
-    assert text_packs.pack_of_response(session, PAIN, "en", "1.0") == instrument_catalog.text_pack(PAIN, "en")
+    assert text_packs.pack_of_response(session, PAIN, "en", "1.1") == instrument_catalog.text_pack(PAIN, "en")
     assert text_packs.pack_of_response(session, PAIN, "en", "2.0").title == "licensed title"
-    released = session.get_one(Definition, ("text-pack", f"{PAIN}.en", "1.0"))
+    released = session.get_one(Definition, ("text-pack", f"{PAIN}.en", "1.1"))
     session.add(Definition(kind="text-pack", code=f"{PAIN}.en", version="0.9", sha256="", released_at=clock.now,
                            body={**released.body, "version": "0.9", "title": "Before"}))  # fmt: skip
     session.commit()
@@ -136,7 +136,7 @@ def test_the_codebook_lists_every_wording_that_responses_were_asked_with(
     book = codebook_rows(session, clock)
     packs = [row for row in book if (row["COLUMN"], row["QSCAT"]) == ("TEXTVER", PAIN)]
     assert [(row["TEXTLANG"], row["TEXTVER"], row["TEXTVALID"]) for row in packs] == [
-        ("en", "1.0", "N"),
+        ("en", "1.1", "N"),
         ("en", "2.0", "Y"),
     ]
     assert "5 = licensed option intensity 5" in packs[1]["VALUES"]
@@ -154,14 +154,14 @@ def codebook_rows(session: Session, clock: Clock) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(out.getvalue())))
 
 
-def test_the_list_shows_what_is_validated_and_in_force(session: Session, tmp_path: Path) -> None:
+def test_the_list_shows_what_is_validated_and_in_effect(session: Session, tmp_path: Path) -> None:
     load(session, csv_file(tmp_path))
     listed = CliRunner().invoke(group, ["text-pack", "list", PAIN])
     rows = [line.split("\t") for line in listed.output.splitlines()]
     assert [row[1:6] for row in rows] == [
-        ["en", "1.0", "not validated", "-", "shipped"],
-        ["en", "2.0", "validated", "in force", "loaded 2026-03-02"],
-        ["es", "1.0", "not validated", "in force", "shipped"],
+        ["en", "1.1", "not validated", "-", "shipped"],
+        ["en", "2.0", "validated", "in effect", "loaded 2026-03-02"],
+        ["es", "1.1", "not validated", "in effect", "shipped"],
     ]
     assert rows[1][6] == "The rights holder. Permission: Letter of 3 March 2026"
 
@@ -170,9 +170,9 @@ def test_the_list_shows_what_is_validated_and_in_force(session: Session, tmp_pat
 def test_loads_are_serialised_so_that_ids_follow_commits(session: Session, tmp_path: Path, clock: Clock) -> None:
     facts = TextPackFacts(version="2.0", validated=True, licence_holder="H", permission_reference="P")
     command = Actor(ActorKind.COMMAND, "test")
-    text_pack_loading.load(session, command, csv_file(tmp_path), facts, now=clock.now)
+    text_pack_loading.load(session, command, [csv_file(tmp_path)], facts, now=clock.now)
     with db.Session() as other:
-        assert text_packs.in_force(other) is text_packs.SHIPPED  # readers do not wait
+        assert text_packs.in_effect(other) is text_packs.SHIPPED  # readers do not wait
         other.execute(text("SET LOCAL lock_timeout = '50ms'"))
         with pytest.raises(OperationalError, match="lock timeout"):
-            text_pack_loading.load(other, command, csv_file(tmp_path, FATIGUE), facts, now=clock.now)
+            text_pack_loading.load(other, command, [csv_file(tmp_path, FATIGUE)], facts, now=clock.now)

@@ -26,9 +26,11 @@ def token_hash(token: str) -> bytes:
 
 def token_detector(session: Session, message_id: int) -> Callable[[str], bool]:
     """A predicate: does this text hold a link that was sent with the message?"""
-    hashes = set(session.scalars(select(Link.token_hash).where(Link.message_id == message_id)))
+    sent = select(Link.token_hash).where(Link.message_id == message_id)
+    hashes = set(session.scalars(sent))
 
     def has_token(text: str) -> bool:
-        return any(token_hash(token) in hashes for token in LINK_IN_TEXT.findall(text))
+        tokens = LINK_IN_TEXT.findall(text)
+        return any(token_hash(token) in hashes for token in tokens)
 
     return has_token

@@ -3,7 +3,7 @@
 Built once per event, language and wording, and cached. Holds no answers and reads no database.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -25,10 +25,14 @@ class AskedItem:
     position: int
     instrument_code: str
     link_id: str
+    language: str  # of its wording, which differs from the page's where its instrument has no text in that language
     instruction: str
     text: str
     options: tuple[tuple[int, str], ...]
     ends: tuple[str, str] | None  # of a numeric scale: the labels of its minimum and maximum
+    has_crisis_line: bool  # whether its page offers the crisis line, whatever is answered
+    emergency: str  # a question that the page answers with the emergency number, or ""
+    has_free_text: bool  # whether the free line of its instrument stands below it
 
     @property
     def name(self) -> str:
@@ -61,7 +65,7 @@ class Questionnaire:
 
     @property
     def is_open_ended(self) -> bool:
-        """Whether more items may follow those in `items`."""
+        """Returns whether more items may follow those in `items`."""
         return self.at_most > len(self.items)
 
     def reached_by(self, answers: Answers) -> "Questionnaire":
@@ -81,15 +85,25 @@ class Questionnaire:
         items = tuple(replace(item, position=position) for position, item in enumerate(reached, start=1))
         return replace(self, items=items, at_most=at_most)
 
+    def without(self, instrument_codes: Collection[str]) -> "Questionnaire":
+        """The questionnaire without these instruments, which have a response already."""
+        if not instrument_codes:
+            return self
+        parts = tuple(part for part in self.parts if part[0].code not in instrument_codes)
+        left = [item for item in self.items if item.instrument_code not in instrument_codes]
+        items = tuple(replace(item, position=position) for position, item in enumerate(left, start=1))
+        return replace(self, parts=parts, items=items, at_most=len(items))
+
+    def answers_asked(self, answers: Answers) -> Answers:
+        """The answers to the instruments of this questionnaire."""
+        return {instrument.code: answers.get(instrument.code, {}) for instrument, _pack in self.parts}
+
     def item_named(self, name: str) -> AskedItem | None:
         """The item of this name; None when the answers no longer lead to it."""
-        return next((item for item in self.items if item.name == name), None)
-
-    @property
-    def language(self) -> str:
-        """The language of the wording, which may differ from the page's where no translation is loaded."""
-        _instrument, pack = self.parts[0]
-        return pack.language
+        for item in self.items:
+            if item.name == name:
+                return item
+        return None
 
     def item(self, position: int) -> AskedItem:
         """The item at a position from 1. Raises NotFound."""
@@ -99,15 +113,20 @@ class Questionnaire:
 
     def first_open(self, answers: Answers) -> AskedItem | None:
         """The first item neither answered nor skipped; None when there is none left."""
-        return next((item for item in self.items if not is_done(answers, item)), None)
+        for item in self.items:
+            if not is_done(answers, item):
+                return item
+        return None
 
     def next_adaptive_item(self, answers: Answers, instrument_code: str) -> AskedItem | None:
         """The next item of an adaptive test in progress. None when it is over, and of a fixed form."""
         adaptive_codes = {instrument.code for instrument, _pack in self.parts if instrument.bank}
         if instrument_code not in adaptive_codes:
             return None
-        items = (item for item in self.items if item.instrument_code == instrument_code)
-        return next((item for item in items if not is_done(answers, item)), None)
+        for item in self.items:
+            if item.instrument_code == instrument_code and not is_done(answers, item):
+                return item
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +138,15 @@ class _ItemPath:
 
 
 def _item_path(instrument: Instrument, answers: Answers) -> _ItemPath:
+    n_items = len(instrument.items)
     if instrument.bank is None:
-        return _ItemPath(tuple(item.link_id for item in instrument.items), len(instrument.items))
+        link_ids = tuple(item.link_id for item in instrument.items)
+        return _ItemPath(link_ids, n_items)
     path = adaptive.path(instrument.bank, answers.get(instrument.code, {}))
     if path.next_item is None:
         return _ItemPath(path.asked, len(path.asked))
-    return _ItemPath((*path.asked, path.next_item), min(instrument.bank.most_items, len(instrument.items)))
+    shown = (*path.asked, path.next_item)
+    return _ItemPath(shown, min(instrument.bank.most_items, n_items))
 
 
 def answers_to_store(answers: Answers, instrument: Instrument) -> AnswersByItem:
@@ -136,17 +158,25 @@ def answers_to_store(answers: Answers, instrument: Instrument) -> AnswersByItem:
     given = answers.get(instrument.code, {})
     if instrument.bank is None:
         return {item.link_id: given.get(item.link_id) for item in instrument.items}
-    return {link_id: given[link_id] for link_id in adaptive.path(instrument.bank, given).asked}
+    path = adaptive.path(instrument.bank, given)
+    return {link_id: given[link_id] for link_id in path.asked}
 
 
 def is_done(answers: Answers, item: AskedItem) -> bool:
-    """Whether the item was answered or skipped."""
+    """Returns whether the item was answered or skipped."""
     return item.link_id in answers.get(item.instrument_code, {})
+
+
+def is_alerting(item: AskedItem, value: int | None) -> bool:
+    """Returns whether this answer to the item raises an alert; an item without an answer raises none."""
+    instrument = instrument_catalog.instrument(item.instrument_code)
+    return value is not None and instrument.alert_of(item.link_id, value) is not None
 
 
 def answer_to(answers: Answers, item: AskedItem) -> int | None:
     """The option code chosen for the item; None when it has none."""
-    return answers.get(item.instrument_code, {}).get(item.link_id)
+    given = answers.get(item.instrument_code, {})
+    return given.get(item.link_id)
 
 
 @lru_cache(maxsize=1024)  # events x languages x wordings of the visits in progress
@@ -160,11 +190,11 @@ def questionnaire(
     items: list[AskedItem] = []
     for instrument, pack in parts:
         for item in instrument.items:
-            items.append(_asked_item(len(items) + 1, pack, item))
+            items.append(_asked_item(len(items) + 1, instrument, pack, item))
     return Questionnaire(parts, tuple(items), protocol.prorate, at_most=len(items))
 
 
-def _asked_item(position: int, pack: TextPack, item: Item) -> AskedItem:
+def _asked_item(position: int, instrument: Instrument, pack: TextPack, item: Item) -> AskedItem:
     labels = pack.options[item.response_set.code]
     values = item.response_set.values
     is_numeric = item.response_set.kind == "numeric"
@@ -172,8 +202,12 @@ def _asked_item(position: int, pack: TextPack, item: Item) -> AskedItem:
         position=position,
         instrument_code=pack.instrument_code,
         link_id=item.link_id,
+        language=pack.language,
         instruction=pack.instruction,
         text=pack.items[item.link_id],
         options=tuple((value, str(value) if is_numeric else labels[value]) for value in values),
         ends=(labels[min(values)], labels[max(values)]) if is_numeric else None,
+        has_crisis_line=any(rule.crisis_line and item.link_id in rule.items for rule in instrument.alerts),
+        emergency=pack.emergencies.get(item.link_id, ""),
+        has_free_text=instrument.free_text and item is instrument.items[-1],
     )

@@ -51,17 +51,19 @@ def snoozed_until(session: Session, visit: VisitContext) -> date | None:
 
 
 def snooze(session: Session, visit: VisitContext, until_on: date, *, now: datetime) -> None:
-    """Ask again on that day and not before. Raises InvalidInput when it is not among the `choices`.
+    """Asks again on that day and not before. Raises InvalidInput when it is not among the `choices`.
 
     Choosing the same day twice counts once: browsers resend forms, and people tap twice.
     """
     # FOR NO KEY UPDATE: planning inserts rows that refer to the subject, which a stronger lock would block.
-    session.execute(select(Subject.id).where(Subject.id == visit.subject_id).with_for_update(key_share=True))
+    subject = select(Subject.id).where(Subject.id == visit.person_id)
+    session.execute(subject.with_for_update(key_share=True))
     if snoozed_until(session, visit) == until_on:
         return
-    days = next((each.days for each in choices(session, visit, now=now) if each.until_on == until_on), None)
-    if days is None:
+    days_by_date = {each.until_on: each.days for each in choices(session, visit, now=now)}
+    if until_on not in days_by_date:
         raise InvalidInput("We cannot ask you again on that day. Choose another one.", field="until_on")
+    days = days_by_date[until_on]
     session.add(Snooze(visit_id=visit.visit_id, days=days, until_on=until_on, requested_at=now))
     session.flush()
     visits.replan(session, visit.subject_id, now=now)
@@ -72,7 +74,8 @@ def snooze(session: Session, visit: VisitContext, until_on: date, *, now: dateti
 
 def _snoozes(session: Session, visit: VisitContext) -> Sequence[SnoozeRequest]:
     """The snoozes of the visit so far, oldest first."""
-    return recipients.snoozes(session, [visit.visit_id])[visit.visit_id]
+    by_visit = recipients.snoozes(session, [visit.visit_id])
+    return by_visit[visit.visit_id]
 
 
 def _possible_choices(
@@ -80,7 +83,7 @@ def _possible_choices(
 ) -> list[Choice]:
     """The protocol's snooze days on which a message would be sent, found by planning with each of them in turn."""
     protocol = protocol_catalog.protocol(visit.protocol_code, visit.protocol_version)
-    recipient = recipients.recipient(session, session.get_one(Subject, visit.subject_id))
+    recipient = recipients.recipient(session, session.get_one(Subject, visit.person_id))
     window = VisitWindow(visit.opens_at, visit.due_at, visit.closes_at)
     planned_at = session.get_one(Visit, visit.visit_id).planned_at
     today = local_date(now, visit.time_zone)

@@ -4,30 +4,49 @@ Reads, and checks whether answering is possible now; responses.py writes. It hol
 """
 
 import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any, assert_never, cast
 
-from sqlalchemy import FromClause, Row, ScalarSelect, Select, Table, bindparam, func, select
+from sqlalchemy import BindParameter, FromClause, Row, ScalarSelect, Select, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.errors import AlreadyAnswered, NotFound, UnusableLink, WindowClosed
+from pro_tracker.db import json_rows
+from pro_tracker.domain.errors import (
+    AlreadyAnswered,
+    HeldAfterInfusion,
+    NoLongerAsked,
+    NotFound,
+    UnusableLink,
+    WindowClosed,
+)
+from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
+from pro_tracker.domain.subject_labels import shown_label
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.models.course import Course
 from pro_tracker.models.link import Link
+from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.models.visit import Visit, VisitDraft
-from pro_tracker.services.answering import questionnaires
-from pro_tracker.services.answering.questionnaires import Answers, AnswersByItem, Questionnaire
+from pro_tracker.models.visit_access import VisitAccess
+from pro_tracker.services.answering import drafts, questionnaires
+from pro_tracker.services.answering.drafts import Draft
+from pro_tracker.services.answering.link_tokens import token_hash
+from pro_tracker.services.answering.questionnaires import Answers, AnswersByItem, AskedItem, Questionnaire
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording import text_packs
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 # Core tables, and statements built once: SQLAlchemy finds their compiled SQL in its cache, and no ORM object is made.
-LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK = (
-    cast(Table, model.__table__) for model in (Link, Visit, VisitDraft, Subject, Site, Course, LoadedTextPack)
+ACCESS, LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK, RESPONSE = (
+    cast(Table, model.__table__)
+    for model in (VisitAccess, Link, Visit, VisitDraft, Subject, Site, Course, LoadedTextPack, QuestionnaireResponse)
 )
+RECORD = SUBJECT.alias("record")
+CONFIRMED_FOR = timedelta(hours=4)  # allows a break, but not another person at the same phone the next day
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +54,8 @@ class VisitContext:
     """One visit as needed to answer it. `link_id` and `revoked_at` are None when it was not reached by a link."""
 
     visit_id: int
-    subject_id: uuid.UUID
+    subject_id: uuid.UUID  # of the record that the visit was planned for
+    person_id: uuid.UUID  # of the record that is kept of this person: contacts, birth date, language
     event_code: str
     opens_at: datetime
     due_at: datetime
@@ -43,80 +63,173 @@ class VisitContext:
     started_at: datetime | None
     completed_at: datetime | None
     voided_at: datetime | None
+    stopped_at: datetime | None
     locked_until: datetime | None
-    language: str
+    held_from: datetime | None  # of the subject: asked nothing from then to `held_until`, after an infusion
+    held_until: datetime | None
+    has_died: bool  # a death is recorded for the subject
+    study_code: str
+    chosen_label: str
+    language: str  # of the visit's pages: of the visit in progress, else the subject's
     time_zone: str
     clinic_name: str
     clinic_phone: str
     protocol_code: str
     protocol_version: str
-    answers: Answers
-    saved_at: datetime | None  # of the newest of `answers`; None without any
+    draft: Draft
+    saved_at: datetime | None  # of the newest answers; None without any
     grace_until: datetime | None  # until when the draft may be sent, past closing
     text_generation: int  # of the wording: the newest when the visit was begun; the newest now before that
     wording: WordingSnapshot
+    answered_codes: frozenset[str] = frozenset()  # instruments with a response in effect
     link_id: int | None = None
     revoked_at: datetime | None = None
+    mode: ResponseMode = ResponseMode.SELF_WEB  # of the browser in which the patient answers
+    access_id: int | None = None  # of that browser
+
+    @property
+    def answers(self) -> Answers:
+        """The items that were answered or declined so far."""
+        return self.draft.answers
+
+    @property
+    def label(self) -> str:
+        """Label that says whose questions these are, without a name."""
+        return shown_label(self.chosen_label, self.study_code)
+
+    @property
+    def event_title(self) -> str:
+        """The name of the study event in the subject's language."""
+        protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
+        return protocol.event(self.event_code).title_in(self.language)
 
     @property
     def questionnaire(self) -> Questionnaire:
-        """The items that the visit asks, given the answers so far, in the subject's language."""
-        key = (self.protocol_code, self.protocol_version, self.event_code)
-        complete = questionnaires.questionnaire(*key, language=self.language, wording=self.wording)
+        """The items that the visit asks, given the answers so far, in the subject's language.
+
+        What has a response in effect, as after a correction, is not asked again.
+        """
+        complete = self._complete_questionnaire
+        if self.completed_at is None:
+            complete = complete.without(self.answered_codes)
         return complete.reached_by(self.answers)
+
+    def require_living(self) -> None:
+        """Raises NoLongerAsked if a death is recorded for the subject."""
+        if self.has_died:
+            raise NoLongerAsked("A death is recorded for this patient, so nothing is asked any more.")
+
+    def late_item(self, name: str) -> AskedItem | None:
+        """The item of this name among all that the visit may ask; who answers late may have reached any."""
+        return self._complete_questionnaire.item_named(name)
+
+    @property
+    def _complete_questionnaire(self) -> Questionnaire:
+        key = (self.protocol_code, self.protocol_version, self.event_code)
+        return questionnaires.questionnaire(*key, language=self.language, wording=self.wording)
 
     def with_answers(self, instrument_code: str, answers: AnswersByItem) -> "VisitContext":
         """The context with these answers to one instrument added to the draft."""
-        merged = {**self.answers.get(instrument_code, {}), **answers}
-        return replace(self, answers={**self.answers, instrument_code: merged})
+        earlier = self.answers.get(instrument_code, {})
+        merged = {**earlier, **answers}
+        draft = replace(self.draft, answers={**self.answers, instrument_code: merged})
+        return replace(self, draft=draft)
+
+    def is_held(self, now: datetime) -> bool:
+        """Returns whether the visit waits for the morning after an infusion, although its window is open."""
+        if self.held_from is None or self.held_until is None or not self.held_from <= now < self.held_until:
+            return False
+        protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
+        return protocol.event(self.event_code).held_after_infusion
 
     def require_open(self, now: datetime) -> None:
-        """Raise AlreadyAnswered, UnusableLink or WindowClosed unless answers may be given now."""
+        """Raises AlreadyAnswered, UnusableLink, or a kind of WindowClosed, unless answers may be given now."""
+        self.require_living()
         status = visit_status(self, now)
         if status is VisitStatus.COMPLETED:
             raise AlreadyAnswered("These questions were answered before. The first answers stand.")
         if self.revoked_at is not None:
             raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
-        if status in (VisitStatus.VOID, VisitStatus.MISSED):
+        if self.stopped_at is not None:
             raise WindowClosed("The time for these questions is over.")
-        if status is VisitStatus.PLANNED:
-            raise WindowClosed("It is too early for these questions.")
+        match status:
+            case VisitStatus.VOID | VisitStatus.MISSED:
+                raise WindowClosed("The time for these questions is over.")
+            case VisitStatus.PLANNED:
+                raise WindowClosed("It is too early for these questions.")
+            case VisitStatus.DUE | VisitStatus.OVERDUE:
+                if self.is_held(now):
+                    raise HeldAfterInfusion(
+                        "The patient had an infusion: ask these questions from the morning after it on."
+                    )
+            case _:
+                assert_never(status)
 
 
 def _newest_text_pack() -> ScalarSelect[Any]:
     return select(func.max(TEXT_PACK.c.id)).scalar_subquery()
 
 
-def _statement(*, by_link: bool) -> Select[Any]:
-    """The statement for one visit, by the id of its link or its own id (parameter "key")."""
-    columns = [
+def _answered_codes() -> ScalarSelect[Any]:
+    """SQL: the instruments of the visit that have a response in effect; NULL without any."""
+    in_effect = RESPONSE.c.status != ResponseStatus.ENTERED_IN_ERROR
+    codes = select(json_rows(RESPONSE.c.instrument_code)).where(RESPONSE.c.visit_id == VISIT.c.id, in_effect)
+    return codes.correlate_except(RESPONSE).scalar_subquery()
+
+
+def _rows(start: FromClause) -> Select[Any]:
+    """The statement for what every context holds. `start` is the table of visits, or joins it to a narrower one."""
+    joined = start.join(RECORD, RECORD.c.id == VISIT.c.subject_id)
+    joined = joined.join(SUBJECT, SUBJECT.c.id == func.coalesce(RECORD.c.merged_into_id, RECORD.c.id))
+    joined = joined.join(SITE, SITE.c.id == SUBJECT.c.site_id)
+    joined = joined.join(COURSE, COURSE.c.id == VISIT.c.course_id)
+    joined = joined.outerjoin(DRAFT, DRAFT.c.visit_id == VISIT.c.id)
+    return select(
         VISIT.c.id.label("visit_id"),
-        *(VISIT.c[name] for name in ("subject_id", "event_code", "opens_at", "due_at", "closes_at")),
-        *(VISIT.c[name] for name in ("started_at", "completed_at", "voided_at", "locked_until")),
-        SUBJECT.c.language,
+        VISIT.c.subject_id,
+        SUBJECT.c.id.label("person_id"),
+        VISIT.c.event_code,
+        VISIT.c.opens_at,
+        VISIT.c.due_at,
+        VISIT.c.closes_at,
+        VISIT.c.started_at,
+        VISIT.c.completed_at,
+        VISIT.c.voided_at,
+        VISIT.c.stopped_at,
+        VISIT.c.locked_until,
+        SUBJECT.c.held_from,
+        SUBJECT.c.held_until,
+        SUBJECT.c.death_recorded_at.is_not(None).label("has_died"),
+        SUBJECT.c.study_code,
+        SUBJECT.c.label.label("chosen_label"),
+        func.coalesce(DRAFT.c.language, SUBJECT.c.language).label("language"),
         SUBJECT.c.time_zone,
         SITE.c.name.label("clinic_name"),
         SITE.c.phone.label("clinic_phone"),
-        COURSE.c.protocol_code,
-        COURSE.c.protocol_version,
-        DRAFT.c.answers,
+        VISIT.c.protocol_code,
+        VISIT.c.protocol_version,
+        drafts.rows_of(VISIT.c.id).label("draft"),
+        _answered_codes().label("answered_codes"),
         DRAFT.c.saved_at,
         DRAFT.c.grace_until,
         func.coalesce(DRAFT.c.text_generation, _newest_text_pack(), 0).label("text_generation"),
-    ]
-    start: FromClause = VISIT
-    key = VISIT.c.id
-    if by_link:
-        columns += [LINK.c.id.label("link_id"), LINK.c.revoked_at]
-        start = LINK.join(VISIT, LINK.c.visit_id == VISIT.c.id)
-        key = LINK.c.id
-    rows = start.join(SUBJECT, SUBJECT.c.id == VISIT.c.subject_id).join(SITE, SITE.c.id == SUBJECT.c.site_id)
-    rows = rows.join(COURSE, COURSE.c.id == VISIT.c.course_id)
-    rows = rows.outerjoin(DRAFT, DRAFT.c.visit_id == VISIT.c.id)
-    return select(*columns).select_from(rows).where(key == bindparam("key"))
+    ).select_from(joined)
 
 
-BY_LINK, BY_VISIT = _statement(by_link=True), _statement(by_link=False)
+KEY: BindParameter[Any] = bindparam("key")
+LINK_TO_VISIT = LINK.join(VISIT, VISIT.c.id == LINK.c.visit_id)
+OF_LINK = (LINK.c.id.label("link_id"), LINK.c.revoked_at)
+BY_VISIT = _rows(VISIT).where(VISIT.c.id == KEY)
+BY_LINK = _rows(LINK_TO_VISIT).add_columns(*OF_LINK).where(LINK.c.id == KEY)
+# An access through a revoked link ends with it: the same browser may have opened a newer link.
+IS_VALID = (
+    ACCESS.c.ended_at.is_(None),
+    ACCESS.c.confirmed_at > bindparam("confirmed_after"),
+    LINK.c.revoked_at.is_(None),
+)
+BY_ACCESS = _rows(ACCESS.join(LINK_TO_VISIT, LINK.c.id == ACCESS.c.link_id))
+BY_ACCESS = BY_ACCESS.add_columns(*OF_LINK, ACCESS.c.mode, ACCESS.c.id.label("access_id"))
+BY_ACCESS = BY_ACCESS.where(ACCESS.c.secret_hash == KEY, *IS_VALID)
 
 
 def by_link(session: Session, link_id: int) -> VisitContext:
@@ -127,12 +240,25 @@ def by_link(session: Session, link_id: int) -> VisitContext:
     return _context(session, row)
 
 
+def by_access(session: Session, secret: str, *, now: datetime) -> VisitContext | None:
+    """The context of the visit that a browser with this secret may answer; None once the access has ended."""
+    key = {"key": token_hash(secret), "confirmed_after": now - CONFIRMED_FOR}
+    row = session.execute(BY_ACCESS, key).one_or_none()
+    return None if row is None else _context(session, row)
+
+
 def by_visit(session: Session, visit_id: int) -> VisitContext:
     """The context of a visit, for staff, imports and simulations. Raises NotFound."""
     row = session.execute(BY_VISIT, {"key": visit_id}).one_or_none()
     if row is None:
         raise NotFound("There is no such visit.")
     return _context(session, row)
+
+
+def by_visits(session: Session, visit_ids: Collection[int]) -> Sequence[VisitContext]:
+    """The contexts of these visits that exist, in the order of their ids. One statement."""
+    rows = _rows(VISIT).where(VISIT.c.id.in_(visit_ids)).order_by(VISIT.c.id)
+    return [_context(session, row) for row in session.execute(rows)]
 
 
 def reread(session: Session, visit: VisitContext) -> VisitContext:
@@ -145,4 +271,11 @@ def reread(session: Session, visit: VisitContext) -> VisitContext:
 def _context(session: Session, row: Row[Any]) -> VisitContext:
     # A second statement, but only in the first request after a text pack was loaded.
     wording = text_packs.as_of(session, row.text_generation)
-    return VisitContext(**{**row._mapping, "answers": row.answers or {}, "wording": wording})
+    answered_codes = frozenset(code for (code,) in row.answered_codes or ())
+    fields = {
+        **row._mapping,
+        "draft": drafts.build(row.draft),
+        "wording": wording,
+        "answered_codes": answered_codes,
+    }
+    return VisitContext(**fields)

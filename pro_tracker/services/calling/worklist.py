@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, case, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
-from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_list
 from pro_tracker.services.clinic import visibility
+from pro_tracker.services.clinic.participation import takes_part
+from pro_tracker.services.clinic.person import with_person
 from pro_tracker.services.planning.visit_filters import answerable
 
 Joined = Select[*tuple[Any, ...]]
@@ -24,6 +27,7 @@ Joined = Select[*tuple[Any, ...]]
 ROWS_PER_SECTION = 25  # the heading of a section shows the total
 CLOSES_SOON = timedelta(days=7)
 PROBLEM_STATES = (MessageState.FAILED, MessageState.UNCERTAIN)
+ATTEMPTED_STATES = (MessageState.SENT, *PROBLEM_STATES)  # of a later message, which replaces the problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Worklist:
     """The sections with the entities of their rows; each Subject is loaded with identity and contacts.
 
     `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
-    `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject.
+    `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject,
+    Course of the visits that ended with the reason "died" without a recorded death, as in earlier releases.
     `overdue` and `closing_soon` count visits.
     """
 
@@ -50,13 +55,13 @@ class Worklist:
     undated: Section
     messages: Section
     closed: Section
+    unconfirmed_deaths: Section
 
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     """Returns the worklist of the account's sites; calls and visits are sorted by urgency."""
     waiting = answerable(now)
-    visits = select(Visit, Subject, Course).join(Subject, Subject.id == Visit.subject_id)
-    visits = visits.join(Course, Course.id == Visit.course_id).where(waiting)
+    visits = _visits(waiting)
     calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
     return Worklist(
@@ -67,25 +72,52 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
         closed=_section(session, account, _closed_contacts(), Contact.state_at),
+        unconfirmed_deaths=_section(session, account, _visits(_says_died()), Subject.study_code, Visit.closes_at),
+    )
+
+
+def _visits(waiting: ColumnElement[bool]) -> Joined:
+    rows = select(Visit, Subject, Course)
+    rows = with_person(rows, Visit.subject_id)
+    rows = rows.join(Course, Course.id == Visit.course_id)
+    return rows.where(waiting)
+
+
+def _says_died() -> ColumnElement[bool]:
+    """SQL: the visit has the reason "died", and no death is recorded."""
+    reason = func.coalesce(Visit.void_reason, Visit.missed_reason)
+    return and_(
+        Visit.completed_at.is_(None),
+        reason == UnansweredReason.DIED,
+        Subject.death_recorded_at.is_(None),
     )
 
 
 def _undated() -> Joined:
     """SQL: courses without a planned start, an infusion or an end, whose visits therefore have no anchor date."""
     given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
-    rows = select(Course, Subject).join(Subject, Subject.id == Course.subject_id)
+    rows = with_person(select(Course, Subject), Course.subject_id)
     return rows.where(
-        Course.planned_start_on.is_(None), Course.ended_on.is_(None), Subject.withdrawn_at.is_(None), ~given
+        Course.planned_start_on.is_(None),
+        Course.ended_on.is_(None),
+        COUNTS,
+        takes_part(),
+        ~given,
     )
 
 
-def _messages(waiting: Any) -> Joined:
+def _messages(waiting: ColumnElement[bool]) -> Joined:
     """SQL: failed and uncertain messages of open visits, unless a later message was sent or failed."""
-    rows = select(Message, Visit, Subject, Course).join(Visit, Visit.id == Message.visit_id)
-    rows = rows.join(Subject, Subject.id == Message.subject_id).join(Course, Course.id == Visit.course_id)
     newer = aliased(Message)
-    attempted = newer.state.in_((MessageState.SENT, *PROBLEM_STATES))
-    has_later = exists().where(newer.visit_id == Message.visit_id, newer.send_at > Message.send_at, attempted)
+    has_later = exists().where(
+        newer.visit_id == Message.visit_id,
+        newer.send_at > Message.send_at,
+        newer.state.in_(ATTEMPTED_STATES),
+    )
+    rows = select(Message, Visit, Subject, Course)
+    rows = rows.join(Visit, Visit.id == Message.visit_id)
+    rows = with_person(rows, Message.subject_id)
+    rows = rows.join(Course, Course.id == Visit.course_id)
     return rows.where(Message.state.in_(PROBLEM_STATES), waiting, ~has_later)
 
 
@@ -93,25 +125,37 @@ def _closed_contacts() -> Joined:
     """SQL: closed contacts that no member of staff has acknowledged."""
     rows = select(Contact, Subject).join(Subject, Subject.id == Contact.subject_id)
     return rows.where(
-        Contact.state != ContactState.ACTIVE, Contact.acknowledged_at.is_(None), Subject.withdrawn_at.is_(None)
+        Contact.state != ContactState.ACTIVE,
+        Contact.acknowledged_at.is_(None),
+        Subject.merged_into_id.is_(None),
+        takes_part(),
     )
 
 
 def _section(session: Session, account: Account, rows: Joined, *order: Any) -> Section:
     rows = visibility.visible(rows, account)
-    total = session.scalar(rows.with_only_columns(func.count())) or 0
+    count = rows.with_only_columns(func.count())
+    total = session.scalar(count) or 0
     # An empty section saves the second round trip.
     if not total:
         return Section([], 0)
-    shown = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts))
-    shown = shown.order_by(*order).limit(ROWS_PER_SECTION)
-    return Section(session.execute(shown).unique().all(), total)
+    rows = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts))
+    rows = rows.order_by(*order).limit(ROWS_PER_SECTION)
+    shown = session.execute(rows).unique().all()
+    return Section(shown, total)
 
 
 def _urgent(session: Session, account: Account, visits: Joined, now: datetime) -> tuple[int, int]:
     """Counts the overdue visits and those that close within CLOSES_SOON."""
-    overdue = func.sum(case((Visit.due_at <= now, 1), else_=0))
-    closing_soon = func.sum(case((Visit.closes_at <= now + CLOSES_SOON, 1), else_=0))
-    counted = visibility.visible(visits, account).with_only_columns(overdue, closing_soon)
-    n_overdue, n_closing_soon = session.execute(counted).one()
+    overdue = _number_where(Visit.due_at <= now)
+    closing_soon = _number_where(Visit.closes_at <= now + CLOSES_SOON)
+    rows = visibility.visible(visits, account)
+    counts = rows.with_only_columns(overdue, closing_soon)
+    n_overdue, n_closing_soon = session.execute(counts).one()
     return n_overdue or 0, n_closing_soon or 0
+
+
+def _number_where(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    """SQL: the number of rows for which the condition is true; NULL without rows."""
+    one_or_zero = case((condition, 1), else_=0)
+    return func.sum(one_or_zero)

@@ -1,4 +1,4 @@
-"""Staff accounts: create them, set passwords, record sign-ins. The sign-in page verifies passwords."""
+"""Staff accounts: create, change, close, set passwords, record sign-ins. The sign-in page verifies passwords."""
 
 import unicodedata
 import uuid
@@ -37,6 +37,14 @@ class AccountFacts:
     site_codes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class AccountRights:
+    """The rights of an account: what it may do and see from now on."""
+
+    role: str
+    site_codes: Sequence[str]
+
+
 def create(session: Session, actor: Actor, facts: AccountFacts, *, now: datetime) -> Account:
     """Adds an account. Raises InvalidInput with its field, DuplicateRecord when the address has an account."""
     account = Account(
@@ -63,25 +71,75 @@ def set_password(session: Session, actor: Actor, account: Account, password: str
     audit.record(session, actor, "account.set-password", now=now, detail={"account": account.id})
 
 
+def change(session: Session, actor: Actor, account: Account, rights: AccountRights, *, now: datetime) -> None:
+    """Gives the account another role and other sites, from its next request on.
+
+    Raises InvalidInput as `create`, and for the only administrator.
+    """
+    new_role, sites = _role(rights.role), _sites(session, rights.site_codes, rights.role)
+    if new_role != Role.ADMINISTRATOR:
+        _require_another_administrator(session, account, field="role")
+    account.role, account.sites = new_role, sites
+    session.flush()
+    detail: audit.Detail = {"account": account.id, "role": new_role, "sites": [site.code for site in sites]}
+    audit.record(session, actor, "account.change", now=now, detail=detail)
+
+
+def close(session: Session, actor: Actor, account: Account, *, now: datetime) -> None:
+    """Closes the account and ends its sessions. What it did keeps its name.
+
+    Raises InvalidInput for the only administrator, and for a closed account.
+    """
+    if not account.active:
+        raise InvalidInput("This account is closed already.")
+    _require_another_administrator(session, account)
+    account.active = False
+    account.fs_uniquifier = uuid.uuid4().hex  # sessions refer to the former value, also after it is opened again
+    session.flush()
+    audit.record(session, actor, "account.close", now=now, detail={"account": account.id})
+
+
+def reopen(session: Session, actor: Actor, account: Account, *, now: datetime) -> None:
+    """Opens a closed account again, with its former password, role and sites. Raises InvalidInput for an open one."""
+    if account.active:
+        raise InvalidInput("This account is open already.")
+    account.active = True
+    session.flush()
+    audit.record(session, actor, "account.reopen", now=now, detail={"account": account.id})
+
+
 def list_all(session: Session) -> Sequence[Account]:
     """Returns every account with its sites, sorted by address."""
-    return session.scalars(select(Account).options(selectinload(Account.sites)).order_by(Account.email)).all()
+    accounts = select(Account).options(selectinload(Account.sites))
+    accounts = accounts.order_by(Account.email)
+    return session.scalars(accounts).all()
 
 
 def find(session: Session, email: str) -> Account:
     """Returns the account with this mail address. Raises NotFound."""
-    account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
+    address = email.strip().lower()
+    account = session.scalar(select(Account).where(Account.email == address))
     if account is None:
         raise NotFound("There is no account with this address. `pro-tracker account list` shows all.")
     return account
 
 
+def get(session: Session, account_id: int) -> Account:
+    """Returns the account with this id. Raises NotFound."""
+    account = session.get(Account, account_id)
+    if account is None:
+        raise NotFound("There is no such account. The list of accounts shows all.")
+    return account
+
+
 def record_sign_in(session: Session, account_id: int, *, now: datetime) -> None:
-    audit.record(session, Actor(ActorKind.ACCOUNT, str(account_id)), "account.sign-in", now=now)
+    actor = Actor(ActorKind.ACCOUNT, str(account_id))
+    audit.record(session, actor, "account.sign-in", now=now)
 
 
 def record_sign_out(session: Session, account_id: int, *, now: datetime) -> None:
-    audit.record(session, Actor(ActorKind.ACCOUNT, str(account_id)), "account.sign-out", now=now)
+    actor = Actor(ActorKind.ACCOUNT, str(account_id))
+    audit.record(session, actor, "account.sign-out", now=now)
 
 
 def record_failed_sign_in(session: Session, account_id: int | None, *, now: datetime) -> None:
@@ -125,14 +183,29 @@ def _role(text: str) -> Role:
 
 
 def _sites(session: Session, codes: Sequence[str], role: str) -> list[Site]:
-    found = list(session.scalars(select(Site).where(Site.code.in_(codes)).order_by(Site.code)))
-    if unknown := sorted(set(codes) - {site.code for site in found}):
+    named = select(Site).where(Site.code.in_(codes))
+    found = list(session.scalars(named.order_by(Site.code)))
+    known = {site.code for site in found}
+    unknown = sorted(set(codes) - known)
+    if unknown:
         raise InvalidInput(
             f"There is no site {', '.join(unknown)}. Sites are listed in config/sites.yaml.", field="site_codes"
         )
     if not found and role != Role.ADMINISTRATOR:
         raise InvalidInput("Choose at least one site: the account sees no other.", field="site_codes")
     return found
+
+
+def _require_another_administrator(session: Session, account: Account, field: str | None = None) -> None:
+    """Raises InvalidInput if no account could manage the others without this one."""
+    # Locked, so that two administrators who close each other at the same moment do not both succeed.
+    administrators = select(Account.id).where(Account.role == Role.ADMINISTRATOR, Account.active)
+    ids = session.scalars(administrators.order_by(Account.id).with_for_update()).all()
+    if list(ids) == [account.id]:
+        raise InvalidInput(
+            "This is the only administrator. Make another account an administrator first, then repeat this.",
+            field=field,
+        )
 
 
 def _add(session: Session, account: Account) -> None:

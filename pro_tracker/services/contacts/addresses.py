@@ -8,23 +8,27 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
+from pro_tracker.domain.languages import for_patients
 
 _FIELDS: Mapping[AddressKind, str] = {AddressKind.EMAIL: "email", AddressKind.TELEPHONE: "mobile"}
 # The field of forms, files and facts that holds the address of a channel that has its own.
-FIELDS: Mapping[Channel, str] = {channel: _FIELDS[address_kind(channel)] for channel in ADDRESS_CHANNELS}
+FIELDS: Mapping[Channel, str] = {
+    channel: _FIELDS[address_kind(channel)] for channel in ADDRESS_CHANNELS if address_kind(channel) in _FIELDS
+}
 ADDRESS_ERRORS: Mapping[AddressKind, str] = {
     AddressKind.EMAIL: "This is not a usable e-mail address. It looks like name@domain.example.",
     AddressKind.TELEPHONE: "This is not a usable mobile number. Write it with + and country code: +1 216 555 0100.",
 }
 NEEDS_ADDRESS: Mapping[AddressKind, str] = {
-    AddressKind.EMAIL: "Messages by e-mail need an e-mail address.",
-    AddressKind.TELEPHONE: "Text messages need a mobile number.",
+    AddressKind.EMAIL: for_patients("Messages by e-mail need an e-mail address."),
+    AddressKind.TELEPHONE: for_patients("Text messages need a mobile number."),
 }
 
 
 def usable_address(channel: Channel, text: str) -> str | None:
     """Returns the address in the form in which it is stored, or None when its form is not valid on this channel."""
-    return _USABLE[address_kind(channel)](text)
+    usable = _USABLE[address_kind(channel)]
+    return usable(text)
 
 
 def usable_email(text: str) -> str | None:

@@ -23,27 +23,51 @@ from pro_tracker.services.planning import visits
 
 def contact_hash(channel: Channel, address: str) -> bytes:
     """Returns the keyed hash that finds an address again, whatever its spelling."""
-    return key_ring().lookup_hash(_normalised(channel, address), address_channel(channel))
+    normalised = _normalised(channel, address)
+    return key_ring().lookup_hash(normalised, address_channel(channel))
+
+
+def contact_hashes(channel: Channel, address: str) -> list[bytes]:
+    """Returns the hashes that stored contacts with this address may have, one for each key."""
+    return key_ring().lookup_hashes(_normalised(channel, address), address_channel(channel))
 
 
 def new(subject_id: uuid.UUID, channel: Channel, address: str, *, now: datetime) -> Contact:
     """Builds an active contact for an address in its stored form; does not add it to a session."""
-    contact = Contact(subject_id=subject_id, channel=channel, state=ContactState.ACTIVE, state_at=now)
-    contact.address, contact.address_hash = address, contact_hash(channel, address)
+    contact = Contact(
+        subject_id=subject_id,
+        channel=channel,
+        state=ContactState.ACTIVE,
+        state_at=now,
+    )
+    _store_address(contact, channel, address)
     return contact
+
+
+def _store_address(contact: Contact, channel: Channel, address: str) -> None:
+    contact.address = address
+    contact.address_hash = contact_hash(channel, address)
 
 
 def of_subject(session: Session, subject_id: uuid.UUID, channel: Channel) -> Contact | None:
     """Returns the subject's contact that this channel uses, with a row lock, or None."""
-    rows = select(Contact).where(Contact.subject_id == subject_id, Contact.channel == address_channel(channel))
-    return session.scalar(rows.with_for_update(), execution_options={"populate_existing": True})
+    rows = select(Contact).where(
+        Contact.subject_id == subject_id,
+        Contact.channel == address_channel(channel),
+    )
+    locked = rows.with_for_update()
+    return session.scalar(locked, execution_options={"populate_existing": True})
 
 
 def at_address(session: Session, channel: Channel, address: str) -> Sequence[Contact]:
     """Returns the contacts of all subjects with this address, with row locks: a couple may share a telephone."""
     own = address_channel(channel)
-    hashes = key_ring().lookup_hashes(_normalised(channel, address), own)
-    rows = select(Contact).where(Contact.channel == own, Contact.address_hash.in_(hashes))
+    hashes = contact_hashes(channel, address)
+    rows = select(Contact)
+    rows = rows.where(
+        Contact.channel == own,
+        Contact.address_hash.in_(hashes),
+    )
     locked = rows.order_by(Contact.id).with_for_update()  # always in the same order, so that no deadlock occurs
     return session.scalars(locked, execution_options={"populate_existing": True}).all()
 
@@ -52,7 +76,8 @@ def close(session: Session, contact: Contact, state: ContactState, *, now: datet
     """Closes a contact with one of the CLOSED states: no message uses it. Safe to repeat."""
     if state not in CLOSED:
         raise InvalidInput(f"A channel is closed as one of {', '.join(CLOSED)}.")
-    apply_report(session, [contact], ContactStatus(state, now), now=now, actor=actor)
+    closed = ContactStatus(state, now)
+    apply_report(session, [contact], closed, now=now, actor=actor)
 
 
 def apply_report(
@@ -86,7 +111,8 @@ def reopen(session: Session, contact: Contact, *, now: datetime, actor: Actor) -
 def acknowledge(session: Session, contact: Contact, *, now: datetime, actor: Actor) -> None:
     """Records that staff have seen the closed contact and leave it closed. Safe to repeat."""
     _lock(session, contact)
-    if contact.state != ContactState.ACTIVE and contact.acknowledged_at is None:
+    is_closed = contact.state != ContactState.ACTIVE
+    if is_closed and contact.acknowledged_at is None:
         contact.acknowledged_at = now
         _record(session, contact, "contact.acknowledge", now=now, actor=actor)
 
@@ -110,7 +136,8 @@ def correct(
 
 
 def _normalised(channel: Channel, address: str) -> str:
-    return (usable_address(channel, address) or address).casefold()
+    spelling = usable_address(channel, address) or address
+    return spelling.casefold()
 
 
 def _merge_state(session: Session, contact: Contact, reported: ContactStatus) -> bool:
@@ -120,7 +147,8 @@ def _merge_state(session: Session, contact: Contact, reported: ContactStatus) ->
     is_outdated = contact.verified_at is not None and reported.at < contact.verified_at
     if is_outdated or merge(known, reported) == known:
         return False
-    contact.state, contact.state_at = reported.state, reported.at
+    contact.state = reported.state
+    contact.state_at = reported.at
     if reported.state == known.state:
         return False
     contact.acknowledged_at = None
@@ -144,14 +172,16 @@ def _set_address(session: Session, subject: Subject, channel: Channel, address: 
     elif not address:
         session.delete(contact)
     else:
-        contact.address, contact.address_hash = address, contact_hash(channel, address)
+        _store_address(contact, channel, address)
         _mark_verified(contact, now)
     return True
 
 
 def _mark_verified(contact: Contact, now: datetime) -> None:
-    contact.state, contact.state_at = ContactState.ACTIVE, now
-    contact.verified_at, contact.acknowledged_at = now, None
+    contact.state = ContactState.ACTIVE
+    contact.state_at = now
+    contact.verified_at = now
+    contact.acknowledged_at = None
 
 
 def _lock(session: Session, contact: Contact) -> None:
@@ -159,5 +189,8 @@ def _lock(session: Session, contact: Contact) -> None:
 
 
 def _record(session: Session, contact: Contact, action: str, *, now: datetime, actor: Actor) -> None:
-    detail: audit.Detail = {"channel": contact.channel, "state": contact.state}
+    detail: audit.Detail = {
+        "channel": contact.channel,
+        "state": contact.state,
+    }
     audit.record(session, actor, action, now=now, subject_id=contact.subject_id, detail=detail)

@@ -1,5 +1,8 @@
-"""The preferences of a subject for messages: channel, language, time of day and time zone."""
+"""The preferences of a subject for messages and pages: channel, language, time of day, time zone and label."""
 
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, time
 
@@ -8,6 +11,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_kind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.domain.subject_labels import MAX_LENGTH
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
@@ -17,17 +21,33 @@ from pro_tracker.services.planning import visits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """Preferences, named as their columns of Subject. `message_time` is local; None: the time of the protocol."""
+    """Preferences, named as their columns of Subject.
+
+    `message_time` is local; None: the time of the protocol. `label`: "" for the end of the study code.
+    """
 
     preferred_channel: Channel
     language: str
     message_time: time | None
     time_zone: str
+    label: str = ""
+
+
+# In messages, too: other letters would make a text message take more segments.
+PLAIN_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 -]*[A-Za-z0-9])?")
+MAX_DIGITS = 4  # a birth date or a telephone number has more
+ALLOWED: Mapping[str, Collection[str]] = {"preferred_channel": ADDRESS_CHANNELS, "language": LANGUAGES}
 
 
 def for_subject(subject: Subject) -> Preferences:
     """Returns the stored preferences of a subject."""
-    return Preferences(**{field.name: getattr(subject, field.name) for field in fields(Preferences)})
+    return Preferences(
+        preferred_channel=subject.preferred_channel,
+        language=subject.language,
+        message_time=subject.message_time,
+        time_zone=subject.time_zone,
+        label=subject.label,
+    )
 
 
 def change(session: Session, subject: Subject, requested: Preferences, *, now: datetime, actor: Actor) -> None:
@@ -50,11 +70,41 @@ def change(session: Session, subject: Subject, requested: Preferences, *, now: d
 
 
 def _check(subject: Subject, requested: Preferences) -> None:
-    for field, allowed in (("preferred_channel", ADDRESS_CHANNELS), ("language", LANGUAGES)):
+    for field, allowed in ALLOWED.items():
         if getattr(requested, field) not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
     if requested.time_zone not in time_zones():
         raise InvalidInput("This is no time zone of the IANA list. It looks like America/New_York.", field="time_zone")
-    is_changed = requested.preferred_channel != subject.preferred_channel
-    if is_changed and requested.preferred_channel not in {contact.channel for contact in subject.contacts}:
-        raise InvalidInput(NEEDS_ADDRESS[address_kind(requested.preferred_channel)], field="preferred_channel")
+    if requested.label != subject.label:
+        _check_label(subject, requested.label)
+    if requested.preferred_channel != subject.preferred_channel:
+        _check_contact(subject, requested.preferred_channel)
+
+
+def _check_label(subject: Subject, label: str) -> None:
+    """Raises InvalidInput for a label that is too long, cannot be shown, or shows who the subject is."""
+    if len(label) > MAX_LENGTH:
+        raise InvalidInput(f"Use {MAX_LENGTH} characters at most.", field="label")
+    if label and not PLAIN_LABEL.fullmatch(label):
+        raise InvalidInput("Use letters without accents, digits, spaces and hyphens only.", field="label")
+    if sum(sign.isdigit() for sign in label) > MAX_DIGITS or names_subject(subject, label):
+        raise InvalidInput("The label must not show who the patient is: it stands in messages, too.", field="label")
+
+
+def names_subject(subject: Subject, label: str) -> bool:
+    """Returns whether the label holds a name or the record number of the subject, with or without accents."""
+    identity = subject.identity
+    names = [name for name in identity.full_name.split() if len(name) > 1]  # an initial is in many words
+    return any(_folded(part) in _folded(label) for part in (*names, identity.record_number))
+
+
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+
+
+def _check_contact(subject: Subject, channel: Channel) -> None:
+    """Raises InvalidInput when the subject has no contact of this channel."""
+    channels = {contact.channel for contact in subject.contacts}
+    if channel not in channels:
+        raise InvalidInput(NEEDS_ADDRESS[address_kind(channel)], field="preferred_channel")

@@ -18,6 +18,7 @@ from pro_tracker.models.link import Link
 from pro_tracker.models.subject import Contact
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.clinic.person import RECORD
 from pro_tracker.services.contacts import contacts
 
 TAG_BYTES = 6  # distinguishes the few addresses that one subject ever has
@@ -38,11 +39,17 @@ def unsubscribe(session: Session, link_id: int, tag: str, *, now: datetime) -> N
 
     Works with expired and replaced links. Safe to repeat.
     """
-    subject_id = select(Visit.subject_id).join(Link, Link.visit_id == Visit.id).where(Link.id == link_id)
-    of_subject = Contact.subject_id == subject_id.scalar_subquery()
-    contact = session.scalar(select(Contact).where(of_subject, Contact.channel == Channel.EMAIL))
+    subject_id = select(RECORD.person_id).join(Visit, Visit.subject_id == RECORD.id)
+    subject_id = subject_id.join(Link, Link.visit_id == Visit.id)
+    subject_id = subject_id.where(Link.id == link_id)
+    mail_contact = select(Contact).where(
+        Contact.subject_id == subject_id.scalar_subquery(),
+        Contact.channel == Channel.EMAIL,
+    )
+    contact = session.scalar(mail_contact)
     if contact is None:
         return
-    if hmac.compare_digest(address_tag(contact).encode(), tag.encode()):
+    current_tag = address_tag(contact)
+    if hmac.compare_digest(current_tag.encode(), tag.encode()):
         actor = Actor(ActorKind.PATIENT, str(link_id))
         contacts.close(session, contact, ContactState.STOPPED, now=now, actor=actor)

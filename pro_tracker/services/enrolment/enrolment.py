@@ -1,6 +1,5 @@
 """Enrols and withdraws subjects. The facts are checked in facts.py, withdrawals are changed in withdrawals.py."""
 
-import unicodedata
 import uuid
 from dataclasses import replace
 from datetime import date, datetime
@@ -9,23 +8,28 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pro_tracker.db import key_ring
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import DuplicateRecord, InvalidInput
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.domain.subject_codes import Sex, WithdrawalScope
+from pro_tracker.domain.record_numbers import NO_RULES, NumberRules
+from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Consent, Contact, Identity, Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import calls
+from pro_tracker.services.clinic import person
 from pro_tracker.services.contacts import contacts
 from pro_tracker.services.contacts.addresses import usable_address
+from pro_tracker.services.enrolment import identity_hashes
 from pro_tracker.services.enrolment.facts import EnrolmentFacts, FieldProblem, check, normalise
-from pro_tracker.services.planning import visits
-from pro_tracker.services.protocols.protocol_catalog import default_protocol
+from pro_tracker.services.enrolment.identity_hashes import DUPLICATE
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
+from pro_tracker.services.planning import subject_lock, visits
+from pro_tracker.services.protocols import protocol_choice
 from pro_tracker.services.treatment import courses
+from pro_tracker.services.treatment.courses import CourseStartFacts
 
 __all__ = [
     "EnrolmentFacts",
@@ -38,37 +42,36 @@ __all__ = [
     "withdraw",
 ]
 
-RECORD_NUMBER = "record-number"  # the kind of this look-up hash; that of a contact is its channel
-DUPLICATE = "This record number is enrolled already. Look the subject up, or correct the number."
+DIED = "A death is recorded for the patient with this number."
 
 
-def enrol(session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetime) -> Subject:
+def enrol(
+    session: Session, actor: Actor, facts: EnrolmentFacts, *, now: datetime, protocol: Protocol | None = None
+) -> Subject:
     """Adds a subject with identity, contacts, consent and a first course, and plans its visits.
 
-    Raises InvalidInput with its field for the first invalid fact, DuplicateRecord when the record number exists.
+    The course follows `protocol`, by default the one of `facts` or of the site (protocol_choice.py).
+
+    Raises InvalidInput with its field for the first invalid fact and where no protocol is chosen, DuplicateRecord when
+    the record number exists.
     """
     facts = normalise(facts)
-    sites = session.scalars(select(Site.code)).all()
+    sites = identity_hashes.rules_by_site(session)
     problems = check(facts, sites=sites, now=now)
     if problems:
         raise InvalidInput(problems[0].reason, field=problems[0].field)
-    subject = _add_subject(session, facts, now=now)
-    session.add_all([*_contacts(subject, facts, now), _consent(subject, facts, now)])
-    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail={"site": facts.site_code})
-    protocol = _protocol_for(facts)
-    courses.start_course(session, subject, protocol, planned_start_on=facts.planned_start_on, now=now, actor=actor)
+    followed = _with_plan(protocol or _chosen_protocol(session, facts), facts)
+    subject = _add_subject(session, facts, sites[facts.site_code], now=now)
+    session.add_all(_contacts(subject, facts, now))
+    session.add(_consent(subject, facts, now))
+    detail = {"site": facts.site_code}
+    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail=detail)
+    start = CourseStartFacts(followed, facts.planned_start_on)
+    courses.start_course(session, subject, start, now=now, actor=actor)
     return subject
 
 
-def withdraw(
-    session: Session,
-    actor: Actor,
-    subject: Subject,
-    reason: str,
-    *,
-    now: datetime,
-    scope: WithdrawalScope = WithdrawalScope.ASKING,
-) -> None:
+def withdraw(session: Session, actor: Actor, subject: Subject, facts: WithdrawalFacts, *, now: datetime) -> None:
     """Withdraws a subject: voids open visits, ends unsent messages, closes calls. Answers are kept.
 
     Calls about alerts stay open, since the subject may still need them. With the scope DATA the answers are left out
@@ -76,48 +79,80 @@ def withdraw(
 
     Raises InvalidInput for a missing reason, and for a subject who has withdrawn before.
     """
-    if not reason.strip():
+    reason = facts.reason.strip()
+    if not reason:
         raise InvalidInput("Say why the subject withdraws.", field="reason")
-    # "of" leaves out the rows that were joined when the subject was loaded.
-    session.refresh(subject, with_for_update={"of": Subject})
+    subject_lock.lock(session, subject)
     if subject.withdrawn_at is not None:
         raise InvalidInput("This subject has withdrawn before.")
-    subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = now, reason.strip(), scope
+    subject.withdrawn_at = now
+    subject.withdrawn_reason = reason
+    subject.withdrawn_scope = facts.scope
     visits.void_all(session, subject.id, UnansweredReason.WITHDRAWN, now)
     calls.close_all(session, subject.id, now=now)
-    audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id, detail={"scope": scope})
+    audit.record(session, actor, "subject.withdraw", now=now, subject_id=subject.id, detail={"scope": facts.scope})
 
 
-def _protocol_for(facts: EnrolmentFacts) -> Protocol:
-    protocol = default_protocol()
+def _chosen_protocol(session: Session, facts: EnrolmentFacts) -> Protocol:
+    site_default = protocol_choice.site_default(session, facts.site_code)
+    return protocol_choice.chosen(facts.protocol, site_default)
+
+
+def _with_plan(protocol: Protocol, facts: EnrolmentFacts) -> Protocol:
+    """Returns the protocol with the number of infusions that is planned for this subject."""
     return replace(protocol, planned_infusions=facts.planned_infusions or protocol.planned_infusions)
 
 
 def find_by_record_number(session: Session, record_number: str) -> Subject | None:
-    """Returns the subject with this record number at any site, or None; the caller checks whether it may be shown."""
-    number = unicodedata.normalize("NFC", record_number.strip())
-    hashes = key_ring().lookup_hashes(number, RECORD_NUMBER)
-    return session.scalar(select(Subject).join(Subject.identity).where(Identity.record_number_hash.in_(hashes)))
+    """Returns the subject with this record number at any site, or None; the caller checks whether it may be shown.
+
+    Of several, the one that was enrolled first.
+    """
+    rules = identity_hashes.rules_by_site(session)
+    has_number = identity_hashes.has_number(record_number, *rules.values())
+    subjects = select(Subject).join(Subject.identity)
+    subjects = subjects.where(has_number)
+    oldest_first = subjects.order_by(Identity.shares_number, Subject.created_at)
+    return session.scalar(oldest_first.limit(1))
 
 
-def _add_subject(session: Session, facts: EnrolmentFacts, *, now: datetime) -> Subject:
-    # The unique index compares hashes of one key only; the search also finds those of older keys.
-    if find_by_record_number(session, facts.record_number) is not None:
-        raise DuplicateRecord(DUPLICATE, field="record_number")
-    subject = _subject(session, facts, now)
+def reject_duplicate(session: Session, record_number: str, *, site_code: str, own: Subject | None = None) -> None:
+    """Raises DuplicateRecord if another subject than `own` has this record number in normal form, at any site.
+
+    `site_code`: of the site that asks, whose rules of record numbers apply.
+    """
+    rules = identity_hashes.rules_by_site(session).get(site_code, NO_RULES)
+    holder_id = identity_hashes.holder(session, record_number, rules)
+    if holder_id is not None and (own is None or holder_id != own.id):
+        known = person.kept(session, holder_id)
+        raise DuplicateRecord(_duplicate(known, site_code), field="record_number")
+
+
+def _add_subject(session: Session, facts: EnrolmentFacts, rules: NumberRules, *, now: datetime) -> Subject:
+    reject_duplicate(session, facts.record_number, site_code=facts.site_code)
+    identity = Identity(subject_id=uuid.uuid4())
+    identity_hashes.set_record_number(session, identity, facts.record_number, rules)
+    _fill(identity, facts)
+    subject = _subject(session, identity.subject_id, facts, now)
     try:
         with session.begin_nested():
-            session.add_all([subject, _identity(subject, facts)])
+            session.add_all([subject, identity])
     except IntegrityError as twice:
         raise DuplicateRecord(DUPLICATE, field="record_number") from twice
     return subject
 
 
-def _subject(session: Session, facts: EnrolmentFacts, now: datetime) -> Subject:
+def _duplicate(known: Subject, site_code: str) -> str:
+    """Returns the advice for a record number that is enrolled. Another site does not learn of a death by it."""
+    is_own = known.site.code == site_code
+    return f"{DIED} {DUPLICATE}" if is_own and known.death_recorded_at is not None else DUPLICATE
+
+
+def _subject(session: Session, subject_id: uuid.UUID, facts: EnrolmentFacts, now: datetime) -> Subject:
     site_id, study_code = _next_study_code(session, facts.site_code)
     enrolled_on = _required_date(facts.enrolled_on)
     return Subject(
-        id=uuid.uuid4(),
+        id=subject_id,
         site_id=site_id,
         study_code=study_code,
         enrolled_on=enrolled_on,
@@ -162,24 +197,23 @@ def _required_date(day: date | None) -> date:
 
 def age_on(day: date, birth_date: date) -> int:
     """Returns the age in completed years on a day."""
-    before_birthday = (day.month, day.day) < (birth_date.month, birth_date.day)
-    return day.year - birth_date.year - before_birthday
+    years = day.year - birth_date.year
+    is_before_birthday = (day.month, day.day) < (birth_date.month, birth_date.day)
+    return years - 1 if is_before_birthday else years
 
 
-def _identity(subject: Subject, facts: EnrolmentFacts) -> Identity:
-    identity = Identity(
-        subject_id=subject.id,
-        record_number_hash=key_ring().lookup_hash(facts.record_number, RECORD_NUMBER),
-    )
-    identity.record_number = facts.record_number
+def _fill(identity: Identity, facts: EnrolmentFacts) -> None:
     identity.given_name, identity.family_name = facts.given_name, facts.family_name
-    identity.birth_date = _required_date(facts.birth_date).isoformat()
-    return identity
+    identity_hashes.set_birth_date(identity, _required_date(facts.birth_date))
 
 
 def _contacts(subject: Subject, facts: EnrolmentFacts, now: datetime) -> list[Contact]:
-    usable = {channel: usable_address(channel, typed) for channel, typed in facts.addresses.items()}
-    return [contacts.new(subject.id, channel, address, now=now) for channel, address in usable.items() if address]
+    usable: list[Contact] = []
+    for channel, typed in facts.addresses.items():
+        address = usable_address(channel, typed)
+        if address:
+            usable.append(contacts.new(subject.id, channel, address, now=now))
+    return usable
 
 
 def _consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Consent:

@@ -1,7 +1,7 @@
-"""Checks the facts of a person before enrolment. Rules of form only, no database access."""
+"""Checks the facts of a person before enrolment. Rules of form only; asks the database for nothing."""
 
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_kind
 from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.domain.record_numbers import NO_RULES, NumberRules, normal_form
 from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.services.contacts.addresses import ADDRESS_ERRORS, FIELDS, NEEDS_ADDRESS, time_zones, usable_address
+from pro_tracker.services.protocols import protocol_catalog, protocol_choice
 
 MAX_TEXT_LENGTH = 200
 MAX_AGE_YEARS = 120
@@ -36,6 +38,7 @@ class EnrolmentFacts:
     preferred_channel: str = ""  # a channel; "" for the first one with an address
     planned_start_on: date | None = None
     planned_infusions: int | None = None
+    protocol: str = ""  # code of the protocol; "" for the default of the site
 
     @property
     def addresses(self) -> dict[Channel, str]:
@@ -57,10 +60,14 @@ def normalise(facts: EnrolmentFacts) -> EnrolmentFacts:
     return replace(facts, **texts)  # type: ignore[arg-type]
 
 
-def check(facts: EnrolmentFacts, *, sites: Collection[str], now: datetime) -> list[FieldProblem]:
-    """Returns all validation errors in the order of the fields; [] for valid facts. `sites`: the known site codes."""
+def check(facts: EnrolmentFacts, *, sites: Mapping[str, NumberRules], now: datetime) -> list[FieldProblem]:
+    """Returns all validation errors in the order of the fields; [] for valid facts.
+
+    `sites`: the known site codes, with the rules of their record numbers.
+    """
     facts = normalise(facts)
     return [
+        *_number_problems(facts.record_number, sites.get(facts.site_code, NO_RULES)),
         *_text_problems(facts),
         *_birth_problems(facts, now),
         *_contact_problems(facts),
@@ -76,9 +83,16 @@ def _texts(facts: EnrolmentFacts) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _text_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
-    if not facts.record_number:
+def _number_problems(number: str, rules: NumberRules) -> Iterator[FieldProblem]:
+    normal = normal_form(number, rules)
+    if not normal:
         yield FieldProblem("record_number", "The record number is missing.")
+    elif not rules.accept(normal):
+        reason = f"The clinic has no such record numbers. They look like {rules.example}."
+        yield FieldProblem("record_number", reason)
+
+
+def _text_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
     if not facts.given_name and not facts.family_name:
         yield FieldProblem("given_name", "The name is missing. One of given and family name is enough.")
     for name, value in _texts(facts):
@@ -119,6 +133,8 @@ def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[
         yield FieldProblem("site_code", "There is no such site. Sites are listed in config/sites.yaml.")
     if facts.preferred_channel not in ("", *ADDRESS_CHANNELS):
         yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(ADDRESS_CHANNELS)}.")
+    if facts.protocol and facts.protocol not in protocol_catalog.codes():
+        yield FieldProblem("protocol", protocol_choice.unknown(facts.protocol))
 
 
 def _consent_problems(facts: EnrolmentFacts, now: datetime) -> Iterator[FieldProblem]:

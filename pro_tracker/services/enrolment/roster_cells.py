@@ -111,7 +111,7 @@ COLUMN_BY_FIELD = {"given_on": "infusion_on", "started_at_local": "infusion_star
 def read_infusion(cells: Mapping[str, str], *, zone: str, now: datetime) -> tuple[InfusionFacts | None, Problems]:
     """Returns the infusion of a row and its problems; None when all infusion cells are empty or any is invalid.
 
-    `zone` is the subject's time zone, in which an infusion may not be in the future.
+    `zone` is the site's time zone, in which an infusion may not be in the future.
     """
     if not any(cells[column] for column in READERS):
         return None, {}

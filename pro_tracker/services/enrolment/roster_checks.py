@@ -1,22 +1,27 @@
 """Checks a roster: each row, and the rows of one record number together. Knows the file, not the database."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from pro_tracker.domain.roster_file import FORMULA_SIGNS, SUBJECT_COLUMNS, RosterFile, RosterRow
+from pro_tracker.domain.record_numbers import NO_RULES, NumberRules, normal_form
+from pro_tracker.domain.roster_file import FORMULA_SIGNS, OPTIONAL_COLUMNS, SUBJECT_COLUMNS, RosterFile, RosterRow
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts, check
-from pro_tracker.services.enrolment.roster_cells import InvalidCell, read_date, read_infusion
+from pro_tracker.services.enrolment.roster_cells import InvalidCell, Problems, read_date, read_infusion
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 IDENTITY = ("given_name", "family_name", "birth_date")
 FREE_TEXT = ("given_name", "family_name", "stop_reason", "adverse_event")
 # An invalid value is quoted only in columns that hold neither identity nor free text.
 NEVER_QUOTED = ("record_number", *IDENTITY, "email", "mobile", *FREE_TEXT)
+ABOUT_SUBJECT = (*SUBJECT_COLUMNS, *OPTIONAL_COLUMNS)
+SAME_IN_NORMAL_FORM = ("record_number",)  # may be spelled otherwise on each row
 DATES = ("birth_date", "enrolled_on", "consent_on")
 MAX_QUOTE_LENGTH = 40
 MAX_LISTED_LINES = 8
+
+SiteRules = Mapping[str, NumberRules]  # site code -> the rules of its record numbers
 
 
 @dataclass(frozen=True, order=True)
@@ -29,8 +34,9 @@ class RosterFinding:
     is_warning: bool = False
 
     def __str__(self) -> str:
-        place = f"line {self.line}" + (f", column {self.column}" if self.column else "")
-        return f"{place}: {'(warning) ' if self.is_warning else ''}{self.reason}"
+        column = f", column {self.column}" if self.column else ""
+        warning = "(warning) " if self.is_warning else ""
+        return f"line {self.line}{column}: {warning}{self.reason}"
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,12 @@ class ParsedRow:
     facts: EnrolmentFacts | None
     infusion: InfusionFacts | None
     findings: tuple[RosterFinding, ...]
+    record_number: str = ""  # in its normal form
 
 
 @dataclass(frozen=True)
 class RosterPerson:
-    """The valid rows of one record number, in the order of the file."""
+    """The valid rows of one record number, which is in its normal form, in the order of the file."""
 
     record_number: str
     rows: tuple[ParsedRow, ...]
@@ -72,18 +79,25 @@ class RosterFindings:
         return frozenset(each.line for each in self.all if not each.is_warning)
 
 
-def examine(file: RosterFile, *, sites: Collection[str], now: datetime) -> tuple[list[RosterPerson], RosterFindings]:
-    """Returns the people with valid rows, as far as the file alone shows, and the findings. `sites`: site codes."""
-    read = [_read_row(row, sites, now) for row in file.rows]
+def examine(
+    file: RosterFile, *, sites: SiteRules, zones: Mapping[str, str], now: datetime
+) -> tuple[list[RosterPerson], RosterFindings]:
+    """Returns the people with valid rows, as far as the file alone shows, and the findings.
+
+    `sites`: site codes, with the rules of their record numbers; `zones`: site code -> IANA zone.
+    """
+    read = [_read_row(row, sites, zones=zones, now=now) for row in file.rows]
     findings = RosterFindings()
     for each in read:
         findings.add(each.findings)
     # Each rule sees the rows that the rules before it did not reject; two people are compared on all rows.
     for rule in (_two_people, _disagreements, _repeated_infusions):
-        for rows in _by_record_number(read, findings.rejected, all_rows=rule is _two_people).values():
+        seen = _by_record_number(read, findings.rejected, all_rows=rule is _two_people)
+        for rows in seen.values():
             findings.add(rule(rows))
     usable = _by_record_number(read, findings.rejected)
-    return [RosterPerson(number, tuple(rows)) for number, rows in usable.items()], findings
+    people = [RosterPerson(number, tuple(rows)) for number, rows in usable.items()]
+    return people, findings
 
 
 def _by_record_number(
@@ -91,35 +105,52 @@ def _by_record_number(
 ) -> Mapping[str, list[ParsedRow]]:
     grouped: dict[str, list[ParsedRow]] = defaultdict(list)
     for each in read:
-        if each.row.record_number and (all_rows or each.row.line not in rejected):
-            grouped[each.row.record_number].append(each)
+        if each.record_number and (all_rows or each.row.line not in rejected):
+            grouped[each.record_number].append(each)
     return grouped
 
 
-def _read_row(row: RosterRow, sites: Collection[str], now: datetime) -> ParsedRow:
+def _read_row(row: RosterRow, sites: SiteRules, *, zones: Mapping[str, str], now: datetime) -> ParsedRow:
+    number = normal_form(row.record_number, sites.get(row.cells["site"], NO_RULES))
     if row.error:
-        return ParsedRow(row, None, None, (RosterFinding(row.line, "", row.error),))
+        unreadable = RosterFinding(row.line, "", row.error)
+        return ParsedRow(row, None, None, (unreadable,), number)
     facts, problems = _read_facts(row, sites, now)
-    zone = "UTC" if "time_zone" in problems else facts.time_zone
+    zone = zones.get(facts.site_code, "UTC")
     infusion, more = read_infusion(row.cells, zone=zone, now=now)
-    problems |= more
-    found = [RosterFinding(row.line, column, _with_value(row, column, why)) for column, why in problems.items()]
-    return ParsedRow(row, facts, infusion, (*found, *_formula_warnings(row)))
+    findings = (*_invalid_cells(row, problems | more), *_formula_warnings(row))
+    return ParsedRow(row, facts, infusion, findings, number)
 
 
-def _read_facts(row: RosterRow, sites: Collection[str], now: datetime) -> tuple[EnrolmentFacts, dict[str, str]]:
-    days: dict[str, date | None] = {}
-    problems: dict[str, str] = {}
-    for column in DATES:
-        try:
-            days[column] = read_date(row.cells[column]) if row.cells[column] else None
-        except InvalidCell as error:
-            days[column], problems[column] = None, str(error)
-    texts = {column: row.cells[column] for column in SUBJECT_COLUMNS if column not in (*DATES, "site")}
+def _read_facts(row: RosterRow, sites: SiteRules, now: datetime) -> tuple[EnrolmentFacts, Problems]:
+    days, problems = _read_dates(row)
+    columns = [column for column in ABOUT_SUBJECT if column not in (*DATES, "site")]
+    texts = {column: row.cells[column] for column in columns}
     facts = EnrolmentFacts(**texts, **days, site_code=row.cells["site"])  # type: ignore[arg-type]
     for problem in check(facts, sites=sites, now=now):
-        problems.setdefault("site" if problem.field == "site_code" else problem.field, problem.reason)
+        column = "site" if problem.field == "site_code" else problem.field
+        problems.setdefault(column, problem.reason)  # the first problem of a column is kept
     return facts, problems
+
+
+def _read_dates(row: RosterRow) -> tuple[dict[str, date | None], Problems]:
+    """Returns the dates by column, None for an empty or invalid cell, and the problems."""
+    days: dict[str, date | None] = dict.fromkeys(DATES)
+    problems: Problems = {}
+    for column in DATES:
+        text = row.cells[column]
+        if not text:
+            continue
+        try:
+            days[column] = read_date(text)
+        except InvalidCell as error:
+            problems[column] = str(error)
+    return days, problems
+
+
+def _invalid_cells(row: RosterRow, problems: Problems) -> Iterator[RosterFinding]:
+    for column, reason in problems.items():
+        yield RosterFinding(row.line, column, _with_value(row, column, reason))
 
 
 def _with_value(row: RosterRow, column: str, reason: str) -> str:
@@ -140,8 +171,14 @@ def _two_people(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
     differing = [column for column in IDENTITY if len(_readable(rows, column)) > 1]
     if not differing:
         return
-    reason = f"Two people stand under this record number ({_lines(rows)} differ in {', '.join(differing)})."
-    yield from (RosterFinding(each.row.line, "record_number", reason) for each in rows)
+    reason = f"Two people have this record number ({_lines(rows)} differ in {', '.join(differing)})."
+    yield from on_each_row(rows, "record_number", reason)
+
+
+def on_each_row(rows: Iterable[ParsedRow], column: str, reason: str) -> Iterator[RosterFinding]:
+    """Yields the same finding for each of these rows."""
+    for each in rows:
+        yield RosterFinding(each.row.line, column, reason)
 
 
 def _readable(rows: list[ParsedRow], column: str) -> set[str]:
@@ -155,10 +192,13 @@ def _readable(rows: list[ParsedRow], column: str) -> set[str]:
 
 
 def _disagreements(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
-    for column in SUBJECT_COLUMNS:
-        if column not in IDENTITY and len({each.row.cells[column] for each in rows}) > 1:
+    for column in ABOUT_SUBJECT:
+        if column in SAME_IN_NORMAL_FORM or column in IDENTITY:
+            continue
+        values = {each.row.cells[column] for each in rows}
+        if len(values) > 1:
             reason = f"The rows of this record number disagree ({_lines(rows)}). Give the same value on each."
-            yield from (RosterFinding(each.row.line, column, reason) for each in rows)
+            yield from on_each_row(rows, column, reason)
 
 
 def _repeated_infusions(rows: list[ParsedRow]) -> Iterator[RosterFinding]:
@@ -182,6 +222,7 @@ def _repeated(earlier: ParsedRow, later: ParsedRow) -> RosterFinding:
 def _lines(rows: list[ParsedRow]) -> str:
     numbers = [str(each.row.line) for each in rows]
     listed = ", ".join(numbers[:MAX_LISTED_LINES])
-    if len(numbers) > MAX_LISTED_LINES:
-        listed += f" and {len(numbers) - MAX_LISTED_LINES} more"
+    n_more = len(numbers) - MAX_LISTED_LINES
+    if n_more > 0:
+        listed += f" and {n_more} more"
     return f"line {listed}" if len(numbers) == 1 else f"lines {listed}"

@@ -9,23 +9,36 @@ from pro_tracker.db import key_ring
 from pro_tracker.domain.channels import Channel
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Identity, Subject
+from pro_tracker.services.clinic.person import kept, records_of
 from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
-from pro_tracker.services.enrolment.enrolment import RECORD_NUMBER
-from pro_tracker.services.enrolment.roster_checks import IDENTITY, RosterFinding, RosterPerson
+from pro_tracker.services.enrolment.identity_hashes import RECORD_NUMBER
+from pro_tracker.services.enrolment.roster_checks import IDENTITY, RosterFinding, RosterPerson, on_each_row
+from pro_tracker.services.planning import person_courses
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 BATCH_SIZE = 200
 ANOTHER_PERSON = "This record number is enrolled with another {column}. Correct the row, or the subject's page."
+OTHER_PROTOCOL = "The subject follows another protocol, which stays. Move the subject on the page of the course."
 DIFFERS = "This differs from what is recorded, which stays. Change it on the subject's page if the file is right."
+OTHER_SITE = (
+    "This person belongs to the site {site} now, and stays there. If that is wrong, transfer the person on the"
+    " subject's page; else give the row this site, or leave it out."
+)
 
 
 def enrolled_subjects(session: Session, record_numbers: Sequence[str]) -> dict[str, Subject]:
-    """Returns record number -> subject for the enrolled ones, loaded with identity, contacts and site."""
+    """Returns record number, in normal form, -> subject for the enrolled, loaded with identity, contacts and site.
+
+    Of several records with one number, the one that holds it: the oldest.
+    """
     found: dict[str, Subject] = {}
     for start in range(0, len(record_numbers), BATCH_SIZE):
         batch = record_numbers[start : start + BATCH_SIZE]
         numbers = _numbers_by_hash(batch)
-        rows = select(Identity).where(Identity.record_number_hash.in_(numbers))
+        rows = select(Identity).where(
+            Identity.record_number_hash.in_(numbers),
+            ~Identity.shares_number,
+        )
         subject = joinedload(Identity.subject)
         loaded = rows.options(subject.joinedload(Subject.site), subject.selectinload(Subject.contacts))
         for identity in session.scalars(loaded):
@@ -34,7 +47,7 @@ def enrolled_subjects(session: Session, record_numbers: Sequence[str]) -> dict[s
 
 
 def _numbers_by_hash(record_numbers: Sequence[str]) -> dict[bytes, str]:
-    """Returns hash -> record number, with one hash for each key of the key ring."""
+    """Returns hash -> normal form of the record number, with one hash for each key of the key ring."""
     numbers: dict[bytes, str] = {}
     for number in record_numbers:
         hashes = key_ring().lookup_hashes(number, RECORD_NUMBER)
@@ -48,14 +61,32 @@ def differences(person: RosterPerson, subject: Subject) -> Iterator[RosterFindin
     A different identity is a finding on every row, any other difference a warning on the first row.
     """
     facts, identity = person.facts, subject.identity
-    typed = {"given_name": facts.given_name, "family_name": facts.family_name, "birth_date": str(facts.birth_date)}
+    typed = {
+        "given_name": facts.given_name,
+        "family_name": facts.family_name,
+        "birth_date": str(facts.birth_date),
+    }
     for column in IDENTITY:
         if typed[column] != getattr(identity, column):
             reason = ANOTHER_PERSON.format(column=column)
-            yield from (RosterFinding(each.row.line, column, reason) for each in person.rows)
+            yield from on_each_row(person.rows, column, reason)
     for column, (given, recorded) in _other_columns(person, subject).items():
         if given != recorded:
             yield RosterFinding(person.rows[0].row.line, column, DIFFERS, is_warning=True)
+    if facts.site_code != subject.site.code:
+        reason = OTHER_SITE.format(site=subject.site.code)
+        yield RosterFinding(person.rows[0].row.line, "site", reason, is_warning=True)
+
+
+def protocol_difference(session: Session, person: RosterPerson, subject: Subject) -> Iterator[RosterFinding]:
+    """Yields a warning where the file names another protocol than the one of the subject's newest course."""
+    named = person.facts.protocol
+    if not named:
+        return
+    in_order = person_courses.of_person(session, kept(session, subject.id).id)
+    if in_order and in_order[-1].protocol_code != named:
+        line = person.rows[0].row.line
+        yield RosterFinding(line, "protocol", OTHER_PROTOCOL, is_warning=True)
 
 
 def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple[object, object]]:
@@ -67,7 +98,6 @@ def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple
         "mobile": (usable_mobile(facts.mobile), contacts.get(Channel.SMS)),
         "language": (facts.language, subject.language),
         "time_zone": (facts.time_zone, subject.time_zone),
-        "site": (facts.site_code, subject.site.code),
         "enrolled_on": (facts.enrolled_on, subject.enrolled_on),
     }
 
@@ -75,9 +105,16 @@ def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple
 def recorded_infusions(session: Session, subject: Subject) -> dict[tuple[object, object], Infusion]:
     """Returns (date, start) -> infusion over all courses of the subject, loaded with adverse events."""
     rows = select(Infusion).join(Course, Course.id == Infusion.course_id)
-    rows = rows.where(Course.subject_id == subject.id, Infusion.voided_at.is_(None))
-    found = session.scalars(rows.options(selectinload(Infusion.adverse_events)))
-    return {(each.given_on, each.started_at_local): each for each in found}
+    rows = rows.where(
+        Course.subject_id.in_(records_of(subject.id)),
+        Infusion.voided_at.is_(None),
+    )
+    rows = rows.options(selectinload(Infusion.adverse_events))
+    found: dict[tuple[object, object], Infusion] = {}
+    for infusion in session.scalars(rows):
+        key = (infusion.given_on, infusion.started_at_local)
+        found[key] = infusion
+    return found
 
 
 def same_infusion(infusion: Infusion, facts: InfusionFacts) -> bool:

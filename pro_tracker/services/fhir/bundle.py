@@ -31,7 +31,7 @@ def searchset(resources: Sequence[Json], base: str, query: str, *, now: datetime
 
 
 def has_code(resource: Json, searched: str) -> bool:
-    """Whether the resource has one of the codes of a search (FHIR token): "code" or "system|code", comma-separated."""
+    """Returns whether a resource has one of a search's codes (FHIR token): "code" or "system|code", comma-separated."""
     tokens = searched.split(",")
     return any(_matches_one(coding, tokens) for coding in resource["code"]["coding"])
 

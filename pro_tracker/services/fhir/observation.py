@@ -68,7 +68,8 @@ def _method(base: str, scale: Scale, score: Score) -> Json:
     text = f"{score.instrument_code}, scoring version {score.scoring_version}"
     if scale.t_scores:
         text += f"; T-score, {scale.t_scores.population}"
-    own = coding(local_system(base, "scoring"), f"{score.instrument_code}.{score.scoring_version}")
+    code = f"{score.instrument_code}.{score.scoring_version}"
+    own = coding(local_system(base, "scoring"), code)
     return concept(own, text=text)
 
 
@@ -99,10 +100,10 @@ def _value(scale: Scale, value: float) -> Json:
 
 
 def _raw(value: float) -> Json:
-    """The Quantity of a raw score; a sum is written as a whole number."""
+    """The Quantity of a raw score; a sum is written as a whole number, a mean with two decimals."""
     if value == int(value):
         return points(int(value), "points")
-    return points(value, "points")
+    return points(round(value, 2), "points")
 
 
 def _interpretation(base: str, scale: Scale, value: float) -> Json:
@@ -111,7 +112,8 @@ def _interpretation(base: str, scale: Scale, value: float) -> Json:
     if found is None:
         return {}
     known = coding(local_system(base, "severity-band"), found.code)
-    return {"interpretation": [concept(known, text=f"{found.code} ({scale.bands_source})")]}
+    text = f"{found.code} ({scale.bands_source})"
+    return {"interpretation": [concept(known, text=text)]}
 
 
 def _components(base: str, scale: Scale, score: Score) -> Iterator[Json]:
@@ -124,9 +126,10 @@ def _components(base: str, scale: Scale, score: Score) -> Iterator[Json]:
     values["items-answered"] = {"valueInteger": score.n_answered}
     values["items"] = {"valueInteger": score.n_items}
     values["pro-rated"] = {"valueBoolean": score.prorated}
+    system = local_system(base, "score-component")
     for code, value in values.items():
-        known = coding(local_system(base, "score-component"), code)
-        yield {"code": concept(known, text=code.replace("-", " ").capitalize()), **value}
+        label = code.replace("-", " ").capitalize()
+        yield {"code": concept(coding(system, code), text=label), **value}
 
 
 def _notes(row: QuestionnaireResponse, scale: Scale, score: Score) -> Iterator[Json]:

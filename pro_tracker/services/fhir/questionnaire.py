@@ -72,7 +72,11 @@ def answer_coding(form: WordedInstrument, item: Item, value: int) -> Json:
     labels = form.pack.options[item.response_set.code]
     option = next(each for each in item.response_set.options if each.value == value)
     ordinal = {"url": f"{EXTENSION}/ordinalValue", "valueDecimal": item.scored_value(value)}
-    return {"extension": [ordinal], **_option_code(form, item, option), "display": labels[value]}
+    return {
+        "extension": [ordinal],
+        **_option_code(form, item, option),
+        "display": labels[value],
+    }
 
 
 def _option_code(form: WordedInstrument, item: Item, option: ResponseOption) -> Json:
@@ -108,7 +112,8 @@ def _numeric(form: WordedInstrument, item: Item) -> Json:
 
 
 def _end_label(item: Item, end: str, label: str) -> Json:
-    return {"extension": [_control(end)], **_display(f"{item.link_id}/{end}", label)}
+    link_id = f"{item.link_id}/{end}"
+    return {"extension": [_control(end)], **_display(link_id, label)}
 
 
 def _display(link_id: str, text: str) -> Json:

@@ -59,5 +59,10 @@ def _by(name: str, kind: str) -> Json:
 
 def operation_outcome(status: int, text: str) -> Json:
     """The OperationOutcome of a request that failed with this HTTP status."""
-    code = ISSUES.get(status, "exception" if status >= 500 else "processing")
-    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code, "diagnostics": text}]}
+    other = "exception" if status >= 500 else "processing"
+    issue = {
+        "severity": "error",
+        "code": ISSUES.get(status, other),
+        "diagnostics": text,
+    }
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

@@ -6,7 +6,7 @@ Every file is checked before a patient is asked with it, so that a typing error 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 
-from pro_tracker.domain.instrument import Item
+from pro_tracker.domain.instrument import FREE_TEXT, Direction, Item
 from pro_tracker.services.instruments.instrument_format import (
     BandEntry,
     ChangeEntry,
@@ -27,7 +27,13 @@ def errors(file: InstrumentFile) -> list[FormatError]:
     found = [*_response_set_errors(file), *_item_errors(file)]
     if found:
         return found  # scales are checked against the values of their items, so these must be valid first
-    return [*_adaptive_errors(file), *_scale_errors(file), *_unscored_errors(file), *_alert_errors(file)]
+    return [
+        *_adaptive_errors(file),
+        *_scale_errors(file),
+        *_unscored_errors(file),
+        *_alert_errors(file),
+        *_free_text_errors(file),
+    ]
 
 
 def _response_set_errors(file: InstrumentFile) -> Iterator[FormatError]:
@@ -36,11 +42,17 @@ def _response_set_errors(file: InstrumentFile) -> Iterator[FormatError]:
         key = f"response_sets.{code}"
         if code not in used:
             yield key, "no item uses it"
-        if (entry.options is None) == (entry.range is None):
+        if not _is_one_given(entry.options, entry.range):
             yield key, "needs options or a range, not both"
         if entry.range is not None and entry.range[0] >= entry.range[1]:
             yield f"{key}.range", "must go from a smaller number to a greater one"
-        yield from _repeated(f"{key}.options", [option.value for option in entry.options or ()])
+        values = [option.value for option in entry.options or ()]
+        yield from _repeated(f"{key}.options", values)
+
+
+def _is_one_given(first: object | None, second: object | None) -> bool:
+    """Returns whether exactly one of the two is given."""
+    return (first is None) != (second is None)
 
 
 def _item_errors(file: InstrumentFile) -> Iterator[FormatError]:
@@ -99,7 +111,8 @@ def _scale_errors(file: InstrumentFile) -> Iterator[FormatError]:
             yield f"{key}.items", f"names an unknown item {link_id!r}"
         yield from _repeated(f"{key}.items", scale.items)
         if not unknown:
-            yield from _rule_errors(key, scale, [items[link_id] for link_id in scale.items])
+            scale_items = [items[link_id] for link_id in scale.items]
+            yield from _rule_errors(key, scale, scale_items)
 
 
 def _rule_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
@@ -111,12 +124,14 @@ def _rule_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[For
         else:
             yield f"{key}.score_table", "needs the method sum"
     if scale.bands is not None:
-        yield from _band_errors(f"{key}.bands.steps", scale.bands.steps)
-        yield from _bound_errors(f"{key}.bands.steps", scale, items)
+        steps = scale.bands.steps
+        yield from _band_errors(f"{key}.bands.steps", steps)
+        yield from _bound_errors(f"{key}.bands.steps", steps, _value_range(scale, items))
+        yield from _severity_errors(f"{key}.bands.steps", steps, scale.direction)
     if scale.change is not None:
         yield from change_errors(f"{key}.change", scale.change)
     responder = scale.responder
-    if responder is not None and (responder.at_most is None) == (responder.at_least is None):
+    if responder is not None and not _is_one_given(responder.at_most, responder.at_least):
         yield f"{key}.responder", "needs at_most or at_least, not both"
 
 
@@ -131,30 +146,39 @@ def _prorating_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterato
 
 
 def _table_errors(key: str, table: ScoreTableEntry, items: list[Item]) -> Iterator[FormatError]:
+    rows_key = f"{key}.rows"
     lowest, highest = map(int, raw_range("sum", items))
-    raws = [row[0] for row in table.rows]
-    yield from _repeated(f"{key}.rows", raws)
     possible = set(map(float, range(lowest, highest + 1)))
-    for raw in sorted(possible - set(raws)):
-        yield f"{key}.rows", f"has no row for raw score {raw:g}; it must cover {lowest} to {highest}"
-    for raw in sorted(set(raws) - possible):
-        yield f"{key}.rows", f"has a row for raw score {raw:g}, which these items cannot give"
-    yield from _row_errors(key, table)
+    raws = [row[0] for row in table.rows]
+    yield from _repeated(rows_key, raws)
+    missing = possible - set(raws)
+    for raw in sorted(missing):
+        yield rows_key, f"has no row for raw score {raw:g}; it must cover {lowest} to {highest}"
+    impossible = set(raws) - possible
+    for raw in sorted(impossible):
+        yield rows_key, f"has a row for raw score {raw:g}, which these items cannot give"
+    yield from _row_order_errors(rows_key, table)
+    yield from _row_errors(rows_key, table)
 
 
-def _row_errors(key: str, table: ScoreTableEntry) -> Iterator[FormatError]:
+def _row_order_errors(key: str, table: ScoreTableEntry) -> Iterator[FormatError]:
     for before, row in pairwise(table.rows):
         earlier_raw, earlier_t, _ = before
         raw, t_score, _ = row
         if raw <= earlier_raw:
-            yield f"{key}.rows", f"raw score {raw:g} stands after {earlier_raw:g}; rows go upwards"
+            yield key, f"raw score {raw:g} comes after {earlier_raw:g}; rows go upwards"
         elif t_score < earlier_t:
-            yield f"{key}.rows", f"the T-score falls from {earlier_t} to {t_score} at raw score {raw:g}"
+            yield key, f"the T-score falls from {earlier_t} to {t_score} at raw score {raw:g}"
+
+
+def _row_errors(key: str, table: ScoreTableEntry) -> Iterator[FormatError]:
     for number, (raw, t_score, error) in enumerate(table.rows):
-        place = f"{key}.rows.{number}"
-        if not (_has_one_decimal(t_score) and _has_one_decimal(error)):
+        place = f"{key}.{number}"
+        is_rounded = _has_one_decimal(t_score) and _has_one_decimal(error)
+        is_in_range = 0 <= t_score <= 100 and 0 < error < 20
+        if not is_rounded:
             yield place, f"raw score {raw:g}: T-score and standard error have one decimal"
-        if not (0 <= t_score <= 100 and 0 < error < 20):
+        if not is_in_range:
             yield place, f"raw score {raw:g}: a T-score lies in 0..100, a standard error above 0"
 
 
@@ -165,45 +189,81 @@ def _has_one_decimal(value: float) -> bool:
 def _unscored_errors(file: InstrumentFile) -> Iterator[FormatError]:
     scored = set(chain.from_iterable(scale.items for scale in file.scales))
     for number, item in enumerate(file.items):
-        if (item.reversed or item.recode) and item.link_id not in scored:
+        is_turned_round = item.reversed or item.recode
+        if is_turned_round and item.link_id not in scored:
             yield f"items.{number}", f"{item.link_id} is turned round and counts in no scale"
+
+
+def _free_text_errors(file: InstrumentFile) -> Iterator[FormatError]:
+    if not file.free_text:
+        return
+    if file.adaptive is not None:
+        yield "free_text", "an adaptive test has no last item that a free line could follow"
+    for number, item in enumerate(file.items):
+        if item.link_id == FREE_TEXT:
+            yield f"items.{number}.link_id", f"{FREE_TEXT} is the name of the free line"
 
 
 def _alert_errors(file: InstrumentFile) -> Iterator[FormatError]:
     items = file.build_items()
     for number, alert in enumerate(file.alerts):
-        if alert.item not in items:
-            yield f"alerts.{number}.item", f"names an unknown item {alert.item!r}"
+        key = f"alerts.{number}"
+        if not _is_one_given(alert.item, alert.items):
+            yield key, "needs item or items, not both"
             continue
-        codes = items[alert.item].response_set.values
+        name = "item" if alert.item is not None else "items"
+        named = alert.named_items(items)
+        yield from _repeated(f"{key}.{name}", named)
+        for link_id in named:
+            if link_id not in items:
+                yield f"{key}.{name}", f"names an unknown item {link_id!r}"
+        yield from _alert_range_errors(key, alert.at_least, [items[each] for each in named if each in items])
+
+
+def _alert_range_errors(key: str, at_least: int, items: Sequence[Item]) -> Iterator[FormatError]:
+    """Yields the bound of an alert that every answer to an item would raise, or none."""
+    for item in items:
+        codes = item.response_set.values
         least, greatest = min(codes), max(codes)
-        if not least < alert.at_least <= greatest:
-            yield f"alerts.{number}.at_least", f"must be above {least} and at most {greatest}"
+        if not least < at_least <= greatest:
+            yield f"{key}.at_least", f"must be above {least} and at most {greatest}"
+            return
 
 
 def _band_errors(key: str, steps: Sequence[BandEntry]) -> Iterator[FormatError]:
     yield from _repeated(key, [step.code for step in steps])
     for number, step in enumerate(steps):
-        if step.lower is not None and step.upper is not None and step.lower >= step.upper:
+        if _is_empty(step):
             yield f"{key}.{number}", "lower must be below upper"
     for number, (before, step) in enumerate(pairwise(steps), start=1):
         if before.upper is None or before.upper != step.lower:
             yield f"{key}.{number}", "must start where the band before it ends"
 
 
-def _bound_errors(key: str, scale: ScaleEntry, items: list[Item]) -> Iterator[FormatError]:
-    """Yields bounds that the scale cannot reach (raw points for a T-score), and bands in the wrong order."""
-    steps = scale.bands.steps if scale.bands else []
-    low, high = _value_range(scale, items)
+def _is_empty(step: BandEntry) -> bool:
+    """Returns whether no value can lie in the band."""
+    if step.lower is None or step.upper is None:
+        return False
+    return step.lower >= step.upper
+
+
+def _bound_errors(key: str, steps: Sequence[BandEntry], values: tuple[float, float]) -> Iterator[FormatError]:
+    """Yields bounds outside of `values`, the least and the greatest score: such as raw points for a T-score."""
+    low, high = values
     for number, step in enumerate(steps):
         bounds = [bound for bound in (step.lower, step.upper) if bound is not None]
         outside = [bound for bound in bounds if not low <= bound <= high]
         if outside:
-            yield f"{key}.{number}", f"{outside[0]:g} is outside of what the scale can show, {low:g} to {high:g}"
-    # Where a high score is better, the severe bands come first.
+            bound = outside[0]
+            yield f"{key}.{number}", f"{bound:g} is outside of what the scale can show, {low:g} to {high:g}"
+
+
+def _severity_errors(key: str, steps: Sequence[BandEntry], direction: Direction) -> Iterator[FormatError]:
+    """Yields bands in the wrong order: where a high score is better, the severe ones come first."""
     ranks = [SEVERITIES.index(step.code) for step in steps if step.code in SEVERITIES]
-    if ranks != sorted(ranks, reverse=scale.direction == "higher-better"):
-        yield key, f"the bands do not go the way of {scale.direction}"
+    is_severe_first = direction == "higher-better"
+    if ranks != sorted(ranks, reverse=is_severe_first):
+        yield key, f"the order of the bands does not fit {direction}"
 
 
 def _value_range(scale: ScaleEntry, items: list[Item]) -> tuple[float, float]:
@@ -219,9 +279,12 @@ def _value_range(scale: ScaleEntry, items: list[Item]) -> tuple[float, float]:
 def change_errors(key: str, rule: ChangeEntry) -> Iterator[FormatError]:
     """Yields the contradictions in a rule for change, of a scale or of a protocol."""
     for number, criterion in enumerate(rule.any_of):
-        if (criterion.points is None) == (criterion.percent is None):
+        if not _is_one_given(criterion.points, criterion.percent):
             yield f"{key}.any_of.{number}", "needs points or percent, not both"
-    if rule.detectable_change is not None and rule.detectable_change[0] > rule.detectable_change[1]:
+    if rule.detectable_change is None:
+        return
+    least, most = rule.detectable_change
+    if least > most:
         yield f"{key}.detectable_change", "must go from the least to the most reported"
 
 
@@ -229,5 +292,5 @@ def _repeated(key: str, values: Iterable[object]) -> Iterator[FormatError]:
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            yield key, f"{value} stands twice"
+            yield key, f"{value} occurs twice"
         seen.add(value)

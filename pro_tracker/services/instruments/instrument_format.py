@@ -3,11 +3,11 @@
 The schema checks each value by itself; instrument_checks.py checks whether they fit together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from pro_tracker.domain.adaptive import GradedItem, ItemBank
 from pro_tracker.domain.instrument import (
@@ -84,11 +84,11 @@ class ResponseSetEntry(FileModel):
 
     def build(self, code: str) -> ResponseSet:
         if self.range is None:
-            options = tuple(ResponseOption(option.value, option.loinc) for option in self.options or ())
-            return ResponseSet(code, options, "choice")
+            options = [ResponseOption(option.value, option.loinc) for option in self.options or ()]
+            return ResponseSet(code, tuple(options), "choice")
         least, greatest = self.range
-        numbers = tuple(map(ResponseOption, range(least, greatest + 1)))
-        return ResponseSet(code, numbers, "numeric")
+        numbers = range(least, greatest + 1)
+        return ResponseSet(code, tuple(map(ResponseOption, numbers)), "numeric")
 
 
 class ItemEntry(FileModel):
@@ -99,7 +99,13 @@ class ItemEntry(FileModel):
     loinc: Loinc | None = None
 
     def build(self, response_sets: dict[str, ResponseSet]) -> Item:
-        return Item(self.link_id, response_sets[self.response_set], self.reversed, self.loinc, self.recode)
+        return Item(
+            link_id=self.link_id,
+            response_set=response_sets[self.response_set],
+            reversed=self.reversed,
+            loinc=self.loinc,
+            recode=self.recode,
+        )
 
 
 class ScoreTableEntry(FileModel):
@@ -108,7 +114,9 @@ class ScoreTableEntry(FileModel):
     rows: list[Annotated[list[float], Field(min_length=3, max_length=3)]] = Field(min_length=2)
 
     def build(self) -> ScoreTable:
-        rows = {int(raw): TScore(float(t_score), float(error)) for raw, t_score, error in self.rows}
+        rows: dict[int, TScore] = {}
+        for raw, t_score, error in self.rows:
+            rows[int(raw)] = TScore(float(t_score), float(error))
         return ScoreTable(rows, self.population, self.source)
 
 
@@ -123,7 +131,8 @@ class BandsEntry(FileModel):
     steps: list[BandEntry] = Field(min_length=1)
 
     def build(self) -> tuple[Band, ...]:
-        return tuple(Band(step.lower, step.upper, step.code) for step in self.steps)
+        bands = [Band(step.lower, step.upper, step.code) for step in self.steps]
+        return tuple(bands)
 
 
 class CriterionEntry(FileModel):
@@ -142,10 +151,11 @@ class ChangeEntry(FileModel):
 
     def build(self) -> ChangeRule:
         criteria = tuple(ChangeCriterion(**dict(criterion)) for criterion in self.any_of)
-        if self.detectable_change is None:
-            return ChangeRule(criteria, self.source, self.group_points, None)
-        least, greatest = self.detectable_change
-        return ChangeRule(criteria, self.source, self.group_points, (least, greatest))
+        detectable_change = None
+        if self.detectable_change is not None:
+            least, greatest = self.detectable_change
+            detectable_change = (least, greatest)
+        return ChangeRule(criteria, self.source, self.group_points, detectable_change)
 
 
 class ResponderEntry(FileModel):
@@ -219,10 +229,31 @@ class AdaptiveEntry(FileModel):
         )
 
 
+ANY_ITEM = "any"
+
+
+def _any_item(value: Any) -> Any:
+    """Reads `any`, alone, as the list of one."""
+    return [ANY_ITEM] if value == ANY_ITEM else value
+
+
 class AlertEntry(FileModel):
-    item: LinkId
+    """A rule for one item, for several, or for every item of the instrument (`items: any`)."""
+
+    item: LinkId | None = None
+    items: Annotated[list[LinkId], Field(min_length=1), BeforeValidator(_any_item)] | None = None
     at_least: OptionValue
     reason: Text
+    crisis_line: bool = True
+
+    def named_items(self, all_items: Iterable[str]) -> tuple[str, ...]:
+        """Returns the link_ids of the rule's items."""
+        if self.items == [ANY_ITEM]:
+            return tuple(all_items)
+        return (self.item,) if self.item is not None else tuple(self.items or ())
+
+    def build(self, all_items: Iterable[str]) -> Alert:
+        return Alert(self.named_items(all_items), self.at_least, self.reason, self.crisis_line)
 
 
 class InstrumentFile(FileModel):
@@ -241,19 +272,24 @@ class InstrumentFile(FileModel):
     response_sets: dict[Code, ResponseSetEntry] = Field(min_length=1)
     items: list[ItemEntry] = Field(min_length=1, max_length=200)
     scales: list[ScaleEntry] = Field(min_length=1)
+    free_text: bool = False
     alerts: list[AlertEntry] = Field([], max_length=20)
 
     def build_items(self) -> dict[str, Item]:
         """Returns the items by link_id. Their response sets must have passed instrument_checks.errors."""
         response_sets = {code: entry.build(code) for code, entry in self.response_sets.items()}
-        return {entry.link_id: entry.build(response_sets) for entry in self.items}
+        items: dict[str, Item] = {}
+        for entry in self.items:
+            items[entry.link_id] = entry.build(response_sets)
+        return items
 
     def build(self, parameters: Sequence[ItemParameters] = ()) -> Instrument:
         """Returns the instrument. File and item parameters must have passed their checks."""
         items = self.build_items()
         bank = None
         if self.adaptive is not None:
-            bank = self.adaptive.build(graded_items(parameters, tuple(items.values())))
+            bank_items = graded_items(parameters, tuple(items.values()))
+            bank = self.adaptive.build(bank_items)
         scales = [scale.build(items) for scale in self.scales]
         return Instrument(
             code=self.code,
@@ -266,14 +302,16 @@ class InstrumentFile(FileModel):
             licence=self.licence,
             source=self.source,
             loinc=self.loinc,
-            alerts=tuple(Alert(**dict(alert)) for alert in self.alerts),
+            free_text=self.free_text,
+            alerts=tuple(alert.build(items) for alert in self.alerts),
         )
 
 
 def raw_range(method: Method, items: list[Item]) -> tuple[float, float]:
     """Returns the least and the greatest raw score, in points, that complete answers to these items can give."""
-    lowest = sum(item.scored_range[0] for item in items)
-    highest = sum(item.scored_range[1] for item in items)
+    ranges = [item.scored_range for item in items]
+    lowest = sum(least for least, _greatest in ranges)
+    highest = sum(greatest for _least, greatest in ranges)
     if method == "mean":
         return lowest / len(items), highest / len(items)
     return lowest, highest

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pro_tracker.domain.adaptive import GradedItem
 from pro_tracker.domain.errors import InvalidDataFile
@@ -38,20 +38,32 @@ def read(path: Path) -> tuple[ItemParameters, ...]:
         raise InvalidDataFile((KEY, f"{path.name} is missing; put the item parameters next to the instrument file"))
     rows = list(csv.reader(read_text(path).splitlines()))
     header = _stripped(rows[0]) if rows else []
-    thresholds = [f"b{number}" for number in range(1, len(header) - 1)]
-    if not thresholds or header != ["link_id", "a", *thresholds]:
-        raise InvalidDataFile((KEY, f"{path.name} line 1: the columns must be link_id, a, b1, b2 and so on"))
-    lines = {number: _stripped(row) for number, row in enumerate(rows[1:], start=2) if any(row)}
+    _check_header(path.name, header)
+    lines = [(number, _stripped(row)) for number, row in enumerate(rows[1:], start=2) if any(row)]
     found: list[FormatError] = []
-    for number, cells in lines.items():
-        found += _cell_errors(path.name, number, cells, header)
+    for number, cells in lines:
+        found += _cell_errors(f"{path.name} line {number}", cells, header)
     if found:
         raise InvalidDataFile(*found)
-    return tuple(_parameters(number, cells) for number, cells in lines.items())
+    return tuple(_parameters(number, cells) for number, cells in lines)
+
+
+def from_json(line: Sequence[Any]) -> ItemParameters:
+    """Returns one line as it is stored with a released instrument."""
+    number, link_id, a, thresholds = line
+    return ItemParameters(number, link_id, float(a), tuple(map(float, thresholds)))
 
 
 def _stripped(row: Sequence[str]) -> list[str]:
     return [cell.strip() for cell in row]
+
+
+def _check_header(name: str, header: Sequence[str]) -> None:
+    n_thresholds = len(header) - 2
+    thresholds = [f"b{number}" for number in range(1, n_thresholds + 1)]
+    expected = ["link_id", "a", *thresholds]
+    if n_thresholds < 1 or header != expected:
+        raise InvalidDataFile((KEY, f"{name} line 1: the columns must be link_id, a, b1, b2 and so on"))
 
 
 def errors(name: str, lines: Sequence[ItemParameters], items: Sequence[Item]) -> Iterator[FormatError]:
@@ -64,7 +76,7 @@ def errors(name: str, lines: Sequence[ItemParameters], items: Sequence[Item]) ->
     for each in lines:
         place = f"{name} line {each.line}: {each.link_id}"
         if each.link_id in seen:
-            yield KEY, f"{place} stands twice"
+            yield KEY, f"{place} occurs twice"
             continue
         seen.add(each.link_id)
         for reason in _reasons(each, known.get(each.link_id)):
@@ -77,11 +89,11 @@ def errors(name: str, lines: Sequence[ItemParameters], items: Sequence[Item]) ->
 def graded_items(lines: Sequence[ItemParameters], items: Sequence[Item]) -> tuple[GradedItem, ...]:
     """Returns the items of the bank, in the order of the instrument."""
     parameters = {each.link_id: each for each in lines}
-    return tuple(_graded_item(item, parameters[item.link_id]) for item in items)
-
-
-def _graded_item(item: Item, parameters: ItemParameters) -> GradedItem:
-    return GradedItem(item.link_id, parameters.a, parameters.b, categories(item))
+    bank: list[GradedItem] = []
+    for item in items:
+        _line, link_id, a, b = parameters[item.link_id]
+        bank.append(GradedItem(link_id, a, b, categories(item)))
+    return tuple(bank)
 
 
 def categories(item: Item) -> Mapping[int, int]:
@@ -100,31 +112,40 @@ def _reasons(each: ItemParameters, item: Item | None) -> Iterator[str]:
         return
     if not 0 < each.a <= MAX_DISCRIMINATION:
         yield f"has the discrimination a {each.a:g}; it must be above 0 and at most {MAX_DISCRIMINATION}"
-    if any(abs(threshold) > MAX_THRESHOLD for threshold in each.b):
-        yield f"has a threshold beyond {MAX_THRESHOLD}; thresholds are in units of theta (mean 0, SD 1), not T points"
-    for number, (lower, upper) in enumerate(pairwise(each.b), start=1):
-        if upper <= lower:
-            yield f"has thresholds that do not rise: b{number + 1} {upper:g} after b{number} {lower:g}"
-    needed = len(set(categories(item).values())) - 1
+    yield from _threshold_reasons(each.b)
+    item_categories = set(categories(item).values())
+    needed = len(item_categories) - 1
     if len(each.b) != needed:
         yield f"has {len(each.b)} thresholds; its {needed + 1} categories of answers need {needed}"
 
 
-def _cell_errors(name: str, number: int, cells: Sequence[str], header: Sequence[str]) -> Iterator[FormatError]:
+def _threshold_reasons(thresholds: Sequence[float]) -> Iterator[str]:
+    is_beyond = [abs(threshold) > MAX_THRESHOLD for threshold in thresholds]
+    if any(is_beyond):
+        yield f"has a threshold beyond {MAX_THRESHOLD}; thresholds are in units of theta (mean 0, SD 1), not T points"
+    for number, (lower, upper) in enumerate(pairwise(thresholds), start=1):
+        if upper <= lower:
+            yield f"has thresholds that do not rise: b{number + 1} {upper:g} after b{number} {lower:g}"
+
+
+def _cell_errors(place: str, cells: Sequence[str], header: Sequence[str]) -> Iterator[FormatError]:
+    """Yields the errors of one line; `place` names the file and the line."""
     if len(cells) > len(header):
-        yield KEY, f"{name} line {number}: has more cells than there are columns"
+        yield KEY, f"{place}: has more cells than there are columns"
     given = _without_trailing_blanks(cells)
     for column, cell in zip(header[1:], given[1:], strict=False):
         if _number(cell) is None:
-            yield KEY, f"{name} line {number}: {column} is no number"
+            yield KEY, f"{place}: {column} is no number"
     if len(given) < 3:
-        yield KEY, f"{name} line {number}: needs link_id, a and at least one threshold"
+        yield KEY, f"{place}: needs link_id, a and at least one threshold"
 
 
 def _without_trailing_blanks(cells: Sequence[str]) -> Sequence[str]:
     """Returns the cells up to the last filled one: an item may have fewer thresholds than there are columns."""
-    filled = [number for number, cell in enumerate(cells, start=1) if cell]
-    return cells[: max(filled, default=0)]
+    end = len(cells)
+    while end > 0 and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
 
 
 def _number(cell: str) -> float | None:
@@ -137,4 +158,5 @@ def _number(cell: str) -> float | None:
 
 def _parameters(number: int, cells: Sequence[str]) -> ItemParameters:
     link_id, a, *thresholds = _without_trailing_blanks(cells)
-    return ItemParameters(number, link_id, float(a), tuple(map(float, thresholds)))
+    b = tuple(map(float, thresholds))
+    return ItemParameters(number, link_id, float(a), b)

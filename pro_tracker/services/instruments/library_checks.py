@@ -48,7 +48,8 @@ def _scoring(instrument: Instrument, scale: Scale) -> tuple[object, ...]:
     """Returns everything that the scale's scores depend on, for comparison."""
     scored = {link_id: _scored_values(instrument.item(link_id)) for link_id in scale.items}
     table = scale.score_table.rows if scale.score_table else None
-    return scored, scale.method, table, scale.bank, scale.missing.prorate_min_answered
+    prorate_min_answered = scale.missing.prorate_min_answered
+    return scored, scale.method, table, scale.bank, prorate_min_answered
 
 
 def _scored_values(item: Item) -> dict[int, int]:

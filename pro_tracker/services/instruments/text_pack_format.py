@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
+from pydantic import Field
+
 from pro_tracker.domain.instrument import Instrument, ResponseSet, TextPack
 from pro_tracker.services.instruments.data_files import FileModel, text_matching
 from pro_tracker.services.instruments.instrument_checks import FormatError
@@ -24,6 +26,7 @@ class TextPackFile(FileModel):
     items: dict[LinkId, Text]
     options: dict[Code, dict[int, Text]]
     scales: dict[Code, Text]
+    emergencies: dict[LinkId, Text] = Field(default_factory=dict)
 
     def build(self) -> TextPack:
         return TextPack(
@@ -37,19 +40,23 @@ class TextPackFile(FileModel):
             options=self.options,
             scales=self.scales,
             licence=self.licence,
+            emergencies=self.emergencies,
         )
 
 
 def errors(file: TextPackFile | TextPack, instrument: Instrument) -> list[FormatError]:
     """Returns an error for each item, option and scale that is missing from the pack or not in the instrument."""
+    link_ids = [item.link_id for item in instrument.items]
     response_sets = {item.response_set.code: item.response_set for item in instrument.items}
+    scale_codes = [scale.code for scale in instrument.scales]
     found = [
-        *_mismatches("items", file.items, [item.link_id for item in instrument.items]),
+        *_mismatches("items", file.items, link_ids),
         *_mismatches("options", file.options, response_sets),
-        *_mismatches("scales", file.scales, [scale.code for scale in instrument.scales]),
+        *_mismatches("scales", file.scales, scale_codes),
+        *_mismatches("emergencies", file.emergencies, file.emergencies.keys() & set(link_ids)),
     ]
     for code in file.options.keys() & response_sets.keys():
-        found.extend(_option_errors(f"options.{code}", file.options[code], response_sets[code]))
+        found += _option_errors(f"options.{code}", file.options[code], response_sets[code])
     return found
 
 
@@ -65,7 +72,9 @@ def _option_errors(key: str, labels: Mapping[int, str], response_set: ResponseSe
 
 def _mismatches(key: str, given: Iterable[str | int], expected: Iterable[str | int]) -> Iterator[FormatError]:
     given, expected = set(given), set(expected)
-    for missing in sorted(expected - given, key=str):
-        yield f"{key}.{missing}", "is missing"
-    for unknown in sorted(given - expected, key=str):
-        yield f"{key}.{unknown}", "is not in the instrument"
+    missing = sorted(expected - given, key=str)
+    unknown = sorted(given - expected, key=str)
+    for each in missing:
+        yield f"{key}.{each}", "is missing"
+    for each in unknown:
+        yield f"{key}.{each}", "is not in the instrument"

@@ -16,14 +16,22 @@ def beat(session: Session, *parts: str, now: datetime) -> None:
     """Records that these parts ("beat", "worker", "sweep") did work at `now`."""
     rows = [{"part": part, "seen_at": now} for part in parts]
     insert = insert_into(session, Heartbeat, rows)
-    newest = {"seen_at": insert.excluded.seen_at}
-    session.execute(insert.on_conflict_do_update(index_elements=["part"], set_=newest))
+    upsert = insert.on_conflict_do_update(
+        index_elements=["part"],
+        set_={"seen_at": insert.excluded.seen_at},
+    )
+    session.execute(upsert)
 
 
 def last_ticks(session: Session) -> dict[str, datetime]:
     """Returns, for each entry of beat's schedule, when it was last queued."""
-    ticks = select(Heartbeat.part, Heartbeat.seen_at).where(Heartbeat.part.startswith(TICK_PREFIX))
-    return {part.removeprefix(TICK_PREFIX): seen_at for part, seen_at in session.execute(ticks)}
+    ticks = select(Heartbeat.part, Heartbeat.seen_at)
+    ticks = ticks.where(Heartbeat.part.startswith(TICK_PREFIX))
+    found: dict[str, datetime] = {}
+    for part, seen_at in session.execute(ticks):
+        name = part.removeprefix(TICK_PREFIX)
+        found[name] = seen_at
+    return found
 
 
 def claim_tick(session: Session, name: str, at: datetime, *, is_due: Callable[[datetime], bool]) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
-from pro_tracker.domain.message_codes import MessageState
+from pro_tracker.domain.message_codes import WAITING_STATES
 from pro_tracker.domain.record_codes import IncidentKind
 from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.incident import Incident
@@ -71,12 +71,14 @@ def record(session: Session, detected: Mapping[IncidentKind, str], *, now: datet
     """Opens an incident for each new kind in `detected` and ends the others. Safe with several watchers."""
     is_open = Incident.ended_at.is_(None)
     is_over = Incident.kind.not_in(list(detected))
-    session.execute(update(Incident).where(is_open, is_over).values(ended_at=now))
+    ended = update(Incident).where(is_open, is_over)
+    session.execute(ended.values(ended_at=now))
     if detected:
         rows = [{"kind": kind, "began_at": now} for kind in detected]
         insert = insert_into(session, Incident, rows)
         # The partial unique index allows one open incident of a kind: an existing one stays.
-        session.execute(insert.on_conflict_do_nothing(index_elements=["kind"], index_where=is_open))
+        opened = insert.on_conflict_do_nothing(index_elements=["kind"], index_where=is_open)
+        session.execute(opened)
 
 
 def pending_notifications(session: Session) -> Sequence[Incident]:
@@ -87,9 +89,14 @@ def pending_notifications(session: Session) -> Sequence[Incident]:
     is_open = Incident.ended_at.is_(None)
     is_notified = Incident.notified_at.is_not(None)
     needs_alert = and_(is_open, ~is_notified)
-    needs_all_clear = and_(~is_open, is_notified, Incident.end_notified_at.is_(None))
+    needs_all_clear = and_(
+        ~is_open,
+        is_notified,
+        Incident.end_notified_at.is_(None),
+    )
     pending = select(Incident).where(or_(needs_alert, needs_all_clear))
-    return session.scalars(pending.order_by(Incident.id)).all()
+    pending = pending.order_by(Incident.id)
+    return session.scalars(pending).all()
 
 
 def mark_notified(incident: Incident, *, now: datetime) -> None:
@@ -104,15 +111,22 @@ def alert_for(incident: Incident, detected: Mapping[IncidentKind, str]) -> Opera
     """Returns the alert of an open incident or the all-clear of an ended one; `detected` as `detect` returned it."""
     title = TITLES[incident.kind]
     if incident.ended_at is not None:
-        lasted = f"It began at {_moment(incident.began_at)} and was over at {_moment(incident.ended_at)}."
-        return OperatorAlert(f"Over: {title[:1].lower()}{title[1:]}", lasted)
+        return _all_clear(title, incident.began_at, incident.ended_at)
     facts = detected.get(incident.kind, "")
-    return OperatorAlert(title, f"{facts}\n\n{ADVICE[incident.kind]}".strip())
+    advice = ADVICE[incident.kind]
+    return OperatorAlert(title, f"{facts}\n\n{advice}".strip())
+
+
+def _all_clear(title: str, began_at: datetime, ended_at: datetime) -> OperatorAlert:
+    within_sentence = title[:1].lower() + title[1:]
+    lasted = f"It began at {_moment(began_at)} and was over at {_moment(ended_at)}."
+    return OperatorAlert(f"Over: {within_sentence}", lasted)
 
 
 def _nothing_swept(session: Session, now: datetime) -> str:
     """Returns when the last sweep was if that is too long ago; "" if it is recent."""
-    seen_at = session.scalar(select(Heartbeat.seen_at).where(Heartbeat.part == "sweep"))
+    sweep = select(Heartbeat.seen_at).where(Heartbeat.part == "sweep")
+    seen_at = session.scalar(sweep)
     if seen_at is None:
         return "No sweep was ever seen."
     if now - seen_at <= MAX_SWEEP_AGE:
@@ -122,9 +136,10 @@ def _nothing_swept(session: Session, now: datetime) -> str:
 
 def _late(session: Session, now: datetime) -> str:
     """Returns how many messages are late, and since when; "" if none is."""
-    is_waiting = Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED))
+    is_waiting = Message.state.in_(WAITING_STATES)
     is_late = Message.send_at <= now - LATE_AFTER
-    count = select(func.count(), func.min(Message.send_at)).where(is_waiting, is_late)
+    count = select(func.count(), func.min(Message.send_at))
+    count = count.where(is_waiting, is_late)
     late, oldest = session.execute(count).one()
     if not late:
         return ""
@@ -134,7 +149,9 @@ def _late(session: Session, now: datetime) -> str:
 def _provider_down(session: Session) -> str:
     """Returns the channels whose circuit breaker is open; "" if none is."""
     channels = sorted(circuit_breakers.open_breakers(session))
-    return f"Sending is stopped for: {', '.join(channels)}." if channels else ""
+    if not channels:
+        return ""
+    return f"Sending is stopped for: {', '.join(channels)}."
 
 
 def _moment(at: datetime) -> str:

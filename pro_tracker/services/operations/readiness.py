@@ -15,10 +15,12 @@ from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.provider_state import ProviderState
 from pro_tracker.services.clinic.channels_in_service import channels_in_service
 from pro_tracker.services.operations.heartbeats import TICK_PREFIX
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.protocols import protocol_catalog, releases
 from pro_tracker.services.sending import circuit_breakers
 
 SEEN_WITHIN = timedelta(minutes=3)
+DATA_FILES = "data-files"
+MAX_NOTES = 3
 HEARTBEAT_PARTS = ("worker", "beat")
 BROKER_SECONDS = 2  # a frozen broker must not delay the answer
 CONSOLE_NOTE = "text messages go to the log and are not sent; PRO_TRACKER_SMS_PROVIDER says how to send them"
@@ -36,7 +38,8 @@ class PartStatus:
 def check(session: Session, broker_url: str, *, now: datetime, sms_provider: str) -> list[PartStatus]:
     """Returns the state of database, migrations, worker, beat, each channel's provider, and broker, in this order."""
     notes = {Channel.SMS: CONSOLE_NOTE} if sms_provider == "console" else {}
-    return [*_database_parts(session, now, notes), _broker(broker_url)]
+    stored = _database_parts(session, now, notes)
+    return [*stored, _broker(broker_url)]
 
 
 def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str]) -> list[PartStatus]:
@@ -45,7 +48,7 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str
         session.execute(text("SELECT 1"))
         current = is_current(session.connection())
         # Without current migrations the tables may be missing.
-        seen = dict(session.execute(select(Heartbeat.part, Heartbeat.seen_at)).all()) if current else {}
+        seen = _heartbeats(session) if current else {}
         down = circuit_breakers.open_breakers(session) if current else {}
     except SQLAlchemyError as error:
         session.rollback()
@@ -56,7 +59,26 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str
         _heartbeat_status("beat", _last_tick(seen), now),
     ]
     providers = [_provider(name, down.get(name), notes.get(name, "")) for name in channels_in_service()]
-    return [PartStatus("database", True), migrations, *heartbeats, *providers, *_unserved_channels()]
+    files = _data_files(session) if current else []
+    return [PartStatus("database", True), migrations, *heartbeats, *providers, *_unserved_channels(), *files]
+
+
+def _data_files(session: Session) -> list[PartStatus]:
+    """Names files that say otherwise than what was released. What was released goes on, so the part is ready."""
+    notes = [f"{each.file}: {each.reason}" for each in releases.differences(session)]
+    waiting = releases.unreleased(session)
+    if waiting:
+        notes.append(f"{waiting} new versions are not in use yet; run pro-tracker migrate, then restart")
+    shown = "; ".join(notes[:MAX_NOTES])
+    more = len(notes) - MAX_NOTES
+    note = f"{shown}; and {more} more, see pro-tracker check" if more > 0 else shown
+    return [PartStatus(DATA_FILES, True, note)]
+
+
+def _heartbeats(session: Session) -> dict[str, datetime]:
+    """Returns when each part was last seen."""
+    rows = session.execute(select(Heartbeat.part, Heartbeat.seen_at))
+    return dict(iter(rows))
 
 
 def _unserved_channels() -> Iterator[PartStatus]:
@@ -69,15 +91,20 @@ def _unserved_channels() -> Iterator[PartStatus]:
 
 
 def _without_database(error: SQLAlchemyError) -> Iterator[PartStatus]:
-    yield PartStatus("database", False, f"cannot be used ({type(error).__name__})")
+    kind = type(error).__name__
+    yield PartStatus("database", False, f"cannot be used ({kind})")
     for name in ("migrations", *HEARTBEAT_PARTS, *channels_in_service()):
         yield PartStatus(name, False, "not known while the database cannot be used")
 
 
 def _last_tick(seen: Mapping[str, datetime]) -> datetime | None:
     """Returns when beat was last seen: by its own ticks, or by its task "beat", which needs a worker to run."""
-    ticks = [at for part, at in seen.items() if part == "beat" or part.startswith(TICK_PREFIX)]
+    ticks = [at for part, at in seen.items() if _is_of_beat(part)]
     return max(ticks, default=None)
+
+
+def _is_of_beat(part: str) -> bool:
+    return part == "beat" or part.startswith(TICK_PREFIX)
 
 
 def _heartbeat_status(name: str, seen_at: datetime | None, now: datetime) -> PartStatus:
@@ -85,7 +112,8 @@ def _heartbeat_status(name: str, seen_at: datetime | None, now: datetime) -> Par
         return PartStatus(name, False, "last seen never")
     if now - seen_at <= SEEN_WITHIN:
         return PartStatus(name, True)
-    return PartStatus(name, False, f"last seen {seen_at.isoformat(timespec='seconds')}")
+    last = seen_at.isoformat(timespec="seconds")
+    return PartStatus(name, False, f"last seen {last}")
 
 
 def _provider(channel: Channel, down: ProviderState | None, note: str) -> PartStatus:

@@ -7,14 +7,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.unanswered import UnansweredReason
-from pro_tracker.models.course import Course, Infusion
-from pro_tracker.models.message import Message
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.planning.visit_filters import answerable, waits_for_newer
+from pro_tracker.services.clinic.participation import takes_part
+from pro_tracker.services.clinic.person import with_person
+from pro_tracker.services.planning.visit_filters import ENTERED_LATE, answerable, has_message, waits_for_newer
 from pro_tracker.services.planning.visits import plan
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -26,7 +25,8 @@ def plan_idle(session: Session, *, now: datetime) -> None:
     """
     idle = Course.id.in_(_idle_course_ids(session, now))
     waiting = Course.id.in_(_waiting_course_ids(now))
-    for course in session.scalars(select(Course).where(or_(idle, waiting))).all():
+    to_plan = select(Course).where(or_(idle, waiting))
+    for course in session.scalars(to_plan).all():
         plan(session, course, now=now)
 
 
@@ -34,10 +34,15 @@ def _idle_course_ids(session: Session, now: datetime) -> Any:
     """SQL: ids of the newest courses that have infusions, are idle and have no visits after the last infusion."""
     rules = [_is_idle(protocol, now) for protocol in _protocols_in_use(session)]
     newer = aliased(Course)
-    has_newer = exists().where(newer.subject_id == Course.subject_id, newer.number > Course.number)
+    has_newer = exists().where(
+        newer.subject_id == Course.subject_id,
+        newer.number > Course.number,
+        newer.duplicate_by_id.is_(None),
+    )
     given = and_(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
-    rows = select(Course.id).join(Infusion, given).join(Subject, Subject.id == Course.subject_id)
-    rows = rows.where(Subject.withdrawn_at.is_(None)).where(~has_newer)
+    rows = select(Course.id).join(Infusion, given)
+    rows = with_person(rows, Course.subject_id)
+    rows = rows.where(takes_part(), ~has_newer, COUNTS)
     return rows.group_by(Course.id).having(or_(false(), *rules))
 
 
@@ -57,22 +62,36 @@ def _is_idle(protocol: Protocol, now: datetime) -> ColumnElement[bool]:
 def _is_missing(event_codes: Sequence[str], now: datetime) -> ColumnElement[bool]:
     """SQL: a course has none of these visits, or one was voided for lack of a date and could still be answered."""
     of_course = and_(Visit.course_id == Course.id, Visit.event_code.in_(event_codes))
-    dated = exists().where(of_course, Visit.void_reason.is_distinct_from(UnansweredReason.NO_DATE))
-    undated = exists().where(of_course, Visit.void_reason == UnansweredReason.NO_DATE, Visit.closes_at > now)
+    is_dated = Visit.void_reason.is_distinct_from(UnansweredReason.NO_DATE)
+    dated = exists().where(of_course, is_dated)
+    undated = exists().where(
+        of_course,
+        Visit.void_reason == UnansweredReason.NO_DATE,
+        Visit.closes_at > now,
+    )
     return or_(~dated, undated)
 
 
 def _waiting_course_ids(now: datetime) -> Any:
     """SQL: ids of the courses with a late-entered visit that is due now because the newer open visit is over."""
     newer = aliased(Visit)
-    has_message = exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
-    entered_late = Visit.planned_at > Visit.opens_at
-    is_newer = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at, newer.opens_at <= now)
-    rows = select(Visit.course_id).join(Subject, Subject.id == Visit.subject_id).where(Subject.withdrawn_at.is_(None))
-    rows = rows.where(answerable(now), entered_late, ~has_message, ~waits_for_newer(now))
-    return rows.where(exists().where(is_newer))
+    newer_opened = exists().where(
+        newer.course_id == Visit.course_id,
+        newer.opens_at > Visit.opens_at,
+        newer.opens_at <= now,
+    )
+    rows = with_person(select(Visit.course_id), Visit.subject_id)
+    return rows.where(
+        takes_part(),
+        answerable(now),
+        ENTERED_LATE,
+        ~has_message(),
+        ~waits_for_newer(now),
+        newer_opened,
+    )
 
 
 def _protocols_in_use(session: Session) -> list[Protocol]:
-    rows = session.execute(select(Course.protocol_code, Course.protocol_version).distinct())
+    used = select(Course.protocol_code, Course.protocol_version).distinct()
+    rows = session.execute(used)
     return [protocol_catalog.protocol(code, version) for code, version in rows]

@@ -16,14 +16,16 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.message_codes import MessageKind, MessageState
+from pro_tracker.domain.message_codes import WAITING_STATES, MessageKind
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import PlanChange
-from pro_tracker.domain.reminder_times import next_allowed
+from pro_tracker.domain.reminder_times import Recipient, next_allowed
 from pro_tracker.domain.wall_time import local, local_date
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import recipients
 from pro_tracker.services.planning.visit_filters import OPEN
 from pro_tracker.services.protocols import protocol_catalog
@@ -41,10 +43,18 @@ class PlannedVisit:
     opens_on: date
     due_on: date
     closes_on: date
+    event_code: str
+    study: str  # of its protocol
+    version: str  # of its protocol
+
+    @property
+    def protocol(self) -> tuple[str, str]:
+        """Study and version of its protocol."""
+        return self.study, self.version
 
     @property
     def key(self) -> tuple[object, ...]:
-        return self.course, self.number
+        return self.course, self.event_code
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -58,6 +68,7 @@ class PlannedMessage:
     course: int
     number: int
     event: str
+    event_code: str
     kind: MessageKind
     step: int
     on: date
@@ -68,11 +79,12 @@ class PlannedMessage:
 
     @property
     def key(self) -> tuple[object, ...]:
-        return self.course, self.number, self.kind, self.step
+        return self.course, self.event_code, self.kind, self.step
 
     @property
     def order(self) -> tuple[object, ...]:
-        return self.on, self.at or time.min, *self.key, self.channel
+        at = self.at or time.min
+        return self.on, at, self.course, self.number, self.kind, self.step, self.channel
 
 
 Planned = TypeVar("Planned", PlannedVisit, PlannedMessage)
@@ -122,8 +134,9 @@ class PlanDifference:
 
     @property
     def is_empty(self) -> bool:
-        kinds = {line.kind for line in self.visits} | {line.kind for line in self.messages}
-        return kinds <= {PlanChange.STAYS}
+        visit_kinds = {line.kind for line in self.visits}
+        message_kinds = {line.kind for line in self.messages}
+        return visit_kinds | message_kinds <= {PlanChange.STAYS}
 
     @property
     def fingerprint(self) -> str:
@@ -146,7 +159,8 @@ def preview_change(
     before = current_plan(session, subject_id, now=now)
     with session.begin_nested() as trial:
         change()
-        difference = PlanDifference.between(before, current_plan(session, subject_id, now=now))
+        after = current_plan(session, subject_id, now=now)
+        difference = PlanDifference.between(before, after)
         if not keep(difference):
             trial.rollback()
     session.expire_all()  # rows that were read inside the trial are not what is stored now
@@ -156,19 +170,23 @@ def preview_change(
 def current_plan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> Plan:
     """Returns the subject's plan as stored, sorted by time."""
     session.flush()
-    subject = session.scalars(select(Subject).where(Subject.id == subject_id)).one()
+    of_subject = select(Subject).where(Subject.id == subject_id)
+    subject = session.scalars(of_subject).one()
     rows = session.execute(_open_visits(subject_id, now)).all()
     visits = [_visit(row, subject.time_zone) for row in rows]
     messages = _upcoming(session, subject, now)
-    return Plan(
-        tuple(sorted(visits, key=lambda visit: visit.order)),
-        tuple(sorted(messages, key=lambda message: message.order)),
-    )
+    return Plan(visits=_by_time(visits), messages=_by_time(messages))
+
+
+def _by_time(planned: Iterable[Planned]) -> tuple[Planned, ...]:
+    in_order = sorted(planned, key=lambda each: each.order)
+    return tuple(in_order)
 
 
 def _lines(before: Iterable[Planned], after: Iterable[Planned]) -> list[PlanLine[Planned]]:
     """Returns one line for each visit or message of either side, in the order of time."""
-    earlier, later = _by_key(before), _by_key(after)
+    earlier = _by_key(before)
+    later = _by_key(after)
     lines: list[PlanLine[Planned]] = []
     for key in earlier.keys() | later.keys():
         lines += _lines_of_key(earlier[key], later[key])
@@ -194,37 +212,60 @@ def _by_key(planned: Iterable[Planned]) -> dict[tuple[object, ...], list[Planned
     return found
 
 
-_EVENT = (Course.number, Course.protocol_code, Course.protocol_version, Visit.event_code, Visit.visit_number)
+_EVENT = (Course.number, Visit.protocol_code, Visit.protocol_version, Visit.event_code, Visit.visit_number)
 
 
 def _open_visits(subject_id: uuid.UUID, now: datetime) -> Any:
-    columns = (*_EVENT, Visit.opens_at, Visit.due_at, Visit.closes_at)
-    rows = select(*columns).join(Course, Course.id == Visit.course_id)
-    return rows.where(Visit.subject_id == subject_id, OPEN, Visit.closes_at > now)
+    rows = select(*_EVENT, Visit.opens_at, Visit.due_at, Visit.closes_at)
+    rows = rows.join(Course, Course.id == Visit.course_id)
+    return rows.where(
+        Visit.subject_id.in_(person.records_of(subject_id)),
+        OPEN,
+        Visit.closes_at > now,
+    )
 
 
 def _upcoming_messages(subject_id: uuid.UUID, now: datetime) -> Any:
     """SQL: the unsent messages in sending order. Messages of a visit that is over are left out: they are not sent."""
-    columns = (*_EVENT, Message.visit_id, Message.kind, Message.step, Message.send_at)
-    rows = select(*columns, Message.channel, Message.template, Visit.closes_at)
-    rows = rows.join(Visit, Visit.id == Message.visit_id).join(Course, Course.id == Visit.course_id)
-    unsent = Message.state.in_((MessageState.PLANNED, MessageState.CLAIMED))
-    rows = rows.where(Message.subject_id == subject_id, unsent, Message.send_at < now + HORIZON)
-    rows = rows.where(OPEN, Visit.closes_at > now)
+    rows = select(
+        *_EVENT,
+        Message.visit_id,
+        Message.kind,
+        Message.step,
+        Message.send_at,
+        Message.channel,
+        Message.template,
+        Visit.closes_at,
+    )
+    rows = rows.join(Visit, Visit.id == Message.visit_id)
+    rows = rows.join(Course, Course.id == Visit.course_id)
+    rows = rows.where(
+        Message.subject_id.in_(person.records_of(subject_id)),
+        Message.state.in_(WAITING_STATES),
+        Message.send_at < now + HORIZON,
+        OPEN,
+        Visit.closes_at > now,
+    )
     return rows.order_by(Message.send_at, Message.step)
 
 
 def _upcoming(session: Session, subject: Subject, now: datetime) -> Iterator[PlannedMessage]:
-    """Yields the messages to be sent. A due message waits for quiet hours and holds, as it does when it is sent."""
+    """Yields the messages to be sent."""
     recipient = recipients.recipient(session, subject)
+    horizon = now + HORIZON
     rows = session.execute(_upcoming_messages(subject.id, now)).all()
     for row in _without_superseded(rows, now):
-        at = row.send_at
-        if at <= now:
-            protocol = protocol_catalog.protocol(row.protocol_code, row.protocol_version)
-            at = next_allowed(protocol, now, recipient)
-        if at < min(row.closes_at, now + HORIZON):
+        at = _allowed_at(row, recipient, now)
+        if at < min(row.closes_at, horizon):
             yield _message(row, subject.time_zone, at, now)
+
+
+def _allowed_at(row: Row[Any], recipient: Recipient, now: datetime) -> datetime:
+    """Returns when a message goes. A due message waits for quiet hours and holds, as it does when it is sent."""
+    send_at: datetime = row.send_at
+    if send_at > now:
+        return send_at
+    return next_allowed(_protocol(row), now, recipient)
 
 
 def _without_superseded(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
@@ -249,6 +290,9 @@ def _visit(row: Row[Any], zone: str) -> PlannedVisit:
         opens_on=local_date(row.opens_at, zone),
         due_on=local_date(row.due_at, zone),
         closes_on=local_date(row.closes_at, zone),
+        event_code=row.event_code,
+        study=_protocol(row).study,
+        version=row.protocol_version,
     )
 
 
@@ -258,6 +302,7 @@ def _message(row: Row[Any], zone: str, at: datetime, now: datetime) -> PlannedMe
         course=row.number,
         number=row.visit_number,
         event=_title(row),
+        event_code=row.event_code,
         kind=row.kind,
         step=row.step,
         on=local_at.date(),
@@ -269,5 +314,9 @@ def _message(row: Row[Any], zone: str, at: datetime, now: datetime) -> PlannedMe
 
 
 def _title(row: Row[Any]) -> str:
-    protocol = protocol_catalog.protocol(row.protocol_code, row.protocol_version)
-    return protocol.event(row.event_code).title
+    event = _protocol(row).event(row.event_code)
+    return event.title
+
+
+def _protocol(row: Row[Any]) -> Protocol:
+    return protocol_catalog.bound_to(row)

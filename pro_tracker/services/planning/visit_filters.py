@@ -5,18 +5,24 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, case, exists, or_
 from sqlalchemy.orm import aliased
 
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import VisitStatus
 from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Contact
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic.person import person_of
 
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
+# The subject has an active contact.
+REACHABLE = exists().where(Contact.subject_id == person_of(Visit.subject_id), Contact.state == ContactState.ACTIVE)
+ENTERED_LATE = Visit.planned_at > Visit.opens_at
 ENDED_BY_PLANNING = (UnansweredReason.NEW_COURSE, UnansweredReason.NO_DATE)
-# Visits that were due and then voided. A visit that a new course supersedes counts even before it opened: the new
-# course is an intercurrent event (ICH E9(R1)).
+# Visits that were due and then voided. A visit that a new course or a death ended counts even before it opened: both
+# are intercurrent events (ICH E9(R1)).
 DISCONTINUED = or_(
-    Visit.void_reason == UnansweredReason.NEW_COURSE,
+    Visit.void_reason.in_((UnansweredReason.NEW_COURSE, UnansweredReason.DIED)),
     and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != UnansweredReason.NO_DATE),
 )
 
@@ -29,6 +35,12 @@ def answerable(now: datetime) -> ColumnElement[bool]:
 def not_over(now: datetime) -> ColumnElement[bool]:
     """SQL over Visit: `now` is before domain.visit_windows.answerable_until."""
     return or_(Visit.closes_at > now, Visit.grace_until > now)
+
+
+def is_over(now: datetime) -> ColumnElement[bool]:
+    """SQL over Visit: `now` is domain.visit_windows.answerable_until or later."""
+    without_grace = or_(Visit.grace_until.is_(None), Visit.grace_until <= now)
+    return and_(Visit.closes_at <= now, without_grace)
 
 
 def status_expression(now: datetime) -> ColumnElement[str]:
@@ -46,9 +58,20 @@ def status_expression(now: datetime) -> ColumnElement[str]:
 def waits_for_newer(now: datetime) -> ColumnElement[bool]:
     """SQL: the visit was entered after it had opened, has no message, and a newer visit of its course is open."""
     newer = aliased(Visit)
-    has_message = exists().where(Message.visit_id == Visit.id, Message.state != MessageState.ENDED)
-    is_newer = and_(newer.course_id == Visit.course_id, newer.opens_at > Visit.opens_at)
-    unanswered = and_(newer.completed_at.is_(None), newer.voided_at.is_(None))
-    is_open = and_(unanswered, newer.opens_at <= now, newer.closes_at > now)
-    entered_late = Visit.planned_at > Visit.opens_at
-    return and_(entered_late, ~has_message, exists().where(is_newer, is_open))
+    newer_is_open = exists().where(
+        newer.course_id == Visit.course_id,
+        newer.opens_at > Visit.opens_at,
+        newer.completed_at.is_(None),
+        newer.voided_at.is_(None),
+        newer.opens_at <= now,
+        newer.closes_at > now,
+    )
+    return and_(ENTERED_LATE, ~has_message(), newer_is_open)
+
+
+def has_message() -> ColumnElement[bool]:
+    """SQL: the visit has a message that was sent or will be."""
+    return exists().where(
+        Message.visit_id == Visit.id,
+        Message.state != MessageState.ENDED,
+    )

@@ -1,29 +1,35 @@
 """Plans the visits of a course and voids those that are no longer due. Messages are in planned_messages.py."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, case, null, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import insert_into
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.domain.unanswered import UnansweredReason
-from pro_tracker.domain.visit_windows import CourseDates, VisitWindow, anchor_date, window
+from pro_tracker.domain.unanswered import DERIVED, UnansweredReason
+from pro_tracker.domain.visit_windows import CourseDates, VisitWindow, anchor_date, window, window_until
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import AnchorDate, Course, Infusion
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.planning import planned_messages
+from pro_tracker.services.clinic import person
+from pro_tracker.services.planning import before_treatment, person_courses, planned_messages
 from pro_tracker.services.planning.visit_filters import ENDED_BY_PLANNING, OPEN, not_over
 from pro_tracker.services.protocols import protocol_catalog
 
 EventKey = tuple[str, int]  # event code, VISITNUM
 AnchoredWindow = tuple[date, VisitWindow]  # anchor date, window
+# What a new plan changes in a visit that it moves.
+MOVED_COLUMNS = (
+    *("protocol_code", "protocol_version", "visit_number"),
+    *("anchor_on", "opens_at", "due_at", "closes_at", "planned_at", "missed_reason"),
+)
 
 
 def plan(session: Session, course: Course, *, now: datetime) -> None:
@@ -31,47 +37,98 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
 
     A changed anchor date moves only visits that the subject has not been notified of, and their unsent messages. A
     visit without an anchor date, or superseded by a newer course, is voided; it is revived when that changes. Nothing
-    is planned for a withdrawn subject.
+    is planned for a subject who withdrew or died, nor for a course that is recorded twice. Of a record that was merged
+    into another one, the kept record says who is asked, how and when.
     """
     session.flush()
     # The row lock serialises planners of the same course.
-    session.execute(select(Course.id).where(Course.id == course.id).with_for_update())
-    subject = session.get_one(Subject, course.subject_id)
-    if subject.withdrawn_at is not None:
+    this_course = select(Course.id).where(Course.id == course.id)
+    session.execute(this_course.with_for_update())
+    subject = person.kept(session, course.subject_id)
+    if not subject.takes_part or course.duplicate_by_id is not None:
         return
-    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+    protocol = protocol_catalog.bound_to(course)
     dates = course_dates(session, course)
-    windows = _windows(protocol, dates, subject.time_zone, now)
+    began_at = before_treatment.treatment_began_at(session, course)
+    as_planned = _windows(protocol, dates, subject.time_zone, now)
+    windows = _before_treatment(protocol, as_planned, began_at)
     _write_windows(session, course, windows, now=now)
+    before_treatment.apply(session, course, protocol, began_at, now=now)
     _void_or_revive(session, course, windows, now=now)
     visits = _visits_of(session, course)
-    planned_messages.plan(session, subject, protocol, visits, now=now)
+    planned_messages.plan(session, subject, visits, now=now)
 
 
 def replan(session: Session, subject_id: uuid.UUID, *, now: datetime) -> None:
-    """Plans every course of the subject again: the dates of one course limit the visits of the course before it."""
-    courses = select(Course).where(Course.subject_id == subject_id).order_by(Course.number)
-    for course in session.scalars(courses):
+    """Plans every course of the person again: the dates of one course limit the visits of the course before it."""
+    session.flush()
+    for course in person_courses.of_person(session, person.kept(session, subject_id).id):
         plan(session, course, now=now)
 
 
 def void_all(session: Session, subject_id: uuid.UUID, reason: UnansweredReason, now: datetime) -> None:
     """Voids every visit of the subject that is neither completed nor over, and ends its messages."""
-    of_subject = and_(Visit.subject_id == subject_id, not_over(now))
-    _void(session, of_subject, reason, voided_at=now)
+    of_person = and_(
+        Visit.subject_id.in_(person.records_of(subject_id)),
+        not_over(now),
+    )
+    _void(session, of_person, reason, now=now)
 
 
-def revive_withdrawn(session: Session, subject_id: uuid.UUID, now: datetime) -> None:
-    """Revives the visits that a withdrawal voided and that can still be answered, when the withdrawal is reverted."""
-    withdrawn = and_(Visit.subject_id == subject_id, Visit.void_reason == UnansweredReason.WITHDRAWN)
-    _revive(session, withdrawn, now=now)
+def void_since(
+    session: Session, subject_id: uuid.UUID, reason: UnansweredReason, *, since: datetime, now: datetime
+) -> None:
+    """Voids as `void_all` does, from `since` on, and with them the visits that were missed after that.
+
+    A reason that a person gave for a missed visit stays, and so do answers that were never sent.
+    """
+    found = or_(
+        Visit.missed_reason.is_(None),
+        Visit.missed_reason.in_(DERIVED),
+    )
+    missed_since = and_(
+        Visit.closes_at > since,
+        Visit.stopped_at.is_(None),
+        found,
+    )
+    of_person = and_(
+        Visit.subject_id.in_(person.records_of(subject_id)),
+        or_(not_over(now), missed_since),
+    )
+    _void(session, of_person, reason, now=now, voided_at=min(since, now))
+
+
+def revive_all(session: Session, subject_id: uuid.UUID, reason: UnansweredReason, now: datetime) -> None:
+    """Revives the visits that were voided for this reason and can still be answered, when it is reverted."""
+    voided = and_(
+        Visit.subject_id.in_(person.records_of(subject_id)),
+        Visit.void_reason == reason,
+    )
+    _revive(session, voided, now=now)
+
+
+def void_courses(session: Session, course_ids: Collection[int], now: datetime) -> None:
+    """Voids every visit of courses that are recorded twice, if it is neither completed nor over."""
+    planned_twice = and_(Visit.course_id.in_(course_ids), not_over(now))
+    _void(session, planned_twice, UnansweredReason.DUPLICATE, now=now)
+
+
+def revive_courses(session: Session, course_ids: Collection[int], now: datetime) -> None:
+    """Revives the visits of courses that are not recorded twice after all, as far as they can still be answered."""
+    planned_twice = and_(
+        Visit.course_id.in_(course_ids),
+        Visit.void_reason == UnansweredReason.DUPLICATE,
+    )
+    _revive(session, planned_twice, now=now)
 
 
 def course_dates(session: Session, course: Course) -> CourseDates:
     """Returns the course's dates, as stored, in the form that domain.visit_windows takes."""
-    given = select(Infusion.given_on).where(Infusion.course_id == course.id, Infusion.voided_at.is_(None))
+    given = select(Infusion.given_on)
+    given = given.where(Infusion.course_id == course.id, Infusion.voided_at.is_(None))
     given = given.order_by(Infusion.given_on)
-    staff_entered = select(AnchorDate.event_code, AnchorDate.anchor_on).where(AnchorDate.course_id == course.id)
+    staff_entered = select(AnchorDate.event_code, AnchorDate.anchor_on)
+    staff_entered = staff_entered.where(AnchorDate.course_id == course.id)
     subject = session.get_one(Subject, course.subject_id)
     return CourseDates(
         planned_start_on=course.planned_start_on,
@@ -100,6 +157,19 @@ def _windows(protocol: Protocol, dates: CourseDates, zone: str, now: datetime) -
     return windows
 
 
+def _before_treatment(
+    protocol: Protocol, windows: Mapping[EventKey, AnchoredWindow], began_at: datetime | None
+) -> Mapping[EventKey, AnchoredWindow]:
+    """Cuts off the windows of events before treatment where it began."""
+    if began_at is None:
+        return windows
+    cut: dict[EventKey, AnchoredWindow] = {}
+    for key, (anchor_on, planned) in windows.items():
+        is_before = protocol.event(key[0]).before_treatment
+        cut[key] = anchor_on, window_until(planned, began_at) if is_before else planned
+    return cut
+
+
 def _write_windows(
     session: Session, course: Course, windows: Mapping[EventKey, AnchoredWindow], *, now: datetime
 ) -> None:
@@ -108,10 +178,16 @@ def _write_windows(
     if not rows:
         return
     insert = insert_into(session, Visit, rows)
-    names = ("anchor_on", "opens_at", "due_at", "closes_at", "planned_at", "missed_reason")
-    moved = {name: insert.excluded[name] for name in names}
-    is_moved = and_(_movable(course, now), _differs(insert.excluded))
-    upsert = insert.on_conflict_do_update(index_elements=["course_id", "event_code"], set_=moved, where=is_moved)
+    moved = {name: insert.excluded[name] for name in MOVED_COLUMNS}
+    was_open = and_(Visit.opens_at <= now, Visit.missed_reason.is_(None))
+    # A visit that was open has its reason recorded like any other: see calling/unanswered.py.
+    missed_reason = case((was_open, null()), else_=insert.excluded.missed_reason)
+    is_moved = and_(_replannable(course, now), _differs(insert.excluded))
+    upsert = insert.on_conflict_do_update(
+        index_elements=["course_id", "event_code"],
+        set_={**moved, "missed_reason": missed_reason},
+        where=is_moved,
+    )
     session.execute(upsert)
 
 
@@ -122,6 +198,8 @@ def _row(course: Course, key: EventKey, anchor_on: date, planned: VisitWindow, n
     return {
         "course_id": course.id,
         "subject_id": course.subject_id,
+        "protocol_code": course.protocol_code,
+        "protocol_version": course.protocol_version,
         "event_code": event_code,
         "visit_number": number,
         "anchor_on": anchor_on,
@@ -139,51 +217,85 @@ def _movable(course: Course, now: datetime) -> ColumnElement[bool]:
 
     The second case occurs since infusions may be recorded days late and one at a time.
     """
+    voided_by_planning = and_(Visit.completed_at.is_(None), Visit.void_reason.in_(ENDED_BY_PLANNING))
+    unanswered = or_(OPEN, voided_by_planning)
+    not_notified = or_(Visit.opens_at > now, _not_contacted(course))
+    return and_(unanswered, Visit.started_at.is_(None), not_notified)
+
+
+def _replannable(course: Course, now: datetime) -> ColumnElement[bool]:
+    """SQL: planning may move or void the visit. One that opened under another protocol version stays as it is."""
+    same_version = and_(
+        Visit.protocol_code == course.protocol_code,
+        Visit.protocol_version == course.protocol_version,
+    )
+    return and_(_movable(course, now), or_(same_version, Visit.opens_at > now))
+
+
+def _not_contacted(course: Course) -> ColumnElement[bool]:
+    """SQL: no message about the visit was attempted, and its questions were not opened in the clinic."""
     messaged = select(Message.visit_id).join(Attempt, Attempt.message_id == Message.id)
     messaged = messaged.where(Message.subject_id == course.subject_id)
     # NOT IN limited to the course, since the condition of an upsert correlates nothing: EXISTS would read all links.
     of_course = aliased(Visit)
     opened_in_clinic = select(Link.visit_id).join(of_course, of_course.id == Link.visit_id)
-    opened_in_clinic = opened_in_clinic.where(of_course.course_id == course.id, Link.message_id.is_(None))
-    not_contacted = and_(Visit.id.not_in(messaged), Visit.id.not_in(opened_in_clinic))
-    voided_by_planning = and_(Visit.completed_at.is_(None), Visit.void_reason.in_(ENDED_BY_PLANNING))
-    unanswered = or_(OPEN, voided_by_planning)
-    not_notified = or_(Visit.opens_at > now, not_contacted)
-    return and_(unanswered, Visit.started_at.is_(None), not_notified)
+    opened_in_clinic = opened_in_clinic.where(
+        of_course.course_id == course.id,
+        Link.message_id.is_(None),
+    )
+    return and_(
+        Visit.id.not_in(messaged),
+        Visit.id.not_in(opened_in_clinic),
+    )
 
 
 def _differs(excluded: Any) -> ColumnElement[bool]:
-    """SQL: the window changed. Otherwise `planned_at` must stay, since reminders are counted from it."""
+    """SQL: window or protocol changed. Otherwise `planned_at` must stay, since reminders are counted from it."""
     return or_(
-        Visit.opens_at != excluded.opens_at, Visit.due_at != excluded.due_at, Visit.closes_at != excluded.closes_at
+        Visit.protocol_code != excluded.protocol_code,
+        Visit.protocol_version != excluded.protocol_version,
+        Visit.opens_at != excluded.opens_at,
+        Visit.due_at != excluded.due_at,
+        Visit.closes_at != excluded.closes_at,
     )
 
 
 def _visits_of(session: Session, course: Course) -> Sequence[Visit]:
-    rows = select(Visit).where(Visit.course_id == course.id).order_by(Visit.visit_number)
+    rows = select(Visit).where(Visit.course_id == course.id)
+    rows = rows.order_by(Visit.visit_number)
     return session.scalars(rows, execution_options={"populate_existing": True}).all()
 
 
 def _begins_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
     """Returns when a course supersedes the one before: at the start of its first day, or `now` without a date."""
     first_on = dates.given_on[0] if dates.given_on else dates.planned_start_on
-    return now if first_on is None else moment(first_on, time.min, zone)
+    if first_on is None:
+        return now
+    return moment(first_on, time.min, zone)
 
 
 def _newer_course(session: Session, course: Course) -> Course | None:
     """Returns the next course, leaving out those that ended without an infusion."""
-    given = exists().where(Infusion.course_id == Course.id, Infusion.voided_at.is_(None))
-    takes_place = or_(Course.ended_on.is_(None), given)
-    newer = select(Course).where(Course.subject_id == course.subject_id, Course.number > course.number, takes_place)
-    return session.scalar(newer.order_by(Course.number).limit(1))
+    subject = person.kept(session, course.subject_id)
+    for later in person_courses.after(session, course, subject.id):
+        if later.ended_on is None or _took_place(session, later):
+            return later
+    return None
+
+
+def _took_place(session: Session, course: Course) -> bool:
+    given = select(Infusion.id).where(
+        Infusion.course_id == course.id,
+        Infusion.voided_at.is_(None),
+    )
+    return session.scalar(given.limit(1)) is not None
 
 
 def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> datetime | None:
     newer = _newer_course(session, course)
     if newer is None:
         return None
-    zone = session.get_one(Subject, course.subject_id).time_zone
-    return _begins_at(course_dates(session, newer), zone, now)
+    return _begins_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
 
 
 def _void_or_revive(
@@ -191,29 +303,45 @@ def _void_or_revive(
 ) -> None:
     """Voids visits that are no longer due and revives those that are due again. Closed visits stay missed."""
     of_course = Visit.course_id == course.id
-    dated = Visit.event_code.in_([event_code for event_code, _ in windows])
-    undated = and_(of_course, ~dated, _movable(course, now))
-    _void(session, undated, UnansweredReason.NO_DATE, voided_at=now)
+    event_codes = [event_code for event_code, _ in windows]
+    dated = Visit.event_code.in_(event_codes)
+    undated = and_(of_course, ~dated, _replannable(course, now))
+    _void(session, undated, UnansweredReason.NO_DATE, now=now)
     begins_at = _newer_course_begins_at(session, course, now)
     if begins_at is not None:
         superseded = and_(of_course, Visit.closes_at > begins_at)
-        _void(session, superseded, UnansweredReason.NEW_COURSE, voided_at=min(begins_at, now))
+        _void(session, superseded, UnansweredReason.NEW_COURSE, now=now, voided_at=min(begins_at, now))
     not_superseded = true() if begins_at is None else Visit.closes_at <= begins_at
     voided_by_planning = Visit.void_reason.in_(ENDED_BY_PLANNING)
-    _revive(session, and_(of_course, dated, not_superseded, voided_by_planning), now=now)
+    due_again = and_(of_course, dated, not_superseded, voided_by_planning)
+    _revive(session, due_again, now=now)
 
 
 def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
     """Reverts the voiding of these visits, if they are still open or were entered late. Reminders count from `now`."""
-    eligible = or_(Visit.closes_at > now, Visit.missed_reason == UnansweredReason.ENTERED_LATE)
-    revived = update(Visit).where(which, Visit.completed_at.is_(None), eligible)
+    entered_late = Visit.missed_reason == UnansweredReason.ENTERED_LATE
+    revived = update(Visit).where(
+        which,
+        Visit.completed_at.is_(None),
+        Visit.stopped_at.is_(None),
+        or_(Visit.closes_at > now, entered_late),
+    )
     revived = revived.values(voided_at=None, void_reason=None, planned_at=now)
     session.execute(revived, execution_options={"synchronize_session": "fetch"})
 
 
-def _void(session: Session, which: ColumnElement[bool], reason: UnansweredReason, *, voided_at: datetime) -> None:
+def _void(
+    session: Session,
+    which: ColumnElement[bool],
+    reason: UnansweredReason,
+    *,
+    now: datetime,
+    voided_at: datetime | None = None,
+) -> None:
+    """Voids these open visits, at `voided_at` where that lies before `now`."""
     session.flush()
-    voided = update(Visit).where(OPEN, which).values(voided_at=voided_at, void_reason=reason)
-    ids = session.scalars(voided.returning(Visit.id), execution_options={"synchronize_session": "fetch"}).all()
+    voided = update(Visit).where(OPEN, which)
+    voided = voided.values(voided_at=voided_at or now, void_reason=reason, replanned_at=now).returning(Visit.id)
+    ids = session.scalars(voided, execution_options={"synchronize_session": "fetch"}).all()
     if ids:
         planned_messages.end_all(session, ids, reason)

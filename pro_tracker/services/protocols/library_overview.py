@@ -1,4 +1,4 @@
-"""An overview of the installation's instruments: versions, wording in force, and the protocols that use them.
+"""An overview of the installation's instruments: versions, wording in effect, and the protocols that use them.
 
 It is for staff pages and holds no data of subjects.
 """
@@ -22,7 +22,7 @@ RECOMPUTED_ONLY = "Recomputed only"
 
 @dataclass(frozen=True, slots=True)
 class LibraryPack:
-    """One text pack in force: `loaded` by the clinic, else from a data file."""
+    """One text pack in effect: `loaded` by the clinic, else from a data file."""
 
     text: TextPack
     loaded: bool
@@ -53,15 +53,17 @@ def recomputed_only(scale: Scale) -> bool:
 
 def entries(session: Session) -> tuple[LibraryEntry, ...]:
     """Returns every instrument in its newest version, by title."""
-    wording = text_packs.in_force(session)
-    found = (_entry(instrument, wording) for instrument in instrument_catalog.instruments())
-    return tuple(sorted(found, key=lambda entry: entry.title.casefold()))
+    wording = text_packs.in_effect(session)
+    found = [_entry(instrument, wording) for instrument in instrument_catalog.instruments()]
+    found.sort(key=lambda entry: entry.title.casefold())
+    return tuple(found)
 
 
 def entry(session: Session, code: str, version: str | None = None) -> LibraryEntry:
     """Returns this version of the instrument, by default the newest. Raises UnknownInstrument."""
     instrument = instrument_catalog.instrument(code, version)
-    return _entry(instrument, text_packs.in_force(session))
+    wording = text_packs.in_effect(session)
+    return _entry(instrument, wording)
 
 
 def _entry(instrument: Instrument, wording: WordingSnapshot) -> LibraryEntry:
@@ -79,4 +81,5 @@ def _packs(code: str, wording: WordingSnapshot) -> Iterator[LibraryPack]:
     loaded = {language for instrument_code, language in wording.loaded if instrument_code == code}
     languages = loaded.union(instrument_catalog.available_languages(code))
     for language in sorted(languages):
-        yield LibraryPack(wording.pack(code, language), language in loaded)
+        text = wording.pack(code, language)
+        yield LibraryPack(text, loaded=language in loaded)

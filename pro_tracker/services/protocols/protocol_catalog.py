@@ -1,42 +1,81 @@
-"""Looks up protocols in the data files, shipped or a clinic's own, each file read and checked once per process."""
+"""Looks up protocols: as released, or in the data files before anything is released.
 
-from collections.abc import Iterator
+Data files are shipped or a clinic's own, each read and checked once per process.
+"""
+
+import typing
+from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.errors import InvalidDataFile, NotFound, ProTrackerError
-from pro_tracker.domain.instrument import Alert
+from pro_tracker.domain.errors import InvalidDataFile, NotFound
 from pro_tracker.domain.protocol import Protocol, ReminderStep
+from pro_tracker.domain.record_codes import DefinitionKind
 from pro_tracker.services.clinic.channels_in_service import channels_in_service
-from pro_tracker.services.instruments import instrument_catalog, instrument_checks
+from pro_tracker.services.instruments import released_files
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, Problem
-from pro_tracker.services.protocols import protocol_format
+from pro_tracker.services.instruments.released_files import Identity, ReleasedFile
+from pro_tracker.services.protocols import protocol_checks, protocol_format
 from pro_tracker.services.protocols.protocol_format import ProtocolFile
 from pro_tracker.services.wording import message_checks
 
 PROTOCOLS = PACKAGE / "protocols"
 
 
-@cache
 def protocol(code: str, version: str | None = None) -> Protocol:
     """Returns this version of the protocol, by default the newest. Raises NotFound, InvalidDataFile."""
-    found = [read_protocol(path) for path in all_files() if _code_of(path) == code]
+    if version is not None and (released := released_files.find(DefinitionKind.PROTOCOL, code, version)):
+        return _built(released)
+    versions = released_files.versions(DefinitionKind.PROTOCOL, code)
+    if version is None and versions:
+        return _built(versions[-1])
+    return from_files(code, version)
+
+
+class BoundToProtocol(typing.Protocol):
+    """A course, a visit, or a row with these columns of one."""
+
+    @property
+    def protocol_code(self) -> Any: ...
+
+    @property
+    def protocol_version(self) -> Any: ...
+
+
+def bound_to(row: BoundToProtocol) -> Protocol:
+    """Returns the protocol version that a course or visit is bound to. Raises NotFound."""
+    return protocol(row.protocol_code, row.protocol_version)
+
+
+@cache
+def from_files(code: str, version: str | None = None) -> Protocol:
+    """Returns this version of the protocol as in its file, by default the newest. Raises NotFound, InvalidDataFile."""
+    paths = [path for path in all_files() if _code_of(path) == code]
+    found = [read_protocol(path) for path in paths]
     matching = [each for each in found if version in (None, each.version)]
     if not matching:
-        known = ", ".join(_codes())
-        raise NotFound(f"There is no protocol {code[:60]!r} {version or ''}; there are {known}.")
+        named = f"{code[:60]!r} {version or ''}"
+        known = ", ".join(codes())
+        raise NotFound(f"There is no protocol {named}; there are {known}.")
     return max(matching, key=_version_order)
 
 
 def protocols() -> tuple[Protocol, ...]:
     """Returns every protocol in its newest version, by code. Raises InvalidDataFile for the first invalid file."""
-    return tuple(protocol(code) for code in _codes())
+    return tuple(protocol(code) for code in codes())
 
 
-def _codes() -> list[str]:
+def codes() -> list[str]:
+    """Returns the codes of all protocols, sorted."""
+    released = released_files.codes(DefinitionKind.PROTOCOL)
+    return codes_in_files() if released is None else released
+
+
+def codes_in_files() -> list[str]:
+    """Returns the codes of all protocols that have a file, sorted."""
     return sorted({_code_of(path) for path in all_files()})
 
 
@@ -47,23 +86,86 @@ def _code_of(path: Path) -> str:
 def problems(path: Path | None = None) -> list[Problem]:
     """Returns every error in one protocol file, by default in all of them."""
     files = [path] if path else all_files()
-    return list(chain.from_iterable(map(_problems_of, files)))
+    found: list[Problem] = []
+    for file in files:
+        found += _problems_of(file)
+    return found
 
 
 def unserved_steps(protocol: Protocol) -> dict[str, Channel]:
     """The steps that send nothing, since no channel that they name is in service: key in the file -> channel."""
-    steps = {f"messages.steps.{step.number}.channel": step for step in protocol.reminders}
+    unserved: dict[str, Channel] = {}
+    for key, step in _steps(protocol):
+        channel = _unserved(step)
+        if channel is not None:
+            unserved[f"{key}.channel"] = channel
+    return unserved
+
+
+def _steps(protocol: Protocol) -> Iterator[tuple[str, ReminderStep]]:
+    """Yields every step with its key in the file: the common ones, then those of single events."""
+    for step in protocol.reminders:
+        yield f"messages.steps.{step.number}", step
     for number, event in enumerate(protocol.events):
-        steps |= {f"events.{number}.steps.{step.number}.channel": step for step in event.reminders}
-    unserved = {key: _unserved(step) for key, step in steps.items()}
-    return {key: channel for key, channel in unserved.items() if channel is not None}
+        for step in event.reminders:
+            yield f"events.{number}.steps.{step.number}", step
 
 
 def _unserved(step: ReminderStep) -> Channel | None:
     """The channel that a step names first, when none that it names is in service."""
     named = [option for option in step.channels if isinstance(option, Channel)]
-    is_served = len(named) < len(step.channels) or not set(named).isdisjoint(channels_in_service())
-    return None if is_served else named[0]
+    has_word = len(named) < len(step.channels)
+    in_service = set(named).intersection(channels_in_service())
+    if has_word or in_service:
+        return None
+    return named[0]
+
+
+def all_versions() -> tuple[Protocol, ...]:
+    """Returns every version of every protocol. Raises InvalidDataFile for the first invalid file."""
+    if released_files.all_files() is None:
+        paths = all_files()
+        return tuple(map(read_protocol, paths))
+    return tuple(map(_built, _released()))
+
+
+def _released() -> Iterator[ReleasedFile]:
+    """Yields every version of every protocol as it was released."""
+    released = released_files.all_files() or {}
+    for key, files in released.items():
+        if key.kind == DefinitionKind.PROTOCOL:
+            yield from files
+
+
+def newest_with(code: str, event_code: str) -> Protocol:
+    """Returns the newest version of the protocol that has this study event. Raises NotFound."""
+    versions = [each for each in all_versions() if each.code == code]
+    having = [each for each in versions if has_event(each, event_code)]
+    if not having:
+        return protocol(code)
+    return max(having, key=_version_order)
+
+
+def has_event(protocol: Protocol, event_code: str) -> bool:
+    """Returns whether the protocol has a study event of this code."""
+    codes = [event.code for event in protocol.events]
+    return event_code in codes
+
+
+def released_bodies() -> list[Mapping[str, Any]]:
+    """Returns the content of every protocol file as it was released."""
+    return [each.body for each in _released()]
+
+
+_built_files: dict[Identity, Protocol] = {}
+
+
+def _built(released: ReleasedFile) -> Protocol:
+    """Returns the protocol of a released file, which was checked when it was released; built once in a process."""
+    if released.identity not in _built_files:
+        file = ProtocolFile.model_validate(released.body, strict=False)
+        _built_files[released.identity] = file.build()
+    return _built_files[released.identity]
 
 
 def all_files() -> tuple[Path, ...]:
@@ -76,8 +178,7 @@ def read_protocol(path: Path) -> Protocol:
     """Returns the protocol in this file. Raises InvalidDataFile with every error."""
     file = read_as(ProtocolFile, load_yaml(path))
     found = protocol_format.errors(file, _templates())
-    for errors in (_battery_errors, _rule_errors, _plan_errors, _offline_errors, _severity_errors):
-        found += errors(file)
+    found += protocol_checks.errors(file)
     if path.stem not in (file.code, f"{file.code}@{file.version}"):
         found.append(("code", f"the file {path.name} should be named {file.code}.yaml"))
     if found:
@@ -92,94 +193,6 @@ def _templates() -> dict[str, list[str]]:
         raise InvalidDataFile(("messages.steps", "a message file has problems of its own")) from error
 
 
-def _battery_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    for number, event in enumerate(file.events):
-        for code in event.battery:
-            try:
-                instrument_catalog.instrument(code)
-            except InvalidDataFile:
-                yield f"events.{number}.battery", f"the file of {code} has problems of its own"
-            except ProTrackerError as error:
-                yield f"events.{number}.battery", str(error)
-
-
-def _battery_codes(file: ProtocolFile) -> list[str]:
-    """Returns the codes of all instruments that the protocol asks, without repeats, in the order of its events."""
-    codes = chain.from_iterable(event.battery for event in file.events)
-    return list(dict.fromkeys(codes))
-
-
-def _rule_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    in_battery = _battery_codes(file)
-    for name, rule in file.change_rules.items():
-        key = f"change_rules.{name}"
-        code, _, scale_code = name.partition(".")
-        yield from instrument_checks.change_errors(key, rule)
-        if code not in in_battery:
-            yield key, f"no event asks {code}"
-            continue
-        try:
-            scale = instrument_catalog.instrument(code).scale(scale_code)
-        except ProTrackerError as error:
-            yield key, str(error)
-            continue
-        if scale.responder_rule is not None:
-            yield key, "this scale itself asks about change, so none is computed"
-
-
-def _severity_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    code, _, scale_code = (file.calls.severity or "").partition(".")
-    if not code:
-        return
-    if code not in file.events[0].battery:
-        yield "calls.severity", f"the first event does not ask {code}"
-        return
-    try:
-        instrument_catalog.instrument(code).scale(scale_code)
-    except ProTrackerError as error:
-        yield "calls.severity", str(error)
-
-
-def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    """Yields the response plans that are missing: an instrument with alerts needs one. Also those without alerts."""
-    alerts = {code: _alerts(code) for code in _battery_codes(file)}
-    for code, raised in alerts.items():
-        if raised and code not in file.response_plans:
-            items = " and ".join(alert.item for alert in raised)
-            yield f"response_plans.{code}", f"is missing: an answer to {items} may need a person the same day; say who"
-    for code in file.response_plans:
-        if not alerts.get(code):
-            yield f"response_plans.{code}", "no event asks for an instrument of this name that raises alerts"
-
-
-def _offline_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
-    """Yields the adaptive tests without a fixed form for phones that are offline, and forms that cannot be used."""
-    in_battery = _battery_codes(file)
-    for code in in_battery:
-        if _is_adaptive(code) and code not in file.offline_forms:
-            yield f"offline_forms.{code}", "is missing: name the fixed form to use when the phone is offline"
-    for code, form in file.offline_forms.items():
-        if code not in in_battery or not _is_adaptive(code):
-            yield f"offline_forms.{code}", "no event asks for an adaptive test of this name"
-        if _is_adaptive(form) is not False:
-            yield f"offline_forms.{code}", f"{form} is not the name of a fixed form"
-
-
-def _is_adaptive(code: str) -> bool | None:
-    """Returns whether the instrument is an adaptive test; None if there is no valid instrument of this code."""
-    try:
-        return instrument_catalog.instrument(code).bank is not None
-    except ProTrackerError:
-        return None
-
-
-def _alerts(code: str) -> tuple[Alert, ...]:
-    try:
-        return instrument_catalog.instrument(code).alerts
-    except ProTrackerError:
-        return ()  # _battery_errors reports it
-
-
 def _problems_of(path: Path) -> Iterator[Problem]:
     try:
         protocol = read_protocol(path)
@@ -188,18 +201,15 @@ def _problems_of(path: Path) -> Iterator[Problem]:
         return
     for key, channel in unserved_steps(protocol).items():
         yield Problem(str(path), key, f"sends nothing: {unserved_reason(channel)}")
+    is_newest = path.stem == protocol.code
+    for code in protocol_checks.without_plan(protocol.instruments, protocol.response_plans) if is_newest else ():
+        yield Problem(str(path), f"response_plans.{code}", protocol_checks.missing_plan(code))
 
 
 def unserved_reason(channel: Channel) -> str:
-    """Why a step that names only this channel sends nothing, and what to set."""
+    """Says why a step that names only this channel sends nothing, and what to set."""
     return f"{channel} is not in service; PRO_TRACKER_{channel.upper()}_PROVIDER says how it is"
 
 
 def _version_order(each: Protocol) -> tuple[int, ...]:
-    """Returns the sort key of a version, by which 1.10 follows 1.9."""
-    return tuple(int(part) for part in each.version.split("."))
-
-
-def default_protocol() -> Protocol:
-    """Returns the protocol in which new subjects are enrolled: the first file by name, in its newest version."""
-    return protocols()[0]
+    return released_files.version_order(each.version)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -17,6 +18,7 @@ from pro_tracker.domain.protocol import (
     ReminderStep,
     ResponsePlan,
     StudyEvent,
+    TreatmentPlan,
 )
 from pro_tracker.services.instruments.data_files import FileModel, text_matching
 from pro_tracker.services.instruments.instrument_checks import FormatError
@@ -31,18 +33,25 @@ def _wall_time(value: Any) -> Any:
     return time.fromisoformat(value)
 
 
+CHANNEL_WORDS = (ChannelWord.PREFERRED, ChannelWord.BOTH)  # of new versions; OTHER is only read
+_CHANNEL_OPTIONS: dict[str, ChannelOption] = {option.value: option for option in (*Channel, *ChannelWord)}
+
+
+def _is_channel_option(value: Any) -> bool:
+    return isinstance(value, str) and value in _CHANNEL_OPTIONS
+
+
 def _channel_order(value: Any) -> tuple[ChannelOption, ...]:
     """Reads one channel or word, or a list of them in order of preference. Raises ValueError."""
     named = value if isinstance(value, list) else [value]
-    known = {option.value: option for option in (*Channel, *ChannelWord)}
-    if not named or any(not isinstance(each, str) or each not in known for each in named):
-        words = ", ".join((ChannelWord.PREFERRED, ChannelWord.BOTH, *Channel))
+    if not named or not all(map(_is_channel_option, named)):
+        words = ", ".join((*CHANNEL_WORDS, *Channel))
         raise ValueError(f"must be one of {words}, or a list such as [sms, email], the channel to try first in front")
     if len(named) > 1 and ChannelWord.BOTH in named:
         raise ValueError("both stands alone: it is every channel on which the subject has an address")
     if len(set(named)) < len(named):
         raise ValueError("names a channel twice")
-    return tuple(known[each] for each in named)
+    return tuple(_CHANNEL_OPTIONS[each] for each in named)
 
 
 ChannelOrder = Annotated[tuple[ChannelOption, ...], BeforeValidator(_channel_order)]
@@ -71,20 +80,35 @@ class EventEntry(FileModel):
     anchor: Anchor
     window: WindowEntry
     battery: list[Code] = Field(min_length=1, max_length=40)
+    before_treatment: bool | None = None
+    hold_after_infusion: bool = True
     steps: Annotated[list[StepEntry], Field(min_length=1, max_length=20)] | None = None
 
-    def build(self, number: int) -> StudyEvent:
+    def build(self, number: int, language: str) -> StudyEvent:
+        """Returns the event; `language`, the protocol's default, names it where no other is asked for."""
         return StudyEvent(
             code=self.code,
             number=number,
-            titles=self.titles,
+            titles={language: self.titles[language], **self.titles},
             anchor=self.anchor,
             opens_day=self.window.opens,
             due_day=self.window.due,
             closes_day=self.window.closes,
             battery=tuple(self.battery),
             reminders=_reminders(self.steps or []),
+            before_treatment=self._is_before_treatment(number),
+            held_after_infusion=self.hold_after_infusion,
         )
+
+    def _is_before_treatment(self, number: int) -> bool:
+        """Returns what the file says; by default that of an event that ends by the day of the first infusion.
+
+        A first event that counts from enrolment is one, too, since change is measured from the first event.
+        """
+        if self.before_treatment is not None:
+            return self.before_treatment
+        ends_by_first_infusion = self.anchor in ("first-infusion", "course-start") and self.window.closes <= 0
+        return ends_by_first_infusion or (number == 1 and self.anchor == "enrolment")
 
     def days_after_opening(self, step: StepEntry) -> int:
         """Returns the day of the step, counted from opening; a step may count from the due day."""
@@ -118,12 +142,33 @@ class MessagesEntry(FileModel):
 
 class ScoringEntry(FileModel):
     prorate: bool
+    compare_mixed_wording: bool = False
 
 
 class PlanEntry(FileModel):
     who: Text
     within_hours: Annotated[int, Field(ge=1, le=24)]
     telephone: Text
+    advice: dict[Language, Text] = Field({}, max_length=20)
+
+
+class TreatmentEntry(FileModel):
+    dose_mg_per_kg: Annotated[float, Field(gt=0, le=5)]
+    tolerance_percent: Annotated[int, Field(ge=0, le=100)]
+    minutes: Annotated[int, Field(ge=1, le=24 * 60)]
+    spacing_days: Annotated[int, Field(ge=1, le=90)]
+    premedication: Text | None = None
+    monitoring: Text | None = None
+
+    def build(self) -> TreatmentPlan:
+        return TreatmentPlan(
+            dose_mg_per_kg=Decimal(str(self.dose_mg_per_kg)),
+            tolerance_percent=self.tolerance_percent,
+            minutes=self.minutes,
+            spacing_days=self.spacing_days,
+            premedication=self.premedication or "",
+            monitoring=self.monitoring or "",
+        )
 
 
 class CallsEntry(FileModel):
@@ -147,6 +192,7 @@ class ProtocolFile(FileModel):
     messages: MessagesEntry
     scoring: ScoringEntry
     calls: CallsEntry = CallsEntry()
+    treatment: TreatmentEntry | None = None
     response_plans: dict[Code, PlanEntry] = Field({}, max_length=40)
     change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
@@ -159,7 +205,9 @@ class ProtocolFile(FileModel):
             study=self.study,
             title=self.title,
             default_language=self.default_language,
-            events=tuple(event.build(number) for number, event in enumerate(self.events, start=1)),
+            events=tuple(
+                event.build(number, self.default_language) for number, event in enumerate(self.events, start=1)
+            ),
             reminders=_reminders(self.messages.steps),
             planned_infusions=self.course.planned_infusions,
             course_gap_days=self.course.gap_days,
@@ -172,7 +220,9 @@ class ProtocolFile(FileModel):
             snooze_days=tuple(self.messages.snooze_days),
             grace_hours=self.grace_hours,
             prorate=self.scoring.prorate,
+            compares_mixed_wording=self.scoring.compare_mixed_wording,
             calls=CallRule(self.calls.max_attempts, self.calls.again_days, self.calls.severity or ""),
+            treatment=self.treatment.build() if self.treatment else None,
             response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
             offline_forms=self.offline_forms,
@@ -190,11 +240,19 @@ def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[F
         *_message_errors(file.messages),
         *_step_errors(file),
         *_template_errors(file, templates),
+        *_advice_errors(file),
     ]
 
 
+def _advice_errors(file: ProtocolFile) -> Iterator[FormatError]:
+    for code, plan in file.response_plans.items():
+        if plan.advice and file.default_language not in plan.advice:
+            yield f"response_plans.{code}.advice", f"lacks the default language {file.default_language!r}"
+
+
 def _reminders(steps: Sequence[StepEntry]) -> tuple[ReminderStep, ...]:
-    return tuple(ReminderStep(number, **dict(step)) for number, step in enumerate(steps))
+    reminders = [ReminderStep(number, **dict(step)) for number, step in enumerate(steps)]
+    return tuple(reminders)
 
 
 def _course_errors(file: ProtocolFile) -> Iterator[FormatError]:
@@ -206,9 +264,10 @@ def _event_errors(file: ProtocolFile) -> Iterator[FormatError]:
     codes = [event.code for event in file.events]
     for number, event in enumerate(file.events):
         key = f"events.{number}"
+        window = event.window
         if event.code in codes[:number]:
-            yield f"{key}.code", f"{event.code} stands twice"
-        if not event.window.opens <= event.window.due <= event.window.closes:
+            yield f"{key}.code", f"{event.code} occurs twice"
+        if not window.opens <= window.due <= window.closes:
             yield f"{key}.window", "opens, due and closes must follow one another"
         if len(set(event.battery)) < len(event.battery):
             yield f"{key}.battery", "names an instrument twice"
@@ -240,23 +299,31 @@ def _step_errors(file: ProtocolFile) -> list[FormatError]:
         if event.steps:
             key, steps = f"events.{number}.steps", event.steps
         days = [event.days_after_opening(step) for step in steps]
+        days_open = event.window.closes - event.window.opens
         if sorted(set(days)) != days:
             found.setdefault(key, f"the days must rise from step to step, counted from the opening of {event.code}")
         for step, day in enumerate(days):
+            day_key = f"{key}.{step}.day"
             if day < 0:
-                found.setdefault(f"{key}.{step}.day", f"lies before {event.code} opens")
-            if event.steps and day > event.window.closes - event.window.opens:
-                found.setdefault(f"{key}.{step}.day", f"lies after {event.code} has closed")
+                found.setdefault(day_key, f"lies before {event.code} opens")
+            if event.steps and day > days_open:
+                found.setdefault(day_key, f"lies after {event.code} has closed")
     return list(found.items())
 
 
 def _template_errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> Iterator[FormatError]:
-    steps_by_key = {f"events.{number}.steps": event.steps or [] for number, event in enumerate(file.events)}
-    steps_by_key["messages.steps"] = file.messages.steps
-    for key, steps in steps_by_key.items():
-        for number, step in enumerate(steps):
-            missing = templates.get(step.template)
-            if missing is None:
-                yield f"{key}.{number}.template", f"names no message; there are {', '.join(templates)}"
-            elif missing:
-                yield f"{key}.{number}.template", f"{step.template} lacks its {', '.join(missing)}"
+    for key, template in _named_templates(file):
+        missing = templates.get(template)
+        if missing is None:
+            yield key, f"names no message; there are {', '.join(templates)}"
+        elif missing:
+            yield key, f"{template} lacks its {', '.join(missing)}"
+
+
+def _named_templates(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    """Yields the template of every step, with its key in the file: those of single events, then the common ones."""
+    for event_number, event in enumerate(file.events):
+        for number, step in enumerate(event.steps or []):
+            yield f"events.{event_number}.steps.{number}.template", step.template
+    for number, step in enumerate(file.messages.steps):
+        yield f"messages.steps.{number}.template", step.template

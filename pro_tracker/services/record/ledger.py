@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.delivery_reports import ReportEvent
-from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
@@ -28,10 +28,12 @@ from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic.person import records_of
 from pro_tracker.services.record.ledger_changes import DataChange, changes
 
 # The action that marks a link as opened: the birth date was right. Mail scanners fetch links but never get so far.
 OPENED = "identity.confirm"
+NO_PROBLEM = (ReportEvent.DELIVERED, ReportEvent.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +48,23 @@ class MessageEntry:
     @property
     def claimed_at(self) -> datetime | None:
         """The start of the first attempt to send it."""
-        return self.attempts[0].started_at if self.attempts else None
+        if not self.attempts:
+            return None
+        return self.attempts[0].started_at
 
     @property
     def delivered_at(self) -> datetime | None:
         """The delivery that the provider reported; many providers report none."""
-        return min((report.at for report in self.reports if report.event == ReportEvent.DELIVERED), default=None)
+        deliveries = [report.at for report in self.reports if report.event == ReportEvent.DELIVERED]
+        return min(deliveries, default=None)
 
     @property
     def reported_problem(self) -> ReportEvent | None:
         """The code of the provider's last report, unless that is a delivery."""
-        last = self.reports[-1].event if self.reports else ReportEvent.DELIVERED
-        return None if last in (ReportEvent.DELIVERED, ReportEvent.OTHER) else last
+        if not self.reports:
+            return None
+        last = self.reports[-1].event
+        return None if last in NO_PROBLEM else last
 
     @property
     def unsent_reason(self) -> str | None:
@@ -83,12 +90,13 @@ class VisitEntry:
 
     @property
     def opened_at(self) -> datetime | None:
-        """When the first of its links was opened."""
-        return min((entry.opened_at for entry in self.messages if entry.opened_at), default=None)
+        """Moment at which the first of its links was opened."""
+        opened = [entry.opened_at for entry in self.messages if entry.opened_at]
+        return min(opened, default=None)
 
     @property
     def unanswered_reason(self) -> UnansweredReason | None:
-        """The code why it has no answers; None where it has some, or may still get them."""
+        """The code why it was not sent; None where it was, or still may be. Some of it may have been answered."""
         if self.visit.completed_at:
             return None
         return self.visit.void_reason or self.visit.missed_reason
@@ -113,15 +121,26 @@ def ledger(session: Session, subject: Subject) -> Ledger:
     for visit, course in _visits(session, subject.id):
         mode, taken_by = answered.get(visit.id, (None, ""))
         entry = VisitEntry(
-            visit, course, messages[visit.id], snoozes[visit.id], calls[visit.id], mode=mode, taken_by=taken_by
+            visit=visit,
+            course=course,
+            messages=messages[visit.id],
+            snoozes=snoozes[visit.id],
+            calls=calls[visit.id],
+            mode=mode,
+            taken_by=taken_by,
         )
         entries.append(entry)
     return Ledger(subject, entries, changes(session, subject.id))
 
 
 def _visits(session: Session, subject_id: uuid.UUID) -> Iterator[tuple[Visit, Course]]:
-    rows = select(Visit, Course).join(Course, Course.id == Visit.course_id).where(Visit.subject_id == subject_id)
-    yield from session.execute(rows.order_by(Visit.opens_at, Visit.visit_number))
+    rows = (
+        select(Visit, Course)
+        .join(Course, Course.id == Visit.course_id)
+        .where(Visit.subject_id.in_(records_of(subject_id)))
+        .order_by(Visit.opens_at, Visit.visit_number)
+    )
+    yield from session.execute(rows)
 
 
 def _messages(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[MessageEntry]]:
@@ -129,39 +148,49 @@ def _messages(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[
     attempts = _attempts(session, subject_id)
     reports = _delivery_reports(session, subject_id)
     opened = _opened(session, subject_id)
-    rows = select(Message).where(Message.subject_id == subject_id).order_by(Message.send_at, Message.id)
+    messages = select(Message).where(Message.subject_id.in_(records_of(subject_id)))
+    in_order = messages.order_by(Message.send_at, Message.id)
     found: dict[int, list[MessageEntry]] = defaultdict(list)
-    for message in session.scalars(rows):
-        entry = MessageEntry(message, attempts[message.id], reports[message.id], opened.get(message.id))
+    for message in session.scalars(in_order):
+        entry = MessageEntry(
+            message=message,
+            attempts=attempts[message.id],
+            reports=reports[message.id],
+            opened_at=opened.get(message.id),
+        )
         found[message.visit_id].append(entry)
     return found
 
 
 def _attempts(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Attempt]]:
     """Message id -> the attempts to send it, in their order."""
-    rows = select(Attempt).join(Message, Message.id == Attempt.message_id).where(Message.subject_id == subject_id)
-    return _grouped(session.scalars(rows.order_by(Attempt.message_id, Attempt.number)), "message_id")
+    attempts = _of_messages(Attempt, subject_id)
+    in_order = attempts.order_by(Attempt.message_id, Attempt.number)
+    return _grouped(session.scalars(in_order), "message_id")
 
 
 def _delivery_reports(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[DeliveryReport]]:
     """Message id -> the provider's reports about it, in their order."""
-    rows = (
-        select(DeliveryReport)
-        .join(Message, Message.id == DeliveryReport.message_id)
-        .where(Message.subject_id == subject_id)
-    )
-    return _grouped(session.scalars(rows.order_by(DeliveryReport.at, DeliveryReport.id)), "message_id")
+    reports = _of_messages(DeliveryReport, subject_id)
+    in_order = reports.order_by(DeliveryReport.at, DeliveryReport.id)
+    return _grouped(session.scalars(in_order), "message_id")
 
 
 def _snoozes(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Snooze]]:
     """Visit id -> its snoozes, in their order."""
-    return _grouped(session.scalars(_of_visits(select(Snooze), Snooze, subject_id).order_by(Snooze.id)), "visit_id")
+    snoozes = _of_visits(select(Snooze), Snooze, subject_id)
+    in_order = snoozes.order_by(Snooze.id)
+    return _grouped(session.scalars(in_order), "visit_id")
 
 
 def _calls(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[CallAttempt]]:
     """Visit id -> the attempts to call about it, in their order."""
-    rows = select(Call.visit_id, CallAttempt).join(CallAttempt, CallAttempt.call_id == Call.id)
-    rows = rows.where(Call.subject_id == subject_id).order_by(CallAttempt.at)
+    rows = (
+        select(Call.visit_id, CallAttempt)
+        .join(CallAttempt, CallAttempt.call_id == Call.id)
+        .where(Call.subject_id.in_(records_of(subject_id)))
+        .order_by(CallAttempt.at)
+    )
     found: dict[int, list[CallAttempt]] = defaultdict(list)
     for visit_id, attempt in session.execute(rows):
         found[visit_id].append(attempt)
@@ -170,18 +199,28 @@ def _calls(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[Cal
 
 def _answered(session: Session, subject_id: uuid.UUID) -> Mapping[int, tuple[ResponseMode, str]]:
     """Visit id -> the mode of its answers, and the name of the staff member who took them."""
-    rows = select(QuestionnaireResponse.visit_id, QuestionnaireResponse.mode, Account.display_name)
-    rows = rows.outerjoin(Account, Account.id == QuestionnaireResponse.taken_by_id)
-    rows = rows.where(QuestionnaireResponse.subject_id == subject_id)
-    return {visit_id: (mode, name or "") for visit_id, mode, name in session.execute(rows)}
+    rows = (
+        select(QuestionnaireResponse.visit_id, QuestionnaireResponse.mode, Account.display_name)
+        .outerjoin(Account, Account.id == QuestionnaireResponse.taken_by_id)
+        .where(
+            QuestionnaireResponse.subject_id.in_(records_of(subject_id)),
+            QuestionnaireResponse.status != ResponseStatus.ENTERED_IN_ERROR,
+        )
+        .order_by(QuestionnaireResponse.id)
+    )
+    found: dict[int, tuple[ResponseMode, str]] = {}
+    for visit_id, mode, name in session.execute(rows):
+        found[visit_id] = (mode, name or "")
+    return found
 
 
 def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
     """Message id -> when one of its links was first opened."""
     opened = _links_opened(session, subject_id)
-    links = _of_visits(select(Link.id, Link.message_id), Link, subject_id).where(Link.message_id.is_not(None))
+    links = _of_visits(select(Link.id, Link.message_id), Link, subject_id)
+    sent_links = links.where(Link.message_id.is_not(None))
     found: dict[int, datetime] = {}
-    for link_id, message_id in session.execute(links):
+    for link_id, message_id in session.execute(sent_links):
         at = opened.get(str(link_id))
         if at is not None:
             found[message_id] = min(found.get(message_id, at), at)
@@ -191,19 +230,30 @@ def _opened(session: Session, subject_id: uuid.UUID) -> Mapping[int, datetime]:
 def _links_opened(session: Session, subject_id: uuid.UUID) -> Mapping[str, datetime]:
     """Link id -> when it was first opened, from the audit trail, whose patient actors are link ids."""
     rows = select(AuditEvent.actor_id, func.min(AuditEvent.at)).where(
-        AuditEvent.subject_id == subject_id, AuditEvent.action == OPENED, AuditEvent.actor_kind == ActorKind.PATIENT
+        AuditEvent.subject_id.in_(records_of(subject_id)),
+        AuditEvent.action == OPENED,
+        AuditEvent.actor_kind == ActorKind.PATIENT,
     )
-    return {link_id: datetime.fromisoformat(at) for link_id, at in session.execute(rows.group_by(AuditEvent.actor_id))}
+    by_link = rows.group_by(AuditEvent.actor_id)
+    return {link_id: datetime.fromisoformat(at) for link_id, at in session.execute(by_link)}
+
+
+def _of_messages(table: Any, subject_id: uuid.UUID) -> Any:
+    """Rows of a table with message ids, limited to the messages of the subject."""
+    rows = select(table).join(Message, Message.id == table.message_id)
+    return rows.where(Message.subject_id.in_(records_of(subject_id)))
 
 
 def _of_visits(rows: Any, table: Any, subject_id: uuid.UUID) -> Any:
     """`rows` of a table with visit ids, limited to the visits of the subject."""
-    return rows.join(Visit, Visit.id == table.visit_id).where(Visit.subject_id == subject_id)
+    with_visit = rows.join(Visit, Visit.id == table.visit_id)
+    return with_visit.where(Visit.subject_id.in_(records_of(subject_id)))
 
 
 def _grouped(rows: Iterable[Any], key: str) -> Mapping[int, Sequence[Any]]:
     """The rows by the value of one attribute; an empty list for any other value."""
     found: dict[int, list[Any]] = defaultdict(list)
     for row in rows:
-        found[getattr(row, key)].append(row)
+        value = getattr(row, key)
+        found[value].append(row)
     return found

@@ -16,17 +16,26 @@ from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import AnchorDate, Course, Infusion
+from pro_tracker.models.identity_change import IdentityChange
 from pro_tracker.models.interruption import Pause
+from pro_tracker.models.merge import Merge
+from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.models.transfer import Transfer
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic.person import records_of
 
 NO_CHANGES = ("identity.", "subject.view", "ledger.")  # prefixes of audit actions that only read
 # Details that hold an id: name of the detail -> name under which its label is shown.
 RESOLVED = {"course": "course", "visit": "visit", "infusion": "infusion_on", "replaces": "infusion_on_before"}
 # The kind of an infusion that was removed or corrected: no correction is stored, its old row has the reason.
 VOIDED_INFUSION = "infusion"
+IDENTITY = "identity"  # its former values are rows of their own
+TRANSFER = "transfer"
+MERGE = "merge"  # the kind of a merge and of its end: the reasons are in its own row
 # Actions for which staff gave a reason -> the kind of row that stores it. Withdrawals are left out: what a patient said
 # stays on the patient's page.
 REASONED = {
+    "course.move-protocol": CorrectionKind.PROTOCOL,
     "course.reopen": CorrectionKind.COURSE_END,
     "course.set-date": CorrectionKind.ANCHOR_DATE,
     "infusion.correct": VOIDED_INFUSION,
@@ -34,8 +43,19 @@ REASONED = {
     "pause.begin": CorrectionKind.PAUSE,
     "pause.end": CorrectionKind.PAUSE,
     "pause.remove": CorrectionKind.PAUSE,
+    "subject.merge": MERGE,
+    "subject.separate": MERGE,
+    "response.amend": CorrectionKind.RESPONSE,
+    "response.move-away": CorrectionKind.RESPONSE,
+    "response.move-here": CorrectionKind.RESPONSE,
+    "response.void": CorrectionKind.RESPONSE,
+    "subject.correct-identity": IDENTITY,
+    "subject.transfer": TRANSFER,
 }
-INTERNAL = ("call", "pause", "closed", "adverse_events")  # ids and counts without meaning for the reader
+INTERNAL = (
+    *("call", "pause", "closed", "adverse_events"),
+    *("response", "response_before", "responses", "late_answer", "items"),
+)  # ids and counts without meaning for the reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +81,25 @@ class _Labels:
 
 def changes(session: Session, subject_id: uuid.UUID) -> Sequence[DataChange]:
     """The changes of the subject's data, newest first. In a fixed number of statements."""
-    only_read = or_(*(AuditEvent.action.startswith(start, autoescape=True) for start in NO_CHANGES))
-    rows = select(AuditEvent).where(AuditEvent.subject_id == subject_id, ~only_read).order_by(AuditEvent.id.desc())
-    events = session.scalars(rows).all()
-    labels = _Labels(_accounts(session, events), _row_labels(session, subject_id), _reasons(session, subject_id))
+    events = _events(session, subject_id)
+    labels = _Labels(
+        accounts=_accounts(session, events),
+        rows=_row_labels(session, subject_id),
+        reasons=_reasons(session, subject_id),
+    )
     return [_change(event, labels) for event in events]
+
+
+def _events(session: Session, subject_id: uuid.UUID) -> Sequence[AuditEvent]:
+    """The audit events of the subject that changed something, newest first."""
+    read_actions = [AuditEvent.action.startswith(start, autoescape=True) for start in NO_CHANGES]
+    only_read = or_(*read_actions)
+    events = select(AuditEvent).where(
+        AuditEvent.subject_id.in_(records_of(subject_id)),
+        ~only_read,
+    )
+    newest_first = events.order_by(AuditEvent.id.desc())
+    return session.scalars(newest_first).all()
 
 
 def _accounts(session: Session, events: Sequence[AuditEvent]) -> Mapping[int, Account]:
@@ -73,32 +107,60 @@ def _accounts(session: Session, events: Sequence[AuditEvent]) -> Mapping[int, Ac
     ids = {int(event.actor_id) for event in events if event.actor_kind == ActorKind.ACCOUNT}
     if not ids:
         return {}
-    return {each.id: each for each in session.scalars(select(Account).where(Account.id.in_(ids)))}
+    accounts = select(Account).where(Account.id.in_(ids))
+    return {account.id: account for account in session.scalars(accounts)}
 
 
 def _reasons(session: Session, subject_id: uuid.UUID) -> Mapping[tuple[str, datetime], str]:
     """(Kind of row, moment) -> reason. A row has the same moment as the audit event of its change."""
-    of_subject = select(Course.id).where(Course.subject_id == subject_id).scalar_subquery()
+    reasons: dict[tuple[str, datetime], str] = {}
+    for kind, at, reason in session.execute(_reason_rows(subject_id)):
+        reasons[kind, at] = reason
+    return reasons
+
+
+def _reason_rows(subject_id: uuid.UUID) -> CompoundSelect[Any]:
+    """Kind of row, moment and reason, from every table that stores a reason."""
+    courses = select(Course.id).where(Course.subject_id.in_(records_of(subject_id)))
+    course_ids = courses.scalar_subquery()
     corrections = select(type_coerce(Correction.what, String), Correction.recorded_at, Correction.reason)
     pauses = select(literal(CorrectionKind.PAUSE, String), Pause.recorded_at, Pause.reason)
     anchor_dates = select(literal(CorrectionKind.ANCHOR_DATE, String), AnchorDate.recorded_at, AnchorDate.reason)
     infusions = select(literal(VOIDED_INFUSION), Infusion.voided_at, Infusion.void_reason)
-    reasons: CompoundSelect[Any] = union_all(
-        corrections.where(Correction.subject_id == subject_id),
-        pauses.where(Pause.subject_id == subject_id),
-        anchor_dates.where(AnchorDate.course_id.in_(of_subject)),
-        infusions.where(Infusion.course_id.in_(of_subject), Infusion.voided_at.is_not(None)),
+    edited = QuestionnaireResponse.edited_at
+    responses = select(literal(CorrectionKind.RESPONSE, String), edited, QuestionnaireResponse.edit_reason)
+    identities = select(literal(IDENTITY), IdentityChange.recorded_at, IdentityChange.reason).distinct()
+    transfers = select(literal(TRANSFER), Transfer.recorded_at, Transfer.reason)
+    of_records = or_(
+        Merge.subject_id.in_(records_of(subject_id)),
+        Merge.into_id.in_(records_of(subject_id)),
     )
-    return {(kind, at): reason for kind, at, reason in session.execute(reasons)}
+    merges = select(literal(MERGE), Merge.recorded_at, Merge.reason).where(of_records)
+    separations = select(literal(MERGE), Merge.separated_at, Merge.separation_reason).where(of_records)
+    return union_all(
+        merges,
+        separations.where(Merge.separated_at.is_not(None)),
+        transfers.where(Transfer.subject_id.in_(records_of(subject_id))),
+        identities.where(IdentityChange.subject_id.in_(records_of(subject_id))),
+        corrections.where(Correction.subject_id.in_(records_of(subject_id))),
+        pauses.where(Pause.subject_id.in_(records_of(subject_id))),
+        anchor_dates.where(AnchorDate.course_id.in_(course_ids)),
+        infusions.where(
+            Infusion.course_id.in_(course_ids),
+            Infusion.voided_at.is_not(None),
+        ),
+        responses.where(
+            QuestionnaireResponse.subject_id.in_(records_of(subject_id)),
+            edited.is_not(None),
+        ),
+    )
 
 
 def _row_labels(session: Session, subject_id: uuid.UUID) -> Mapping[str, Mapping[int, str]]:
     """Name of the detail -> id -> label: a course's number, a visit's event code, an infusion's date."""
-    courses = select(Course.id, Course.number).where(Course.subject_id == subject_id)
-    visits = select(Visit.id, Visit.event_code).where(Visit.subject_id == subject_id)
-    infusions = select(Infusion.id, Infusion.given_on).join(Course, Course.id == Infusion.course_id)
-    infusions = infusions.where(Course.subject_id == subject_id)
-    dates = {id_: on.isoformat() for id_, on in session.execute(infusions)}
+    courses = select(Course.id, Course.number).where(Course.subject_id.in_(records_of(subject_id)))
+    visits = select(Visit.id, Visit.event_code).where(Visit.subject_id.in_(records_of(subject_id)))
+    dates = _infusion_dates(session, subject_id)
     return {
         "course": {id_: str(number) for id_, number in session.execute(courses)},
         "visit": dict(iter(session.execute(visits))),
@@ -107,13 +169,24 @@ def _row_labels(session: Session, subject_id: uuid.UUID) -> Mapping[str, Mapping
     }
 
 
+def _infusion_dates(session: Session, subject_id: uuid.UUID) -> Mapping[int, str]:
+    """Infusion id -> its date (ISO 8601), voided ones included."""
+    infusions = (
+        select(Infusion.id, Infusion.given_on)
+        .join(Course, Course.id == Infusion.course_id)
+        .where(Course.subject_id.in_(records_of(subject_id)))
+    )
+    return {id_: given_on.isoformat() for id_, given_on in session.execute(infusions)}
+
+
 def _change(event: AuditEvent, labels: _Labels) -> DataChange:
     at = datetime.fromisoformat(event.at)
     stored_with = REASONED.get(event.action, "")
+    by_staff = event.actor_kind == ActorKind.ACCOUNT
     return DataChange(
         at=at,
         actor_kind=event.actor_kind,
-        account=labels.accounts.get(int(event.actor_id)) if event.actor_kind == ActorKind.ACCOUNT else None,
+        account=labels.accounts.get(int(event.actor_id)) if by_staff else None,
         action=event.action,
         details=_details(event, labels.rows),
         reason=labels.reasons.get((stored_with, at), ""),
@@ -124,7 +197,8 @@ def _details(event: AuditEvent, labels: Mapping[str, Mapping[int, str]]) -> Mapp
     details: dict[str, Sequence[str]] = {}
     for name, value in json.loads(event.detail).items():
         if name in RESOLVED:
-            details[RESOLVED[name]] = [labels[name].get(value, str(value))]
+            label = labels[name].get(value, str(value))
+            details[RESOLVED[name]] = [label]
         elif name not in INTERNAL:
             details[name] = _texts(value)
     return details
@@ -133,4 +207,8 @@ def _details(event: AuditEvent, labels: Mapping[str, Mapping[int, str]]) -> Mapp
 def _texts(value: Any) -> Sequence[str]:
     """One value or a list of them as texts; None is an empty text."""
     values = value if isinstance(value, list) else [value]
-    return ["" if each is None else str(each) for each in values]
+    return [_text(each) for each in values]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

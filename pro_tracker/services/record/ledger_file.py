@@ -4,7 +4,7 @@ Holds no name, contact or answer of the patient. Names the staff members who mad
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -12,7 +12,7 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from pro_tracker.domain.channels import Channel
-from pro_tracker.services.csv_columns import Cell, Column, escape_formula
+from pro_tracker.services.csv_columns import Cell, Column, Record, escape_formula
 from pro_tracker.services.record.ledger import Ledger, MessageEntry, VisitEntry
 from pro_tracker.services.record.ledger_changes import DataChange
 
@@ -26,7 +26,14 @@ class VisitRow:
 
     def local(self, moment: datetime | None) -> str | None:
         """The moment on the subject's clock, with its offset from UTC (ISO 8601)."""
-        return None if moment is None else moment.astimezone(self.zone).isoformat(timespec="seconds")
+        if moment is None:
+            return None
+        return _on_clock(moment, self.zone)
+
+
+def _on_clock(moment: datetime, zone: ZoneInfo) -> str:
+    local = moment.astimezone(zone)
+    return local.isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +58,13 @@ VISIT: tuple[Column[VisitRow], ...] = (
     Column("OPENS_AT", lambda row: row.local(row.entry.visit.opens_at), "The visit can be answered from"),
     Column("DUE_AT", lambda row: row.local(row.entry.visit.due_at), "... best by"),
     Column("CLOSES_AT", lambda row: row.local(row.entry.visit.closes_at), "... until"),
-    Column("CALLS", lambda row: len(row.entry.calls), "How often somebody called about it"),
+    Column("CALLS", lambda row: len(row.entry.calls), "How often someone called about it"),
     Column("STARTED_AT", lambda row: row.local(row.entry.visit.started_at), "First answer of the visit"),
     Column("FINISHED_AT", lambda row: row.local(row.entry.visit.completed_at), "Answers sent"),
     Column("MODE", lambda row: row.entry.mode, "... by: self-web, telephone or clinic"),
     Column("TAKEN_BY", lambda row: row.entry.taken_by or None, "... asked by, of the staff"),
     Column("VOIDED_AT", lambda row: row.local(row.entry.visit.voided_at), "No longer asked from"),
-    Column("NOT_ANSWERED", lambda row: row.entry.unanswered_reason, "Why the visit ended without answers"),
+    Column("NOT_ANSWERED", lambda row: row.entry.unanswered_reason, "Why the visit ended without being sent"),
 )
 MESSAGE: tuple[Column[MessageRow], ...] = (
     Column("KIND", lambda row: row.entry.message.kind, "Kind of message"),
@@ -69,7 +76,7 @@ MESSAGE: tuple[Column[MessageRow], ...] = (
     Column("DELIVERED_AT", lambda row: row.visit.local(row.entry.delivered_at), "Arrived, as the provider says"),
     Column("REPORTED", lambda row: row.entry.reported_problem, "What else the provider reported last"),
     Column("OPENED_AT", lambda row: row.visit.local(row.entry.opened_at), "Its link was opened"),
-    Column("STATE", lambda row: row.entry.message.state, "Where the message stands"),
+    Column("STATE", lambda row: row.entry.message.state, "State of the message"),
     Column("NOT_SENT_REASONS", lambda row: row.entry.unsent_reason, "Why it was not sent"),
     Column("ATTEMPTS", lambda row: len(row.entry.attempts), "How often it was tried"),
     Column("PROVIDER", lambda row: row.entry.attempts[-1].provider if row.entry.attempts else None, "Who brought it"),
@@ -77,57 +84,71 @@ MESSAGE: tuple[Column[MessageRow], ...] = (
 
 
 CHANGE: tuple[Column[ChangeRow], ...] = (
-    Column("CHANGED_AT", lambda row: row.change.at.astimezone(row.zone).isoformat(timespec="seconds"), "When"),
+    Column("CHANGED_AT", lambda row: _on_clock(row.change.at, row.zone), "When"),
     Column("CHANGED_BY", lambda row: _who(row.change), "Who of the staff; else patient, service or command"),
     Column("CHANGE", lambda row: row.change.action, "What was done"),
     Column("ABOUT", lambda row: _about(row.change), "To what: name=value, or name=before>after"),
 )
 COLUMNS: tuple[Column[Any], ...] = (*VISIT, *MESSAGE, *CHANGE)
 HEADER = ("USUBJID", "RECORD", *(column.name for column in COLUMNS))
+# The empty cells of a row that describes something else.
+_NO_VISIT: list[Cell] = [None] * len(VISIT)
+_NO_MESSAGE: list[Cell] = [None] * len(MESSAGE)
+_NO_CHANGE: list[Cell] = [None] * len(CHANGE)
 
 
 def write(ledger: Ledger, out: IO[str]) -> None:
-    """Write the file to `out`, which was opened with newline="".
+    """Writes the file to `out`, which was opened with newline="".
 
     RECORD is "message"; "visit", for one without messages; or "change".
     """
     writer = csv.writer(out)
     writer.writerow(HEADER)
-    zone = ZoneInfo(ledger.subject.time_zone)
+    subject = ledger.subject
+    zone = ZoneInfo(subject.time_zone)
     for record, cells in chain(_message_rows(ledger, zone), _change_rows(ledger, zone)):
-        row = (ledger.subject.study_code, record, *cells)
+        row = (subject.study_code, record, *cells)
         writer.writerow([escape_formula(cell) for cell in row])
 
 
 def _message_rows(ledger: Ledger, zone: ZoneInfo) -> Iterator[tuple[str, list[Cell]]]:
     """RECORD and cells of each message, with those of its visit before and empty ones for a change behind."""
-    no_message: list[Cell] = [None] * len(MESSAGE)
-    no_change: list[Cell] = [None] * len(CHANGE)
     for entry in ledger.visits:
-        row = VisitRow(zone, entry)
-        visit = [column.get(row) for column in VISIT]
+        visit_row = VisitRow(zone, entry)
+        visit = _cells(VISIT, visit_row)
         for message in entry.messages:
-            cells = [column.get(MessageRow(row, message)) for column in MESSAGE]
-            yield "message", [*visit, *cells, *no_change]
+            cells = _cells(MESSAGE, MessageRow(visit_row, message))
+            yield "message", [*visit, *cells, *_NO_CHANGE]
         if not entry.messages:
-            yield "visit", [*visit, *no_message, *no_change]
+            yield "visit", [*visit, *_NO_MESSAGE, *_NO_CHANGE]
 
 
 def _change_rows(ledger: Ledger, zone: ZoneInfo) -> Iterator[tuple[str, list[Cell]]]:
     """RECORD and cells of each change, oldest first as the messages."""
-    no_visit: list[Cell] = [None] * (len(VISIT) + len(MESSAGE))
     for change in reversed(ledger.changes):
-        row = ChangeRow(zone, change)
-        yield "change", [*no_visit, *(column.get(row) for column in CHANGE)]
+        cells = _cells(CHANGE, ChangeRow(zone, change))
+        yield "change", [*_NO_VISIT, *_NO_MESSAGE, *cells]
+
+
+def _cells(columns: Iterable[Column[Record]], record: Record) -> list[Cell]:
+    return [column.get(record) for column in columns]
 
 
 def _who(change: DataChange) -> str:
-    return change.account.display_name if change.account else change.actor_kind
+    if change.account:
+        return change.account.display_name
+    return change.actor_kind
 
 
 def _about(change: DataChange) -> str:
-    return "; ".join(f"{name}={'>'.join(values)}" for name, values in change.details.items())
+    texts: list[str] = []
+    for name, values in change.details.items():
+        before_and_after = ">".join(values)
+        texts.append(f"{name}={before_and_after}")
+    return "; ".join(texts)
 
 
 def _wall_time(entry: MessageEntry) -> str:
-    return f"{entry.message.local_on.isoformat()}T{entry.message.local_time:%H:%M}"
+    message = entry.message
+    day = message.local_on.isoformat()
+    return f"{day}T{message.local_time:%H:%M}"

@@ -1,6 +1,5 @@
 """The list of an account's subjects: pages, an exact look-up, and the open visits of each subject."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +7,15 @@ from datetime import datetime
 from math import ceil
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
-from pro_tracker.db import key_ring
+from pro_tracker.domain.folding import visible
 from pro_tracker.models.account import Account
-from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.clinic import visibility
-from pro_tracker.services.enrolment.enrolment import RECORD_NUMBER
+from pro_tracker.services.clinic.person import is_kept, persons_by_record
+from pro_tracker.services.enrolment import identity_hashes
 from pro_tracker.services.planning import visit_filters
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -56,8 +55,9 @@ def page(session: Session, account: Account, *, search: str = "", number: int = 
 
     `search` is a whole record number or study code: names and numbers are encrypted, so no part of one can be found.
     """
-    rows = visibility.visible(_matching(search), account)
-    total = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+    rows = visibility.visible(_matching(session, search), account)
+    count = select(func.count()).select_from(rows.subquery())
+    total = session.scalar(count) or 0
     number = min(max(number, 1), _last_page(total))
     ordered = (
         rows.options(joinedload(Subject.identity), joinedload(Subject.site))
@@ -69,25 +69,33 @@ def page(session: Session, account: Account, *, search: str = "", number: int = 
     return SubjectPage(subjects, _open_visits(session, subjects, now), total, number)
 
 
-def _matching(search: str) -> Select[Subject]:
-    rows = select(Subject)
-    text = unicodedata.normalize("NFC", search.strip())
+def _matching(session: Session, search: str) -> Select[Subject]:
+    rows = select(Subject).where(is_kept())
+    text = visible(search)
     if not text:
         return rows
-    hashes = key_ring().lookup_hashes(text, RECORD_NUMBER)
-    numbered = select(Identity.subject_id).where(Identity.record_number_hash.in_(hashes))
-    return rows.where(or_(func.lower(Subject.study_code) == text.lower(), Subject.id.in_(numbered)))
+    rules = identity_hashes.rules_by_site(session).values()
+    record = aliased(Subject)
+    numbered = select(Identity.subject_id).where(identity_hashes.has_number(text, *rules))
+    found = or_(
+        func.lower(record.study_code) == text.lower(),
+        record.id.in_(numbered),
+    )
+    return rows.where(Subject.id.in_(select(record.person_id).where(found)))
 
 
 def _open_visits(session: Session, subjects: Sequence[Subject], now: datetime) -> Mapping[object, Sequence[OpenVisit]]:
+    people = persons_by_record(session, [subject.id for subject in subjects])
     rows = (
-        select(Visit, Course.protocol_code, Course.protocol_version)
-        .join(Course, Course.id == Visit.course_id)
-        .where(Visit.subject_id.in_([each.id for each in subjects]), visit_filters.answerable(now))
+        select(Visit)
+        .where(
+            Visit.subject_id.in_(people),
+            visit_filters.answerable(now),
+        )
         .order_by(Visit.closes_at)
     )
     found: dict[object, list[OpenVisit]] = defaultdict(list)
-    for visit, code, version in session.execute(rows):
-        title = protocol_catalog.protocol(code, version).event(visit.event_code).title
-        found[visit.subject_id].append(OpenVisit(visit, title))
+    for visit in session.scalars(rows):
+        event = protocol_catalog.bound_to(visit).event(visit.event_code)
+        found[people[visit.subject_id]].append(OpenVisit(visit, event.title))
     return found

@@ -6,20 +6,23 @@ Reads stored scores in one statement and leaves their meaning to domain/change.p
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change
+from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change, obstacle
 from pro_tracker.domain.instrument import Band, Instrument, Scale
-from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.protocol import StudyEvent
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
+from pro_tracker.services.clinic.person import records_of
 from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.planning import person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.stored_scores import StoredScore
 from pro_tracker.services.wording import text_packs
@@ -54,7 +57,7 @@ class Point:
 
     @property
     def standard_error(self) -> float | None:
-        """In the points of `value`."""
+        """Standard error in the points of `value`."""
         return self.score.standard_error if self.score else None
 
     @property
@@ -71,17 +74,22 @@ class Point:
 
     @property
     def reason(self) -> str | None:
-        """Why an answered visit has no score."""
+        """Reason why an answered visit has no score."""
         return self.stored.reason if self.stored else None
 
     @property
     def prorated(self) -> bool:
-        """Whether the score was computed with items missing."""
+        """Returns whether the score was computed with items missing."""
         return self.stored is not None and self.stored.prorated
 
     @property
+    def unsent(self) -> bool:
+        """Returns whether the answers count although the patient never sent them."""
+        return self.stored is not None and self.stored.stop_reason is not None
+
+    @property
     def validated(self) -> bool:
-        """False where the answers were given to wording that is not validated."""
+        """Returns False where the answers were given to wording that is not validated."""
         return self.stored is None or self.stored.text_pack_validated
 
 
@@ -106,7 +114,7 @@ class Series:
         """Neighbouring scores that may be compared; a visit without a score ends a run."""
         run: list[Point] = []
         for point in self.points:
-            if run and not _continues(run[-1], point):
+            if run and not _continues(self.scale, run[-1], point):
                 yield run
                 run = []
             if point.value is not None:
@@ -117,12 +125,17 @@ class Series:
     @property
     def latest(self) -> Point | None:
         """The newest score after baseline."""
-        return next((point for point in reversed(self.scored) if point is not self.baseline), None)
+        for point in reversed(self.scored):
+            if point is not self.baseline:
+                return point
+        return None
 
 
-def _continues(last: Point, point: Point) -> bool:
-    """Whether a line may be drawn from one score to the next."""
-    return point.value is not None and point.basis == last.basis
+def _continues(scale: Scale, last: Point, point: Point) -> bool:
+    """Returns whether a line may be drawn from one score to the next."""
+    if last.score is None or point.score is None:
+        return False
+    return obstacle(scale, last.score, point.score) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +154,17 @@ class ScaleTrend:
 
     @property
     def is_main(self) -> bool:
-        """False for a subscale of an instrument that has a total."""
-        return self.scale.code == "total" or all(each.code != "total" for each in self.instrument.scales)
+        """Returns False for a subscale of an instrument that has a total."""
+        codes = [scale.code for scale in self.instrument.scales]
+        return self.scale.code == "total" or "total" not in codes
 
     @property
     def current(self) -> Series:
         """The newest course with a score, else the newest."""
-        return next((series for series in reversed(self.series) if series.scored), self.series[-1])
+        for series in reversed(self.series):
+            if series.scored:
+                return series
+        return self.series[-1]
 
     @property
     def points(self) -> Iterator[Point]:
@@ -157,13 +174,18 @@ class ScaleTrend:
 
     @property
     def validated(self) -> bool:
-        """Whether every answer was given to validated wording."""
+        """Returns whether every answer was given to validated wording."""
         return all(point.validated for point in self.points)
 
     @property
     def prorated(self) -> bool:
-        """Whether any score was computed with items missing."""
+        """Returns whether any score was computed with items missing."""
         return any(point.prorated for point in self.points)
+
+    @property
+    def unsent(self) -> bool:
+        """Returns whether any score is of answers that were never sent."""
+        return any(point.unsent for point in self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +214,24 @@ def subject_trend(
         return None
     reference_on = _reference_on(courses, visits)
     builder = _TrendBuilder(session, subject, reference_on, language)
-    by_course = {course: [visit for visit in visits if visit.course_id == course.id] for course in courses}
-    marks = tuple(_infusion_marks(courses, reference_on))
-    return Trend(reference_on, marks, tuple(builder.scales(by_course)))
+    scales = builder.scales(_by_course(courses, visits))
+    marks = _infusion_marks(courses, reference_on)
+    return Trend(reference_on, tuple(marks), tuple(scales))
+
+
+def _by_course(courses: Sequence[Course], visits: Sequence[Visit]) -> VisitsByCourse:
+    by_course: dict[Course, list[Visit]] = {}
+    for course in courses:
+        by_course[course] = [visit for visit in visits if visit.course_id == course.id]
+    return by_course
 
 
 def _infusion_marks(courses: Sequence[Course], reference_on: date) -> Iterator[InfusionMark]:
+    numbers = person_courses.numbers(courses)
     for course in courses:
         for infusion in course.infusions:
-            yield InfusionMark(course.number, infusion.given_on, study_day(infusion.given_on, reference_on))
+            day = study_day(infusion.given_on, reference_on)
+            yield InfusionMark(numbers[course.id], infusion.given_on, day)
 
 
 class _TrendBuilder:
@@ -210,8 +241,8 @@ class _TrendBuilder:
         self.zone = ZoneInfo(subject.time_zone)
         self.reference_on = reference_on
         self.language = language
-        self.wording = text_packs.in_force(session)
-        self.scores = stored_scores.by_visit(session, [subject.id])
+        self.wording = text_packs.in_effect(session)
+        self.scores = stored_scores.by_visit(session, records_of(subject.id))
 
     def scales(self, by_course: VisitsByCourse) -> Iterator[ScaleTrend]:
         """A trend for each scale that the courses' protocols ask for, in the order of the batteries."""
@@ -219,32 +250,34 @@ class _TrendBuilder:
             instrument = instrument_catalog.instrument(code)
             for scale in instrument.scales:
                 title = instrument_catalog.scale_title(code, scale.code, self.language)
-                series = tuple(self._all_series(by_course, instrument, scale))
-                yield ScaleTrend(instrument, scale, title, series, self._option_labels(instrument, scale))
+                series = self._all_series(by_course, instrument, scale)
+                options = self._option_labels(instrument, scale)
+                yield ScaleTrend(instrument, scale, title, tuple(series), options)
 
     def _option_labels(self, instrument: Instrument, scale: Scale) -> Mapping[int, str]:
         """Option code -> label of a scale that is a single item with named options; else empty."""
-        response_sets = [instrument.item(link_id).response_set for link_id in scale.items]
-        if len(response_sets) != 1 or response_sets[0].kind == "numeric":
+        if len(scale.items) != 1:
+            return {}
+        item = instrument.item(scale.items[0])
+        if item.response_set.kind == "numeric":
             return {}
         pack = self.wording.pack(instrument.code, self.language)
-        return pack.options[response_sets[0].code]
+        return pack.options[item.response_set.code]
 
     def _all_series(self, by_course: VisitsByCourse, instrument: Instrument, scale: Scale) -> Iterator[Series]:
         """The series of each course that asks for the instrument."""
+        numbers = person_courses.numbers(list(by_course))
         for course, visits in by_course.items():
-            protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-            asked = [visit for visit in visits if instrument.code in protocol.event(visit.event_code).battery]
+            protocol = protocol_catalog.bound_to(course)
+            asked = [visit for visit in visits if instrument.code in _event(visit).battery]
             if asked:
                 key = (instrument.code, scale.code)
-                yield self._series(
-                    course.number, protocol, asked, key, protocol.with_study_rule(instrument.code, scale)
-                )
+                study_scale = protocol.with_study_rule(instrument.code, scale)
+                yield self._series(numbers[course.id], asked, key, study_scale)
 
     def _series(
         self,
         course_number: int,
-        protocol: Protocol,
         visits: Sequence[Visit],
         key: stored_scores.ScaleKey,
         scale: Scale,
@@ -252,7 +285,7 @@ class _TrendBuilder:
         baseline: Point | None = None
         points: list[Point] = []
         for visit in sorted(visits, key=attrgetter("visit_number")):
-            title = protocol.event(visit.event_code).title_in(self.language)
+            title = _event(visit).title_in(self.language)
             stored = self.scores.get(visit.id, {}).get(key)
             point = self._point(visit, title, stored, scale, baseline)
             points.append(point)
@@ -269,15 +302,25 @@ class _TrendBuilder:
         score = stored.point(scale) if stored else None
         if score is None:
             return Point(visit.id, title, on, day, stored)
-        known = baseline.score if baseline else None
-        changed = change(scale, known, score) if known else None
-        return Point(visit.id, title, on, day, stored, score, band(scale, score.value), changed)
+        baseline_score = baseline.score if baseline else None
+        return Point(
+            visit_id=visit.id,
+            event_title=title,
+            on=on,
+            day=day,
+            stored=stored,
+            score=score,
+            band=band(scale, score.value),
+            change=change(scale, baseline_score, score) if baseline_score else None,
+        )
 
 
 def _reference_on(courses: Sequence[Course], visits: Sequence[Visit]) -> date:
     """The first infusion given; before that the planned one, or the date that the first visit is anchored to."""
+    given = _given_on(courses)
     planned = [course.planned_start_on for course in courses if course.planned_start_on]
-    return min(_given_on(courses) or planned or [visit.anchor_on for visit in visits])
+    anchors = [visit.anchor_on for visit in visits]
+    return min(given or planned or anchors)
 
 
 def _given_on(courses: Sequence[Course]) -> list[date]:
@@ -291,8 +334,11 @@ def _given_on(courses: Sequence[Course]) -> list[date]:
 def _instrument_codes(by_course: VisitsByCourse) -> list[str]:
     """Every instrument that these visits ask, in the order of the first battery that holds it."""
     codes: dict[str, None] = {}
-    for course, visits in by_course.items():
-        protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-        for visit in visits:
-            codes.update(dict.fromkeys(protocol.event(visit.event_code).battery))
+    for visit in chain.from_iterable(by_course.values()):
+        codes.update(dict.fromkeys(_event(visit).battery))
     return list(codes)
+
+
+def _event(visit: Visit) -> StudyEvent:
+    """The study event of a visit, in the protocol version that it was planned with."""
+    return protocol_catalog.bound_to(visit).event(visit.event_code)

@@ -4,9 +4,10 @@ The score of a scale depends on two numbers only: the sum and the count of its a
 each such pair once, and the result is looked up afterwards: so bulk scores equal single scores by construction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -56,20 +57,22 @@ class BulkScores:
 
     @cached_property
     def n_answered(self) -> NDArray[np.int16]:
-        counts = [each.n_answered for each in self.outcomes]
-        return np.array(counts, np.int16)[self.numbers]
+        counts = np.array([each.n_answered for each in self.outcomes], np.int16)
+        return counts[self.numbers]
 
     @cached_property
     def scored(self) -> NDArray[np.bool_]:
-        """Whether the status is "scored"."""
-        scored = [each.status == ScoreStatus.SCORED for each in self.outcomes]
-        return np.array(scored, np.bool_)[self.numbers]
+        """Returns whether the status is "scored"."""
+        is_scored = [each.status == ScoreStatus.SCORED for each in self.outcomes]
+        column = np.array(is_scored, np.bool_)
+        return column[self.numbers]
 
     def _column(self, field: str) -> Column:
         """A field of each response's outcome, shape (n,), NaN for None."""
         values = [getattr(each, field) for each in self.outcomes]
         with_nan = [np.nan if value is None else value for value in values]
-        return np.array(with_nan, np.float64)[self.numbers]
+        column = np.array(with_nan, np.float64)
+        return column[self.numbers]
 
 
 class BulkScorer:
@@ -81,7 +84,7 @@ class BulkScorer:
         self._tables = [_Table(instrument, scale, prorate) for scale in instrument.scales]
 
     def score(self, answers: Answers) -> tuple[BulkScores, ...]:
-        """Score every scale, in the instrument's order.
+        """Scores every scale, in the instrument's order.
 
         `answers` has shape (responses, items), items in the instrument's order; option codes or MISSING; int8 is
         fastest. Raises AnswerOutOfRange for the first answer that is not an option code of its item, and InvalidInput
@@ -91,28 +94,33 @@ class BulkScorer:
             raise InvalidInput("The responses to an adaptive test are scored one by one.")
         usable = self.usable(answers)
         if not usable.all():
-            raise scoring.out_of_range(self._first_unusable_item(answers, usable))
+            item = self._first_unusable_item(answers, usable)
+            raise scoring.out_of_range(item)
         numbers = [np.empty(len(answers), np.int32) for _ in self._tables]
         for part, columns in _chunks(answers):
             for table, found in zip(self._tables, numbers, strict=True):
                 found[part] = table.numbers(columns)
         scored = zip(self._tables, numbers, strict=True)
-        return tuple(BulkScores(table.scale, found, tuple(table.outcomes)) for table, found in scored)
+        return tuple(table.scores(found) for table, found in scored)
 
     def _first_unusable_item(self, answers: Answers, usable: NDArray[np.bool_]) -> Item:
         """The first item with an unusable answer in the first unusable row."""
-        row = _as_bytes(answers[np.argmin(usable)][np.newaxis])[0]
-        columns = zip(self.instrument.items, self._known, row, strict=True)
+        first = np.argmin(usable)
+        first_row = answers[first : first + 1]
+        codes = _as_bytes(first_row)[0]
+        columns = zip(self.instrument.items, self._known, codes, strict=True)
         return next(item for item, known, code in columns if not known[code])
 
     def usable(self, answers: Answers) -> NDArray[np.bool_]:
-        """Whether each row holds only option codes and MISSING, shape (responses,).
+        """Returns whether each row holds only option codes and MISSING, shape (responses,).
 
         Raises InvalidInput for another shape or type than `score` takes.
         """
-        has_shape = answers.ndim == 2 and answers.shape[1] == len(self._known)
-        if not has_shape or answers.dtype.kind not in "iu":
-            raise InvalidInput(f"Answers must be whole numbers in {len(self._known)} columns, one an item.")
+        n_items = len(self._known)
+        has_shape = answers.ndim == 2 and answers.shape[1] == n_items
+        is_whole = answers.dtype.kind in "iu"
+        if not (has_shape and is_whole):
+            raise InvalidInput(f"Answers must be whole numbers in {n_items} columns, one an item.")
         usable = np.ones(len(answers), np.bool_)
         for part, columns in _chunks(answers):
             for known, column in zip(self._known, columns, strict=True):
@@ -134,13 +142,14 @@ def as_array(instrument: Instrument, answers: Sequence[Mapping[str, object]]) ->
             rows.append([_code(given.get(link_id)) for link_id in link_ids])
         else:
             rows.append(unusable)
-    return np.array(rows, np.int8).reshape(len(rows), len(link_ids))
+    array = np.array(rows, np.int8)
+    return array.reshape(len(rows), len(link_ids))  # also the right shape without rows
 
 
 def score_stored(
     instrument: Instrument, answers: Sequence[Mapping[str, Any]], *, prorate: bool = False
 ) -> tuple[NDArray[np.bool_], tuple[BulkScores, ...]]:
-    """Whether each of the stored answers can be scored, shape (n,), and the scores of those that can, by scale.
+    """Returns whether each stored answer can be scored, shape (n,), and the scores of those that can, by scale.
 
     An adaptive test has no look-up table: its responses are scored one by one.
     """
@@ -149,14 +158,19 @@ def score_stored(
     usable = scorer.usable(array)
     if instrument.bank is None:
         return usable, scorer.score(array[usable])
-    to_score = [given for given, is_usable in zip(answers, usable, strict=True) if is_usable]
-    outcomes = tuple(scoring.score(instrument, _given(each), prorate=prorate)[0] for each in to_score)
-    numbers = np.arange(len(to_score), dtype=np.int32)
-    return usable, (BulkScores(instrument.scales[0], numbers, outcomes),)
+    to_score = compress(answers, usable)
+    return usable, (_score_adaptive(instrument, to_score, prorate),)
 
 
-def _given(answers: Mapping[str, Any]) -> dict[str, int]:
-    return {link_id: answer for link_id, answer in answers.items() if answer is not None}
+def _score_adaptive(instrument: Instrument, answers: Iterable[Mapping[str, Any]], prorate: bool) -> BulkScores:
+    """The scores of the only scale of an adaptive test, each response with an outcome of its own."""
+    outcomes: list[ScaleScore] = []
+    for given in answers:
+        answered = {link_id: code for link_id, code in given.items() if code is not None}
+        scores = scoring.score(instrument, answered, prorate=prorate)
+        outcomes.append(scores[0])
+    numbers = np.arange(len(outcomes), dtype=np.int32)
+    return BulkScores(instrument.scales[0], numbers, tuple(outcomes))
 
 
 def _code(answer: object) -> int:
@@ -178,15 +192,19 @@ class _Table:
         self.scale = scale
         self.outcomes: list[ScaleScore] = []
         self._prorate = prorate
-        items = [(column, item) for column, item in enumerate(instrument.items) if item.link_id in scale.items]
-        ranges = [item.scored_range for _column, item in items]
+        columns = [column for column, item in enumerate(instrument.items) if item.link_id in scale.items]
+        items = [instrument.items[column] for column in columns]
+        ranges = [item.scored_range for item in items]
         self._lowest = min(lowest for lowest, _highest in ranges)
-        self._one = sum(highest - self._lowest for _lowest, highest in ranges) + 1
-        self._keys = [(column, self._item_keys(item)) for column, item in items]
-        self._number = np.full(self._one * (len(items) + 1), -1, np.int32)  # key -> index into `outcomes`; -1: new
+        largest_sum = sum(highest - self._lowest for _lowest, highest in ranges)
+        self._one = largest_sum + 1
+        item_keys = [self._item_keys(item) for item in items]
+        self._keys = list(zip(columns, item_keys, strict=True))
+        n_keys = self._one * (len(items) + 1)
+        self._number = np.full(n_keys, -1, np.int32)  # key -> index into `outcomes`; -1: new
 
     def _item_keys(self, item: Item) -> NDArray[np.int32]:
-        """What each answer to the item adds to the key, by the byte of its code."""
+        """Returns what each answer to the item adds to the key, by the byte of its code."""
         keys = np.zeros(BYTES, np.int32)  # MISSING adds nothing
         for value in item.response_set.values:
             keys[value] = self._one + item.scored_value(value) - self._lowest
@@ -205,16 +223,21 @@ class _Table:
         return numbers
 
     def _compute(self, keys: list[int]) -> None:
-        """Add the outcomes of these keys."""
+        """Adds the outcomes of these keys."""
         for key in keys:
             n_answered, above_lowest = divmod(key, self._one)
             total = above_lowest + n_answered * self._lowest
+            score = scoring.score_sum(self.scale, total, n_answered, prorate=self._prorate)
             self._number[key] = len(self.outcomes)
-            self.outcomes.append(scoring.score_sum(self.scale, total, n_answered, prorate=self._prorate))
+            self.outcomes.append(score)
+
+    def scores(self, numbers: NDArray[np.int32]) -> BulkScores:
+        """The scores of the responses with these outcomes."""
+        return BulkScores(self.scale, numbers, tuple(self.outcomes))
 
 
 def _known(item: Item) -> NDArray[np.bool_]:
-    """Whether a byte is an option code of the item or MISSING, by byte."""
+    """Returns whether a byte is an option code of the item or MISSING, by byte."""
     known = np.zeros(BYTES, np.bool_)
     known[[*item.response_set.values, MISSING]] = True
     return known
@@ -224,11 +247,14 @@ def _chunks(answers: Answers) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
     """Slices of the rows, each with its answers as bytes, transposed to shape (items, responses)."""
     for start in range(0, len(answers), CHUNK):
         part = slice(start, start + CHUNK)
-        yield part, np.ascontiguousarray(_as_bytes(answers[part]).T)
+        columns = _as_bytes(answers[part]).T
+        yield part, np.ascontiguousarray(columns)
 
 
 def _as_bytes(answers: Answers) -> NDArray[np.uint8]:
-    if answers.dtype != np.int8:  # a code outside int8 must not wrap around to a valid one
-        beyond = (answers < MISSING) | (answers > LARGEST)
-        answers = np.where(beyond, np.int8(UNUSABLE), answers).astype(np.int8)
-    return answers.view(np.uint8)
+    if answers.dtype == np.int8:
+        return answers.view(np.uint8)
+    # A code outside int8 must not wrap around to a valid one.
+    beyond = (answers < MISSING) | (answers > LARGEST)
+    in_range = np.where(beyond, np.int8(UNUSABLE), answers)
+    return in_range.astype(np.int8).view(np.uint8)

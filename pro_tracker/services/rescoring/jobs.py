@@ -56,12 +56,13 @@ def begin(
 
 def _unfinished(session: Session, instrument_code: str | None) -> Rescoring | None:
     same = Rescoring.instrument_code.is_not_distinct_from(instrument_code)
-    rows = select(Rescoring).where(same, Rescoring.finished_at.is_(None))
-    return session.scalar(rows.order_by(Rescoring.id).limit(1))
+    unfinished = select(Rescoring).where(same, Rescoring.finished_at.is_(None))
+    oldest_first = unfinished.order_by(Rescoring.id)
+    return session.scalar(oldest_first.limit(1))
 
 
 def step(session: Session, job_id: int, *, actor: Actor, now: datetime, size: int = PORTION) -> Rescoring | None:
-    """Re-score the next portion and return the job; None while another process works on a portion of it.
+    """Re-scores the next portion and returns the job; None while another process works on a portion of it.
 
     The last step, which finds nothing left, recomputes the cohort figures and finishes the job.
     """
@@ -75,7 +76,8 @@ def step(session: Session, job_id: int, *, actor: Actor, now: datetime, size: in
     if page.n_responses == 0:
         _finish(session, job, report, actor=actor, now=now)
         return job
-    report.add(portions.rescore(session, targets, page, now=now, write=True))
+    added = portions.rescore(session, targets, page, now=now, write=True)
+    report.add(added)
     job.last_id = page.last
     job.n_done += page.n_responses
     job.lease_until = now + LEASE
@@ -84,9 +86,12 @@ def step(session: Session, job_id: int, *, actor: Actor, now: datetime, size: in
 
 
 def claim_abandoned(session: Session, *, now: datetime) -> list[int]:
-    """Claim the unfinished jobs with an expired lease and return their ids; the caller commits before queueing them."""
-    expired = update(Rescoring).where(Rescoring.finished_at.is_(None), Rescoring.lease_until <= now)
-    return list(session.scalars(expired.values(lease_until=now + LEASE).returning(Rescoring.id)))
+    """Claims the unfinished jobs with an expired lease, returns their ids; the caller commits before queueing them."""
+    is_unfinished = Rescoring.finished_at.is_(None)
+    has_expired = Rescoring.lease_until <= now
+    claim = update(Rescoring).where(is_unfinished, has_expired).values(lease_until=now + LEASE)
+    claimed_ids = session.scalars(claim.returning(Rescoring.id))
+    return list(claimed_ids)
 
 
 def preview(
@@ -99,18 +104,21 @@ def preview(
     targets = scoring_targets.targets(instrument_code)
     through = _newest_response_id(session)
     report, total = _pending(session, targets)
-    after = done = 0
-    while (page := portions.next_portion(session, targets, after, through, PORTION)).n_responses:
-        report.add(portions.rescore(session, targets, page, now=now, write=False))
-        after = page.last
+    done = 0
+    page = portions.next_portion(session, targets, 0, through, PORTION)
+    while page.n_responses:
+        to_add = portions.rescore(session, targets, page, now=now, write=False)
+        report.add(to_add)
         done += page.n_responses
         on_progress(done, total)
+        page = portions.next_portion(session, targets, page.last, through, PORTION)
     return report
 
 
 def newest(session: Session) -> Rescoring | None:
     """The job that was requested last."""
-    return session.scalar(select(Rescoring).order_by(Rescoring.id.desc()).limit(1))
+    newest_first = select(Rescoring).order_by(Rescoring.id.desc())
+    return session.scalar(newest_first.limit(1))
 
 
 def _finish(session: Session, job: Rescoring, report: RescoringReport, *, actor: Actor, now: datetime) -> None:
@@ -122,7 +130,8 @@ def _finish(session: Session, job: Rescoring, report: RescoringReport, *, actor:
 
 
 def _newest_response_id(session: Session) -> int:
-    return session.scalar(select(func.max(QuestionnaireResponse.id))) or 0
+    newest_id = select(func.max(QuestionnaireResponse.id))
+    return session.scalar(newest_id) or 0
 
 
 def _pending(session: Session, targets: Targets) -> tuple[RescoringReport, int]:
@@ -130,8 +139,9 @@ def _pending(session: Session, targets: Targets) -> tuple[RescoringReport, int]:
     report = RescoringReport()
     total = 0
     versions = (QuestionnaireResponse.instrument_code, QuestionnaireResponse.instrument_version)
-    rows = select(*versions, func.count()).where(*portions.in_effect(targets)).group_by(*versions)
-    for code, version, n_responses in session.execute(rows):
+    in_effect = select(*versions, func.count()).where(*portions.in_effect(targets))
+    by_version = in_effect.group_by(*versions)
+    for code, version, n_responses in session.execute(by_version):
         total += n_responses
         reason = scoring_targets.skip_reason(targets, code, version)
         if reason is not None:

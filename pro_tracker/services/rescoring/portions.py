@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import compress
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
@@ -30,7 +31,6 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.models.course import Course
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
@@ -112,32 +112,40 @@ class Portion(NamedTuple):
 def next_portion(session: Session, targets: Targets, after: int, through: int, size: int) -> Portion:
     """The next `size` responses in effect of these instruments, with ids above `after` and none above `through`."""
     ids = select(QuestionnaireResponse.id).where(
-        QuestionnaireResponse.id > after, QuestionnaireResponse.id <= through, *in_effect(targets)
+        QuestionnaireResponse.id > after,
+        QuestionnaireResponse.id <= through,
+        *in_effect(targets),
     )
     page = ids.order_by(QuestionnaireResponse.id).limit(size).subquery()
-    last, n_responses = session.execute(select(func.max(page.c.id), func.count())).one()
+    last_and_count = select(func.max(page.c.id), func.count())
+    last, n_responses = session.execute(last_and_count).one()
     return Portion(after, last or through, n_responses)
 
 
 def in_effect(targets: Targets) -> tuple[ColumnElement[bool], ...]:
     """The conditions of responses in effect to these instruments."""
     codes = {code for code, _version in targets}
-    return stored_scores.is_counted(), QuestionnaireResponse.instrument_code.in_(codes)
+    to_these = QuestionnaireResponse.instrument_code.in_(codes)
+    return stored_scores.is_in_effect(), to_these
 
 
 def rescore(session: Session, targets: Targets, page: Portion, *, now: datetime, write: bool) -> RescoringReport:
-    """Add the scores that these responses are missing; with `write` off only report what would be added."""
+    """Adds the scores that these responses are missing; with `write` off only reports what would be added."""
     report = RescoringReport()
     scored: list[Scored] = []
     for (code, version, prorate), rows in _missing_scores(session, targets, page).items():
+        target = targets[code, version]
+        ids = [response_id for response_id, _given in rows]
         answers = [given for _id, given in rows]
-        usable, scores = bulk_scoring.score_stored(targets[code, version], answers, prorate=prorate)
+        usable, scores = bulk_scoring.score_stored(target, answers, prorate=prorate)
         if not usable.all():
-            report.skip((code, version, UNUSABLE), int((~usable).sum()))
-        ids = [response_id for (response_id, _given), is_usable in zip(rows, usable, strict=True) if is_usable]
-        scored += [(targets[code, version], ids, each) for each in scores]
+            n_unusable = int((~usable).sum())
+            report.skip((code, version, UNUSABLE), n_unusable)
+        scored_ids = list(compress(ids, usable))
+        scored += [(target, scored_ids, of_scale) for of_scale in scores]
     if scored:
-        report.count(_store(session, scored, now=now, write=write))
+        changes = _store(session, scored, now=now, write=write)
+        report.count(changes)
     return report
 
 
@@ -147,9 +155,11 @@ def _missing_scores(
     """The responses with a missing score: (instrument code, version, pro-rating on) -> ids and answers."""
     rows = session.execute(_missing_score_rows(targets, page)).all()
     # One JSON document for all rows: twice as fast as decoding one by one.
-    answers = json.loads(f"[{','.join([row.answers for row in rows])}]")
+    documents = [row.answers for row in rows]
+    answers = json.loads(f"[{','.join(documents)}]")
     groups = defaultdict(list)
-    for (response_id, code, version, _, prorate), given in zip(rows, answers, strict=True):
+    for row, given in zip(rows, answers, strict=True):
+        response_id, code, version, _answers, prorate = row
         groups[code, version, bool(prorate)].append((response_id, given))
     return groups
 
@@ -158,8 +168,12 @@ def _missing_score_rows(targets: Targets, page: Portion) -> Any:
     """Responses of the portion with fewer scores of the target scoring version than the target has scales."""
     response = QuestionnaireResponse
     target = _target_table(targets)
-    n_scored = select(func.count()).where(Score.response_id == response.id, Score.scoring_version == target.c.scoring)
-    asked = (target.c.code == response.instrument_code) & (target.c.version == response.instrument_version)
+    has_code = target.c.code == response.instrument_code
+    has_version = target.c.version == response.instrument_version
+    n_scored = select(func.count()).where(
+        Score.response_id == response.id,
+        Score.scoring_version == target.c.scoring,
+    )
     columns = (
         response.id,
         response.instrument_code,
@@ -169,11 +183,11 @@ def _missing_score_rows(targets: Targets, page: Portion) -> Any:
     )
     rows = (
         select(*columns)
-        .join(target, asked)
+        .join(target, has_code & has_version)
         .where(
             response.id > page.after,
             response.id <= page.last,
-            stored_scores.is_counted(),
+            stored_scores.is_in_effect(),
             n_scored.scalar_subquery() < target.c.n_scales,
         )
     )
@@ -182,34 +196,44 @@ def _missing_score_rows(targets: Targets, page: Portion) -> Any:
 
 def _target_table(targets: Targets) -> Any:
     """The targets as a table: instrument code and version of a response -> scoring version and number of scales."""
-    names = (column("code", String), column("version", String), column("scoring", String), column("n_scales", Integer))
-    rows = [(*asked, each.scoring_version, len(each.scales)) for asked, each in targets.items()]
-    return values(*names, name="target").data(rows).cte("target")
+    names = (
+        column("code", String),
+        column("version", String),
+        column("scoring", String),
+        column("n_scales", Integer),
+    )
+    rows: list[tuple[str, str, str, int]] = []
+    for (code, version), target in targets.items():
+        rows.append((code, version, target.scoring_version, len(target.scales)))
+    table = values(*names, name="target").data(rows)
+    return table.cte("target")
 
 
 def _prorated() -> ColumnElement[bool]:
-    """Whether the protocol version of the response's course has pro-rating switched on."""
-    protocols = map(protocol_catalog.read_protocol, protocol_catalog.all_files())
+    """Returns whether the protocol version of the response's visit has pro-rating switched on."""
+    protocols = protocol_catalog.all_versions()
     switched_on = [(each.code, each.version) for each in protocols if each.prorate]
     if not switched_on:
         return false()  # saves two look-ups for each response
-    bound = tuple_(Course.protocol_code, Course.protocol_version).in_(switched_on)
-    course = select(Visit.id).join(Course, Course.id == Visit.course_id)
-    return course.where(Visit.id == QuestionnaireResponse.visit_id, bound).correlate(QuestionnaireResponse).exists()
+    bound = tuple_(Visit.protocol_code, Visit.protocol_version).in_(switched_on)
+    of_response = select(Visit.id).where(Visit.id == QuestionnaireResponse.visit_id, bound)
+    return of_response.correlate(QuestionnaireResponse).exists()
 
 
 def _store(session: Session, scored: Sequence[Scored], *, now: datetime, write: bool) -> list[ScaleChanges]:
-    """Add the scores (or only compare them, with `write` off) and return the changes of each scale."""
+    """Adds the scores (or only compares them, with `write` off) and returns the changes of each scale."""
     outcomes: list[dict[str, Any]] = []
     responses: list[int] = []
     numbers: list[int] = []
     for instrument, ids, scores in scored:
+        first = len(outcomes)
         responses += ids
-        numbers += (scores.numbers + len(outcomes)).tolist()
-        outcomes += _outcomes(instrument, scores, first=len(outcomes))
+        numbers += (scores.numbers + first).tolist()
+        outcomes += _outcomes(instrument, scores, first=first)
     rows = {"outcomes": json.dumps(outcomes), "now": now}
     add = _on_postgresql if is_postgresql(session) else _on_sqlite
-    return [ScaleChanges(*row) for row in add(session, rows, responses, numbers, write=write)]
+    changes = add(session, rows, responses, numbers, write=write)
+    return [ScaleChanges(*row) for row in changes]
 
 
 def _outcomes(instrument: Instrument, scores: BulkScores, *, first: int) -> Iterator[dict[str, Any]]:
@@ -227,13 +251,15 @@ def _outcomes(instrument: Instrument, scores: BulkScores, *, first: int) -> Iter
 
 def _on_postgresql(session: Session, rows: Mapping[str, Any], responses: Any, numbers: Any, *, write: bool) -> Any:
     statement = _ADD_POSTGRESQL if write else _PREVIEW_POSTGRESQL
-    return session.execute(statement, {**rows, "responses": responses, "numbers": numbers})
+    parameters = {**rows, "responses": responses, "numbers": numbers}
+    return session.execute(statement, parameters)
 
 
 def _on_sqlite(session: Session, rows: Mapping[str, Any], responses: Any, numbers: Any, *, write: bool) -> Any:
-    """SQLite cannot read the rows of an INSERT in a CTE. Two statements are safe: it has one writer at a time."""
-    pairs = {**rows, "pairs": json.dumps(list(zip(responses, numbers, strict=True)))}
-    found = session.execute(_PREVIEW_SQLITE, pairs).all()
+    """Uses two statements: SQLite reads no rows of an INSERT in a CTE. Safe, since it has one writer at a time."""
+    pairs = list(zip(responses, numbers, strict=True))
+    parameters = {**rows, "pairs": json.dumps(pairs)}
+    changes = session.execute(_PREVIEW_SQLITE, parameters).all()
     if write:
-        session.execute(_ADD_SQLITE, pairs)
-    return found
+        session.execute(_ADD_SQLITE, parameters)
+    return changes

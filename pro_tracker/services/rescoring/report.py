@@ -33,11 +33,17 @@ class ScaleChanges:
     @property
     def mean_difference(self) -> float | None:
         """New minus earlier score, mean over the changed; None where none changed."""
-        return self.difference_sum / self.changed if self.changed else None
+        if self.changed == 0:
+            return None
+        return self.difference_sum / self.changed
 
     def add(self, more: "ScaleChanges") -> None:
-        for name in ("responses", "unchanged", "changed", "newly_scored", "no_longer_scored", "difference_sum"):
-            setattr(self, name, getattr(self, name) + getattr(more, name))
+        self.responses += more.responses
+        self.unchanged += more.unchanged
+        self.changed += more.changed
+        self.newly_scored += more.newly_scored
+        self.no_longer_scored += more.no_longer_scored
+        self.difference_sum += more.difference_sum
         self.largest_difference = max(self.largest_difference, more.largest_difference)
 
 
@@ -55,7 +61,8 @@ class RescoringReport:
 
     def count(self, changes: Iterable[ScaleChanges]) -> None:
         for each in changes:
-            self.scales.setdefault(each.key, ScaleChanges(*each.key)).add(each)
+            known = self.scales.setdefault(each.key, ScaleChanges(*each.key))
+            known.add(each)
 
     def add(self, more: "RescoringReport") -> None:
         self.count(more.scales.values())
@@ -63,7 +70,8 @@ class RescoringReport:
             self.skip(key, responses)
 
     def skip(self, key: Skipped, responses: int) -> None:
-        self.skipped[key] = self.skipped.get(key, 0) + responses
+        before = self.skipped.get(key, 0)
+        self.skipped[key] = before + responses
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -74,7 +82,8 @@ class RescoringReport:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "RescoringReport":
         report = cls()
-        report.count(ScaleChanges(**each) for each in stored["scales"])
+        changes = [ScaleChanges(**each) for each in stored["scales"]]
+        report.count(changes)
         for code, version, reason, responses in stored["skipped"]:
             report.skip((code, version, reason), responses)
         return report

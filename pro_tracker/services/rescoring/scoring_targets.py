@@ -40,9 +40,14 @@ def skip_reason(targets: Targets, code: str, version: str) -> str | None:
 
 def _newest_compatible(asked: Instrument) -> Instrument:
     """The newest version with the same items and answer codes: only such a version can score these answers."""
-    versions = instrument_catalog.versions(asked.code)
-    return [each for each in versions if _answer_codes(each) == _answer_codes(asked)][-1]
+    answer_codes = _answer_codes(asked)
+    newest_first = reversed(instrument_catalog.versions(asked.code))
+    return next(version for version in newest_first if _answer_codes(version) == answer_codes)
 
 
 def _answer_codes(instrument: Instrument) -> dict[str, frozenset[int]]:
-    return {item.link_id: frozenset(item.response_set.values) for item in instrument.items}
+    """The answer codes of each item, by link_id."""
+    codes: dict[str, frozenset[int]] = {}
+    for item in instrument.items:
+        codes[item.link_id] = frozenset(item.response_set.values)
+    return codes

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import is_postgresql
@@ -19,12 +19,14 @@ from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.correction import Correction
-from pro_tracker.models.course import Course
+from pro_tracker.models.course import COUNTS, Course
+from pro_tracker.models.merge import Merge
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
+from pro_tracker.services.clinic.person import RECORD, with_person
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.stored_scores import N_POINT_COLUMNS, ScaleKey
@@ -33,6 +35,9 @@ ALL_SITES = "*"
 # A transaction takes its timestamp before it commits: a long one may commit rows that are older than the last refresh.
 OVERLAP = timedelta(minutes=10)
 LOCK = 7_265_120  # any number that no other advisory lock of this database uses
+# Corrections that change figures without an event of a visit.
+CORRECTIONS = (CorrectionKind.WITHDRAWAL, CorrectionKind.DEATH, CorrectionKind.RESPONSE)
+AnySelect = Select[*tuple[Any, ...]]
 Figures = dict[ScaleKey, ScaleFigures]
 
 
@@ -51,62 +56,100 @@ class AggregateGroup(NamedTuple):
 
 
 def refresh(session: Session, *, now: datetime) -> int:
-    """Recompute the groups where a visit was answered, opened, planned or voided since the last time.
+    """Recomputes the groups where a visit was answered, stopped, opened, planned or voided, or answers corrected.
 
-    Returns the number of groups. A re-score or an amended answer alone is picked up by the next `rebuild`.
+    That is since the last time. Returns the number of groups. A re-score alone is picked up by the next `rebuild`.
     """
     _lock(session)
-    last = session.scalar(select(func.max(Aggregate.refreshed_at)))
+    last_refresh = select(func.max(Aggregate.refreshed_at))
+    last = session.scalar(last_refresh)
     if last is None:
         return rebuild(session, now=now)
     touched = _groups(session, _changed_since(last - OVERLAP, now))
     # Every change is measured from the baseline, so a new baseline changes the figures of the later events too.
     new_baselines = {group.cohort for group in touched if group.visit_number == 1}
-    later_events = {group for group in _groups(session, _expected(now)) if group.cohort in new_baselines}
+    expected = _groups(session, _expected(now))
+    later_events = {group for group in expected if group.cohort in new_baselines}
     return _write(session, touched | later_events, now=now)
 
 
 def rebuild(session: Session, *, now: datetime) -> int:
-    """Recompute every group from the visits and scores; returns the number of groups."""
+    """Recomputes every group from the visits and scores; returns the number of groups."""
     _lock(session)
     session.execute(delete(Aggregate))
     return _write(session, _groups(session, _expected(now)), now=now)
 
 
 def _lock(session: Session) -> None:
-    """Wait until another run has committed: two at once would each delete and insert the same rows."""
+    """Waits until another run has committed: two at once would each delete and insert the same rows."""
     if is_postgresql(session):
         session.execute(select(func.pg_advisory_xact_lock(LOCK)))
     # SQLite: BEGIN IMMEDIATE has made us the only writer already.
 
 
 def _changed_since(since: datetime, now: datetime) -> ColumnElement[bool]:
-    """Visits whose figures an event since then may have changed: of the visit itself, or a withdrawal of consent."""
-    moments = (Visit.completed_at, Visit.voided_at, Visit.planned_at, Subject.withdrawn_at)
-    happened = [moment >= since for moment in moments]
-    opened = and_(Visit.opens_at >= since, Visit.opens_at <= now)
-    withdrawal_reverted = exists().where(
-        Correction.subject_id == Subject.id,
-        Correction.what == CorrectionKind.WITHDRAWAL,
+    """Visits whose figures an event since then may have changed: of the visit itself, a withdrawal, or a death."""
+    of_visit = (Visit.completed_at, Visit.stopped_at, Visit.voided_at, Visit.planned_at, Visit.replanned_at)
+    of_subject = (Subject.withdrawn_at, Subject.death_recorded_at)
+    happened = [moment >= since for moment in (*of_visit, *of_subject)]
+    opened = and_(
+        Visit.opens_at >= since,
+        Visit.opens_at <= now,
+    )
+    # A reverted withdrawal or death; answers that were voided, or moved away. Those moved here are edited, as are
+    # amended ones.
+    corrected = exists().where(
+        Correction.subject_id.in_([RECORD.id, Subject.id]),
+        Correction.what.in_(CORRECTIONS),
         Correction.recorded_at >= since,
     )
-    return or_(opened, withdrawal_reverted, *happened)
+    of_records = or_(*(each.in_([RECORD.id, Subject.id]) for each in (Merge.subject_id, Merge.into_id)))
+    merged = exists().where(
+        of_records,
+        or_(
+            Merge.recorded_at >= since,
+            Merge.separated_at >= since,
+        ),
+    )
+    edited = exists().where(
+        QuestionnaireResponse.visit_id == Visit.id,
+        QuestionnaireResponse.edited_at >= since,
+    )
+    return or_(opened, corrected, edited, merged, *happened)
+
+
+_VOIDED_BEFORE_OPENING = and_(
+    Visit.voided_at.is_not(None),
+    or_(Visit.voided_at <= Visit.opens_at, Visit.void_reason == UnansweredReason.NO_DATE),
+)
 
 
 def _expected(now: datetime) -> ColumnElement[bool]:
-    """Expected to be answered: the window has opened, and the visit was not voided before that."""
-    before_opening = or_(Visit.voided_at <= Visit.opens_at, Visit.void_reason == UnansweredReason.NO_DATE)
-    voided_before = and_(Visit.voided_at.is_not(None), before_opening)
-    opened = or_(Visit.opens_at <= now, Visit.completed_at.is_not(None))
-    return and_(opened, ~voided_before)
+    """Condition that an answer is expected: the window has opened, and the visit was not voided before that."""
+    opened = or_(
+        Visit.opens_at <= now,
+        Visit.completed_at.is_not(None),
+    )
+    return and_(opened, ~_VOIDED_BEFORE_OPENING, COUNTS)
 
 
 def _groups(session: Session, which: ColumnElement[bool]) -> set[AggregateGroup]:
     """The groups of the visits that meet this condition."""
-    columns = (Course.protocol_code, Site.code, Visit.event_code, Visit.visit_number)
-    rows = select(*columns).distinct().select_from(Visit).where(which)
-    joined = rows.join(Course, Course.id == Visit.course_id).join(Subject, Subject.id == Visit.subject_id)
-    return {AggregateGroup(*row) for row in session.execute(joined.join(Site, Site.id == Subject.site_id))}
+    columns = (Visit.protocol_code, Site.code, Visit.event_code, Visit.visit_number)
+    groups = select(*columns).distinct()
+    groups = from_visits(groups).where(which)
+    return {AggregateGroup(*row) for row in session.execute(groups)}
+
+
+def from_visits(rows: AnySelect) -> AnySelect:
+    """`rows` read from the visits, joined with their courses, subjects, and the sites where the courses were begun.
+
+    The subject is the kept record of the person.
+    """
+    rows = rows.select_from(Visit)
+    rows = rows.join(Course, Course.id == Visit.course_id)
+    rows = with_person(rows, Visit.subject_id)
+    return rows.join(Site, Site.id == Course.site_id)
 
 
 def _write(session: Session, groups: set[AggregateGroup], *, now: datetime) -> int:
@@ -119,7 +162,8 @@ def _write(session: Session, groups: set[AggregateGroup], *, now: datetime) -> i
 
 
 def _replace(session: Session, group: AggregateGroup, figures: Figures, now: datetime) -> None:
-    session.execute(delete(Aggregate).where(*_rows_of(group)))
+    outdated = delete(Aggregate).where(*_rows_of(group))
+    session.execute(outdated)
     rows = [_row(group, key, each, now) for key, each in figures.items() if each.expected]
     if rows:
         session.execute(insert(Aggregate), rows)
@@ -172,15 +216,18 @@ def _figures(session: Session, group: AggregateGroup, now: datetime) -> Figures:
 def _expected_scales(
     session: Session, group: AggregateGroup, figures: Figures, now: datetime
 ) -> dict[tuple[str, str, str], Scale]:
-    """Count the group's visits as expected on every scale that their protocol version asks for.
+    """Counts the group's visits as expected on every scale that their protocol version asks for.
 
     Returns (protocol version, instrument code, scale code) -> scale with the change rule of that protocol.
     """
-    counted = _in_group(select(Course.protocol_version, func.count().label("n")), group, now)
+    visits_by_version = select(Visit.protocol_version, func.count().label("n"))
+    visits_by_version = visits_by_version.group_by(Visit.protocol_version)
+    counted = session.execute(_in_group(visits_by_version, group, now))
     scales: dict[tuple[str, str, str], Scale] = {}
-    for version, n in session.execute(counted.group_by(Course.protocol_version)):
+    for version, n in counted:
         protocol = protocol_catalog.protocol(group.protocol_code, version)
-        for code, scale in _battery_scales(protocol.event(group.event_code).battery):
+        battery = protocol.event(group.event_code).battery
+        for code, scale in _battery_scales(battery):
             scales[version, code, scale.code] = protocol.with_study_rule(code, scale)
             figures[code, scale.code].expected += n
     return scales
@@ -193,12 +240,10 @@ def _battery_scales(battery: Iterable[str]) -> Iterator[tuple[str, Scale]]:
             yield code, scale
 
 
-def _in_group(rows: Any, group: AggregateGroup, now: datetime) -> Any:
+def _in_group(rows: AnySelect, group: AggregateGroup, now: datetime) -> AnySelect:
     """`rows` over the visits of this group that were expected by now, without subjects who withdrew their data."""
-    joined = rows.select_from(Visit).join(Course, Course.id == Visit.course_id)
-    joined = joined.join(Subject, Subject.id == Visit.subject_id).join(Site, Site.id == Subject.site_id)
-    return joined.where(
-        Course.protocol_code == group.protocol_code,
+    return from_visits(rows).where(
+        Visit.protocol_code == group.protocol_code,
         Site.code == group.site_code,
         Visit.event_code == group.event_code,
         DATA_MAY_BE_USED,
@@ -206,7 +251,7 @@ def _in_group(rows: Any, group: AggregateGroup, now: datetime) -> Any:
     )
 
 
-def _scores_and_baselines(group: AggregateGroup, now: datetime) -> Any:
+def _scores_and_baselines(group: AggregateGroup, now: datetime) -> AnySelect:
     """The newest score of each scale at each visit of the group, with the score at the same course's baseline.
 
     Columns: protocol version, instrument code, scale code, the point columns of the score, those of the baseline.
@@ -216,7 +261,9 @@ def _scores_and_baselines(group: AggregateGroup, now: datetime) -> Any:
     first_response, first = aliased(QuestionnaireResponse), aliased(Score)
     same_course = and_(first_visit.course_id == Visit.course_id, first_visit.visit_number == 1, Visit.visit_number > 1)
     same_instrument = and_(
-        first_response.visit_id == first_visit.id, first_response.instrument_code == response.instrument_code
+        first_response.visit_id == first_visit.id,
+        first_response.instrument_code == response.instrument_code,
+        stored_scores.is_counted(first_response),  # else a corrected baseline would count the later visit twice
     )
     same_scale = and_(
         first.response_id == first_response.id,
@@ -224,7 +271,7 @@ def _scores_and_baselines(group: AggregateGroup, now: datetime) -> Any:
         stored_scores.is_newest_counted(first, first_response),
     )
     columns = (
-        *(Course.protocol_version, Score.instrument_code, Score.scale_code),
+        *(Visit.protocol_version, Score.instrument_code, Score.scale_code),
         *(*stored_scores.point_columns(), *stored_scores.point_columns(first, first_response)),
     )
     rows = _in_group(select(*columns), group, now).join(response, response.visit_id == Visit.id)

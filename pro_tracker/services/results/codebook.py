@@ -52,7 +52,10 @@ CODEBOOK: tuple[Column[CodebookEntry], ...] = (
     ),
     Column("VERIFICATION", lambda e: e.verification, "How far the scoring was checked"),
     Column(
-        "TEXTVALID", lambda e: e.text_validated, "Whether the wording, for tests that in force, is validated", "Y, N"
+        "TEXTVALID",
+        lambda e: e.text_validated,
+        "Whether the wording (for tests: the one in effect) is validated",
+        "Y, N",
     ),
 )
 
@@ -71,24 +74,28 @@ def entries(
     yield from _column_entries("wide", wide(instruments))
     yield from _column_entries("codebook", LAYOUT)
     for instrument in instruments:
+        yield _not_done(instrument)
         yield from _tests(instrument, wording)
         yield from _score_entries(instrument, wording, protocols)
     yield from map(_text_pack, asked)
 
 
 def _column_entries(file: str, layout: Iterable[ColumnGroup[Any]]) -> Iterator[CodebookEntry]:
-    for column in chain.from_iterable(group.columns for group in layout):
-        yield CodebookEntry(file, column.name, column.label, column.unit, values=column.values)
+    for group in layout:
+        for column in group.columns:
+            yield CodebookEntry(file, column.name, column.label, column.unit, values=column.values)
 
 
 def instruments_of(protocols: Iterable[Protocol]) -> tuple[Instrument, ...]:
     """The instruments of these protocols, each once and in its newest version, in the order of the batteries."""
-    codes = dict.fromkeys(chain.from_iterable(protocol.instruments for protocol in protocols))
-    return tuple(instrument_catalog.instrument(code) for code in codes)
+    asked = chain.from_iterable(protocol.instruments for protocol in protocols)
+    each_once = dict.fromkeys(asked)
+    return tuple(map(instrument_catalog.instrument, each_once))
 
 
 def _text_pack(pack: TextPack) -> CodebookEntry:
-    item_sets = {item.response_set.code: item for item in instrument_catalog.instrument(pack.instrument_code).items}
+    instrument = instrument_catalog.instrument(pack.instrument_code)
+    item_sets = {item.response_set.code: item for item in instrument.items}
     options = (f"{code}: {_options(item, pack)}" for code, item in item_sets.items())
     return CodebookEntry(
         "long",
@@ -100,6 +107,20 @@ def _text_pack(pack: TextPack) -> CodebookEntry:
         text_validated=_yes_no(pack.validated),
         text_language=pack.language,
         text_version=pack.version,
+    )
+
+
+def _not_done(instrument: Instrument) -> CodebookEntry:
+    """The test that stands for the whole instrument at a visit without its answers."""
+    test = named_tests(instrument.code, instrument.version).not_done
+    return CodebookEntry(
+        "long",
+        "QSTESTCD",
+        f"{test.label}: the whole instrument was not answered",
+        unit="no result: QSSTAT is NOT DONE",
+        instrument=instrument.code,
+        test=test.code,
+        rules="Stands in place of the rows of items and scores; QSREASND holds the reason.",
     )
 
 
@@ -147,7 +168,9 @@ def _score_entries(
 
 def _validated(instrument: Instrument, wording: WordingSnapshot) -> str:
     """Y where the current wording is validated in every language."""
-    return _yes_no(all(wording.pack(instrument.code, language).validated for language in LANGUAGES))
+    packs = (wording.pack(instrument.code, language) for language in LANGUAGES)
+    is_validated = all(pack.validated for pack in packs)
+    return _yes_no(is_validated)
 
 
 def _yes_no(value: bool) -> str:
@@ -159,10 +182,24 @@ def _options(item: Item, pack: TextPack) -> str:
     labels = pack.options.get(item.response_set.code, {})
     values = item.response_set.values
     if item.response_set.kind == "numeric":
-        ends = "; ".join(f"{value} = {label}" for value, label in sorted(labels.items()))
-        in_brackets = f" ({ends})" if ends else ""
-        return f"{min(values)} to {max(values)}{in_brackets}"
-    return "; ".join(f"{value} = {labels.get(value, '')}" for value in values)
+        low_to_high = f"{min(values)} to {max(values)}"
+        ends = _labelled(sorted(labels.items()))
+        return f"{low_to_high} ({ends})" if ends else low_to_high
+    return _labelled((value, labels.get(value, "")) for value in values)
+
+
+def _labelled(labels: Iterable[tuple[int, str]]) -> str:
+    """Values with their labels as text: "1 = Never; 2 = Rarely"."""
+    texts = [f"{value} = {_quoted(label)}" for value, label in labels]
+    return "; ".join(texts)
+
+
+def _quoted(label: str) -> str:
+    """The label, in quotes if it holds a character that separates labels: quotes within are doubled, as in CSV."""
+    if not set(label) & set(';="'):
+        return label
+    doubled = label.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _item_rules(instrument: Instrument, item: Item) -> str:
@@ -191,7 +228,10 @@ def _scale_rules(scale: Scale) -> str:
 
 def _interpretation_rules(instrument: Instrument, scale: Scale, protocols: Sequence[Protocol]) -> str:
     """Bands and the change that matters, by the scale and by protocols with a rule of their own."""
-    parts = [f"Bands: {', '.join(map(_band, scale.bands))} ({scale.bands_source})"] if scale.bands else []
+    parts = []
+    if scale.bands:
+        bands = ", ".join(map(_band, scale.bands))
+        parts.append(f"Bands: {bands} ({scale.bands_source})")
     if scale.change_rule:
         parts.append(_change_rule(scale.change_rule))
     for protocol in protocols:
@@ -212,7 +252,8 @@ def _band(band: Band) -> str:
 
 def _stopping_rule(bank: ItemBank) -> str:
     asked = f"{bank.least_items} to {bank.most_items} of {len(bank.items)} items"
-    return f"Adaptive: asks {asked}, until the standard error is at most {bank.stop_at_standard_error:g}."
+    stop = f"the standard error is at most {bank.stop_at_standard_error:g}"
+    return f"Adaptive: asks {asked}, until {stop}."
 
 
 def _change_rule(rule: ChangeRule) -> str:
@@ -226,10 +267,17 @@ def _change_rule(rule: ChangeRule) -> str:
 
 
 def _criterion(criterion: ChangeCriterion) -> str:
-    size = f"{criterion.points:g} points" if criterion.points is not None else f"{criterion.percent:g} % of baseline"
-    only = f", {criterion.only} only" if criterion.only else ""
+    text = _size(criterion)
+    if criterion.only:
+        text += f", {criterion.only} only"
     if criterion.baseline_at_most is not None:
-        return f"{size}{only} from a baseline up to {criterion.baseline_at_most:g}"
+        return f"{text} from a baseline up to {criterion.baseline_at_most:g}"
     if criterion.baseline_above is not None:
-        return f"{size}{only} from a baseline above {criterion.baseline_above:g}"
-    return size + only
+        return f"{text} from a baseline above {criterion.baseline_above:g}"
+    return text
+
+
+def _size(criterion: ChangeCriterion) -> str:
+    if criterion.points is not None:
+        return f"{criterion.points:g} points"
+    return f"{criterion.percent:g} % of baseline"

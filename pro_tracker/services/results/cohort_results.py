@@ -1,7 +1,7 @@
 """The cohort results as one account may see them: per study event a row for each scale, small cells suppressed.
 
 Reads the figures that aggregates.py stores and computes none; only the reasons of unanswered visits are counted on
-request. None in a row is a suppressed figure.
+request. None in a row is a suppressed figure; `why` has the reason.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.disclosure import Count, total_reveals_small
+from pro_tracker.domain.disclosure import MINIMUM_SHOWN, Count, Suppressed, why_hidden
 from pro_tracker.domain.instrument import Instrument, Scale
 from pro_tracker.domain.protocol import Protocol, StudyEvent
 from pro_tracker.models.account import Account
@@ -52,6 +52,7 @@ class ResultRow:
     scores: Spread | None
     changes: Spread | None
     responders: Count | None
+    why: Mapping[str, Suppressed]  # name of a suppressed count (see COUNTS) -> why it is not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +70,61 @@ class Results:
 
     choices: tuple[tuple[str, str], ...]  # site code and name; "*" is all sites
     chosen: str
+    studies: tuple[Protocol, ...]  # the protocols with figures, by code; the figures are those of one of them
+    study: Protocol | None
     events: tuple[EventResults, ...]
     refreshed_at: datetime | None
     excluded: int  # subjects of these sites who withdrew their data
 
 
-def results(session: Session, account: Account, chosen: str = "") -> Results:
-    """The figures of one of the account's sites, or of all sites where the account has them all.
+def results(session: Session, account: Account, chosen: str = "", study: str = "") -> Results:
+    """The figures of one study at one of the account's sites, or at all sites where the account has them all.
 
-    `chosen` is a site code or "*"; any other value selects the first site.
+    `chosen` is a site code or "*", `study` the code of a protocol; any other value selects the first.
     """
     choices = _choices(session, account)
-    code = chosen if chosen in dict(choices) else next((code for code, _name in choices), "")
-    figures = session.scalars(select(Aggregate).order_by(Aggregate.protocol_code, Aggregate.visit_number)).all()
+    code = _selected(choices, chosen)
+    studies = used_studies(session)
+    protocol = next((each for each in studies if each.code == study), studies[0] if studies else None)
+    figures = _figures(session, protocol)
     shown = [row for row in figures if row.site_code == code]
     parts = _parts(figures) if code == ALL_SITES else {}
-    unanswered = unanswered_counts.by_event(session, [site.code for site in account.sites], code)
+    sites = [site.code for site in account.sites] if code == ALL_SITES else [code]
+    unanswered = unanswered_counts.by_event(session, sites, _asked_with_few_answers(figures, sites))
     site_ids = [site.id for site in account.sites if code in (ALL_SITES, site.code)]
     return Results(
         choices=choices,
         chosen=code,
+        studies=studies,
+        study=protocol,
         events=tuple(_events(shown, parts, unanswered)),
         refreshed_at=max((row.refreshed_at for row in shown), default=None),
         excluded=export_rows.count_excluded(session, site_ids),
     )
+
+
+def used_studies(session: Session) -> tuple[Protocol, ...]:
+    """The protocols that have figures or courses, each in its newest version, by code."""
+    with_figures = select(Aggregate.protocol_code).distinct()
+    codes = set(session.scalars(with_figures))
+    codes.update(export_rows.used_codes(session))
+    in_order = sorted(codes)
+    return tuple(map(protocol_catalog.protocol, in_order))
+
+
+def _figures(session: Session, protocol: Protocol | None) -> Sequence[Aggregate]:
+    code = protocol.code if protocol else ""
+    stored = select(Aggregate).where(Aggregate.protocol_code == code)
+    stored = stored.order_by(Aggregate.visit_number)
+    return session.scalars(stored).all()
+
+
+def _selected(choices: Sequence[tuple[str, str]], chosen: str) -> str:
+    """The chosen site code, or the first where that is none of the choices; empty without any choice."""
+    codes = [code for code, _name in choices]
+    if chosen in codes:
+        return chosen
+    return codes[0] if codes else ""
 
 
 def _parts(figures: Iterable[Aggregate]) -> Parts:
@@ -104,11 +136,27 @@ def _parts(figures: Iterable[Aggregate]) -> Parts:
     return parts
 
 
+def _asked_with_few_answers(
+    figures: Iterable[Aggregate], sites: Sequence[str]
+) -> Mapping[tuple[str, str], Mapping[str, int]]:
+    """Protocol and event code -> site code -> visits asked, of these sites that hide how many of them were answered."""
+    rows: dict[tuple[str, str, str], list[Aggregate]] = defaultdict(list)
+    for row in figures:
+        if row.site_code in sites:
+            rows[row.protocol_code, row.event_code, row.site_code].append(row)
+    asked: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for (protocol_code, event_code, site), scales in rows.items():
+        if max(row.n_answered for row in scales) < MINIMUM_SHOWN:
+            asked[protocol_code, event_code][site] = max(row.n_expected for row in scales)
+    return asked
+
+
 def _choices(session: Session, account: Account) -> tuple[tuple[str, str], ...]:
     """Code and name of the account's sites; all sites together come first where the account has every site."""
     sites = tuple((site.code, site.name) for site in account.sites)
-    has_every_site = set(session.scalars(select(Site.code))) == {code for code, _name in sites}
-    if has_every_site and len(sites) > 1:
+    own_codes = {code for code, _name in sites}
+    all_codes = set(session.scalars(select(Site.code)))
+    if own_codes == all_codes and len(sites) > 1:
         return ((ALL_SITES, ""), *sites)
     return sites
 
@@ -122,11 +170,13 @@ def _events(
 ) -> Iterator[EventResults]:
     """The events in the order of the protocol, in each the scales in the order of its battery."""
     rows = {_key(row): row for row in shown}
-    for protocol_code, event_code in dict.fromkeys((row.protocol_code, row.event_code) for row in shown):
-        protocol = protocol_catalog.protocol(protocol_code)
+    events = dict.fromkeys((row.protocol_code, row.event_code) for row in shown)
+    for protocol_code, event_code in events:
+        protocol = protocol_catalog.newest_with(protocol_code, event_code)
         event = protocol.event(event_code)
         results = tuple(_event_rows(protocol, event, rows, parts))
-        yield EventResults(event, results, unanswered.get((protocol_code, event_code), NONE_UNANSWERED))
+        without_answers = unanswered.get((protocol_code, event_code), NONE_UNANSWERED)
+        yield EventResults(event, results, without_answers)
 
 
 def _event_rows(
@@ -142,20 +192,22 @@ def _event_rows(
 
 
 def _result(instrument: Instrument, scale: Scale, row: Aggregate, parts: Sequence[Aggregate]) -> ResultRow:
-    may = {name: _may_show(count, row, parts) for name, count in COUNTS.items()}
+    why = dict(_hidden(row, parts))
     is_follow_up = row.visit_number > 1
+    title = instrument_catalog.scale_title(instrument.code, scale.code, instrument_catalog.FALLBACK_LANGUAGE)
     return ResultRow(
         instrument=instrument,
         scale=scale,
-        title=instrument_catalog.scale_title(instrument.code, scale.code, instrument_catalog.FALLBACK_LANGUAGE),
+        title=title,
         text_validated=row.n_unvalidated == 0,
         has_change=is_follow_up and scale.responder_rule is None,
         has_responders=is_follow_up and (scale.responder_rule or scale.change_rule) is not None,
-        expected=Count(row.n_expected) if may["expected"] else None,
-        answered=Count(row.n_answered, row.n_expected) if may["answered"] and may["expected"] else None,
-        scores=_spread(row.n_answered, row.mean, row.sd) if may["answered"] else None,
-        changes=_spread(row.n_paired, row.mean_change, row.sd_change) if may["paired"] else None,
-        responders=COUNTS["responders"](row) if may["responders"] else None,
+        expected=None if "expected" in why else Count(row.n_expected),
+        answered=None if "answered" in why or "expected" in why else Count(row.n_answered, row.n_expected),
+        scores=None if "answered" in why else _spread(row.n_answered, row.mean, row.sd),
+        changes=None if "paired" in why else _spread(row.n_paired, row.mean_change, row.sd_change),
+        responders=None if "responders" in why else COUNTS["responders"](row),
+        why=why,
     )
 
 
@@ -168,12 +220,18 @@ COUNTS: dict[str, Callable[[Aggregate], Count]] = {
 }
 
 
-def _may_show(count: Callable[[Aggregate], Count], row: Aggregate, parts: Sequence[Aggregate]) -> bool:
-    """Whether a count may be shown: it is not small, and small counts of single sites do not follow from it."""
-    if count(row).is_small:
-        return False
-    return not total_reveals_small(map(count, parts))
+def _hidden(row: Aggregate, parts: Sequence[Aggregate]) -> Iterator[tuple[str, Suppressed]]:
+    """Yields each count that must not be shown, with the reason."""
+    for name, count in COUNTS.items():
+        why = why_hidden(count(row), [count(part) for part in parts])
+        if why is None and name == "responders":
+            # Their denominator is mostly the number of pairs: where that is held back, it must not stand here.
+            why = why_hidden(Count(row.n_paired_or_rated), [Count(part.n_paired_or_rated) for part in parts])
+        if why is not None:
+            yield name, why
 
 
 def _spread(n: int, mean: float | None, sd: float | None) -> Spread | None:
-    return None if mean is None else Spread(n, mean, sd)
+    if mean is None:
+        return None
+    return Spread(n, mean, sd)

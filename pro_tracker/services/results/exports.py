@@ -15,6 +15,7 @@ from typing import IO, Any, Literal, TypeVar
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import is_postgresql, read_only
+from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import unanswered
@@ -32,41 +33,68 @@ OnSubjects = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Extent:
-    """The part of the cohort in a file: `site_ids` None is every site; windows closed by `now` are finished."""
+    """The part of the cohort in a file: windows closed by `now` are finished.
+
+    `site_ids` None is every site. `protocol_code` None is every protocol: STUDYID tells the rows of studies apart.
+    """
 
     now: datetime
     site_ids: Collection[int] | None = None
+    protocol_code: str | None = None
+
+
+def chosen_protocol(session: Session, named: str | None) -> str | None:
+    """Returns the code of the protocol whose study a file holds; None where there is only one.
+
+    Raises InvalidInput where several are in use and none is named, and for a code that no subject follows.
+    """
+    used = export_rows.used_codes(session)
+    if named in used or (named is None and len(used) < 2):
+        return named
+    listed = ", ".join(used) or "none yet"
+    if named is None:
+        raise InvalidInput(
+            f"Subjects follow several protocols ({listed}). Say which one, or that you want all studies."
+        )
+    raise InvalidInput(f"No subject follows the protocol {named[:60]!r}. In use: {listed}.")
 
 
 def audit_export(session: Session, actor: Actor, kind: Kind, extent: Extent) -> None:
-    """Record the export in the audit trail, and the reasons of visits missed by now.
+    """Records the export in the audit trail, and the reasons of visits missed by now.
 
     The caller commits before any row is given out.
     """
     unanswered.record_missed(session, now=extent.now)
     sites = None if extent.site_ids is None else sorted(extent.site_ids)
-    audit.record(session, actor, "cohort.export", now=extent.now, detail={"kind": kind, "sites": sites})
+    limit = {"protocol": extent.protocol_code} if extent.protocol_code else {}
+    detail: audit.Detail = {"kind": kind, "sites": sites, **limit}
+    audit.record(session, actor, "cohort.export", now=extent.now, detail=detail)
 
 
 def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subjects: OnSubjects | None = None) -> int:
-    """Write the file to `out` (opened with newline="") and return the number of its rows without the header.
+    """Writes the file to `out` (opened with newline="") and returns the number of its rows without the header.
 
     The session must be fresh: one reading transaction shows one state of the cohort. `on_subjects` is called with the
     number of subjects of each batch.
     """
     _hold_snapshot(session)
-    protocols = export_rows.used_protocols(session)
+    protocols = export_rows.used_protocols(session, extent.protocol_code)
     if kind == "codebook":
-        wording, asked = text_packs.in_force(session), text_packs.packs_in_use(session)
-        return _write(out, codebook.LAYOUT, codebook.entries(protocols, wording, asked))
-    visits = export_rows.records(session, now=extent.now, site_ids=extent.site_ids, on_subjects=on_subjects)
+        wording = text_packs.in_effect(session)
+        asked = text_packs.packs_in_use(session)
+        entries = codebook.entries(protocols, wording, asked)
+        return _write(out, codebook.LAYOUT, entries)
+    part = export_rows.Part(extent.site_ids, extent.protocol_code)
+    visits = export_rows.records(session, now=extent.now, part=part, on_subjects=on_subjects)
     if kind == "wide":
-        return _write(out, wide(codebook.instruments_of(protocols)), visits)
-    return _write(out, LONG, chain.from_iterable(map(findings, visits)))
+        instruments = codebook.instruments_of(protocols)
+        return _write(out, wide(instruments), visits)
+    long_rows = chain.from_iterable(map(findings, visits))
+    return _write(out, LONG, long_rows)
 
 
 def _hold_snapshot(session: Session) -> None:
-    """Read one snapshot: later commits of other transactions are not seen, and on SQLite no writer has to wait."""
+    """Reads one snapshot: later commits of other transactions are not seen, and on SQLite no writer has to wait."""
     if is_postgresql(session):
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     else:
@@ -74,13 +102,14 @@ def _hold_snapshot(session: Session) -> None:
 
 
 def _write(out: IO[str], layout: Iterable[ColumnGroup[Record]], rows: Iterable[Record]) -> int:
-    """Write header and rows; returns the number of rows."""
+    """Writes header and rows; returns the number of rows."""
     groups = tuple(layout)
     csv.writer(out).writerow(_names(groups))
     parts = [(group.part or _whole, _text_of(group.columns)) for group in groups]
     written = 0
     for row in rows:
-        out.write(",".join([text(part(row)) for part, text in parts]) + "\r\n")
+        texts = [text(part(row)) for part, text in parts]
+        out.write(",".join(texts) + "\r\n")
         written += 1
     return written
 
@@ -104,7 +133,8 @@ def _text_of(columns: Iterable[Column[Any]]) -> Callable[[Any], str]:
     @lru_cache(CACHED_PARTS)
     def text(part: Any) -> str:
         line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow([escape_formula(get(part)) for get in getters])
+        cells = [escape_formula(get(part)) for get in getters]
+        csv.writer(line, lineterminator="").writerow(cells)
         return line.getvalue()
 
     return text

@@ -1,1 +1,1 @@
-"""A message's way from due to its provider, and what providers report about it; decides no plan."""
+"""Sending of due messages to their providers, and what providers report about them; decides no plan."""

@@ -41,7 +41,8 @@ _MAY_UPDATE = (
 
 
 def _statement(sql: str) -> TextClause:
-    return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime) for name in MOMENTS if f":{name}" in sql))
+    moments = [bindparam(name, type_=UtcDateTime) for name in MOMENTS if f":{name}" in sql]
+    return text(sql).bindparams(*moments)
 
 
 def _for_one_and_several(sql: str, columns: Mapping[str, str]) -> tuple[TextClause, TextClause]:
@@ -50,10 +51,13 @@ def _for_one_and_several(sql: str, columns: Mapping[str, str]) -> tuple[TextClau
     `columns`: name -> PostgreSQL type. One row needs a statement of its own: of JSON the planner expects a hundred
     rows, and reads a small table from end to end.
     """
-    one = ", ".join(f"CAST(:{name} AS {type_}) AS {name}" for name, type_ in columns.items())
-    typed = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
-    several = f"* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS rows ({typed})"
-    return _statement(sql.format(input=one)), _statement(sql.format(input=several))
+    parameters = [f"CAST(:{name} AS {type_}) AS {name}" for name, type_ in columns.items()]
+    declarations = [f"{name} {type_}" for name, type_ in columns.items()]
+    one = ", ".join(parameters)
+    several = f"* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS rows ({', '.join(declarations)})"
+    for_one = _statement(sql.format(input=one))
+    for_several = _statement(sql.format(input=several))
+    return for_one, for_several
 
 
 _BEGIN_COLUMNS = {
@@ -69,12 +73,12 @@ BEGIN_POSTGRESQL = _for_one_and_several(
     WITH input AS MATERIALIZED (SELECT {{input}}),
     open_visit AS MATERIALIZED (SELECT visit.id FROM input CROSS JOIN LATERAL (
         {_OPEN_VISIT.format(id="input.visit_id")} FOR SHARE OF visit) AS visit),
-    taken AS (UPDATE message SET attempts = message.attempts + 1, lease_until = :until FROM input
+    begun AS (UPDATE message SET attempts = message.attempts + 1, lease_until = :until FROM input
         WHERE message.id = input.message_id AND message.lease_until IS NOT NULL AND message.attempts = input.attempts
         AND input.visit_id IN (SELECT id FROM open_visit)
         RETURNING message.id, message.visit_id, message.attempts, input.token_hash),
-    linked AS ({_LINK} SELECT visit_id, id, decode(token_hash, 'hex'), :now FROM taken)
-    {_ATTEMPT} SELECT id, attempts, :provider, :now, false FROM taken RETURNING message_id, id
+    linked AS ({_LINK} SELECT visit_id, id, decode(token_hash, 'hex'), :now FROM begun)
+    {_ATTEMPT} SELECT id, attempts, :provider, :now, false FROM begun RETURNING message_id, id
     """,  # nosec B608  only constants are put together
     _BEGIN_COLUMNS,
 )
@@ -107,7 +111,7 @@ FINISH_SQLITE = (
     _statement(f"{_RECORD.format(new=':')} WHERE id = :attempt_id AND {_MAY_RECORD}"),
     _statement(f"{_UPDATE.format(new=':')} WHERE id = :message_id AND {_MAY_UPDATE.format(new=':')}"),
 )
-GIVE_BACK = _statement(
+END_CLAIM = _statement(
     "UPDATE message SET state = :state, lease_until = NULL, end_reason = :reason,"  # nosec B608
     " send_at = coalesce(:send_at, send_at)"
     f" WHERE id = :message_id AND state = '{MessageState.CLAIMED}' AND attempts = :attempts"

@@ -21,6 +21,7 @@ from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.subject import Contact
 from pro_tracker.providers.base import SendResult
+from pro_tracker.services.clinic.person import person_of
 from pro_tracker.services.sending import attempt_sql
 
 ATTEMPT_LEASE = timedelta(minutes=5)  # longer than the slowest conversation with a provider
@@ -46,7 +47,7 @@ class OpenAttempt:
 
 @dataclass(frozen=True, slots=True)
 class MessageUpdate:
-    """What an attempt makes of its message: the new state, when to try again, and why it was not sent."""
+    """Change of a message by its attempt: the new state, when to try again, and why it was not sent."""
 
     state: MessageState
     send_at: datetime | None = None
@@ -78,8 +79,12 @@ def begin(
     longer open: no attempt begins after an answer to its visit was committed.
     """
     parameters = [_begin_parameters(message, token_hash) for message, token_hash in rows]
-    shared: dict[str, Any] = {"address_channel": address_channel(channel), "provider": provider}
-    shared |= {"now": now, "until": now + ATTEMPT_LEASE}
+    shared = {
+        "address_channel": address_channel(channel),
+        "provider": provider,
+        "now": now,
+        "until": now + ATTEMPT_LEASE,
+    }
     if is_postgresql(session):
         return dict(_execute(session, attempt_sql.BEGIN_POSTGRESQL, parameters, **shared).all())
     begun: dict[int, int] = {}
@@ -101,8 +106,8 @@ def _begin_parameters(message: Message, token_hash: bytes) -> dict[str, Any]:
 
 
 def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
-    take, link, attempt = attempt_sql.BEGIN_SQLITE
-    if not _changes_a_row(session, take, row):
+    begin, link, attempt = attempt_sql.BEGIN_SQLITE
+    if not _changes_a_row(session, begin, row):
         return None
     session.execute(link, {**row, "token_hash": bytes.fromhex(row["token_hash"])})
     attempt_id: int | None = session.scalar(attempt, row)
@@ -111,17 +116,17 @@ def _begin_on_sqlite(session: Session, row: dict[str, Any]) -> int | None:
 
 def end(session: Session, message: Message, reason: EndReason | UnansweredReason) -> bool:
     """Ends a claimed message that is no longer due. Returns False when it is no longer this sender's."""
-    return _give_back(session, message, MessageState.ENDED, reason=reason)
+    return _end_claim(session, message, MessageState.ENDED, reason=reason)
 
 
 def release(session: Session, message: Message, send_at: datetime | None) -> bool:
     """Releases the claim: the message waits until `send_at`, or in its old place. Returns False as `end`."""
-    return _give_back(session, message, MessageState.PLANNED, send_at=send_at)
+    return _end_claim(session, message, MessageState.PLANNED, send_at=send_at)
 
 
 def mark_uncertain(session: Session, message: Message) -> bool:
     """Records that it will never be known whether the message was delivered. Returns False as `end`."""
-    return _give_back(session, message, MessageState.UNCERTAIN)
+    return _end_claim(session, message, MessageState.UNCERTAIN)
 
 
 def finish(session: Session, finished: Sequence[FinishedAttempt]) -> list[MessageState]:
@@ -164,29 +169,24 @@ def _state_after(session: Session, each: FinishedAttempt, updated_ids: Collectio
     message_id = each.attempt.message_id
     if message_id in updated_ids:
         return each.update.state
-    return session.scalars(select(Message.state).where(Message.id == message_id)).one()
+    stored_state = select(Message.state).where(Message.id == message_id)
+    return session.scalars(stored_state).one()
 
 
 def release_expired(session: Session, *, now: datetime) -> int:
     """Releases the claims whose lease ran out before an attempt began. Returns how many."""
-    statement = (
-        update(Message)
-        .where(Message.id.in_(_expired(now, ~has_open_attempt()).with_for_update(skip_locked=True)))
-        .values(state=MessageState.PLANNED, lease_until=None)
-    )
+    expired = _expired(now, ~has_open_attempt())
+    statement = update(Message).where(Message.id.in_(expired)).values(state=MessageState.PLANNED, lease_until=None)
     released = session.execute(statement, execution_options={"synchronize_session": False})
     commit(session)
     return cast(CursorResult[Any], released).rowcount
 
 
-def take_over_expired(session: Session, *, now: datetime) -> list[OpenAttempt]:
-    """Takes over the attempts that are still open after their lease ran out; the new lease is ATTEMPT_LEASE long."""
-    statement = (
-        update(Message)
-        .where(Message.id.in_(_expired(now, has_open_attempt()).with_for_update(skip_locked=True)))
-        .values(lease_until=now + ATTEMPT_LEASE)
-        .returning(Message.id)
-    )
+def claim_expired(session: Session, *, now: datetime) -> list[OpenAttempt]:
+    """Claims the attempts that are still open after their lease ran out; the new lease is ATTEMPT_LEASE long."""
+    expired = _expired(now, has_open_attempt())
+    statement = update(Message).where(Message.id.in_(expired)).values(lease_until=now + ATTEMPT_LEASE)
+    statement = statement.returning(Message.id)
     ids = session.scalars(statement, execution_options={"synchronize_session": False}).all()
     rows = session.execute(_OPEN_ATTEMPTS.where(Message.id.in_(ids))).all() if ids else ()
     commit(session)
@@ -194,19 +194,24 @@ def take_over_expired(session: Session, *, now: datetime) -> list[OpenAttempt]:
 
 
 def _expired(now: datetime, which: Any) -> Any:
-    return select(Message.id).where(Message.state == MessageState.CLAIMED, Message.lease_until <= now, which)
+    """SQL: the ids of messages whose lease ran out, locked; those that another worker has locked are left to it."""
+    claimed = select(Message.id).where(Message.state == MessageState.CLAIMED)
+    expired = claimed.where(Message.lease_until <= now, which)
+    return expired.with_for_update(skip_locked=True)
 
 
 def provider_failures() -> Any:
     """SQL: how many earlier attempts at a message failed because of the provider; they are none of its tries."""
-    failures = select(func.count()).where(Attempt.message_id == Message.id, Attempt.is_provider_fault)
+    failures = select(func.count())
+    failures = failures.where(Attempt.message_id == Message.id, Attempt.is_provider_fault)
     return failures.correlate(Message).scalar_subquery()
 
 
 def unknown_since() -> Any:
     """SQL: when the first attempt at a message began whose outcome is unknown."""
-    is_unknown = (Attempt.message_id == Message.id, Attempt.outcome == SendOutcome.UNKNOWN)
-    return select(func.min(Attempt.started_at)).where(*is_unknown).correlate(Message).scalar_subquery()
+    first = select(func.min(Attempt.started_at))
+    first = first.where(Attempt.message_id == Message.id, Attempt.outcome == SendOutcome.UNKNOWN)
+    return first.correlate(Message).scalar_subquery()
 
 
 def has_open_attempt() -> Any:
@@ -216,13 +221,16 @@ def has_open_attempt() -> Any:
 
 def contact_of_message() -> ColumnElement[bool]:
     """SQL: the contact is the one that the message goes to, which some channels borrow from another."""
+    of_subject = Contact.subject_id == person_of(Message.subject_id)
+    if not BORROWING_CHANNELS:
+        return and_(of_subject, Contact.channel == Message.channel)
     borrowed = {channel: address_channel(channel) for channel in BORROWING_CHANNELS}
-    own = case(borrowed, value=Message.channel, else_=Message.channel) if borrowed else Message.channel
-    return and_(Contact.subject_id == Message.subject_id, Contact.channel == own)
+    lender_or_own = case(borrowed, value=Message.channel, else_=Message.channel)
+    return and_(of_subject, Contact.channel == lender_or_own)
 
 
 _OPEN_ATTEMPTS = (
-    select(Attempt, Message.subject_id, Message.channel, Contact, provider_failures())
+    select(Attempt, person_of(Message.subject_id), Message.channel, Contact, provider_failures())
     .join(Message, Message.id == Attempt.message_id)
     .outerjoin(Contact, contact_of_message())
     .where(Attempt.outcome.is_(None))
@@ -245,7 +253,7 @@ def _open_attempt(
     )
 
 
-def _give_back(
+def _end_claim(
     session: Session,
     message: Message,
     state: MessageState,
@@ -253,15 +261,22 @@ def _give_back(
     reason: EndReason | UnansweredReason | None = None,
     send_at: datetime | None = None,
 ) -> bool:
-    """Ends the sender's claim on a message at which no attempt was begun."""
-    row = {"message_id": message.id, "attempts": message.attempts, "state": state, "reason": reason, "send_at": send_at}
-    changed = _changes_a_row(session, attempt_sql.GIVE_BACK, row)
+    """Ends the claim of the sender on a message for which no attempt was begun."""
+    row = {
+        "message_id": message.id,
+        "attempts": message.attempts,
+        "state": state,
+        "reason": reason,
+        "send_at": send_at,
+    }
+    changed = _changes_a_row(session, attempt_sql.END_CLAIM, row)
     commit(session)
     return changed
 
 
 def _changes_a_row(session: Session, statement: TextClause, row: dict[str, Any]) -> bool:
-    return cast(CursorResult[Any], session.execute(statement, row)).rowcount > 0
+    result = cast(CursorResult[Any], session.execute(statement, row))
+    return result.rowcount > 0
 
 
 def _execute(
@@ -271,4 +286,5 @@ def _execute(
     for_one, for_several = statements
     if len(rows) == 1:
         return session.execute(for_one, {**shared, **rows[0]})
-    return session.execute(for_several, {**shared, "rows": json.dumps(rows, default=datetime.isoformat)})
+    rows_json = json.dumps(rows, default=datetime.isoformat)
+    return session.execute(for_several, {**shared, "rows": rows_json})

@@ -1,4 +1,4 @@
-"""How fast one sender may submit on one channel: its rate, its pause while the provider is down, its batch size."""
+"""Pace of one sender on one channel: its rate, its pause while the provider is down, its batch size."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ TakeTurns = Callable[[Channel, int], tuple[int, timedelta]]
 
 
 class ChannelPace:
-    """What one sender has learned of one channel while it works through its messages.
+    """Pace of one sender on one channel, from the results of the messages it has submitted so far.
 
     `batch_size`: messages that may be in flight together. `is_paused`: nothing more is sent on the channel; its
     messages are released until `resumes_at`, or in their old place (None) while the provider is down.
@@ -33,12 +33,12 @@ class ChannelPace:
 
     @property
     def provider_is_down(self) -> bool:
-        """Whether the channel's circuit breaker was open when it was last asked."""
+        """Returns whether the channel's circuit breaker was open when it was last asked."""
         return self.is_paused and self.resumes_at is None
 
     @property
     def is_rate_limited(self) -> bool:
-        """Whether messages wait for their turn at a provider that works."""
+        """Returns whether messages wait for their turn at a provider that works."""
         return self.is_paused and self.resumes_at is not None
 
     def admit(self, n_messages: int, now: datetime) -> int:
@@ -62,5 +62,6 @@ class ChannelPace:
 
     def learn_batch_size(self, elapsed: timedelta, n_messages: int) -> None:
         """Sets the batch size to what the provider accepts in BATCH_DURATION, after `n_messages` took `elapsed`."""
-        per_message = max(elapsed / max(1, n_messages), timedelta(microseconds=1))
-        self.batch_size = max(1, min(MAX_BATCH, BATCH_DURATION // per_message))
+        per_message = elapsed / max(1, n_messages)
+        n_accepted = BATCH_DURATION // max(per_message, timedelta(microseconds=1))
+        self.batch_size = max(1, min(MAX_BATCH, n_accepted))

@@ -4,10 +4,11 @@ Without it an outage would use up every message's attempts and fill the log. It 
 the provider, whatever the message (`SendResult.is_provider_fault`). Pattern: M. Nygard, Release It!, 2nd ed., ch. 5.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, select, update
+from sqlalchemy import Select, and_, case, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
@@ -21,22 +22,28 @@ LONGEST_WAIT = timedelta(minutes=5)  # so that messages are sent again at most t
 
 
 def open_breakers(session: Session) -> dict[Channel, ProviderState]:
-    """Returns the open breakers by channel. Nothing on these channels is claimed, except after `take_probes`."""
-    rows = select(ProviderState).where(ProviderState.opened_at.is_not(None))
-    return {row.channel: row for row in session.scalars(rows, execution_options={"populate_existing": True})}
+    """Returns the open breakers by channel. Nothing on these channels is claimed, except after `start_probes`."""
+    is_open = ProviderState.opened_at.is_not(None)
+    states = _current(session, select(ProviderState).where(is_open))
+    return {state.channel: state for state in states}
 
 
-def take_probes(session: Session, *, now: datetime) -> list[Channel]:
+def start_probes(session: Session, *, now: datetime) -> list[Channel]:
     """Returns the channels with an open breaker whose provider may be tested now.
 
-    Taking a probe moves the next one ahead, so that any number of concurrent sweeps together take one.
+    Starting a probe moves the next one ahead, so that any number of concurrent sweeps together start one.
     """
-    due = select(ProviderState).where(ProviderState.probe_at <= now).with_for_update(skip_locked=True)
-    states = session.scalars(due, execution_options={"populate_existing": True}).all()
+    due = select(ProviderState).where(ProviderState.probe_at <= now)
+    states = _current(session, due.with_for_update(skip_locked=True))
     for state in states:
         state.probes += 1
         state.probe_at = now + _wait(state.probes)
     return [state.channel for state in states]
+
+
+def _current(session: Session, states: Select[ProviderState]) -> Sequence[ProviderState]:
+    """Reads the rows as they are now in the database, also those that the session has read before."""
+    return session.scalars(states, execution_options={"populate_existing": True}).all()
 
 
 def record(session: Session, channel: Channel, result: SendResult, *, now: datetime) -> datetime | None:
@@ -55,7 +62,7 @@ def record(session: Session, channel: Channel, result: SendResult, *, now: datet
 
 
 def _record_failure(session: Session, channel: Channel, result: SendResult, now: datetime) -> datetime | None:
-    """One statement, so that workers that fail at the same moment are all counted and open the breaker once."""
+    """Uses one statement, so that workers that fail at the same moment are all counted and open the breaker once."""
     state: Any = ProviderState
     insert = insert_into(session, state, [_first_failure(channel, result)])
     opens = and_(state.opened_at.is_(None), state.failures + 1 >= OPENS_AFTER)
@@ -77,7 +84,14 @@ def _record_failure(session: Session, channel: Channel, result: SendResult, now:
 
 
 def _first_failure(channel: Channel, result: SendResult) -> dict[str, Any]:
-    return {"channel": channel, "failures": 1, "probes": 0, "reply": result.reply, "opened_at": None, "probe_at": None}
+    return {
+        "channel": channel,
+        "failures": 1,
+        "probes": 0,
+        "reply": result.reply,
+        "opened_at": None,
+        "probe_at": None,
+    }
 
 
 def _wait(probes: int) -> timedelta:

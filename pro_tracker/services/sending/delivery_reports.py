@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, exists, func, or_, select
+from sqlalchemy import Row, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import insert_into
@@ -52,7 +52,7 @@ class ReportedEvent:
     code: str | None = None
 
 
-def take(session: Session, reported: ReportedEvent, *, now: datetime) -> bool:
+def record(session: Session, reported: ReportedEvent, *, now: datetime) -> bool:
     """Stores the event and acts on it. Returns False, and changes nothing, when it was reported before."""
     report_id = session.scalar(
         insert_into(session, DeliveryReport, _row(reported, now))
@@ -89,9 +89,12 @@ def process(session: Session, report_id: int, *, now: datetime) -> None:
 
 def unmatched(session: Session, *, now: datetime) -> int:
     """Counts the reports that have named a message for an hour that is not known here."""
-    is_unmatched = (DeliveryReport.processed_at.is_(None), DeliveryReport.message_id.is_(None))
-    rows = select(func.count()).where(*is_unmatched, DeliveryReport.received_at < now - timedelta(hours=1))
-    return session.scalar(rows) or 0
+    reports = select(func.count()).where(
+        DeliveryReport.processed_at.is_(None),
+        DeliveryReport.message_id.is_(None),
+        DeliveryReport.received_at < now - timedelta(hours=1),
+    )
+    return session.scalar(reports) or 0
 
 
 def reply(session: Session, reported: ReportedEvent, *, now: datetime) -> str | None:
@@ -101,12 +104,18 @@ def reply(session: Session, reported: ReportedEvent, *, now: datetime) -> str | 
         return None
     if reported.event == ReportEvent.OTHER and _replied_before(session, reported, now):
         return None
-    # START does not reopen an address that bounced, or that staff know to be another person's.
-    stays_closed = reported.event == ReportEvent.START and known[0].state != ContactState.ACTIVE
-    code = REPLIES[ReportEvent.HELP if stays_closed else reported.event]
-    of_subject = select(Subject.language, Site.name, Site.phone).join(Site, Site.id == Subject.site_id)
-    language, clinic, phone = session.execute(of_subject.where(Subject.id == known[0].subject_id)).one()
-    return message_texts.reply(code, language=language, clinic=clinic, phone=phone)
+    return _reply_to(session, known[0], reported.event)
+
+
+def _reply_to(session: Session, contact: Contact, event: ReportEvent) -> str:
+    """Returns the reply in the language of the contact's subject, with the name and telephone of the site."""
+    if event == ReportEvent.START and contact.state != ContactState.ACTIVE:
+        # START does not reopen an address that bounced, or that staff know to be another person's.
+        event = ReportEvent.HELP
+    facts = select(Subject.language, Site.name, Site.phone).join(Site, Site.id == Subject.site_id)
+    facts = facts.where(Subject.id == contact.subject_id)
+    language, clinic, phone = session.execute(facts).one()
+    return message_texts.reply(REPLIES[event], language=language, clinic=clinic, phone=phone)
 
 
 def _row(reported: ReportedEvent, now: datetime) -> dict[str, object]:
@@ -130,9 +139,11 @@ def _process(session: Session, report: DeliveryReport, at_address: Iterable[Cont
     report.message_id = report.message_id or _message_id(session, report)
     state = contact_state(report.event)
     if state is not None:
-        affected = {contact.id: contact for contact in (*at_address, *_contacts_of(session, report))}
+        affected = (*at_address, *_contacts_of(session, report))
+        each_once = {contact.id: contact for contact in affected}
+        status = ContactStatus(state, report.at)
         actor = Actor(ActorKind.SERVICE, f"webhooks.{report.provider}")
-        contacts.apply_report(session, affected.values(), ContactStatus(state, report.at), now=now, actor=actor)
+        contacts.apply_report(session, each_once.values(), status, now=now, actor=actor)
     session.flush()
     if report.message_id is not None:
         is_processed = _update_message(session, report.message_id)
@@ -143,13 +154,18 @@ def _process(session: Session, report: DeliveryReport, at_address: Iterable[Cont
 
 def _message_id(session: Session, report: DeliveryReport) -> int | None:
     if report.message_key is not None:
-        known = session.scalar(select(Message.id).where(Message.key == report.message_key))
+        by_key = select(Message.id).where(Message.key == report.message_key)
+        known = session.scalar(by_key)
         if known is not None:
             return known
     if report.provider_id is None:
         return None
-    rows = select(Message.id).join(Attempt, Attempt.message_id == Message.id).where(Message.channel == report.channel)
-    return session.scalar(rows.where(Attempt.provider_id == report.provider_id).limit(1))
+    by_provider_id = select(Message.id).join(Attempt, Attempt.message_id == Message.id)
+    by_provider_id = by_provider_id.where(
+        Message.channel == report.channel,
+        Attempt.provider_id == report.provider_id,
+    )
+    return session.scalar(by_provider_id.limit(1))
 
 
 def _contacts_of(session: Session, report: DeliveryReport) -> Sequence[Contact]:
@@ -159,6 +175,7 @@ def _contacts_of(session: Session, report: DeliveryReport) -> Sequence[Contact]:
     reported_first = case((Attempt.provider_id == report.provider_id, 0), else_=1)
     sent = session.execute(
         select(Contact, Attempt.started_at)
+        .select_from(Contact)
         .join(Message, attempts.contact_of_message())
         .join(Attempt, Attempt.message_id == Message.id)
         .where(Message.id == report.message_id)
@@ -178,34 +195,50 @@ def _update_message(session: Session, message_id: int) -> bool:
     message = session.get_one(Message, message_id, with_for_update=True, populate_existing=True)
     if message.state == MessageState.CLAIMED:
         return False
-    rows = select(DeliveryReport.event, DeliveryReport.code).where(DeliveryReport.message_id == message_id)
-    reports = session.execute(rows.order_by(DeliveryReport.at, DeliveryReport.event_id)).all()
+    about_message = select(DeliveryReport.event, DeliveryReport.code).where(DeliveryReport.message_id == message_id)
+    oldest_first = about_message.order_by(DeliveryReport.at, DeliveryReport.event_id)
+    reports = session.execute(oldest_first).all()
     event = final_event({report.event for report in reports})
     if event is None:
         return True
     if event != ReportEvent.DELIVERED:
-        code = next((report.code for report in reports if report.event == event and report.code), None)
-        _write(message, MessageState.FAILED, sent_at=None, failure=f"{event} {code}" if code else event)
+        _write(message, MessageState.FAILED, sent_at=None, failure=_failure(event, reports))
     elif message.state != MessageState.SENT:
         _write(message, MessageState.SENT, sent_at=_sent_at(session, message_id), failure=None)
     return True
 
 
+def _failure(event: ReportEvent, reports: Iterable[Row[ReportEvent, str | None]]) -> str:
+    """Returns the event with the first code that a provider gave for it."""
+    for report in reports:
+        if report.event == event and report.code:
+            return f"{event} {report.code}"
+    return event
+
+
 def _write(message: Message, state: MessageState, *, sent_at: datetime | None, failure: str | None) -> None:
-    message.state, message.sent_at, message.failure, message.end_reason = state, sent_at, failure, None
+    message.state = state
+    message.sent_at = sent_at
+    message.failure = failure
+    message.end_reason = None
 
 
 def _sent_at(session: Session, message_id: int) -> datetime:
     """Returns when the provider accepted the last attempt, or when that began if it has no answer."""
-    rows = select(Attempt).where(Attempt.message_id == message_id).order_by(Attempt.number.desc()).limit(1)
-    last = session.scalars(rows).one()
-    is_accepted = last.outcome == SendOutcome.ACCEPTED
-    return last.finished_at if is_accepted and last.finished_at else last.started_at
+    newest_first = select(Attempt).where(Attempt.message_id == message_id).order_by(Attempt.number.desc())
+    last = session.scalars(newest_first.limit(1)).one()
+    if last.outcome == SendOutcome.ACCEPTED and last.finished_at:
+        return last.finished_at
+    return last.started_at
 
 
 def _replied_before(session: Session, reported: ReportedEvent, now: datetime) -> bool:
-    """Whether other words came from the same address within REPLY_AGAIN_AFTER, besides the ones just stored."""
+    """Returns whether other words came from the address within REPLY_AGAIN_AFTER, in addition to those just stored."""
     sender = contacts.contact_hash(reported.channel, reported.address or "")
-    from_sender = (DeliveryReport.address_hash == sender, DeliveryReport.event == ReportEvent.OTHER)
-    recent = select(func.count()).where(*from_sender, DeliveryReport.received_at > now - REPLY_AGAIN_AFTER)
-    return (session.scalar(recent) or 0) > 1
+    recent = select(func.count()).where(
+        DeliveryReport.address_hash == sender,
+        DeliveryReport.event == ReportEvent.OTHER,
+        DeliveryReport.received_at > now - REPLY_AGAIN_AFTER,
+    )
+    n_recent = session.scalar(recent) or 0
+    return n_recent > 1

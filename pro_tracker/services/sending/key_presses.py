@@ -16,11 +16,13 @@ from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.voice import CallScript
 from pro_tracker.models.message import Message
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.answering import links, visit_context
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.clinic.person import RECORD
+from pro_tracker.services.sending import attempts, message_composer, send_context
 from pro_tracker.services.sending.channels import voice
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.services.wording import message_texts
@@ -41,10 +43,12 @@ class PlacedCall:
 def placed_call(session: Session, message_key: UUID | None) -> PlacedCall | None:
     """Returns the call with this message key; None for an unknown key or a message of another channel."""
     calls = (
-        select(Message, Subject, Site, Visit)
-        .join(Subject, Subject.id == Message.subject_id)
+        select(Message, Subject, Site, Visit, send_context.shares_address().label("is_shared"))
+        .join(RECORD, RECORD.id == Message.subject_id)
+        .join(Subject, Subject.id == RECORD.person_id)
         .join(Site, Site.id == Subject.site_id)
         .join(Visit, Visit.id == Message.visit_id)
+        .outerjoin(Contact, attempts.contact_of_message())
         .where(Message.key == message_key, Message.channel == Channel.VOICE)
     )
     row = session.execute(calls).one_or_none()
@@ -54,7 +58,7 @@ def placed_call(session: Session, message_key: UUID | None) -> PlacedCall | None
         template=row.Message.template,
         language=row.Subject.language,
         time_zone=row.Subject.time_zone,
-        clinic=row.Site.name,
+        clinic=message_composer.clinic_name(row.Site, row.Subject, is_shared=row.is_shared),
         phone=row.Site.phone,
         url="",
         closes_at=row.Visit.closes_at,

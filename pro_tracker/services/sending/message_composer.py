@@ -4,6 +4,9 @@ from datetime import datetime
 from typing import Protocol, cast
 
 from pro_tracker.domain.channels import CHANNELS, Channel, channel_module
+from pro_tracker.domain.subject_labels import shown_label
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.contacts import unsubscribing
 from pro_tracker.services.sending.send_context import SendContext
@@ -11,7 +14,7 @@ from pro_tracker.services.wording.message_texts import MessageFacts
 
 
 class ChannelComposer(Protocol):
-    """What the module of a channel in `sending/channels` has."""
+    """Contents of the module of a channel in `sending/channels`."""
 
     def compose(self, envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
         """Returns the message with what it says."""
@@ -21,6 +24,14 @@ class ChannelComposer(Protocol):
 def channel_composer(channel: Channel) -> ChannelComposer:
     """The module of this channel."""
     return cast(ChannelComposer, channel_module("pro_tracker.services.sending.channels", channel))
+
+
+def clinic_name(site: Site, subject: Subject, *, is_shared: bool) -> str:
+    """The clinic's name, at an address that two subjects share with the label of the subject who is meant."""
+    if not is_shared:
+        return site.name
+    label = shown_label(subject.label, subject.study_code)
+    return f"{site.name} ({label})"
 
 
 def compose(context: SendContext, url: str, now: datetime) -> OutgoingMessage:
@@ -34,7 +45,7 @@ def compose(context: SendContext, url: str, now: datetime) -> OutgoingMessage:
         template=message.template,
         language=context.subject.language,
         time_zone=context.subject.time_zone,
-        clinic=context.site.name,
+        clinic=clinic_name(context.site, context.subject, is_shared=context.shares_address),
         phone=context.site.phone,
         url=url if record.has_link else "",
         unsubscribe_url=unsubscribe_url,

@@ -17,8 +17,9 @@ from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.models.message import Message
-from pro_tracker.providers.base import SendResult
+from pro_tracker.providers.base import Provider, SendResult
 from pro_tracker.services.sending import attempts, circuit_breakers, outcomes
+from pro_tracker.services.sending.attempts import OpenAttempt
 from pro_tracker.services.sending.sender import Sender
 from pro_tracker.services.sending.submission import NOT_CLAIMED, Clock, DeliveryState, SendingSetup
 
@@ -70,13 +71,16 @@ def claim_probe(session: Session, channel: Channel, *, now: datetime, lease: tim
     least tried come first, so that the probe is not the message that makes the provider fail.
     """
     parameters = {"now": now, "until": now + lease, "size": PROBE_SIZE, "channels": [channel]}
-    claimed = select(Message.id).where(Message.id.in_(_claim(session, _LEAST_TRIED_FIRST, parameters)))
-    return list(session.scalars(claimed.order_by(Message.attempts, Message.send_at)))
+    ids = _claim(session, _LEAST_TRIED_FIRST, parameters)
+    claimed = select(Message.id).where(Message.id.in_(ids))
+    least_tried_first = claimed.order_by(Message.attempts, Message.send_at)
+    return list(session.scalars(least_tried_first))
 
 
 def _claim(session: Session, statements: tuple[TextClause, TextClause], parameters: Mapping[str, Any]) -> list[int]:
     postgresql, sqlite = statements
-    return list(session.scalars(postgresql if is_postgresql(session) else sqlite, parameters))
+    statement = postgresql if is_postgresql(session) else sqlite
+    return list(session.scalars(statement, parameters))
 
 
 def claim_batches(
@@ -87,14 +91,15 @@ def claim_batches(
     `per_second`: messages a second that each channel's provider takes. A channel whose provider is down gets a probe
     now and then.
     """
-    n_claimed, open_breakers = _n_claimed(session), circuit_breakers.open_breakers(session)
-    batches = []
+    n_claimed = _n_claimed(session)
+    open_breakers = circuit_breakers.open_breakers(session)
+    batches: list[list[int]] = []
     for channel in Channel:
         room = _room(per_second.get(channel, MAX_CLAIMED), n_claimed.get(channel, 0))
         if room > 0 and channel not in open_breakers:
             ids = claim_due(session, now=now, limit=room, lease=lease, channels=[channel])
-            batches += [ids[start : start + BATCH_SIZE] for start in range(0, len(ids), BATCH_SIZE)]
-    for channel in circuit_breakers.take_probes(session, now=now):
+            batches += _in_batches(ids)
+    for channel in circuit_breakers.start_probes(session, now=now):
         batches.append(claim_probe(session, channel, now=now, lease=lease))
     return [batch for batch in batches if batch]
 
@@ -106,10 +111,16 @@ def _room(per_second: int, n_claimed: int) -> int:
     return room - room % min(BATCH_SIZE, most)
 
 
+def _in_batches(ids: Sequence[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), BATCH_SIZE):
+        yield list(ids[start : start + BATCH_SIZE])
+
+
 def _n_claimed(session: Session) -> dict[Channel, int]:
     """Counts the claimed messages by channel. One with an open attempt is not in the queue and does not count."""
     in_queue = (Message.state == MessageState.CLAIMED, ~attempts.has_open_attempt())
-    counts = select(Message.channel, func.count()).where(*in_queue).group_by(Message.channel)
+    counts = select(Message.channel, func.count()).where(*in_queue)
+    counts = counts.group_by(Message.channel)
     return dict(session.execute(counts).all())
 
 
@@ -147,13 +158,21 @@ def recover_expired(session: Session, *, setup: SendingSetup, clock: Clock) -> C
     counts: Counter[MessageState] = Counter()
     with _each_step_committed(session):
         counts[MessageState.PLANNED] = attempts.release_expired(session, now=clock())
-        for attempt in attempts.take_over_expired(session, now=clock()):
+        for attempt in attempts.claim_expired(session, now=clock()):
             with _collected(session, errors):
-                provider = setup.providers.get(attempt.channel)
-                same = provider if provider is not None and provider.name == attempt.provider else None
-                counts[outcomes.record(session, attempt, same, WORKER_STOPPED, now=clock())] += 1
+                provider = _provider_of(attempt, setup)
+                state = outcomes.record(session, attempt, provider, WORKER_STOPPED, now=clock())
+                counts[state] += 1
     _raise_all(errors, counts.total())
     return +counts
+
+
+def _provider_of(attempt: OpenAttempt, setup: SendingSetup) -> Provider | None:
+    """Returns the provider that the attempt was submitted to; None where the channel has another by now."""
+    provider = setup.providers.get(attempt.channel)
+    if provider is None or provider.name != attempt.provider:
+        return None
+    return provider
 
 
 def _raise_all(errors: Sequence[Exception], n_messages: int) -> None:

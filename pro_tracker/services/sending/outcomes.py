@@ -1,4 +1,4 @@
-"""What the result of an attempt means for its message. Which messages go: sender.py; storing results: attempts.py.
+"""Rules for the result of an attempt: what it means for its message. sender.py chooses messages, attempts.py stores.
 
 A message with an unknown outcome is submitted again only where the provider knows its idempotency key, or says that it
 never received the message.
@@ -6,6 +6,7 @@ never received the message.
 
 import random
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from sqlalchemy.orm import Session
 
@@ -26,7 +27,10 @@ def record(
 ) -> MessageState:
     """Records the outcome of an attempt, or leaves it open while asking again may help; returns the message's state."""
     finished = finished_attempt(session, attempt, provider, result, now=now)
-    return MessageState.CLAIMED if finished is None else attempts.finish(session, [finished])[0]
+    if finished is None:
+        return MessageState.CLAIMED
+    [state] = attempts.finish(session, [finished])
+    return state
 
 
 def finished_attempt(
@@ -62,11 +66,18 @@ def _query(session: Session, attempt: OpenAttempt, now: datetime) -> OutcomeQuer
 def _message_update(
     attempt: OpenAttempt, provider: Provider | None, result: SendResult, *, now: datetime, keeps_place: bool
 ) -> MessageUpdate:
-    is_unknown = result.outcome is SendOutcome.UNKNOWN
-    if result.outcome is SendOutcome.ACCEPTED:
-        return MessageUpdate(MessageState.SENT)
-    final_state = MessageState.UNCERTAIN if is_unknown else MessageState.FAILED
-    if result.outcome is SendOutcome.REFUSED or (is_unknown and not _may_repeat(attempt, provider, now)):
+    match result.outcome:
+        case SendOutcome.ACCEPTED:
+            return MessageUpdate(MessageState.SENT)
+        case SendOutcome.REFUSED:
+            final_state, may_repeat = MessageState.FAILED, False
+        case SendOutcome.TRY_AGAIN:
+            final_state, may_repeat = MessageState.FAILED, True
+        case SendOutcome.UNKNOWN:
+            final_state, may_repeat = MessageState.UNCERTAIN, _may_repeat(attempt, provider, now)
+        case _:
+            assert_never(result.outcome)
+    if not may_repeat:
         return MessageUpdate(final_state, failure=result.reply)
     if keeps_place:
         return MessageUpdate(MessageState.PLANNED, None, result.reply)
@@ -75,7 +86,9 @@ def _message_update(
 
 
 def _may_repeat(attempt: OpenAttempt, provider: Provider | None, now: datetime) -> bool:
-    return provider is not None and provider.is_idempotent and now - attempt.began_at < RETRY_UNKNOWN_FOR
+    if provider is None or not provider.is_idempotent:
+        return False
+    return now - attempt.began_at < RETRY_UNKNOWN_FOR
 
 
 def _next_try_at(attempt: OpenAttempt, result: SendResult, now: datetime) -> datetime | None:

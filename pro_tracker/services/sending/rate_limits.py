@@ -20,10 +20,11 @@ class RateLimits:
     """The rate limits of one installation, `per_second` by channel; a channel that is not named has none."""
 
     def __init__(self, broker_url: str, per_second: Mapping[Channel, int]) -> None:
-        # A unix socket's address as Celery spells it, with options of its own, and as limits does.
-        parts = urlsplit(broker_url)
-        url = f"redis+unix://{parts.netloc}{parts.path}" if parts.scheme == "redis+socket" else broker_url
-        redis = RedisStorage(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+        redis = RedisStorage(
+            _storage_url(broker_url),
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+        )
         # Never more than the rate in any second; a fixed window would let twice as many through across its edge.
         self._limiter = MovingWindowRateLimiter(redis)
         self._limits = {channel: RateLimitItemPerSecond(rate) for channel, rate in per_second.items()}
@@ -51,5 +52,14 @@ class RateLimits:
         n_admitted = min(n_messages, window.remaining)
         if n_admitted and not self._limiter.hit(limit, "sending", channel, cost=n_admitted):
             n_admitted = 0  # another worker took the places
-        # Both clocks are of this machine.
-        return n_admitted, timedelta(seconds=min(max(window.reset_time - time.time(), 0.01), 1))
+        seconds = window.reset_time - time.time()  # both clocks are of this machine
+        wait = timedelta(seconds=min(max(seconds, 0.01), 1))
+        return n_admitted, wait
+
+
+def _storage_url(broker_url: str) -> str:
+    """Returns the broker's address as limits spells it: that of a unix socket differs from Celery's."""
+    parts = urlsplit(broker_url)
+    if parts.scheme == "redis+socket":
+        return f"redis+unix://{parts.netloc}{parts.path}"
+    return broker_url

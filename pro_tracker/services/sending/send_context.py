@@ -1,4 +1,4 @@
-"""What sending one claimed message depends on, read in one query; whether it is still due, and how early it may go."""
+"""Facts that sending one claimed message depends on, read in one query: whether it is still due, and from when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,18 +8,30 @@ from typing import Any
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from pro_tracker.domain.call_codes import CallOutcome
+from pro_tracker.domain.calling import STOP_REMINDERS_AFTER
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.domain.reminder_times import Recipient, SnoozeRequest, next_allowed, reminder_times, snooze_holds
+from pro_tracker.domain.reminder_times import (
+    Recipient,
+    SnoozeRequest,
+    for_event,
+    next_allowed,
+    reminder_times,
+    snooze_holds,
+)
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import VisitWindow, answerable_until
 from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic.participation import takes_part
+from pro_tracker.services.clinic.person import RECORD
 from pro_tracker.services.planning import planned_messages, recipients
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import attempts
@@ -35,6 +47,8 @@ class SendContext:
     `contact`: None where the subject has none on the message's channel. `is_superseded`: a later message about the
     visit was submitted; `next_at`: when the next one is due, None without one. `provider_failures`: earlier attempts
     that failed because of the provider; `unknown_since`: when the first attempt with an unknown outcome began.
+    `shares_address`: another subject gets messages at the same address. `refused`: the outcome of a call after which no
+    reminder follows; None without one.
     """
 
     message: Message
@@ -47,23 +61,25 @@ class SendContext:
     next_at: datetime | None
     provider_failures: int
     unknown_since: datetime | None
+    shares_address: bool
+    refused: CallOutcome | None
     recipient: Recipient
     snoozes: Sequence[SnoozeRequest]
 
     @property
     def is_planned(self) -> bool:
-        """Whether the message follows from the protocol. A subject who asked for a link waits for it."""
+        """Returns whether the message follows from the protocol. A subject who asked for a link waits for it."""
         return self.message.kind in planned_messages.PLANNED_KINDS
 
     @property
     def has_unknown_outcome(self) -> bool:
-        """Whether the message may have been delivered by an earlier attempt."""
+        """Returns whether the message may have been delivered by an earlier attempt."""
         return self.unknown_since is not None
 
     @property
     def protocol(self) -> Protocol:
-        """The protocol version that the message's course was planned with."""
-        return protocol_catalog.protocol(self.course.protocol_code, self.course.protocol_version)
+        """The protocol version that the message's visit was planned with."""
+        return protocol_catalog.bound_to(self.visit)
 
 
 def load(session: Session, message_ids: Sequence[int], now: datetime) -> dict[int, SendContext]:
@@ -74,7 +90,8 @@ def load(session: Session, message_ids: Sequence[int], now: datetime) -> dict[in
     by_visit = recipients.snoozes(session, [row.Visit.id for row in rows])
     contexts = {}
     for row in rows:
-        contexts[row.Message.id] = SendContext(*(*row, by_subject[row.Subject.id], by_visit[row.Visit.id]))
+        values = (*row, by_subject[row.Subject.id], by_visit[row.Visit.id])
+        contexts[row.Message.id] = SendContext(*values)
     return contexts
 
 
@@ -83,8 +100,8 @@ def end_reason(context: SendContext, now: datetime) -> EndReason | UnansweredRea
     visit, subject = context.visit, context.subject
     if visit.completed_at is not None:
         return EndReason.ANSWERED
-    if subject.withdrawn_at is not None:
-        return EndReason.WITHDRAWN
+    if not subject.takes_part:
+        return EndReason.WITHDRAWN if subject.death_recorded_at is None else UnansweredReason.DIED
     if visit.voided_at is not None:
         return visit.void_reason
     if now >= (visit.closes_at if context.is_planned else answerable_until(visit)):
@@ -92,7 +109,9 @@ def end_reason(context: SendContext, now: datetime) -> EndReason | UnansweredRea
     return _unsendable_reason(context, now)
 
 
-def _unsendable_reason(context: SendContext, now: datetime) -> EndReason | None:
+def _unsendable_reason(context: SendContext, now: datetime) -> EndReason | UnansweredReason | None:
+    if context.is_planned and context.refused is not None:  # by telephone, after this message was claimed
+        return UnansweredReason(context.refused)
     if context.contact is None or context.contact.state != ContactState.ACTIVE:
         return EndReason.NO_CONTACT
     if context.is_planned and _is_superseded(context, now):
@@ -101,7 +120,7 @@ def _unsendable_reason(context: SendContext, now: datetime) -> EndReason | None:
 
 
 def _is_superseded(context: SendContext, now: datetime) -> bool:
-    """Whether a later message was submitted or is due today. After an outage one message is sent, not three."""
+    """Returns whether a later message was submitted or is due today: after an outage one message is sent, not three."""
     if context.is_superseded:
         return True
     zone = context.recipient.zone
@@ -115,8 +134,9 @@ def earliest_send_at(context: SendContext, now: datetime) -> datetime:
         return max(now, visit.opens_at)
     if visit.opens_at > now:  # the visit moved since the message was planned
         return _planned_send_at(context)
-    holds = (*context.recipient.holds, *snooze_holds(context.snoozes, context.recipient.zone))
-    allowed_at = next_allowed(context.protocol, now, replace(context.recipient, holds=holds))
+    recipient = for_event(context.recipient, context.protocol.event(visit.event_code))
+    holds = (*recipient.holds, *snooze_holds(context.snoozes, context.recipient.zone))
+    allowed_at = next_allowed(context.protocol, now, replace(recipient, holds=holds))
     return min(allowed_at, visit.closes_at)
 
 
@@ -138,23 +158,47 @@ def _later_was_submitted() -> ColumnElement[bool]:
 
 def _next_at() -> ScalarSelect[datetime]:
     newer = aliased(Message)
-    planned = select(func.min(newer.send_at)).where(_is_later(newer), newer.state == MessageState.PLANNED)
+    later = select(func.min(newer.send_at)).where(_is_later(newer))
+    planned = later.where(newer.state == MessageState.PLANNED)
     return planned.scalar_subquery()
+
+
+def shares_address() -> ColumnElement[bool]:
+    """SQL: a subject other than that of the message, who takes part, has the same address on this channel."""
+    other, other_subject = aliased(Contact), aliased(Subject)
+    shared = exists().where(
+        other.address_hash == Contact.address_hash,
+        other.channel == Contact.channel,
+    )
+    shared = shared.where(
+        other.subject_id != Contact.subject_id,
+        other.subject_id == other_subject.id,
+    )
+    return shared.where(takes_part(other_subject), other_subject.merged_into_id.is_(None))
+
+
+def _refused() -> ScalarSelect[CallOutcome]:
+    """SQL: the outcome of a call about the visit after which no reminder follows."""
+    refused = select(Call.outcome).where(Call.visit_id == Message.visit_id, Call.outcome.in_(STOP_REMINDERS_AFTER))
+    return refused.limit(1).scalar_subquery()
 
 
 def _is_later(newer: type[Message]) -> ColumnElement[bool]:
     """SQL: `newer` is planned for later than Message, about the same visit."""
-    next_day = newer.local_on > Message.local_on
-    same_day = and_(newer.local_on == Message.local_on, newer.local_time > Message.local_time)
-    return and_(newer.visit_id == Message.visit_id, or_(next_day, same_day))
+    same_visit = newer.visit_id == Message.visit_id
+    later_day = newer.local_on > Message.local_on
+    same_day = newer.local_on == Message.local_on
+    later_that_day = and_(same_day, newer.local_time > Message.local_time)
+    return and_(same_visit, or_(later_day, later_that_day))
 
 
 def _claimed() -> Select[Any]:
     return (
         select(Message, Visit, Subject, Site, Course, Contact, _later_was_submitted(), _next_at())
-        .add_columns(attempts.provider_failures(), attempts.unknown_since())
+        .add_columns(attempts.provider_failures(), attempts.unknown_since(), shares_address(), _refused())
         .join(Visit, Visit.id == Message.visit_id)
-        .join(Subject, Subject.id == Message.subject_id)
+        .join(RECORD, RECORD.id == Message.subject_id)
+        .join(Subject, Subject.id == RECORD.person_id)
         .join(Site, Site.id == Subject.site_id)
         .join(Course, Course.id == Visit.course_id)
         .outerjoin(Contact, attempts.contact_of_message())

@@ -36,14 +36,16 @@ class Sender:
     """
 
     def __init__(self, session: Session, setup: SendingSetup, clock: Clock) -> None:
-        self._session, self._setup, self._clock = session, setup, clock
+        self._session = session
+        self._setup = setup
+        self._clock = clock
         self._paces: dict[Channel, ChannelPace] = {}
         self.errors: list[Exception] = []  # raised for single messages; the others are still sent
         self._submitter = Submitter(session, setup, clock, self.errors)
 
     @property
     def was_rate_limited(self) -> bool:
-        """Whether some messages were released because of a rate limit."""
+        """Returns whether some messages were released because of a rate limit."""
         return any(pace.is_rate_limited for pace in self._paces.values())
 
     def deliver_all(self, message_ids: Sequence[int]) -> None:
@@ -61,7 +63,8 @@ class Sender:
         remaining = deque(dict.fromkeys(message_ids))
         while remaining:
             read_at = self._clock()
-            next_ids = [remaining.popleft() for _ in range(min(len(remaining), self._read_ahead()))]
+            n_next = min(len(remaining), self._read_ahead())
+            next_ids = [remaining.popleft() for _ in range(n_next)]
             contexts = send_context.load(self._session, next_ids, read_at)
             attempts.commit(self._session)
             waiting = deque(contexts[each] for each in next_ids if each in contexts)
@@ -92,8 +95,9 @@ class Sender:
         return self._paces.setdefault(channel, ChannelPace(channel, self._setup.take_turns))
 
     def _read_ahead(self) -> int:
-        """As many messages as are likely to be sent before their context is too old."""
-        return max([READ_AHEAD, *(pace.batch_size for pace in self._paces.values())])
+        """Returns how many messages are likely to be sent before their context is too old."""
+        batch_sizes = [pace.batch_size for pace in self._paces.values()]
+        return max([READ_AHEAD, *batch_sizes])
 
     def _next_group(self, waiting: deque[SendContext]) -> list[SendContext]:
         """Takes the next group. A message with an unknown outcome may have killed its worker, so it goes alone."""

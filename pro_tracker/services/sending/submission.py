@@ -61,7 +61,10 @@ class Submitter:
     """Begins, submits and records groups of messages. Exceptions of single messages are added to `errors`."""
 
     def __init__(self, session: Session, setup: SendingSetup, clock: Clock, errors: list[Exception]) -> None:
-        self._session, self._setup, self._clock, self._errors = session, setup, clock, errors
+        self._session = session
+        self._setup = setup
+        self._clock = clock
+        self._errors = errors
 
     def submit(self, contexts: Sequence[SendContext], pace: ChannelPace, now: datetime) -> dict[int, DeliveryState]:
         """Submits these messages of one channel; returns their states by message id."""
@@ -79,7 +82,8 @@ class Submitter:
         if provider is not None and provider.is_idempotent:
             pace.learn_batch_size(self._clock() - started_at, len(prepared))
         recorded = attempts.finish(self._session, finished)
-        states |= zip((each.attempt.message_id for each in finished), recorded, strict=True)
+        finished_ids = [each.attempt.message_id for each in finished]
+        states |= zip(finished_ids, recorded, strict=True)
         self._close_contacts(finished)
         return states
 
@@ -87,15 +91,15 @@ class Submitter:
         """Opens an attempt with a new link for each message; leaves out those that changed since they were read."""
         name = provider.name if provider else NO_PROVIDER_NAME
         tokens = [link_tokens.new_token() for _ in contexts]
-        rows = [
-            (context.message, link_tokens.token_hash(token)) for context, token in zip(contexts, tokens, strict=True)
-        ]
+        tokens_of_messages = list(zip(contexts, tokens, strict=True))
+        rows = [(context.message, link_tokens.token_hash(token)) for context, token in tokens_of_messages]
         attempt_ids = attempts.begin(self._session, rows, channel=contexts[0].message.channel, provider=name, now=now)
         prepared = []
-        for context, token in zip(contexts, tokens, strict=True):
+        for context, token in tokens_of_messages:
             attempt_id = attempt_ids.get(context.message.id)
             if attempt_id is not None:
-                prepared.append(PreparedSend(context, _open_attempt(context, attempt_id, name, now), token))
+                attempt = _open_attempt(context, attempt_id, name, now)
+                prepared.append(PreparedSend(context, attempt, token))
         return prepared
 
     def _send_each(

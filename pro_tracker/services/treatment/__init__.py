@@ -1,1 +1,1 @@
-"""What staff record of a treatment: courses, infusions, staff-entered dates, pauses; touches no answers."""
+"""Treatment as staff record it: courses, infusions, staff-entered dates, pauses; touches no answers."""

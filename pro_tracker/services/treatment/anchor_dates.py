@@ -13,9 +13,9 @@ from pro_tracker.domain.protocol import StudyEvent
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import AnchorDate, Course
-from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import subject_lock, visits
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -31,14 +31,16 @@ class AnchorDateFacts:
 
 def staff_entered_events(course: Course) -> tuple[StudyEvent, ...]:
     """Returns the events of the course that are anchored to a staff-entered date."""
-    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    return tuple(event for event in protocol.events if event.anchor == "by-hand")
+    protocol = protocol_catalog.bound_to(course)
+    events = [event for event in protocol.events if event.anchor == "by-hand"]
+    return tuple(events)
 
 
 def for_course(session: Session, course: Course) -> Mapping[str, AnchorDate]:
     """Returns event code -> staff-entered date of the course."""
     rows = select(AnchorDate).where(AnchorDate.course_id == course.id)
-    return {row.event_code: row for row in session.scalars(rows)}
+    dates = session.scalars(rows)
+    return {each.event_code: each for each in dates}
 
 
 def set_date(session: Session, actor: Actor, course: Course, chosen: AnchorDateFacts, *, now: datetime) -> None:
@@ -46,16 +48,24 @@ def set_date(session: Session, actor: Actor, course: Course, chosen: AnchorDateF
 
     Raises InvalidInput for an event with another anchor, an implausible or unchanged date, and a missing reason.
     """
-    if chosen.event_code not in [event.code for event in staff_entered_events(course)]:
+    event_codes = [event.code for event in staff_entered_events(course)]
+    if chosen.event_code not in event_codes:
         raise InvalidInput("The date of these questions follows from the course.", field="event_code")
     reason = corrections.require_reason(chosen.reason, "Say where this date comes from.")
-    subject = session.get_one(Subject, course.subject_id)
+    subject = person.kept(session, course.subject_id)
     subject_lock.lock(session, subject)
-    plausible_dates.check(chosen.anchor_on, local_date(now, subject.time_zone), field="anchor_on")
+    today = local_date(now, subject.time_zone)
+    plausible_dates.check(chosen.anchor_on, today, field="anchor_on")
     previous_on = _delete_previous(session, course, chosen, reason, now)
     if chosen.anchor_on is not None:
-        row = {"course_id": course.id, "event_code": chosen.event_code, "anchor_on": chosen.anchor_on}
-        session.add(AnchorDate(**row, reason=reason, recorded_at=now))
+        row = AnchorDate(
+            course_id=course.id,
+            event_code=chosen.event_code,
+            anchor_on=chosen.anchor_on,
+            reason=reason,
+            recorded_at=now,
+        )
+        session.add(row)
     visits.replan(session, subject.id, now=now)
     # Event and dates say what changed; the reason is in the row and stays out of the audit trail, which holds no text.
     days = [_iso(previous_on), _iso(chosen.anchor_on)]

@@ -3,6 +3,7 @@
 Corrections of infusions are in infusion_corrections.py.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import and_, func, or_, select
@@ -18,7 +19,8 @@ from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.planning import visits
+from pro_tracker.services.clinic import person
+from pro_tracker.services.planning import before_treatment, person_courses, visits
 from pro_tracker.services.planning.subject_lock import lock
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import infusion_facts
@@ -26,6 +28,8 @@ from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, Inf
 
 __all__ = [
     "AdverseEventFacts",
+    "CourseEndFacts",
+    "CourseStartFacts",
     "InfusionFacts",
     "add_infusion",
     "build_infusion",
@@ -33,31 +37,54 @@ __all__ = [
     "end_course",
     "lock",
     "record_infusion",
+    "reject_after_death",
     "reject_misplaced",
     "reopen_course",
     "start_course",
 ]
 
+DIED = "A death is recorded for this patient, so no treatment after it is recorded or planned."
 SERVICE_ACTOR = Actor(ActorKind.SERVICE, "courses.start")
+
+
+@dataclass(frozen=True, slots=True)
+class CourseStartFacts:
+    """The protocol of a new course, and its anchor date (local) until the first infusion is given.
+
+    The number of planned infusions is that of `protocol`; callers change it with `dataclasses.replace`.
+    """
+
+    protocol: Protocol
+    planned_start_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class CourseEndFacts:
+    """The last day of a course, local to the subject, and why it ended."""
+
+    ended_on: date
+    reason: str
 
 
 def start_course(
     session: Session,
     subject: Subject,
-    protocol: Protocol,
+    facts: CourseStartFacts,
     *,
-    planned_start_on: date | None,
     now: datetime,
     actor: Actor = SERVICE_ACTOR,
 ) -> Course:
-    """Starts the subject's next course and plans its visits; it supersedes the visits of the course before.
+    """Starts the subject's next course, at the subject's present site, and plans its visits.
 
-    `planned_start_on` (local) is the anchor date until the first infusion is given. The number of planned infusions is
-    that of `protocol`; callers change it with `dataclasses.replace`. Raises InvalidInput for a withdrawn subject.
+    It supersedes the visits of the course before.
+
+    Raises InvalidInput for a subject who withdrew or died.
     """
     lock(session, subject)
     _reject_withdrawn(subject)
-    course = _next_course(session, subject, protocol, planned_start_on, now)
+    if subject.death_recorded_at is not None:
+        raise InvalidInput(DIED)
+    course = _next_course(session, subject, facts, now)
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.start", now=now, subject_id=subject.id, detail={"course": course.id})
     return course
@@ -74,34 +101,41 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     """Stores one infusion without re-planning: the caller plans once, after it has added all of them.
 
     Raises InvalidInput with its field for facts out of range, a second infusion at the same date and start, a date
-    that belongs to another course, a date after the course ended, and a withdrawn subject.
+    that belongs to another course, a date after the course ended or the subject died, and a withdrawn subject.
     """
-    subject = session.get_one(Subject, course.subject_id)
+    subject = person.kept(session, course.subject_id)
     lock(session, subject)
     _reject_withdrawn(subject)
-    infusion_facts.check(facts, zone=subject.time_zone, now=now)
+    infusion_facts.check(facts, zone=before_treatment.site_zone(session, course), now=now)
+    reject_after_death(subject, facts)
     reject_misplaced(session, course, facts)
     infusion = build_infusion(course, facts, now)
     session.add(infusion)
     session.flush()
     session.expire(course, ["all_infusions"])  # loaded before this infusion was added
-    audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=_detail(course, infusion))
+    detail: audit.Detail = {
+        "course": course.id,
+        "infusion": infusion.id,
+        "adverse_events": len(infusion.adverse_events),
+    }
+    audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=detail)
     return infusion
 
 
-def end_course(session: Session, actor: Actor, course: Course, *, ended_on: date, reason: str, now: datetime) -> None:
+def end_course(session: Session, actor: Actor, course: Course, facts: CourseEndFacts, *, now: datetime) -> None:
     """Ends a course: no further infusion is expected, so its last infusion becomes an anchor date.
 
-    Raises InvalidInput with its field for a course that has ended, an `ended_on` (local) in the future or before the
-    last infusion, and a missing reason.
+    Raises InvalidInput with its field for a course that has ended, a day in the future or before the last infusion,
+    and a missing reason.
     """
-    subject = session.get_one(Subject, course.subject_id)
+    subject = person.kept(session, course.subject_id)
     lock(session, subject)
-    _check_end(session, course, subject, ended_on, now)
-    if not reason.strip():
+    _check_end(session, course, subject, facts.ended_on, now)
+    if not facts.reason.strip():
         raise InvalidInput("Say why the course ended.", field="reason")
-    detail: audit.Detail = {"course": course.id, "ended_on": ended_on.isoformat()}
-    course.ended_on, course.end_reason = ended_on, reason.strip()
+    detail: audit.Detail = {"course": course.id, "ended_on": facts.ended_on.isoformat()}
+    course.ended_on = facts.ended_on
+    course.end_reason = facts.reason.strip()
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.end", now=now, subject_id=subject.id, detail=detail)
 
@@ -123,7 +157,7 @@ def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str
 
     Raises InvalidInput for a course that has not ended, and for a missing reason.
     """
-    subject = session.get_one(Subject, course.subject_id)
+    subject = person.kept(session, course.subject_id)
     lock(session, subject)
     if course.ended_on is None:
         raise InvalidInput("This course has not ended.")
@@ -134,27 +168,30 @@ def reopen_course(session: Session, actor: Actor, course: Course, *, reason: str
         "end_reason": course.end_reason,
     }
     corrections.record(session, subject.id, CorrectionKind.COURSE_END, before, reason=reason, now=now)
-    course.ended_on, course.end_reason = None, None
+    course.ended_on = None
+    course.end_reason = None
     visits.replan(session, subject.id, now=now)
     audit.record(session, actor, "course.reopen", now=now, subject_id=subject.id, detail={"course": course.id})
 
 
 def current_course(session: Session, subject: Subject) -> Course | None:
-    """Returns the subject's newest course, or None before the first."""
-    rows = select(Course).where(Course.subject_id == subject.id).order_by(Course.number.desc())
-    return session.scalar(rows.limit(1))
+    """Returns the newest course of the person whose kept record this is, or None before the first."""
+    session.flush()
+    in_order = person_courses.of_person(session, subject.id)
+    return in_order[-1] if in_order else None
 
 
-def _next_course(
-    session: Session, subject: Subject, protocol: Protocol, planned_start_on: date | None, now: datetime
-) -> Course:
-    last = session.scalar(select(func.max(Course.number)).where(Course.subject_id == subject.id)) or 0
+def _next_course(session: Session, subject: Subject, facts: CourseStartFacts, now: datetime) -> Course:
+    protocol = facts.protocol
+    last_number = select(func.max(Course.number)).where(Course.subject_id == subject.id)
+    number = (session.scalar(last_number) or 0) + 1
     course = Course(
         subject_id=subject.id,
-        number=last + 1,
+        site_id=subject.site_id,
+        number=number,
         protocol_code=protocol.code,
         protocol_version=protocol.version,
-        planned_start_on=planned_start_on,
+        planned_start_on=facts.planned_start_on,
         planned_infusions=protocol.planned_infusions,
         ended_on=None,
         end_reason=None,
@@ -170,12 +207,24 @@ def _reject_withdrawn(subject: Subject) -> None:
         raise InvalidInput("This subject has withdrawn, so nothing more is recorded.")
 
 
+def reject_after_death(subject: Subject, facts: InfusionFacts) -> None:
+    """Raises InvalidInput for an infusion after the subject died; where that day is not known, after it was recorded.
+
+    What was given before may be recorded late.
+    """
+    if subject.death_recorded_at is None:
+        return
+    last_on = subject.died_on or local_date(subject.death_recorded_at, subject.time_zone)
+    if facts.given_on > last_on:
+        raise InvalidInput(f"{DIED} Check the date of the infusion, or that of the death.", field="given_on")
+
+
 def reject_misplaced(session: Session, course: Course, facts: InfusionFacts) -> None:
     """Raises InvalidInput when the infusion is recorded already, or belongs to another course."""
     dates = visits.course_dates(session, course)
     if course.ended_on is not None and facts.given_on > course.ended_on:
         raise InvalidInput("The course had ended by this date. Start a new course first.", field="given_on")
-    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+    protocol = protocol_catalog.bound_to(course)
     if not belongs_to_course(dates, protocol, facts.given_on):
         gap = f"more than {protocol.course_gap_days} days from the other infusions of this course"
         raise InvalidInput(f"This date lies {gap}. Start a new course first, or check the date.", field="given_on")
@@ -196,16 +245,21 @@ def _reject_repeated(session: Session, course: Course, facts: InfusionFacts) -> 
 
 def _reject_out_of_order(session: Session, course: Course, given_on: date) -> None:
     """Raises InvalidInput for a date that would make two courses overlap."""
-    rows = select(Course.number, Infusion.given_on).join(Infusion, Infusion.course_id == Course.id)
-    rows = rows.where(Course.subject_id == course.subject_id, Infusion.voided_at.is_(None))
     not_before = and_(Course.number < course.number, Infusion.given_on >= given_on)
     not_after = and_(Course.number > course.number, Infusion.given_on <= given_on)
-    rows = rows.where(or_(not_before, not_after))
-    other = session.execute(rows.order_by(Course.number, Infusion.given_on).limit(1)).first()
-    if other is not None:
-        side = "after" if other.number < course.number else "before"
-        place = f"course {course.number} lies {side} course {other.number}, with an infusion on"
-        raise InvalidInput(f"Check the date: {place} {other.given_on:%d %b %Y}.", field="given_on")
+    rows = (
+        select(Course.number, Infusion.given_on)
+        .join(Infusion, Infusion.course_id == Course.id)
+        .where(Course.subject_id == course.subject_id, Infusion.voided_at.is_(None))
+        .where(or_(not_before, not_after))
+        .order_by(Course.number, Infusion.given_on)
+    )
+    other = session.execute(rows.limit(1)).first()
+    if other is None:
+        return
+    side = "after" if other.number < course.number else "before"
+    place = f"course {course.number} lies {side} course {other.number}, with an infusion on"
+    raise InvalidInput(f"Check the date: {place} {other.given_on:%d %b %Y}.", field="given_on")
 
 
 def build_infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
@@ -233,7 +287,3 @@ def _adverse_event(facts: AdverseEventFacts, now: datetime) -> AdverseEvent:
         emergency_response=facts.emergency_response,
         recorded_at=now,
     )
-
-
-def _detail(course: Course, infusion: Infusion) -> audit.Detail:
-    return {"course": course.id, "infusion": infusion.id, "adverse_events": len(infusion.adverse_events)}

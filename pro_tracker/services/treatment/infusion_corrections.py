@@ -1,27 +1,58 @@
 """Corrects an infusion, or removes one entered in error. The old row is voided and kept; nothing is overwritten."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.errors import InvalidInput, NotFound
+from pro_tracker.domain.errors import ChangedSince, InvalidInput, NotFound
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.planning import subject_lock, visits
+from pro_tracker.services.clinic import person
+from pro_tracker.services.planning import before_treatment, subject_lock, visits
 from pro_tracker.services.treatment import courses, infusion_facts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 
-def current_infusion(session: Session, subject: Subject, infusion_id: int) -> Infusion:
-    """Returns the subject's infusion with this id, if it is not voided. Raises NotFound."""
-    mine = (Infusion.id == infusion_id, Infusion.voided_at.is_(None), Course.subject_id == subject.id)
-    found = session.scalar(select(Infusion).join(Course, Course.id == Infusion.course_id).where(*mine))
+@dataclass(frozen=True, slots=True)
+class InfusionCorrectionFacts:
+    """An infusion as it was given, and why it was recorded otherwise."""
+
+    infusion: InfusionFacts
+    reason: str
+
+
+def find(session: Session, subject: Subject, infusion_id: int) -> Infusion:
+    """Returns the subject's infusion with this id, voided or not. Raises NotFound."""
+    matching = select(Infusion).join(Course, Course.id == Infusion.course_id)
+    found = session.scalar(
+        matching.where(Infusion.id == infusion_id, Course.subject_id.in_(person.records_of(subject.id)))
+    )
     if found is None:
-        raise NotFound("This patient has no such infusion, or it was corrected since.")
+        raise NotFound("This patient has no such infusion.")
     return found
+
+
+def newest(session: Session, infusion: Infusion) -> Infusion | None:
+    """Returns what is recorded in place of an infusion now: itself or its last correction; None if it was removed."""
+    while infusion.voided_at is not None:
+        replacing = session.scalar(select(Infusion).where(Infusion.replaces_id == infusion.id))
+        if replacing is None:
+            return None
+        infusion = replacing
+    return infusion
+
+
+def last_voided(session: Session, infusion: Infusion) -> Infusion:
+    """Returns the last voided row of an infusion that was corrected or removed: when and why is in it."""
+    while (replacing := session.scalar(select(Infusion).where(Infusion.replaces_id == infusion.id))) is not None:
+        if replacing.voided_at is None:
+            break
+        infusion = replacing
+    return infusion
 
 
 def facts_of(infusion: Infusion) -> InfusionFacts:
@@ -43,22 +74,28 @@ def facts_of(infusion: Infusion) -> InfusionFacts:
 
 
 def correct(
-    session: Session, actor: Actor, infusion: Infusion, facts: InfusionFacts, *, reason: str, now: datetime
+    session: Session, actor: Actor, infusion: Infusion, correction: InfusionCorrectionFacts, *, now: datetime
 ) -> Infusion:
-    """Voids the infusion, adds a row with these facts and adverse events, and re-plans. Returns the new row.
+    """Voids the infusion, adds a row with the corrected facts and adverse events, and re-plans. Returns the new row.
 
     Raises InvalidInput as `courses.add_infusion` does, for a missing reason, and when nothing differs.
     """
-    course, subject = _void(session, infusion, reason, now)
-    infusion_facts.check(facts, zone=subject.time_zone, now=now)
+    facts = correction.infusion
+    course, subject = _void(session, infusion, correction.reason, now)
+    infusion_facts.check(facts, zone=before_treatment.site_zone(session, course), now=now)
     if facts == facts_of(infusion):
         raise InvalidInput("Nothing differs from what is recorded.")
+    courses.reject_after_death(subject, facts)
     courses.reject_misplaced(session, course, facts)
     corrected = courses.build_infusion(course, facts, now)
     corrected.replaces_id = infusion.id
     session.add(corrected)
     _plan(session, course, now)
-    detail: audit.Detail = {"course": course.id, "infusion": corrected.id, "replaces": infusion.id}
+    detail: audit.Detail = {
+        "course": course.id,
+        "infusion": corrected.id,
+        "replaces": infusion.id,
+    }
     audit.record(session, actor, "infusion.correct", now=now, subject_id=subject.id, detail=detail)
     return corrected
 
@@ -77,13 +114,12 @@ def remove(session: Session, actor: Actor, infusion: Infusion, *, reason: str, n
 def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> tuple[Course, Subject]:
     why = corrections.require_reason(reason, "Say why the infusion is corrected.")
     course = session.get_one(Course, infusion.course_id)
-    subject = session.get_one(Subject, course.subject_id)
+    subject = person.kept(session, course.subject_id)
     subject_lock.lock(session, subject)
-    # Read again under the lock: another request may have corrected the infusion since it was loaded.
-    session.refresh(infusion)
     if infusion.voided_at is not None:
-        raise InvalidInput("This infusion was corrected since. Look at the patient's page again.")
-    infusion.voided_at, infusion.void_reason = now, why
+        raise ChangedSince("This infusion was corrected since. Look at the patient's page again.")
+    infusion.voided_at = now
+    infusion.void_reason = why
     session.flush()
     return course, subject
 

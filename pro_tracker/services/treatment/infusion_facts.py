@@ -22,7 +22,7 @@ class AdverseEventFacts:
 
 @dataclass(frozen=True, slots=True)
 class InfusionFacts:
-    """One infusion as given, in the subject's wall time. `ondansetron_mg` None: none was given."""
+    """One infusion as given, in the wall time of the site. `ondansetron_mg` None: none was given."""
 
     given_on: date
     started_at_local: time | None
@@ -37,7 +37,8 @@ class InfusionFacts:
 
 def check(facts: InfusionFacts, *, zone: str, now: datetime) -> None:
     """Raises InvalidInput with its field for the first fact that is out of range or contradicts another."""
-    for field, reason in _problems(facts, local_date(now, zone)):
+    today = local_date(now, zone)
+    for field, reason in _problems(facts, today):
         raise InvalidInput(reason, field=field)
 
 
@@ -46,17 +47,23 @@ def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
         yield "given_on", "The infusion date lies in the future. Record an infusion once it was given."
     if facts.given_on < EARLIEST:
         yield "given_on", f"The infusion date lies before {EARLIEST.year}. Check the year."
+    yield from _quantity_problems(facts)
+    yield from _status_problems(facts)
+    yield from _adverse_event_problems(facts)
+
+
+def _quantity_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
     # A number that rounds to 0 in its column is rejected as well.
-    if not (0 < facts.dose_mg_per_kg <= 5 and _rounded(facts.dose_mg_per_kg, "0.001")):
+    dose, weight = facts.dose_mg_per_kg, facts.weight_kg
+    if not (0 < dose <= 5 and _rounded(dose, "0.001")):
         yield "dose_mg_per_kg", "The dose must be above 0 and at most 5 mg/kg."
-    if not (0 < facts.weight_kg < 500 and 0 < _rounded(facts.weight_kg, "0.1") < 500):
+    if not (0 < weight < 500 and 0 < _rounded(weight, "0.1") < 500):
         yield "weight_kg", "The weight must be above 0 and below 500 kg."
     if not 0 < facts.minutes <= 24 * 60:
         yield "minutes", "The duration must be 1 to 1440 minutes."
-    if facts.ondansetron_mg is not None and not 0 <= facts.ondansetron_mg <= 32:
+    ondansetron = facts.ondansetron_mg
+    if ondansetron is not None and not 0 <= ondansetron <= 32:
         yield "ondansetron_mg", "Ondansetron must be 0 to 32 mg, or left empty when none was given."
-    yield from _status_problems(facts)
-    yield from _adverse_event_problems(facts)
 
 
 def _rounded(value: Decimal, unit: str) -> Decimal:

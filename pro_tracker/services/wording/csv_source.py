@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.domain.instrument import Instrument, ResponseSet
-from pro_tracker.services.wording.source_wording import SourceWording, labelled_values, normalise_text
+from pro_tracker.domain.instrument import Instrument
+from pro_tracker.services.wording.source_wording import SourceWording, labelled_values, normalise_text, response_sets
 
 COLUMNS = ("kind", "code", "value", "text")
 KINDS = ("instrument", "language", "title", "instruction", "item", "option")
@@ -55,11 +55,14 @@ class CsvSource:
         for row in self.rows:
             _take(given, row, instrument)
         if not given.title:
-            given.errors.append(("title", "is not in the file. Fill in the row of the kind title"))
+            given.add_error("title", "is not in the file. Fill in the row of the kind title")
         return given
 
     def _code_of(self, kind: str) -> str:
-        return next((row.code for row in self.rows if row.kind == kind), "")
+        for row in self.rows:
+            if row.kind == kind:
+                return row.code
+        return ""
 
 
 def template(instrument: Instrument, language: str) -> Iterator[tuple[str, str, str, str]]:
@@ -71,7 +74,7 @@ def template(instrument: Instrument, language: str) -> Iterator[tuple[str, str, 
     yield "instruction", "", "", ""
     for item in instrument.items:
         yield "item", item.link_id, "", ""
-    for code, response_set in _response_sets(instrument).items():
+    for code, response_set in response_sets(instrument).items():
         for value in labelled_values(response_set):
             yield "option", code, str(value), ""
 
@@ -98,9 +101,9 @@ def _rows(text: str) -> Iterator[Row]:
 def _check_header(cells: list[str]) -> None:
     named = [cell.strip().lower() for cell in cells]
     expected = list(COLUMNS)
-    has_columns = named[: len(expected)] == expected
-    has_others = any(named[len(expected) :])
-    if not has_columns or has_others:
+    columns = named[: len(expected)]
+    others = named[len(expected) :]
+    if columns != expected or any(others):
         found = ",".join(cell[:20] for cell in named[:8])
         reason = f"must name the columns {','.join(expected)}; it reads {found}"
         raise InvalidDataFile(("line 1", reason))
@@ -110,15 +113,15 @@ def _row(line: int, cells: list[str]) -> Row:
     texts = [normalise_text(cell) for cell in cells]
     texts += [""] * len(COLUMNS)  # spreadsheets leave empty cells at the end out
     kind, code, value, text = texts[: len(COLUMNS)]
-    n_cells = max(number for number, cell in enumerate(cells, start=1) if cell.strip())
-    return Row(line, kind.lower(), code, value, text, n_cells)
+    filled = [number for number, cell in enumerate(cells, start=1) if cell.strip()]
+    return Row(line, kind.lower(), code, value, text, n_cells=max(filled))
 
 
 def _take(given: SourceWording, row: Row, instrument: Instrument) -> None:
     if row.n_cells > len(COLUMNS):
         # A separator within the text: without quotation marks the rest of the text would be lost.
         reason = f"has {row.n_cells} cells under {len(COLUMNS)} columns. Put the text between quotation marks"
-        given.errors.append((row.place, reason))
+        given.add_error(row.place, reason)
     elif row.kind == "item":
         _take_item(given, row, instrument)
     elif row.kind == "option":
@@ -127,12 +130,12 @@ def _take(given: SourceWording, row: Row, instrument: Instrument) -> None:
         _take_text(given, row)
     elif row.kind not in KINDS:
         reason = f"“{row.kind[:20]}” is no kind of row; the kinds are {', '.join(KINDS)}"
-        given.errors.append((row.place, reason))
+        given.add_error(row.place, reason)
 
 
 def _take_text(given: SourceWording, row: Row) -> None:
     if getattr(given, row.kind):
-        given.errors.append((row.place, f"the {row.kind} stands twice; leave one of them"))
+        given.add_error(row.place, f"the {row.kind} occurs twice; leave one of them")
     setattr(given, row.kind, row.text)
 
 
@@ -142,22 +145,18 @@ def _take_item(given: SourceWording, row: Row, instrument: Instrument) -> None:
         given.add_item(row.place, row.code, row.text)
     else:
         reason = f"“{row.code[:40]}” is no item of {instrument.code}; its items are {', '.join(known)}"
-        given.errors.append((row.place, reason))
+        given.add_error(row.place, reason)
 
 
 def _take_option(given: SourceWording, row: Row, instrument: Instrument) -> None:
-    known = _response_sets(instrument)
+    known = response_sets(instrument)
     if row.code not in known:
         reason = f"“{row.code[:40]}” is no response set of {instrument.code}; it has {', '.join(known)}"
-        given.errors.append((row.place, reason))
+        given.add_error(row.place, reason)
         return
     values = {str(value): value for value in labelled_values(known[row.code])}
     if row.value not in values:
         reason = f"“{row.value[:20]}” is no option of {row.code} that has words; they are {', '.join(values)}"
-        given.errors.append((row.place, reason))
+        given.add_error(row.place, reason)
         return
     given.add_option(row.place, row.code, values[row.value], row.text)
-
-
-def _response_sets(instrument: Instrument) -> dict[str, ResponseSet]:
-    return {item.response_set.code: item.response_set for item in instrument.items}

@@ -9,6 +9,7 @@ from itertools import chain
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NUMBER_TYPES = {"decimal", "integer", "quantity"}
 HIDDEN_EXTENSIONS = {"sdc-questionnaire-calculatedExpression", "questionnaire-hidden"}
 SUPPORTING_CONTROLS = {"help", "flyover", "unit", "legal", "footer"}  # displays that are not read before a question
 
@@ -140,10 +141,18 @@ class ItemElement(Element):
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the item is computed or hidden, so that nothing is asked."""
+        """Returns whether the item is computed or hidden, so that nothing is asked."""
+        if self.read_only:
+            return True
         hiding = [extension for extension in self.extension if extension.name in HIDDEN_EXTENSIONS]
         # A calculatedExpression has no boolean, and `questionnaire-hidden` may be false.
-        return self.read_only or any(extension.boolean is not False for extension in hiding)
+        return any(extension.boolean is not False for extension in hiding)
+
+    @property
+    def is_score(self) -> bool:
+        """Returns whether the item holds a number that is computed from others: it is a number and has no options."""
+        has_options = bool(self.answer_option or self.answer_value_set)
+        return self.type in NUMBER_TYPES and not has_options
 
 
 class Identifier(Element):

@@ -55,31 +55,47 @@ class SourceItem:
     def place(self) -> str:
         """The question as error messages name it."""
         words = self.texts[-1] if self.texts else ""
-        ellipsis = "…" if len(words) > 40 else ""
-        return f"question {self.element.link_id} “{words[:40]}{ellipsis}”"
+        if len(words) > 40:
+            words = f"{words[:40]}…"
+        return f"question {self.element.link_id} “{words}”"
+
+
+def value_sets_alone(text: str) -> tuple[ValueSet, ...]:
+    """Returns the value sets of a file that holds no Questionnaire; none of one that does.
+
+    Raises InvalidDataFile for text that is not JSON.
+    """
+    resources = list(_resources(_json(text)))
+    if _of_type("Questionnaire", resources):
+        return ()
+    return tuple(read_as(ValueSet, each) for each in _of_type("ValueSet", resources))
 
 
 class SourceQuestionnaire:
-    """One Questionnaire and the value sets that the file holds.
+    """One Questionnaire with the value sets of its file, and those of other files (`more_value_sets`).
 
     Raises InvalidDataFile for text that is not JSON, or that holds no Questionnaire or several.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, more_value_sets: Sequence[ValueSet] = ()) -> None:
         resources = list(_resources(_json(text)))
-        found = [each for each in resources if each.get("resourceType") == "Questionnaire"]
+        found = _of_type("Questionnaire", resources)
         if len(found) != 1:
-            raise InvalidDataFile(("resourceType", f"the file must hold one FHIR Questionnaire; it holds {len(found)}"))
+            reason = f"the file must hold one FHIR Questionnaire; it holds {len(found)}"
+            raise InvalidDataFile(("resourceType", reason))
         self.root = read_as(QuestionnaireElement, found[0])
         self.value_sets: dict[str, ValueSet] = {}
-        for resource in resources:
-            if resource.get("resourceType") == "ValueSet":
-                self._add_value_set(read_as(ValueSet, resource))
+        for value_set in more_value_sets:
+            self._add_value_set(value_set, f"ValueSet/{value_set.id}")
+        for resource in _of_type("ValueSet", resources):
+            value_set = read_as(ValueSet, resource)
+            self._add_value_set(value_set, f"ValueSet/{value_set.id}")
+            self._add_value_set(value_set, f"#{value_set.id}")  # a question refers to a contained one so
 
-    def _add_value_set(self, value_set: ValueSet) -> None:
-        """Keeps a value set under its url, and under "#" and its id: a question refers to a contained one so."""
+    def _add_value_set(self, value_set: ValueSet, name: str) -> None:
+        """Keeps a value set under its url and under this name, by which a question may refer to it."""
         if value_set.id:
-            self.value_sets[f"#{value_set.id}"] = value_set
+            self.value_sets[name] = value_set
         if value_set.url:
             self.value_sets[value_set.url] = value_set
 
@@ -106,7 +122,8 @@ class SourceQuestionnaire:
         return self._localised(self.root.title, self.root.title_extension, language)
 
     def source_items(self, language: str) -> tuple[SourceItem, ...]:
-        return tuple(self._walk(self.root.item, (), (), language))
+        items = self._walk(self.root.item, before=(), codes=(), language=language)
+        return tuple(items)
 
     def options(self, source_item: SourceItem, language: str) -> tuple[SourceOption, ...]:
         """Returns the question's options: its own, else those of its value set, else the labels of a scale's ends."""
@@ -161,9 +178,11 @@ class SourceQuestionnaire:
         coding = option.coding
         if coding is not None:
             label = self._localised(coding.display, coding.display_extension, language)
-            return SourceOption(coding.code, label, _weight(option.extension + coding.extension))
+            weight = _weight(option.extension + coding.extension)
+            return SourceOption(coding.code, label, weight)
         number = "" if option.integer is None else str(option.integer)
-        return SourceOption(number, self._localised(option.string, None, language), _weight(option.extension))
+        label = self._localised(option.string, None, language)
+        return SourceOption(number, label, _weight(option.extension))
 
     def _concept(self, concept: ConceptElement, language: str) -> SourceOption:
         designated = [each.value for each in concept.designation if _base(each.language) == language]
@@ -175,10 +194,13 @@ class SourceQuestionnaire:
 
     def _localised(self, text: str, extended: PrimitiveExtension | None, language: str) -> str:
         """Returns the text in the requested language; "" if the file is in another and has no translation."""
-        for stated, translation in extended.translations() if extended else ():
+        translations = extended.translations() if extended else ()
+        for stated, translation in translations:
             if _base(stated) == language:
                 return normalise_text(translation)
-        return normalise_text(text) if self.language in ("", language) else ""
+        if self.language in ("", language):
+            return normalise_text(text)
+        return ""
 
 
 def _base(language: str) -> str:
@@ -205,9 +227,15 @@ def _resources(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _resources(resource)
 
 
+def _of_type(kind: str, resources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in resources if each.get("resourceType") == kind]
+
+
 def _dicts(value: object) -> list[Any]:
     """Returns the dictionaries of a list, and nothing for another value: the file is not validated yet."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return [each for each in value if isinstance(each, dict)]
 
 
 def _weight(extensions: Sequence[Extension]) -> int | None:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from pro_tracker.domain.instrument import Instrument, Item, ResponseOption
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.instruments.instrument_checks import FormatError
+from pro_tracker.services.wording.fhir_elements import ValueSet
 from pro_tracker.services.wording.fhir_questionnaire import SourceItem, SourceOption, SourceQuestionnaire
 from pro_tracker.services.wording.source_wording import SourceWording
 
@@ -29,13 +30,13 @@ class MatchedItem:
 class FhirSource:
     """One Questionnaire, alone or in a Bundle with its value sets, as a WordingSource.
 
-    Raises InvalidDataFile if the text holds none, or several.
+    `more_value_sets` are those of other files. Raises InvalidDataFile if the text holds no Questionnaire, or several.
     """
 
     how_to_add = "Give its question the code as linkId or in code, or use the CSV of `pro-tracker text-pack template`."
 
-    def __init__(self, text: str) -> None:
-        self.form = SourceQuestionnaire(text)
+    def __init__(self, text: str, more_value_sets: Sequence[ValueSet] = ()) -> None:
+        self.form = SourceQuestionnaire(text, more_value_sets)
 
     @property
     def instrument(self) -> str:
@@ -61,8 +62,12 @@ class FhirSource:
         for each in matched:
             absent = self.form.options_missing_from(each.source_item)
             if absent:
-                given.errors.append((each.source_item.place, f"its options are in {absent}. Put them into the file"))
-            _take_options(given, each, self.form.options(each.source_item, language))
+                given.add_error(
+                    each.source_item.place,
+                    f"its options are in {absent}. Put them into the file, or name a file with this value set, too",
+                )
+            options = self.form.options(each.source_item, language)
+            _take_options(given, each, options)
         given.errors += list(_incomplete(given, matched, self.form, language))
         return given
 
@@ -77,13 +82,17 @@ def _matched(given: SourceWording, source_items: Sequence[SourceItem], instrumen
             yield MatchedItem(source_item, *items.values())
         elif items:
             reason = f"its codes name several items ({', '.join(items)}); leave the codes of one"
-            given.errors.append((source_item.place, reason))
+            given.add_error(source_item.place, reason)
         elif source_item.element.is_hidden:
             given.notes.append(f"{source_item.place} was left out: it is computed or hidden and asks nothing.")
+        elif source_item.element.is_score:
+            given.notes.append(
+                f"{source_item.place} was left out: a number without options is a score and asks nothing."
+            )
         else:
             codes = ", ".join(dict.fromkeys(filter(None, source_item.codes))) or "none"
             reason = f"is no item of {instrument.code} (its codes: {codes}). Take it out, or give it the item's code"
-            given.errors.append((source_item.place, reason))
+            given.add_error(source_item.place, reason)
 
 
 def _items_by_code(instrument: Instrument) -> dict[str, Item]:
@@ -118,16 +127,16 @@ def _all_equal(texts: tuple[str, ...]) -> bool:
 
 def _take_options(given: SourceWording, matched: MatchedItem, options: Sequence[SourceOption]) -> None:
     response_set = matched.item.response_set
-    numeric = response_set.kind == "numeric"
     place = matched.source_item.place
-    for option in options:
-        value = _value(matched.item, option)
+    for option, value in zip(options, _values(matched.item, options), strict=True):
         if value is None:
-            given.errors.append((place, _unknown_option(matched.item, option)))
-        elif not numeric:
+            given.add_error(place, _unknown_option(matched.item, option))
+        elif response_set.kind != "numeric":
             given.add_option(place, response_set.code, value, option.label)
         elif value in (min(response_set.values), max(response_set.values)):
-            given.add_option(place, response_set.code, value, NUMBER_BEFORE.sub("", option.label))
+            # Where an end has its number alone, that is all the publisher says about it.
+            label = NUMBER_BEFORE.sub("", option.label) or option.label
+            given.add_option(place, response_set.code, value, label)
 
 
 def _incomplete(
@@ -139,18 +148,34 @@ def _incomplete(
     """
     known = {place for place, _reason in given.errors}
     for each in matched:
-        offered = {_value(each.item, option) for option in form.options(each.source_item, language)}
-        expected = given.options.get(each.item.response_set.code, {}).keys()
+        place = each.source_item.place
+        response_set = each.item.response_set.code
+        options = form.options(each.source_item, language)
+        offered = set(_values(each.item, options))
+        expected = given.options.get(response_set, {}).keys()
         missing = ", ".join(str(value) for value in sorted(expected - offered))
-        if missing and each.source_item.place not in known:
-            yield each.source_item.place, f"lacks options of {each.item.response_set.code}: {missing}. Add them"
+        if missing and place not in known:
+            yield place, f"lacks options of {response_set}: {missing}. Add them"
 
 
-def _value(item: Item, option: SourceOption) -> int | None:
-    """Returns the answer code that the option stands for; None if it stands for none."""
-    if item.response_set.kind == "numeric":
-        return _numeric_value(item, option)
-    return _choice_value(item, option)
+def _values(item: Item, options: Sequence[SourceOption]) -> list[int | None]:
+    """Returns the answer code that each option stands for; None if it stands for none."""
+    if item.response_set.kind == "choice":
+        return [_choice_value(item, option) for option in options]
+    found = [_numeric_value(item, option) for option in options]
+    return list(_by_place(found, item.response_set.values))
+
+
+def _by_place(found: Sequence[int | None], values: Sequence[int]) -> Sequence[int | None]:
+    """Returns all values of a numeric scale where the options are as many and the known ones stand in their order.
+
+    The ends often have words and a LOINC answer code alone, which is another one in each list of answers.
+    """
+    if len(found) != len(values):
+        return found
+    are_in_order = all(value in (None, expected) for value, expected in zip(found, values, strict=True))
+    are_known_between = None not in found[1:-1]
+    return values if are_in_order and are_known_between else found
 
 
 def _choice_value(item: Item, option: SourceOption) -> int | None:
@@ -160,7 +185,10 @@ def _choice_value(item: Item, option: SourceOption) -> int | None:
     """
     by_answer_code = {each.code: each.value for each in item.response_set.options if each.code}
     if option.code in by_answer_code:
-        return by_answer_code[option.code]
+        value = by_answer_code[option.code]
+        # Public sources confuse some answer codes: one that the weight contradicts is not believed.
+        contradicted = option.weight not in (None, value) and not _is_recoded(item)
+        return None if contradicted else value
     if by_answer_code and ANSWER_CODE.fullmatch(option.code):
         return None  # an option of another answer list: "moderately" is not "somewhat", whatever its weight
     fits = [each for each in item.response_set.values if _matches_value(item, option, each)]
@@ -198,12 +226,16 @@ def _whole(text: str) -> int | None:
 
 def _unknown_option(item: Item, option: SourceOption) -> str:
     known = ", ".join(_named(each) for each in item.response_set.options)
+    code = option.code[:40] or "none"
     weight = "" if option.weight is None else f", weight {option.weight}"
-    found = f"“{option.label[:60]}” (code {option.code[:40] or 'none'}{weight})"
-    reason = "a weight does not tell the option of a reversed item; give its answer code"
-    advice = reason if _is_recoded(item) else "correct it"
+    found = f"“{option.label[:60]}” (code {code}{weight})"
+    advice = "correct it"
+    if _is_recoded(item):
+        advice = "a weight does not identify the option of a reversed item; give its answer code"
     return f"its option {found} is none of {item.response_set.code}: {known}; {advice}, or take it out"
 
 
 def _named(option: ResponseOption) -> str:
-    return f"{option.value} = {option.code}" if option.code else str(option.value)
+    if option.code:
+        return f"{option.value} = {option.code}"
+    return str(option.value)

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from pro_tracker.domain.channels import Channel, channel_module
 
+CHANNEL_MODULES = "pro_tracker.services.wording.channels"
 CLINIC_PLACEHOLDERS = frozenset({"clinic", "phone"})
 VISIT_PLACEHOLDERS = CLINIC_PLACEHOLDERS | {"closes"}
 LINK_PLACEHOLDER = "url"
 
 
 class KeyedText(NamedTuple):
-    """One text, its key in the file, and what may be filled in. A mail's link stands apart from its texts."""
+    """One text, its key in the file, and what may be filled in. A mail's link is not part of its texts."""
 
     key: str
     text: str
@@ -21,7 +22,7 @@ class KeyedText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How long a filled-in text may be. `reason`: what to say of one that is longer, with places for `measure`'s
+    """Limit on the length of a filled-in text. `reason`: what to say of one that is longer, with places for `measure`'s
     figure, `clinic` and `most`.
     """
 
@@ -31,7 +32,7 @@ class Limit:
 
 
 class ChannelWording(Protocol):
-    """What the module of a channel in `wording/channels` has.
+    """Contents of the module of a channel in `wording/channels`.
 
     `NAME`: what the channel is called in checks. `Entry`: the type of a template's entry. `IS_REQUIRED`: whether each
     template needs one. `REPLIES`: the codes of the texts under `replies` that belong to the channel.
@@ -44,10 +45,10 @@ class ChannelWording(Protocol):
     LIMIT: Limit | None
 
     def texts(self, key: str, entry: Any) -> Iterator[KeyedText]:
-        """Every text of an entry, which stands in the file at `key`."""
+        """Every text of an entry, which is in the file at `key`."""
         ...
 
 
 def channel_wording(channel: Channel) -> ChannelWording:
     """The module of this channel."""
-    return cast(ChannelWording, channel_module("pro_tracker.services.wording.channels", channel))
+    return cast(ChannelWording, channel_module(CHANNEL_MODULES, channel))

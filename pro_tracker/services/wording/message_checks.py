@@ -76,24 +76,33 @@ def _missing() -> Iterator[Problem]:
     for template in PATIENT_REQUESTED_TEMPLATES:
         missing = missing_variants(template)
         if missing:
-            yield Problem(str(message_texts.MESSAGES), f"templates.{template}", f"lacks its {', '.join(missing)}")
+            yield _problem(f"templates.{template}", f"lacks its {', '.join(missing)}")
     for language in LANGUAGES:
         files = list(_files_in(language))
         if not any(file.layout for file in files):
-            yield Problem(str(message_texts.MESSAGES), "layout", f"is missing in {language}")
+            yield _problem("layout", f"is missing in {language}")
         for code in _reply_channels():
             if not any(code in file.replies for file in files):
-                yield Problem(str(message_texts.MESSAGES), f"replies.{code}", f"is missing in {language}")
+                yield _problem(f"replies.{code}", f"is missing in {language}")
+
+
+def _problem(key: str, reason: str) -> Problem:
+    """Returns a problem of all message files together."""
+    return Problem(str(message_texts.MESSAGES), key, reason)
 
 
 def _entries(template: str, language: str) -> Iterator[TemplateEntry]:
-    return (file.templates[template] for file in _files_in(language) if template in file.templates)
+    for file in _files_in(language):
+        if template in file.templates:
+            yield file.templates[template]
 
 
 def _files_in(language: str) -> Iterator[MessageFile]:
     """Yields the message files of a language, for "es-MX" those of "es" too; here English replaces no language."""
     accepted = (language, language[:2])
-    return (message_texts.read(path) for path in message_texts.files() if path.stem in accepted)
+    for path in message_texts.files():
+        if path.stem in accepted:
+            yield message_texts.read(path)
 
 
 def _file_errors(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iterator[FormatError]:
@@ -139,12 +148,16 @@ def _reply_channels() -> dict[str, Channel]:
 
 def _excess(text: str, limit: Limit, senders: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yields an error if the text is too long for one of the clinics; it names the clinic with the longest text."""
-    lengths = [(limit.measure(text.format_map(sender)), sender["clinic"]) for sender in senders]
+    lengths = []
+    for sender in senders:
+        filled_in = text.format_map(sender)
+        lengths.append((limit.measure(filled_in), sender["clinic"]))
     count, clinic = max(lengths, default=(0, ""))
     if count > limit.most:
         yield limit.reason.format(count=count, clinic=clinic, most=limit.most)
 
 
 def _longest_date(language: str) -> str:
-    dates = (date(2026, month, 28) for month in range(1, 13))
-    return max((message_texts.long_date(each, language) for each in dates), key=len)
+    dates = [date(2026, month, 28) for month in range(1, 13)]
+    texts = [message_texts.long_date(each, language) for each in dates]
+    return max(texts, key=len)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import Channel, channels_with_module
 from pro_tracker.services.instruments.data_files import FileModel
 from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.instruments.instrument_format import Code, Text
 from pro_tracker.services.instruments.text_pack_format import Language
 from pro_tracker.services.wording.keyed_texts import (
+    CHANNEL_MODULES,
     CLINIC_PLACEHOLDERS,
     LINK_PLACEHOLDER,
     VISIT_PLACEHOLDERS,
@@ -34,7 +35,11 @@ class TemplateOfChannels(FileModel):
 
 def _channel_fields() -> dict[str, Any]:
     """Returns an optional field for each channel, of the type that its module defines."""
-    return {channel.value: (channel_wording(channel).Entry | None, None) for channel in Channel}
+    fields: dict[str, Any] = {}
+    for channel in channels_with_module(CHANNEL_MODULES):
+        entry = channel_wording(channel).Entry
+        fields[channel.value] = (entry | None, None)  # type and default
+    return fields
 
 
 # A type checker cannot follow the fields that are created at run time, so it sees the base class.
@@ -102,7 +107,8 @@ def fold_case_and_accents(text: str) -> str:
     """Returns `text` without capitals and accents, so that a word is found in every spelling."""
     # NFKD splits an accented letter into the letter and a combining mark.
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    characters = [character for character in decomposed if not unicodedata.combining(character)]
+    return "".join(characters)
 
 
 def _placeholder_errors(keyed_text: KeyedText) -> Iterator[str]:
@@ -142,5 +148,8 @@ def _used_placeholders(text: str) -> set[str]:
 
 def _forbidden(never_say: Iterable[str]) -> re.Pattern[str]:
     """Returns a pattern for words that begin like one of these, folded; it matches nothing if there are none."""
-    beginnings = "|".join(re.escape(fold_case_and_accents(each)) for each in never_say)
-    return re.compile(rf"\b(?:{beginnings})\w*" if beginnings else r"(?!)")
+    folded = [fold_case_and_accents(each) for each in never_say]
+    beginnings = "|".join(map(re.escape, folded))
+    if not beginnings:
+        return re.compile(r"(?!)")
+    return re.compile(rf"\b(?:{beginnings})\w*")

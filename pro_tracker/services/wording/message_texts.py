@@ -101,13 +101,15 @@ def _plain_text(parts: _MailParts, facts: MessageFacts) -> str:
 
 def sms(facts: MessageFacts) -> MessageText:
     """Returns the text message for these facts. Raises KeyError for an unknown template."""
-    text: str = wording(facts.language).templates[Channel.SMS, facts.template]
-    return MessageText("", text.format_map(filled_in(facts)), "")
+    template: str = wording(facts.language).templates[Channel.SMS, facts.template]
+    text = template.format_map(filled_in(facts))
+    return MessageText(subject="", text=text, html="")
 
 
 def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
     """Returns the reply with this code, such as sms-stopped, filled in. Raises KeyError for an unknown code."""
-    return wording(language).replies[code].format_map({"clinic": clinic, "phone": phone})
+    text = wording(language).replies[code]
+    return text.format_map({"clinic": clinic, "phone": phone})
 
 
 def wording(language: str) -> MessageWording:
@@ -176,7 +178,12 @@ def filled_in(facts: MessageFacts) -> dict[str, str]:
     """Returns the values of the placeholders."""
     last_day = local_date(facts.closes_at, facts.time_zone)
     closes = long_date(last_day, facts.language)
-    return {"clinic": facts.clinic, "phone": facts.phone, "url": facts.url, "closes": closes}
+    return {
+        "clinic": facts.clinic,
+        "phone": facts.phone,
+        "url": facts.url,
+        "closes": closes,
+    }
 
 
 @cache

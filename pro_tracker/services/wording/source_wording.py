@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pro_tracker.domain.instrument import Instrument, ResponseSet
+from pro_tracker.services.instruments.data_files import require_storable
 from pro_tracker.services.instruments.instrument_checks import FormatError
 
 MAX_TEXT_LENGTH = 2000
@@ -22,10 +23,14 @@ class SourceWording:
     errors: list[FormatError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add_error(self, place: str, reason: str) -> None:
+        """Adds an error; `place`: where it is in the file."""
+        self.errors.append((place, reason))
+
     def add_item(self, place: str, link_id: str, text: str) -> None:
         """Adds the text of an item, and an error if it is empty, too long or given twice."""
         if link_id in self.items:
-            self.errors.append((place, f"item {link_id} stands twice; leave one of them"))
+            self.add_error(place, f"item {link_id} occurs twice; leave one of them")
         self.items[link_id] = text
         self._check_text(place, f"item {link_id}", text)
 
@@ -34,15 +39,15 @@ class SourceWording:
         labels = self.options.setdefault(response_set, {})
         if labels.setdefault(value, label) != label:
             message = f"option {value} of {response_set} reads “{label}” here and “{labels[value]}” before"
-            self.errors.append((place, f"{message}; items of one response set share their options"))
+            self.add_error(place, f"{message}; items of one response set share their options")
         else:
             self._check_text(place, f"option {value} of {response_set}", label)
 
     def _check_text(self, place: str, what: str, text: str) -> None:
         if not text:
-            self.errors.append((place, f"{what} has no text; fill it in"))
+            self.add_error(place, f"{what} has no text; fill it in")
         elif len(text) > MAX_TEXT_LENGTH:
-            self.errors.append((place, f"{what} is longer than {MAX_TEXT_LENGTH} characters; shorten it"))
+            self.add_error(place, f"{what} is longer than {MAX_TEXT_LENGTH} characters; shorten it")
 
 
 class WordingSource(Protocol):
@@ -62,21 +67,32 @@ def missing_texts(given: SourceWording, instrument: Instrument, how_to_add: str)
     """Yields an error for each item and option of the instrument that is not in the file."""
     for item in instrument.items:
         if item.link_id not in given.items:
-            known_as = f"item {item.link_id}" + (f" (LOINC {item.loinc})" if item.loinc else "")
-            yield known_as, f"is not in the file. {how_to_add}"
-    for response_set in {item.response_set.code: item.response_set for item in instrument.items}.values():
+            loinc = f" (LOINC {item.loinc})" if item.loinc else ""
+            yield f"item {item.link_id}{loinc}", f"is not in the file. {how_to_add}"
+    for response_set in response_sets(instrument).values():
         labels = given.options.get(response_set.code, {})
         for value in labelled_values(response_set):
             if value not in labels:
                 yield f"option {value} of {response_set.code}", f"is not in the file. {how_to_add}"
 
 
+def response_sets(instrument: Instrument) -> dict[str, ResponseSet]:
+    """Returns the response sets of the instrument by code, in the order of its items."""
+    return {item.response_set.code: item.response_set for item in instrument.items}
+
+
 def labelled_values(response_set: ResponseSet) -> tuple[int, ...]:
     """Returns the answer codes that need a label: all of a choice, but only the two ends of a numeric scale."""
     values = response_set.values
-    return values if response_set.kind == "choice" else (min(values), max(values))
+    if response_set.kind == "choice":
+        return values
+    return min(values), max(values)
 
 
 def normalise_text(text: str) -> str:
-    """Returns the text in Unicode's composed form (NFC) with single spaces, which is how a page shows it."""
+    """Returns the text in Unicode's composed form (NFC) with single spaces, which is how a page shows it.
+
+    Raises InvalidDataFile for a text that PostgreSQL cannot store.
+    """
+    require_storable(text, f"the text {text[:40]!a}")
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -1,11 +1,13 @@
-"""Loads a clinic's licensed wording from a file: all of it, matched to its instrument code by code, or nothing.
+"""Loads a clinic's licensed wording from files: all of it, matched to its instrument code by code, or nothing.
 
-Formats: csv_source.py, fhir_source.py. Loaded wording is in force at once, for visits that have not begun.
+How files are read: wording_files.py. Loaded wording is in effect at once, for visits that have not begun.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import select, text
@@ -21,18 +23,17 @@ from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import instrument_catalog
-from pro_tracker.services.instruments.data_files import digest, read_text
-from pro_tracker.services.wording.csv_source import CsvSource
-from pro_tracker.services.wording.fhir_source import FhirSource
+from pro_tracker.services.instruments.data_files import digest
+from pro_tracker.services.instruments.instrument_checks import FormatError
+from pro_tracker.services.wording import wording_files
 from pro_tracker.services.wording.source_wording import SourceWording, WordingSource, missing_texts, normalise_text
 
-MAX_BYTES = 4 * 1024 * 1024  # a form library's Questionnaire with its value sets takes some 100 KB
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextPackFacts:
-    """What the clinic states about a file. Instrument and language are needed if the file does not name them."""
+    """Facts that the clinic states about a file. Instrument and language are needed if the file does not name them."""
 
     version: str
     validated: bool
@@ -51,23 +52,58 @@ class LoadResult:
     notes: tuple[str, ...]
 
 
-def load(session: Session, actor: Actor, path: Path, facts: TextPackFacts, *, now: datetime) -> LoadResult:
-    """Adds the wording in this file as a new version. The caller commits.
+def load(
+    session: Session, actor: Actor, paths: Sequence[Path], facts: TextPackFacts, *, now: datetime
+) -> tuple[LoadResult, ...]:
+    """Adds the wording in these files as new versions, one for each file but those that hold value sets alone.
 
-    Raises InvalidDataFile with every mismatch, InvalidInput for unusable facts or a version that has other content,
-    UnknownInstrument.
+    All or nothing, which the caller commits. Raises InvalidDataFile with every mismatch, its place beginning with the
+    file; InvalidInput for unusable facts or a version that has other content; UnknownInstrument.
     """
     _check(facts)
-    source = _source(path)
-    instrument = _instrument(facts, source)
-    language = _language(facts, source)
-    given = source.wording(instrument, language)
-    errors = [*given.errors, *missing_texts(given, instrument, source.how_to_add)]
+    sources = wording_files.read(paths)
+    if len(sources) > 1 and facts.instrument:
+        raise InvalidInput("--instrument is for one file. Load files that do not tell their instrument one by one.")
+    files = [_read_file(path, source, facts) for path, source in sources.items()]
+    errors = [*chain.from_iterable(each.errors for each in files), *_repeated(files)]
     if errors:
         raise InvalidDataFile(*errors)
-    pack = _pack(instrument, language, facts, given)
+    return tuple(_load_file(session, actor, each, facts, now=now) for each in files)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadFile:
+    """A file with the instrument and language that it words, and its errors, their places beginning with the file."""
+
+    path: Path
+    instrument: Instrument
+    language: str
+    given: SourceWording
+    errors: tuple[FormatError, ...]
+
+
+def _read_file(path: Path, source: WordingSource, facts: TextPackFacts) -> _ReadFile:
+    instrument = _instrument(facts, path, source)
+    language = _language(facts, path, source)
+    given = source.wording(instrument, language)
+    found = (*given.errors, *missing_texts(given, instrument, source.how_to_add))
+    return _ReadFile(path, instrument, language, given, tuple(wording_files.in_file(path, found)))
+
+
+def _repeated(files: Sequence[_ReadFile]) -> Iterator[FormatError]:
+    """Yields an error for each file that words the same instrument in the same language as one before it."""
+    first: dict[tuple[str, str], Path] = {}
+    for each in files:
+        known = first.setdefault((each.instrument.code, each.language), each.path)
+        if known != each.path:
+            reason = f"words {each.instrument.code} in {each.language!r}, as {known} does. Leave out one of them"
+            yield str(each.path), reason
+
+
+def _load_file(session: Session, actor: Actor, file: _ReadFile, facts: TextPackFacts, *, now: datetime) -> LoadResult:
+    pack = _pack(file.instrument, file.language, facts, file.given)
     kept = _store(session, actor, pack, now)
-    return LoadResult(kept, kept is pack, (*given.notes, *_advice(instrument, given)))
+    return LoadResult(kept, kept is pack, (*file.given.notes, *_advice(file.instrument, file.given)))
 
 
 def _store(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> LoadedTextPack:
@@ -97,27 +133,22 @@ def _check(facts: TextPackFacts) -> None:
         raise InvalidInput("Say where the permission to use it is kept: --permission.")
 
 
-def _source(path: Path) -> WordingSource:
-    content = read_text(path, MAX_BYTES)
-    is_json = content.lstrip().startswith(("{", "["))
-    return FhirSource(content) if is_json else CsvSource(content)
-
-
-def _instrument(facts: TextPackFacts, source: WordingSource) -> Instrument:
+def _instrument(facts: TextPackFacts, path: Path, source: WordingSource) -> Instrument:
     code = facts.instrument or source.instrument
     if not code:
-        raise InvalidInput("The file does not tell which instrument it words: give --instrument.")
+        raise InvalidInput(f"{path.name} does not name the instrument that it words: load it alone, with --instrument.")
     return instrument_catalog.instrument(code)
 
 
-def _language(facts: TextPackFacts, source: WordingSource) -> str:
+def _language(facts: TextPackFacts, path: Path, source: WordingSource) -> str:
     language = facts.language or source.language
     if not language:
-        raise InvalidInput("The file does not tell its language: give --language.")
+        raise InvalidInput(f"{path.name} does not name its language: give --language.")
     if language not in LANGUAGES:
         raise InvalidInput(f"Patients are asked in {' or '.join(LANGUAGES)}: give one of them as --language.")
     if not source.has_language(language):
-        raise InvalidDataFile(("language", f"the file is in {source.language!r}, not in {language!r}"))
+        reason = f"the file is in {source.language!r}, not in {language!r}"
+        raise InvalidDataFile(*wording_files.in_file(path, [("language", reason)]))
     return language
 
 
@@ -148,7 +179,11 @@ def _json_keys(labels: dict[int, str]) -> dict[str, str]:
 
 
 def _key(pack: LoadedTextPack) -> dict[str, str]:
-    return {"instrument_code": pack.instrument_code, "language": pack.language, "version": pack.version}
+    return {
+        "instrument_code": pack.instrument_code,
+        "language": pack.language,
+        "version": pack.version,
+    }
 
 
 def _add(session: Session, actor: Actor, pack: LoadedTextPack, now: datetime) -> None:
@@ -183,4 +218,4 @@ def _advice(instrument: Instrument, given: SourceWording) -> list[str]:
     if given.instruction or instrument.recall_period is None:
         return []
     period = instrument.recall_period
-    return [f"No instruction stands above the questions: each must name the recall period ({period}) itself."]
+    return [f"There is no instruction above the questions: each must name the recall period ({period}) itself."]

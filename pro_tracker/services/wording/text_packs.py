@@ -1,4 +1,4 @@
-"""Looks up wording: what is in force, what a visit began with, and what a response was asked with.
+"""Looks up wording: what is in effect, what a visit began with, and what a response was asked with.
 
 A clinic's loaded packs take precedence over the shipped files. text_pack_loading.py adds them.
 """
@@ -23,7 +23,7 @@ from pro_tracker.services.instruments.text_pack_format import TextPackFile
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordingSnapshot:
-    """All wording that was in force at one time. It is equal to itself only, so that it can be a cache key."""
+    """All wording that was in effect at one time. It is equal to itself only, so that it can be a cache key."""
 
     loaded: Mapping[tuple[str, str], TextPack]  # by instrument and language
 
@@ -46,7 +46,7 @@ class ListedTextPack:
     """A shipped or loaded pack, and whether visits that begin now are asked with it."""
 
     pack: TextPack
-    in_force: bool
+    in_effect: bool
     loaded_at: datetime | None = None  # None: shipped
 
 
@@ -56,7 +56,7 @@ _read: WeakKeyDictionary[Engine | Connection, dict[int, WordingSnapshot]] = Weak
 
 
 def as_of(session: Session, generation: int) -> WordingSnapshot:
-    """Returns the wording in force when `generation` was the id of the newest loaded pack; 0: as shipped.
+    """Returns the wording in effect when `generation` was the id of the newest loaded pack; 0: as shipped.
 
     A loaded pack that does not match its instrument any more (a newer version has other items) is left out.
     """
@@ -73,9 +73,10 @@ def as_of(session: Session, generation: int) -> WordingSnapshot:
     return known[generation]
 
 
-def in_force(session: Session) -> WordingSnapshot:
+def in_effect(session: Session) -> WordingSnapshot:
     """Returns the wording that a visit beginning now is asked with."""
-    newest_id = session.scalar(select(func.max(LoadedTextPack.id)))
+    newest = select(func.max(LoadedTextPack.id))
+    newest_id = session.scalar(newest)
     return as_of(session, newest_id or 0)
 
 
@@ -102,8 +103,12 @@ def packs_in_use(session: Session) -> list[TextPack]:
     """Returns every text pack that stored responses were asked with, by instrument, language and version."""
     response = QuestionnaireResponse
     key = (response.instrument_code, response.language, response.text_pack_version)
-    rows = session.execute(select(*key).distinct().order_by(*key))
-    return [pack_of_response(session, *row) for row in rows]
+    used = {tuple(row) for row in session.execute(select(*key).distinct())}
+    mixed = select(response.instrument_code, response.wordings).where(response.wordings.is_not(None))
+    for instrument_code, wordings in session.execute(mixed):
+        asked = (wordings or {}).values()
+        used |= {(instrument_code, language, version) for language, version, _validated in asked}
+    return [pack_of_response(session, *key) for key in sorted(used)]
 
 
 def all_packs(session: Session, instrument_code: str | None = None) -> list[ListedTextPack]:
@@ -111,22 +116,31 @@ def all_packs(session: Session, instrument_code: str | None = None) -> list[List
 
     Sorted by instrument and language; within these the shipped pack first, then the loaded ones, oldest first.
     """
-    wording = in_force(session)
-    known = [ListedTextPack(pack, _is_in_force(wording, pack)) for pack in instrument_catalog.text_packs()]
-    for row in session.scalars(select(LoadedTextPack).order_by(LoadedTextPack.id)):
+    wording = in_effect(session)
+    shipped = instrument_catalog.text_packs()
+    known = [ListedTextPack(pack, _is_in_effect(wording, pack)) for pack in shipped]
+    oldest_first = select(LoadedTextPack).order_by(LoadedTextPack.id)
+    for row in session.scalars(oldest_first):
         pack = build_pack(row)
-        known.append(ListedTextPack(pack, _is_in_force(wording, pack), row.loaded_at))
+        known.append(ListedTextPack(pack, _is_in_effect(wording, pack), row.loaded_at))
     selected = [each for each in known if instrument_code in (None, each.pack.instrument_code)]
-    return sorted(selected, key=lambda each: (each.pack.instrument_code, each.pack.language))
+    return sorted(selected, key=_instrument_and_language)
 
 
-def _is_in_force(wording: WordingSnapshot, pack: TextPack) -> bool:
+def _instrument_and_language(listed: ListedTextPack) -> tuple[str, str]:
+    return listed.pack.instrument_code, listed.pack.language
+
+
+def _is_in_effect(wording: WordingSnapshot, pack: TextPack) -> bool:
     now = wording.pack(pack.instrument_code, pack.language)
     return (now.language, now.version) == (pack.language, pack.version)
 
 
 def build_pack(row: LoadedTextPack) -> TextPack:
-    """Returns the text pack of a row. Titles of scales, which patients never see, come from the shipped pack."""
+    """Returns the text pack of a row. What it does not have comes from the shipped pack.
+
+    That is the titles of scales, which patients never see, and the questions about emergencies.
+    """
     options = {code: _int_keys(labels) for code, labels in row.body["options"].items()}
     shipped = instrument_catalog.text_pack(row.instrument_code, row.language)
     return TextPack(
@@ -139,6 +153,7 @@ def build_pack(row: LoadedTextPack) -> TextPack:
         items=row.body["items"],
         options=options,
         scales=shipped.scales,
+        emergencies=shipped.emergencies,
         licence=f"{row.licence_holder}. Permission: {row.permission_reference}",
     )
 

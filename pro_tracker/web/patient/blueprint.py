@@ -5,11 +5,27 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, current_app, g
+from flask.blueprints import BlueprintSetupState
 from flask_babel import format_date, format_time
 
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.web.patient import visit_cookies
 
 blueprint = Blueprint("patient", __name__)
+
+
+@blueprint.url_value_preprocessor
+def _pop_visit_from_url(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Moves the part of the URL that names the visit to `g`, so that views and url_for() need not pass it."""
+    if values and "visit" in values:
+        g.visit_url_part = values.pop("visit")
+
+
+@blueprint.url_defaults
+def _add_visit_to_url(endpoint: str, values: dict[str, Any]) -> None:
+    if "visit_url_part" in g and current_app.url_map.is_endpoint_expecting(endpoint, "visit"):
+        values.setdefault("visit", g.visit_url_part)
 
 
 @blueprint.url_value_preprocessor
@@ -22,9 +38,26 @@ def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) 
 
 
 @blueprint.context_processor
-def _clinic() -> dict[str, str]:
+def _visit() -> dict[str, object]:
+    """Names that each page of a visit uses. `form_token` goes into its forms, `keep` into the names of kept answers."""
     visit: VisitContext | None = g.get("visit")
-    return {"clinic_name": visit.clinic_name, "clinic_phone": visit.clinic_phone} if visit else {}
+    if visit is None:
+        return {}
+    return {
+        "clinic_name": visit.clinic_name,
+        "clinic_phone": visit.clinic_phone,
+        "whose": f"{visit.clinic_name} · {visit.event_title} · {visit.label}",
+        "form_token": visit_cookies.form_token(visit.visit_id),
+        "keep": f"{g.visit_url_part}.",
+        "is_confirmed": g.is_confirmed,
+        "on_clinic_device": visit.mode == ResponseMode.CLINIC,
+    }
+
+
+@blueprint.record_once
+def _exempt(state: BlueprintSetupState) -> None:
+    """Exempts the pages from the check of the token in the session cookie: current.py checks the visit's own token."""
+    state.app.extensions["csrf"].exempt(blueprint)
 
 
 @blueprint.app_template_filter("local_date")

@@ -1,58 +1,48 @@
-"""The visit that this browser answers: the id of the link and the identity confirmation, in the signed cookie."""
+"""The visit of a patient page: named by its URL, and readable with the cookies of this visit."""
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
-from flask import g, request, session as cookie
+from flask import g, request
+from flask_wtf.csrf import CSRFError
 
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
-from pro_tracker.services.answering import visit_context
+from pro_tracker.services.answering import late_answers, request_context, visit_accesses, visit_context
+from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.web import given_times
+from pro_tracker.web.patient import visit_cookies
 from pro_tracker.web.session import commit_each_statement, db_session
 
-CONFIRMED_FOR = timedelta(hours=4)  # allows a break, but not another person on the same phone the next day
 
+def visit(now: datetime) -> VisitContext:
+    """Returns the visit of the URL, open or not, and sets the language of the page.
 
-def remember_link(link_id: int) -> None:
-    """Stores the link in the cookie, and removes a confirmation that was given for another link."""
-    if cookie.get("link_id") != link_id:
-        cookie.pop("confirmed_until", None)
-    cookie["link_id"] = link_id
-
-
-def remember_confirmation(now: datetime) -> None:
-    """Stores that the patient has just entered the right birth date for the link."""
-    cookie["confirmed_until"] = int((now + CONFIRMED_FOR).timestamp())
-
-
-def is_confirmed(now: datetime) -> bool:
-    """Returns whether the birth date was entered in this browser for this link within the last four hours."""
-    until: int = cookie.get("confirmed_until", 0)
-    return now.timestamp() < until
-
-
-def visit() -> VisitContext:
-    """Returns the visit of this browser's link, open or not, and sets the language of the page. Raises UnusableLink."""
+    Raises UnusableLink without a cookie of this visit, CSRFError for a form of another page, NoLongerAsked after a
+    death: every page of every visit says the same then.
+    """
     if request.method == "GET":
         commit_each_statement()
-    return _read()
+    return _read(now)
 
 
-def _read() -> VisitContext:
-    link_id: int | None = cookie.get("link_id")
-    if link_id is None:
-        raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
-    found = visit_context.by_link(db_session(), link_id)
-    g.visit, g.language = found, found.language
-    return found
+def is_confirmed() -> bool:
+    """Returns whether the visit was read with an access: the person was confirmed in this browser."""
+    return bool(g.is_confirmed)
 
 
 def confirmed_visit(now: datetime) -> VisitContext:
     """Returns the visit after identity confirmation, open or not. Raises UnusableLink, IdentityNotConfirmed."""
-    found = visit()
+    found = visit(now)
+    require_valid_link(found)
+    _require_confirmation()
+    return found
+
+
+def require_valid_link(found: VisitContext) -> None:
+    """Raises UnusableLink if the link of the visit was revoked, whether the visit is open or not."""
     if found.revoked_at is not None:
         raise UnusableLink("This link was replaced. Use the link in the newest message, or ask for a fresh one.")
-    _require_confirmation(now)
-    return found
 
 
 def open_visit(now: datetime) -> VisitContext:
@@ -62,12 +52,64 @@ def open_visit(now: datetime) -> VisitContext:
     only, since each one is committed by itself.
     """
     commit_each_statement()
-    found = _read()
+    found = _read(now)
     found.require_open(now)
-    _require_confirmation(now)
+    _require_confirmation()
     return found
 
 
-def _require_confirmation(now: datetime) -> None:
-    if not is_confirmed(now):
+def visit_to_save(now: datetime) -> VisitContext:
+    """Returns the visit for an answer: one that is open, held or over, since an answer can arrive late.
+
+    Raises UnusableLink, WindowClosed before it opens, IdentityNotConfirmed.
+    """
+    commit_each_statement()
+    found = _read(now)
+    if late_answers.is_over(found, now) or found.is_held(now):
+        require_valid_link(found)
+    else:
+        found.require_open(now)
+    _require_confirmation()
+    return found
+
+
+def context(found: VisitContext, now: datetime) -> RequestContext:
+    """Returns who saves or sends answers here, and on whose device."""
+    patient = request_context.of_patient(found.link_id, now, found.mode)
+    return replace(patient, device=visit_accesses.device(found.access_id), given=given_times.posted(now))
+
+
+def visit_to_leave(now: datetime) -> VisitContext:
+    """Returns the visit of the URL as `visit` does, also after a death: what a browser holds can always be removed."""
+    return _read_any(now)
+
+
+def _read(now: datetime) -> VisitContext:
+    found = _read_any(now)
+    found.require_living()
+    return found
+
+
+def _read_any(now: datetime) -> VisitContext:
+    secret = visit_cookies.access_secret()
+    accessed = visit_context.by_access(db_session(), secret, now=now) if secret else None
+    found = accessed or _of_opened_link()
+    # Cookies are sent by path, but anybody can send any cookie to any path.
+    if visit_cookies.url_part(found.visit_id) != g.visit_url_part:
+        raise UnusableLink("This address belongs to other questions. Open the link in your message again.")
+    g.visit, g.language, g.is_confirmed = found, found.language, accessed is not None
+    if request.method == "POST" and not visit_cookies.is_form_token(found.visit_id, request.form.get("csrf_token", "")):
+        raise CSRFError("This form is not one of this visit.")
+    return found
+
+
+def _of_opened_link() -> VisitContext:
+    opened = visit_cookies.opened_link()
+    if opened is None:
+        raise UnusableLink("This browser has not opened a link. Open the link in your message again.")
+    return replace(visit_context.by_link(db_session(), opened.link_id), mode=opened.mode)
+
+
+def _require_confirmation() -> None:
+    if not g.is_confirmed:
         raise IdentityNotConfirmed("Give the birth date first.")

@@ -1,83 +1,169 @@
 """Entry to the patient pages: opening the link, confirming the birth date, requesting a fresh link."""
 
-from flask import redirect, render_template, request, url_for
-from flask_babel import gettext as _
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import g, make_response, redirect, render_template, request, url_for
+from flask_babel import format_timedelta, gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
-from pro_tracker.services.answering import links, snoozes
-from pro_tracker.services.answering.links import BirthDateCheck
+from pro_tracker.domain.errors import UnusableLink
+from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import identity_checks, links, snoozes, visit_accesses, visit_context
+from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
-from pro_tracker.web.patient import current
+from pro_tracker.web.patient import current, visit_cookies, waiting_forms
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.patient.forms import BirthDateForm
+from pro_tracker.web.patient.visit_cookies import OpenedLink
 from pro_tracker.web.session import commit, db_session
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 @blueprint.get("/v/<token>")
 @access.patient
 def open_link(token: str) -> Response:
-    """Stores the link in the cookie and redirects, so that the token does not stay in the address bar.
+    """Stores the link in the cookie of its visit and redirects, so that the token does not stay in the address bar.
 
     Changes no data, since mail scanners follow links too.
     """
-    current.remember_link(links.find(db_session(), token))
-    return redirect(url_for("patient.start"))
+    return remember_link(token, "patient.start")
 
 
-@blueprint.get("/visit")
+def remember_link(token: str, endpoint: str, **values: Any) -> Response:
+    """Returns a redirect to a page of the link's visit, with the cookie that this page needs. Raises UnusableLink."""
+    link_id = links.find(db_session(), token)
+    visit_id = visit_context.by_link(db_session(), link_id).visit_id
+    response = redirect(url_for(endpoint, visit=visit_cookies.url_part(visit_id), **values))
+    visit_cookies.set_link(response, visit_id, OpenedLink(link_id))
+    return response
+
+
+@blueprint.route("/visit", methods=["GET", "POST"])
+@blueprint.route("/visit/<path:_page>", methods=["GET", "POST"])
+@access.patient
+def address_without_visit(_page: str = "") -> Response:
+    """Says how to go on from an address that names no visit, such as a bookmark of an earlier release."""
+    raise UnusableLink("This address names no visit.")
+
+
+@blueprint.get("/visit/<visit>/")
 @access.patient
 def start() -> Page:
     now = clock.now()
-    visit = current.visit()
+    visit = current.visit(now)
     visit.require_open(now)
-    if current.is_confirmed(now):
+    if current.is_confirmed():
         return redirect(next_page_url(visit))
     if visit.locked_until is not None and now < visit.locked_until:
-        return _locked()
-    return _start_page(visit, BirthDateForm())
+        return _locked(visit.locked_until, now)
+    return start_page(visit, BirthDateForm(visit.time_zone))
 
 
-@blueprint.post("/visit")
+@blueprint.post("/visit/<visit>/")
 @access.patient
 def confirm() -> Page:
     now = clock.now()
-    visit = current.visit()
-    visit.require_open(now)
-    form = BirthDateForm()
+    visit = current.visit(now)
+    current.require_valid_link(visit)
+    if waiting_forms.destination() is None:
+        visit.require_open(now)  # a waiting form may be one that a closed visit takes, too
+    if "retry" in request.form:
+        return start_page(visit, BirthDateForm(visit.time_zone, formdata=None))
+    form = BirthDateForm(visit.time_zone)
     if not form.validate():
-        return _start_page(visit, form), 422
-    outcome = links.check_birth_date(db_session(), visit, form.birth_date.data, now=now)
+        return start_page(visit, form), 422
+    outcome = identity_checks.check_birth_date(db_session(), visit, form.birth_date.data, now=now)
+    if outcome is BirthDateCheck.RIGHT:
+        return _start_access(visit, now)
     commit()
+    form.birth_date.errors = [_mismatch(outcome, form, visit)]
+    return _refused(outcome, visit, form, now)
+
+
+def _refused(outcome: BirthDateCheck, visit: VisitContext, form: BirthDateForm, now: datetime) -> Page:
+    if outcome is BirthDateCheck.LINK_ENDED:
+        return redirect(url_for("patient.start"), 303)  # which offers a fresh link
     if outcome is BirthDateCheck.LOCKED:
-        return _locked()
+        return _locked(db_session().get_one(Visit, visit.visit_id).locked_until, now)
+    return start_page(visit, form), 422
+
+
+def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext) -> str:
+    """Returns the advice for a birth date that differs from the record, which may be the wrong one."""
     if outcome is BirthDateCheck.WRONG:
-        form.birth_date.errors = [_("This is not the date of birth we have. Check the day, the month and the year.")]
-        return _start_page(visit, form), 422
-    current.remember_confirmation(now)
+        return _(
+            "This does not match the date of birth we have. Please check month, day and year. If it is right, call"
+            " %(clinic)s: the mistake may be ours.",
+            clinic=visit.clinic_name,
+        )
+    if form.birth_date.is_month_first:
+        return _("Check the order, please: first the month, then the day.")
+    return _("Check the order, please: first the day, then the month.")
+
+
+def _start_access(visit: VisitContext, now: datetime) -> Response:
+    """Starts an access and goes on, with the form that waited for it if there is one."""
+    assert visit.link_id is not None  # the page was reached by one
+    secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now)
+    commit()
+    response = _next_response(visit)
+    visit_cookies.set_access(response, visit.visit_id, secret)
+    return response
+
+
+def _next_response(visit: VisitContext) -> Response:
+    waiting = waiting_forms.destination()
+    if waiting is not None:
+        return redirect(waiting, 307)  # the browser sends the form's fields once more, to the URL they were meant for
     return redirect(url_for("patient.snooze") if "later" in request.form else next_page_url(visit), 303)
 
 
-@blueprint.post("/visit/fresh-link")
+@blueprint.post("/visit/<visit>/fresh-link")
 @access.patient
 def request_fresh_link() -> Response:
-    visit = current.visit()
-    links.request_fresh_link(db_session(), visit, now=clock.now())
+    now = clock.now()
+    visit = current.visit(now)
+    links.request_fresh_link(db_session(), visit, now=now)
     commit()
     return redirect(url_for("patient.fresh_link_requested"), 303)
 
 
-@blueprint.get("/visit/fresh-link")
+@blueprint.get("/visit/<visit>/fresh-link")
 @access.patient
 def fresh_link_requested() -> Page:
     """Shows the same text for every outcome, so that it does not disclose whether a contact is on file."""
-    current.visit()
+    current.visit(clock.now())
     return render_template("patient/fresh_link_requested.html")
 
 
-def _start_page(visit: VisitContext, form: BirthDateForm) -> str:
+@blueprint.post("/visit/<visit>/finish")
+@access.patient
+def finish() -> Response:
+    """Ends the access and removes what this browser holds of the visit: cookies here, kept answers by the script.
+
+    Without a cookie of the visit the same page comes, since the button may be pressed twice, or in two tabs.
+    """
+    if visit_cookies.opened_link() is None:
+        return make_response(render_template("patient/finished.html", keep=f"{g.visit_url_part}."))
+    now = clock.now()
+    visit = current.visit_to_leave(now)
+    secret = visit_cookies.access_secret()
+    if secret is not None:
+        visit_accesses.end(db_session(), secret, now=now)
+        commit()
+    g.is_confirmed = False
+    response = make_response(render_template("patient/finished.html", visit=visit))
+    visit_cookies.delete(response, visit.visit_id)
+    return response
+
+
+def start_page(visit: VisitContext, form: BirthDateForm) -> str:
     now = clock.now()
     return render_template(
         "patient/start.html",
@@ -86,8 +172,13 @@ def _start_page(visit: VisitContext, form: BirthDateForm) -> str:
         questionnaire=visit.questionnaire,
         later=bool(snoozes.choices(db_session(), visit, now=now)),
         in_grace=now >= visit.closes_at,
+        waiting=waiting_forms.fields(),
     )
 
 
-def _locked() -> tuple[str, int]:
-    return render_template("patient/locked.html", minutes=int(links.LOCKED_FOR.total_seconds() // 60)), 403
+def _locked(until: datetime | None, now: datetime) -> tuple[str, int]:
+    """Says how long to wait: in minutes, from two hours on in hours, rounded up. A waiting form goes on waiting."""
+    wait = max((until or now) - now, MINUTE)
+    unit = MINUTE if wait < 2 * HOUR else HOUR
+    rounded_up = format_timedelta(math.ceil(wait / unit) * unit, "minute", threshold=2)
+    return render_template("patient/locked.html", wait=rounded_up, waiting=waiting_forms.fields()), 403

@@ -10,9 +10,11 @@ from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms.validators import InputRequired, ValidationError
 
+from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
+from pro_tracker.web import typed_dates
 from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
@@ -20,18 +22,61 @@ CHANNELS = {AddressKind.EMAIL: _("E-mail"), AddressKind.TELEPHONE: _("Text messa
 LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who reads no other finds it
 
 
-class BirthDateForm(FlaskForm):  # type: ignore[misc]
+class VisitForm(FlaskForm):  # type: ignore[misc]
+    """A form of one visit. Its token is checked by current.py, so it has none of Flask-WTF's."""
+
+    class Meta:
+        csrf = False
+
+
+class BirthDateField(DateInputField):
+    """A date of birth as patients type it, with day and month in the order of the place where they live."""
+
+    MONTH_FIRST = ("month", "day", "year")
+    DAY_FIRST = ("day", "month", "year")
+    WIDTHS = {"day": 2, "month": 4, "year": 4}  # noqa: RUF012
+    MAX_LENGTHS = dict.fromkeys(MONTH_FIRST, 12)  # "September", "4th" and "1975 " can be typed
+    NO_DATE = _("Enter your date of birth with month, day and year, such as March 27, 1975.")
+
+    @property
+    def is_month_first(self) -> bool:
+        return self.PARTS == self.MONTH_FIRST
+
+    def _date(self) -> date | None:
+        day = typed_dates.read_day(self.parts["day"])
+        month = typed_dates.read_month(self.parts["month"])
+        year = typed_dates.read_past_year(self.parts["year"], clock.now().date())
+        if day is None or month is None:
+            # A name in the box of the day: the two were typed in the other order.
+            day = typed_dates.read_day(self.parts["month"])
+            month = typed_dates.read_month(self.parts["day"])
+        if year is None or month is None or day is None:
+            return None
+        if month > 12 >= day:  # there is no such month, so the order is clear
+            day, month = month, day
+        try:
+            return date(year, month, day)
+        except ValueError:
+            return None
+
+
+class BirthDateForm(VisitForm):
     """Asks for the birth date, which protects drafts and earlier answers in addition to the link."""
 
-    birth_date = DateInputField(
+    birth_date = BirthDateField(
         _("What is your date of birth?"), [InputRequired(_("Enter your date of birth."))], autocomplete="bday"
     )
 
+    def __init__(self, time_zone: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        month_first = typed_dates.is_month_first(time_zone)
+        self.birth_date.PARTS = BirthDateField.MONTH_FIRST if month_first else BirthDateField.DAY_FIRST
 
-class SnoozeForm(FlaskForm):  # type: ignore[misc]
+
+class SnoozeForm(VisitForm):
     """Asks when to send the next message. Values are dates, so that "tomorrow" means the same day after midnight."""
 
-    until_on = library.RadioField(_("When shall we ask you again?"), validate_choice=False)
+    until_on = library.RadioField(_("When should we ask you again?"), validate_choice=False)
     possible: Collection[str] = ()
 
     def offer(self, choices: Iterable[Choice], chosen: date | None) -> None:
@@ -45,10 +90,10 @@ class SnoozeForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(gettext("Choose a day."))
 
 
-class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
+class PatientPreferencesForm(VisitForm):
     """Asks for the channel, hour and language of messages. Fields have the names of those of Preferences."""
 
-    preferred_channel = library.RadioField(_("How shall we write to you?"), invalid_choice_message=_("Choose one."))
+    preferred_channel = library.RadioField(_("How should we write to you?"), invalid_choice_message=_("Choose one."))
     message_time = library.RadioField(_("At what time of day?"), invalid_choice_message=_("Choose a time of day."))
     language = library.RadioField(_("In which language?"), invalid_choice_message=_("Choose a language."))
 
@@ -61,10 +106,11 @@ class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
                 (channel, CHANNELS[address_kind(channel)]) for channel in channels
             )
         own = {now.message_time} if now.message_time else set()
-        named = [("", gettext("No matter; mostly at %(time)s", time=_clock(usual)))]
+        named = [("", gettext("Any time is fine (usually %(time)s)", time=_clock(usual)))]
         named += [(each.isoformat("minutes"), _clock(each)) for each in sorted({*hours, *own})]
         self.message_time.choices = _choices(named)
-        self.language.choices = _choices(LANGUAGES.items())
+        # A screen reader says each name in its own language.
+        self.language.choices = [library.SelectChoice(code, name, {"lang": code}) for code, name in LANGUAGES.items()]
 
     def chosen(self, now: Preferences) -> Preferences:
         """Returns the preferences `now` with the submitted choices applied."""
@@ -74,11 +120,12 @@ class PatientPreferencesForm(FlaskForm):  # type: ignore[misc]
         return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
 
 
-class UnsubscribeForm(FlaskForm):  # type: ignore[misc]
+class UnsubscribeForm(VisitForm):
     """Asks for a confirmation by checkbox, since some mail scanners press every button that they find."""
 
     sure = library.BooleanField(
-        _("I want no more e-mails about my questions"), [InputRequired(_("Tick the box if you want no more e-mails."))]
+        _("I want no more e-mails about these questions"),
+        [InputRequired(_("Tick the box if you want no more e-mails."))],
     )
 
 

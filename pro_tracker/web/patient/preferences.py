@@ -11,7 +11,7 @@ from pro_tracker.domain.channels import ADDRESS_CHANNELS
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.subject import Subject
-from pro_tracker.services.answering import snoozes
+from pro_tracker.services.answering import drafts, snoozes
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
@@ -27,14 +27,14 @@ Page = str | tuple[str, int] | Response
 EVERY_HOURS = 2
 
 
-@blueprint.get("/visit/preferences")
+@blueprint.get("/visit/<visit>/preferences")
 @access.patient
 def show_preferences() -> Page:
     visit = current.confirmed_visit(clock.now())
     return _page(visit, _form(visit, _subject(visit)))
 
 
-@blueprint.post("/visit/preferences")
+@blueprint.post("/visit/<visit>/preferences")
 @access.patient
 def save_preferences() -> Page:
     now = clock.now()
@@ -46,6 +46,7 @@ def save_preferences() -> Page:
     requested = form.chosen(preferences.for_subject(subject))
     actor = Actor(ActorKind.PATIENT, str(visit.link_id))
     preferences.change(db_session(), subject, requested, now=now, actor=actor)
+    drafts.change_language(db_session(), subject.id, requested.language)
     commit()
     return redirect(url_for("patient.show_preferences", saved=""), 303)
 
@@ -58,7 +59,7 @@ def _hours(protocol: Protocol) -> list[time]:
 
 
 def _subject(visit: VisitContext) -> Subject:
-    return db_session().get_one(Subject, visit.subject_id)
+    return db_session().get_one(Subject, visit.person_id)
 
 
 def _form(visit: VisitContext, subject: Subject) -> PatientPreferencesForm:

@@ -17,7 +17,7 @@ from pro_tracker.web.session import commit, db_session
 Page = str | tuple[str, int] | Response
 
 
-@blueprint.get("/visit/snooze")
+@blueprint.get("/visit/<visit>/snooze")
 @access.patient
 def snooze() -> Page:
     now = clock.now()
@@ -26,7 +26,7 @@ def snooze() -> Page:
     return _page(visit, form) if form.until_on.choices else redirect(url_for("patient.start"))
 
 
-@blueprint.post("/visit/snooze")
+@blueprint.post("/visit/<visit>/snooze")
 @access.patient
 def choose_day() -> Page:
     now = clock.now()
@@ -39,7 +39,7 @@ def choose_day() -> Page:
     return redirect(url_for("patient.snoozed"), 303)
 
 
-@blueprint.get("/visit/snoozed")
+@blueprint.get("/visit/<visit>/snoozed")
 @access.patient
 def snoozed() -> Page:
     visit = current.confirmed_visit(clock.now())

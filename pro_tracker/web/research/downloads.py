@@ -5,11 +5,11 @@ import tempfile
 from contextlib import ExitStack
 from typing import IO
 
-from flask import Response, send_file
+from flask import Response, request, send_file
 
 from pro_tracker import clock, db
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.errors import InvalidInput, NotFound
 from pro_tracker.services.results import exports
 from pro_tracker.services.results.exports import KINDS, Extent, Kind
 from pro_tracker.web import access
@@ -26,14 +26,25 @@ def download(kind: str) -> Response:
     """
     if kind not in KINDS:
         raise NotFound("There is no such file. The results page lists the files there are.")
-    extent = Extent(clock.now(), frozenset(access.account().site_ids))
+    code = _study()
+    extent = Extent(clock.now(), frozenset(access.account().site_ids), code)
     exports.audit_export(db_session(), access.actor(), kind, extent)
     commit()
     with ExitStack() as unless_sent:
         spool = unless_sent.enter_context(tempfile.TemporaryFile())
         _write(kind, spool, extent)
         unless_sent.pop_all()  # from now on the response closes the file
-    return send_file(spool, mimetype="text/csv; charset=utf-8", as_attachment=True, download_name=f"cohort-{kind}.csv")
+    name = f"cohort-{code}-{kind}.csv" if code else f"cohort-{kind}.csv"
+    return send_file(spool, mimetype="text/csv; charset=utf-8", as_attachment=True, download_name=name)
+
+
+def _study() -> str | None:
+    """Returns the code of the protocol whose study is downloaded; None where there is only one. Raises NotFound."""
+    named = request.args.get("study")
+    try:
+        return exports.chosen_protocol(db_session(), named)
+    except InvalidInput as error:
+        raise NotFound(str(error)) from error
 
 
 def _write(kind: Kind, spool: IO[bytes], extent: Extent) -> None:

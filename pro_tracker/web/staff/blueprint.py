@@ -6,10 +6,14 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint
 from flask_babel import format_date, format_time
 
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.course import Course
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import courses
 from pro_tracker.web import labels, navigation
+from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import chart, trend_wording
 
 blueprint = Blueprint("staff", __name__)
@@ -71,11 +75,25 @@ def local_time(moment: datetime, time_zone: str) -> str:
     return wall_time(local.time())
 
 
-def event_title(visit: Visit, course: Course) -> str:
-    """Returns the title of a visit's study event in the protocol version of its course."""
-    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    event = protocol.event(visit.event_code)
+def event_title(visit: Visit, _course: Course | None = None) -> str:
+    """Returns the title of a visit's study event in the protocol version of the visit."""
+    event = protocol_catalog.bound_to(visit).event(visit.event_code)
     return event.title
+
+
+def study(course: Course) -> Protocol | None:
+    """Returns the protocol of a course where pages have to name it: where there are several; else None."""
+    if len(protocol_catalog.codes()) < 2:
+        return None
+    return protocol_catalog.bound_to(course)
+
+
+def study_of_subject(subject: Subject) -> Protocol | None:
+    """Returns the protocol of the subject's newest course where there are several protocols; else None."""
+    if len(protocol_catalog.codes()) < 2:
+        return None
+    newest = courses.current_course(db_session(), subject)
+    return study(newest) if newest else None
 
 
 @blueprint.context_processor
@@ -85,5 +103,7 @@ def _template_globals() -> dict[str, object]:
         "labels": labels,
         "may": navigation.may_use,
         "plot": chart,
+        "study": study,
+        "study_of_subject": study_of_subject,
         "trend_wording": trend_wording,
     }

@@ -1,7 +1,7 @@
 """The page of a patient's contacts and message preferences: addresses, channel, hour, language and time zone."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Contact, Subject
-from pro_tracker.services.contacts import contacts as service, preferences
+from pro_tracker.services.contacts import contacts, preferences
 from pro_tracker.services.contacts.addresses import FIELDS
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.services.planning import subject_lock
@@ -26,15 +26,19 @@ from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.staff import current, edit_conflicts, preview
 from pro_tracker.web.staff.blueprint import blueprint, wall_time
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.edit_conflicts import Changer
 from pro_tracker.web.staff.forms.contact_forms import AddressesForm, ReopenForm, StaffPreferencesForm
 
 # Prefixes of field names, since the page has several forms. The form of a closed contact has its channel as prefix.
 ADDRESSES, PREFERENCES = "addresses", "preferences_form"
+# The actions that change what each of the two forms shows.
+CONTACT_ACTIONS = ("contact.correct", "subject.enrol")
+PREFERENCE_ACTIONS = ("subject.prefer", "subject.enrol")
 
 
-@blueprint.get("/subjects/<uuid:subject_id>/contacts")
+@blueprint.get("/subjects/<uuid:subject_id>/contacts", endpoint="contacts")
 @access.staff(Role.COORDINATOR)
-def contacts(subject_id: uuid.UUID) -> Page:
+def show_contacts(subject_id: uuid.UUID) -> Page:
     return _page(subject_id)
 
 
@@ -76,7 +80,7 @@ def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
     return preview.save(
         subject,
         form,
-        lambda now: service.reopen(db_session(), contact, now=now, actor=access.actor()),
+        lambda now: contacts.reopen(db_session(), contact, now=now, actor=access.actor()),
         success_message=_("Messages go there again."),
         show_form=lambda: _page(subject_id, **{channel: form}),
     )
@@ -88,7 +92,7 @@ def acknowledge_contact(subject_id: uuid.UUID, channel: str) -> Response:
     """Leaves a contact closed and removes it from the worklist."""
     subject = current.subject(subject_id)
     contact = _contact(subject, channel)
-    service.acknowledge(db_session(), contact, now=clock.now(), actor=access.actor())
+    contacts.acknowledge(db_session(), contact, now=clock.now(), actor=access.actor())
     commit()
     flash(_("Noted. Nothing goes there, and the list of closed channels shows it no more."))
     return redirect(url_for("staff.subject", subject_id=subject_id), 303)
@@ -101,8 +105,9 @@ def _correct(subject: Subject, form: AddressesForm, now: datetime) -> None:
     session.expire(subject, ["contacts"])
     requested = {channel: address.strip() for channel, address in form.addresses().items()}
     recorded = _recorded_addresses(subject)
-    edit_conflicts.reject_stale(form, _address_values(recorded), _address_values(requested))
-    service.correct(session, subject, requested, now=now, actor=access.actor())
+    changer = _changer(subject, CONTACT_ACTIONS)
+    edit_conflicts.reject_stale(form, _address_values(recorded), _address_values(requested), changer)
+    contacts.correct(session, subject, requested, now=now, actor=access.actor())
 
 
 def _change(subject: Subject, form: StaffPreferencesForm, now: datetime) -> None:
@@ -110,8 +115,13 @@ def _change(subject: Subject, form: StaffPreferencesForm, now: datetime) -> None
     subject_lock.lock(session, subject)
     requested = form.requested()
     recorded = preferences.for_subject(subject)
-    edit_conflicts.reject_stale(form, _preference_values(recorded), _preference_values(requested))
+    changer = _changer(subject, PREFERENCE_ACTIONS)
+    edit_conflicts.reject_stale(form, _preference_values(recorded), _preference_values(requested), changer)
     preferences.change(session, subject, requested, now=now, actor=access.actor())
+
+
+def _changer(subject: Subject, actions: Sequence[str]) -> Changer:
+    return Changer(subject.id, subject.time_zone, actions)
 
 
 def _recorded_addresses(subject: Subject) -> dict[Channel, str]:
@@ -136,12 +146,13 @@ def _preference_values(chosen: Preferences) -> edit_conflicts.RecordedValues:
         _("hour"): hour,
         _("language"): str(language),
         _("time zone"): chosen.time_zone,
+        _("label"): chosen.label or "–",
     }
 
 
 def _contact(subject: Subject, code: str) -> Contact:
     channel = next((each for each in ADDRESS_CHANNELS if each == code), None)
-    contact = service.of_subject(db_session(), subject.id, channel) if channel else None
+    contact = contacts.of_subject(db_session(), subject.id, channel) if channel else None
     if contact is None:
         raise NotFound(_("There is no such address on file. It may have been taken away meanwhile."))
     return contact
@@ -149,10 +160,8 @@ def _contact(subject: Subject, code: str) -> Contact:
 
 def _preferences_form(subject: Subject, **options: Any) -> StaffPreferencesForm:
     course = courses.current_course(db_session(), subject)
-    if course:
-        protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
-    else:
-        protocol = protocol_catalog.default_protocol()
+    # Without a course any protocol will do: only its sending hours are used.
+    protocol = protocol_catalog.bound_to(course) if course else protocol_catalog.protocols()[0]
     return StaffPreferencesForm(protocol, subject, prefix=PREFERENCES, **options)
 
 

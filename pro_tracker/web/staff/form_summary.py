@@ -27,12 +27,13 @@ def _entries(form: FlaskForm) -> Iterator[FormEntry]:
     for field in form:
         if isinstance(field, HiddenField):
             continue
-        text = _text(field)
+        text = field_text(field)
         if text:
             yield FormEntry(str(field.label.text), text)
 
 
-def _text(field: Field) -> str:
+def field_text(field: Field) -> str:
+    """Returns the value of a field in words; "" without one."""
     if isinstance(field, SelectFieldBase):
         return _chosen(field)
     match field.data:

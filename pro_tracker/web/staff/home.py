@@ -42,6 +42,6 @@ def home() -> str:
 def _count_subjects(work: Worklist) -> int:
     """Returns how many subjects the page shows; one can be in several sections."""
     shown: set[uuid.UUID] = set()
-    for section in (work.calls, work.visits, work.undated, work.messages, work.closed):
+    for section in (work.calls, work.visits, work.undated, work.messages, work.closed, work.unconfirmed_deaths):
         shown.update(row.Subject.id for row in section.rows)
     return len(shown)

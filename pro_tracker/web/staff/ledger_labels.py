@@ -10,7 +10,10 @@ from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.message_codes import EndReason, MessageKind
 from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.domain.subject_codes import IdentityField, Sex
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.models.call import CallAttempt
+from pro_tracker.services.record.identity_history import FormerValue
 from pro_tracker.services.record.ledger import MessageEntry, VisitEntry
 from pro_tracker.services.record.ledger_changes import DataChange
 from pro_tracker.web import labels
@@ -34,7 +37,7 @@ END_REASONS = {
 # UNANSWERED is the provider's reply, which is shown unchanged.
 NOT_SENT_REASONS: Mapping[Any, object] = {
     **END_REASONS,
-    "held back": lazy_gettext("held back, since its provider took its time"),
+    "held back": lazy_gettext("held back: the provider was slow"),
     "the sender stopped in the middle": lazy_gettext("the sender stopped in the middle"),
 }
 UNANSWERED: Mapping[Any, object] = labels.UNANSWERED_REASONS
@@ -52,37 +55,54 @@ REPORTS = {
 ACTORS = {
     ActorKind.PATIENT: lazy_gettext("the patient"),
     ActorKind.SERVICE: lazy_gettext("the service"),
-    ActorKind.COMMAND: lazy_gettext("a command of the operator"),
+    ActorKind.COMMAND: lazy_gettext("the operator (command)"),
 }
 CHANGES = {
     "answer.save": lazy_gettext("Answers taken on the telephone"),
     "call.attempt": lazy_gettext("Called"),
     "call.claim": lazy_gettext("Said: I am calling"),
-    "contact.acknowledge": lazy_gettext("Closed channel noted"),
+    "contact.acknowledge": lazy_gettext("Closed address seen"),
     "contact.close": lazy_gettext("Channel closed"),
     "contact.correct": lazy_gettext("Address corrected"),
     "contact.reopen": lazy_gettext("Channel opened again"),
     "course.end": lazy_gettext("Course ended"),
+    "course.move-protocol": lazy_gettext("Course moved to another protocol version"),
     "course.plan": lazy_gettext("Plan of the course changed"),
     "course.reopen": lazy_gettext("Course opened again"),
-    "course.set-date": lazy_gettext("Date of a study event set by hand"),
+    "course.set-date": lazy_gettext("Date of a study event entered by staff"),
     "course.start": lazy_gettext("Course started"),
+    "death.correct": lazy_gettext("Date of death corrected"),
+    "death.record": lazy_gettext("Death recorded"),
+    "death.revert": lazy_gettext("Record of a death reverted"),
+    "infusion.confirm": lazy_gettext("Odd values of an infusion confirmed"),
     "infusion.correct": lazy_gettext("Infusion corrected"),
     "infusion.record": lazy_gettext("Infusion recorded"),
-    "infusion.remove": lazy_gettext("Infusion taken back"),
+    "infusion.remove": lazy_gettext("Infusion removed"),
+    "late-answer.decide": lazy_gettext("Decided about an answer that arrived late"),
     "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),  # codespell:ignore
     "link.request": lazy_gettext("New link asked for"),
     "link.revoke": lazy_gettext("Links ended"),
     "pause.begin": lazy_gettext("Pause begun"),
     "pause.end": lazy_gettext("Pause ended"),
-    "pause.remove": lazy_gettext("Pause taken back"),
+    "pause.remove": lazy_gettext("Pause removed"),
+    "response.amend": lazy_gettext("Answers amended"),
+    "response.move-away": lazy_gettext("Answers moved away: they belong elsewhere"),
+    "response.move-here": lazy_gettext("Answers moved here from elsewhere"),
+    "response.void": lazy_gettext("Answers marked as entered in error"),
+    "subject.correct-identity": lazy_gettext("Identity corrected"),
+    "subject.distinguish": lazy_gettext("Said to be another person than a similar record"),
     "subject.enrol": lazy_gettext("Enrolled"),
-    "subject.prefer": lazy_gettext("Channel, hour, language or time zone changed"),
-    "subject.return": lazy_gettext("Withdrawal taken back"),
+    "subject.merge": lazy_gettext("Records of one person merged"),
+    "subject.prefer": lazy_gettext("Channel, hour, language, time zone or label changed"),
+    "subject.return": lazy_gettext("Withdrawal reverted"),
+    "subject.transfer": lazy_gettext("Transferred to another clinic"),
+    "subject.separate": lazy_gettext("Merged records separated again"),
     "subject.withdraw": lazy_gettext("Withdrawn"),
     "visit.complete": lazy_gettext("Answers sent"),
     "visit.give-reason": lazy_gettext("Reason given why nothing was answered"),
+    "visit.language": lazy_gettext("Language of the questions changed"),
     "visit.snooze": lazy_gettext("Said: not today"),
+    "visit.stop": lazy_gettext("Answers kept that were never sent"),
 }
 
 
@@ -91,28 +111,55 @@ PREFERENCE_LABELS = {
     "language": lazy_gettext("language"),
     "message_time": lazy_gettext("hour"),
     "time_zone": lazy_gettext("time zone"),
+    "label": lazy_gettext("label"),
+}
+
+INFUSION_LABELS = {
+    "given_on": lazy_gettext("date"),
+    "started_at_local": lazy_gettext("start time"),
+    "dose_mg_per_kg": lazy_gettext("dose"),
+    "weight_kg": lazy_gettext("weight"),
+    "minutes": lazy_gettext("duration"),
 }
 
 # Details of changes that are shown, with the labels of their codes. LABELS has the text that precedes a detail.
 DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "course": {},
     "planned_infusions": {},
-    "outcome": labels.CALL_OUTCOMES,
+    "sites": {},
+    "protocol": {},
+    "outcome": {**labels.CALL_OUTCOMES, **labels.LATE_ANSWER_OUTCOMES},
+    "instrument": {},
+    "instruments": {},
+    "source": labels.EDIT_SOURCES,
+    "alert_outcome": labels.ALERT_OUTCOMES,
     "reason": labels.UNANSWERED_REASONS,
     "scope": labels.WITHDRAWAL_SCOPES,
+    "precision": labels.DEATH_DATE_PRECISIONS,
     "channel": labels.CHANNELS,
     "channels": labels.CHANNELS,
     "state": labels.CONTACT_STATES,
-    "fields": PREFERENCE_LABELS,
+    "fields": {**PREFERENCE_LABELS, **INFUSION_LABELS, **labels.IDENTITY_FIELDS},
+    "other_than": {},
+    "with": {},
 }
+BEFORE_AND_AFTER = (
+    "planned_infusions",
+    "protocol",
+    "sites",
+)  # details with two values, of which one replaced the other
 LABELS = {
     "course": lazy_gettext("course"),
     "planned_infusions": lazy_gettext("planned infusions"),
+    "protocol": lazy_gettext("protocol version"),
     "planned_start_on": lazy_gettext("planned from"),
     "infusion_on_before": lazy_gettext("in place of"),
     "from_on": lazy_gettext("from"),
     "until_on": lazy_gettext("until"),
     "ended_on": lazy_gettext("on"),
+    "transferred_on": lazy_gettext("on"),
+    "died_on": lazy_gettext("date of death"),
+    "with": lazy_gettext("with"),
 }
 
 
@@ -183,6 +230,26 @@ def change_summary(change: DataChange, events: Mapping[str, str]) -> str:
     return "; ".join(each for each in (*facts, change.reason) if each)
 
 
+def former_text(former: FormerValue) -> str:
+    """Returns a former value of the identity in words."""
+    match former.field:
+        case IdentityField.SEX:
+            sex = Sex(former.value)
+            return str(labels.SEXES[sex])
+        case IdentityField.BIRTH_DATE | IdentityField.CONSENT_ON:
+            return _day(former.value)
+    return former.value or "–"
+
+
+def call_outcome(attempt: CallAttempt) -> str:
+    """Returns how a call went; of a call about an alert also the outcome of the alert."""
+    outcome = str(labels.CALL_OUTCOMES[attempt.outcome])
+    if attempt.alert_outcome is None:
+        return outcome
+    went = labels.ALERT_CALL_OUTCOMES.get(attempt.outcome, outcome)
+    return f"{went}. {labels.ALERT_OUTCOMES[attempt.alert_outcome]}"
+
+
 def answered_by(entry: VisitEntry) -> str:
     """Returns the mode of administration in words; "" where the patient answered alone on a device of their own."""
     match entry.mode:
@@ -204,7 +271,7 @@ def _fact(name: str, values: Sequence[str], events: Mapping[str, str]) -> str:
     value_labels = DETAIL_LABELS.get(name)
     if value_labels is None:
         return ""
-    between = " → " if name == "planned_infusions" else ", "
+    between = " → " if name in BEFORE_AND_AFTER else ", "
     return _label(name, between.join(str(value_labels.get(each, each)) for each in values if each))
 
 

@@ -99,7 +99,7 @@ def _was_seen(difference: PlanDifference) -> bool:
     return request.form.get(SEEN) == difference.fingerprint
 
 
-def _submitted_entries() -> list[tuple[str, str]]:
+def submitted_entries() -> list[tuple[str, str]]:
     """Returns name and value of each submitted field, which the preview sends again as hidden fields."""
     entries: list[tuple[str, str]] = []
     for name, values in request.form.lists():
@@ -123,7 +123,7 @@ def _show(
         difference=difference,
         visits=Comparison.of(difference.visits),
         messages=Comparison.of(difference.messages),
-        carried=_submitted_entries(),
+        carried=submitted_entries(),
         # A preview after a preview: the plan changed between the two.
         changed_since=SEEN in request.form,
         seen=SEEN,

@@ -12,7 +12,7 @@ from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
-from pro_tracker.services.record import subject_lists, subject_records, trends
+from pro_tracker.services.record import subject_lists, subject_records, transferred_subjects, trends
 from pro_tracker.services.record.trends import ScaleTrend, Trend
 from pro_tracker.web import access, labels
 from pro_tracker.web.session import commit, db_session
@@ -56,19 +56,19 @@ def subject(subject_id: uuid.UUID) -> Page:
         "staff/subject.html",
         record.subject,
         record=record,
-        charts=_charts(trend, missed),
-        states=_state_labels(record.visits, now),
+        charts=charts(trend, missed),
+        states=state_labels(record.visits, now),
     )
 
 
-def _charts(trend: Trend | None, missed: set[int]) -> list[tuple[ScaleTrend, Chart]]:
+def charts(trend: Trend | None, missed: set[int]) -> list[tuple[ScaleTrend, Chart]]:
     """Returns the chart of each scale; `missed` holds the ids of missed visits."""
     if trend is None:
         return []
     return [(scale_trend, chart.draw(trend, scale_trend, missed=missed)) for scale_trend in trend.scales]
 
 
-def _state_labels(visits: Iterable[Visit], now: datetime) -> dict[int, str]:
+def state_labels(visits: Iterable[Visit], now: datetime) -> dict[int, str]:
     """Returns the label of each visit's status, by visit id."""
     return {visit.id: labels.visit_state(visit, now)[0] for visit in visits}
 
@@ -85,4 +85,10 @@ def _list_page(search_text: str, number: int) -> str:
     detail: audit.Detail = {"subjects": len(found.subjects)}
     audit.record(db_session(), access.actor(), "subjects.list", now=now, detail=detail)
     commit()
-    return render_template("staff/subjects.html", found=found, search=search_text, now=now)
+    return render_template(
+        "staff/subjects.html",
+        found=found,
+        search=search_text,
+        now=now,
+        transferred=transferred_subjects.count(db_session(), access.account()),
+    )

@@ -6,22 +6,27 @@ Coordinator and patient share one draft, so that either can continue. Each page 
 import uuid
 from typing import Any
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
-from pro_tracker.services.answering import responses, visit_context
+from pro_tracker.services.answering import drafts, late_answers, responses, visit_context
+from pro_tracker.services.answering.questionnaires import AskedItem
 from pro_tracker.services.answering.request_context import RequestContext
+from pro_tracker.services.answering.saving import AlsoSaved
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.record import subject_records
-from pro_tracker.web import access, answering
-from pro_tracker.web.answering import Page
+from pro_tracker.web import access, answering, given_times
+from pro_tracker.web.answering import Answer, Page
 from pro_tracker.web.session import commit, db_session
 
 blueprint = Blueprint("telephone", __name__, url_prefix="/subjects/<uuid:subject_id>/visits/<int:visit_id>/telephone")
@@ -45,6 +50,7 @@ def _interview() -> dict[str, object]:
     return {
         "layout": "base_telephone.html",
         "subject": g.get("subject"),
+        "form_token": generate_csrf(),
         "keep": f"{g.interview.get('visit_id')}.",
         "send_label": _("Record these answers"),
     }
@@ -55,6 +61,23 @@ def _interview() -> dict[str, object]:
 def start() -> Page:
     visit = _open_visit()
     return _show("staff/telephone.html", visit=visit, now=clock.now(), begin=answering.next_page_url(visit))
+
+
+@blueprint.post("/language")
+@access.staff(Role.COORDINATOR)
+def change_language() -> Response:
+    """Goes on in another language: what was answered keeps the language it was asked in."""
+    visit, context = _open_visit(), _request_context()
+    language = request.form.get("language", "")
+    if language not in LANGUAGES:
+        raise InvalidInput("Choose one of the languages.")
+    drafts.change_language(db_session(), visit.person_id, language)
+    detail: audit.Detail = {"visit": visit.visit_id, "language": language, "before": visit.language}
+    audit.record(
+        db_session(), context.actor, "visit.language", now=context.now, subject_id=visit.subject_id, detail=detail
+    )
+    commit()
+    return redirect(url_for(".start"), 303)
 
 
 @blueprint.get("/item/<int:position>")
@@ -70,23 +93,46 @@ def item(position: int) -> Page:
 @blueprint.post("/item/<int:position>")
 @access.staff(Role.COORDINATOR)
 def save_item(position: int) -> Page:
+    """Saves an answer; one to a visit that was sent or ended before is kept as a late one."""
     context = _request_context()
-    visit = _open_visit()
-    asked_item = answering.posted_item(visit, position)
+    visit = _visit()
+    if not late_answers.is_over(visit, context.now):
+        visit.require_open(context.now)
+    asked_item = answering.posted_item(visit, position) or answering.posted_late_item(visit)
     if asked_item is None:
         return answering.continue_to(answering.next_page_url(visit))
     answer = answering.posted_answer(asked_item)
-    if answer is None:
+    if answer is None or answering.is_free_text_too_long(asked_item):
         return answering.missing_answer_page(visit, asked_item)
-    responses.save_answers(db_session(), visit, asked_item.instrument_code, answer, context)
-    detail: audit.Detail = {"visit": visit.visit_id, "item": asked_item.name}
+    following = answering.item_after(visit.with_answers(asked_item.instrument_code, answer), asked_item)
+    also = AlsoSaved(following, answering.posted_free_texts(asked_item))
+    if not _save(visit, asked_item, answer, context, also):
+        flash(_("This visit was sent or ended before. The answer is kept as a late one: see its answers."), "error")
+        return answering.continue_to(url_for(".sent"))
+    return answering.continue_to(answering.page_after(asked_item, answer, following))
+
+
+def _save(visit: VisitContext, item: AskedItem, answer: Answer, context: RequestContext, also: AlsoSaved) -> bool:
+    """Saves an answer with its audit row; returns False for one that arrived late and was kept."""
+    given = {item.instrument_code: answer}
+    is_saved = late_answers.save_or_keep(db_session(), visit, given, context, also=also)
+    detail: audit.Detail = {"visit": visit.visit_id, "item": item.name}
     audit.record(
         db_session(), context.actor, "answer.save", now=context.now, subject_id=visit.subject_id, detail=detail
     )
     commit()
-    return answering.continue_to(
-        answering.page_url_after(visit.with_answers(asked_item.instrument_code, answer), asked_item)
-    )
+    return is_saved
+
+
+@blueprint.get("/advice/<int:position>")
+@access.staff(Role.COORDINATOR)
+def advice(position: int) -> Page:
+    """Shows what the interviewer reads out after an answer that raises an alert."""
+    visit = _open_visit()
+    asked_item = visit.questionnaire.item(position)
+    _record_view("patient/advice.html")
+    commit()
+    return answering.advice_page(visit, asked_item)
 
 
 @blueprint.get("/review")
@@ -122,14 +168,21 @@ def _subject() -> Subject:
 
 def _open_visit() -> VisitContext:
     """Returns the visit of the URL. Raises NotFound outside the account's sites, WindowClosed or AlreadyAnswered."""
-    visit_id = visibility.visit(db_session(), _subject(), g.interview["visit_id"]).id
-    visit = visit_context.by_visit(db_session(), visit_id)
+    visit = _visit()
     visit.require_open(clock.now())
     return visit
 
 
+def _visit() -> VisitContext:
+    """Returns the visit of the URL, open or not. Raises NotFound outside the account's sites."""
+    visit_id = visibility.find_visit(db_session(), _subject(), g.interview["visit_id"]).id
+    return visit_context.by_visit(db_session(), visit_id)
+
+
 def _request_context() -> RequestContext:
-    return RequestContext(access.actor(), clock.now(), ResponseMode.TELEPHONE)
+    actor, now = access.actor(), clock.now()
+    given = given_times.posted(now)
+    return RequestContext(actor, now, ResponseMode.TELEPHONE, device=f"account-{actor.id}", given=given)
 
 
 def _record_view(page: str) -> None:

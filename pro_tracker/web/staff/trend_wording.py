@@ -24,7 +24,7 @@ VERDICTS = {
     Verdict.IMPROVED: (lazy_gettext("Better"), "accent"),
     Verdict.WORSENED: (lazy_gettext("Worse"), "strong"),
     Verdict.NOT_COMPARABLE: (lazy_gettext("Not comparable"), "quiet"),
-    None: (lazy_gettext("No agreed size"), "quiet"),
+    None: (lazy_gettext("No agreed threshold"), "quiet"),
 }
 OBSTACLES = {
     Obstacle.DIFFERENT_FORM: lazy_gettext("another form or scoring version"),
@@ -126,7 +126,7 @@ def _verdict_label(change: Change) -> ChangeLabel:
     if change.verdict != Verdict.WITHIN_ERROR:
         return ChangeLabel(*VERDICTS[change.verdict])
     # Without a standard error the size alone decides, which is not a statement about measurement error.
-    text = _("Within error") if change.reliable is False else _("Too small")
+    text = _("Within error") if change.reliable is False else _("Too small to matter")
     return ChangeLabel(text, "quiet")
 
 
@@ -196,7 +196,7 @@ def _moved(trend: ScaleTrend, change: Change) -> str:
 
 def _verdict(change: Change) -> str:
     if change.verdict is None:
-        return _("; no size of change that matters is agreed for this scale.")
+        return _("; no agreed threshold for this scale.")
     if change.verdict == Verdict.WITHIN_ERROR:
         return _no_sure_change(change)
     if change.reliable is None:
@@ -218,5 +218,5 @@ def _no_sure_change(change: Change) -> str:
     if change.difference == 0:
         return _(": no change.")
     if change.reliable is False:
-        return _(", within measurement error: no sure change.")
+        return _(", within measurement error: no clear change.")
     return _(", less than the %(points)s points that matter: no change that matters.", points=number(change.threshold))

@@ -10,11 +10,14 @@ from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import enrolment, withdrawals
-from pro_tracker.web import access
+from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
+from pro_tracker.services.planning import subject_lock
+from pro_tracker.web import access, labels
 from pro_tracker.web.session import db_session
-from pro_tracker.web.staff import current, preview
+from pro_tracker.web.staff import current, edit_conflicts, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.edit_conflicts import Changer
 from pro_tracker.web.staff.forms.course_forms import RevertReasonForm
 from pro_tracker.web.staff.forms.withdrawal_form import WithdrawalForm
 
@@ -51,7 +54,7 @@ def revert_withdrawal(subject_id: uuid.UUID) -> Page | Response:
         subject,
         form,
         lambda now: _revert(subject, form, now),
-        success_message=_("The withdrawal is taken back."),
+        success_message=_("The withdrawal is reverted."),
         show_form=lambda: _page(subject_id, revert_form=form),
     )
 
@@ -59,12 +62,30 @@ def revert_withdrawal(subject_id: uuid.UUID) -> Page | Response:
 def _withdraw(subject: Subject, form: WithdrawalForm, now: datetime) -> None:
     session = db_session()
     actor = access.actor()
-    reason = form.reason.data
     scope = WithdrawalScope(form.scope.data)
+    subject_lock.lock(session, subject)
+    requested = _values(scope, form.reason.data)
+    changer = Changer(subject.id, subject.time_zone, ("subject.withdraw", "subject.return"))
+    recorded = _values(subject.withdrawn_scope, subject.withdrawn_reason)
+    edit_conflicts.reject_stale(form, recorded, requested, changer)
+    facts = WithdrawalFacts(form.reason.data, scope)
     if subject.withdrawn_at is None:
-        enrolment.withdraw(session, actor, subject, reason, now=now, scope=scope)
+        enrolment.withdraw(session, actor, subject, facts, now=now)
     else:
-        withdrawals.change_scope(session, actor, subject, scope, reason=reason, now=now)
+        withdrawals.change_scope(session, actor, subject, facts, now=now)
+
+
+def _values(scope: WithdrawalScope | None, reason: str | None) -> edit_conflicts.RecordedValues:
+    return {
+        _("withdrawal"): str(labels.WITHDRAWAL_SCOPES[scope]) if scope else _("none"),
+        _("reason"): reason or "–",
+    }
+
+
+def _fresh_form(subject: Subject) -> WithdrawalForm:
+    form = WithdrawalForm(formdata=None, data={"scope": subject.withdrawn_scope})
+    edit_conflicts.remember(form, _values(subject.withdrawn_scope, subject.withdrawn_reason))
+    return form
 
 
 def _revert(subject: Subject, form: RevertReasonForm, now: datetime) -> None:
@@ -84,6 +105,6 @@ def _page(
     return current.show(
         "staff/withdraw.html",
         subject,
-        form=form or WithdrawalForm(formdata=None, data={"scope": subject.withdrawn_scope}),
+        form=form or _fresh_form(subject),
         revert_form=revert_form or RevertReasonForm(formdata=None, prefix=REVERT),
     )

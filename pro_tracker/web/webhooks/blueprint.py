@@ -55,7 +55,7 @@ def receive(provider: str, reports: Iterable[ReportedEvent], *, now: datetime) -
     The request is counted as TAKEN, or as KNOWN if it has reports and none of them is new.
     """
     reports = list(reports)
-    new = [report for report in reports if delivery_reports.take(db_session(), report, now=now)]
+    new = [report for report in reports if delivery_reports.record(db_session(), report, now=now)]
     kind = WebhookCountKind.TAKEN if new or not reports else WebhookCountKind.KNOWN
     webhook_counts.count(db_session(), provider, kind, now=now)
     return new

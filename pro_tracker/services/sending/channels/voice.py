@@ -14,7 +14,8 @@ def compose(envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
     """Returns the message with its call script; a template without wording for calls uses FALLBACK."""
     wording = message_texts.wording(facts.language)
     placeholders = message_texts.filled_in(facts)
-    template: str = wording.templates.get((Channel.VOICE, facts.template), wording.replies[FALLBACK])
+    own_template = (Channel.VOICE, facts.template)
+    template: str = wording.templates.get(own_template, wording.replies[FALLBACK])
     text = f"{template} {wording.replies[MENU]}".format_map(placeholders)
     goodbye = wording.replies[GOODBYE].format_map(placeholders)
     script = CallScript(text, goodbye)

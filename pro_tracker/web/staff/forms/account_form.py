@@ -1,4 +1,4 @@
-"""The form with which administrators add an account."""
+"""The forms with which administrators add and change accounts."""
 
 from typing import Any
 
@@ -32,3 +32,9 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
         self.role.choices = fields.choices(labels.ROLES.items())
         by_code = [(site.code, site.name) for site in sites]
         self.site_codes.choices = fields.choices(by_code)
+
+
+class AccountChangeForm(AccountForm):
+    """Role and sites of an account that exists."""
+
+    email = display_name = password = None  # type: ignore[assignment]

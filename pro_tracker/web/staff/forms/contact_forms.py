@@ -31,7 +31,7 @@ class AddressesForm(FlaskForm):  # type: ignore[misc]
 
 
 class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
-    """Channel, hour, language and time zone of a subject's messages; quiet hours are not offered."""
+    """Channel, hour, language and time zone of a subject's messages, and their label; quiet hours are not offered."""
 
     as_shown = HiddenField()
     preferred_channel = fields.radio_field(_("Messages by"), _("Choose how messages go out."))
@@ -40,6 +40,14 @@ class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
     time_zone = fields.text_field(
         _("Time zone"),
         description=_("Where the patient lives, such as America/New_York. Messages to come keep their time of day."),
+    )
+
+    label = fields.text_field(
+        _("Label"),
+        description=_(
+            "Up to 12 characters, no name. It says on the patient's pages whose questions they are, and in messages"
+            " to an address that two patients share. Empty: the end of the study code."
+        ),
     )
 
     def __init__(self, protocol: Protocol, subject: Subject, **kwargs: Any) -> None:
@@ -57,6 +65,7 @@ class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
             language=self.language.data,
             message_time=time.fromisoformat(own) if own else None,
             time_zone=self.time_zone.data,
+            label=self.label.data.strip(),
         )
 
 

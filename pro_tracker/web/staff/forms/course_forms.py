@@ -15,7 +15,7 @@ from pro_tracker.web.staff.forms import fields
 class RevertReasonForm(FlaskForm):  # type: ignore[misc]
     """Asks why an entry made in error is reverted."""
 
-    reason = fields.text_field(_("Why is it taken back?"), DataRequired(_("Say why it is taken back.")))
+    reason = fields.text_field(_("Why is it reverted?"), DataRequired(_("Say why it is reverted.")))
 
 
 class RemovalForm(FlaskForm):  # type: ignore[misc]
@@ -25,6 +25,7 @@ class RemovalForm(FlaskForm):  # type: ignore[misc]
 class AnchorDateForm(FlaskForm):  # type: ignore[misc]
     """A staff-entered date, for a study event that is anchored to no other date."""
 
+    as_shown = HiddenField()
     event_code = fields.select_field(_("Questions"))
     anchor_on = DateInputField(_("Date they count from"), [Optional()], description=_("Empty to take the date away."))
     reason = fields.text_field(_("Where does this date come from?"), DataRequired(_("Say where this date comes from.")))
@@ -48,6 +49,19 @@ class PlanForm(FlaskForm):  # type: ignore[misc]
     )
 
 
+class ProtocolMoveForm(FlaskForm):  # type: ignore[misc]
+    """Moves the course to another protocol, or to another version of its own."""
+
+    as_shown = HiddenField()
+    protocol = fields.radio_field(_("Move to"), _("Choose the study and the version."))
+    reason = fields.text_field(_("Why does the course move?"), DataRequired(_("Say why the course moves.")))
+
+    def __init__(self, protocols: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.protocol.choices = fields.choices(protocols)
+
+
 class CourseEndForm(FlaskForm):  # type: ignore[misc]
+    as_shown = HiddenField()
     ended_on = DateInputField(_("Last day of the course"), [InputRequired(_("Enter the last day of the course."))])
     reason = fields.text_field(_("Why does it end here?"), DataRequired(_("Say why the course ends.")))

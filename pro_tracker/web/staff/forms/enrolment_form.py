@@ -1,11 +1,14 @@
 """The enrolment form: the fields of EnrolmentFacts, under the same names. The rules are in services/enrolment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField
 from wtforms.validators import Optional
 
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.site import Site
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.web import labels
@@ -29,11 +32,14 @@ class EnrolmentForm(FlaskForm):  # type: ignore[misc]
     preferred_channel = fields.radio_field(_("Reminders by"), _("Choose how reminders go out."))
     language = fields.radio_field(_("Language of questions and messages"), _("Choose the language."))
     time_zone = fields.text_field(_("Time zone"), description=_("Where the patient lives, such as America/New_York"))
-    enrolled_on = DateInputField(_("Date of enrolment"), [Optional()])
+    enrolled_on = DateInputField(_("Date of enrollment"), [Optional()])
     consent_version = fields.text_field(
         _("Version of the consent form signed"), description=_("As printed on it: 2026-01")
     )
     consent_on = DateInputField(_("Date of consent"), [Optional()])
+    protocol = fields.radio_field(
+        _("Study"), _("Choose the study."), description=_("Its protocol says what is asked, and when.")
+    )
     planned_start_on = DateInputField(
         _("Planned date of the first infusion (optional)"),
         [Optional()],
@@ -45,8 +51,17 @@ class EnrolmentForm(FlaskForm):  # type: ignore[misc]
         description=_("Empty: as the protocol says. More may be given."),
     )
 
-    def __init__(self, sites: list[Site], **kwargs: Any) -> None:
+    # Of the warning about possible duplicates: the answer, and which of them the page showed.
+    another_person = BooleanField(_("It is another person"))
+    duplicates_shown = HiddenField()
+
+    def __init__(self, sites: list[Site], protocols: Sequence[Protocol], **kwargs: Any) -> None:
+        """`protocols`: those to choose from; a single one is no choice, and then there is no such field."""
         super().__init__(**kwargs)
+        studies = [(each.code, labels.study(each)) for each in protocols]
+        self.protocol.choices = fields.choices(studies)
+        if len(protocols) == 1:
+            del self.protocol
         by_code = [(site.code, site.name) for site in sites]
         self.site_code.choices = fields.choices(by_code)
         self.sex.choices = fields.choices(labels.SEXES.items())
@@ -56,10 +71,11 @@ class EnrolmentForm(FlaskForm):  # type: ignore[misc]
 
     def facts(self) -> EnrolmentFacts:
         """Returns the entries as the service takes them."""
-        entered: dict[str, Any] = {name: self[name].data for name in EnrolmentFacts.__dataclass_fields__}
+        names = [name for name in EnrolmentFacts.__dataclass_fields__ if name in self]
+        entered: dict[str, Any] = {name: self[name].data for name in names}
         for name in RADIO_FIELDS:
-            entered[name] = entered[name] or ""  # None without a selected button
+            entered[name] = entered.get(name) or ""  # None without a selected button
         return EnrolmentFacts(**entered)
 
 
-RADIO_FIELDS = ("site_code", "sex", "language", "preferred_channel")
+RADIO_FIELDS = ("site_code", "sex", "language", "preferred_channel", "protocol")

@@ -1,5 +1,7 @@
 """The infusion form: the fields of InfusionFacts, under the same names, and a row of fields for each adverse event."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -7,10 +9,12 @@ from typing import Any, TypeVar
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import BooleanField
+from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
+from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.infusion_warnings import InfusionWarning
 from pro_tracker.models.course import Infusion
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 from pro_tracker.web import labels
@@ -54,8 +58,15 @@ class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
     """Dose, duration, status and adverse events of one infusion."""
 
     row_count = 0
+    warnings: Sequence[InfusionWarning] = ()  # to be corrected or confirmed
+    warned = HiddenField()  # which warnings the page showed
+    sure = BooleanField(_("I have checked this: it was so"))
     given_on = DateInputField(_("Date"), [InputRequired(_("Enter the date of the infusion."))])
-    started_at_local = fields.time_field(_("Start time (optional)"), Optional())
+    started_at_local = fields.time_field(
+        _("Start time (optional)"),
+        Optional(),
+        description=_("Without it, a baseline counts that was answered on this day before the infusion was recorded."),
+    )
     dose_mg_per_kg = fields.decimal_field(
         _("Dose in mg per kg"),
         InputRequired(_("Enter the dose.")),
@@ -106,6 +117,17 @@ class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
         complete = [row.is_complete() for row in self.rows]
         return valid and all(complete)
 
+    def require_checked(self, warnings: Sequence[InfusionWarning]) -> None:
+        """Raises InvalidInput unless there is no warning, or exactly these were shown and confirmed."""
+        digest = _digest(warnings)
+        was_shown = self.warned.data == digest
+        self.warnings = warnings
+        self.warned.data = digest
+        if not warnings:
+            return
+        if not (self.sure.data and was_shown):
+            raise InvalidInput(_("Correct what is odd, or confirm it."), field="sure")
+
     def facts(self) -> InfusionFacts:
         """Returns the entries as the service takes them; empty rows are left out."""
         return InfusionFacts(
@@ -119,6 +141,11 @@ class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
             ondansetron_mg=self.ondansetron_mg.data,
             adverse_events=tuple(row.facts() for row in self.rows if not row.is_empty),
         )
+
+
+def _digest(warnings: Sequence[InfusionWarning]) -> str:
+    text = repr(warnings)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class InfusionForm(InfusionFieldsForm):
@@ -157,7 +184,7 @@ def with_rows(count: int, base: type[AnyInfusionForm]) -> type[AnyInfusionForm]:
     for number in range(count):
         attributes[f"term_{number}"] = fields.text_field(_("What happened"))
         attributes[f"grade_{number}"] = fields.select_field(_("CTCAE grade"))
-        attributes[f"emergency_{number}"] = BooleanField(_("Somebody had to respond at once (emergency)"))
+        attributes[f"emergency_{number}"] = BooleanField(_("Someone had to respond at once (emergency)"))
     return type(f"{base.__name__}WithRows", (base,), attributes)
 
 

@@ -2,6 +2,7 @@
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
+from wtforms import HiddenField
 from wtforms.validators import DataRequired, InputRequired, Optional
 
 from pro_tracker.web.fields import DateInputField
@@ -21,5 +22,6 @@ class PauseForm(FlaskForm):  # type: ignore[misc]
 
 
 class PauseEndForm(FlaskForm):  # type: ignore[misc]
+    as_shown = HiddenField()
     until_on = DateInputField(_("Last day of the pause"), [Optional()], description=_("Empty while it is not known."))
     reason = fields.text_field(_("Why does this day change?"), DataRequired(_("Say why the last day changes.")))

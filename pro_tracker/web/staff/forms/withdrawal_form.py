@@ -4,6 +4,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
+from wtforms import HiddenField
 from wtforms.validators import DataRequired
 
 from pro_tracker.web import labels
@@ -11,6 +12,7 @@ from pro_tracker.web.staff.forms import fields
 
 
 class WithdrawalForm(FlaskForm):  # type: ignore[misc]
+    as_shown = HiddenField()
     scope = fields.radio_field(_("What does the patient want?"), _("Choose what the patient wants."))
     reason = fields.text_field(_("Why does the patient withdraw?"), DataRequired(_("Say why the patient withdraws.")))
 

@@ -31,6 +31,11 @@ def load(session: Session, path: Path, *options: str, version: str = "2.0", vali
     return result.output
 
 
+def load_files(session: Session, first: Path, *others: Path) -> str:
+    """Loads several files at once, which must succeed. Returns the output of the command."""
+    return load(session, first, *map(str, others))
+
+
 def problems(session: Session, path: Path, *options: str) -> list[str]:
     """Loads the file, which must fail and load nothing. Returns the lines of output, without the file name."""
     result = run(path, *options)

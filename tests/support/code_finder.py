@@ -3,10 +3,11 @@
 import importlib
 import pkgutil
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sqlalchemy import Column
 
@@ -35,6 +36,38 @@ def modules() -> Iterator[ModuleType]:
     """Imports and yields every module of the package."""
     for each in pkgutil.walk_packages(pro_tracker.__path__, f"{pro_tracker.__name__}."):
         yield importlib.import_module(each.name)
+
+
+def tables_of_codes() -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Yields each mapping keyed by codes of one set, with the name that it has in the first module that holds it."""
+    for name, value in _constants():
+        if isinstance(value, dict) and value and len(sets_of_keys(value)) == 1:
+            yield name, value
+
+
+def sets_of_keys(table: Mapping[Any, Any]) -> set[type]:
+    """Returns the types of the keys; None is allowed next to codes."""
+    types = {type(key) for key in table if key is not None}
+    return types if all(issubclass(each, StrEnum) for each in types) else set()
+
+
+def subsets_of_codes() -> Iterator[tuple[str, Collection[StrEnum]]]:
+    """Yields each constant that is a tuple, list or set of codes, with its name in the first module that holds it."""
+    for name, value in _constants():
+        is_constant = name.rpartition(".")[2].isupper()
+        codes = value if is_constant and isinstance(value, tuple | list | set | frozenset) else ()
+        if codes and all(isinstance(each, StrEnum) for each in codes):
+            yield name, codes
+
+
+def _constants() -> Iterator[tuple[str, object]]:
+    """Yields each object that a module holds under a name, once: "domain.channels.CHANNELS", the mapping."""
+    seen: set[int] = set()
+    for module in modules():
+        for name, value in vars(module).items():
+            if id(value) not in seen:
+                seen.add(id(value))
+                yield f"{module.__name__.removeprefix('pro_tracker.')}.{name}", value
 
 
 def code_columns() -> Iterator[tuple[Column[object], tuple[type[StrEnum], ...]]]:

@@ -1,0 +1,34 @@
+"""Reads what an infusion is compared with, and returns what is odd about it. The rules: domain/infusion_warnings.py."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from pro_tracker.domain.infusion_warnings import GivenInfusion, InfusionWarning, TreatmentSoFar, warnings
+from pro_tracker.models.course import Course, Infusion
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment.infusion_facts import InfusionFacts
+
+
+def about(
+    session: Session, course: Course, facts: InfusionFacts, *, instead_of: Infusion | None = None
+) -> Sequence[InfusionWarning]:
+    """Returns what is odd about an infusion: against the protocol and the others of the course.
+
+    `instead_of`: the infusion that is corrected. The caller holds the subject's lock.
+    """
+    session.refresh(course, ["all_infusions"])
+    protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
+    others = [_given(other) for other in course.infusions if other is not instead_of]
+    so_far = TreatmentSoFar(protocol.treatment, others, course.planned_infusions)
+    return warnings(_given(facts), so_far)
+
+
+def _given(infusion: Infusion | InfusionFacts) -> GivenInfusion:
+    return GivenInfusion(
+        given_on=infusion.given_on,
+        started_at_local=infusion.started_at_local,
+        dose_mg_per_kg=infusion.dose_mg_per_kg,
+        weight_kg=infusion.weight_kg,
+        minutes=infusion.minutes,
+    )

@@ -1,0 +1,78 @@
+"""Reads the parts of a date as people type them: "4th", "March" or "marzo", "75". Pure."""
+
+import re
+import unicodedata
+from datetime import date
+from functools import cache
+
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+
+from pro_tracker.domain.languages import LANGUAGES
+
+DAY = re.compile(r"0*(\d{1,2})(?:st|nd|rd|th|[.°oa])?")
+MONTH = re.compile(r"0*(\d{1,2})\.?")
+YEAR = re.compile(r"\d{4}|'?\d{2}")
+SHORTEST_NAME = 3  # letters: "mar" is March in English and marzo in Spanish
+
+
+def is_month_first(time_zone: str) -> bool:
+    """Returns whether people where this time zone is write the month before the day.
+
+    The territory of the zone, and the order in its main language, are those of CLDR (UTS 35), as Babel has them.
+    """
+    zone = get_global("zone_aliases").get(time_zone, time_zone)
+    territory = get_global("zone_territories").get(zone, "001")
+    try:
+        pattern = Locale.parse(f"und_{territory}").date_formats["short"].pattern
+    except UnknownLocaleError:
+        return False
+    return pattern.index("M") < pattern.index("d")
+
+
+def read_day(text: str) -> int | None:
+    """Returns the day, from 0 to 99, or None."""
+    found = DAY.fullmatch(_plain(text))
+    return int(found[1]) if found else None
+
+
+def read_month(text: str) -> int | None:
+    """Returns the month by its number, from 0 to 99, or by its name in a language of the pages; None for other text."""
+    plain = _plain(text)
+    found = MONTH.fullmatch(plain)
+    if found:
+        return int(found[1])
+    name = plain.removesuffix(".")
+    if len(name) < SHORTEST_NAME:
+        return None
+    months = {month for known, month in _months() if known.startswith(name)}
+    return months.pop() if len(months) == 1 else None
+
+
+def read_past_year(text: str, today: date) -> int | None:
+    """Returns the year; one of two digits is the latest that is not in the future. None for other text."""
+    found = YEAR.fullmatch(_plain(text))
+    if found is None:
+        return None
+    digits = found[0].removeprefix("'")
+    if len(digits) == 4:
+        return int(digits)
+    century = today.year // 100 * 100
+    year = century + int(digits)
+    return year if year <= today.year else year - 100
+
+
+@cache
+def _months() -> tuple[tuple[str, int], ...]:
+    """The names of the months, without accents, with their numbers."""
+    found = []
+    for language in LANGUAGES:
+        names = Locale.parse(language).months["format"]["wide"]
+        found += [(_plain(name), number) for number, name in names.items()]
+    return tuple(found)
+
+
+def _plain(text: str) -> str:
+    """The text in lower case and without accents."""
+    decomposed = unicodedata.normalize("NFKD", text.strip())
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()

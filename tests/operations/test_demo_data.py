@@ -1,0 +1,183 @@
+"""The filled data of the demonstration show, for any number of patients, what each visitor is told to look at."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pro_tracker import clock, db
+from pro_tracker.demo import examples
+from pro_tracker.demo.installation import PROTOCOL, PROTOCOLS, SECOND_PROTOCOL, DemoInstallation, NoDataFolder
+from pro_tracker.keyring import KeyRing
+from pro_tracker.models.answer_alert import AnswerAlert
+from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.course import Course
+from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.models.site import Site
+from pro_tracker.models.subject import Subject
+from pro_tracker.models.visit import Visit
+from pro_tracker.services import audit
+from pro_tracker.services.clinic import sites
+from pro_tracker.services.instruments import data_files
+from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.simulation.runner import SimulationSettings, run_simulation
+from tests.conftest import FIELD_KEYS
+from tests.support.staff_browser import add_account, sign_in
+
+SITES = Path(__file__).parents[2] / "config/sites.yaml"
+SUBJECTS = 8
+SHOWN = [
+    "Alert, open",
+    "Began, not sent",
+    "Alert, closed",
+    "Alert, by mistake",
+    "Two languages",
+    "Amended answer",
+    "Kept, never sent",
+    "Late answer",
+    "Birth date corrected",
+    "Transferred",
+    "Death recorded",
+    "Another study",
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.dialects("sqlite")]
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of a demonstration."""
+    folder = tmp_path_factory.mktemp("demo")
+    installation = _installation(folder)
+    installation.add_data_files(None)
+    data_files.set_data_folder(installation.data_folder)
+    yield installation.data_folder
+    data_files.set_data_folder(None)
+
+
+@pytest.fixture(scope="module")
+def filled(data_folder: Path, migrated_sqlite: Path) -> Path:
+    """A database that was filled as the demonstration fills its own, with a few patients."""
+    path = shutil.copyfile(migrated_sqlite, data_folder.parent / "filled.sqlite3")
+    engine = db.connect(f"sqlite:///{path}", KeyRing.parse(FIELD_KEYS))
+    with db.Session() as session:
+        until = clock.now()
+        sites.sync(session, sites.read(SITES), now=until)
+        session.commit()
+        settings = SimulationSettings(PROTOCOL, SUBJECTS, 1, until, second_protocol=SECOND_PROTOCOL)
+        run_simulation(session, settings, lambda _share, _now: None)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def sqlite_database(filled: Path, tmp_path: Path) -> str:
+    """The URL of a copy of the filled database."""
+    return f"sqlite:///{shutil.copyfile(filled, tmp_path / 'filled.sqlite3')}"
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], data_folder: Path) -> dict[str, str]:
+    return {**environment, "PRO_TRACKER_DATA_FOLDER": str(data_folder)}
+
+
+def sign_in_as_coordinator(client: FlaskClient, session: Session) -> None:
+    account = add_account(session, "coordinator", *session.scalars(select(Site.code)))
+    session.commit()
+    sign_in(client, account)
+
+
+def test_the_closing_text_has_an_example_of_everything_and_each_page_shows_it(
+    client: FlaskClient, session: Session
+) -> None:
+    sign_in_as_coordinator(client, session)
+    found = examples.find(session)
+    assert [each.title for each in found] == SHOWN
+    for each in found:
+        page = client.get(each.path.partition("#")[0])
+        assert (each.title, page.status_code) == (each.title, 200)
+        assert each.study_code in page.text
+
+
+def test_the_call_list_has_an_open_alert_and_a_patient_who_began_and_did_not_send(
+    client: FlaskClient, session: Session
+) -> None:
+    sign_in_as_coordinator(client, session)
+    on_list = client.get("/calls").text
+    opened = [each for each in examples.find(session) if each.title in ("Alert, open", "Began, not sent")]
+    assert [each.study_code in on_list for each in opened] == [True, True]
+
+
+def test_alerts_were_called_about_within_the_hours_of_the_plan_and_closed_with_what_was_done(session: Session) -> None:
+    plan = protocol_catalog.protocol(PROTOCOL).response_plans["adverse-effects-week"]
+    closed = session.scalars(select(Call).where(Call.reason == "alert", Call.closed_at.is_not(None))).all()
+    for call in closed:
+        attempts = session.scalars(select(CallAttempt).where(CallAttempt.call_id == call.id)).all()
+        assert all(attempt.at <= call.opened_at + timedelta(hours=plan.within_hours) for attempt in attempts)
+        assert [bool(attempt.done) for attempt in attempts] == [attempt.outcome == "reached" for attempt in attempts]
+    missed = session.scalars(select(CallAttempt).where(CallAttempt.alert_outcome == "not-reached")).all()
+    assert len(closed) >= 2
+    assert missed  # and called again, since every one of these was closed
+
+
+def test_the_effect_that_was_tapped_by_mistake_is_shown_with_the_answer_that_stands(
+    client: FlaskClient, session: Session
+) -> None:
+    sign_in_as_coordinator(client, session)
+    (path,) = [each.path for each in examples.find(session) if each.title == "Alert, by mistake"]
+    assert "The answer that stands now:" in client.get(path.partition("#")[0]).text
+
+
+def test_the_answer_was_amended_a_day_after_with_a_source_and_a_reason(session: Session) -> None:
+    amended = session.scalars(select(QuestionnaireResponse).where(QuestionnaireResponse.status == "amended")).all()
+    assert amended
+    for response in amended:
+        before = session.get_one(QuestionnaireResponse, response.replaces_id)
+        completed_at = session.get_one(Visit, response.visit_id).completed_at
+        assert completed_at is not None
+        assert response.edited_at == completed_at + timedelta(days=1)
+        assert (response.edit_source, before.status) == ("patient", "entered-in-error")
+        assert response.edit_reason
+        assert sum(response.answers[item] != before.answers[item] for item in before.answers) == 1
+
+
+def test_every_eighth_patient_follows_the_second_study(session: Session) -> None:
+    counted = select(Course.protocol_code, func.count(Course.subject_id.distinct())).group_by(Course.protocol_code)
+    found = dict(iter(session.execute(counted)))
+    assert found == {PROTOCOL: SUBJECTS + 4 - SUBJECTS // 8, SECOND_PROTOCOL: SUBJECTS // 8}
+    assert session.scalar(select(func.count()).select_from(Subject)) == SUBJECTS + 4
+    assert len(session.scalars(select(AnswerAlert.subject_id).distinct()).all()) < SUBJECTS + 4
+    assert audit.first_invalid_event(session) is None
+
+
+def test_the_protocol_file_has_no_problem_and_advice_in_both_languages(data_folder: Path) -> None:
+    names = sorted(path.name for path in PROTOCOLS.glob("*.yaml"))
+    assert names == [f"{PROTOCOL}.yaml", f"{SECOND_PROTOCOL}.yaml"]
+    for name in names:
+        assert protocol_catalog.problems(data_folder / PROTOCOLS.name / name) == []
+    plan = protocol_catalog.protocol(PROTOCOL).response_plans["adverse-effects-week"]
+    assert set(plan.advice) == {"en", "es"}
+
+
+def test_a_data_folder_of_the_user_is_copied_and_kept(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "protocols").mkdir(parents=True)
+    (own / "protocols/ours.yaml").write_text("code: ours\n")
+    installation = _installation(tmp_path / "demo")
+
+    installation.add_data_files(str(own))
+    installation.add_data_files(None)  # the next start, without the variable: what is in use stays
+
+    names = sorted(path.name for path in (installation.data_folder / "protocols").iterdir())
+    assert names == [f"{PROTOCOL}.yaml", f"{SECOND_PROTOCOL}.yaml", "ours.yaml"]
+    with pytest.raises(NoDataFolder):
+        installation.add_data_files(str(tmp_path / "missing"))
+
+
+def _installation(folder: Path) -> DemoInstallation:
+    return DemoInstallation(folder, folder / "broker.sock", 8000, 8025, 1025)
