@@ -15,6 +15,7 @@ from pro_tracker.domain.subject_codes import IdentityField
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.draft_answer import LateAnswer
 from pro_tracker.models.identity_change import IdentityChange
+from pro_tracker.models.merge import Merge
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.transfer import Transfer
@@ -58,6 +59,7 @@ def _looked_for() -> dict[str, tuple[Query, Callable[[FoundRow], str]]]:
         "Late answer": (_late(), _answers_page),
         "Birth date corrected": (_corrected_birth_dates(), _ledger_page),
         "Transferred": (_transferred(), _contact_of_patient),
+        "Two records merged": (_merged(), _contact_of_patient),
         "Death recorded": (_deaths(), _contact_of_patient),
         "Another study": (_second_study(), _page_of_patient),
     }
@@ -98,6 +100,14 @@ def _transferred() -> Query:
     rows = select(Transfer.subject_id, Subject.study_code)
     rows = rows.join(Subject, Subject.id == Transfer.subject_id)
     return rows.order_by(Transfer.id.desc())
+
+
+def _merged() -> Query:
+    """SQL: the records that are kept."""
+    rows = select(Subject.id.label("subject_id"), Subject.study_code)
+    rows = rows.join(Merge, Merge.into_id == Subject.id)
+    merged = rows.where(Merge.separated_at.is_(None))
+    return merged.order_by(Merge.id.desc())
 
 
 def _deaths() -> Query:

@@ -30,6 +30,8 @@ ALERT_BEFORE_END = timedelta(hours=3)  # staff have some of the plan's hours lef
 # After enrolment.
 TRANSFERRED_AFTER, CORRECTED_AFTER = timedelta(days=60, hours=7), timedelta(days=12, hours=7)
 DIED_AFTER = timedelta(days=70, hours=7)
+ENROLLED_TWICE_AFTER = timedelta(days=2, hours=6)
+MERGED_AFTER = timedelta(days=1, hours=3)  # after the second enrolment
 MORNING, NOON, EVENING = time(8, 30), time(12, 0), time(18, 0)
 
 
@@ -125,12 +127,16 @@ class Staging:
 
 
 def with_changed_people(scenarios: Sequence[PatientScenario]) -> list[PatientScenario]:
-    """Returns the cohort with a transfer, a corrected birth date, and a death: of the first, second, third patient."""
-    changes = (InjectedEvent(TRANSFERRED_AFTER, "transfer"), InjectedEvent(CORRECTED_AFTER, "birth-date"))
+    """Returns the cohort whose first patients have a transfer, a corrected birth date, a merge, a death."""
+    changes: Sequence[Sequence[InjectedEvent]] = (
+        [InjectedEvent(TRANSFERRED_AFTER, "transfer")],
+        [InjectedEvent(CORRECTED_AFTER, "birth-date")],
+        [InjectedEvent(ENROLLED_TWICE_AFTER, "second-record"), InjectedEvent(MERGED_AFTER, "merge")],
+    )
     changed: list[PatientScenario] = []
-    for scenario, event in zip(scenarios, changes, strict=False):
+    for scenario, events in zip(scenarios, changes, strict=False):
         participant = replace(scenario, withdraws_after=None)
-        changed.append(with_person_events(participant, [event]))
+        changed.append(with_person_events(participant, events))
     for scenario in scenarios[len(changed) : len(changed) + 1]:
         died = DeathScenario(DIED_AFTER, days_late=1, reverted_after=None)
         changed.append(replace(scenario, withdraws_after=None, death=died))
