@@ -104,10 +104,14 @@ def has_counted(visit_id: Any) -> ColumnElement[bool]:
 
 def is_newest_counted(score: type[Score], response: type[QuestionnaireResponse]) -> ColumnElement[bool]:
     """The condition that a response is in effect and this row is the newest scoring of its scale."""
+    return and_(is_counted(response), is_newest(score))
+
+
+def is_newest(score: type[Score]) -> ColumnElement[bool]:
+    """The condition that this row is the newest scoring of its scale."""
     newer = aliased(Score)
     same_scale = and_(newer.response_id == score.response_id, newer.scale_code == score.scale_code)
-    superseded = select(newer.id).where(same_scale, newer.id > score.id).exists()
-    return and_(is_counted(response), ~superseded)
+    return ~select(newer.id).where(same_scale, newer.id > score.id).exists()
 
 
 def by_visit(session: Session, subject_ids: SubjectIds) -> Mapping[int, Mapping[ScaleKey, StoredScore]]:
