@@ -45,6 +45,7 @@ class Assessment(ViewBase):
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answerable_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     is_ended: Mapped[
         bool
     ]  # of the visit: sent, stopped or ended before its time was over; never planned for one who left

@@ -102,6 +102,12 @@ def has_counted(visit_id: Any) -> ColumnElement[bool]:
     return exists().where(response.visit_id == visit_id, is_counted(response))
 
 
+def has_uncounted(visit_id: Any) -> ColumnElement[bool]:
+    """SQL: the visit with this id is one before treatment, with a response that was given after it had begun."""
+    response = aliased(QuestionnaireResponse)
+    return exists().where(response.visit_id == visit_id, is_in_effect(response), is_under_treatment(response))
+
+
 def is_newest_counted(score: type[Score], response: type[QuestionnaireResponse]) -> ColumnElement[bool]:
     """The condition that a response is in effect and this row is the newest scoring of its scale."""
     return and_(is_counted(response), is_newest(score))

@@ -10,6 +10,8 @@ from pro_tracker.models.assessment import Assessment
 
 WAITING = Assessment.outcome == AssessmentOutcome.WAITING
 ANSWERED = Assessment.outcome == AssessmentOutcome.ANSWERED
+# One row for each visit, that of its first scale; two where an instrument got another first scale later.
+OF_VISIT = or_(Assessment.position == 1, Assessment.position.is_(None))
 HAS_ANSWERS = Assessment.outcome.in_((AssessmentOutcome.ANSWERED, AssessmentOutcome.NOT_SCORED))
 
 
