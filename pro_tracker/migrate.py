@@ -1,4 +1,8 @@
-"""Runs database migrations and reports whether they are current. The migrations themselves are in migrations/."""
+"""Runs database migrations and reports whether they are current. The migrations themselves are in migrations/.
+
+A view is no part of a migration: it would keep its tables from being altered, which on SQLite copies them. It is
+removed before any migration runs, and made anew, as the models want it, when the newest one has.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +13,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+
+from pro_tracker.services import assessment_view
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -23,14 +29,24 @@ def config(connection: Connection | None = None) -> Config:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Applies every migration up to `revision`, by default the newest, in one transaction."""
-    with _transaction(engine) as connection:
+    with _without_views(engine) as connection:
         command.upgrade(config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Reverts migrations down to `revision` ("base": all of them), in one transaction."""
-    with _transaction(engine) as connection:
+    with _without_views(engine) as connection:
         command.downgrade(config(connection), revision)
+
+
+@contextmanager
+def _without_views(engine: Engine) -> Iterator[Connection]:
+    """Yields a connection in one transaction. At its end a database at the newest migration has its views."""
+    with _transaction(engine) as connection:
+        assessment_view.drop(connection)
+        yield connection
+        if is_current(connection):
+            assessment_view.recreate(connection)
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class ScaleFigures:
     """One scale at one study event."""
 
     expected: int = 0  # visits
+    open: int = 0  # of them, not answered and still to be
     unvalidated: int = 0  # scores of answers to wording that is not validated
     scores: Moments = field(default_factory=Moments)
     changes: Moments = field(default_factory=Moments)  # later minus baseline
@@ -81,6 +82,7 @@ class ScaleFigures:
     def merge(self, other: "ScaleFigures") -> None:
         """Adds the figures of other people, such as those of another site."""
         self.expected += other.expected
+        self.open += other.open
         self.unvalidated += other.unvalidated
         self.scores.merge(other.scores)
         self.changes.merge(other.changes)

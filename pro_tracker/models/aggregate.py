@@ -13,10 +13,14 @@ class Aggregate(Base):
 
     __tablename__ = "aggregate"
     __table_args__ = (
-        UniqueConstraint("protocol_code", "site_code", "event_code", "instrument_code", "scale_code"),
+        UniqueConstraint(
+            *("protocol_code", "site_code", "event_code", "instrument_code", "scale_code", "occurrence"),
+            name="uq_aggregate_row",
+        ),
         CheckConstraint(
             "n_answered <= n_expected AND n_paired <= n_answered AND n_responders <= n_paired_or_rated", name="counts"
         ),
+        CheckConstraint("n_answered + n_open <= n_expected", name="open"),
         CheckConstraint("n_unvalidated <= n_answered", name="unvalidated"),
     )
 
@@ -27,7 +31,9 @@ class Aggregate(Base):
     visit_number: Mapped[int]
     instrument_code: Mapped[str]
     scale_code: Mapped[str]
-    n_expected: Mapped[int]  # visits whose window has opened and that were not voided before it
+    occurrence: Mapped[int] = mapped_column(server_default="1")  # of an event that comes several times in a course
+    n_expected: Mapped[int]  # visits that were answered, are over or open; of an optional event, answered or open
+    n_open: Mapped[int] = mapped_column(server_default="0")  # of those, not answered and still to be
     n_answered: Mapped[int]  # of those, with a score on this scale
     n_unvalidated: Mapped[int] = mapped_column(server_default="0")  # of the answered: wording was not validated
     mean: Mapped[float | None] = mapped_column(Float)
@@ -39,3 +45,8 @@ class Aggregate(Base):
     n_paired_or_rated: Mapped[int]
     n_responders: Mapped[int]  # with meaningful improvement by the scale's rule
     refreshed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def n_over(self) -> int:
+        """The number of visits that were answered, or whose time is over."""
+        return self.n_expected - (self.n_open or 0)

@@ -4,7 +4,7 @@ import uuid
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, false, func, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, false, func, or_, text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -95,7 +95,8 @@ class Subject(Base):
         return func.coalesce(cls.merged_into_id, cls.id)
 
 
-DATA_MAY_BE_USED = Subject.withdrawn_scope.is_distinct_from(WithdrawalScope.DATA)  # in research files and figures
+# In research files and figures.
+DATA_MAY_BE_USED = or_(Subject.withdrawn_scope.is_(None), Subject.withdrawn_scope != WithdrawalScope.DATA)
 
 
 class Identity(Base):

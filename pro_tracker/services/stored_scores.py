@@ -102,12 +102,22 @@ def has_counted(visit_id: Any) -> ColumnElement[bool]:
     return exists().where(response.visit_id == visit_id, is_counted(response))
 
 
+def has_uncounted(visit_id: Any) -> ColumnElement[bool]:
+    """SQL: the visit with this id is one before treatment, with a response that was given after it had begun."""
+    response = aliased(QuestionnaireResponse)
+    return exists().where(response.visit_id == visit_id, is_in_effect(response), is_under_treatment(response))
+
+
 def is_newest_counted(score: type[Score], response: type[QuestionnaireResponse]) -> ColumnElement[bool]:
     """The condition that a response is in effect and this row is the newest scoring of its scale."""
+    return and_(is_counted(response), is_newest(score))
+
+
+def is_newest(score: type[Score]) -> ColumnElement[bool]:
+    """The condition that this row is the newest scoring of its scale."""
     newer = aliased(Score)
     same_scale = and_(newer.response_id == score.response_id, newer.scale_code == score.scale_code)
-    superseded = select(newer.id).where(same_scale, newer.id > score.id).exists()
-    return and_(is_counted(response), ~superseded)
+    return ~select(newer.id).where(same_scale, newer.id > score.id).exists()
 
 
 def by_visit(session: Session, subject_ids: SubjectIds) -> Mapping[int, Mapping[ScaleKey, StoredScore]]:

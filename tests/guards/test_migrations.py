@@ -9,23 +9,26 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect, select, text
 
 import pro_tracker.models  # noqa: F401  registers every table
-from pro_tracker import db, migrate
+from pro_tracker import clock, db, migrate
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallOutcome
 from pro_tracker.domain.response_codes import AnswerState
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.keyring import KeyRing
+from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.draft_answer import DraftAnswer
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
+from pro_tracker.models.protocol_event import ProtocolEvent, ProtocolScale
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import audit
 from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.protocols import releases
 from tests.conftest import FIELD_KEYS
 from tests.faults.due_messages import add_due_messages
 
@@ -277,3 +280,47 @@ def test_every_course_gets_the_site_of_its_subject(empty_database):
     engine.dispose()
     assert len(sites) == 2
     assert all(course == subject for course, subject in sites)
+
+
+@both
+def test_protocols_that_were_released_before_get_their_events_and_scales_as_rows(empty_database):
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    with db.Session() as session:
+        releases.release(session, now=clock.now())
+        session.commit()
+    released = _protocol_rows(engine)
+
+    migrate.downgrade(engine, "0038")
+    migrate.upgrade(engine)
+
+    assert released["protocol_event"]
+    assert released["protocol_scale"]
+    assert _protocol_rows(engine) == released
+    engine.dispose()
+
+
+def _protocol_rows(engine):
+    """Returns table -> its rows, of events and scales of protocols."""
+    found = {}
+    for model in (ProtocolEvent, ProtocolScale):
+        table = model.__table__
+        with engine.connect() as connection:
+            found[model.__tablename__] = set(map(tuple, connection.execute(select(*table.columns))))
+    return found
+
+
+@both
+def test_a_database_at_the_newest_migration_has_the_view_of_the_model_and_an_older_one_has_none(empty_database):
+    """So that every migration can alter every table: on SQLite it copies them, which a view of them forbids."""
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    found = [column["name"] for column in inspect(engine).get_columns("assessment")]
+    migrate.upgrade(engine)  # once more, as each release does
+    views = inspect(engine).get_view_names()
+    migrate.downgrade(engine, "-1")
+    left = inspect(engine).get_view_names()
+    engine.dispose()
+    assert found == [column.name for column in Assessment.__table__.columns]
+    assert (views, left) == (["assessment"], [])

@@ -19,12 +19,6 @@ OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
 REACHABLE = exists().where(Contact.subject_id == person_of(Visit.subject_id), Contact.state == ContactState.ACTIVE)
 ENTERED_LATE = Visit.planned_at > Visit.opens_at
 ENDED_BY_PLANNING = (UnansweredReason.NEW_COURSE, UnansweredReason.NO_DATE)
-# Visits that were due and then voided. A visit that a new course or a death ended counts even before it opened: both
-# are intercurrent events (ICH E9(R1)).
-DISCONTINUED = or_(
-    Visit.void_reason.in_((UnansweredReason.NEW_COURSE, UnansweredReason.DIED)),
-    and_(Visit.voided_at > Visit.opens_at, Visit.void_reason != UnansweredReason.NO_DATE),
-)
 
 
 def answerable(now: datetime) -> ColumnElement[bool]:

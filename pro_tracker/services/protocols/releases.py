@@ -21,7 +21,7 @@ from pro_tracker.services import audit
 from pro_tracker.services.instruments import instrument_catalog, item_parameters, released_files, released_instruments
 from pro_tracker.services.instruments.data_files import canonical_text, digest, load_yaml
 from pro_tracker.services.instruments.instrument_catalog import Problem
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.protocols import protocol_catalog, released_events
 
 CHANGED = (
     "changed under version {version}, which was released and stays in use as it was. Undo the change, or raise "
@@ -58,7 +58,8 @@ class ReleaseResult:
 def release(session: Session, *, now: datetime) -> ReleaseResult:
     """Stores every version that is not stored yet, and leaves out files with problems. The caller commits.
 
-    A file whose content changed under a released version changes nothing: what was released stays in use.
+    A file whose content changed under a released version changes nothing: what was released stays in use. The events
+    and scales of protocols become rows.
     """
     known = _released_digests(session)
     loaded = {_key_of_loaded(each) for each in session.scalars(select(LoadedTextPack))}
@@ -73,6 +74,7 @@ def release(session: Session, *, now: datetime) -> ReleaseResult:
         if definition is not None:
             new.append(definition)
     _store(session, new, now)
+    released_events.write_released(session)
     return ReleaseResult(len(new), tuple(problems))
 
 

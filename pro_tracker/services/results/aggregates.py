@@ -1,83 +1,73 @@
 """Keeps the cohort figures current: recomputes the groups with new events, or all of them.
 
-A group is one protocol, site and study event; its rows are the scales of its battery. The figures of all sites ("*")
-are merged from the rows of the single sites.
+A group is one protocol, site and study event; its rows are the scales of its battery, at each occurrence of the event.
+Figures are read from the view of assessments. Those of all sites ("*") are merged from the rows of the single sites.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import is_postgresql
 from pro_tracker.domain.cohort_figures import Moments, ScaleFigures
 from pro_tracker.domain.instrument import Scale
-from pro_tracker.domain.record_codes import CorrectionKind
-from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.aggregate import Aggregate
-from pro_tracker.models.correction import Correction
-from pro_tracker.models.course import COUNTS, Course
-from pro_tracker.models.merge import Merge
+from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
-from pro_tracker.services.clinic.person import RECORD, with_person
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.stored_scores import N_POINT_COLUMNS, ScaleKey
+from pro_tracker.services.results import assessments, changed_groups
+from pro_tracker.services.results.changed_groups import AggregateGroup
+from pro_tracker.services.stored_scores import N_POINT_COLUMNS
 
 ALL_SITES = "*"
 # A transaction takes its timestamp before it commits: a long one may commit rows that are older than the last refresh.
 OVERLAP = timedelta(minutes=10)
 LOCK = 7_265_120  # any number that no other advisory lock of this database uses
-# Corrections that change figures without an event of a visit.
-CORRECTIONS = (CorrectionKind.WITHDRAWAL, CorrectionKind.DEATH, CorrectionKind.RESPONSE)
 AnySelect = Select[*tuple[Any, ...]]
-Figures = dict[ScaleKey, ScaleFigures]
+FigureKey = tuple[int, str, str]  # occurrence of the event, instrument and scale code
 
 
-class AggregateGroup(NamedTuple):
-    """One study event of one protocol at one site."""
+@dataclass
+class GroupFigures:
+    """The figures of one group, and the number of its event: the least where protocol versions differ."""
 
-    protocol_code: str
-    site_code: str
-    event_code: str
-    visit_number: int
+    visit_number: int = 0
+    by_scale: dict[FigureKey, ScaleFigures] = field(default_factory=partial(defaultdict, ScaleFigures))
 
-    @property
-    def cohort(self) -> tuple[str, str]:
-        """Protocol and site code: the subjects whose baseline and later events belong together."""
-        return self.protocol_code, self.site_code
+    def note_number(self, number: int) -> None:
+        self.visit_number = min(number, self.visit_number or number)
 
 
 def refresh(session: Session, *, now: datetime) -> int:
-    """Recomputes the groups where a visit was answered, stopped, opened, planned or voided, or answers corrected.
+    """Recomputes the groups in which a visit or a person changed, or a window opened or closed, since the last time.
 
-    That is since the last time. Returns the number of groups. A re-score alone is picked up by the next `rebuild`.
+    Returns the number of groups. A re-score alone is picked up by the next `rebuild`.
     """
     _lock(session)
     last_refresh = select(func.max(Aggregate.refreshed_at))
     last = session.scalar(last_refresh)
     if last is None:
         return rebuild(session, now=now)
-    touched = _groups(session, _changed_since(last - OVERLAP, now))
+    changed = changed_groups.since(session, last - OVERLAP, now)
     # Every change is measured from the baseline, so a new baseline changes the figures of the later events too.
-    new_baselines = {group.cohort for group in touched if group.visit_number == 1}
-    expected = _groups(session, _expected(now))
-    later_events = {group for group in expected if group.cohort in new_baselines}
-    return _write(session, touched | later_events, now=now)
+    later_events = {group for group in _stored_groups(session) if group.cohort in changed.baselines}
+    return _write(session, changed.groups | later_events, now=now)
 
 
 def rebuild(session: Session, *, now: datetime) -> int:
-    """Recomputes every group from the visits and scores; returns the number of groups."""
+    """Recomputes every group from the view of assessments; returns the number of groups."""
     _lock(session)
     session.execute(delete(Aggregate))
-    return _write(session, _groups(session, _expected(now)), now=now)
+    return _write(session, changed_groups.every(session), now=now)
 
 
 def _lock(session: Session) -> None:
@@ -87,69 +77,11 @@ def _lock(session: Session) -> None:
     # SQLite: BEGIN IMMEDIATE has made us the only writer already.
 
 
-def _changed_since(since: datetime, now: datetime) -> ColumnElement[bool]:
-    """Visits whose figures an event since then may have changed: of the visit itself, a withdrawal, or a death."""
-    of_visit = (Visit.completed_at, Visit.stopped_at, Visit.voided_at, Visit.planned_at, Visit.replanned_at)
-    of_subject = (Subject.withdrawn_at, Subject.death_recorded_at)
-    happened = [moment >= since for moment in (*of_visit, *of_subject)]
-    opened = and_(
-        Visit.opens_at >= since,
-        Visit.opens_at <= now,
-    )
-    # A reverted withdrawal or death; answers that were voided, or moved away. Those moved here are edited, as are
-    # amended ones.
-    corrected = exists().where(
-        Correction.subject_id.in_([RECORD.id, Subject.id]),
-        Correction.what.in_(CORRECTIONS),
-        Correction.recorded_at >= since,
-    )
-    of_records = or_(*(each.in_([RECORD.id, Subject.id]) for each in (Merge.subject_id, Merge.into_id)))
-    merged = exists().where(
-        of_records,
-        or_(
-            Merge.recorded_at >= since,
-            Merge.separated_at >= since,
-        ),
-    )
-    edited = exists().where(
-        QuestionnaireResponse.visit_id == Visit.id,
-        QuestionnaireResponse.edited_at >= since,
-    )
-    return or_(opened, corrected, edited, merged, *happened)
-
-
-_VOIDED_BEFORE_OPENING = and_(
-    Visit.voided_at.is_not(None),
-    or_(Visit.voided_at <= Visit.opens_at, Visit.void_reason == UnansweredReason.NO_DATE),
-)
-
-
-def _expected(now: datetime) -> ColumnElement[bool]:
-    """Condition that an answer is expected: the window has opened, and the visit was not voided before that."""
-    opened = or_(
-        Visit.opens_at <= now,
-        Visit.completed_at.is_not(None),
-    )
-    return and_(opened, ~_VOIDED_BEFORE_OPENING, COUNTS)
-
-
-def _groups(session: Session, which: ColumnElement[bool]) -> set[AggregateGroup]:
-    """The groups of the visits that meet this condition."""
-    columns = (Visit.protocol_code, Site.code, Visit.event_code, Visit.visit_number)
-    groups = select(*columns).distinct()
-    groups = from_visits(groups).where(which)
-    return {AggregateGroup(*row) for row in session.execute(groups)}
-
-
-def from_visits(rows: AnySelect) -> AnySelect:
-    """`rows` read from the visits, joined with their courses, subjects, and the sites where the courses were begun.
-
-    The subject is the kept record of the person.
-    """
-    rows = rows.select_from(Visit)
-    rows = rows.join(Course, Course.id == Visit.course_id)
-    rows = with_person(rows, Visit.subject_id)
-    return rows.join(Site, Site.id == Course.site_id)
+def _stored_groups(session: Session) -> set[AggregateGroup]:
+    """The groups of single sites that have figures."""
+    columns = (Aggregate.protocol_code, Aggregate.site_code, Aggregate.event_code)
+    rows = select(*columns).where(Aggregate.site_code != ALL_SITES).distinct()
+    return {AggregateGroup(*row) for row in session.execute(rows)}
 
 
 def _write(session: Session, groups: set[AggregateGroup], *, now: datetime) -> int:
@@ -161,10 +93,11 @@ def _write(session: Session, groups: set[AggregateGroup], *, now: datetime) -> i
     return len(groups)
 
 
-def _replace(session: Session, group: AggregateGroup, figures: Figures, now: datetime) -> None:
+def _replace(session: Session, group: AggregateGroup, figures: GroupFigures, now: datetime) -> None:
     outdated = delete(Aggregate).where(*_rows_of(group))
     session.execute(outdated)
-    rows = [_row(group, key, each, now) for key, each in figures.items() if each.expected]
+    of_group = {**group._asdict(), "visit_number": figures.visit_number, "refreshed_at": now}
+    rows = [{**of_group, **_row(key, each)} for key, each in figures.by_scale.items() if each.expected]
     if rows:
         session.execute(insert(Aggregate), rows)
 
@@ -177,13 +110,14 @@ def _rows_of(group: AggregateGroup) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _row(group: AggregateGroup, key: ScaleKey, figures: ScaleFigures, now: datetime) -> dict[str, Any]:
-    instrument_code, scale_code = key
+def _row(key: FigureKey, figures: ScaleFigures) -> dict[str, Any]:
+    occurrence, instrument_code, scale_code = key
     return {
-        **group._asdict(),
+        "occurrence": occurrence,
         "instrument_code": instrument_code,
         "scale_code": scale_code,
         "n_expected": figures.expected,
+        "n_open": figures.open,
         "n_answered": figures.scores.n,
         "n_unvalidated": figures.unvalidated,
         "mean": figures.scores.mean_or_none,
@@ -193,96 +127,111 @@ def _row(group: AggregateGroup, key: ScaleKey, figures: ScaleFigures, now: datet
         "sd_change": figures.changes.sd,
         "n_paired_or_rated": figures.rated,
         "n_responders": figures.responders,
-        "refreshed_at": now,
     }
 
 
-def _figures(session: Session, group: AggregateGroup, now: datetime) -> Figures:
+def _figures(session: Session, group: AggregateGroup, now: datetime) -> GroupFigures:
     """The figures of one group by scale, read in one pass and held as running sums."""
-    figures: Figures = defaultdict(ScaleFigures)
-    scales = _expected_scales(session, group, figures, now)
-    rows = session.execute(_scores_and_baselines(group, now), execution_options={"yield_per": 1000})
-    for version, instrument_code, scale_code, *values in rows:
+    found = GroupFigures()
+    scales = _expected_scales(session, group, found, now)
+    rows = session.execute(_scores_and_baselines(group), execution_options={"yield_per": 1000})
+    for version, occurrence, instrument_code, scale_code, *values in rows:
         scale = scales.get((version, instrument_code, scale_code))
-        if scale is None:  # not in the battery of this protocol version
+        if scale is None:  # no scale of the instrument any more
             continue
         later = stored_scores.point(scale, values[:N_POINT_COLUMNS])
         baseline = stored_scores.point(scale, values[N_POINT_COLUMNS:])
         if later is not None:
-            figures[instrument_code, scale_code].add(scale, baseline, later)
-    return figures
+            found.by_scale[occurrence, instrument_code, scale_code].add(scale, baseline, later)
+    return found
 
 
 def _expected_scales(
-    session: Session, group: AggregateGroup, figures: Figures, now: datetime
+    session: Session, group: AggregateGroup, found: GroupFigures, now: datetime
 ) -> dict[tuple[str, str, str], Scale]:
-    """Counts the group's visits as expected on every scale that their protocol version asks for.
+    """Counts the assessments of the group that are expected at `now`, and those of them that are open.
 
     Returns (protocol version, instrument code, scale code) -> scale with the change rule of that protocol.
     """
-    visits_by_version = select(Visit.protocol_version, func.count().label("n"))
-    visits_by_version = visits_by_version.group_by(Visit.protocol_version)
-    counted = session.execute(_in_group(visits_by_version, group, now))
     scales: dict[tuple[str, str, str], Scale] = {}
-    for version, n in counted:
-        protocol = protocol_catalog.protocol(group.protocol_code, version)
-        battery = protocol.event(group.event_code).battery
-        for code, scale in _battery_scales(battery):
-            scales[version, code, scale.code] = protocol.with_study_rule(code, scale)
-            figures[code, scale.code].expected += n
+    for version, occurrence, *key, number, n_expected, n_open in session.execute(_expected(group, now)):
+        instrument_code, scale_code = key
+        scale = _scale(group.protocol_code, version, instrument_code, scale_code)
+        if scale is None:
+            continue
+        scales[version, instrument_code, scale_code] = scale
+        figures = found.by_scale[occurrence, instrument_code, scale_code]
+        figures.expected += n_expected
+        figures.open += n_open
+        found.note_number(number)
     return scales
 
 
-def _battery_scales(battery: Iterable[str]) -> Iterator[tuple[str, Scale]]:
-    """Instrument code and scale, for every scale of these instruments."""
-    for code in battery:
-        for scale in instrument_catalog.instrument(code).scales:
-            yield code, scale
+def _scale(protocol_code: str, version: str, instrument_code: str, scale_code: str) -> Scale | None:
+    """The scale with the study's own rule of change; None for a scale that the instrument has no more."""
+    for scale in instrument_catalog.instrument(instrument_code).scales:
+        if scale.code == scale_code:
+            return protocol_catalog.protocol(protocol_code, version).with_study_rule(instrument_code, scale)
+    return None
 
 
-def _in_group(rows: AnySelect, group: AggregateGroup, now: datetime) -> AnySelect:
-    """`rows` over the visits of this group that were expected by now, without subjects who withdrew their data."""
-    return from_visits(rows).where(
-        Visit.protocol_code == group.protocol_code,
-        Site.code == group.site_code,
-        Visit.event_code == group.event_code,
-        DATA_MAY_BE_USED,
-        _expected(now),
+def _expected(group: AggregateGroup, now: datetime) -> AnySelect:
+    """SQL: the number of expected and of open assessments by protocol version, occurrence and scale."""
+    key = (
+        Assessment.protocol_version,
+        Assessment.occurrence,
+        Assessment.instrument_code,
+        Assessment.scale_code,
+    )
+    n_open = func.sum(case((assessments.is_open(now), 1), else_=0))
+    counted = select(*key, func.min(Assessment.event_number), func.count(), n_open)
+    has_scale = Assessment.scale_code.is_not(None)
+    return counted.where(*_of_group(group), has_scale, assessments.is_expected(now)).group_by(*key)
+
+
+def _of_group(group: AggregateGroup) -> tuple[ColumnElement[bool], ...]:
+    site = select(Site.id).where(Site.code == group.site_code)
+    return (
+        Assessment.protocol_code == group.protocol_code,
+        Assessment.site_id == site.scalar_subquery(),
+        Assessment.event_code == group.event_code,
     )
 
 
-def _scores_and_baselines(group: AggregateGroup, now: datetime) -> AnySelect:
-    """The newest score of each scale at each visit of the group, with the score at the same course's baseline.
+def _scores_and_baselines(group: AggregateGroup) -> AnySelect:
+    """The score of each answered assessment of the group, with the score at the same course's baseline.
 
-    Columns: protocol version, instrument code, scale code, the point columns of the score, those of the baseline.
-    The second set is NULL at the baseline itself and where the baseline was not answered.
+    Columns: protocol version, occurrence, instrument code, scale code, the point columns of the score, those of the
+    baseline. The second set is NULL at the baseline itself and where the baseline was not answered.
     """
-    response, first_visit = QuestionnaireResponse, aliased(Visit)
-    first_response, first = aliased(QuestionnaireResponse), aliased(Score)
-    same_course = and_(first_visit.course_id == Visit.course_id, first_visit.visit_number == 1, Visit.visit_number > 1)
+    given: Any = Assessment
+    first_visit, first_response, first = aliased(Visit), aliased(QuestionnaireResponse), aliased(Score)
+    same_course = and_(
+        first_visit.course_id == given.course_id,
+        first_visit.visit_number == 1,
+        given.event_number > 1,
+    )
     same_instrument = and_(
         first_response.visit_id == first_visit.id,
-        first_response.instrument_code == response.instrument_code,
+        first_response.instrument_code == given.instrument_code,
         stored_scores.is_counted(first_response),  # else a corrected baseline would count the later visit twice
     )
     same_scale = and_(
         first.response_id == first_response.id,
-        first.scale_code == Score.scale_code,
+        first.scale_code == given.scale_code,
         stored_scores.is_newest_counted(first, first_response),
     )
     columns = (
-        *(Visit.protocol_version, Score.instrument_code, Score.scale_code),
-        *(*stored_scores.point_columns(), *stored_scores.point_columns(first, first_response)),
+        *(given.protocol_version, given.occurrence, given.instrument_code, given.scale_code),
+        *(*stored_scores.point_columns(given, given), *stored_scores.point_columns(first, first_response)),
     )
-    rows = _in_group(select(*columns), group, now).join(response, response.visit_id == Visit.id)
-    rows = rows.join(Score, Score.response_id == response.id)
-    rows = rows.where(stored_scores.is_newest_counted(Score, response))
+    rows = select(*columns).where(*_of_group(group), assessments.ANSWERED)
     rows = rows.outerjoin(first_visit, same_course).outerjoin(first_response, same_instrument)
     return rows.outerjoin(first, same_scale)
 
 
-def _of_all_sites(session: Session, event: AggregateGroup) -> Figures:
-    figures: Figures = defaultdict(ScaleFigures)
+def _of_all_sites(session: Session, event: AggregateGroup) -> GroupFigures:
+    found = GroupFigures()
     rows = select(Aggregate).where(
         Aggregate.protocol_code == event.protocol_code,
         Aggregate.event_code == event.event_code,
@@ -290,14 +239,16 @@ def _of_all_sites(session: Session, event: AggregateGroup) -> Figures:
     )
     # In a fixed order: the last digits of a floating-point sum depend on it, and two runs must agree to the last one.
     for row in session.scalars(rows.order_by(Aggregate.site_code)):
-        figures[row.instrument_code, row.scale_code].merge(_stored_figures(row))
-    return figures
+        found.note_number(row.visit_number)
+        found.by_scale[row.occurrence, row.instrument_code, row.scale_code].merge(_stored_figures(row))
+    return found
 
 
 def _stored_figures(row: Aggregate) -> ScaleFigures:
     """The running sums behind a stored row."""
     return ScaleFigures(
         expected=row.n_expected,
+        open=row.n_open,
         unvalidated=row.n_unvalidated,
         scores=Moments.from_summary(row.n_answered, row.mean, row.sd),
         changes=Moments.from_summary(row.n_paired, row.mean_change, row.sd_change),

@@ -22,6 +22,7 @@ from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
 from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.response import EXPORTED_STATUSES, QuestionnaireResponse
 from pro_tracker.models.site import Site
@@ -30,8 +31,8 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
 from pro_tracker.services.clinic.person import RECORD, is_kept, persons_by_record
 from pro_tracker.services.planning import person_courses
-from pro_tracker.services.planning.visit_filters import DISCONTINUED
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.results import assessments
 from pro_tracker.services.stored_scores import ScaleKey, StoredScore
 
 SUBJECTS_PER_BATCH = 100
@@ -264,7 +265,7 @@ class _Batch:
             record = self._record(subject, course, visit, treatment)
             record.course_number = number
             record.baseline = baseline
-            if visit.visit_number == 1 and record.responses:
+            if visit.event_number == 1 and record.responses:
                 baseline = record
             yield record
 
@@ -279,9 +280,9 @@ class _Batch:
             course_number=course.number,
             protocol=protocol,
             treatment=treatment,
-            visit_number=visit.visit_number,
+            visit_number=visit.event_number,
             event_code=visit.event_code,
-            planned_day=self._day(course, visit.due_at, subject.time_zone),
+            planned_day=self._day(course, visit.due_at, subject.time_zone) if visit.due_at else None,
             death=self._death(subject, course),
         )
         self._fill(record, course, visit, subject.time_zone)
@@ -289,12 +290,12 @@ class _Batch:
 
     def _fill(self, record: VisitRecord, course: Row[Any], visit: Row[Any], zone: str) -> None:
         """Adds the visit's answers and scores, and the reason why it was not sent."""
-        given = self.responses[visit.id]
+        given = self.responses[visit.visit_id]
         responses = [row for row in given if not row.is_under_treatment]
         record.responses = {row.instrument_code: row for row in responses}
         record.under_treatment = {row.instrument_code: row for row in given if row.is_under_treatment}
-        record.in_error = frozenset(row.instrument_code for row in self.in_error[visit.id])
-        record.scores = self.scores.get(visit.id, {})
+        record.in_error = frozenset(row.instrument_code for row in self.in_error[visit.visit_id])
+        record.scores = self.scores.get(visit.visit_id, {})
         for row in given:
             day = self._day(course, row.authored_at, zone)
             record.given[row.instrument_code] = GivenAnswers(day, row.mode, row.status, row.stop_reason or "")
@@ -303,7 +304,7 @@ class _Batch:
         if record.under_treatment and not responses:
             record.reason = UncountedReason.UNDER_TREATMENT
         elif record.is_finished and (not responses or visit.completed_at is None):
-            record.reason = visit.void_reason or visit.missed_reason or UnansweredReason.ENTERED_IN_ERROR
+            record.reason = visit.ended_reason or UnansweredReason.ENTERED_IN_ERROR
 
     def _day(self, course: Row[Any], moment: datetime, zone: str) -> int | None:
         """The study day of a moment; None before a start is planned."""
@@ -399,38 +400,41 @@ def _adverse_events(subjects: list[uuid.UUID]) -> AnySelect:
 
 
 def _finished(now: datetime) -> ColumnElement[bool]:
-    """SQL: the visit was answered, stopped, missed, or voided after the window had opened."""
-    return or_(
-        Visit.completed_at.is_not(None),
-        Visit.stopped_at.is_not(None),
-        (Visit.closes_at <= now) & Visit.missed_reason.is_not(None),
-        DISCONTINUED,
+    """SQL: the visit was answered, stopped, missed, or ended although it was due; or never planned for that reason."""
+    missed = and_(
+        Assessment.visit_id.is_not(None),
+        Assessment.voided_at.is_(None),
+        Assessment.answerable_until <= now,
+        Assessment.ended_reason.is_not(None),
     )
+    return or_(Assessment.is_ended, missed)
 
 
 def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
     """The finished visits, and those that have answers in effect after a correction and are still asked the others."""
     finished = _finished(now)
     has_answers = exists().where(
-        QuestionnaireResponse.visit_id == Visit.id,
+        QuestionnaireResponse.visit_id == Assessment.visit_id,
         QuestionnaireResponse.status.in_(EXPORTED_STATUSES),
     )
     columns = (
-        Visit.id,
-        Visit.course_id,
-        Visit.protocol_code,
-        Visit.protocol_version,
-        Visit.visit_number,
-        Visit.event_code,
-        Visit.due_at,
-        Visit.completed_at,
+        Assessment.visit_id,
+        Assessment.course_id,
+        Assessment.protocol_code,
+        Assessment.protocol_version,
+        Assessment.event_number,
+        Assessment.event_code,
+        Assessment.occurrence,
+        Assessment.due_at,
+        Assessment.completed_at,
         finished.label("is_finished"),
-        Visit.void_reason,
-        Visit.missed_reason,
+        Assessment.ended_reason,
     )
-    in_progress = and_(Visit.voided_at.is_(None), Visit.opens_at <= now, has_answers)  # when figures count them, too
-    visits = select(*columns).where(Visit.subject_id.in_(subjects), or_(finished, in_progress))
-    return visits.order_by(Visit.visit_number)
+    # When figures count them, too.
+    in_progress = and_(Assessment.voided_at.is_(None), Assessment.opens_at <= now, has_answers)
+    visits = select(*columns).where(Assessment.subject_id.in_(subjects), assessments.OF_VISIT)
+    visits = visits.where(or_(finished, in_progress)).distinct()
+    return visits.order_by(Assessment.event_number, Assessment.occurrence)
 
 
 def _responses(subjects: list[uuid.UUID]) -> AnySelect:

@@ -7,19 +7,18 @@ answered there. calling/unanswered.py records the reasons.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import String, and_, case, func, literal, or_, select, type_coerce
+from sqlalchemy import Select, String, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.assessment_codes import AssessmentOutcome
 from pro_tracker.domain.disclosure import Suppressed, suppress_small
 from pro_tracker.domain.unanswered import UncountedReason
-from pro_tracker.models.course import COUNTS
+from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import DATA_MAY_BE_USED
-from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
-from pro_tracker.services.planning.visit_filters import DISCONTINUED
-from pro_tracker.services.results.aggregates import from_visits
+from pro_tracker.services.results import assessments
 
 Reason = str  # an UnansweredReason or UncountedReason
 
@@ -32,8 +31,6 @@ class Unanswered:
     others: int | Suppressed  # visits with any other reason
 
 
-# Every answer was given after treatment had begun, so none counts where there is no other.
-_UNDER_TREATMENT = and_(Visit.completed_at.is_not(None), Visit.counts_until <= Visit.completed_at)
 NONE_UNANSWERED = Unanswered({}, 0)
 EventKey = tuple[str, str]  # protocol and event code
 CountsBySite = Mapping[str, Mapping[Reason, int]]  # site code -> reason code -> visits
@@ -53,23 +50,36 @@ def by_event(
 
 
 def _counted(session: Session, sites: Sequence[str]) -> Mapping[EventKey, CountsBySite]:
-    ended = type_coerce(func.coalesce(Visit.void_reason, Visit.missed_reason), String)
-    reason = case((_UNDER_TREATMENT, literal(UncountedReason.UNDER_TREATMENT.value)), else_=ended)
-    keys = (Visit.protocol_code, Visit.event_code, Site.code, reason)
-    visits = select(*keys, func.count()).group_by(*keys)
-    visits = from_visits(visits).where(
-        or_(Visit.completed_at.is_(None), _UNDER_TREATMENT),
-        reason.is_not(None),
-        or_(Visit.voided_at.is_(None), DISCONTINUED),
-        ~stored_scores.has_counted(Visit.id),
-        DATA_MAY_BE_USED,
-        COUNTS,
-        Site.code.in_(sites),
-    )
+    visits = _without_answers(sites).subquery()
+    keys = (visits.c.protocol_code, visits.c.event_code, visits.c.code, visits.c.reason)
+    rows = select(*keys, func.count()).where(visits.c.reason.is_not(None)).group_by(*keys)
     counted: dict[EventKey, dict[str, dict[Reason, int]]] = defaultdict(lambda: defaultdict(dict))
-    for protocol_code, event_code, site, code, n in session.execute(visits):
+    for protocol_code, event_code, site, code, n in session.execute(rows):
         counted[protocol_code, event_code][site][code] = n
     return counted
+
+
+def _without_answers(sites: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """SQL: the reason of each visit that was due and has no answers in effect, and of each that was never planned."""
+    under_treatment = stored_scores.has_uncounted(Assessment.visit_id)
+    of_visit = func.coalesce(Assessment.ended_reason, Assessment.reason)
+    reason = case((under_treatment, UncountedReason.UNDER_TREATMENT.value), else_=type_coerce(of_visit, String))
+    columns = (
+        Assessment.protocol_code,
+        Assessment.event_code,
+        Site.code,
+        Assessment.course_id,
+        Assessment.visit_id,
+        reason.label("reason"),
+    )
+    rows = select(*columns).join(Site, Site.id == Assessment.site_id)
+    return rows.where(
+        assessments.OF_VISIT,
+        Assessment.outcome.in_((AssessmentOutcome.UNANSWERED, AssessmentOutcome.WAITING)),
+        ~Assessment.is_optional,
+        ~stored_scores.has_counted(Assessment.visit_id),
+        Site.code.in_(sites),
+    ).distinct()
 
 
 def _suppressed(by_site: CountsBySite, asked: Mapping[str, int], sites: Sequence[str]) -> Unanswered:

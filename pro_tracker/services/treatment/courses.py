@@ -22,7 +22,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, person_courses, visits
 from pro_tracker.services.planning.subject_lock import lock
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.protocols import protocol_catalog, released_events
 from pro_tracker.services.treatment import infusion_facts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
@@ -199,6 +199,7 @@ def _next_course(session: Session, subject: Subject, facts: CourseStartFacts, no
     )
     session.add(course)
     session.flush()
+    released_events.write_unreleased(session, protocol)
     return course
 
 

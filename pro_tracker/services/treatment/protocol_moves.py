@@ -23,7 +23,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.clinic.person import RECORD
 from pro_tracker.services.planning import person_courses, subject_lock, visits
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.protocols import protocol_catalog, released_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def move(session: Session, actor: Actor, course: Course, facts: ProtocolMoveFact
     former = protocol_catalog.bound_to(course)
     course.planned_infusions = planned_infusions(session, course, facts.protocol)
     course.protocol_code, course.protocol_version = facts.protocol.code, facts.protocol.version
+    released_events.write_unreleased(session, facts.protocol)
     visits.replan(session, subject.id, now=now)
     detail: audit.Detail = {"course": course.id, "protocol": [named(former), named(facts.protocol)]}
     audit.record(session, actor, "course.move-protocol", now=now, subject_id=subject.id, detail=detail)
