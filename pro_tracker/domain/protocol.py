@@ -52,6 +52,7 @@ class StudyEvent:
     The window opens at the protocol's opening time and closes at the end of its last day. `titles`: language -> name.
     `before_treatment`: answers count only until the course's first infusion begins. `held_after_infusion`: not asked
     until the morning after an infusion. `reminders`: the event's own steps; if empty, those of the protocol apply.
+    `optional`: asked once, never reminded of or called about, and not missed without an answer.
     """
 
     code: str
@@ -65,6 +66,7 @@ class StudyEvent:
     reminders: tuple[ReminderStep, ...] = ()
     before_treatment: bool = False
     held_after_infusion: bool = True
+    optional: bool = False
 
     @property
     def title(self) -> str:
@@ -171,8 +173,10 @@ class Protocol:
         raise NotFound(f"Protocol {self.code} has no study event {code[:60]!r}.")
 
     def reminders_at(self, event_code: str) -> tuple[ReminderStep, ...]:
-        """Returns the reminder steps of this event's visits. Raises NotFound."""
-        return self.event(event_code).reminders or self.reminders
+        """Returns the reminder steps of this event's visits, for an optional event the first. Raises NotFound."""
+        event = self.event(event_code)
+        steps = event.reminders or self.reminders
+        return steps[:1] if event.optional else steps
 
     def plans_at(self, event_code: str) -> tuple[ResponsePlan, ...]:
         """Returns the response plans of the instruments in this event's battery. Raises NotFound."""

@@ -63,7 +63,7 @@ def check_failures_without_call(context: CheckContext) -> CheckResult:
     findings: list[str] = []
     for visit_id, messages in context.ledger.messages_by_visit().items():
         last = _last_attempted(messages)
-        if last is None or last.state not in FAILED_STATES:
+        if last is None or last.state not in FAILED_STATES or _is_optional(context, visit_id):
             continue
         follow_up_by = last.attempted_at[-1] + FOLLOW_UP_LIMIT
         if follow_up_by >= visit_ended_at(context.recorded, context.ledger.visits[visit_id]):
@@ -72,6 +72,11 @@ def check_failures_without_call(context: CheckContext) -> CheckResult:
         if visit_id not in context.ledger.called_visits:
             findings.append(f"visit {visit_id}, message {last.id}")
     return CheckResult("failed message without a call", examined, findings)
+
+
+def _is_optional(context: CheckContext, visit_id: int) -> bool:
+    visit = context.ledger.visits[visit_id]
+    return context.schedule_of_visit(visit).events[visit.event].optional
 
 
 def _last_attempted(messages: Sequence[LedgerMessage]) -> LedgerMessage | None:

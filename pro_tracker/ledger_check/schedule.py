@@ -31,7 +31,7 @@ class ScheduleEvent:
     """A study event: its anchor, its window in days relative to the anchor date, and its steps.
 
     `before_treatment`: the window ends when the first infusion of the course begins. `is_held`: it waits for the
-    morning after an infusion.
+    morning after an infusion. `optional`: asked by the first step alone, and never called about.
     """
 
     code: str
@@ -42,6 +42,7 @@ class ScheduleEvent:
     steps: Sequence[ScheduleStep]
     before_treatment: bool
     is_held: bool
+    optional: bool
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def _events(entries: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, A
 
 def _event(number: int, entry: Mapping[str, Any], default_steps: Sequence[Mapping[str, Any]]) -> ScheduleEvent:
     window = entry["window"]
+    optional = entry.get("optional", False)
     steps = entry.get("steps") or default_steps
+    if optional:
+        steps = steps[:1]
     return ScheduleEvent(
         code=entry["code"],
         anchor=entry["anchor"],
@@ -106,6 +110,7 @@ def _event(number: int, entry: Mapping[str, Any], default_steps: Sequence[Mappin
         steps=[_step(position, step) for position, step in enumerate(steps)],
         before_treatment=_is_before_treatment(number, entry),
         is_held=entry.get("hold_after_infusion", True),
+        optional=optional,
     )
 
 

@@ -76,6 +76,20 @@ def test_sending_rules_are_read_from_the_file(tmp_path: Path) -> None:
     assert protocol.reminders_at("baseline") == protocol.reminders
 
 
+def test_an_optional_event_is_asked_once(tmp_path: Path) -> None:
+    protocol = protocol_catalog.read_protocol(written(tmp_path, lambda data: data["events"][2].update(optional=True)))
+    assert [event.code for event in protocol.events if event.optional] == ["3-months"]
+    assert protocol.reminders_at("3-months") == protocol.reminders[:1]
+    assert protocol.reminders_at("6-months") == protocol.reminders
+
+    def remind_twice(data: dict[str, Any]) -> None:
+        data["events"][2].update(optional=True, steps=[dict(step) for step in data["messages"]["steps"][:2]])
+
+    (reminding := tmp_path / "reminding").mkdir()
+    (problem,) = protocol_catalog.problems(written(reminding, remind_twice))
+    assert (problem.key, problem.reason) == ("events.2.steps", "must be a single step: an optional event is asked once")
+
+
 def test_a_protocol_may_have_its_own_meaningful_change(tmp_path: Path) -> None:
     protocol = protocol_catalog.read_protocol(written(tmp_path, _rule("promis-fatigue-8a.total", {"points": 3})))
     fatigue = instrument_catalog.instrument("promis-fatigue-8a").scale("total")

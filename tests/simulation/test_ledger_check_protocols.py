@@ -53,6 +53,7 @@ def full_file() -> dict[str, Any]:
             "steps": deepcopy(steps),
             "before_treatment": event["code"] == "baseline",
             "hold_after_infusion": True,
+            "optional": False,
         }
         for event in file["events"]
     ]
@@ -99,6 +100,7 @@ def assert_as_the_service_reads_it(schedule: ProtocolSchedule, file: dict[str, A
     for event in protocol.events:
         known = schedule.events[event.code]
         assert (known.before_treatment, known.is_held) == (event.before_treatment, event.held_after_infusion)
+        assert known.optional == event.optional
         steps = [
             (each.number, each.day, each.counted_from, each.channels, each.template)
             for each in schedule.events[event.code].steps

@@ -82,6 +82,7 @@ class EventEntry(FileModel):
     battery: list[Code] = Field(min_length=1, max_length=40)
     before_treatment: bool | None = None
     hold_after_infusion: bool = True
+    optional: bool = False
     steps: Annotated[list[StepEntry], Field(min_length=1, max_length=20)] | None = None
 
     def build(self, number: int, language: str) -> StudyEvent:
@@ -98,6 +99,7 @@ class EventEntry(FileModel):
             reminders=_reminders(self.steps or []),
             before_treatment=self._is_before_treatment(number),
             held_after_infusion=self.hold_after_infusion,
+            optional=self.optional,
         )
 
     def _is_before_treatment(self, number: int) -> bool:
@@ -273,6 +275,8 @@ def _event_errors(file: ProtocolFile) -> Iterator[FormatError]:
             yield f"{key}.battery", "names an instrument twice"
         if file.default_language not in event.titles:
             yield f"{key}.titles", f"lacks the default language {file.default_language!r}"
+        if event.optional and len(event.steps or []) > 1:
+            yield f"{key}.steps", "must be a single step: an optional event is asked once"
 
 
 def _message_errors(messages: MessagesEntry) -> Iterator[FormatError]:
