@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from pro_tracker.services.answering import questionnaires
+from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 
 PINNED = Path(__file__).parents[1] / "data" / "protocols"
-SHIPPED = protocol_catalog.PACKAGE / "protocols"
+SHIPPED = instrument_catalog.PACKAGE / "protocols"
 
 
 def pin() -> None:
