@@ -16,7 +16,7 @@ from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.instrument import ChangeRule, Scale
 
 Anchor = Literal["enrolment", "course-start", "first-infusion", "last-infusion", "by-hand"]
-CountsFrom = Literal["opening", "due"]
+CountsFrom = Literal["opening", "due", "near-due"]
 
 
 class ChannelWord(StrEnum):
@@ -34,8 +34,9 @@ ChannelOption = Channel | ChannelWord
 class ReminderStep:
     """One message to an unanswered visit, `day` days after it opened or after its due day (then also negative).
 
-    `channels`: in order of preference; the message is sent on the first that can be used. `number`: counts from 0 in
-    each event.
+    Steps that count from "near-due" are days from the due day, too; where the first of them would precede opening or
+    planning, all move by the same days. `channels`: in order of preference; the message is sent on the first that can
+    be used. `number`: counts from 0 in each event.
     """
 
     number: int
