@@ -64,6 +64,7 @@ VISIT: tuple[Column[VisitRow], ...] = (
     Column("MODE", lambda row: row.entry.mode, "... by: self-web, telephone or clinic"),
     Column("TAKEN_BY", lambda row: row.entry.taken_by or None, "... asked by, of the staff"),
     Column("VOIDED_AT", lambda row: row.local(row.entry.visit.voided_at), "No longer asked from"),
+    Column("ASKED_AT", lambda row: row.local(row.entry.asked_at), "First asked; empty: nobody asked"),
     Column("NOT_ANSWERED", lambda row: row.entry.unanswered_reason, "Why the visit ended without being sent"),
 )
 MESSAGE: tuple[Column[MessageRow], ...] = (

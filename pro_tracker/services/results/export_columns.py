@@ -115,10 +115,13 @@ VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
     Column("COURSE", lambda v: v.course_number, "Treatment course of the subject", "1 is the first"),
     Column("VISITNUM", _visit_number, "Study event, in the order of the protocol", "1 is the baseline; 1.1: see VISIT"),
     Column("VISIT", _visit_title, "Study event", "a title; Unscheduled: asked before treatment, answered under it"),
-    Column("VISITDY", lambda v: v.planned_day, "Study day the answers were asked for", "days; see QSDY"),
+    Column("VISITDY", lambda v: v.planned_day, "Study day the answers were due", "days; see QSDY"),
     Column("DTHFL", lambda v: "Y" if v.death.is_recorded else "", "Whether the subject died since", "Y or empty"),
     Column("DTHDY", lambda v: v.death.day, "Study day of the death", "days; see QSDY; empty with DTHFL: not known"),
     Column("DTHDTF", lambda v: "" if v.death.is_certain else "D", "Whether that day is uncertain", "D or empty"),
+    Column(
+        "ASKDY", lambda v: v.asked_day, "Study day on which the subject was first asked", "days; empty: nobody asked"
+    ),
 )
 GIVEN_COLUMNS: tuple[Column[GivenAnswers], ...] = (
     Column("QSDY", lambda g: g.day, "Study day of the answers", "days; 1 is the course's first infusion, no day 0"),

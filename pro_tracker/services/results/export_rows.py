@@ -29,7 +29,7 @@ from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
 from pro_tracker.services.clinic.person import RECORD, is_kept, persons_by_record
-from pro_tracker.services.planning import person_courses
+from pro_tracker.services.planning import first_asked, person_courses
 from pro_tracker.services.planning.visit_filters import DISCONTINUED
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.stored_scores import ScaleKey, StoredScore
@@ -96,6 +96,7 @@ class VisitRecord:
     visit_number: int
     event_code: str
     planned_day: int | None
+    asked_day: int | None = None  # None: nobody was asked
     is_finished: bool = True
     death: Death = NO_DEATH
     reason: str = ""
@@ -239,6 +240,7 @@ class _Batch:
         self.responses = _grouped(session, _responses(ids), "visit_id")
         self.in_error = _grouped(session, _in_error(ids), "visit_id")
         self.scores = stored_scores.by_visit(session, ids)
+        self.first_asked = first_asked.by_visit(session, ids)
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -284,6 +286,8 @@ class _Batch:
             planned_day=self._day(course, visit.due_at, subject.time_zone),
             death=self._death(subject, course),
         )
+        asked_at = self.first_asked.get(visit.id)
+        record.asked_day = self._day(course, asked_at, subject.time_zone) if asked_at else None
         self._fill(record, course, visit, subject.time_zone)
         return record
 
