@@ -15,7 +15,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.instrument import ChangeRule, Scale
 
-Anchor = Literal["enrolment", "course-start", "first-infusion", "last-infusion", "by-hand"]
+Anchor = Literal["enrolment", "course-start", "first-infusion", "each-infusion", "last-infusion", "by-hand"]
 CountsFrom = Literal["opening", "due", "near-due"]
 
 
@@ -78,6 +78,16 @@ class StudyEvent:
         """Returns the event's name in `language` or, for "es-MX", in "es"; without either, `title`."""
         primary = language.partition("-")[0]
         return self.titles.get(language) or self.titles.get(primary) or self.title
+
+    def name(self, infusion_day: int | None, language: str = "") -> str:
+        """Returns the title with the number of the infusion day, if it has one; without `language` as in `title`."""
+        title = self.title_in(language)
+        return f"{title} {infusion_day}" if infusion_day else title
+
+    @property
+    def is_repeated(self) -> bool:
+        """Returns whether the event has a visit for each infusion day, and not one in a course."""
+        return self.anchor == "each-infusion"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class ChangeRow:
 
 VISIT: tuple[Column[VisitRow], ...] = (
     Column("COURSE", lambda row: row.entry.course.number, "Number of the course"),
-    Column("VISIT", lambda row: row.entry.visit.event_code, "Study event"),
+    Column("VISIT", lambda row: row.entry.visit.label, "Study event, and its infusion day"),
     Column("OPENS_AT", lambda row: row.local(row.entry.visit.opens_at), "The visit can be answered from"),
     Column("DUE_AT", lambda row: row.local(row.entry.visit.due_at), "... best by"),
     Column("CLOSES_AT", lambda row: row.local(row.entry.visit.closes_at), "... until"),

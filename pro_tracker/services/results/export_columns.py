@@ -99,11 +99,15 @@ def _yes_no(value: bool | None) -> str:
 
 
 def _visit_number(visit: VisitRecord) -> int | float:
+    if visit.infusion_day:
+        return round(visit.visit_number + visit.infusion_day / 100, 2)
     return visit.visit_number + 0.1 if visit.is_unscheduled else visit.visit_number
 
 
 def _visit_title(visit: VisitRecord) -> str:
-    return "Unscheduled" if visit.is_unscheduled else visit.protocol.event(visit.event_code).title
+    if visit.is_unscheduled:
+        return "Unscheduled"
+    return visit.protocol.event(visit.event_code).name(visit.infusion_day)
 
 
 VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (

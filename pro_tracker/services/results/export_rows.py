@@ -97,6 +97,7 @@ class VisitRecord:
     event_code: str
     planned_day: int | None
     asked_day: int | None = None  # None: nobody was asked
+    infusion_day: int | None = None  # number of the infusion day that it asks about
     is_finished: bool = True
     death: Death = NO_DEATH
     reason: str = ""
@@ -285,6 +286,7 @@ class _Batch:
             event_code=visit.event_code,
             planned_day=self._day(course, visit.due_at, subject.time_zone),
             death=self._death(subject, course),
+            infusion_day=visit.infusion_day,
         )
         asked_at = self.first_asked.get(visit.id)
         record.asked_day = self._day(course, asked_at, subject.time_zone) if asked_at else None
@@ -426,6 +428,7 @@ def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
         Visit.protocol_version,
         Visit.visit_number,
         Visit.event_code,
+        Visit.infusion_day,
         Visit.due_at,
         Visit.completed_at,
         finished.label("is_finished"),
@@ -434,7 +437,7 @@ def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
     )
     in_progress = and_(Visit.voided_at.is_(None), Visit.opens_at <= now, has_answers)  # when figures count them, too
     visits = select(*columns).where(Visit.subject_id.in_(subjects), or_(finished, in_progress))
-    return visits.order_by(Visit.visit_number)
+    return visits.order_by(Visit.visit_number, Visit.opens_at)
 
 
 def _responses(subjects: list[uuid.UUID]) -> AnySelect:
