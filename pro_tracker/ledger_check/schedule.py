@@ -93,8 +93,11 @@ def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
 
 
 def _events(entries: Sequence[Mapping[str, Any]], messages: Mapping[str, Any]) -> dict[str, ScheduleEvent]:
-    numbered = enumerate(entries, start=1)
-    return {entry["code"]: _event(number, entry, messages) for number, entry in numbered}
+    events: dict[str, ScheduleEvent] = {}
+    for number, entry in enumerate(entries, start=1):
+        event = _event(number, entry, messages)
+        events[event.code] = event
+    return events
 
 
 def _event(number: int, entry: Mapping[str, Any], messages: Mapping[str, Any]) -> ScheduleEvent:
@@ -115,8 +118,12 @@ def _event(number: int, entry: Mapping[str, Any], messages: Mapping[str, Any]) -
 
 def _steps(entry: Mapping[str, Any], messages: Mapping[str, Any]) -> list[ScheduleStep]:
     steps = entry.get("steps") or messages["steps"]
-    otherwise = {"due": "near-due"}.get(messages.get("count_from", ""), "opening")
-    return [_step(position, step, otherwise) for position, step in enumerate(steps)]
+    counts_from_due = messages.get("count_from") == "due"
+    otherwise = "near-due" if counts_from_due else "opening"
+    found: list[ScheduleStep] = []
+    for step in steps:
+        found.append(_step(len(found), step, otherwise))
+    return found
 
 
 def _is_before_treatment(number: int, entry: Mapping[str, Any]) -> bool:

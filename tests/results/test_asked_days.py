@@ -1,4 +1,4 @@
-"""The files say on which day a subject was asked, and tell "nobody asked" from "asked and not answered"."""
+"""The files say on which day a subject was asked, and tell "not asked" from "asked and not answered"."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ def in_the_clinic(session: Session, visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("asking", "day"), [(by_message, "7"), (in_a_call, "7"), (in_the_clinic, "7"), (in_vain, ""), (None, "")]
 )
-def test_the_day_asked_is_one_on_which_somebody_was_asked(
+def test_the_day_asked_is_one_on_which_the_subject_was_asked(
     session: Session, subject: Subject, asking: Asking | None, day: str
 ) -> None:
     if asking is not None:

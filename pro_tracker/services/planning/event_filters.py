@@ -10,19 +10,16 @@ from pro_tracker.services.protocols import protocol_catalog
 
 
 def is_optional() -> ColumnElement[bool]:
-    """SQL over Visit: its event is optional, so that nobody is reminded of it or called about it."""
-    found = [
-        _of_event(protocol, event)
-        for protocol in protocol_catalog.all_versions()
-        for event in protocol.events
-        if event.optional
-    ]
+    """SQL over Visit: its event is optional, so that no reminder and no call is about it."""
+    found: list[ColumnElement[bool]] = []
+    for protocol in protocol_catalog.all_versions():
+        found += [_of_event(protocol, event) for event in protocol.events if event.optional]
     return or_(false(), *found)
 
 
 def first_asked_later(now: datetime) -> ColumnElement[bool]:
     """SQL over Visit: its messages count from the due day, and the day of the first has not come at `now`."""
-    waiting = []
+    waiting: list[ColumnElement[bool]] = []
     for protocol in protocol_catalog.all_versions():
         for event in protocol.events:
             first = protocol.reminders_at(event.code)[0]

@@ -22,8 +22,8 @@ def by_visit(session: Session, record_ids: RecordIds) -> dict[int, datetime]:
     """Returns visit id -> when the subject was first asked (UTC), for the visits of these records; one statement.
 
     `record_ids`: ids, or SQL that selects them. That is the first message that a provider accepted, the first call in
-    which the subject was spoken with, staff's "Answer here", or the first answer, whichever came first. A visit that
-    nobody was asked about is not in it.
+    which the subject was spoken with, staff's "Answer here", or the first answer, whichever came first. Visits that
+    were never asked about are not in it.
     """
     asked = union_all(*_sources(record_ids)).subquery()
     first = select(asked.c.visit_id, func.min(asked.c.at)).group_by(asked.c.visit_id)

@@ -1,7 +1,7 @@
 """Plans the visits of a course and voids those that are no longer due. Messages are in planned_messages.py."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
@@ -181,16 +181,20 @@ def _until(planned: PlannedWindow, began_at: datetime) -> PlannedWindow:
 def _write_windows(session: Session, course: Course, windows: Sequence[PlannedWindow], *, now: datetime) -> None:
     """Inserts each visit. Moves an existing one if its window changed and the subject was not notified of it."""
     to_write = _without_missed_chances(session, course, windows, now)
-    once = [_row(course, planned, now) for planned in to_write if planned.infusion_day is None]
-    each_day = [_row(course, planned, now) for planned in to_write if planned.infusion_day is not None]
-    _upsert(session, course, once, ["course_id", "event_code"], Visit.infusion_day.is_(None), now)
-    _upsert(session, course, each_day, ["course_id", "event_code", "anchor_on"], Visit.infusion_day.is_not(None), now)
+    for key, is_of_key, planned_once in (
+        (["course_id", "event_code"], Visit.infusion_day.is_(None), True),
+        (["course_id", "event_code", "anchor_on"], Visit.infusion_day.is_not(None), False),
+    ):
+        rows = [_row(course, planned, now) for planned in to_write if (planned.infusion_day is None) is planned_once]
+        if rows:
+            upsert = _upsert(insert_into(session, Visit, rows), course, now, index_elements=key, index_where=is_of_key)
+            session.execute(upsert)
 
 
 def _without_missed_chances(
     session: Session, course: Course, windows: Sequence[PlannedWindow], now: datetime
 ) -> list[PlannedWindow]:
-    """Leaves out optional visits that would be over when they are planned: nobody is expected to answer them."""
+    """Leaves out optional visits that would be over when they are planned: no answer to them is expected."""
     over = [planned for planned in windows if planned.event.optional and planned.window.closes_at <= now]
     if not over:
         return list(windows)
@@ -198,30 +202,18 @@ def _without_missed_chances(
     return [planned for planned in windows if planned not in over or planned.event.code in known]
 
 
-def _upsert(
-    session: Session,
-    course: Course,
-    rows: Sequence[Mapping[str, Any]],
-    key: list[str],
-    of_index: ColumnElement[bool],
-    now: datetime,
-) -> None:
-    """Writes visits that are unique by the columns of `key`, among those of `of_index`."""
-    if not rows:
-        return
-    insert = insert_into(session, Visit, rows)
+def _upsert(insert: Any, course: Course, now: datetime, **unique: Any) -> Any:
+    """SQL: the insert, which moves a visit that is there, as `unique` says, if planning may move it."""
     moved = {name: insert.excluded[name] for name in MOVED_COLUMNS}
     was_open = and_(Visit.opens_at <= now, Visit.missed_reason.is_(None))
     # A visit that was open has its reason recorded like any other: see calling/unanswered.py.
     missed_reason = case((was_open, null()), else_=insert.excluded.missed_reason)
     is_moved = and_(_replannable(course, now), _differs(insert.excluded))
-    upsert = insert.on_conflict_do_update(
-        index_elements=key,
-        index_where=of_index,
+    return insert.on_conflict_do_update(
+        **unique,
         set_={**moved, "missed_reason": missed_reason},
         where=is_moved,
     )
-    session.execute(upsert)
 
 
 def _row(course: Course, visit: PlannedWindow, now: datetime) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class VisitEntry:
     calls: Sequence[CallAttempt]
     mode: ResponseMode | None = None  # of its answers; None without answers
     taken_by: str = ""  # the name of the staff member who asked on the telephone
-    asked_at: datetime | None = None  # when the subject was first asked; None: nobody asked
+    asked_at: datetime | None = None  # when the subject was first asked; None: never
 
     @property
     def sent(self) -> list[MessageEntry]:

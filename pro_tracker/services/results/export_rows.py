@@ -96,7 +96,7 @@ class VisitRecord:
     visit_number: int
     event_code: str
     planned_day: int | None
-    asked_day: int | None = None  # None: nobody was asked
+    asked_day: int | None = None  # None: the subject was never asked
     infusion_day: int | None = None  # number of the infusion day that it asks about
     is_finished: bool = True
     death: Death = NO_DEATH
