@@ -24,12 +24,16 @@ from config.settings import PREFIX, SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import clock as service_clock, db, migrate
 from pro_tracker.app import create_app
 from pro_tracker.keyring import KeyRing
+from pro_tracker.services.protocols import protocol_catalog
 from tests.servers.process import end, free_port, start
+from tests.support import pinned_protocols
 from tests.support.staff_browser import HASHER
 
 if TYPE_CHECKING:  # pytest itself loads these two, as plugins
     from tests.servers.redis import RedisServer
     from tests.servers.smtp import SmtpServer
+
+pinned_protocols.pin()  # before test modules name the folder
 
 pytest_plugins = [
     "tests.support.ledger_fixture",
@@ -91,6 +95,15 @@ def clock() -> Iterator[Clock]:
     earlier = service_clock.drive(lambda: driven.now)
     yield driven
     service_clock.drive(earlier)
+
+
+@pytest.fixture
+def shipped_protocols(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the protocols as they are shipped, in use: other tests live through version 1 alone."""
+    monkeypatch.setattr(protocol_catalog, "PROTOCOLS", pinned_protocols.SHIPPED)
+    pinned_protocols.forget()
+    yield pinned_protocols.SHIPPED
+    pinned_protocols.forget()
 
 
 @pytest.fixture(scope="session")

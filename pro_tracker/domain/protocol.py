@@ -15,8 +15,8 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.instrument import ChangeRule, Scale
 
-Anchor = Literal["enrolment", "course-start", "first-infusion", "last-infusion", "by-hand"]
-CountsFrom = Literal["opening", "due"]
+Anchor = Literal["enrolment", "course-start", "first-infusion", "each-infusion", "last-infusion", "by-hand"]
+CountsFrom = Literal["opening", "due", "near-due"]
 
 
 class ChannelWord(StrEnum):
@@ -34,8 +34,9 @@ ChannelOption = Channel | ChannelWord
 class ReminderStep:
     """One message to an unanswered visit, `day` days after it opened or after its due day (then also negative).
 
-    `channels`: in order of preference; the message is sent on the first that can be used. `number`: counts from 0 in
-    each event.
+    Steps that count from "near-due" are days from the due day, too; where the first of them would precede opening or
+    planning, all move by the same days. `channels`: in order of preference; the message is sent on the first that can
+    be used. `number`: counts from 0 in each event.
     """
 
     number: int
@@ -77,6 +78,16 @@ class StudyEvent:
         """Returns the event's name in `language` or, for "es-MX", in "es"; without either, `title`."""
         primary = language.partition("-")[0]
         return self.titles.get(language) or self.titles.get(primary) or self.title
+
+    def name(self, infusion_day: int | None, language: str = "") -> str:
+        """Returns the title with the number of the infusion day, if it has one; without `language` as in `title`."""
+        title = self.title_in(language)
+        return f"{title} {infusion_day}" if infusion_day else title
+
+    @property
+    def is_repeated(self) -> bool:
+        """Returns whether the event has a visit for each infusion day, and not one in a course."""
+        return self.anchor == "each-infusion"
 
 
 @dataclass(frozen=True, slots=True)

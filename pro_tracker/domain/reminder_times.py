@@ -8,7 +8,7 @@ from typing import assert_never
 
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
 from pro_tracker.domain.message_codes import HoldReason, MessageKind
-from pro_tracker.domain.protocol import ChannelOption, ChannelWord, Protocol, ReminderStep, StudyEvent
+from pro_tracker.domain.protocol import ChannelOption, ChannelWord, CountsFrom, Protocol, ReminderStep, StudyEvent
 from pro_tracker.domain.visit_windows import VisitWindow
 from pro_tracker.domain.wall_time import days_later, local, local_date, moment, next_at
 
@@ -204,18 +204,27 @@ def _steps(
 ) -> Iterator[_ReminderCandidate]:
     """Yields a candidate for each reminder step.
 
-    Days after opening count from `start`, the later of opening and planning. Otherwise a subject who is enrolled after
-    opening would get several messages at once.
+    Days after opening count from `start`, the later of opening and planning, and those near the due day are not before
+    it. Otherwise a subject who is enrolled after opening would get several messages at once.
     """
     hour = message_time(protocol, recipient)
-    for step in protocol.reminders_at(event_code):
-        first_day = _counts_from(step, window, start, recipient.zone)
-        at = moment(days_later(first_day, step.day), hour, recipient.zone)
+    steps = protocol.reminders_at(event_code)
+    counted_from = _reference_days(steps, window, start, recipient.zone)
+    for step in steps:
+        at = moment(days_later(counted_from[step.counts_from], step.day), hour, recipient.zone)
         yield _ReminderCandidate(at, MessageKind.REMINDER, step.number, step.template, step.channels)
 
 
-def _counts_from(step: ReminderStep, window: VisitWindow, start: datetime, zone: str) -> date:
-    return local_date(start if step.counts_from == "opening" else window.due_at, zone)
+def _reference_days(
+    steps: Sequence[ReminderStep], window: VisitWindow, start: datetime, zone: str
+) -> dict[CountsFrom, date]:
+    """Returns the local day that the days of a step are counted from, by what the step counts from."""
+    first_on = local_date(start, zone)
+    due_on = local_date(window.due_at, zone)
+    first_near_due = next((step.day for step in steps if step.counts_from == "near-due"), 0)
+    # No earlier than the day from which the first step falls on the first possible day: the distances stay.
+    near_due_on = max(due_on, days_later(first_on, -first_near_due))
+    return {"opening": first_on, "due": due_on, "near-due": near_due_on}
 
 
 def _snoozes(

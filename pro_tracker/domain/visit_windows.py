@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol as Shape
 
-from pro_tracker.domain.protocol import Protocol, StudyEvent
+from pro_tracker.domain.protocol import Anchor, Protocol, StudyEvent
 from pro_tracker.domain.wall_time import END_OF_DAY, days_later, moment
 
 
@@ -89,20 +89,29 @@ def anchor_date(event: StudyEvent, course: CourseDates, protocol: Protocol, toda
 
     `first-infusion` is the planned start until an infusion was given. `course-start` stays the planned start, whenever
     infusions are given; without one it is the first infusion. `last-infusion` is known only once the course is over.
+    `each-infusion` has several: see `anchor_dates`.
     """
     first_on = course.given_on[0] if course.given_on else None
     last_on = course.given_on[-1] if course.given_on else None
-    match event.anchor:
-        case "enrolment":
-            return course.enrolled_on
-        case "by-hand":
-            return course.staff_entered.get(event.code)
-        case "course-start":
-            return course.planned_start_on or first_on
-        case "first-infusion":
-            return first_on or course.planned_start_on
-        case "last-infusion":
-            return last_on if is_over(course, protocol, today) else None
+    known: dict[Anchor, date | None] = {
+        "enrolment": course.enrolled_on,
+        "by-hand": course.staff_entered.get(event.code),
+        "course-start": course.planned_start_on or first_on,
+        "first-infusion": first_on or course.planned_start_on,
+        "last-infusion": last_on if is_over(course, protocol, today) else None,
+    }
+    return known.get(event.anchor)
+
+
+def anchor_dates(event: StudyEvent, course: CourseDates, protocol: Protocol, today: date) -> Sequence[date]:
+    """Returns the dates that windows of the event are anchored to, in order: none, one, or each infusion day.
+
+    Several infusions on one day are one infusion day.
+    """
+    if event.is_repeated:
+        return sorted(set(course.given_on))
+    anchor_on = anchor_date(event, course, protocol, today)
+    return [] if anchor_on is None else [anchor_on]
 
 
 def is_over(course: CourseDates, protocol: Protocol, today: date) -> bool:

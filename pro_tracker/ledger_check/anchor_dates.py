@@ -1,5 +1,6 @@
 """Derives the anchor dates of visits from the recorded course and infusions."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
@@ -8,7 +9,7 @@ from pro_tracker.ledger_check.schedule import ProtocolSchedule, ScheduleEvent
 from pro_tracker.ledger_check.send_rules import to_local, to_utc, visit_window
 
 # The anchors that the log determines. Staff enter the other ones.
-CHECKED_ANCHORS = ("course-start", "first-infusion", "last-infusion")
+CHECKED_ANCHORS = ("course-start", "first-infusion", "each-infusion", "last-infusion")
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,18 @@ class CourseAnchors:
     schedule: ProtocolSchedule
     course: str
 
-    def anchor_on(self, event: ScheduleEvent, at: datetime) -> date | None:
-        """Returns the anchor date of the event as known at a time, or None while there is none."""
+    def anchor_dates(self, event: ScheduleEvent, at: datetime) -> Sequence[date]:
+        """Returns the anchor dates of the event as known at a time: none, one, or each day with an infusion."""
         course = self.recorded.courses[self.course].at(at)
         if course is None or _never_took_place(course):
-            return None
-        dates = course.infusion_dates
+            return []
+        dates = sorted(set(course.infusion_dates))
+        if event.anchor == "each-infusion":
+            return dates
+        anchor_on = self._anchor_on(event, course, dates, at)
+        return [] if anchor_on is None else [anchor_on]
+
+    def _anchor_on(self, event: ScheduleEvent, course: CourseState, dates: Sequence[date], at: datetime) -> date | None:
         first_on = dates[0] if dates else None
         if event.anchor == "first-infusion":
             return first_on or course.start_on
@@ -34,20 +41,27 @@ class CourseAnchors:
             return dates[-1]
         return None
 
-    def requires_visit(self, event: ScheduleEvent, at: datetime) -> bool:
-        """Returns whether the event has an anchor date at that time, and closes before the next course begins."""
-        anchor_on = self.anchor_on(event, at)
+    def anchor_of(self, event: ScheduleEvent, anchored_on: date, at: datetime) -> date | None:
+        """Returns the anchor date that a visit anchored to `anchored_on` should have; None while there is none."""
+        dates = self.anchor_dates(event, at)
+        if event.anchor == "each-infusion":
+            return anchored_on if anchored_on in dates else None
+        return dates[0] if dates else None
+
+    def required_dates(self, event: ScheduleEvent, at: datetime) -> Iterator[date]:
+        """Yields the anchor dates at that time whose visits close before the next course begins.
+
+        An optional visit is required on none: it is not planned once its window is over.
+        """
         course = self.recorded.courses[self.course].at(at)
-        if anchor_on is None or course is None:
-            return False
-        patient = self.recorded.patients[course.subject].at(at)
-        if patient is None:
-            return False
+        patient = None if course is None else self.recorded.patients[course.subject].at(at)
+        if course is None or patient is None or event.optional:
+            return
         next_course = self.next_course(course, self.recorded.ends_at)
-        if next_course is None:
-            return True
-        _, closes_at = visit_window(self.schedule, event, anchor_on=anchor_on, zone=patient.time_zone)
-        return closes_at <= _starts_at(next_course, patient.time_zone, default=at)
+        for anchor_on in self.anchor_dates(event, at):
+            _, closes_at = visit_window(self.schedule, event, anchor_on=anchor_on, zone=patient.time_zone)
+            if next_course is None or closes_at <= _starts_at(next_course, patient.time_zone, default=at):
+                yield anchor_on
 
     def next_course(self, course: CourseState, at: datetime) -> CourseState | None:
         """Returns the patient's next course if it was known at that time."""

@@ -14,7 +14,9 @@ DEFAULT_QUIET_HOURS = {"start": "21:00", "end": "08:00"}  # of a protocol that d
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStep:
-    """One reminder step, `day` days after `counted_from` ("opening" or "due").
+    """One reminder step, `day` days after `counted_from` ("opening", "due" or "near-due").
+
+    "near-due": from the due day, or so much later that the first of these steps is not before the start.
 
     `channels` is ("both",), or an order of preference: channels, "preferred" or "other".
     """
@@ -80,7 +82,7 @@ def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
     messages = content["messages"]
     quiet = messages.get("quiet", DEFAULT_QUIET_HOURS)
     return ProtocolSchedule(
-        events=_events(content["events"], messages["steps"]),
+        events=_events(content["events"], messages),
         opens_at=time.fromisoformat(content["visits_open_at"]),
         send_at=time.fromisoformat(messages["send_at"]),
         quiet_from=time.fromisoformat(quiet["start"]),
@@ -90,28 +92,38 @@ def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
     )
 
 
-def _events(entries: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> dict[str, ScheduleEvent]:
-    numbered = enumerate(entries, start=1)
-    return {entry["code"]: _event(number, entry, steps) for number, entry in numbered}
+def _events(entries: Sequence[Mapping[str, Any]], messages: Mapping[str, Any]) -> dict[str, ScheduleEvent]:
+    events: dict[str, ScheduleEvent] = {}
+    for number, entry in enumerate(entries, start=1):
+        event = _event(number, entry, messages)
+        events[event.code] = event
+    return events
 
 
-def _event(number: int, entry: Mapping[str, Any], default_steps: Sequence[Mapping[str, Any]]) -> ScheduleEvent:
+def _event(number: int, entry: Mapping[str, Any], messages: Mapping[str, Any]) -> ScheduleEvent:
     window = entry["window"]
     optional = entry.get("optional", False)
-    steps = entry.get("steps") or default_steps
-    if optional:
-        steps = steps[:1]
     return ScheduleEvent(
         code=entry["code"],
         anchor=entry["anchor"],
         opens=window["opens"],
         due=window["due"],
         closes=window["closes"],
-        steps=[_step(position, step) for position, step in enumerate(steps)],
+        steps=_steps(entry, messages)[: 1 if optional else None],
         before_treatment=_is_before_treatment(number, entry),
         is_held=entry.get("hold_after_infusion", True),
         optional=optional,
     )
+
+
+def _steps(entry: Mapping[str, Any], messages: Mapping[str, Any]) -> list[ScheduleStep]:
+    steps = entry.get("steps") or messages["steps"]
+    counts_from_due = messages.get("count_from") == "due"
+    otherwise = "near-due" if counts_from_due else "opening"
+    found: list[ScheduleStep] = []
+    for step in steps:
+        found.append(_step(len(found), step, otherwise))
+    return found
 
 
 def _is_before_treatment(number: int, entry: Mapping[str, Any]) -> bool:
@@ -123,11 +135,11 @@ def _is_before_treatment(number: int, entry: Mapping[str, Any]) -> bool:
     return entry["anchor"] in ("first-infusion", "course-start") and entry["window"]["closes"] <= 0
 
 
-def _step(number: int, entry: Mapping[str, Any]) -> ScheduleStep:
+def _step(number: int, entry: Mapping[str, Any], otherwise: str) -> ScheduleStep:
     return ScheduleStep(
         number=number,
         day=entry["day"],
-        counted_from=entry.get("from", "opening"),
+        counted_from=entry.get("from") or otherwise,
         channels=_channels(entry["channel"]),
         template=entry["template"],
     )

@@ -72,8 +72,12 @@ class SendRules:
     def due_messages(self, visit: LedgerVisit) -> Iterator[DueMessage]:
         """Yields the messages that the visit requires, sent or not: one per step and one per effective snooze."""
         starts_at = max(visit.opens_at, visit.planned_at)
-        for step in self.schedule.events[visit.event].steps:
+        steps = self.schedule.events[visit.event].steps
+        delay = self._delay(steps, visit, starts_at)
+        for step in steps:
             day = self._reference_date(step, visit, starts_at) + step.day * DAY
+            if step.counted_from == "near-due":
+                day += delay
             due_at = max(self._at_message_time(day), starts_at)
             yield DueMessage(due_at, "reminder", step.number, step.channels, step.template)
         for number in range(len(self.snoozes)):
@@ -82,8 +86,17 @@ class SendRules:
                 yield DueMessage(due_at, SNOOZE, number, ("preferred",), SNOOZE)
 
     def _reference_date(self, step: ScheduleStep, visit: LedgerVisit, starts_at: datetime) -> date:
-        reference = visit.due_at if step.counted_from == "due" else starts_at
+        reference = starts_at if step.counted_from == "opening" else visit.due_at
         return to_local(reference, self.patient.time_zone).date()
+
+    def _delay(self, steps: Sequence[ScheduleStep], visit: LedgerVisit, starts_at: datetime) -> timedelta:
+        """Returns by how many days the steps near the due day are late, since the first would precede the start."""
+        near_due = [step for step in steps if step.counted_from == "near-due"]
+        if not near_due:
+            return 0 * DAY
+        first_on = self._reference_date(near_due[0], visit, starts_at) + near_due[0].day * DAY
+        starts_on = to_local(starts_at, self.patient.time_zone).date()
+        return max(starts_on - first_on, 0 * DAY)
 
     def _snooze_ends_at(self, number: int) -> datetime:
         until_on = date.fromisoformat(self.snoozes[number].data["until_on"])

@@ -54,7 +54,7 @@ def _expected_dates(context: CheckContext, visit: LedgerVisit) -> VisitDates | N
     patient = context.recorded.patients[visit.subject].at(fixed_at)
     if patient is None or event.anchor not in CHECKED_ANCHORS:
         return None
-    anchor_on = anchors.anchor_on(event, fixed_at)
+    anchor_on = anchors.anchor_of(event, visit.anchor_on, fixed_at)
     if anchor_on is None:
         # Only a patient who was notified makes a lost anchor date a finding: other visits may be voided later.
         return None if visit.notified_at is None else VisitDates(None, None)
@@ -101,24 +101,28 @@ def check_missing_visits(context: CheckContext) -> CheckResult:
     Considers the state one day before the end of the log, the withdrawal or the death, because a nightly job plans
     what follows from elapsed time.
     """
-    existing = {(visit.course, visit.event) for visit in context.ledger.visits.values()}
+    visits = context.ledger.visits.values()
+    once = {(visit.course, visit.event) for visit in visits}
+    each_day = {(visit.course, visit.event, visit.anchor_on) for visit in visits}
     examined = 0
     findings: list[str] = []
-    for course, event in _required_visits(context):
+    for course, event, anchor_on in _required_visits(context):
         examined += 1
-        if (course, event) not in existing:
-            findings.append(f"course {course}, {event}")
+        is_repeated = event.anchor == "each-infusion"
+        exists = (course, event.code, anchor_on) in each_day if is_repeated else (course, event.code) in once
+        if not exists:
+            findings.append(f"course {course}, {event.code}")
     return CheckResult("visit not planned", examined, findings)
 
 
-def _required_visits(context: CheckContext) -> Iterator[tuple[str, str]]:
-    """Yields (course id, event code)."""
+def _required_visits(context: CheckContext) -> Iterator[tuple[str, ScheduleEvent, date]]:
+    """Yields course id, event and anchor date."""
     for course, timeline in context.recorded.courses.items():
         anchors = CourseAnchors(context.recorded, context.schedule_of(course), course)
         as_of = context.recorded.participation_ended_at(timeline.latest.subject) - DAY
         for event in anchors.schedule.events.values():
-            if anchors.requires_visit(event, as_of):
-                yield course, event.code
+            for anchor_on in anchors.required_dates(event, as_of):
+                yield course, event, anchor_on
 
 
 def check_voided_visits(context: CheckContext) -> CheckResult:
@@ -172,7 +176,7 @@ def _has_lost_anchor(context: CheckContext, visit: LedgerVisit, voided_at: datet
         return True
     ended_at = min(visit.closes_at, context.recorded.participation_ended_at(visit.subject))
     last_chance_at = max(voided_at, ended_at)
-    dates = [anchors.anchor_on(event, at) for at in (voided_at, last_chance_at)]
+    dates = [anchors.anchor_of(event, visit.anchor_on, at) for at in (voided_at, last_chance_at)]
     return dates == [None, None]
 
 

@@ -40,6 +40,7 @@ class Assessment(ViewBase):
     occurrence: Mapped[int] = mapped_column(
         primary_key=True
     )  # of an event that comes several times in a course, from 1
+    infusion_day: Mapped[int | None]  # of the visit
     visit_id: Mapped[int | None]
     opens_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -3,7 +3,7 @@
 import uuid
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, select, text
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
@@ -11,6 +11,8 @@ from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.unanswered import UnansweredReason
 
 OPEN = text("completed_at IS NULL AND voided_at IS NULL")
+ONCE = text("infusion_day IS NULL")  # the event has one visit in a course
+EACH_INFUSION_DAY = text("infusion_day IS NOT NULL")
 
 
 class VisitDraft(Base):
@@ -34,11 +36,18 @@ class VisitDraft(Base):
 
 
 class Visit(Base):
-    """One study event of one course."""
+    """One study event of one course; of an event that is asked after each infusion day, one of these days."""
 
     __tablename__ = "visit"
     __table_args__ = (
-        UniqueConstraint("course_id", "event_code"),
+        Index("uq_visit_once", "course_id", "event_code", unique=True, postgresql_where=ONCE, sqlite_where=ONCE),
+        Index(
+            "uq_visit_infusion_day",
+            *("course_id", "event_code", "anchor_on"),
+            unique=True,
+            postgresql_where=EACH_INFUSION_DAY,
+            sqlite_where=EACH_INFUSION_DAY,
+        ),
         Index("ix_visit_open", "closes_at", postgresql_where=OPEN, sqlite_where=OPEN),
         CheckConstraint("opens_at <= due_at AND due_at <= closes_at", name="window"),
         CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="voided"),
@@ -56,6 +65,9 @@ class Visit(Base):
     event_code: Mapped[str]  # of this protocol: "baseline"
     visit_number: Mapped[int]  # VISITNUM: order of the events in the protocol, from 1
     anchor_on: Mapped[date]  # the date the window is counted from, local to the subject
+    # Number of that day among the infusion days of the course, from 1; 0: no infusion was given on it after all. None:
+    # the event is asked once.
+    infusion_day: Mapped[int | None]
     opens_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closes_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -80,3 +92,13 @@ class Visit(Base):
         .correlate_except(VisitDraft)
         .scalar_subquery()
     )
+
+    @property
+    def label(self) -> str:
+        """The code of the event, with the number of its infusion day where it has one: "infusion-day-3"."""
+        return event_label(self.event_code, self.infusion_day)
+
+
+def event_label(event_code: str, infusion_day: int | None) -> str:
+    """Returns the label of a visit within its course, as `Visit.label`."""
+    return f"{event_code}-{infusion_day}" if infusion_day else event_code

@@ -48,6 +48,7 @@ FROM_TREATMENT = ("course-start", "first-infusion", "last-infusion")
 
 OF_VISIT = (
     Visit.visit_number,
+    Visit.infusion_day,
     Visit.opens_at,
     Visit.due_at,
     Visit.closes_at,

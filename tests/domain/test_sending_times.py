@@ -157,6 +157,42 @@ def test_a_visit_planned_after_its_due_day_begins_with_its_first_step() -> None:
     ]
 
 
+NEAR_DUE = tuple(
+    ReminderStep(number, day, (ChannelWord.PREFERRED,), "reminder", "near-due")
+    for number, day in enumerate((-3, 0, 4, 9))
+)
+
+
+def test_steps_near_the_due_day_begin_before_it_and_not_at_opening() -> None:
+    assert steps(planned(reminders=NEAR_DUE)) == [  # open from 2 March, due on the 12th
+        ("reminder", 0, at(3, 9, 9)),
+        ("reminder", 1, at(3, 12, 9)),
+        ("reminder", 2, at(3, 16, 9)),
+        ("reminder", 3, at(3, 21, 9)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("planned_at", "first_at"),
+    [(at(3, 8, 14), at(3, 9, 9)), (at(3, 10, 7), at(3, 10, 9)), (at(3, 15, 14), at(3, 15, 14))],
+    ids=["before the first step", "after its day", "after the due day"],
+)
+def test_steps_near_the_due_day_keep_their_distances_when_the_visit_is_planned_late(
+    planned_at: datetime, first_at: datetime
+) -> None:
+    late = reminder_times(replace(PROTOCOL, reminders=NEAR_DUE), "month-1", WINDOW, planned_at, a_recipient())
+    following = [at(3, first_at.day + days, 9) for days in (3, 7, 12)]
+    assert [send.send_at for send in late] == [first_at, *(each for each in following if each < WINDOW.closes_at)]
+
+
+def test_steps_near_the_due_day_begin_at_opening_in_a_window_that_opens_later_than_the_first() -> None:
+    late_event = event(days=(29, 30, 45))  # opens on 11 March, due on the 12th
+    protocol = replace(PROTOCOL, events=(late_event,), reminders=NEAR_DUE)
+    visit = window(late_event, date(2026, 2, 10), "America/New_York", protocol)
+    sends = reminder_times(protocol, "month-1", visit, LONG_BEFORE, a_recipient())
+    assert [send.send_at.day for send in sends] == [11, 14, 18, 23]
+
+
 def test_without_a_usable_channel_nothing_is_planned_and_an_unknown_event_is_refused() -> None:
     assert planned(a_recipient(usable=frozenset())) == []
     with pytest.raises(NotFound):

@@ -76,6 +76,26 @@ def test_sending_rules_are_read_from_the_file(tmp_path: Path) -> None:
     assert protocol.reminders_at("baseline") == protocol.reminders
 
 
+def _near_due(*days: int) -> Any:
+    def change(data: dict[str, Any]) -> None:
+        steps = [{"day": day, "channel": "preferred", "template": "reminder"} for day in days]
+        data["messages"].update(count_from="due", steps=steps)
+
+    return change
+
+
+def test_messages_may_count_from_the_due_day(tmp_path: Path) -> None:
+    protocol = protocol_catalog.read_protocol(written(tmp_path, _near_due(-3, 0, 4)))
+    assert {(step.day, step.counts_from) for step in protocol.reminders} == {
+        (-3, "near-due"),
+        (0, "near-due"),
+        (4, "near-due"),
+    }
+    (falling := tmp_path / "falling").mkdir()
+    (problem,) = protocol_catalog.problems(written(falling, _near_due(-3, 4, 0)))
+    assert problem.reason == "the days must rise from step to step, counted from the opening of baseline"
+
+
 def test_an_optional_event_is_asked_once(tmp_path: Path) -> None:
     protocol = protocol_catalog.read_protocol(written(tmp_path, lambda data: data["events"][2].update(optional=True)))
     assert [event.code for event in protocol.events if event.optional] == ["3-months"]

@@ -45,7 +45,7 @@ def full_file() -> dict[str, Any]:
         (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
     )
     steps = [{**step, "from": "opening"} for step in file["messages"]["steps"]]
-    file["messages"] |= {"steps": steps, "hold_days": 1, "snooze_days": [1, 3]}
+    file["messages"] |= {"steps": steps, "hold_days": 1, "snooze_days": [1, 3], "count_from": "opening"}
     file["messages"]["quiet"] = {"start": "21:00", "end": "08:00"}
     file["events"] = [
         {

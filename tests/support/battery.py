@@ -1,4 +1,4 @@
-"""The shipped protocol with changes, such as another battery at its baseline for tests of single instruments."""
+"""The protocol of the tests with changes, such as another battery at its baseline for tests of single instruments."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.protocols import protocol_catalog
+from tests.support.pinned_protocols import PINNED, forget
 
 PLAN = {"who": "The psychologist on duty", "within_hours": 4, "telephone": "+1 216 555 0142"}
 
@@ -32,16 +32,11 @@ def changed_protocol(
     folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None]
 ) -> Iterator[None]:
     """Puts the protocol ketamine-5day in use as `change` leaves the content of its file."""
-    shipped = protocol_catalog.PROTOCOLS / "ketamine-5day.yaml"
-    data: dict[str, Any] = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    pinned = PINNED / "ketamine-5day.yaml"
+    data: dict[str, Any] = yaml.safe_load(pinned.read_text(encoding="utf-8"))
     change(data)
-    (folder / shipped.name).write_text(yaml.safe_dump(data), encoding="utf-8")
+    (folder / pinned.name).write_text(yaml.safe_dump(data), encoding="utf-8")
     monkeypatch.setattr(protocol_catalog, "PROTOCOLS", folder)
-    _forget()
+    forget()
     yield
-    _forget()
-
-
-def _forget() -> None:
-    protocol_catalog.from_files.cache_clear()
-    questionnaires.questionnaire.cache_clear()
+    forget()

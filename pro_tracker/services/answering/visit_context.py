@@ -57,6 +57,7 @@ class VisitContext:
     subject_id: uuid.UUID  # of the record that the visit was planned for
     person_id: uuid.UUID  # of the record that is kept of this person: contacts, birth date, language
     event_code: str
+    infusion_day: int | None
     opens_at: datetime
     due_at: datetime
     closes_at: datetime
@@ -101,7 +102,7 @@ class VisitContext:
     def event_title(self) -> str:
         """The name of the study event in the subject's language."""
         protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
-        return protocol.event(self.event_code).title_in(self.language)
+        return protocol.event(self.event_code).name(self.infusion_day, self.language)
 
     @property
     def questionnaire(self) -> Questionnaire:
@@ -189,6 +190,7 @@ def _rows(start: FromClause) -> Select[Any]:
         VISIT.c.subject_id,
         SUBJECT.c.id.label("person_id"),
         VISIT.c.event_code,
+        VISIT.c.infusion_day,
         VISIT.c.opens_at,
         VISIT.c.due_at,
         VISIT.c.closes_at,

@@ -27,6 +27,7 @@ from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.clinic import person
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
+from pro_tracker.services.planning import event_filters
 from pro_tracker.services.planning.visit_filters import OPEN, REACHABLE, waits_for_newer
 
 # A visit with one of these outcomes gets no further call.
@@ -206,6 +207,7 @@ def _due(now: datetime) -> Select[tuple[object, ...]]:
         Visit.closes_at > now,
         ~_has_call(open_or_final),
         ~waits_for_newer(now),
+        ~event_filters.is_optional(),
         or_(*conditions),
     )
 
@@ -227,7 +229,8 @@ def _conditions(now: datetime) -> dict[CallReason, ColumnElement[bool]]:
     uncertain = _has_message(Message.state == MessageState.UNCERTAIN)
     unsent = Message.state.in_(WAITING_STATES)
     just_sent = and_(Message.state == MessageState.SENT, Message.sent_at > now - TIME_TO_ANSWER)
-    nothing_left = ~_has_message(or_(unsent, just_sent))
+    # Where the first message goes out near the due day, one whom no message reaches is not called before that day.
+    nothing_left = and_(~_has_message(or_(unsent, just_sent)), ~event_filters.first_asked_later(now))
     return {
         CallReason.IDENTITY: Visit.failed_checks >= identity_checks.CALL_AFTER,
         CallReason.STARTED_NOT_SENT: _stopped_answering(now),

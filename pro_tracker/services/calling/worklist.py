@@ -20,6 +20,7 @@ from pro_tracker.services.calling import call_list
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
+from pro_tracker.services.planning.event_filters import is_optional
 from pro_tracker.services.planning.visit_filters import answerable
 
 Joined = Select[*tuple[Any, ...]]
@@ -61,7 +62,7 @@ class Worklist:
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     """Returns the worklist of the account's sites; calls and visits are sorted by urgency."""
     waiting = answerable(now)
-    visits = _visits(waiting)
+    visits = _visits(and_(waiting, ~is_optional()))
     calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
     return Worklist(

@@ -212,7 +212,10 @@ def _by_key(planned: Iterable[Planned]) -> dict[tuple[object, ...], list[Planned
     return found
 
 
-_EVENT = (Course.number, Visit.protocol_code, Visit.protocol_version, Visit.event_code, Visit.visit_number)
+_EVENT = (
+    *(Course.number, Visit.protocol_code, Visit.protocol_version),
+    *(Visit.event_code, Visit.visit_number, Visit.infusion_day),
+)
 
 
 def _open_visits(subject_id: uuid.UUID, now: datetime) -> Any:
@@ -315,7 +318,7 @@ def _message(row: Row[Any], zone: str, at: datetime, now: datetime) -> PlannedMe
 
 def _title(row: Row[Any]) -> str:
     event = _protocol(row).event(row.event_code)
-    return event.title
+    return event.name(row.infusion_day)
 
 
 def _protocol(row: Row[Any]) -> Protocol:

@@ -1,17 +1,18 @@
 """Plans the visits of a course and voids those that are no longer due. Messages are in planned_messages.py."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, null, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, case, null, or_, select, true, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.db import insert_into
-from pro_tracker.domain.protocol import Protocol
+from pro_tracker.domain.protocol import Protocol, StudyEvent
 from pro_tracker.domain.unanswered import DERIVED, UnansweredReason
-from pro_tracker.domain.visit_windows import CourseDates, VisitWindow, anchor_date, window, window_until
+from pro_tracker.domain.visit_windows import CourseDates, VisitWindow, anchor_dates, window, window_until
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import AnchorDate, Course, Infusion
 from pro_tracker.models.link import Link
@@ -23,13 +24,21 @@ from pro_tracker.services.planning import before_treatment, person_courses, plan
 from pro_tracker.services.planning.visit_filters import ENDED_BY_PLANNING, OPEN, not_over
 from pro_tracker.services.protocols import protocol_catalog
 
-EventKey = tuple[str, int]  # event code, VISITNUM
-AnchoredWindow = tuple[date, VisitWindow]  # anchor date, window
 # What a new plan changes in a visit that it moves.
 MOVED_COLUMNS = (
     *("protocol_code", "protocol_version", "visit_number"),
     *("anchor_on", "opens_at", "due_at", "closes_at", "planned_at", "missed_reason"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """One visit that the plan has. `infusion_day`: see models.Visit."""
+
+    event: StudyEvent
+    anchor_on: date
+    window: VisitWindow
+    infusion_day: int | None
 
 
 def plan(session: Session, course: Course, *, now: datetime) -> None:
@@ -51,11 +60,12 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     dates = course_dates(session, course)
     began_at = before_treatment.treatment_began_at(session, course)
     as_planned = _windows(protocol, dates, subject.time_zone, now)
-    windows = _before_treatment(protocol, as_planned, began_at)
+    windows = _before_treatment(as_planned, began_at)
     _write_windows(session, course, windows, now=now)
     before_treatment.apply(session, course, protocol, began_at, now=now)
     _void_or_revive(session, course, windows, now=now)
     visits = _visits_of(session, course)
+    _number_infusion_days(visits, dates)
     planned_messages.plan(session, subject, visits, now=now)
 
 
@@ -141,58 +151,73 @@ def course_dates(session: Session, course: Course) -> CourseDates:
     )
 
 
-def _windows(protocol: Protocol, dates: CourseDates, zone: str, now: datetime) -> dict[EventKey, AnchoredWindow]:
-    """Returns (event code, number) -> (anchor date, window) for each event that has an anchor date at `now`.
+def _windows(protocol: Protocol, dates: CourseDates, zone: str, now: datetime) -> list[PlannedWindow]:
+    """Returns the windows of each event that has an anchor date at `now`.
 
     A course that ended without an infusion did not take place: it has no windows.
     """
     if dates.ended_on is not None and not dates.given_on:
-        return {}
+        return []
     today = local_date(now, zone)
-    windows: dict[EventKey, AnchoredWindow] = {}
+    windows: list[PlannedWindow] = []
     for event in protocol.events:
-        anchor_on = anchor_date(event, dates, protocol, today)
-        if anchor_on is not None:
-            windows[event.code, event.number] = anchor_on, window(event, anchor_on, zone, protocol)
+        for number, anchor_on in enumerate(anchor_dates(event, dates, protocol, today), start=1):
+            infusion_day = number if event.is_repeated else None
+            windows.append(PlannedWindow(event, anchor_on, window(event, anchor_on, zone, protocol), infusion_day))
     return windows
 
 
-def _before_treatment(
-    protocol: Protocol, windows: Mapping[EventKey, AnchoredWindow], began_at: datetime | None
-) -> Mapping[EventKey, AnchoredWindow]:
+def _before_treatment(windows: Sequence[PlannedWindow], began_at: datetime | None) -> list[PlannedWindow]:
     """Cuts off the windows of events before treatment where it began."""
     if began_at is None:
-        return windows
-    cut: dict[EventKey, AnchoredWindow] = {}
-    for key, (anchor_on, planned) in windows.items():
-        is_before = protocol.event(key[0]).before_treatment
-        cut[key] = anchor_on, window_until(planned, began_at) if is_before else planned
-    return cut
+        return list(windows)
+    return [_until(planned, began_at) if planned.event.before_treatment else planned for planned in windows]
 
 
-def _write_windows(
-    session: Session, course: Course, windows: Mapping[EventKey, AnchoredWindow], *, now: datetime
-) -> None:
+def _until(planned: PlannedWindow, began_at: datetime) -> PlannedWindow:
+    return replace(planned, window=window_until(planned.window, began_at))
+
+
+def _write_windows(session: Session, course: Course, windows: Sequence[PlannedWindow], *, now: datetime) -> None:
     """Inserts each visit. Moves an existing one if its window changed and the subject was not notified of it."""
-    rows = [_row(course, key, anchor_on, planned, now) for key, (anchor_on, planned) in windows.items()]
-    if not rows:
-        return
-    insert = insert_into(session, Visit, rows)
+    to_write = _without_missed_chances(session, course, windows, now)
+    for key, is_of_key, planned_once in (
+        (["course_id", "event_code"], Visit.infusion_day.is_(None), True),
+        (["course_id", "event_code", "anchor_on"], Visit.infusion_day.is_not(None), False),
+    ):
+        rows = [_row(course, planned, now) for planned in to_write if (planned.infusion_day is None) is planned_once]
+        if rows:
+            upsert = _upsert(insert_into(session, Visit, rows), course, now, index_elements=key, index_where=is_of_key)
+            session.execute(upsert)
+
+
+def _without_missed_chances(
+    session: Session, course: Course, windows: Sequence[PlannedWindow], now: datetime
+) -> list[PlannedWindow]:
+    """Leaves out optional visits that would be over when they are planned: no answer to them is expected."""
+    over = [planned for planned in windows if planned.event.optional and planned.window.closes_at <= now]
+    if not over:
+        return list(windows)
+    known = set(session.scalars(select(Visit.event_code).where(Visit.course_id == course.id)))
+    return [planned for planned in windows if planned not in over or planned.event.code in known]
+
+
+def _upsert(insert: Any, course: Course, now: datetime, **unique: Any) -> Any:
+    """SQL: the insert, which moves a visit that is there, as `unique` says, if planning may move it."""
     moved = {name: insert.excluded[name] for name in MOVED_COLUMNS}
     was_open = and_(Visit.opens_at <= now, Visit.missed_reason.is_(None))
     # A visit that was open has its reason recorded like any other: see calling/unanswered.py.
     missed_reason = case((was_open, null()), else_=insert.excluded.missed_reason)
     is_moved = and_(_replannable(course, now), _differs(insert.excluded))
-    upsert = insert.on_conflict_do_update(
-        index_elements=["course_id", "event_code"],
+    return insert.on_conflict_do_update(
+        **unique,
         set_={**moved, "missed_reason": missed_reason},
         where=is_moved,
     )
-    session.execute(upsert)
 
 
-def _row(course: Course, key: EventKey, anchor_on: date, planned: VisitWindow, now: datetime) -> dict[str, Any]:
-    event_code, number = key
+def _row(course: Course, visit: PlannedWindow, now: datetime) -> dict[str, Any]:
+    planned = visit.window
     # A window that had closed before it was planned was never offered to the subject.
     missed_reason = UnansweredReason.ENTERED_LATE if planned.closes_at <= now else None
     return {
@@ -200,9 +225,10 @@ def _row(course: Course, key: EventKey, anchor_on: date, planned: VisitWindow, n
         "subject_id": course.subject_id,
         "protocol_code": course.protocol_code,
         "protocol_version": course.protocol_version,
-        "event_code": event_code,
-        "visit_number": number,
-        "anchor_on": anchor_on,
+        "event_code": visit.event.code,
+        "visit_number": visit.event.number,
+        "anchor_on": visit.anchor_on,
+        "infusion_day": visit.infusion_day,
         "opens_at": planned.opens_at,
         "due_at": planned.due_at,
         "closes_at": planned.closes_at,
@@ -298,14 +324,13 @@ def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> 
     return _begins_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
 
 
-def _void_or_revive(
-    session: Session, course: Course, windows: Mapping[EventKey, AnchoredWindow], *, now: datetime
-) -> None:
+def _void_or_revive(session: Session, course: Course, windows: Sequence[PlannedWindow], *, now: datetime) -> None:
     """Voids visits that are no longer due and revives those that are due again. Closed visits stay missed."""
     of_course = Visit.course_id == course.id
-    event_codes = [event_code for event_code, _ in windows]
-    dated = Visit.event_code.in_(event_codes)
-    undated = and_(of_course, ~dated, _replannable(course, now))
+    dated = _is_in(windows)
+    # Of a day without an infusion nothing is to be asked, even of a patient who was notified.
+    is_unbegun_day = and_(Visit.infusion_day.is_not(None), Visit.started_at.is_(None), not_over(now))
+    undated = and_(of_course, ~dated, or_(_replannable(course, now), is_unbegun_day))
     _void(session, undated, UnansweredReason.NO_DATE, now=now)
     begins_at = _newer_course_begins_at(session, course, now)
     if begins_at is not None:
@@ -315,6 +340,26 @@ def _void_or_revive(
     voided_by_planning = Visit.void_reason.in_(ENDED_BY_PLANNING)
     due_again = and_(of_course, dated, not_superseded, voided_by_planning)
     _revive(session, due_again, now=now)
+
+
+def _is_in(windows: Sequence[PlannedWindow]) -> ColumnElement[bool]:
+    """SQL: the plan has the visit."""
+    once = [planned.event.code for planned in windows if planned.infusion_day is None]
+    days = [(planned.event.code, planned.anchor_on) for planned in windows if planned.infusion_day is not None]
+    return or_(
+        and_(Visit.infusion_day.is_(None), Visit.event_code.in_(once)),
+        and_(Visit.infusion_day.is_not(None), tuple_(Visit.event_code, Visit.anchor_on).in_(days)),
+    )
+
+
+def _number_infusion_days(visits: Sequence[Visit], dates: CourseDates) -> None:
+    """Gives the visits of infusion days their numbers, which change with the infusions; 0 for a day without any."""
+    days = sorted(set(dates.given_on))
+    for visit in visits:
+        if visit.infusion_day is not None:
+            number = days.index(visit.anchor_on) + 1 if visit.anchor_on in days else 0
+            if visit.infusion_day != number:
+                visit.infusion_day = number
 
 
 def _revive(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:

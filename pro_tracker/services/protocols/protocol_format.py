@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -58,6 +58,7 @@ ChannelOrder = Annotated[tuple[ChannelOption, ...], BeforeValidator(_channel_ord
 WallTime = Annotated[time, BeforeValidator(_wall_time)]
 Day = Annotated[int, Field(ge=-3660, le=3660)]
 Days = Annotated[int, Field(ge=1, le=366)]
+StepCount = Literal["opening", "due"]
 ScaleName = Annotated[str, text_matching(r"[a-z0-9-]+\.[a-z0-9-]+", "instrument.scale, such as pcs.total")]
 
 
@@ -69,9 +70,14 @@ class WindowEntry(FileModel):
 
 class StepEntry(FileModel):
     day: Annotated[int, Field(ge=-366, le=366)]
-    counts_from: Annotated[CountsFrom, Field(alias="from")] = "opening"
+    counts_from: Annotated[StepCount | None, Field(alias="from")] = None
     channels: Annotated[ChannelOrder, Field(alias="channel")]
     template: Code
+
+    def build(self, number: int, count_from: StepCount) -> ReminderStep:
+        """Returns the step; `count_from` is what the protocol counts from where the step does not say."""
+        by_default: CountsFrom = "near-due" if count_from == "due" else "opening"
+        return ReminderStep(number, self.day, self.channels, self.template, self.counts_from or by_default)
 
 
 class EventEntry(FileModel):
@@ -85,7 +91,7 @@ class EventEntry(FileModel):
     optional: bool = False
     steps: Annotated[list[StepEntry], Field(min_length=1, max_length=20)] | None = None
 
-    def build(self, number: int, language: str) -> StudyEvent:
+    def build(self, number: int, language: str, count_from: StepCount) -> StudyEvent:
         """Returns the event; `language`, the protocol's default, names it where no other is asked for."""
         return StudyEvent(
             code=self.code,
@@ -96,7 +102,7 @@ class EventEntry(FileModel):
             due_day=self.window.due,
             closes_day=self.window.closes,
             battery=tuple(self.battery),
-            reminders=_reminders(self.steps or []),
+            reminders=_reminders(self.steps or [], count_from),
             before_treatment=self._is_before_treatment(number),
             held_after_infusion=self.hold_after_infusion,
             optional=self.optional,
@@ -112,11 +118,13 @@ class EventEntry(FileModel):
         ends_by_first_infusion = self.anchor in ("first-infusion", "course-start") and self.window.closes <= 0
         return ends_by_first_infusion or (number == 1 and self.anchor == "enrolment")
 
-    def days_after_opening(self, step: StepEntry) -> int:
-        """Returns the day of the step, counted from opening; a step may count from the due day."""
-        if step.counts_from == "opening":
-            return step.day
-        return self.window.due - self.window.opens + step.day
+    def days_after_opening(self, steps: Sequence[StepEntry], count_from: StepCount) -> list[int]:
+        """Returns the day of each step, counted from opening; a step may count from the due day."""
+        built = _reminders(steps, count_from)
+        due = self.window.due - self.window.opens
+        first = next((step.day for step in built if step.counts_from == "near-due"), 0)
+        counted_from = {"opening": 0, "due": due, "near-due": max(due, -first)}
+        return [counted_from[step.counts_from] + step.day for step in built]
 
 
 class CourseEntry(FileModel):
@@ -139,6 +147,7 @@ class MessagesEntry(FileModel):
     quiet: QuietEntry = DEFAULT_QUIET_HOURS
     hold_days: Annotated[int, Field(ge=0, le=7)] = 1
     snooze_days: list[Annotated[int, Field(ge=1, le=14)]] = Field([1, 3], max_length=5)
+    count_from: StepCount = "opening"
     steps: list[StepEntry] = Field(min_length=1, max_length=20)
 
 
@@ -208,9 +217,10 @@ class ProtocolFile(FileModel):
             title=self.title,
             default_language=self.default_language,
             events=tuple(
-                event.build(number, self.default_language) for number, event in enumerate(self.events, start=1)
+                event.build(number, self.default_language, self.messages.count_from)
+                for number, event in enumerate(self.events, start=1)
             ),
-            reminders=_reminders(self.messages.steps),
+            reminders=_reminders(self.messages.steps, self.messages.count_from),
             planned_infusions=self.course.planned_infusions,
             course_gap_days=self.course.gap_days,
             course_idle_days=self.course.idle_days,
@@ -252,9 +262,8 @@ def _advice_errors(file: ProtocolFile) -> Iterator[FormatError]:
             yield f"response_plans.{code}.advice", f"lacks the default language {file.default_language!r}"
 
 
-def _reminders(steps: Sequence[StepEntry]) -> tuple[ReminderStep, ...]:
-    reminders = [ReminderStep(number, **dict(step)) for number, step in enumerate(steps)]
-    return tuple(reminders)
+def _reminders(steps: Sequence[StepEntry], count_from: StepCount) -> tuple[ReminderStep, ...]:
+    return tuple(step.build(number, count_from) for number, step in enumerate(steps))
 
 
 def _course_errors(file: ProtocolFile) -> Iterator[FormatError]:
@@ -302,7 +311,7 @@ def _step_errors(file: ProtocolFile) -> list[FormatError]:
         key, steps = "messages.steps", file.messages.steps
         if event.steps:
             key, steps = f"events.{number}.steps", event.steps
-        days = [event.days_after_opening(step) for step in steps]
+        days = event.days_after_opening(steps, file.messages.count_from)
         days_open = event.window.closes - event.window.opens
         if sorted(set(days)) != days:
             found.setdefault(key, f"the days must rise from step to step, counted from the opening of {event.code}")

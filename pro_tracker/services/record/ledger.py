@@ -29,6 +29,7 @@ from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.clinic.person import records_of
+from pro_tracker.services.planning import first_asked
 from pro_tracker.services.record.ledger_changes import DataChange, changes
 
 # The action that marks a link as opened: the birth date was right. Mail scanners fetch links but never get so far.
@@ -83,6 +84,7 @@ class VisitEntry:
     calls: Sequence[CallAttempt]
     mode: ResponseMode | None = None  # of its answers; None without answers
     taken_by: str = ""  # the name of the staff member who asked on the telephone
+    asked_at: datetime | None = None  # when the subject was first asked; None: never
 
     @property
     def sent(self) -> list[MessageEntry]:
@@ -117,6 +119,7 @@ def ledger(session: Session, subject: Subject) -> Ledger:
     snoozes = _snoozes(session, subject.id)
     calls = _calls(session, subject.id)
     answered = _answered(session, subject.id)
+    first_at = first_asked.by_visit(session, records_of(subject.id))
     entries: list[VisitEntry] = []
     for visit, course in _visits(session, subject.id):
         mode, taken_by = answered.get(visit.id, (None, ""))
@@ -128,6 +131,7 @@ def ledger(session: Session, subject: Subject) -> Ledger:
             calls=calls[visit.id],
             mode=mode,
             taken_by=taken_by,
+            asked_at=first_at.get(visit.id),
         )
         entries.append(entry)
     return Ledger(subject, entries, changes(session, subject.id))

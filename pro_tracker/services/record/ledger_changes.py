@@ -21,7 +21,7 @@ from pro_tracker.models.interruption import Pause
 from pro_tracker.models.merge import Merge
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.transfer import Transfer
-from pro_tracker.models.visit import Visit
+from pro_tracker.models.visit import Visit, event_label
 from pro_tracker.services.clinic.person import records_of
 
 NO_CHANGES = ("identity.", "subject.view", "ledger.")  # prefixes of audit actions that only read
@@ -157,13 +157,14 @@ def _reason_rows(subject_id: uuid.UUID) -> CompoundSelect[Any]:
 
 
 def _row_labels(session: Session, subject_id: uuid.UUID) -> Mapping[str, Mapping[int, str]]:
-    """Name of the detail -> id -> label: a course's number, a visit's event code, an infusion's date."""
+    """Name of the detail -> id -> label: a course's number, a visit's label, an infusion's date."""
     courses = select(Course.id, Course.number).where(Course.subject_id.in_(records_of(subject_id)))
-    visits = select(Visit.id, Visit.event_code).where(Visit.subject_id.in_(records_of(subject_id)))
+    visits = select(Visit.id, Visit.event_code, Visit.infusion_day)
+    visits = visits.where(Visit.subject_id.in_(records_of(subject_id)))
     dates = _infusion_dates(session, subject_id)
     return {
         "course": {id_: str(number) for id_, number in session.execute(courses)},
-        "visit": dict(iter(session.execute(visits))),
+        "visit": {id_: event_label(code, day) for id_, code, day in session.execute(visits)},
         "infusion": dates,
         "replaces": dates,
     }

@@ -54,7 +54,7 @@ class ChangeRow:
 
 VISIT: tuple[Column[VisitRow], ...] = (
     Column("COURSE", lambda row: row.entry.course.number, "Number of the course"),
-    Column("VISIT", lambda row: row.entry.visit.event_code, "Study event"),
+    Column("VISIT", lambda row: row.entry.visit.label, "Study event, and its infusion day"),
     Column("OPENS_AT", lambda row: row.local(row.entry.visit.opens_at), "The visit can be answered from"),
     Column("DUE_AT", lambda row: row.local(row.entry.visit.due_at), "... best by"),
     Column("CLOSES_AT", lambda row: row.local(row.entry.visit.closes_at), "... until"),
@@ -64,6 +64,7 @@ VISIT: tuple[Column[VisitRow], ...] = (
     Column("MODE", lambda row: row.entry.mode, "... by: self-web, telephone or clinic"),
     Column("TAKEN_BY", lambda row: row.entry.taken_by or None, "... asked by, of the staff"),
     Column("VOIDED_AT", lambda row: row.local(row.entry.visit.voided_at), "No longer asked from"),
+    Column("ASKED_AT", lambda row: row.local(row.entry.asked_at), "First asked; empty: nobody asked"),
     Column("NOT_ANSWERED", lambda row: row.entry.unanswered_reason, "Why the visit ended without being sent"),
 )
 MESSAGE: tuple[Column[MessageRow], ...] = (

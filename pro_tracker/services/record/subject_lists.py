@@ -97,5 +97,5 @@ def _open_visits(session: Session, subjects: Sequence[Subject], now: datetime) -
     found: dict[object, list[OpenVisit]] = defaultdict(list)
     for visit in session.scalars(rows):
         event = protocol_catalog.bound_to(visit).event(visit.event_code)
-        found[people[visit.subject_id]].append(OpenVisit(visit, event.title))
+        found[people[visit.subject_id]].append(OpenVisit(visit, event.name(visit.infusion_day)))
     return found

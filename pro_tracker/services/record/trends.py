@@ -284,8 +284,8 @@ class _TrendBuilder:
     ) -> Series:
         baseline: Point | None = None
         points: list[Point] = []
-        for visit in sorted(visits, key=attrgetter("visit_number")):
-            title = _event(visit).title_in(self.language)
+        for visit in sorted(visits, key=attrgetter("opens_at", "visit_number")):
+            title = _event(visit).name(visit.infusion_day, self.language)
             stored = self.scores.get(visit.id, {}).get(key)
             point = self._point(visit, title, stored, scale, baseline)
             points.append(point)

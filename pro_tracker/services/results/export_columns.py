@@ -99,11 +99,15 @@ def _yes_no(value: bool | None) -> str:
 
 
 def _visit_number(visit: VisitRecord) -> int | float:
+    if visit.infusion_day:
+        return round(visit.visit_number + visit.infusion_day / 100, 2)
     return visit.visit_number + 0.1 if visit.is_unscheduled else visit.visit_number
 
 
 def _visit_title(visit: VisitRecord) -> str:
-    return "Unscheduled" if visit.is_unscheduled else visit.protocol.event(visit.event_code).title
+    if visit.is_unscheduled:
+        return "Unscheduled"
+    return visit.protocol.event(visit.event_code).name(visit.infusion_day)
 
 
 VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
@@ -115,10 +119,13 @@ VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
     Column("COURSE", lambda v: v.course_number, "Treatment course of the subject", "1 is the first"),
     Column("VISITNUM", _visit_number, "Study event, in the order of the protocol", "1 is the baseline; 1.1: see VISIT"),
     Column("VISIT", _visit_title, "Study event", "a title; Unscheduled: asked before treatment, answered under it"),
-    Column("VISITDY", lambda v: v.planned_day, "Study day the answers were asked for", "days; see QSDY"),
+    Column("VISITDY", lambda v: v.planned_day, "Study day the answers were due", "days; see QSDY"),
     Column("DTHFL", lambda v: "Y" if v.death.is_recorded else "", "Whether the subject died since", "Y or empty"),
     Column("DTHDY", lambda v: v.death.day, "Study day of the death", "days; see QSDY; empty with DTHFL: not known"),
     Column("DTHDTF", lambda v: "" if v.death.is_certain else "D", "Whether that day is uncertain", "D or empty"),
+    Column(
+        "ASKDY", lambda v: v.asked_day, "Study day on which the subject was first asked", "days; empty: nobody asked"
+    ),
 )
 GIVEN_COLUMNS: tuple[Column[GivenAnswers], ...] = (
     Column("QSDY", lambda g: g.day, "Study day of the answers", "days; 1 is the course's first infusion, no day 0"),

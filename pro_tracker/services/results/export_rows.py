@@ -30,7 +30,7 @@ from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
 from pro_tracker.services.clinic.person import RECORD, is_kept, persons_by_record
-from pro_tracker.services.planning import person_courses
+from pro_tracker.services.planning import first_asked, person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import assessments
 from pro_tracker.services.stored_scores import ScaleKey, StoredScore
@@ -97,6 +97,8 @@ class VisitRecord:
     visit_number: int
     event_code: str
     planned_day: int | None
+    asked_day: int | None = None  # None: the subject was never asked
+    infusion_day: int | None = None  # number of the infusion day that it asks about
     is_finished: bool = True
     death: Death = NO_DEATH
     reason: str = ""
@@ -240,6 +242,7 @@ class _Batch:
         self.responses = _grouped(session, _responses(ids), "visit_id")
         self.in_error = _grouped(session, _in_error(ids), "visit_id")
         self.scores = stored_scores.by_visit(session, ids)
+        self.first_asked = first_asked.by_visit(session, ids)
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -284,7 +287,10 @@ class _Batch:
             event_code=visit.event_code,
             planned_day=self._day(course, visit.due_at, subject.time_zone) if visit.due_at else None,
             death=self._death(subject, course),
+            infusion_day=visit.infusion_day,
         )
+        asked_at = self.first_asked.get(visit.id)
+        record.asked_day = self._day(course, asked_at, subject.time_zone) if asked_at else None
         self._fill(record, course, visit, subject.time_zone)
         return record
 
@@ -425,6 +431,7 @@ def _visits(subjects: list[uuid.UUID], now: datetime) -> AnySelect:
         Assessment.event_number,
         Assessment.event_code,
         Assessment.occurrence,
+        Assessment.infusion_day,
         Assessment.due_at,
         Assessment.completed_at,
         finished.label("is_finished"),

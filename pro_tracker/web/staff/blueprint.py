@@ -76,9 +76,9 @@ def local_time(moment: datetime, time_zone: str) -> str:
 
 
 def event_title(visit: Visit, _course: Course | None = None) -> str:
-    """Returns the title of a visit's study event in the protocol version of the visit."""
+    """Returns the name of a visit: the title of its study event in its protocol version, and its infusion day."""
     event = protocol_catalog.bound_to(visit).event(visit.event_code)
-    return event.title
+    return event.name(visit.infusion_day)
 
 
 def study(course: Course) -> Protocol | None:

@@ -21,7 +21,7 @@ from pro_tracker.web.staff.current import Page
 def show_ledger(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     shown = ledger.ledger(db_session(), subject)
-    events = {each.visit.event_code: event_title(each.visit, each.course) for each in shown.visits}
+    events = {each.visit.label: event_title(each.visit, each.course) for each in shown.visits}
     former = identity_history.former_values(db_session(), subject_id)
     return current.show("staff/ledger.html", subject, ledger=shown, events=events, former=former, say=ledger_labels)
 

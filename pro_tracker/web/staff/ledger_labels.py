@@ -164,10 +164,12 @@ LABELS = {
 
 
 def asked_summary(entry: VisitEntry, now: datetime, day: str) -> str:
-    """Returns whether and how often the subject was asked. `day` is the text for the time of the first message."""
+    """Returns whether and how often the subject was asked. `day` is the text for the time of the first time."""
     times = len(entry.sent)
-    if not times:
+    if entry.asked_at is None:
         return _("Not asked yet.") if visit_status(entry.visit, now) is VisitStatus.PLANNED else _("Not asked.")
+    if not times:
+        return _("Asked without a message, first on %(day)s.", day=day)
     return ngettext("Asked once, on %(day)s.", "Asked %(num)s times, first on %(day)s.", times, day=day)
 
 
