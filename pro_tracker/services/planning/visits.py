@@ -50,8 +50,7 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     protocol = protocol_catalog.bound_to(course)
     dates = course_dates(session, course)
     began_at = before_treatment.treatment_began_at(session, course)
-    as_planned = _windows(protocol, dates, subject.time_zone, now)
-    windows = _before_treatment(protocol, as_planned, began_at)
+    windows = planned_windows(protocol, dates, began_at, zone=subject.time_zone, now=now)
     _write_windows(session, course, windows, now=now)
     before_treatment.apply(session, course, protocol, began_at, now=now)
     _void_or_revive(session, course, windows, now=now)
@@ -141,6 +140,17 @@ def course_dates(session: Session, course: Course) -> CourseDates:
     )
 
 
+def planned_windows(
+    protocol: Protocol, dates: CourseDates, began_at: datetime | None, *, zone: str, now: datetime
+) -> Mapping[EventKey, AnchoredWindow]:
+    """Returns the windows of a course, by event code and number, that follow from its dates at `now`.
+
+    `began_at`: when treatment began, at which the windows of events before it end.
+    """
+    as_planned = _windows(protocol, dates, zone, now)
+    return _before_treatment(protocol, as_planned, began_at)
+
+
 def _windows(protocol: Protocol, dates: CourseDates, zone: str, now: datetime) -> dict[EventKey, AnchoredWindow]:
     """Returns (event code, number) -> (anchor date, window) for each event that has an anchor date at `now`.
 
@@ -174,7 +184,7 @@ def _write_windows(
     session: Session, course: Course, windows: Mapping[EventKey, AnchoredWindow], *, now: datetime
 ) -> None:
     """Inserts each visit. Moves an existing one if its window changed and the subject was not notified of it."""
-    rows = [_row(course, key, anchor_on, planned, now) for key, (anchor_on, planned) in windows.items()]
+    rows = [visit_row(course, key, anchor_on, planned, now) for key, (anchor_on, planned) in windows.items()]
     if not rows:
         return
     insert = insert_into(session, Visit, rows)
@@ -191,7 +201,8 @@ def _write_windows(
     session.execute(upsert)
 
 
-def _row(course: Course, key: EventKey, anchor_on: date, planned: VisitWindow, now: datetime) -> dict[str, Any]:
+def visit_row(course: Course, key: EventKey, anchor_on: date, planned: VisitWindow, now: datetime) -> dict[str, Any]:
+    """Returns the column values of a visit that is planned for the first time."""
     event_code, number = key
     # A window that had closed before it was planned was never offered to the subject.
     missed_reason = UnansweredReason.ENTERED_LATE if planned.closes_at <= now else None
@@ -266,7 +277,7 @@ def _visits_of(session: Session, course: Course) -> Sequence[Visit]:
     return session.scalars(rows, execution_options={"populate_existing": True}).all()
 
 
-def _begins_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
+def supersedes_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
     """Returns when a course supersedes the one before: at the start of its first day, or `now` without a date."""
     first_on = dates.given_on[0] if dates.given_on else dates.planned_start_on
     if first_on is None:
@@ -295,7 +306,7 @@ def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> 
     newer = _newer_course(session, course)
     if newer is None:
         return None
-    return _begins_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
+    return supersedes_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
 
 
 def _void_or_revive(
