@@ -76,7 +76,7 @@ def parse(text: str) -> RosterFile:
         raise InvalidInput("The file is empty. Its first line names the columns: " + ",".join(COLUMNS))
     header = tuple(cell.strip().lower() for cell in records[0][1])
     _check_header(header)
-    rows = [_row(header, line, cells) for line, cells in records[1:]]
+    rows = [read_row(header, line, cells) for line, cells in records[1:]]
     return RosterFile(header, tuple(rows))
 
 
@@ -116,7 +116,8 @@ def _column_problems(names: Iterable[str], problem: str) -> list[str]:
     return [f"{name[:40] or '(no name)'} {problem}" for name in names]
 
 
-def _row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
+def read_row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
+    """Returns the row of these cells, as typed, under the header."""
     error = ""
     if len(cells) != len(header):
         error = (

@@ -25,6 +25,7 @@ from pro_tracker.models import (
     provider_state as provider_state,
     rescoring as rescoring,
     response as response,
+    roster_import as roster_import,
     site as site,
     subject as subject,
     text_pack as text_pack,

@@ -6,7 +6,8 @@ Triggers of migration 0002 compute the hashes; this module only recomputes them.
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -30,6 +31,7 @@ class Actor:
 
 # On the table, inline: without RETURNING it can be part of a pipeline, is compiled once and makes no row object.
 _APPEND = insert(cast(Table, AuditEvent.__table__)).inline()
+_COLLECTED = "audit rows"  # in Session.info: those that are appended together
 
 
 def record(
@@ -64,8 +66,51 @@ def event(
 
 def append(session: Session, values: Mapping[str, Any]) -> None:
     """Appends the row with the values that `event` returned."""
+    if _COLLECTED in session.info:
+        session.info[_COLLECTED].append(dict(values))
+        return
     session.flush()  # pending changes first, to keep the time in which other appenders wait short
     session.execute(_APPEND, dict(values))
+
+
+@contextmanager
+def appended_together(session: Session) -> Iterator[None]:
+    """Appends the rows that are recorded inside at the end of the block: other appenders wait for no other work.
+
+    For acts on many rows, whose commit follows at once. Inside, acts that may fail run in a `savepoint`.
+    """
+    rows: list[Mapping[str, Any]] = []
+    session.info[_COLLECTED] = rows
+    try:
+        yield
+    finally:
+        del session.info[_COLLECTED]
+    session.flush()
+    if rows:
+        session.execute(_APPEND, rows)
+
+
+@contextmanager
+def discarded(session: Session) -> Iterator[None]:
+    """Appends nothing of what is recorded inside: for a trial, which the caller rolls back."""
+    session.info[_COLLECTED] = []
+    try:
+        yield
+    finally:
+        del session.info[_COLLECTED]
+
+
+@contextmanager
+def savepoint(session: Session) -> Iterator[None]:
+    """A savepoint: an error undoes what was done inside, with the rows that wait to be appended together."""
+    rows: list[Mapping[str, Any]] = session.info.get(_COLLECTED, [])
+    n_before = len(rows)
+    try:
+        with session.begin_nested():
+            yield
+    except BaseException:
+        del rows[n_before:]
+        raise
 
 
 def first_invalid_event(session: Session) -> int | None:

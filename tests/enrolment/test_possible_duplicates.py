@@ -191,7 +191,7 @@ def test_one_person_under_two_numbers_of_one_file_needs_an_answer(
     add_site(session)
     session.commit()
     file = write(tmp_path / "twice.csv", {"record_number": "A-1"}, {"record_number": "B-2", "given_name": "ZOE"})
-    assert "line 3, column record_number: north-0001 has the same date of birth and name" in run(file).output
+    assert "line 3, column record_number: Line 2 has the same date of birth and name" in run(file).output
     session.commit()
     assert n_subjects(session) == 0
 

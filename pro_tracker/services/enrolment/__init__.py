@@ -1,1 +1,1 @@
-"""Enrolling and withdrawing subjects, one by one or from a roster; sends nothing."""
+"""Enrolling, correcting, transferring, merging and withdrawing subjects; sends nothing."""

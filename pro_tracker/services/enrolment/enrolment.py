@@ -1,6 +1,7 @@
 """Enrols and withdraws subjects. The facts are checked in facts.py, withdrawals are changed in withdrawals.py."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -62,10 +63,8 @@ def enrol(
         raise InvalidInput(problems[0].reason, field=problems[0].field)
     followed = _with_plan(protocol or _chosen_protocol(session, facts), facts)
     subject = _add_subject(session, facts, sites[facts.site_code], now=now)
-    session.add_all(_contacts(subject, facts, now))
-    session.add(_consent(subject, facts, now))
-    detail = {"site": facts.site_code}
-    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail=detail)
+    session.add_all(contacts_and_consent(subject, facts, now))
+    audit_enrolment(session, actor, subject, facts.site_code, now=now)
     start = CourseStartFacts(followed, facts.planned_start_on)
     courses.start_course(session, subject, start, now=now, actor=actor)
     return subject
@@ -132,8 +131,9 @@ def _add_subject(session: Session, facts: EnrolmentFacts, rules: NumberRules, *,
     reject_duplicate(session, facts.record_number, site_code=facts.site_code)
     identity = Identity(subject_id=uuid.uuid4())
     identity_hashes.set_record_number(session, identity, facts.record_number, rules)
-    _fill(identity, facts)
-    subject = _subject(session, identity.subject_id, facts, now)
+    fill_identity(identity, facts)
+    site_id, first_number = reserve_study_codes(session, facts.site_code, 1)
+    subject = build_subject(identity.subject_id, site_id, first_number, facts, now)
     try:
         with session.begin_nested():
             session.add_all([subject, identity])
@@ -148,13 +148,13 @@ def _duplicate(known: Subject, site_code: str) -> str:
     return f"{DIED} {DUPLICATE}" if is_own and known.death_recorded_at is not None else DUPLICATE
 
 
-def _subject(session: Session, subject_id: uuid.UUID, facts: EnrolmentFacts, now: datetime) -> Subject:
-    site_id, study_code = _next_study_code(session, facts.site_code)
+def build_subject(subject_id: uuid.UUID, site_id: int, number: int, facts: EnrolmentFacts, now: datetime) -> Subject:
+    """Builds the row of a subject from valid facts; does not add it to a session. `number`: within the site."""
     enrolled_on = _required_date(facts.enrolled_on)
     return Subject(
         id=subject_id,
         site_id=site_id,
-        study_code=study_code,
+        study_code=f"{facts.site_code}-{number:04}",
         enrolled_on=enrolled_on,
         sex=Sex(facts.sex),
         age_years=age_on(enrolled_on, _required_date(facts.birth_date)),
@@ -173,20 +173,20 @@ def preferred_channel(facts: EnrolmentFacts) -> Channel:
     return next(with_address, Channel.EMAIL)
 
 
-def _next_study_code(session: Session, site_code: str) -> tuple[int, str]:
-    """Returns the site's id and its next study code, such as "north-0001".
+def reserve_study_codes(session: Session, site_code: str, how_many: int) -> tuple[int, int]:
+    """Returns the site's id and the first of its next numbers: of "north-0001" it is 1.
 
     The counter is read and raised by one UPDATE, so that concurrent enrolments get different codes.
     """
     counted = (
         update(Site)
         .where(Site.code == site_code)
-        .values(last_subject_number=Site.last_subject_number + 1)
+        .values(last_subject_number=Site.last_subject_number + how_many)
         .returning(Site.id, Site.last_subject_number)
         .execution_options(synchronize_session=False)
     )
-    site_id, number = session.execute(counted).one()
-    return site_id, f"{site_code}-{number:04}"
+    site_id, last_number = session.execute(counted).one()
+    return site_id, last_number - how_many + 1
 
 
 def _required_date(day: date | None) -> date:
@@ -202,18 +202,25 @@ def age_on(day: date, birth_date: date) -> int:
     return years - 1 if is_before_birthday else years
 
 
-def _fill(identity: Identity, facts: EnrolmentFacts) -> None:
+def fill_identity(identity: Identity, facts: EnrolmentFacts) -> None:
+    """Stores name and birth date; the record number is stored by identity_hashes.py."""
     identity.given_name, identity.family_name = facts.given_name, facts.family_name
     identity_hashes.set_birth_date(identity, _required_date(facts.birth_date))
 
 
-def _contacts(subject: Subject, facts: EnrolmentFacts, now: datetime) -> list[Contact]:
-    usable: list[Contact] = []
+def contacts_and_consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Sequence[Contact | Consent]:
+    """Builds the rows of a new subject's contacts and consent; does not add them to a session."""
+    usable: list[Contact | Consent] = [_consent(subject, facts, now)]
     for channel, typed in facts.addresses.items():
         address = usable_address(channel, typed)
         if address:
             usable.append(contacts.new(subject.id, channel, address, now=now))
     return usable
+
+
+def audit_enrolment(session: Session, actor: Actor, subject: Subject, site_code: str, *, now: datetime) -> None:
+    """Records the enrolment in the audit trail."""
+    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail={"site": site_code})
 
 
 def _consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Consent:

@@ -46,6 +46,11 @@ def set_record_number(session: Session, identity: Identity, number: str, rules: 
     """
     if holder(session, number, rules) not in (None, identity.subject_id):
         raise DuplicateRecord(DUPLICATE, field="record_number")
+    fill_record_number(identity, number, rules)
+
+
+def fill_record_number(identity: Identity, number: str, rules: NumberRules) -> None:
+    """Stores a number that no other subject has."""
     identity.record_number = record_numbers.written(number, rules)
     normal = record_numbers.normal_form(number, rules)
     identity.record_number_hash, identity.bare_number_hash = _number_hashes(normal)

@@ -6,13 +6,16 @@ at the edges: in the form and in the import.
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import and_, false, or_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.folding import name_key
@@ -46,12 +49,33 @@ def find(session: Session, facts: EnrolmentFacts) -> list[PossibleDuplicate]:
     that differs in leading zeros only. The caller decides how much of a record the reader may see. Of a number that is
     enrolled already nothing is asked: enrolment refuses it.
     """
-    facts = normalise(facts)
     rules = identity_hashes.rules_by_site(session).get(facts.site_code, NO_RULES)
     if identity_hashes.holder(session, facts.record_number, rules) is not None:
         return []
-    subjects = session.scalars(_candidates(facts, rules)).unique().all()
-    found = [PossibleDuplicate(subject, _signs(subject, facts)) for subject in subjects]
+    return find_each(session, [facts])[0]
+
+
+def find_each(session: Session, people: Sequence[EnrolmentFacts]) -> list[list[PossibleDuplicate]]:
+    """Returns for each of these people, whose numbers are not enrolled, what `find` does. Two statements for all."""
+    rules = identity_hashes.rules_by_site(session)
+    all_facts = [normalise(facts) for facts in people]
+    subjects = session.scalars(_candidates(all_facts, rules)).unique().all()
+    by_hash = defaultdict[bytes | None, list[Subject]](list)
+    for subject in subjects:
+        for key in {subject.identity.birth_date_hash, subject.identity.bare_number_hash}:
+            by_hash[key].append(subject)
+    return [_found(facts, by_hash, rules) for facts in all_facts]
+
+
+def _found(
+    facts: EnrolmentFacts, by_hash: Mapping[bytes | None, Sequence[Subject]], rules: Mapping[str, NumberRules]
+) -> list[PossibleDuplicate]:
+    """Returns the records with a sign, by study code."""
+    hashes = (*_birth_date_hashes(facts), *_bare_number_hashes(facts, rules))
+    candidates = chain.from_iterable(by_hash.get(key, ()) for key in hashes)
+    subjects = {subject.id: subject for subject in candidates}
+    in_order = sorted(subjects.values(), key=attrgetter("study_code"))
+    found = [PossibleDuplicate(subject, _signs(subject, facts)) for subject in in_order]
     similar = [each for each in found if each.signs]
     ids = {each.subject.id for each in similar}
     return [each for each in similar if each.subject.merged_into_id not in ids]  # the kept record stands for both
@@ -94,27 +118,26 @@ def _record(
     audit.record(session, actor, "subject.distinguish", now=now, subject_id=subject_id, detail=detail)
 
 
-def _candidates(facts: EnrolmentFacts, rules: NumberRules) -> Any:
-    """SQL: subjects with the same birth date, or at the same site with the same number but for leading zeros."""
+def _candidates(people: Sequence[EnrolmentFacts], rules: Mapping[str, NumberRules]) -> Any:
+    """SQL: subjects with one of the birth dates, or at one of the sites with a number equal but for leading zeros."""
+    birth_dates = chain.from_iterable(_birth_date_hashes(facts) for facts in people)
+    bare_numbers = chain.from_iterable(_bare_number_hashes(facts, rules) for facts in people)
+    same_number = and_(
+        Site.code.in_({facts.site_code for facts in people}),
+        Identity.bare_number_hash.in_(list(bare_numbers)),
+    )
     rows = select(Subject).join(Subject.identity).join(Subject.site)
-    rows = rows.where(or_(_same_birth_date(facts.birth_date), _same_bare_number(facts, rules)))
-    rows = rows.options(joinedload(Subject.identity), joinedload(Subject.site), selectinload(Subject.contacts))
+    rows = rows.where(or_(Identity.birth_date_hash.in_(list(birth_dates)), same_number))
+    rows = rows.options(contains_eager(Subject.identity), contains_eager(Subject.site), selectinload(Subject.contacts))
     return rows.order_by(Subject.study_code)
 
 
-def _same_birth_date(birth_date: date | None) -> Any:
-    if birth_date is None:
-        return false()
-    hashes = identity_hashes.birth_date_hashes(birth_date)
-    return Identity.birth_date_hash.in_(hashes)
+def _birth_date_hashes(facts: EnrolmentFacts) -> Sequence[bytes]:
+    return [] if facts.birth_date is None else identity_hashes.birth_date_hashes(facts.birth_date)
 
 
-def _same_bare_number(facts: EnrolmentFacts, rules: NumberRules) -> Any:
-    hashes = identity_hashes.bare_number_hashes(facts.record_number, rules)
-    return and_(
-        Site.code == facts.site_code,
-        Identity.bare_number_hash.in_(hashes),
-    )
+def _bare_number_hashes(facts: EnrolmentFacts, rules: Mapping[str, NumberRules]) -> Sequence[bytes]:
+    return identity_hashes.bare_number_hashes(facts.record_number, rules.get(facts.site_code, NO_RULES))
 
 
 def _signs(subject: Subject, facts: EnrolmentFacts) -> tuple[DuplicateSign, ...]:

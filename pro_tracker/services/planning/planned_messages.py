@@ -84,6 +84,12 @@ def plan(session: Session, subject: Subject, visits: Sequence[Visit], *, now: da
         _end_obsolete(session, obsolete, paused_keys)
 
 
+def plan_first(visits: Sequence[Visit], recipient: Recipient, *, now: datetime) -> list[dict[str, Any]]:
+    """Returns the column values of the messages of one course whose visits were just planned for the first time."""
+    targets = [(visit, ()) for visit in _visits_to_remind(visits, (), now)]
+    return [_row(each, now) for each in _due_messages(targets, recipient)]
+
+
 def end_all(session: Session, visit_ids: Sequence[int], reason: Reason) -> None:
     """Ends the unsent messages of these visits."""
     of_visits = Message.visit_id.in_(visit_ids)

@@ -59,8 +59,7 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     protocol = protocol_catalog.bound_to(course)
     dates = course_dates(session, course)
     began_at = before_treatment.treatment_began_at(session, course)
-    as_planned = _windows(protocol, dates, subject.time_zone, now)
-    windows = _before_treatment(as_planned, began_at)
+    windows = planned_windows(protocol, dates, began_at, zone=subject.time_zone, now=now)
     _write_windows(session, course, windows, now=now)
     before_treatment.apply(session, course, protocol, began_at, now=now)
     _void_or_revive(session, course, windows, now=now)
@@ -151,6 +150,17 @@ def course_dates(session: Session, course: Course) -> CourseDates:
     )
 
 
+def planned_windows(
+    protocol: Protocol, dates: CourseDates, began_at: datetime | None, *, zone: str, now: datetime
+) -> list[PlannedWindow]:
+    """Returns the windows of a course that follow from its dates at `now`.
+
+    `began_at`: when treatment began, at which the windows of events before it end.
+    """
+    as_planned = _windows(protocol, dates, zone, now)
+    return _before_treatment(as_planned, began_at)
+
+
 def _windows(protocol: Protocol, dates: CourseDates, zone: str, now: datetime) -> list[PlannedWindow]:
     """Returns the windows of each event that has an anchor date at `now`.
 
@@ -185,7 +195,7 @@ def _write_windows(session: Session, course: Course, windows: Sequence[PlannedWi
         (["course_id", "event_code"], Visit.infusion_day.is_(None), True),
         (["course_id", "event_code", "anchor_on"], Visit.infusion_day.is_not(None), False),
     ):
-        rows = [_row(course, planned, now) for planned in to_write if (planned.infusion_day is None) is planned_once]
+        rows = [visit_row(course, planned, now) for planned in to_write if (planned.infusion_day is None) is planned_once]
         if rows:
             upsert = _upsert(insert_into(session, Visit, rows), course, now, index_elements=key, index_where=is_of_key)
             session.execute(upsert)
@@ -195,11 +205,16 @@ def _without_missed_chances(
     session: Session, course: Course, windows: Sequence[PlannedWindow], now: datetime
 ) -> list[PlannedWindow]:
     """Leaves out optional visits that would be over when they are planned: no answer to them is expected."""
-    over = [planned for planned in windows if planned.event.optional and planned.window.closes_at <= now]
+    over = [planned for planned in windows if is_missed_chance(planned, now)]
     if not over:
         return list(windows)
     known = set(session.scalars(select(Visit.event_code).where(Visit.course_id == course.id)))
     return [planned for planned in windows if planned not in over or planned.event.code in known]
+
+
+def is_missed_chance(planned: PlannedWindow, now: datetime) -> bool:
+    """Returns whether the visit is optional and over at `now`, so that it is not planned at all."""
+    return planned.event.optional and planned.window.closes_at <= now
 
 
 def _upsert(insert: Any, course: Course, now: datetime, **unique: Any) -> Any:
@@ -216,7 +231,8 @@ def _upsert(insert: Any, course: Course, now: datetime, **unique: Any) -> Any:
     )
 
 
-def _row(course: Course, visit: PlannedWindow, now: datetime) -> dict[str, Any]:
+def visit_row(course: Course, visit: PlannedWindow, now: datetime) -> dict[str, Any]:
+    """Returns the column values of a visit that is planned for the first time."""
     planned = visit.window
     # A window that had closed before it was planned was never offered to the subject.
     missed_reason = UnansweredReason.ENTERED_LATE if planned.closes_at <= now else None
@@ -292,7 +308,7 @@ def _visits_of(session: Session, course: Course) -> Sequence[Visit]:
     return session.scalars(rows, execution_options={"populate_existing": True}).all()
 
 
-def _begins_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
+def supersedes_at(dates: CourseDates, zone: str, now: datetime) -> datetime:
     """Returns when a course supersedes the one before: at the start of its first day, or `now` without a date."""
     first_on = dates.given_on[0] if dates.given_on else dates.planned_start_on
     if first_on is None:
@@ -321,7 +337,7 @@ def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> 
     newer = _newer_course(session, course)
     if newer is None:
         return None
-    return _begins_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
+    return supersedes_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
 
 
 def _void_or_revive(session: Session, course: Course, windows: Sequence[PlannedWindow], *, now: datetime) -> None:

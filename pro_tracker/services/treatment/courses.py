@@ -3,6 +3,7 @@
 Corrections of infusions are in infusion_corrections.py.
 """
 
+import uuid
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -86,8 +87,13 @@ def start_course(
         raise InvalidInput(DIED)
     course = _next_course(session, subject, facts, now)
     visits.replan(session, subject.id, now=now)
-    audit.record(session, actor, "course.start", now=now, subject_id=subject.id, detail={"course": course.id})
+    audit_start(session, actor, course, now=now)
     return course
+
+
+def audit_start(session: Session, actor: Actor, course: Course, *, now: datetime) -> None:
+    """Records in the audit trail that the course was started."""
+    audit.record(session, actor, "course.start", now=now, subject_id=course.subject_id, detail={"course": course.id})
 
 
 def record_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:
@@ -113,13 +119,18 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     session.add(infusion)
     session.flush()
     session.expire(course, ["all_infusions"])  # loaded before this infusion was added
+    audit_infusion(session, actor, subject.id, infusion, now=now)
+    return infusion
+
+
+def audit_infusion(session: Session, actor: Actor, subject_id: uuid.UUID, infusion: Infusion, *, now: datetime) -> None:
+    """Records in the audit trail that the infusion was recorded."""
     detail: audit.Detail = {
-        "course": course.id,
+        "course": infusion.course_id,
         "infusion": infusion.id,
         "adverse_events": len(infusion.adverse_events),
     }
-    audit.record(session, actor, "infusion.record", now=now, subject_id=subject.id, detail=detail)
-    return infusion
+    audit.record(session, actor, "infusion.record", now=now, subject_id=subject_id, detail=detail)
 
 
 def end_course(session: Session, actor: Actor, course: Course, facts: CourseEndFacts, *, now: datetime) -> None:
@@ -182,10 +193,18 @@ def current_course(session: Session, subject: Subject) -> Course | None:
 
 
 def _next_course(session: Session, subject: Subject, facts: CourseStartFacts, now: datetime) -> Course:
-    protocol = facts.protocol
     last_number = select(func.max(Course.number)).where(Course.subject_id == subject.id)
-    number = (session.scalar(last_number) or 0) + 1
-    course = Course(
+    course = build_course(subject, (session.scalar(last_number) or 0) + 1, facts, now)
+    session.add(course)
+    session.flush()
+    released_events.write_unreleased(session, facts.protocol)
+    return course
+
+
+def build_course(subject: Subject, number: int, facts: CourseStartFacts, now: datetime) -> Course:
+    """Builds the row of a course at the subject's present site; does not add it to a session."""
+    protocol = facts.protocol
+    return Course(
         subject_id=subject.id,
         site_id=subject.site_id,
         number=number,
@@ -197,10 +216,6 @@ def _next_course(session: Session, subject: Subject, facts: CourseStartFacts, no
         end_reason=None,
         created_at=now,
     )
-    session.add(course)
-    session.flush()
-    released_events.write_unreleased(session, protocol)
-    return course
 
 
 def _reject_withdrawn(subject: Subject) -> None:

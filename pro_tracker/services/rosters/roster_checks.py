@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pro_tracker.domain.record_numbers import NO_RULES, NumberRules, normal_form
 from pro_tracker.domain.roster_file import FORMULA_SIGNS, OPTIONAL_COLUMNS, SUBJECT_COLUMNS, RosterFile, RosterRow
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts, check
-from pro_tracker.services.enrolment.roster_cells import InvalidCell, Problems, read_date, read_infusion
+from pro_tracker.services.rosters.roster_cells import InvalidCell, Problems, read_date, read_infusion
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 IDENTITY = ("given_name", "family_name", "birth_date")
@@ -58,6 +58,10 @@ class RosterPerson:
     rows: tuple[ParsedRow, ...]
 
     @property
+    def first_line(self) -> int:
+        return min(each.row.line for each in self.rows)
+
+    @property
     def facts(self) -> EnrolmentFacts:
         facts = self.rows[0].facts
         if facts is None:
@@ -86,7 +90,8 @@ def examine(
 
     `sites`: site codes, with the rules of their record numbers; `zones`: site code -> IANA zone.
     """
-    read = [_read_row(row, sites, zones=zones, now=now) for row in file.rows]
+    reader = _FactsReader(sites, now)
+    read = [_read_row(row, reader, zones=zones, now=now) for row in file.rows]
     findings = RosterFindings()
     for each in read:
         findings.add(each.findings)
@@ -110,16 +115,30 @@ def _by_record_number(
     return grouped
 
 
-def _read_row(row: RosterRow, sites: SiteRules, *, zones: Mapping[str, str], now: datetime) -> ParsedRow:
-    number = normal_form(row.record_number, sites.get(row.cells["site"], NO_RULES))
+def _read_row(row: RosterRow, reader: "_FactsReader", *, zones: Mapping[str, str], now: datetime) -> ParsedRow:
+    number = normal_form(row.record_number, reader.sites.get(row.cells["site"], NO_RULES))
     if row.error:
         unreadable = RosterFinding(row.line, "", row.error)
         return ParsedRow(row, None, None, (unreadable,), number)
-    facts, problems = _read_facts(row, sites, now)
+    facts, problems = reader.read(row)
     zone = zones.get(facts.site_code, "UTC")
     infusion, more = read_infusion(row.cells, zone=zone, now=now)
     findings = (*_invalid_cells(row, problems | more), *_formula_warnings(row))
     return ParsedRow(row, facts, infusion, findings, number)
+
+
+class _FactsReader:
+    """Reads the facts of the person of a row; once for all rows that say the same, since each row repeats them."""
+
+    def __init__(self, sites: SiteRules, now: datetime) -> None:
+        self.sites, self._now = sites, now
+        self._read: dict[tuple[str, ...], tuple[EnrolmentFacts, Problems]] = {}
+
+    def read(self, row: RosterRow) -> tuple[EnrolmentFacts, Problems]:
+        cells = tuple(row.cells[column] for column in ABOUT_SUBJECT)
+        if cells not in self._read:
+            self._read[cells] = _read_facts(row, self.sites, self._now)
+        return self._read[cells]
 
 
 def _read_facts(row: RosterRow, sites: SiteRules, now: datetime) -> tuple[EnrolmentFacts, Problems]:

@@ -1,19 +1,22 @@
 """Compares the rows of a roster with the recorded subjects and infusions. Read only."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from pro_tracker.db import key_ring
 from pro_tracker.domain.channels import Channel
-from pro_tracker.models.course import AdverseEvent, Course, Infusion
+from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Identity, Subject
-from pro_tracker.services.clinic.person import kept, records_of
+from pro_tracker.services.clinic.person import persons_by_record
 from pro_tracker.services.contacts.addresses import usable_email, usable_mobile
 from pro_tracker.services.enrolment.identity_hashes import RECORD_NUMBER
-from pro_tracker.services.enrolment.roster_checks import IDENTITY, RosterFinding, RosterPerson, on_each_row
 from pro_tracker.services.planning import person_courses
+from pro_tracker.services.rosters.roster_checks import IDENTITY, RosterFinding, RosterPerson, on_each_row
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 BATCH_SIZE = 200
@@ -78,13 +81,11 @@ def differences(person: RosterPerson, subject: Subject) -> Iterator[RosterFindin
         yield RosterFinding(person.rows[0].row.line, "site", reason, is_warning=True)
 
 
-def protocol_difference(session: Session, person: RosterPerson, subject: Subject) -> Iterator[RosterFinding]:
+def protocol_difference(person: RosterPerson, recorded: "RecordedTreatment") -> Iterator[RosterFinding]:
     """Yields a warning where the file names another protocol than the one of the subject's newest course."""
     named = person.facts.protocol
-    if not named:
-        return
-    in_order = person_courses.of_person(session, kept(session, subject.id).id)
-    if in_order and in_order[-1].protocol_code != named:
+    newest = recorded.newest_protocol
+    if named and newest and newest != named:
         line = person.rows[0].row.line
         yield RosterFinding(line, "protocol", OTHER_PROTOCOL, is_warning=True)
 
@@ -102,19 +103,41 @@ def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple
     }
 
 
-def recorded_infusions(session: Session, subject: Subject) -> dict[tuple[object, object], Infusion]:
-    """Returns (date, start) -> infusion over all courses of the subject, loaded with adverse events."""
-    rows = select(Infusion).join(Course, Course.id == Infusion.course_id)
-    rows = rows.where(
-        Course.subject_id.in_(records_of(subject.id)),
-        Infusion.voided_at.is_(None),
-    )
-    rows = rows.options(selectinload(Infusion.adverse_events))
-    found: dict[tuple[object, object], Infusion] = {}
-    for infusion in session.scalars(rows):
+@dataclass(slots=True)
+class RecordedTreatment:
+    """What is recorded of one person: (date, start) -> infusion, and the code of the newest course's protocol."""
+
+    infusions: dict[tuple[object, object], Infusion] = field(default_factory=dict)
+    newest_protocol: str = ""
+
+
+def recorded_treatment(session: Session, person_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, RecordedTreatment]:
+    """Returns the treatment of each of these people, over all courses. Three statements for all."""
+    people = persons_by_record(session, person_ids)
+    found = {person_id: RecordedTreatment() for person_id in person_ids}
+    for person_id, courses in _courses(session, people).items():
+        found[person_id].newest_protocol = _newest(session, person_id, courses).protocol_code
+    rows = select(Infusion, Course.subject_id).join(Course, Course.id == Infusion.course_id)
+    rows = rows.where(Course.subject_id.in_(people), Infusion.voided_at.is_(None))
+    for infusion, record_id in session.execute(rows.options(selectinload(Infusion.adverse_events))):
         key = (infusion.given_on, infusion.started_at_local)
-        found[key] = infusion
+        found[people[record_id]].infusions[key] = infusion
     return found
+
+
+def _courses(session: Session, people: Mapping[uuid.UUID, uuid.UUID]) -> Mapping[uuid.UUID, Sequence[Course]]:
+    """Returns person id -> courses that count, by number. `people`: record id -> person id."""
+    rows = select(Course).where(Course.subject_id.in_(people), COUNTS)
+    found = defaultdict[uuid.UUID, list[Course]](list)
+    for course in session.scalars(rows.order_by(Course.number)):
+        found[people[course.subject_id]].append(course)
+    return found
+
+
+def _newest(session: Session, person_id: uuid.UUID, courses: Sequence[Course]) -> Course:
+    if person_courses.has_one_record(courses):
+        return courses[-1]
+    return person_courses.of_person(session, person_id)[-1]
 
 
 def same_infusion(infusion: Infusion, facts: InfusionFacts) -> bool:

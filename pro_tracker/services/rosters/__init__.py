@@ -1,0 +1,1 @@
+"""Files of people and infusions: checked whole, staged, and loaded in portions; decides nothing about treatment."""
