@@ -109,7 +109,7 @@ def recorded_infusions(session: Session, subject: Subject) -> dict[tuple[object,
         Course.subject_id.in_(records_of(subject.id)),
         Infusion.voided_at.is_(None),
     )
-    rows = rows.options(selectinload(Infusion.adverse_events))
+    rows = rows.options(selectinload(Infusion.all_adverse_events), selectinload(Infusion.medications))
     found: dict[tuple[object, object], Infusion] = {}
     for infusion in session.scalars(rows):
         key = (infusion.given_on, infusion.started_at_local)
@@ -126,5 +126,5 @@ def same_infusion(infusion: Infusion, facts: InfusionFacts) -> bool:
     return same_details and in_file <= recorded
 
 
-def _event(event: AdverseEvent | AdverseEventFacts) -> tuple[str, int, bool]:
+def _event(event: AdverseEvent | AdverseEventFacts) -> tuple[str, int, bool | None]:
     return event.term, event.ctcae_grade, event.emergency_response
