@@ -6,7 +6,7 @@ from alembic import op
 from pro_tracker.db import BigInt, Json, UtcDateTime
 
 revision = "0043"
-down_revision = "0045"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.infusion_codes import MedicationPurpose, VitalTiming
 from pro_tracker.domain.instrument import ChangeRule, Scale
 
 Anchor = Literal["enrolment", "course-start", "first-infusion", "each-infusion", "last-infusion", "by-hand"]
@@ -109,10 +110,44 @@ class ResponsePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedSymptom:
+    """A symptom that staff ask about at every infusion; `term`: the CTCAE term, as pages and files have it."""
+
+    code: str
+    term: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVital:
+    """A vital sign or a score of sedation or dissociation: when it is taken, its unit, and its plausible range.
+
+    `code` is that of CDISC where it has one (VSTESTCD), such as SYSBP.
+    """
+
+    code: str
+    name: str
+    unit: str
+    lowest: Decimal
+    highest: Decimal
+    timings: tuple[VitalTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMedication:
+    """Another drug that may be given at an infusion, with the largest dose that passes for no slip."""
+
+    name: str
+    purpose: MedicationPurpose
+    unit: str
+    most: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TreatmentPlan:
     """The infusions as the protocol gives them: dose in mg/kg with its tolerance, duration, days from one to the next.
 
-    `premedication`, `monitoring`: sentences for the form that records infusions.
+    `premedication`, `monitoring`: sentences for the form that records infusions. That form asks for `symptoms`,
+    `vitals` and `medications`, and with `nurse_and_chair` for who gave the infusion, and where.
     """
 
     dose_mg_per_kg: Decimal
@@ -121,6 +156,10 @@ class TreatmentPlan:
     spacing_days: int
     premedication: str = ""
     monitoring: str = ""
+    symptoms: tuple[PlannedSymptom, ...] = ()
+    vitals: tuple[PlannedVital, ...] = ()
+    medications: tuple[PlannedMedication, ...] = ()
+    nurse_and_chair: bool = False
 
 
 @dataclass(frozen=True, slots=True)

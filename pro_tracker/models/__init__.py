@@ -17,6 +17,7 @@ from pro_tracker.models import (
     heartbeat as heartbeat,
     identity_change as identity_change,
     incident as incident,
+    infusion_findings as infusion_findings,
     interruption as interruption,
     link as link,
     merge as merge,

@@ -1,17 +1,32 @@
 """Treatment: courses, their infusions, and adverse events."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import TypeVar
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
-from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
+from pro_tracker.domain.infusion_codes import Asking, InfusionStatus, asking_of
+from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
 from pro_tracker.models.site import Site
 
 NOT_VOIDED = text("voided_at IS NULL")
+Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent")
+
+
+def in_effect(rows: Iterable[Voidable]) -> list[Voidable]:
+    """Returns the rows that were neither corrected since nor entered in error."""
+    return [row for row in rows if row.voided_at is None]
+
+
+def voided(rows: Iterable[Voidable]) -> list[Voidable]:
+    """Returns the rows that were corrected since or entered in error."""
+    return [row for row in rows if row.voided_at is not None]
 
 
 class Course(Base):
@@ -42,16 +57,27 @@ class Course(Base):
 
     site: Mapped[Site] = relationship()
     all_infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
+    all_adverse_events: Mapped[list["AdverseEvent"]] = relationship(order_by="AdverseEvent.found_on, AdverseEvent.id")
 
     @property
     def infusions(self) -> list["Infusion"]:
         """The current infusions: not voided, so neither corrected since nor entered in error."""
-        return [infusion for infusion in self.all_infusions if infusion.voided_at is None]
+        return in_effect(self.all_infusions)
 
     @property
     def voided_infusions(self) -> list["Infusion"]:
         """The infusions that were corrected or entered in error, as they were recorded."""
-        return [infusion for infusion in self.all_infusions if infusion.voided_at is not None]
+        return voided(self.all_infusions)
+
+    @property
+    def adverse_events(self) -> list["AdverseEvent"]:
+        """The current adverse events of the course, at infusions and later, in the order in which they were found."""
+        return in_effect(self.all_adverse_events)
+
+    @property
+    def voided_adverse_events(self) -> list["AdverseEvent"]:
+        """The adverse events that were corrected or entered in error, as they were recorded."""
+        return voided(self.all_adverse_events)
 
 
 class AnchorDate(Base):
@@ -86,7 +112,6 @@ class Infusion(Base):
         CheckConstraint("minutes > 0 AND minutes <= 1440", name="minutes"),
         one_of("status", InfusionStatus),
         CheckConstraint(f"(status = '{InfusionStatus.STOPPED}') = (stop_reason IS NOT NULL)", name="stop_reason"),
-        CheckConstraint("ondansetron_mg IS NULL OR (ondansetron_mg >= 0 AND ondansetron_mg <= 32)", name="ondansetron"),
     )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
@@ -98,27 +123,78 @@ class Infusion(Base):
     minutes: Mapped[int]  # duration
     status: Mapped[InfusionStatus] = mapped_column(Code(InfusionStatus))
     stop_reason: Mapped[str | None]
-    ondansetron_mg: Mapped[Decimal | None] = mapped_column(Numeric(4, 1))  # None: not given
+    nurse: Mapped[str | None]  # who gave it, where the protocol asks for that; None: not recorded
+    chair: Mapped[str | None]
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     replaces_id: Mapped[int | None] = mapped_column(ForeignKey("infusion.id"), unique=True)  # the row it corrects
     voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # corrected, or entered in error
     void_reason: Mapped[str | None]
 
-    adverse_events: Mapped[list["AdverseEvent"]] = relationship()
+    symptoms: Mapped[list[InfusionSymptom]] = relationship(order_by=InfusionSymptom.id)
+    vitals: Mapped[list[InfusionVital]] = relationship(order_by=InfusionVital.id)
+    medications: Mapped[list[InfusionMedication]] = relationship(order_by=InfusionMedication.id)
+    all_adverse_events: Mapped[list["AdverseEvent"]] = relationship(order_by="AdverseEvent.id")
+
+    @property
+    def adverse_events(self) -> list["AdverseEvent"]:
+        """The adverse events found at this infusion; of a voided one, those that were in effect until then."""
+        replaced = {event.replaces_id for event in self.all_adverse_events}
+        newest = (event for event in self.all_adverse_events if event.id not in replaced)
+        if self.voided_at is None:
+            return in_effect(newest)
+        return [event for event in newest if event.voided_at == self.voided_at]
+
+    @property
+    def asking(self) -> Asking:
+        """How staff asked about symptoms."""
+        answers = [symptom.answer for symptom in self.symptoms]
+        return asking_of(answers)
+
+    @property
+    def ondansetron_mg(self) -> Decimal | None:
+        """The ondansetron given before, in mg; None: not recorded."""
+        amounts = [each.amount for each in self.medications if each.is_ondansetron]
+        return amounts[0] if amounts else None
 
 
 class AdverseEvent(Base):
-    """An untoward medical occurrence at or after an infusion, with its grade (CTCAE 5.0)."""
+    """An untoward medical occurrence in a course, at an infusion or later, with its grade (CTCAE 5.0).
+
+    A row is never overwritten: a correction is a new row, and the old one is voided. Codes are those of
+    domain/adverse_event_codes.py; None: not recorded.
+    """
 
     __tablename__ = "adverse_event"
-    __table_args__ = (CheckConstraint("ctcae_grade BETWEEN 1 AND 5", name="ctcae_grade"),)
+    __table_args__ = (
+        CheckConstraint("ctcae_grade BETWEEN 1 AND 5", name="ctcae_grade"),
+        CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="voided"),
+        CheckConstraint("symptom_code IS NULL OR infusion_id IS NOT NULL", name="symptom_code"),
+        one_of("source", AdverseEventSource),
+        one_of("outcome", AdverseEventOutcome),
+        one_of("relatedness", Relatedness),
+        one_of("action_taken", ActionTaken),
+    )
 
     id: Mapped[int] = mapped_column(BigInt, primary_key=True)
-    infusion_id: Mapped[int] = mapped_column(ForeignKey("infusion.id"), index=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), index=True)
+    infusion_id: Mapped[int | None] = mapped_column(ForeignKey("infusion.id"), index=True)  # at which it was found
+    symptom_code: Mapped[str | None]  # of a symptom that was asked about at the infusion
     term: Mapped[str]  # CTCAE term, such as "nausea"
     ctcae_grade: Mapped[int]  # 1 mild to 5 death
-    emergency_response: Mapped[bool]  # staff had to respond at once
+    source: Mapped[AdverseEventSource | None] = mapped_column(Code(AdverseEventSource))
+    found_on: Mapped[date]  # when staff learned of it; local to the site, as the other dates
+    started_on: Mapped[date | None]
+    started_at_local: Mapped[time | None]
+    ended_on: Mapped[date | None]
+    outcome: Mapped[AdverseEventOutcome | None] = mapped_column(Code(AdverseEventOutcome))
+    relatedness: Mapped[Relatedness | None] = mapped_column(Code(Relatedness))
+    action_taken: Mapped[ActionTaken | None] = mapped_column(Code(ActionTaken))
+    is_serious: Mapped[bool | None]  # ICH E2A
+    emergency_response: Mapped[bool | None]  # staff had to respond at once
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("adverse_event.id"), unique=True)  # the row it corrects
+    voided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # corrected, or entered in error
+    void_reason: Mapped[str | None]
 
 
 COUNTS = Course.duplicate_by_id.is_(None)  # of the courses of one person, those that are not recorded twice

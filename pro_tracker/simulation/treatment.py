@@ -11,7 +11,7 @@ from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.treatment import course_plans, courses, infusion_corrections
+from pro_tracker.services.treatment import course_plans, courses, infusion_corrections, infusion_findings
 from pro_tracker.services.treatment.course_plans import CoursePlanFacts
 from pro_tracker.services.treatment.courses import CourseEndFacts, CourseStartFacts
 from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
@@ -81,7 +81,7 @@ class SimulatedTreatment:
 
     def _move(self, subject: Subject, infusion: Infusion, days: int) -> None:
         session, now = self.context.session, self.context.now
-        recorded = infusion_corrections.facts_of(infusion)
+        recorded = infusion_findings.facts_of(infusion)
         facts = replace(recorded, given_on=recorded.given_on + timedelta(days=days))
         correction = InfusionCorrectionFacts(facts, reason="wrong date")
         corrected = infusion_corrections.correct(session, STAFF, infusion, correction, now=now)

@@ -1,20 +1,28 @@
 """Labels that staff read for stored codes, and the kind of tag that shows a state."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any
 
 import phonenumbers
-from flask_babel import lazy_gettext as _
+from flask_babel import format_date, gettext, lazy_gettext as _
 
 from pro_tracker.domain import calling, response_codes, subject_codes, unanswered
 from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason, CallTime
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.disclosure import Suppressed
 from pro_tracker.domain.endings import EndingExtent
-from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.infusion_codes import (
+    Asking,
+    InfusionStatus,
+    MedicationPurpose,
+    SymptomAnswer,
+    VitalTiming,
+)
 from pro_tracker.domain.message_codes import MessageKind, MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import PlanChange
@@ -23,6 +31,7 @@ from pro_tracker.domain.subject_codes import DeathDatePrecision, IdentityField, 
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import UNANSWERED_STATUSES, VisitStatus, is_open, visit_status
 from pro_tracker.domain.wall_time import local_date
+from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
@@ -64,6 +73,57 @@ PROVIDERS = {
 # `n`: the least number that is shown.
 SUPPRESSED = {Suppressed.FEW: _("fewer than %(n)s"), Suppressed.HELD_BACK: _("held back")}
 INFUSION_STATES = {InfusionStatus.COMPLETED: _("Completed"), InfusionStatus.STOPPED: _("Stopped")}
+# How staff asked about symptoms at an infusion; the order is that of the form.
+ASKINGS = {
+    Asking.NONE_REPORTED: _("Yes, about all: none reported"),
+    Asking.AS_MARKED: _("Yes: as marked below; what is not marked was asked about and not reported"),
+    Asking.NOT_ASKED: _("Nobody asked"),
+    Asking.UNKNOWN: _("It is not known whether anybody asked"),
+}
+SYMPTOM_ANSWERS = {
+    SymptomAnswer.NO: _("No"),
+    SymptomAnswer.YES: _("Yes"),
+    SymptomAnswer.NOT_ASKED: _("Not asked"),
+}
+VITAL_TIMINGS = {
+    VitalTiming.BEFORE: _("Before"),
+    VitalTiming.DURING: _("During"),
+    VitalTiming.AFTER: _("After"),
+}
+MEDICATION_PURPOSES = {
+    MedicationPurpose.RESCUE: _("against an adverse effect"),
+    MedicationPurpose.PREMEDICATION: _("before the infusion"),
+}
+ASKED = (Asking.NONE_REPORTED, Asking.AS_MARKED)
+YES_OR_NO = {True: _("yes"), False: _("no")}
+ADVERSE_EVENT_SOURCES = {
+    AdverseEventSource.ASKED: _("We asked"),
+    AdverseEventSource.VOLUNTEERED: _("Said without being asked"),
+}
+ADVERSE_EVENT_OUTCOMES = {
+    AdverseEventOutcome.RECOVERED: _("Over"),
+    AdverseEventOutcome.RECOVERING: _("Getting better"),
+    AdverseEventOutcome.NOT_RECOVERED: _("Still there, unchanged or worse"),
+    AdverseEventOutcome.SEQUELAE: _("Over, with lasting effects"),
+    AdverseEventOutcome.FATAL: _("Fatal"),
+    AdverseEventOutcome.UNKNOWN: _("Not known"),
+}
+RELATEDNESS = {
+    Relatedness.UNRELATED: _("Unrelated"),
+    Relatedness.UNLIKELY: _("Unlikely"),
+    Relatedness.POSSIBLE: _("Possible"),
+    Relatedness.PROBABLE: _("Probable"),
+    Relatedness.DEFINITE: _("Definite"),
+}
+ACTIONS_TAKEN = {
+    ActionTaken.DOSE_NOT_CHANGED: _("Nothing was changed"),
+    ActionTaken.DOSE_RATE_REDUCED: _("Given more slowly"),
+    ActionTaken.DOSE_REDUCED: _("Dose reduced"),
+    ActionTaken.INTERRUPTED: _("Infusion stopped or paused"),
+    ActionTaken.WITHDRAWN: _("No further infusions"),
+    ActionTaken.NOT_APPLICABLE: _("No treatment was being given"),
+    ActionTaken.UNKNOWN: _("Not known"),
+}
 ROLES = {
     Role.COORDINATOR: _("Coordinator"),
     Role.CLINICIAN: _("Clinician"),
@@ -197,6 +257,87 @@ VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
 }
 
 NOT_SENT = (_("Not sent"), "quiet")
+
+
+def adverse_event(event: AdverseEvent) -> str:
+    """Returns what is recorded of an adverse event in addition to its term, in words."""
+    found: Mapping[object, object] = {
+        _("grade"): GRADES[event.ctcae_grade],
+        _("began"): _wall_date(event.started_on, event.started_at_local),
+        _("over on"): _wall_date(event.ended_on),
+        **_judgements(event),
+    }
+    known = [f"{label}: {value}" for label, value in found.items() if value]
+    return "; ".join(known)
+
+
+def _judgements(event: AdverseEvent) -> Mapping[object, object]:
+    """Returns what was chosen of an adverse event, by label; "" for what is not recorded."""
+    return {
+        _("outcome"): _label(ADVERSE_EVENT_OUTCOMES, event.outcome),
+        _("caused by the treatment"): _label(RELATEDNESS, event.relatedness),
+        _("treatment"): _label(ACTIONS_TAKEN, event.action_taken),
+        _("serious"): _label(YES_OR_NO, event.is_serious),
+        _("emergency"): _label(YES_OR_NO, event.emergency_response),
+    }
+
+
+def _label(labels: Mapping[Any, object], code: Any) -> object:
+    if code is None:
+        return ""
+    return labels[code]
+
+
+def _wall_date(on: date | None, at: time | None = None) -> str:
+    if on is None:
+        return ""
+    text = str(format_date(on))
+    return f"{text} {at:%H:%M}" if at else text
+
+
+def asked_at(infusion: Infusion) -> str:
+    """Returns whether staff asked about adverse effects at an infusion, in words."""
+    not_asked = [row.term for row in infusion.symptoms if row.answer == SymptomAnswer.NOT_ASKED]
+    match infusion.asking:
+        case Asking.UNKNOWN:
+            return gettext("Not recorded whether anybody asked")
+        case Asking.NOT_ASKED:
+            return gettext("Nobody asked")
+        case Asking.NONE_REPORTED:
+            return gettext("Asked: none reported")
+    if not_asked:
+        return gettext("Asked, not about: %(terms)s", terms=", ".join(not_asked))
+    return gettext("Asked about all")
+
+
+def no_adverse_events(courses: Sequence[Course]) -> str:
+    """Returns why no adverse event is listed: none was reported, it was not asked about, or that is not known."""
+    askings: list[Asking] = []
+    for course in courses:
+        askings += (infusion.asking for infusion in course.infusions)
+    asked = [asking for asking in askings if asking in ASKED]
+    if not askings:
+        return gettext("None is recorded; no infusion was given yet.")
+    if not asked:
+        return gettext("None is recorded. That anybody asked is not recorded either.")
+    return gettext(
+        "None is recorded. Somebody asked at %(asked)s of %(given)s infusions.",
+        asked=len(asked),
+        given=len(askings),
+    )
+
+
+def vitals_of(infusion: Infusion) -> Iterator[str]:
+    """Yields each vital sign that was taken at an infusion, with its values in the order of the infusion."""
+    taken: dict[tuple[str, str], list[str]] = {}
+    for row in infusion.vitals:
+        values = taken.setdefault((row.name, row.unit), [])
+        if row.value is not None:
+            values.append(f"{row.value.normalize():f}")
+    for (name, unit), values in taken.items():
+        if values:
+            joined = " – ".join(values)
+            yield f"{name} {joined} {unit}"
 
 
 def study(protocol: Protocol) -> str:

@@ -1,24 +1,26 @@
 """The migrations make exactly the tables of the models, on both databases, and can be reverted."""
 
 import re
+from datetime import date
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, inspect, select, text
+from sqlalchemy import CheckConstraint, Date, String, bindparam, inspect, select, text
 
 import pro_tracker.models  # noqa: F401  registers every table
 from pro_tracker import clock, db, migrate
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallOutcome
+from pro_tracker.domain.infusion_codes import Asking
 from pro_tracker.domain.response_codes import AnswerState
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.keyring import KeyRing
 from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.call import Call
-from pro_tracker.models.course import Course
+from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.draft_answer import DraftAnswer
 from pro_tracker.models.link import Link
 from pro_tracker.models.message import Message
@@ -324,3 +326,59 @@ def test_a_database_at_the_newest_migration_has_the_view_of_the_model_and_an_old
     engine.dispose()
     assert found == [column.name for column in Assessment.__table__.columns]
     assert (views, left) == (["assessment"], [])
+
+
+@both
+def test_what_was_no_by_default_becomes_not_recorded_and_amounts_become_rows(empty_database):
+    """An unticked box of the former form was no answer, and an infusion without an event no evidence of asking."""
+    engine = db.make_engine(empty_database)
+    migrate.upgrade(engine)
+    db.connect(empty_database, KeyRing.parse(FIELD_KEYS))
+    add_due_messages(1)
+    migrate.downgrade(engine, "0038")
+    _add_former_infusions(engine)
+
+    migrate.upgrade(engine)
+
+    with db.Session() as session:
+        infusions = session.scalars(select(Infusion).order_by(Infusion.id)).all()
+        amounts = [infusion.ondansetron_mg for infusion in infusions]
+        askings = {infusion.asking for infusion in infusions}
+        events = session.scalars(select(AdverseEvent).order_by(AdverseEvent.id)).all()
+        found = [(event.term, event.emergency_response, event.found_on.day, event.void_reason) for event in events]
+        courses = {event.course_id for event in events}
+    migrate.downgrade(engine, "0038")
+    with engine.connect() as connection:
+        former = connection.execute(text("SELECT ondansetron_mg FROM infusion ORDER BY id")).scalars().all()
+        emergencies = connection.execute(text("SELECT emergency_response FROM adverse_event ORDER BY id")).scalars()
+        kept = [bool(each) for each in emergencies]
+    engine.dispose()
+    assert amounts == [4, 0, None]
+    assert askings == {Asking.UNKNOWN}
+    assert found == [("nausea", None, 2, None), ("fainting", True, 3, None), ("itch", None, 4, "wrong day")]
+    assert courses == {infusions[0].course_id}
+    assert [None if amount is None else float(amount) for amount in former] == [4, 0, None]
+    assert kept == [False, True, False]
+
+
+def _add_former_infusions(engine):
+    """Three infusions as an earlier release stored them: with ondansetron, with 0 mg, and a removed one without."""
+    add = text(
+        "INSERT INTO infusion (course_id, given_on, dose_mg_per_kg, weight_kg, minutes, status, ondansetron_mg,"
+        " recorded_at, voided_at, void_reason) SELECT id, :on, 0.5, 70, 40, 'completed', :mg, created_at,"
+        " CASE WHEN :reason IS NULL THEN NULL ELSE created_at END, :reason FROM course"
+    ).bindparams(bindparam("on", type_=Date), bindparam("reason", type_=String))
+    event = text(
+        "INSERT INTO adverse_event (infusion_id, term, ctcae_grade, emergency_response, recorded_at)"
+        " SELECT id, :term, 1, :emergency, recorded_at FROM infusion WHERE given_on = :on"
+    ).bindparams(bindparam("on", type_=Date))
+    rows = [
+        (2, 4, None, "nausea", False),
+        (3, 0, None, "fainting", True),
+        (4, None, "wrong day", "itch", False),
+    ]
+    with engine.begin() as connection:
+        for day, amount, reason, term, emergency in rows:
+            on = date(2026, 3, day)
+            connection.execute(add, {"on": on, "mg": amount, "reason": reason})
+            connection.execute(event, {"term": term, "emergency": emergency, "on": on})

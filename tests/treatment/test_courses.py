@@ -39,7 +39,7 @@ from tests.support.course_builder import (
 )
 from tests.support.history_builder import course_of, treated, visit_of
 from tests.support.staff_browser import add_account, save, sign_in, submit
-from tests.treatment.test_infusions import FORM
+from tests.treatment.test_infusions import FORM, NAUSEA
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10 in the morning in New York
 WEEK = [date(2026, 3, day) for day in (9, 10, 11, 12, 13)]
@@ -312,12 +312,12 @@ def test_an_infusion_is_corrected_on_its_own_page_and_both_rows_are_shown(
     wrong = submit(client, page, correction_of(given, weight_kg="", reason=""))
     assert "Enter the weight." in wrong.text
     assert "Say why the infusion is corrected." in wrong.text
-    answer = save(client, page, correction_of(given, weight_kg="68", term_0="itch", grade_0="2"))
+    answer = save(client, page, correction_of(given, weight_kg="68", **NAUSEA))
     assert answer.status_code == 303
     shown = client.get(f"/subjects/{subject.id}").text
     assert "Corrected or removed: 1" in shown
     assert REASON in shown
-    assert "itch, grade 2" in shown
+    assert "nausea, grade 1" in shown
     assert client.get(page).status_code == 303  # to the row that corrects it
 
 

@@ -15,7 +15,7 @@ from tests.conftest import Clock
 from tests.support.answer_corrections import shown_form
 from tests.support.course_builder import add_subject
 from tests.support.staff_browser import add_account, confirm, save, sign_in, sign_in_colleague, submit
-from tests.treatment.test_infusions import FORM
+from tests.treatment.test_infusions import FORM, NAUSEA
 
 CORRECTION = {**FORM, "reason": "typed wrongly"}
 
@@ -49,7 +49,7 @@ def test_the_second_to_correct_an_infusion_sees_what_changed_and_saves_on_top_of
 ) -> None:
     page = page_of(session, subject)
     first = {**CORRECTION, "dose_mg_per_kg": "0.6", "reason": "read from the pump"}
-    mine = {**CORRECTION, "weight_kg": "72", "term_0": "nausea", "grade_0": "1", "reason": "scale was wrong"}
+    mine = {**CORRECTION, "weight_kg": "72", **NAUSEA, "reason": "scale was wrong"}
     assert save(colleague, page, first).status_code == 303
     refused = submit(client, page, mine, page="/subjects")
     assert refused.status_code == 422

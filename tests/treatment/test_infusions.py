@@ -29,8 +29,10 @@ FORM = {
     "stop_reason": "",
     "ondansetron_mg": "4",
     "end_reason": "",
-    **dict.fromkeys(("term_0", "term_1", "grade_0", "grade_1"), ""),
+    "asked": "none-reported",
+    **dict.fromkeys(("term_0", "grade_0"), ""),
 }
+NAUSEA = {"asked": "as-marked", "term_0": "nausea", "grade_0": "1", "emergency_0": "no"}
 COURSE_DATE = {"new-planned_start_on-day": "1", "new-planned_start_on-month": "6", "new-planned_start_on-year": "2026"}
 
 
@@ -46,9 +48,8 @@ def record(client: FlaskClient, subject: Subject, **changes: Any) -> Any:
 
 
 def test_an_infusion_is_recorded_with_all_its_facts(client: FlaskClient, session: Session, subject: Subject) -> None:
-    answer = record(
-        client, subject, term_0="nausea", grade_0="1", term_1="high blood pressure", grade_1="3", emergency_1="y"
-    )
+    second = {"term_1": "high blood pressure", "grade_1": "3", "emergency_1": "yes"}
+    answer = record(client, subject, **NAUSEA, **second)
     assert answer.status_code == 303
     infusion = session.scalars(select(Infusion)).one()
     assert (infusion.given_on, infusion.started_at_local) == (date(2026, 3, 2), time(8, 30))
@@ -95,10 +96,13 @@ def test_optional_fields_may_be_empty(client: FlaskClient, session: Session, sub
         ({"status": "vanished"}, "status", "Choose whether it was completed or stopped."),
         ({"status": "stopped"}, "stop_reason", "Say why the infusion was stopped."),
         ({"stop_reason": "dizzy"}, "stop_reason", "A completed infusion has no reason for stopping."),
+        ({"asked": ""}, "asked", "Choose whether someone asked"),
+        ({"term_0": "nausea"}, "asked", "None was reported, but one is marked or described below."),
         ({"term_0": "nausea"}, "grade_0", "Choose the CTCAE grade."),
-        ({"grade_1": "2"}, "term_1", "Say what the adverse event was."),
-        ({"emergency_0": "y"}, "term_0", "Say what the adverse event was."),
-        ({"term_0": "nausea", "grade_0": "6"}, "grade_0", "Choose one of the list."),
+        ({"grade_0": "2"}, "term_0", "Say what the adverse event was."),
+        ({"emergency_0": "no"}, "term_0", "Say what the adverse event was."),
+        ({"term_0": "nausea", "grade_0": "6"}, "grade_0", "Choose the CTCAE grade."),
+        ({"term_0": "nausea", "grade_0": "2"}, "emergency_0", "Say whether someone had to respond at once."),
         ({"course_ends": "y"}, "end_reason", "Say why the course ends."),
     ],
 )
@@ -143,14 +147,15 @@ def test_the_same_infusion_is_recorded_once(client: FlaskClient, session: Sessio
 
 @pytest.mark.dialects("sqlite")
 def test_adding_an_adverse_event_row_keeps_the_entered_values(client: FlaskClient, subject: Subject) -> None:
-    page = record(client, subject, term_0="nausea", grade_0="2", more="1")
+    page = record(client, subject, **NAUSEA | {"grade_0": "2"}, more="1")
     assert page.status_code == 200
-    assert 'name="term_2"' in page.text
-    assert 'name="term_3"' not in page.text
+    assert 'name="term_1"' in page.text
+    assert 'name="term_2"' not in page.text
     assert 'value="nausea"' in page.text
     assert '<option value="2" selected>' in page.text
     assert "Error:" not in page.text
-    assert record(client, subject, term_2="itch", grade_2="1").status_code == 303
+    second = {"term_1": "itch", "grade_1": "1", "emergency_1": "no"}
+    assert record(client, subject, asked="as-marked", **second).status_code == 303
     assert "itch, grade 1" in client.get(f"/subjects/{subject.id}").text
 
 

@@ -8,12 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.infusion_codes import OPEN_QUESTION, MedicationPurpose, VitalTiming
 from pro_tracker.domain.protocol import (
     Anchor,
     CallRule,
     ChannelOption,
     ChannelWord,
     CountsFrom,
+    PlannedMedication,
+    PlannedSymptom,
+    PlannedVital,
     Protocol,
     ReminderStep,
     ResponsePlan,
@@ -59,6 +63,8 @@ WallTime = Annotated[time, BeforeValidator(_wall_time)]
 Day = Annotated[int, Field(ge=-3660, le=3660)]
 Days = Annotated[int, Field(ge=1, le=366)]
 StepCount = Literal["opening", "due"]
+ShortText = Annotated[str, Field(min_length=1, max_length=60)]
+MOST_OF_A_VITAL, MOST_OF_A_DRUG = 9999, 99999  # what the columns of these values hold
 ScaleName = Annotated[str, text_matching(r"[a-z0-9-]+\.[a-z0-9-]+", "instrument.scale, such as pcs.total")]
 
 
@@ -163,6 +169,26 @@ class PlanEntry(FileModel):
     advice: dict[Language, Text] = Field({}, max_length=20)
 
 
+VitalCode = Annotated[str, text_matching(r"[A-Z][A-Z0-9]{0,7}", "up to 8 capitals and digits, such as SYSBP")]
+
+
+class VitalEntry(FileModel):
+    name: ShortText
+    unit: Annotated[str, Field(min_length=1, max_length=20)]
+    at: list[Annotated[VitalTiming, Field(strict=False)]] = Field(min_length=1, max_length=len(VitalTiming))
+    range: list[float] = Field(min_length=2, max_length=2)
+
+
+class MedicationEntry(FileModel):
+    name: ShortText
+    use: Annotated[MedicationPurpose, Field(strict=False)]
+    unit: Annotated[str, Field(min_length=1, max_length=20)]
+    most: Annotated[float, Field(gt=0, le=MOST_OF_A_DRUG)]
+
+    def build(self) -> PlannedMedication:
+        return PlannedMedication(self.name, self.use, self.unit, Decimal(str(self.most)))
+
+
 class TreatmentEntry(FileModel):
     dose_mg_per_kg: Annotated[float, Field(gt=0, le=5)]
     tolerance_percent: Annotated[int, Field(ge=0, le=100)]
@@ -170,6 +196,10 @@ class TreatmentEntry(FileModel):
     spacing_days: Annotated[int, Field(ge=1, le=90)]
     premedication: Text | None = None
     monitoring: Text | None = None
+    symptoms: dict[Code, ShortText] = Field({}, max_length=40)
+    vitals: dict[VitalCode, VitalEntry] = Field({}, max_length=20)
+    medications: list[MedicationEntry] = Field([], max_length=10)
+    nurse_and_chair: bool = False
 
     def build(self) -> TreatmentPlan:
         return TreatmentPlan(
@@ -179,7 +209,17 @@ class TreatmentEntry(FileModel):
             spacing_days=self.spacing_days,
             premedication=self.premedication or "",
             monitoring=self.monitoring or "",
+            symptoms=tuple(PlannedSymptom(code, term) for code, term in self.symptoms.items()),
+            vitals=tuple(_vital(code, entry) for code, entry in self.vitals.items()),
+            medications=tuple(medication.build() for medication in self.medications),
+            nurse_and_chair=self.nurse_and_chair,
         )
+
+
+def _vital(code: str, entry: VitalEntry) -> PlannedVital:
+    lowest, highest = (Decimal(str(bound)) for bound in entry.range)
+    timings = tuple(timing for timing in VitalTiming if timing in entry.at)
+    return PlannedVital(code, entry.name, entry.unit, lowest, highest, timings)
 
 
 class CallsEntry(FileModel):
@@ -248,6 +288,7 @@ def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[F
     """
     return [
         *_course_errors(file),
+        *_treatment_errors(file.treatment),
         *_event_errors(file),
         *_message_errors(file.messages),
         *_step_errors(file),
@@ -269,6 +310,23 @@ def _reminders(steps: Sequence[StepEntry], count_from: StepCount) -> tuple[Remin
 def _course_errors(file: ProtocolFile) -> Iterator[FormatError]:
     if file.course.idle_days > file.course.gap_days:
         yield "course.gap_days", "must not be less than idle_days"
+
+
+def _treatment_errors(treatment: TreatmentEntry | None) -> Iterator[FormatError]:
+    if treatment is None:
+        return
+    if OPEN_QUESTION in treatment.symptoms:
+        yield f"treatment.symptoms.{OPEN_QUESTION}", "is the question after the list, which is always asked"
+    for code, entry in treatment.vitals.items():
+        key = f"treatment.vitals.{code}"
+        lowest, highest = entry.range
+        if not -MOST_OF_A_VITAL <= lowest < highest <= MOST_OF_A_VITAL:
+            yield f"{key}.range", f"must rise, and lie within {MOST_OF_A_VITAL}"
+        if len(set(entry.at)) < len(entry.at):
+            yield f"{key}.at", "names a time twice"
+    names = [medication.name.casefold() for medication in treatment.medications]
+    if len(set(names)) < len(names):
+        yield "treatment.medications", "names a drug twice"
 
 
 def _event_errors(file: ProtocolFile) -> Iterator[FormatError]:

@@ -15,7 +15,7 @@ from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.models.account import Account
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.correction import Correction
-from pro_tracker.models.course import AnchorDate, Course, Infusion
+from pro_tracker.models.course import AdverseEvent, AnchorDate, Course, Infusion
 from pro_tracker.models.identity_change import IdentityChange
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.merge import Merge
@@ -29,12 +29,15 @@ NO_CHANGES = ("identity.", "subject.view", "ledger.")  # prefixes of audit actio
 RESOLVED = {"course": "course", "visit": "visit", "infusion": "infusion_on", "replaces": "infusion_on_before"}
 # The kind of an infusion that was removed or corrected: no correction is stored, its old row has the reason.
 VOIDED_INFUSION = "infusion"
+ADVERSE_EVENT = "adverse-event"  # likewise
 IDENTITY = "identity"  # its former values are rows of their own
 TRANSFER = "transfer"
 MERGE = "merge"  # the kind of a merge and of its end: the reasons are in its own row
 # Actions for which staff gave a reason -> the kind of row that stores it. Withdrawals are left out: what a patient said
 # stays on the patient's page.
 REASONED = {
+    "adverse-event.correct": ADVERSE_EVENT,
+    "adverse-event.void": ADVERSE_EVENT,
     "course.move-protocol": CorrectionKind.PROTOCOL,
     "course.reopen": CorrectionKind.COURSE_END,
     "course.set-date": CorrectionKind.ANCHOR_DATE,
@@ -53,7 +56,7 @@ REASONED = {
     "subject.transfer": TRANSFER,
 }
 INTERNAL = (
-    *("call", "pause", "closed", "adverse_events"),
+    *("call", "pause", "closed", "adverse_events", "adverse_event"),
     *("response", "response_before", "responses", "late_answer", "items"),
 )  # ids and counts without meaning for the reader
 
@@ -127,6 +130,7 @@ def _reason_rows(subject_id: uuid.UUID) -> CompoundSelect[Any]:
     pauses = select(literal(CorrectionKind.PAUSE, String), Pause.recorded_at, Pause.reason)
     anchor_dates = select(literal(CorrectionKind.ANCHOR_DATE, String), AnchorDate.recorded_at, AnchorDate.reason)
     infusions = select(literal(VOIDED_INFUSION), Infusion.voided_at, Infusion.void_reason)
+    events = select(literal(ADVERSE_EVENT), AdverseEvent.voided_at, AdverseEvent.void_reason)
     edited = QuestionnaireResponse.edited_at
     responses = select(literal(CorrectionKind.RESPONSE, String), edited, QuestionnaireResponse.edit_reason)
     identities = select(literal(IDENTITY), IdentityChange.recorded_at, IdentityChange.reason).distinct()
@@ -148,6 +152,10 @@ def _reason_rows(subject_id: uuid.UUID) -> CompoundSelect[Any]:
         infusions.where(
             Infusion.course_id.in_(course_ids),
             Infusion.voided_at.is_not(None),
+        ),
+        events.where(
+            AdverseEvent.course_id.in_(course_ids),
+            AdverseEvent.voided_at.is_not(None),
         ),
         responses.where(
             QuestionnaireResponse.subject_id.in_(records_of(subject_id)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
@@ -34,6 +34,7 @@ WITH_IDENTITY = (
     joinedload(Subject.identity),
     joinedload(Subject.contacts),
 )
+WITH_FINDINGS = (Infusion.symptoms, Infusion.vitals, Infusion.medications, Infusion.all_adverse_events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +116,16 @@ def _transfers() -> tuple[ORMOption, ...]:
 
 
 def courses_of(session: Session, subject_id: uuid.UUID, *which: ColumnElement[bool]) -> Sequence[Course]:
-    """The courses of the person that match, with infusions and adverse events, first course first.
+    """The courses of the person that match, with infusions, findings and adverse events, first course first.
 
-    Without those that are recorded twice. One statement.
+    Without those that are recorded twice. A fixed number of statements.
     """
+    infusions = joinedload(Course.all_infusions)
     rows = (
         select(Course)
         .where(Course.subject_id.in_(person.records_of(subject_id)), COUNTS, *which)
-        .options(joinedload(Course.site), joinedload(Course.all_infusions).joinedload(Infusion.adverse_events))
+        .options(joinedload(Course.site), infusions, selectinload(Course.all_adverse_events))
+        .options(*(infusions.selectinload(each) for each in WITH_FINDINGS))
         .order_by(Course.number)
     )
     courses = session.scalars(rows, execution_options={"populate_existing": True}).unique().all()

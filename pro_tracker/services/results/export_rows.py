@@ -393,15 +393,14 @@ def _infusions(subjects: list[uuid.UUID]) -> AnySelect:
 def _adverse_events(subjects: list[uuid.UUID]) -> AnySelect:
     return (
         select(
-            Infusion.course_id,
+            AdverseEvent.course_id,
             func.count().label("events"),
             func.max(AdverseEvent.ctcae_grade).label("worst"),
-            func.sum(case((AdverseEvent.emergency_response, 1), else_=0)).label("emergencies"),
+            func.sum(case((AdverseEvent.emergency_response.is_(True), 1), else_=0)).label("emergencies"),
         )
-        .join(Infusion, Infusion.id == AdverseEvent.infusion_id)
-        .join(Course, Course.id == Infusion.course_id)
-        .where(Course.subject_id.in_(subjects), Infusion.voided_at.is_(None))
-        .group_by(Infusion.course_id)
+        .join(Course, Course.id == AdverseEvent.course_id)
+        .where(Course.subject_id.in_(subjects), AdverseEvent.voided_at.is_(None))
+        .group_by(AdverseEvent.course_id)
     )
 
 

@@ -90,6 +90,7 @@ def read_text(text: str) -> str:
     return text
 
 
+EMERGENCY = {"yes": True, "no": False, None: None}  # an empty cell says nothing
 # The bounds are those of the infusion table's constraints.
 READERS: dict[str, Callable[[str], Any]] = {
     "infusion_on": read_date,
@@ -162,7 +163,7 @@ def _contradictions(cells: Mapping[str, str]) -> Problems:
 
 def _facts(values: Mapping[str, Any]) -> InfusionFacts:
     event = values["adverse_event"]
-    emergency = values["emergency_response"] == "yes"
+    emergency = EMERGENCY[values["emergency_response"]]
     return InfusionFacts(
         given_on=values["infusion_on"],
         started_at_local=values["infusion_start"],

@@ -119,7 +119,7 @@ def recorded_treatment(session: Session, person_ids: Collection[uuid.UUID]) -> M
         found[person_id].newest_protocol = _newest(session, person_id, courses).protocol_code
     rows = select(Infusion, Course.subject_id).join(Course, Course.id == Infusion.course_id)
     rows = rows.where(Course.subject_id.in_(people), Infusion.voided_at.is_(None))
-    for infusion, record_id in session.execute(rows.options(selectinload(Infusion.adverse_events))):
+    for infusion, record_id in session.execute(rows.options(selectinload(Infusion.all_adverse_events), selectinload(Infusion.medications))):
         key = (infusion.given_on, infusion.started_at_local)
         found[people[record_id]].infusions[key] = infusion
     return found
@@ -149,5 +149,5 @@ def same_infusion(infusion: Infusion, facts: InfusionFacts) -> bool:
     return same_details and in_file <= recorded
 
 
-def _event(event: AdverseEvent | AdverseEventFacts) -> tuple[str, int, bool]:
+def _event(event: AdverseEvent | AdverseEventFacts) -> tuple[str, int, bool | None]:
     return event.term, event.ctcae_grade, event.emergency_response

@@ -16,7 +16,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.visit_windows import belongs_to_course
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.models.course import AdverseEvent, Course, Infusion
+from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
@@ -24,7 +24,7 @@ from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, person_courses, visits
 from pro_tracker.services.planning.subject_lock import lock
 from pro_tracker.services.protocols import protocol_catalog, released_events
-from pro_tracker.services.treatment import infusion_facts
+from pro_tracker.services.treatment import infusion_facts, infusion_findings
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 __all__ = [
@@ -118,7 +118,7 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     infusion = build_infusion(course, facts, now)
     session.add(infusion)
     session.flush()
-    session.expire(course, ["all_infusions"])  # loaded before this infusion was added
+    session.expire(course, ["all_infusions", "all_adverse_events"])  # loaded before this infusion was added
     audit_infusion(session, actor, subject.id, infusion, now=now)
     return infusion
 
@@ -279,9 +279,8 @@ def _reject_out_of_order(session: Session, course: Course, given_on: date) -> No
 
 
 def build_infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infusion:
-    """Builds the row of an infusion with its adverse events, recorded at `now`; does not add it to a session."""
-    adverse_events = [_adverse_event(event, now) for event in facts.adverse_events]
-    return Infusion(
+    """Builds the row of an infusion with all that was found at it, recorded at `now`; does not add it to a session."""
+    infusion = Infusion(
         course_id=course.id,
         given_on=facts.given_on,
         started_at_local=facts.started_at_local,
@@ -290,16 +289,9 @@ def build_infusion(course: Course, facts: InfusionFacts, now: datetime) -> Infus
         minutes=facts.minutes,
         status=facts.status,
         stop_reason=(facts.stop_reason or "").strip() or None,
-        ondansetron_mg=facts.ondansetron_mg,
-        recorded_at=now,
-        adverse_events=adverse_events,
-    )
-
-
-def _adverse_event(facts: AdverseEventFacts, now: datetime) -> AdverseEvent:
-    return AdverseEvent(
-        term=facts.term.strip(),
-        ctcae_grade=facts.ctcae_grade,
-        emergency_response=facts.emergency_response,
+        nurse=facts.nurse,
+        chair=facts.chair,
         recorded_at=now,
     )
+    infusion_findings.add_rows(infusion, facts, now)
+    return infusion

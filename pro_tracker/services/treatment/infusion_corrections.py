@@ -1,5 +1,6 @@
 """Corrects an infusion, or removes one entered in error. The old row is voided and kept; nothing is overwritten."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import ChangedSince, InvalidInput, NotFound
-from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, subject_lock, visits
-from pro_tracker.services.treatment import courses, infusion_facts
-from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
+from pro_tracker.services.treatment import courses, infusion_facts, infusion_findings
+from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +56,6 @@ def last_voided(session: Session, infusion: Infusion) -> Infusion:
     return infusion
 
 
-def facts_of(infusion: Infusion) -> InfusionFacts:
-    """Returns the recorded facts of an infusion, with its adverse events."""
-    return InfusionFacts(
-        given_on=infusion.given_on,
-        started_at_local=infusion.started_at_local,
-        dose_mg_per_kg=infusion.dose_mg_per_kg,
-        weight_kg=infusion.weight_kg,
-        minutes=infusion.minutes,
-        status=infusion.status,
-        stop_reason=infusion.stop_reason,
-        ondansetron_mg=infusion.ondansetron_mg,
-        adverse_events=tuple(
-            AdverseEventFacts(event.term, event.ctcae_grade, event.emergency_response)
-            for event in infusion.adverse_events
-        ),
-    )
-
-
 def correct(
     session: Session, actor: Actor, infusion: Infusion, correction: InfusionCorrectionFacts, *, now: datetime
 ) -> Infusion:
@@ -83,12 +66,13 @@ def correct(
     facts = correction.infusion
     course, subject = _void(session, infusion, correction.reason, now)
     infusion_facts.check(facts, zone=before_treatment.site_zone(session, course), now=now)
-    if facts == facts_of(infusion):
+    if facts == infusion_findings.facts_of(infusion):
         raise InvalidInput("Nothing differs from what is recorded.")
     courses.reject_after_death(subject, facts)
     courses.reject_misplaced(session, course, facts)
     corrected = courses.build_infusion(course, facts, now)
     corrected.replaces_id = infusion.id
+    _link_adverse_events(infusion.adverse_events, corrected)
     session.add(corrected)
     _plan(session, course, now)
     detail: audit.Detail = {
@@ -118,13 +102,22 @@ def _void(session: Session, infusion: Infusion, reason: str, now: datetime) -> t
     subject_lock.lock(session, subject)
     if infusion.voided_at is not None:
         raise ChangedSince("This infusion was corrected since. Look at the patient's page again.")
-    infusion.voided_at = now
-    infusion.void_reason = why
+    events = infusion.adverse_events
+    infusion.voided_at, infusion.void_reason = now, why
+    for event in events:
+        event.voided_at, event.void_reason = now, why
     session.flush()
     return course, subject
 
 
+def _link_adverse_events(former: Sequence[AdverseEvent], corrected: Infusion) -> None:
+    """Lets each adverse event of the correction replace the former one of the same symptom or term."""
+    known = {(event.symptom_code, event.term): event.id for event in former}
+    for event in corrected.all_adverse_events:
+        event.replaces_id = known.pop((event.symptom_code, event.term), None)
+
+
 def _plan(session: Session, course: Course, now: datetime) -> None:
     session.flush()
-    session.expire(course, ["all_infusions"])  # loaded before the infusion changed
+    session.expire(course, ["all_infusions", "all_adverse_events"])  # loaded before the infusion changed
     visits.replan(session, course.subject_id, now=now)

@@ -1,28 +1,61 @@
 """The facts of one infusion and the rules for their ranges. No database access."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.infusion_codes import (
+    OPEN_QUESTION,
+    InfusionStatus,
+    MedicationPurpose,
+    SymptomAnswer,
+    VitalTiming,
+)
 from pro_tracker.domain.plausible_dates import EARLIEST
 from pro_tracker.domain.wall_time import local_date
+from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts, problems
+
+__all__ = ["AdverseEventFacts", "InfusionFacts", "MedicationFacts", "SymptomFacts", "VitalFacts", "check"]
 
 
 @dataclass(frozen=True, slots=True)
-class AdverseEventFacts:
-    """An untoward medical occurrence at or after the infusion; `ctcae_grade` 1 (mild) to 5 (death), CTCAE 5.0."""
+class SymptomFacts:
+    """One symptom that the protocol asks about, and the answer, or that it was not asked about."""
 
+    code: str
     term: str
-    ctcae_grade: int
-    emergency_response: bool = False
+    answer: SymptomAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class VitalFacts:
+    """One vital sign at one time of the infusion; `value` in `unit`, None: the protocol asks for it, not taken."""
+
+    code: str
+    name: str
+    timing: VitalTiming
+    value: Decimal | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class MedicationFacts:
+    """Another drug given at the infusion; `amount` in `unit`, 0: not given, None: the dose is not known."""
+
+    name: str
+    purpose: MedicationPurpose
+    amount: Decimal | None
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
 class InfusionFacts:
-    """One infusion as given, in the wall time of the site. `ondansetron_mg` None: none was given."""
+    """One infusion as given, in the wall time of the site. `ondansetron_mg` None: not recorded, 0: none was given.
+
+    Without `symptoms` it is not known whether it was asked about; `medications` are those other than ondansetron.
+    """
 
     given_on: date
     started_at_local: time | None
@@ -33,6 +66,11 @@ class InfusionFacts:
     stop_reason: str | None = None
     ondansetron_mg: Decimal | None = None
     adverse_events: tuple[AdverseEventFacts, ...] = ()
+    symptoms: tuple[SymptomFacts, ...] = ()
+    vitals: tuple[VitalFacts, ...] = ()
+    medications: tuple[MedicationFacts, ...] = ()
+    nurse: str | None = None
+    chair: str | None = None
 
 
 def check(facts: InfusionFacts, *, zone: str, now: datetime) -> None:
@@ -49,7 +87,8 @@ def _problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
         yield "given_on", f"The infusion date lies before {EARLIEST.year}. Check the year."
     yield from _quantity_problems(facts)
     yield from _status_problems(facts)
-    yield from _adverse_event_problems(facts)
+    yield from _adverse_event_problems(facts, today)
+    yield from _answer_problems(facts)
 
 
 def _quantity_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
@@ -63,7 +102,7 @@ def _quantity_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
         yield "minutes", "The duration must be 1 to 1440 minutes."
     ondansetron = facts.ondansetron_mg
     if ondansetron is not None and not 0 <= ondansetron <= 32:
-        yield "ondansetron_mg", "Ondansetron must be 0 to 32 mg, or left empty when none was given."
+        yield "ondansetron_mg", "Ondansetron must be 0 to 32 mg, or left empty when that is not known."
 
 
 def _rounded(value: Decimal, unit: str) -> Decimal:
@@ -84,9 +123,19 @@ def _status_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
         )
 
 
-def _adverse_event_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
+def _adverse_event_problems(facts: InfusionFacts, today: date) -> Iterator[tuple[str, str]]:
     for event in facts.adverse_events:
-        if not event.term.strip():
-            yield "adverse_events", "Say what the adverse event was."
-        if not 1 <= event.ctcae_grade <= 5:
-            yield "adverse_events", "The CTCAE grade must be 1 to 5."
+        for _field, reason in problems(replace(event, found_on=facts.given_on), today):
+            yield "adverse_events", reason
+
+
+def _answer_problems(facts: InfusionFacts) -> Iterator[tuple[str, str]]:
+    """Yields what the answers and the adverse events say of each other: a yes has its event, and a no has none."""
+    named = {event.symptom_code for event in facts.adverse_events}
+    for symptom in facts.symptoms:
+        # The question after the list is answered by events without a code of their own.
+        code = None if symptom.code == OPEN_QUESTION else symptom.code
+        if symptom.answer == SymptomAnswer.YES and code not in named:
+            yield "adverse_events", f"{symptom.term}: was reported, so it needs its grade."
+        if symptom.answer == SymptomAnswer.NO and code in named:
+            yield "adverse_events", f"{symptom.term}: is described, but the answer is no. Correct one of them."

@@ -2,6 +2,7 @@
 
 from pro_tracker.web.staff import (
     accounts,
+    adverse_events,
     answers,
     calls,
     contacts,
@@ -27,6 +28,7 @@ from pro_tracker.web.staff.blueprint import blueprint
 
 __all__ = [
     "accounts",
+    "adverse_events",
     "answers",
     "blueprint",
     "calls",

@@ -1,15 +1,18 @@
 """Edit conflicts of infusions: a user corrects or removes one that another user corrected or removed first."""
 
 from pro_tracker.domain.errors import ChangedSince
-from pro_tracker.models.course import Infusion
+from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.clinic import editors
 from pro_tracker.services.planning import subject_lock
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import infusion_corrections
+from pro_tracker.web import labels
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import edit_conflicts
 from pro_tracker.web.staff.blueprint import local_moment
-from pro_tracker.web.staff.edit_conflicts import RowChange
+from pro_tracker.web.staff.edit_conflicts import Changer, RowChange
+from pro_tracker.web.staff.forms import infusion_lists
 from pro_tracker.web.staff.forms.infusion_form import InfusionCorrectionForm, InfusionForm, as_recorded, with_rows
 
 VOIDING = ("infusion.correct", "infusion.remove")
@@ -25,30 +28,57 @@ def reject_voided(subject: Subject, shown: Infusion, rows: int) -> None:
     if shown.voided_at is None:
         return
     newest = infusion_corrections.newest(session, shown)
-    before, after = _filled(shown, rows), _filled(newest, rows) if newest else None
+    before, after = filled(shown, rows), filled(newest, rows) if newest else None
     raise ChangedSince(edit_conflicts.conflict_text(_last_change(subject, shown), before, after))
+
+
+def reject_changed_events(subject: Subject, shown: Infusion, form: InfusionCorrectionForm) -> None:
+    """Raises ChangedSince if an adverse event of the infusion was corrected on its own page since the form was filled.
+
+    Sending the form again puts its own entries in place.
+    """
+    changer = Changer(subject.id, subject.time_zone, ("adverse-event.correct",))
+    recorded = _recorded_events(shown)
+    edit_conflicts.reject_stale(form, recorded, {}, changer)
 
 
 def merged_form(form: InfusionCorrectionForm, shown: Infusion, newest: Infusion) -> InfusionCorrectionForm:
     """Returns the submitted form for the row that is recorded now: what was typed, and the rest as recorded now."""
     rows = max(form.row_count, len(newest.adverse_events))
-    data = edit_conflicts.merged(form, _filled(shown, rows), _filled(newest, rows))
-    merged = with_rows(rows, InfusionCorrectionForm)(formdata=data)
+    data = edit_conflicts.merged(form, filled(shown, rows), filled(newest, rows))
+    merged = correction_form(newest, rows)(formdata=data)
+    edit_conflicts.remember(merged, _recorded_events(newest))
     merged.form_errors = list(form.form_errors)
     return merged
 
 
 def as_new(form: InfusionCorrectionForm) -> InfusionForm:
     """Returns the submitted form as that of a new infusion, in place of one that was removed."""
-    new = with_rows(form.row_count, InfusionForm)()
+    new = with_rows(form.row_count, InfusionForm, form.lists)()
     new.form_errors = list(form.form_errors)
     return new
 
 
-def _filled(infusion: Infusion, rows: int) -> InfusionCorrectionForm:
-    return with_rows(max(rows, len(infusion.adverse_events)), InfusionCorrectionForm)(
-        formdata=None, data=as_recorded(infusion)
-    )
+def correction_form(recorded: Infusion, rows: int) -> type[InfusionCorrectionForm]:
+    """Returns the class of the form that corrects a recorded infusion, with so many rows for adverse events or more."""
+    course = db_session().get_one(Course, recorded.course_id)
+    plan = protocol_catalog.bound_to(course).treatment
+    lists = infusion_lists.of_recorded(plan, recorded)
+    made = with_rows(max(rows, len(recorded.adverse_events)), InfusionCorrectionForm, lists)
+    return type(made.__name__, (made,), {"recorded": recorded})
+
+
+def filled(recorded: Infusion, rows: int) -> InfusionCorrectionForm:
+    """Returns the form of a recorded infusion, filled with what is recorded."""
+    made = correction_form(recorded, rows)
+    form = made(None, data=as_recorded(recorded, made.lists))
+    edit_conflicts.remember(form, _recorded_events(recorded))
+    return form
+
+
+def _recorded_events(infusion: Infusion) -> edit_conflicts.RecordedValues:
+    """Returns the adverse events of an infusion in words; equal words mean that nothing was corrected."""
+    return {event.term: labels.adverse_event(event) for event in infusion.adverse_events}
 
 
 def _last_change(subject: Subject, shown: Infusion) -> RowChange:

@@ -27,6 +27,7 @@ from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, infusion_conflicts, preview
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.current import Page
+from pro_tracker.web.staff.forms import infusion_lists
 from pro_tracker.web.staff.forms.course_forms import RemovalForm
 from pro_tracker.web.staff.forms.infusion_form import (
     MAX_ROWS,
@@ -34,9 +35,9 @@ from pro_tracker.web.staff.forms.infusion_form import (
     InfusionCorrectionForm,
     InfusionFieldsForm,
     InfusionForm,
-    as_recorded,
     with_rows,
 )
+from pro_tracker.web.staff.forms.infusion_lists import InfusionLists
 
 REMOVE = "remove"  # prefix of field names, since the page of one infusion has two forms
 
@@ -50,7 +51,7 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
         "given_on": today,
         **_as_planned(subject),
     }
-    form = with_rows(MIN_ROWS, InfusionForm)(data=defaults)
+    form = with_rows(MIN_ROWS, InfusionForm, _lists(subject))(data=defaults)
     return _page(subject, form)
 
 
@@ -59,8 +60,8 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
 def record_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     if _wants_another_row():
-        return _page(subject, with_rows(_submitted_rows(1), InfusionForm)())
-    form = with_rows(_submitted_rows(), InfusionForm)()
+        return _page(subject, with_rows(_submitted_rows(1), InfusionForm, _lists(subject))())
+    form = with_rows(_submitted_rows(), InfusionForm, _lists(subject))()
     return preview.save(
         subject,
         form,
@@ -89,9 +90,9 @@ def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response
     subject = current.subject(subject_id)
     recorded = _infusion(subject, infusion_id)
     if _wants_another_row():
-        longer = with_rows(_submitted_rows(1), InfusionCorrectionForm)()
+        longer = infusion_conflicts.correction_form(recorded, _submitted_rows(1))()
         return _correction_page(subject, recorded, form=longer)
-    form = with_rows(_submitted_rows(), InfusionCorrectionForm)()
+    form = infusion_conflicts.correction_form(recorded, _submitted_rows())()
     return preview.save(
         subject,
         form,
@@ -149,6 +150,11 @@ def _as_planned(subject: Subject) -> dict[str, object]:
     }
 
 
+def _lists(subject: Subject) -> InfusionLists:
+    """Returns what the protocol of the current course lists for an infusion."""
+    return infusion_lists.of_plan(_plan(courses.current_course(db_session(), subject)))
+
+
 def _plan(course: Course | None) -> TreatmentPlan | None:
     if course is None:
         return None
@@ -162,8 +168,8 @@ def _wants_another_row() -> bool:
 
 
 def _submitted_rows(more: int = 0) -> int:
-    """Returns the number of rows for adverse events that the form was sent with, counted by its grades, plus `more`."""
-    sent = sum(name.startswith("grade_") for name in request.form)
+    """Returns the number of rows for adverse events that the form was sent with, counted by its terms, plus `more`."""
+    sent = sum(name.startswith("term_") for name in request.form)
     rows = _limited(sent) + more
     return _limited(rows)
 
@@ -202,6 +208,7 @@ def _require_checked(
 
 def _correct(subject: Subject, recorded: Infusion, form: InfusionCorrectionForm, now: datetime) -> None:
     infusion_conflicts.reject_voided(subject, recorded, form.row_count)
+    infusion_conflicts.reject_changed_events(subject, recorded, form)
     course = db_session().get_one(Course, recorded.course_id)
     warnings = treatment_warnings.about(db_session(), course, form.facts(), instead_of=recorded)
     correction = InfusionCorrectionFacts(form.facts(), form.reason.data)
@@ -247,9 +254,7 @@ def _correction_page(
     remove: RemovalForm | None = None,
 ) -> Page:
     """Returns the page of one infusion. A form that was not sent shows the recorded values."""
-    if form is None:
-        rows = _limited(len(recorded.adverse_events) + 1)
-        form = with_rows(rows, InfusionCorrectionForm)(formdata=None, data=as_recorded(recorded))
+    form = form or infusion_conflicts.filled(recorded, _limited(len(recorded.adverse_events) + 1))
     return current.show(
         "staff/infusion_correction.html",
         subject,

@@ -58,6 +58,9 @@ ACTORS = {
     ActorKind.COMMAND: lazy_gettext("the operator (command)"),
 }
 CHANGES = {
+    "adverse-event.correct": lazy_gettext("Adverse event corrected"),
+    "adverse-event.record": lazy_gettext("Adverse event recorded"),
+    "adverse-event.void": lazy_gettext("Adverse event marked as entered in error"),
     "answer.save": lazy_gettext("Answers taken on the telephone"),
     "call.attempt": lazy_gettext("Called"),
     "call.claim": lazy_gettext("Said: I am calling"),

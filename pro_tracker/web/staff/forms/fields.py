@@ -1,7 +1,7 @@
 """Constructors for the fields of staff forms, each with an error message in plain words."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import wtforms
@@ -65,6 +65,20 @@ def time_field(label: Any, *validators: Any, **options: Any) -> Any:
 def radio_field(label: Any, advice: Any, **options: Any) -> Any:
     """Returns radio buttons, whose choices the form sets. `advice` is the error text without a valid choice."""
     return library.RadioField(label, invalid_choice_message=advice, **options)
+
+
+def optional_radio_field(label: Any, codes: Container[str], **options: Any) -> Any:
+    """Returns radio buttons of which none has to be chosen; its data is one of `codes`, or None."""
+    return library.RadioField(label, coerce=_one_of(codes), validate_choice=False, **options)
+
+
+def optional_select_field(label: Any, codes: Container[str], **options: Any) -> Any:
+    """Returns a drop-down list of which none has to be chosen; its data is one of `codes`, or None."""
+    return library.SelectField(label, coerce=_one_of(codes), validate_choice=False, **options)
+
+
+def _one_of(codes: Container[str]) -> Callable[[Any], str | None]:
+    return lambda value: value if value in codes else None
 
 
 def select_field(label: Any, **options: Any) -> Any:
