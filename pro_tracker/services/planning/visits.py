@@ -195,7 +195,9 @@ def _write_windows(session: Session, course: Course, windows: Sequence[PlannedWi
         (["course_id", "event_code"], Visit.infusion_day.is_(None), True),
         (["course_id", "event_code", "anchor_on"], Visit.infusion_day.is_not(None), False),
     ):
-        rows = [visit_row(course, planned, now) for planned in to_write if (planned.infusion_day is None) is planned_once]
+        rows = [
+            visit_row(course, planned, now) for planned in to_write if (planned.infusion_day is None) is planned_once
+        ]
         if rows:
             upsert = _upsert(insert_into(session, Visit, rows), course, now, index_elements=key, index_where=is_of_key)
             session.execute(upsert)

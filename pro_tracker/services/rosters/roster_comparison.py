@@ -119,7 +119,9 @@ def recorded_treatment(session: Session, person_ids: Collection[uuid.UUID]) -> M
         found[person_id].newest_protocol = _newest(session, person_id, courses).protocol_code
     rows = select(Infusion, Course.subject_id).join(Course, Course.id == Infusion.course_id)
     rows = rows.where(Course.subject_id.in_(people), Infusion.voided_at.is_(None))
-    for infusion, record_id in session.execute(rows.options(selectinload(Infusion.all_adverse_events), selectinload(Infusion.medications))):
+    for infusion, record_id in session.execute(
+        rows.options(selectinload(Infusion.all_adverse_events), selectinload(Infusion.medications))
+    ):
         key = (infusion.given_on, infusion.started_at_local)
         found[people[record_id]].infusions[key] = infusion
     return found
