@@ -291,7 +291,7 @@ def _label(labels: Mapping[Any, object], code: Any) -> object:
 def _wall_date(on: date | None, at: time | None = None) -> str:
     if on is None:
         return ""
-    text = str(format_date(on))
+    text = format_date(on)
     return f"{text} {at:%H:%M}" if at else text
 
 

@@ -65,20 +65,28 @@ def correction_form(recorded: Infusion, rows: int) -> type[InfusionCorrectionFor
     plan = protocol_catalog.bound_to(course).treatment
     lists = infusion_lists.of_recorded(plan, recorded)
     made = with_rows(max(rows, len(recorded.adverse_events)), InfusionCorrectionForm, lists)
-    return type(made.__name__, (made,), {"recorded": recorded})
+    attributes = {"recorded": recorded}
+    return type(made.__name__, (made,), attributes)
 
 
 def filled(recorded: Infusion, rows: int) -> InfusionCorrectionForm:
     """Returns the form of a recorded infusion, filled with what is recorded."""
-    made = correction_form(recorded, rows)
-    form = made(None, data=as_recorded(recorded, made.lists))
+    form = _fresh(correction_form(recorded, rows), recorded)
     edit_conflicts.remember(form, _recorded_events(recorded))
     return form
 
 
+def _fresh(made: type[InfusionCorrectionForm], recorded: Infusion) -> InfusionCorrectionForm:
+    data = as_recorded(recorded, made.lists)
+    return made(formdata=None, data=data)
+
+
 def _recorded_events(infusion: Infusion) -> edit_conflicts.RecordedValues:
     """Returns the adverse events of an infusion in words; equal words mean that nothing was corrected."""
-    return {event.term: labels.adverse_event(event) for event in infusion.adverse_events}
+    found: dict[str, str] = {}
+    for event in infusion.adverse_events:
+        found[event.term] = labels.adverse_event(event)
+    return found
 
 
 def _last_change(subject: Subject, shown: Infusion) -> RowChange:

@@ -100,7 +100,8 @@ class AdverseEventRow:
 
     @property
     def is_empty(self) -> bool:
-        return not any(field.data for field in self.parts.values())
+        entries = [field.data for field in self.parts.values()]
+        return not any(entries)
 
     def facts(self, **known: Any) -> AdverseEventFacts:
         """Returns the entries of a complete row as the service takes them, with these facts of the whole form."""
@@ -135,7 +136,9 @@ class AdverseEventRow:
             _add_error(field, self._about(advice))
 
     def _about(self, advice: Any) -> Any:
-        return f"{self.symptom}: {advice}" if self.symptom else advice
+        if not self.symptom:
+            return advice
+        return f"{self.symptom}: {advice}"
 
 
 def _add_error(field: Any, text: Any) -> None:

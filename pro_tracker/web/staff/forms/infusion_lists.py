@@ -43,7 +43,8 @@ class InfusionLists:
 
     def asks_about(self, code: str) -> bool:
         """Returns whether there is a question with this code."""
-        return any(question.code == code for question in self.questions)
+        codes = [question.code for question in self.questions]
+        return code in codes
 
     @property
     def readings(self) -> tuple[tuple[PlannedVital, VitalTiming], ...]:
