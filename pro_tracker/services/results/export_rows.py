@@ -289,7 +289,7 @@ class _Batch:
             death=self._death(subject, course),
             infusion_day=visit.infusion_day,
         )
-        asked_at = self.first_asked.get(visit.id)
+        asked_at = self.first_asked.get(visit.visit_id)
         record.asked_day = self._day(course, asked_at, subject.time_zone) if asked_at else None
         self._fill(record, course, visit, subject.time_zone)
         return record
