@@ -8,3 +8,10 @@ class InfusionStatus(StrEnum):
 
     COMPLETED = "completed"
     STOPPED = "stopped"
+
+
+class MissedInfusionKind(StrEnum):
+    """Why no infusion was given on the day planned."""
+
+    DID_NOT_COME = "did-not-come"
+    RESCHEDULED = "rescheduled"

@@ -21,6 +21,7 @@ from pro_tracker.models import (
     link as link,
     merge as merge,
     message as message,
+    missed_infusion as missed_infusion,
     provider_state as provider_state,
     rescoring as rescoring,
     response as response,

@@ -14,7 +14,7 @@ from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, 
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.disclosure import Suppressed
 from pro_tracker.domain.endings import EndingExtent
-from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.infusion_codes import InfusionStatus, MissedInfusionKind
 from pro_tracker.domain.message_codes import MessageKind, MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import PlanChange
@@ -63,6 +63,10 @@ PROVIDERS = {
 }
 # `n`: the least number that is shown.
 SUPPRESSED = {Suppressed.FEW: _("fewer than %(n)s"), Suppressed.HELD_BACK: _("held back")}
+MISSED_INFUSIONS = {
+    MissedInfusionKind.DID_NOT_COME: _("The patient did not come"),
+    MissedInfusionKind.RESCHEDULED: _("It was moved to another day"),
+}
 INFUSION_STATES = {InfusionStatus.COMPLETED: _("Completed"), InfusionStatus.STOPPED: _("Stopped")}
 ROLES = {
     Role.COORDINATOR: _("Coordinator"),

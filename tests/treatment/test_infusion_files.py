@@ -155,7 +155,7 @@ def test_warnings_are_shown_for_each_line_and_have_to_be_confirmed(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "advice"),
     [
         ({"record_number": "W-9"}, "line 3, column record_number: No patient with this record number is enrolled."),
         ({"site": "east"}, "line 3, column site: There is no such site."),
@@ -167,11 +167,11 @@ def test_warnings_are_shown_for_each_line_and_have_to_be_confirmed(
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_and_nothing_is_recorded(
-    session: Session, subject: Subject, file: Path, changes: dict[str, str], told: str
+    session: Session, subject: Subject, file: Path, changes: dict[str, str], advice: str
 ) -> None:
     result = run(write(file, {}, {"infusion_on": "2026-03-03", **changes}))
     assert result.exit_code == 1
-    assert told in result.output
+    assert advice in result.output
     assert recorded(session) == []
 
 

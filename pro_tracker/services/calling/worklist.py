@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from pro_tracker.domain.contact_state import ContactState
@@ -17,6 +17,7 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_list
+from pro_tracker.services.calling.missing_infusions import missing_infusions
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
@@ -34,7 +35,7 @@ ATTEMPTED_STATES = (MessageState.SENT, *PROBLEM_STATES)  # of a later message, w
 class Section:
     """The first rows of one section of the worklist, and the total number of rows."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     total: int
 
 
@@ -45,13 +46,14 @@ class Worklist:
     `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
     `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject,
     Course of the visits that ended with the reason "died" without a recorded death, as in earlier releases.
-    `overdue` and `closing_soon` count visits.
+    `infusions`: MissingInfusion. `overdue` and `closing_soon` count visits.
     """
 
     calls: Section
     visits: Section
     overdue: int
     closing_soon: int
+    infusions: Section
     undated: Section
     messages: Section
     closed: Section
@@ -64,11 +66,13 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     visits = _visits(waiting)
     calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
+    infusions = missing_infusions(session, account, now=now)
     return Worklist(
         calls=_section(session, account, calls, *call_list.urgency_order(session)),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
+        infusions=Section(infusions[:ROWS_PER_SECTION], len(infusions)),
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
         closed=_section(session, account, _closed_contacts(), Contact.state_at),

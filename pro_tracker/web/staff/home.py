@@ -44,4 +44,5 @@ def _count_subjects(work: Worklist) -> int:
     shown: set[uuid.UUID] = set()
     for section in (work.calls, work.visits, work.undated, work.messages, work.closed, work.unconfirmed_deaths):
         shown.update(row.Subject.id for row in section.rows)
+    shown.update(each.subject.id for each in work.infusions.rows)
     return len(shown)
