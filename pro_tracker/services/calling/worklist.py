@@ -14,7 +14,7 @@ from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.message import Message
-from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.models.subject import Contact, Identity, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_list
 from pro_tracker.services.calling.missing_infusions import missing_infusions
@@ -46,6 +46,7 @@ class Worklist:
     `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
     `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject,
     Course of the visits that ended with the reason "died" without a recorded death, as in earlier releases.
+    `same_numbers`: Subject, and as `older` the Subject who holds the same record number, both at the account's sites.
     `infusions`: MissingInfusion. `overdue` and `closing_soon` count visits.
     """
 
@@ -58,6 +59,7 @@ class Worklist:
     messages: Section
     closed: Section
     unconfirmed_deaths: Section
+    same_numbers: Section
 
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
@@ -77,6 +79,7 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
         closed=_section(session, account, _closed_contacts(), Contact.state_at),
         unconfirmed_deaths=_section(session, account, _visits(_says_died()), Subject.study_code, Visit.closes_at),
+        same_numbers=_section(session, account, _same_numbers(account), Subject.study_code),
     )
 
 
@@ -133,6 +136,24 @@ def _closed_contacts() -> Joined:
         Contact.acknowledged_at.is_(None),
         Subject.merged_into_id.is_(None),
         takes_part(),
+    )
+
+
+def _same_numbers(account: Account) -> Joined:
+    """SQL: records whose number an older record has, from before numbers had one normal form; see identity_hashes.py.
+
+    Records at a site of others are not named: `pro-tracker ready` knows them.
+    """
+    identity, holder, older = aliased(Identity), aliased(Identity), aliased(Subject, name="older")
+    rows = select(Subject, older)
+    rows = rows.join(identity, identity.subject_id == Subject.id)
+    rows = rows.join(holder, holder.record_number_hash == identity.record_number_hash)
+    rows = rows.join(older, older.id == holder.subject_id)
+    return rows.where(
+        identity.shares_number,
+        ~holder.shares_number,
+        older.person_id != Subject.person_id,
+        older.site_id.in_(account.site_ids),
     )
 
 
