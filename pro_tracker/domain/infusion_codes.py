@@ -11,7 +11,7 @@ class InfusionStatus(StrEnum):
 
 
 class MissedInfusionKind(StrEnum):
-    """Why no infusion was given on the day planned."""
+    """Reason why no infusion was given on the day planned."""
 
     DID_NOT_COME = "did-not-come"
     RESCHEDULED = "rescheduled"

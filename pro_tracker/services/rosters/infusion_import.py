@@ -37,7 +37,7 @@ OTHER_SITE = "The course of this patient is at the site {site}. Give the row tha
 
 @dataclass(frozen=True, slots=True)
 class ImportChoices:
-    """What the sender said: why recorded infusions are corrected, "" if they are not; whether warnings were checked."""
+    """Choices of the sender: why recorded infusions are corrected, "" if they are not; whether warnings were checked."""
 
     correction_reason: str = ""
     is_checked: bool = False
@@ -45,7 +45,7 @@ class ImportChoices:
 
 @dataclass
 class InfusionImportResult:
-    """What was found about rows, and the numbers of infusions.
+    """Findings about rows, and the numbers of infusions.
 
     `warnings`: what is odd. `differences`: to what is recorded.
     """
