@@ -37,7 +37,7 @@ OTHER_SITE = "The course of this patient is at the site {site}. Give the row tha
 
 @dataclass(frozen=True, slots=True)
 class ImportChoices:
-    """Choices of the sender: why recorded infusions are corrected, "" if they are not; whether warnings were checked."""
+    """Choices of the sender: why recorded infusions are corrected, "" for not at all; whether warnings were checked."""
 
     correction_reason: str = ""
     is_checked: bool = False
