@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "pro_tracker.cli.exports:export",
     "fhir": "pro_tracker.cli.fhir:fhir",
     "import": "pro_tracker.cli.roster:import_roster",
+    "import-infusions": "pro_tracker.cli.infusions:import_infusions",
     "migrate": "pro_tracker.cli.database:migrate",
     "move-protocol": "pro_tracker.cli.move_protocol:move_protocol",
     "plan": "pro_tracker.cli.plan:plan",

@@ -57,3 +57,10 @@ def asking_of(answers: Collection[SymptomAnswer]) -> Asking:
 
 # The premedication with a column of its own in roster files and a field on every form: name, purpose, unit.
 ONDANSETRON = ("ondansetron", MedicationPurpose.PREMEDICATION, "mg")
+
+
+class MissedInfusionKind(StrEnum):
+    """Reason why no infusion was given on the day planned."""
+
+    DID_NOT_COME = "did-not-come"
+    RESCHEDULED = "rescheduled"

@@ -39,8 +39,22 @@ INFUSION_COLUMNS = (
 )
 COLUMNS = SUBJECT_COLUMNS + INFUSION_COLUMNS
 OPTIONAL_COLUMNS = ("protocol",)  # of the subject; a file without them reads as one in which they are empty
+INFUSION_FILE_COLUMNS = ("record_number", "site", *INFUSION_COLUMNS)  # of a file of infusions alone
 REJECT_COLUMNS = ("rejected_line", "rejected_because")  # of a reject file, which can be corrected and imported
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumns:
+    """The columns of a kind of file, in their order, those that it need not have, and what it is called."""
+
+    needed: tuple[str, ...]
+    optional: tuple[str, ...]
+    name: str
+
+
+ROSTER = FileColumns(COLUMNS, OPTIONAL_COLUMNS, "a roster")
+INFUSION_FILE = FileColumns(INFUSION_FILE_COLUMNS, (), "a file of infusions")
 
 
 @dataclass(frozen=True)
@@ -69,14 +83,17 @@ class RosterFile:
     other_people: frozenset[int] = frozenset()
 
 
-def parse(text: str) -> RosterFile:
-    """Parses a roster. Raises InvalidInput if the whole file cannot be used: empty, other columns, an open quote."""
+def parse(text: str, columns: FileColumns = ROSTER) -> RosterFile:
+    """Parses a roster, or a file of other columns.
+
+    Raises InvalidInput if the whole file cannot be used: empty, other columns, an open quote.
+    """
     records = list(_records(text))
     if not records:
-        raise InvalidInput("The file is empty. Its first line names the columns: " + ",".join(COLUMNS))
+        raise InvalidInput("The file is empty. Its first line names the columns: " + ",".join(columns.needed))
     header = tuple(cell.strip().lower() for cell in records[0][1])
-    _check_header(header)
-    rows = [read_row(header, line, cells) for line, cells in records[1:]]
+    _check_header(header, columns)
+    rows = [read_row(header, line, cells, columns) for line, cells in records[1:]]
     return RosterFile(header, tuple(rows))
 
 
@@ -95,28 +112,31 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def _check_header(header: tuple[str, ...]) -> None:
+def _check_header(header: tuple[str, ...], columns: FileColumns) -> None:
     if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
         raise InvalidInput("The columns are not separated by commas. Save the file again as comma-separated CSV.")
-    known = set(header) & set(COLUMNS)
+    known = set(header) & set(columns.needed)
     if not known:
-        raise InvalidInput("The first line does not name the columns. It must be: " + ",".join(COLUMNS))
+        raise InvalidInput("The first line does not name the columns. It must be: " + ",".join(columns.needed))
     problems = [
-        *_column_problems((name for name in COLUMNS if name not in known), "is missing"),
-        *_column_problems(
-            sorted(set(header) - {*COLUMNS, *OPTIONAL_COLUMNS, *REJECT_COLUMNS}), "is not a column of a roster"
-        ),
+        *_column_problems((name for name in columns.needed if name not in known), "is missing"),
+        *_column_problems(_unknown(header, columns), f"is not a column of {columns.name}"),
         *_column_problems((name for name, count in Counter(header).items() if count > 1), "occurs twice"),
     ]
     if problems:
         raise InvalidInput("The first line does not fit: " + "; ".join(problems) + ".")
 
 
+def _unknown(header: tuple[str, ...], columns: FileColumns) -> list[str]:
+    known = {*columns.needed, *columns.optional, *REJECT_COLUMNS}
+    return sorted(set(header) - known)
+
+
 def _column_problems(names: Iterable[str], problem: str) -> list[str]:
     return [f"{name[:40] or '(no name)'} {problem}" for name in names]
 
 
-def read_row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
+def read_row(header: tuple[str, ...], line: int, cells: list[str], columns: FileColumns = ROSTER) -> RosterRow:
     """Returns the row of these cells, as typed, under the header."""
     error = ""
     if len(cells) != len(header):
@@ -125,7 +145,7 @@ def read_row(header: tuple[str, ...], line: int, cells: list[str]) -> RosterRow:
         )
         cells = (cells + [""] * len(header))[: len(header)]
     named = dict(zip(header, map(_normalise, cells), strict=True))
-    known = {name: named.get(name, "") for name in (*COLUMNS, *OPTIONAL_COLUMNS)}
+    known = {name: named.get(name, "") for name in (*columns.needed, *columns.optional)}
     return RosterRow(line, tuple(cells), known, error)
 
 

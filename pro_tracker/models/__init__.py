@@ -22,6 +22,7 @@ from pro_tracker.models import (
     link as link,
     merge as merge,
     message as message,
+    missed_infusion as missed_infusion,
     protocol_event as protocol_event,
     provider_state as provider_state,
     rescoring as rescoring,

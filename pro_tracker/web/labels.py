@@ -20,6 +20,7 @@ from pro_tracker.domain.infusion_codes import (
     Asking,
     InfusionStatus,
     MedicationPurpose,
+    MissedInfusionKind,
     SymptomAnswer,
     VitalTiming,
 )
@@ -72,6 +73,10 @@ PROVIDERS = {
 }
 # `n`: the least number that is shown.
 SUPPRESSED = {Suppressed.FEW: _("fewer than %(n)s"), Suppressed.HELD_BACK: _("held back")}
+MISSED_INFUSIONS = {
+    MissedInfusionKind.DID_NOT_COME: _("The patient did not come"),
+    MissedInfusionKind.RESCHEDULED: _("It was moved to another day"),
+}
 INFUSION_STATES = {InfusionStatus.COMPLETED: _("Completed"), InfusionStatus.STOPPED: _("Stopped")}
 # How staff asked about symptoms at an infusion; the order is that of the form.
 ASKINGS = {

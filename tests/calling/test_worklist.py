@@ -188,3 +188,16 @@ def test_a_visit_that_says_died_without_a_recorded_death_is_listed_until_staff_c
     assert f"/subjects/{subject.id}/death" in listed
     save(client, f"/subjects/{subject.id}/death", {"precision": "unknown", "reason": "letter"})
     assert "Deaths to confirm" not in client.get("/worklist").text
+
+
+def test_two_records_with_one_record_number_are_listed_until_staff_decide(
+    client: FlaskClient, session: Session, clock: Clock
+) -> None:
+    first = add_subject(session, clock.now, record_number="A-1", planned_start_on=date(2026, 3, 14))
+    second = add_subject(session, clock.now, record_number="B-1", planned_start_on=date(2026, 3, 14))
+    second.identity.record_number_hash, second.identity.shares_number = first.identity.record_number_hash, True
+    listed = section(open_page(client, session), "numbers")
+    assert first.study_code in listed
+    assert f"/subjects/{second.id}/merge" in listed
+    second.identity.record_number_hash, second.identity.shares_number = b"another", False
+    assert 'id="numbers"' not in client.get("/worklist").text

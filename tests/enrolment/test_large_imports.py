@@ -67,7 +67,7 @@ def count(session: Session, table: Any) -> int:
 
 
 def planned(session: Session) -> list[tuple[Any, ...]]:
-    """What is planned, without the keys of rows and the moments at which planning looked at them."""
+    """Returns the rows of the plans, without the moments at which planning looked at visits."""
     visit_columns = [column for column in Visit.__table__.c if column.name != "replanned_at"]
     holds = select(Subject.study_code, Subject.held_from, Subject.held_until).order_by(Subject.study_code)
     statements = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from pro_tracker.domain.contact_state import ContactState
@@ -14,9 +14,10 @@ from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.message import Message
-from pro_tracker.models.subject import Contact, Subject
+from pro_tracker.models.subject import Contact, Identity, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_list
+from pro_tracker.services.calling.missing_infusions import missing_infusions
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
@@ -35,7 +36,7 @@ ATTEMPTED_STATES = (MessageState.SENT, *PROBLEM_STATES)  # of a later message, w
 class Section:
     """The first rows of one section of the worklist, and the total number of rows."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     total: int
 
 
@@ -46,17 +47,20 @@ class Worklist:
     `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
     `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject,
     Course of the visits that ended with the reason "died" without a recorded death, as in earlier releases.
-    `overdue` and `closing_soon` count visits.
+    `same_numbers`: Subject, and as `older` the Subject who holds the same record number, both at the account's sites.
+    `infusions`: MissingInfusion. `overdue` and `closing_soon` count visits.
     """
 
     calls: Section
     visits: Section
     overdue: int
     closing_soon: int
+    infusions: Section
     undated: Section
     messages: Section
     closed: Section
     unconfirmed_deaths: Section
+    same_numbers: Section
 
 
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
@@ -65,15 +69,18 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     visits = _visits(and_(waiting, ~is_optional()))
     calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
+    infusions = missing_infusions(session, account, now=now)
     return Worklist(
         calls=_section(session, account, calls, *call_list.urgency_order(session)),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
+        infusions=Section(infusions[:ROWS_PER_SECTION], len(infusions)),
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
         closed=_section(session, account, _closed_contacts(), Contact.state_at),
         unconfirmed_deaths=_section(session, account, _visits(_says_died()), Subject.study_code, Visit.closes_at),
+        same_numbers=_section(session, account, _same_numbers(account), Subject.study_code),
     )
 
 
@@ -130,6 +137,24 @@ def _closed_contacts() -> Joined:
         Contact.acknowledged_at.is_(None),
         Subject.merged_into_id.is_(None),
         takes_part(),
+    )
+
+
+def _same_numbers(account: Account) -> Joined:
+    """SQL: records whose number an older record has, from before numbers had one normal form; see identity_hashes.py.
+
+    Records at a site of others are not named: `pro-tracker ready` knows them.
+    """
+    identity, holder, older = aliased(Identity), aliased(Identity), aliased(Subject, name="older")
+    rows = select(Subject, older)
+    rows = rows.join(identity, identity.subject_id == Subject.id)
+    rows = rows.join(holder, holder.record_number_hash == identity.record_number_hash)
+    rows = rows.join(older, older.id == holder.subject_id)
+    return rows.where(
+        identity.shares_number,
+        ~holder.shares_number,
+        older.person_id != Subject.person_id,
+        older.site_id.in_(account.site_ids),
     )
 
 

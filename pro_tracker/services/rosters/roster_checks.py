@@ -123,7 +123,7 @@ def _read_row(row: RosterRow, reader: "_FactsReader", *, zones: Mapping[str, str
     facts, problems = reader.read(row)
     zone = zones.get(facts.site_code, "UTC")
     infusion, more = read_infusion(row.cells, zone=zone, now=now)
-    findings = (*_invalid_cells(row, problems | more), *_formula_warnings(row))
+    findings = (*invalid_cells(row, problems | more), *_formula_warnings(row))
     return ParsedRow(row, facts, infusion, findings, number)
 
 
@@ -167,7 +167,8 @@ def _read_dates(row: RosterRow) -> tuple[dict[str, date | None], Problems]:
     return days, problems
 
 
-def _invalid_cells(row: RosterRow, problems: Problems) -> Iterator[RosterFinding]:
+def invalid_cells(row: RosterRow, problems: Problems) -> Iterator[RosterFinding]:
+    """Yields the problems of a row's cells, by column, with the value where it tells nothing about the person."""
     for column, reason in problems.items():
         yield RosterFinding(row.line, column, _with_value(row, column, reason))
 

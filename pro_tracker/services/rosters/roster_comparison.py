@@ -105,7 +105,7 @@ def _other_columns(person: RosterPerson, subject: Subject) -> Mapping[str, tuple
 
 @dataclass(slots=True)
 class RecordedTreatment:
-    """What is recorded of one person: (date, start) -> infusion, and the code of the newest course's protocol."""
+    """Record of one person: (date, start) -> infusion, and the code of the newest course's protocol."""
 
     infusions: dict[tuple[object, object], Infusion] = field(default_factory=dict)
     newest_protocol: str = ""

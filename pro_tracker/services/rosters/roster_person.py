@@ -124,7 +124,7 @@ class PersonImport:
         try:
             with audit.savepoint(self.session):
                 course = self._course_for(subject, facts.given_on)
-                _reject_other_site(course, person.facts.site_code)
+                reject_other_site(course, person.facts.site_code)
                 courses.add_infusion(self.session, self.actor, course, facts, now=self.now)
         except InvalidInput as error:
             field = error.field or "given_on"
@@ -175,7 +175,7 @@ def _time_order(key: InfusionKey) -> tuple[date, time]:
     return given_on, started_at or time.min
 
 
-def _reject_other_site(course: Course, site_code: str) -> None:
+def reject_other_site(course: Course, site_code: str) -> None:
     """Raises InvalidInput for an infusion of a person who was transferred, in the file of a site that did not give it.
 
     What was given at the former site before the transfer belongs to the course there.

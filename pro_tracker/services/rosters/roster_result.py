@@ -1,4 +1,4 @@
-"""What an import found and did."""
+"""The result of an import: its findings, and the numbers of what was added."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

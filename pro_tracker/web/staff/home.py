@@ -42,6 +42,11 @@ def home() -> str:
 def _count_subjects(work: Worklist) -> int:
     """Returns how many subjects the page shows; one can be in several sections."""
     shown: set[uuid.UUID] = set()
-    for section in (work.calls, work.visits, work.undated, work.messages, work.closed, work.unconfirmed_deaths):
+    sections = (
+        *(work.calls, work.visits, work.undated, work.messages, work.closed),
+        *(work.unconfirmed_deaths, work.same_numbers),
+    )
+    for section in sections:
         shown.update(row.Subject.id for row in section.rows)
+    shown.update(each.subject.id for each in work.infusions.rows)
     return len(shown)

@@ -85,6 +85,8 @@ CHANGES = {
     "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),  # codespell:ignore
     "link.request": lazy_gettext("New link asked for"),
     "link.revoke": lazy_gettext("Links ended"),
+    "missed-infusion.record": lazy_gettext("No infusion on the planned day"),
+    "missed-infusion.remove": lazy_gettext("Entry about a planned day removed"),
     "pause.begin": lazy_gettext("Pause begun"),
     "pause.end": lazy_gettext("Pause ended"),
     "pause.remove": lazy_gettext("Pause removed"),
@@ -143,6 +145,7 @@ DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "channels": labels.CHANNELS,
     "state": labels.CONTACT_STATES,
     "fields": {**PREFERENCE_LABELS, **INFUSION_LABELS, **labels.IDENTITY_FIELDS},
+    "missed": labels.MISSED_INFUSIONS,
     "other_than": {},
     "with": {},
 }
@@ -156,6 +159,7 @@ LABELS = {
     "planned_infusions": lazy_gettext("planned infusions"),
     "protocol": lazy_gettext("protocol version"),
     "planned_start_on": lazy_gettext("planned from"),
+    "planned_on": lazy_gettext("planned for"),
     "infusion_on_before": lazy_gettext("in place of"),
     "from_on": lazy_gettext("from"),
     "until_on": lazy_gettext("until"),
