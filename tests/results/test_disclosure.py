@@ -187,9 +187,9 @@ def test_no_hidden_reason_follows_where_the_number_of_unanswered_visits_is_shown
     pages = {str(i): [counts] for i, counts in enumerate(by_site)} | {"*": by_site}
     reader = Reader()
     names = [*"abc", "another"]
-    for site, counts in pages.items():
-        shown, _others = suppress_small(counts)
-        total = sum(sum(each.values()) for each in counts)
+    for site, of_sites in pages.items():
+        shown, _others = suppress_small(of_sites)
+        total = sum(sum(each.values()) for each in of_sites)
         beside = Unanswered(shown, Suppressed.FEW, total).beside_answers()
         assert beside.others == total - sum(shown.values())
         for name, n in shown.items():
