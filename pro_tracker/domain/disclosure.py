@@ -81,7 +81,7 @@ def total_reveals_small(parts: Iterable[Count]) -> bool:
 
 
 def why_people_hidden(people: int, sites: Sequence[tuple[int, int]]) -> Suppressed | None:
-    """Returns why the number of people behind some courses must not be shown beside the number of courses.
+    """Returns why the number of people behind some courses must not be shown next to the number of courses.
 
     `sites` has people and courses of each single site, `people` the people of all, each counted once. What courses have
     more than people are few people with several courses, or with courses at several sites.

@@ -1,4 +1,4 @@
-"""Figures and files read one view of what is expected: open apart from unanswered, and nobody leaves a denominator."""
+"""Figures and files read one view of what is expected: open apart from unanswered, and everyone stays in the denominators."""
 
 import csv
 import io

@@ -190,8 +190,8 @@ def test_no_hidden_reason_follows_where_the_number_of_unanswered_visits_is_shown
     for site, of_sites in pages.items():
         shown, _others = suppress_small(of_sites)
         total = sum(sum(each.values()) for each in of_sites)
-        beside = Unanswered(shown, Suppressed.FEW, total).beside_answers()
-        assert beside.others == total - sum(shown.values())
+        public = Unanswered(shown, Suppressed.FEW, total).where_answers_are_shown()
+        assert public.others == total - sum(shown.values())
         for name, n in shown.items():
             reader.note_shown(f"{name} {site}", n)
         reader.note_shown(f"total {site}", total)

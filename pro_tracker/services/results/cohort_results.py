@@ -86,7 +86,7 @@ class _Counted(NamedTuple):
 
     def reasons(self, event: EventKey) -> Unanswered:
         found = self.unanswered.get(event, NONE_UNANSWERED)
-        return found if event in self.asked else found.beside_answers()
+        return found if event in self.asked else found.where_answers_are_shown()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Unanswered:
     others: int | Suppressed  # visits with any other reason
     total: int = 0  # never shown but where it follows from what is
 
-    def beside_answers(self) -> "Unanswered":
+    def where_answers_are_shown(self) -> "Unanswered":
         """These counts where the page shows how many visits were answered of those whose time is over.
 
         So it shows how many were not, and only their reasons can be hidden.
