@@ -1,7 +1,7 @@
 """Runs database migrations and reports whether they are current. The migrations themselves are in migrations/.
 
 A view is no part of a migration: it would keep its tables from being altered, which on SQLite copies them. It is
-removed before any migration runs, and made anew, as the models want it, when the newest one has.
+removed before any migration runs, and made again, as the models want it, when the newest one has.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What became of an assessment: the answers to one scale that are expected at one study event of one course."""
+"""The outcome of an assessment: of the answers to one scale that are expected at one study event of one course."""
 
 from enum import StrEnum
 

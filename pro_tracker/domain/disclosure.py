@@ -80,6 +80,21 @@ def total_reveals_small(parts: Iterable[Count]) -> bool:
     return rest.is_small or _determines(rest.n, len(hidden))
 
 
+def why_people_hidden(people: int, sites: Sequence[tuple[int, int]]) -> Suppressed | None:
+    """Returns why the number of people behind some courses must not be shown next to the number of courses.
+
+    `sites` has people and courses of each single site, `people` the people of all, each counted once. What courses have
+    more than people are few people with several courses, or with courses at several sites.
+    """
+    if people < MINIMUM_SHOWN:
+        return Suppressed.FEW
+    with_several = [courses - each for each, courses in sites]
+    at_several_sites = sum(each for each, _courses in sites) - people
+    if any(map(_is_small, [*with_several, at_several_sites])) or any(each < MINIMUM_SHOWN for each, _courses in sites):
+        return Suppressed.HELD_BACK
+    return None
+
+
 def _is_share_of_many(count: Count) -> bool:
     return count.of is not None and count.of >= MINIMUM_SHOWN
 

@@ -1,6 +1,6 @@
 """The view of assessments: each scale at each study event of each course, with visit, response and score if any.
 
-Read only. services/assessment_view.py defines it, and `pro_tracker.migrate` makes it anew.
+Read only. services/assessment_view.py defines it, and `pro_tracker.migrate` makes it again.
 """
 
 import uuid

@@ -75,15 +75,16 @@ def add_cohort(session: Session) -> list[Subject]:
     return [add(session, *each) for each in ANSWERS]
 
 
-def figures(session: Session) -> dict[tuple[str, str, str, str], dict[str, Any]]:
-    """Returns (site, event, instrument, scale) -> stored figures."""
+def figures(session: Session, *, by_occurrence: bool = False) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Returns (site, event, instrument, scale) -> stored figures; the key ends with the occurrence where asked for."""
     left_out = ("id", "refreshed_at", "protocol_code", "visit_number")
     names = [column.name for column in Aggregate.__table__.columns if column.name not in left_out]
     rows = session.scalars(select(Aggregate).execution_options(populate_existing=True))
     found = {}
     for row in rows:
         values = {name: getattr(row, name) for name in names}
-        found[row.site_code, row.event_code, row.instrument_code, row.scale_code] = values
+        key = (row.site_code, row.event_code, row.instrument_code, row.scale_code)
+        found[(*key, row.occurrence) if by_occurrence else key] = values
     return found
 
 

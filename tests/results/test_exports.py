@@ -201,6 +201,7 @@ def test_withdrawal_is_the_reason_of_visits_it_ended(session: Session) -> None:
         ("Baseline", "no-reply"),
         ("Last infusion", "no-reply"),
         ("3 months", "withdrawn"),
+        ("6 months", "withdrawn"),
     ]
 
 

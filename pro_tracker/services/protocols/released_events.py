@@ -84,9 +84,9 @@ def _event_row(protocol: Protocol, event: StudyEvent) -> dict[str, Any]:
 def _scale_rows(protocol: Protocol, scale_codes: ScaleCodes) -> Iterator[list[dict[str, Any]]]:
     """Yields the rows of each event, in the order of its battery."""
     for event in protocol.events:
-        pairs = [(instrument, scale) for instrument in event.battery for scale in scale_codes.get(instrument, ())]
         key = _key(protocol, event)
-        yield [
-            {**key, "instrument_code": instrument, "scale_code": scale, "position": position}
-            for position, (instrument, scale) in enumerate(pairs, start=1)
-        ]
+        rows: list[dict[str, Any]] = []
+        for instrument in event.battery:
+            for scale in scale_codes.get(instrument, ()):
+                rows.append({**key, "instrument_code": instrument, "scale_code": scale, "position": len(rows) + 1})
+        yield rows

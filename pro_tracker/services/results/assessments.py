@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, or_
 
-from pro_tracker.domain.assessment_codes import IS_EXPECTED, AssessmentOutcome, AssessmentState
+from pro_tracker.domain.assessment_codes import IS_EXPECTED, IS_OVER, AssessmentOutcome, AssessmentState
 from pro_tracker.models.assessment import Assessment
 
 WAITING = Assessment.outcome == AssessmentOutcome.WAITING
@@ -13,6 +13,8 @@ ANSWERED = Assessment.outcome == AssessmentOutcome.ANSWERED
 # One row for each visit, that of its first scale; two where an instrument got another first scale later.
 OF_VISIT = or_(Assessment.position == 1, Assessment.position.is_(None))
 HAS_ANSWERS = Assessment.outcome.in_((AssessmentOutcome.ANSWERED, AssessmentOutcome.NOT_SCORED))
+EventKey = tuple[str, str]  # protocol and event code
+EVENT_KEY = (Assessment.protocol_code, Assessment.event_code)
 
 
 def state(now: datetime) -> ColumnElement[Any]:
@@ -36,3 +38,8 @@ def is_expected(now: datetime) -> ColumnElement[bool]:
         state(now).in_(IS_EXPECTED),
         or_(~Assessment.is_optional, HAS_ANSWERS, is_open(now)),
     )
+
+
+def is_over(now: datetime) -> ColumnElement[bool]:
+    """SQL: answers were given, or are missing."""
+    return and_(is_expected(now), state(now).in_(IS_OVER))

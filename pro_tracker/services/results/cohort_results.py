@@ -1,13 +1,14 @@
 """The cohort results as one account may see them: per study event a row for each scale, small cells suppressed.
 
-Reads the figures that aggregates.py stores and computes none; only the reasons of unanswered visits are counted on
-request. None in a row is a suppressed figure; `why` has the reason.
+Reads the figures that aggregates.py stores and computes none; only people, and the reasons of unanswered visits, are
+counted on request. None in a row is a suppressed figure; `why` has the reason.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,11 +21,13 @@ from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.site import Site
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.results import export_rows, unanswered_counts
+from pro_tracker.services.results import export_rows, people_counts, unanswered_counts
 from pro_tracker.services.results.aggregates import ALL_SITES
+from pro_tracker.services.results.assessments import EventKey
+from pro_tracker.services.results.people_counts import People
 from pro_tracker.services.results.unanswered_counts import NONE_UNANSWERED, Unanswered
 
-Key = tuple[str, str, str, str]  # protocol, event, instrument and scale code
+Key = tuple[EventKey, int, str, str]  # event, its occurrence, instrument and scale code
 Parts = Mapping[Key, Sequence[Aggregate]]  # the rows of the single sites behind a row of all sites
 
 
@@ -39,7 +42,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One scale at one event. None: suppressed, or (see the flags) the scale has no such figure."""
+    """One scale at one event. None: suppressed, or (see the flags) the scale has no such figure.
+
+    `over`: visits that were answered, or whose time is over; `still_open`: visits that can still be answered.
+    """
 
     instrument: Instrument
     scale: Scale
@@ -47,8 +53,9 @@ class ResultRow:
     text_validated: bool
     has_change: bool
     has_responders: bool
-    expected: Count | None
+    over: Count | None
     answered: Count | None
+    still_open: Count | None
     scores: Spread | None
     changes: Spread | None
     responders: Count | None
@@ -57,11 +64,29 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class EventResults:
-    """One study event with the rows of its battery and the reasons of its unanswered visits."""
+    """One study event with the rows of its battery and the reasons of its unanswered visits.
+
+    `occurrence` counts an event that comes several times in a course; 0 for one that comes once. The last one has the
+    reasons and the people of all; `people` is None without visits whose time is over.
+    """
 
     event: StudyEvent
+    occurrence: int
     rows: tuple[ResultRow, ...]
     unanswered: Unanswered
+    people: People | None
+
+
+class _Counted(NamedTuple):
+    """What is counted on request, by event."""
+
+    unanswered: Mapping[EventKey, Unanswered]
+    people: Mapping[EventKey, People]
+    asked: Mapping[EventKey, Mapping[str, int]]  # of the sites that hide how many were answered
+
+    def reasons(self, event: EventKey) -> Unanswered:
+        found = self.unanswered.get(event, NONE_UNANSWERED)
+        return found if event in self.asked else found.where_answers_are_shown()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +102,7 @@ class Results:
     excluded: int  # subjects of these sites who withdrew their data
 
 
-def results(session: Session, account: Account, chosen: str = "", study: str = "") -> Results:
+def results(session: Session, account: Account, chosen: str = "", study: str = "", *, now: datetime) -> Results:
     """The figures of one study at one of the account's sites, or at all sites where the account has them all.
 
     `chosen` is a site code or "*", `study` the code of a protocol; any other value selects the first.
@@ -90,14 +115,19 @@ def results(session: Session, account: Account, chosen: str = "", study: str = "
     shown = [row for row in figures if row.site_code == code]
     parts = _parts(figures) if code == ALL_SITES else {}
     sites = [site.code for site in account.sites] if code == ALL_SITES else [code]
-    unanswered = unanswered_counts.by_event(session, sites, _asked_with_few_answers(figures, sites))
+    asked = _asked_with_few_answers(figures, sites)
+    counts = _Counted(
+        unanswered_counts.by_event(session, sites, asked),
+        people_counts.by_event(session, _code_of(protocol), sites, now=now),
+        asked,
+    )
     site_ids = [site.id for site in account.sites if code in (ALL_SITES, site.code)]
     return Results(
         choices=choices,
         chosen=code,
         studies=studies,
         study=protocol,
-        events=tuple(_events(shown, parts, unanswered)),
+        events=tuple(_events(shown, parts, counts)),
         refreshed_at=max((row.refreshed_at for row in shown), default=None),
         excluded=export_rows.count_excluded(session, site_ids),
     )
@@ -113,10 +143,13 @@ def used_studies(session: Session) -> tuple[Protocol, ...]:
 
 
 def _figures(session: Session, protocol: Protocol | None) -> Sequence[Aggregate]:
-    code = protocol.code if protocol else ""
-    stored = select(Aggregate).where(Aggregate.protocol_code == code)
-    stored = stored.order_by(Aggregate.visit_number)
+    stored = select(Aggregate).where(Aggregate.protocol_code == _code_of(protocol))
+    stored = stored.order_by(Aggregate.visit_number, Aggregate.occurrence)
     return session.scalars(stored).all()
+
+
+def _code_of(protocol: Protocol | None) -> str:
+    return protocol.code if protocol else ""
 
 
 def _selected(choices: Sequence[tuple[str, str]], chosen: str) -> str:
@@ -136,18 +169,16 @@ def _parts(figures: Iterable[Aggregate]) -> Parts:
     return parts
 
 
-def _asked_with_few_answers(
-    figures: Iterable[Aggregate], sites: Sequence[str]
-) -> Mapping[tuple[str, str], Mapping[str, int]]:
-    """Protocol and event code -> site code -> visits asked, of these sites that hide how many of them were answered."""
-    rows: dict[tuple[str, str, str], list[Aggregate]] = defaultdict(list)
+def _asked_with_few_answers(figures: Iterable[Aggregate], sites: Sequence[str]) -> Mapping[EventKey, Mapping[str, int]]:
+    """Event -> site code -> visits whose time is over, of these sites that hide how many of them were answered."""
+    rows: dict[tuple[EventKey, str, int], list[Aggregate]] = defaultdict(list)
     for row in figures:
         if row.site_code in sites:
-            rows[row.protocol_code, row.event_code, row.site_code].append(row)
-    asked: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for (protocol_code, event_code, site), scales in rows.items():
+            rows[_event_key(row), row.site_code, row.occurrence].append(row)
+    asked: dict[EventKey, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (event, site, _occurrence), scales in rows.items():
         if max(row.n_answered for row in scales) < MINIMUM_SHOWN:
-            asked[protocol_code, event_code][site] = max(row.n_expected for row in scales)
+            asked[event][site] += max(row.n_over for row in scales)
     return asked
 
 
@@ -161,34 +192,44 @@ def _choices(session: Session, account: Account) -> tuple[tuple[str, str], ...]:
     return sites
 
 
+def _event_key(row: Aggregate) -> EventKey:
+    return row.protocol_code, row.event_code
+
+
 def _key(row: Aggregate) -> Key:
-    return row.protocol_code, row.event_code, row.instrument_code, row.scale_code
+    return _event_key(row), row.occurrence or 1, row.instrument_code, row.scale_code
 
 
-def _events(
-    shown: Sequence[Aggregate], parts: Parts, unanswered: Mapping[tuple[str, str], Unanswered]
-) -> Iterator[EventResults]:
+def _events(shown: Sequence[Aggregate], parts: Parts, counted: "_Counted") -> Iterator[EventResults]:
     """The events in the order of the protocol, in each the scales in the order of its battery."""
     rows = {_key(row): row for row in shown}
-    events = dict.fromkeys((row.protocol_code, row.event_code) for row in shown)
-    for protocol_code, event_code in events:
-        protocol = protocol_catalog.newest_with(protocol_code, event_code)
-        event = protocol.event(event_code)
-        results = tuple(_event_rows(protocol, event, rows, parts))
-        without_answers = unanswered.get((protocol_code, event_code), NONE_UNANSWERED)
-        yield EventResults(event, results, without_answers)
+    occurrences: dict[EventKey, list[int]] = defaultdict(list)
+    for key, occurrence in dict.fromkeys((event, n) for event, n, *_scale in rows):
+        occurrences[key].append(occurrence)
+    for key, numbers in occurrences.items():
+        protocol = protocol_catalog.newest_with(*key)
+        event = protocol.event(key[1])
+        for number in numbers:
+            is_last = number == numbers[-1]
+            yield EventResults(
+                event=event,
+                occurrence=number if len(numbers) > 1 else 0,
+                rows=tuple(_event_rows(protocol, event, number, rows, parts)),
+                unanswered=counted.reasons(key) if is_last else NONE_UNANSWERED,
+                people=counted.people.get(key) if is_last else None,
+            )
 
 
 def _event_rows(
-    protocol: Protocol, event: StudyEvent, rows: Mapping[Key, Aggregate], parts: Parts
+    protocol: Protocol, event: StudyEvent, occurrence: int, rows: Mapping[Key, Aggregate], parts: Parts
 ) -> Iterator[ResultRow]:
     """A row for each scale of the event's battery that has figures."""
     for instrument in map(instrument_catalog.instrument, event.battery):
         for scale in instrument.scales:
-            key = (protocol.code, event.code, instrument.code, scale.code)
-            if key in rows:
+            of_scale = ((protocol.code, event.code), occurrence, instrument.code, scale.code)
+            if of_scale in rows:
                 judged = protocol.with_study_rule(instrument.code, scale)
-                yield _result(instrument, judged, rows[key], parts.get(key, ()))
+                yield _result(instrument, judged, rows[of_scale], parts.get(of_scale, ()))
 
 
 def _result(instrument: Instrument, scale: Scale, row: Aggregate, parts: Sequence[Aggregate]) -> ResultRow:
@@ -202,8 +243,9 @@ def _result(instrument: Instrument, scale: Scale, row: Aggregate, parts: Sequenc
         text_validated=row.n_unvalidated == 0,
         has_change=is_follow_up and scale.responder_rule is None,
         has_responders=is_follow_up and (scale.responder_rule or scale.change_rule) is not None,
-        expected=None if "expected" in why else Count(row.n_expected),
-        answered=None if "answered" in why or "expected" in why else Count(row.n_answered, row.n_expected),
+        over=None if "over" in why else Count(row.n_over),
+        answered=None if "answered" in why or "over" in why else Count(row.n_answered, row.n_over),
+        still_open=None if "open" in why else Count(row.n_open or 0),
         scores=None if "answered" in why else _spread(row.n_answered, row.mean, row.sd),
         changes=None if "paired" in why else _spread(row.n_paired, row.mean_change, row.sd_change),
         responders=None if "responders" in why else COUNTS["responders"](row),
@@ -212,7 +254,7 @@ def _result(instrument: Instrument, scale: Scale, row: Aggregate, parts: Sequenc
 
 
 COUNTS: dict[str, Callable[[Aggregate], Count]] = {
-    "expected": lambda row: Count(row.n_expected),
+    "over": lambda row: Count(row.n_over),
     # Not as a share of the expected: the number who did not answer discloses nothing about their health.
     "answered": lambda row: Count(row.n_answered),
     "paired": lambda row: Count(row.n_paired),
@@ -229,6 +271,11 @@ def _hidden(row: Aggregate, parts: Sequence[Aggregate]) -> Iterator[tuple[str, S
             why = why_hidden(Count(row.n_paired_or_rated), [Count(part.n_paired_or_rated) for part in parts])
         if why is not None:
             yield name, why
+    # That nothing is open discloses no person.
+    with_open = [Count(part.n_open) for part in parts if part.n_open]
+    why = why_hidden(Count(row.n_open), with_open) if row.n_open else None
+    if why is not None:
+        yield "open", why
 
 
 def _spread(n: int, mean: float | None, sd: float | None) -> Spread | None:

@@ -6,7 +6,7 @@ answered there. calling/unanswered.py records the reasons.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, String, case, func, select, type_coerce
@@ -19,6 +19,7 @@ from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.site import Site
 from pro_tracker.services import stored_scores
 from pro_tracker.services.results import assessments
+from pro_tracker.services.results.assessments import EVENT_KEY, EventKey
 
 Reason = str  # an UnansweredReason or UncountedReason
 
@@ -29,17 +30,24 @@ class Unanswered:
 
     by_reason: Mapping[Reason, int]  # reason code -> visits, the most frequent first
     others: int | Suppressed  # visits with any other reason
+    total: int = 0  # never shown but where it follows from what is
+
+    def where_answers_are_shown(self) -> "Unanswered":
+        """These counts where the page shows how many visits were answered of those whose time is over.
+
+        So it shows how many were not, and only their reasons can be hidden.
+        """
+        return replace(self, others=self.total - sum(self.by_reason.values()))
 
 
 NONE_UNANSWERED = Unanswered({}, 0)
-EventKey = tuple[str, str]  # protocol and event code
 CountsBySite = Mapping[str, Mapping[Reason, int]]  # site code -> reason code -> visits
 
 
 def by_event(
     session: Session, sites: Sequence[str], asked: Mapping[EventKey, Mapping[str, int]]
 ) -> Mapping[EventKey, Unanswered]:
-    """Protocol and event code -> unanswered visits at these sites together. One statement.
+    """Protocol and event code -> unanswered visits at these sites together, of all occurrences. One statement.
 
     `asked` has the visits that were asked, by event and site code, of the sites that hide how many of them were
     answered: the number must not follow from those without answers.
@@ -64,14 +72,7 @@ def _without_answers(sites: Sequence[str]) -> Select[*tuple[Any, ...]]:
     under_treatment = stored_scores.has_uncounted(Assessment.visit_id)
     of_visit = func.coalesce(Assessment.ended_reason, Assessment.reason)
     reason = case((under_treatment, UncountedReason.UNDER_TREATMENT.value), else_=type_coerce(of_visit, String))
-    columns = (
-        Assessment.protocol_code,
-        Assessment.event_code,
-        Site.code,
-        Assessment.course_id,
-        Assessment.visit_id,
-        reason.label("reason"),
-    )
+    columns = (*EVENT_KEY, Site.code, Assessment.course_id, Assessment.visit_id, reason.label("reason"))
     rows = select(*columns).join(Site, Site.id == Assessment.site_id)
     return rows.where(
         assessments.OF_VISIT,
@@ -86,4 +87,5 @@ def _suppressed(by_site: CountsBySite, asked: Mapping[str, int], sites: Sequence
     counts = [by_site.get(site, {}) for site in sites]
     limits = [asked.get(site) for site in sites]
     by_reason, others = suppress_small(counts, asked=limits)
-    return Unanswered(by_reason, others)
+    total = sum(sum(each.values()) for each in counts)
+    return Unanswered(by_reason, others, total)

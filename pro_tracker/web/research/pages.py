@@ -23,10 +23,11 @@ REASONS = ChainMap[Any, Any](UNANSWERED_REASONS, UNCOUNTED_REASONS)
 def results() -> str:
     site = request.args.get("site", "")
     study = request.args.get("study", "")
-    shown = cohort_results.results(db_session(), access.account(), site, study)
+    now = clock.now()
+    shown = cohort_results.results(db_session(), access.account(), site, study, now=now)
     protocol_code = shown.study.code if shown.study else ""
     detail = {"site": shown.chosen, "protocol": protocol_code}
-    audit.record(db_session(), access.actor(), "results.view", now=clock.now(), detail=detail)
+    audit.record(db_session(), access.actor(), "results.view", now=now, detail=detail)
     commit()
     may_download = navigation.may_use("research.download")
     return render_template(
