@@ -164,15 +164,18 @@ def _with_protocol(
 
     Some of the latter move to the newest version.
     """
-    number = scenario.number
-    if settings.second_protocol and number % SECOND_STUDY_EVERY == 0:
+    if settings.second_protocol and scenario.number % SECOND_STUDY_EVERY == 0:
         return replace(scenario, protocol=settings.second_protocol)
-    if earlier is None or number > earlier.share * settings.subjects:
+    if earlier is None or scenario.number > earlier.share * settings.subjects:
         return scenario
-    first_version = replace(scenario, protocol=f"{settings.protocol}@{earlier.version}")
-    if number % earlier.moved_every:
-        return first_version
-    return replace(first_version, injected_events=(InjectedEvent(MOVED_AFTER, "protocol-move"),))
+    first = replace(scenario, protocol=f"{settings.protocol}@{earlier.version}")
+    return first if scenario.number % earlier.moved_every else _moving(first)
+
+
+def _moving(scenario: PatientScenario) -> PatientScenario:
+    """Returns the scenario of a patient whose course moves to the newest version."""
+    move = InjectedEvent(MOVED_AFTER, "protocol-move")
+    return replace(scenario, injected_events=(move,))
 
 
 @contextmanager

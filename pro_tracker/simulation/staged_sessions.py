@@ -1,7 +1,7 @@
 """The acts of staged patients, who answer, stop or report an effect at set times through the services; staff react."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -53,6 +53,7 @@ SESSIONS: Mapping[StagedKind, StagedAnswers] = {
     StagedKind.REPORT_EFFECT: StagedAnswers(reported=NAUSEA, written=WRITTEN),
     StagedKind.REPORT_OPEN_EFFECT: StagedAnswers(reported=DREAMS),
 }
+REPORTING = (StagedKind.TAP_BY_MISTAKE, StagedKind.REPORT_EFFECT, StagedKind.REPORT_OPEN_EFFECT)
 CALLS: Mapping[StagedKind, Sequence[timedelta]] = {
     StagedKind.TAP_BY_MISTAKE: REACHED_AT_ONCE,
     StagedKind.REPORT_EFFECT: MISSED_AND_REACHED,
@@ -73,8 +74,7 @@ class StagedSessions:
             self.context.queue.schedule(act.at, partial(self._perform, act, subject_id))
 
     def _perform(self, act: StagedAct, subject_id: uuid.UUID) -> None:
-        staged = SESSIONS.get(act.kind)
-        visit = self._newest_visit(subject_id, asks_effects=staged is not None and bool(staged.reported))
+        visit = self._newest_visit(subject_id, asks_effects=act.kind in REPORTING)
         if act.kind == StagedKind.AMEND:
             self.sessions.amend(visit.visit_id, self.random)
         elif act.kind == StagedKind.ANSWER_LATE:
@@ -87,6 +87,11 @@ class StagedSessions:
 
     def _newest_visit(self, subject_id: uuid.UUID, *, asks_effects: bool) -> VisitContext:
         """Returns the visit that opened last, of those that ask for adverse effects or of the others."""
+        opened = self._opened(subject_id)
+        return next(visit for visit in opened if _asks(visit, CHECKLIST) is asks_effects)
+
+    def _opened(self, subject_id: uuid.UUID) -> Iterator[VisitContext]:
+        """Yields the visits that have opened, the newest first."""
         session = self.context.session
         opened = select(Visit.id)
         opened = opened.where(
@@ -95,8 +100,8 @@ class StagedSessions:
             Visit.voided_at.is_(None),
         )
         newest_first = opened.order_by(Visit.opens_at.desc(), Visit.id.desc())
-        visits = (visit_context.by_visit(session, visit_id) for visit_id in session.scalars(newest_first).all())
-        return next(visit for visit in visits if _asks(visit, CHECKLIST) is asks_effects)
+        for visit_id in session.scalars(newest_first).all():
+            yield visit_context.by_visit(session, visit_id)
 
     def _answer(self, visit: VisitContext, staged: StagedAnswers) -> None:
         """Answers the visit and sends it, unless the patient stops on the way."""
