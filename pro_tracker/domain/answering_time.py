@@ -1,4 +1,4 @@
-"""How long a battery takes to answer, as patients are told."""
+"""Minutes that a battery takes to answer, as patients are told."""
 
 from math import ceil
 

@@ -107,7 +107,7 @@ class VisitContext:
 
     @property
     def minutes(self) -> int:
-        """How long the questions take, as the patient is told."""
+        """The minutes that the questions take, as the patient is told."""
         return answering_time.minutes(self.questionnaire.at_most)
 
     @property

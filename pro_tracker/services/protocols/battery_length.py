@@ -1,4 +1,4 @@
-"""How many items a study event asks, and how many minutes patients are told that they take."""
+"""Counts the items of a study event, and the minutes that patients are told they take."""
 
 from pro_tracker.domain import answering_time
 from pro_tracker.domain.protocol import Protocol

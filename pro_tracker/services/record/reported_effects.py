@@ -1,4 +1,4 @@
-"""What a patient reported on checklists of adverse effects, visit by visit: "none reported" apart from "not asked"."""
+"""Reads the checklists of adverse effects of a patient, visit by visit: "none reported" apart from "not asked"."""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
