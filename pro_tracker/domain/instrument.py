@@ -244,6 +244,11 @@ class Instrument:
         known = ", ".join(item.link_id for item in self.items)
         raise UnknownItem(f"{self.code} has no item {link_id[:40]!r}; its items are {known}.", field=link_id)
 
+    @property
+    def is_checklist(self) -> bool:
+        """Returns whether the instrument lists effects, and scores how many of them count: 0 or 1 for each item."""
+        return len(self.items) > 1 and all(item.recode and item.scored_range == (0, 1) for item in self.items)
+
     def alerts_in(self, answers: Mapping[str, int | None]) -> tuple[RaisedAlert, ...]:
         """Returns the answers that raise alerts, in their order; an unanswered item raises none."""
         raised = (self.alert_of(link_id, value) for link_id, value in answers.items() if value is not None)

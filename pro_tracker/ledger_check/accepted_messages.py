@@ -56,6 +56,11 @@ class AcceptedMessage:
         return self.visit.id, message.kind, message.step, None
 
     @property
+    def is_of_infusion_day(self) -> bool:
+        """Returns whether the visit is one of an event that is asked after each infusion day."""
+        return self.rules.schedule.events[self.visit.event].anchor == "each-infusion"
+
+    @property
     def local_day(self) -> tuple[str, date]:
         """Returns the subject and the local date."""
         sent_on = to_local(self.entry.at, self.patient.time_zone).date()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 from pro_tracker.ledger_check.accepted_messages import AcceptedMessage, accepted_messages
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
@@ -148,12 +148,16 @@ def _duplicates(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage
 
 
 def _second_reminders(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage]:
-    """Yields messages of another step than the first one of the patient's local day. Requested links do not count."""
-    steps_by_day: dict[tuple[str, date], set[object]] = defaultdict(set)
+    """Yields messages of another step than the first one of the patient's local day. Requested links do not count.
+
+    Each infusion day is asked about by itself: a second message about it on one day is found, not one about others.
+    """
+    steps_by_day: dict[object, set[object]] = defaultdict(set)
     for accepted in messages:
         if accepted.is_requested:
             continue
         step = accepted.step_key[:3]  # without the channel: one step may use both channels on one day
-        if steps_by_day[accepted.local_day] - {step}:
+        day = (accepted.local_day, accepted.visit.id if accepted.is_of_infusion_day else None)
+        if steps_by_day[day] - {step}:
             yield accepted
-        steps_by_day[accepted.local_day].add(step)
+        steps_by_day[day].add(step)

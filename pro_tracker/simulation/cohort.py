@@ -17,8 +17,8 @@ from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import idle_courses
-from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import delivery_reports
+from pro_tracker.services.treatment import protocol_moves
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.deaths import SimulatedDeaths
 from pro_tracker.simulation.injected_events import EventInjector
@@ -96,7 +96,7 @@ class CohortSimulation:
 
     def _enrol(self, scenario: PatientScenario) -> None:
         now = self.context.now
-        protocol = protocol_catalog.protocol(scenario.protocol or self.treatment.protocol)
+        protocol = protocol_moves.protocol_named(scenario.protocol or self.treatment.protocol)
         subject = enrolment.enrol(self.context.session, STAFF, scenario.facts, now=now, protocol=protocol)
         self.patients.add(subject.id, scenario)
         self.context.counts["enrolled"] += 1

@@ -46,7 +46,13 @@ def with_injected_events(scenario: PatientScenario, faults: FaultParameters, see
     changed = replace(
         scenario,
         courses=courses,
-        injected_events=(*patient_events, *address_events, *treatment_events, *record_events),
+        injected_events=(
+            *scenario.injected_events,
+            *patient_events,
+            *address_events,
+            *treatment_events,
+            *record_events,
+        ),
         withdrawal_reverted_after=withdrawal_reverted_after,
         death=_draw_death(faults, of_death),
     )

@@ -115,6 +115,10 @@ class EventInjector:
         occurrence.scenario.dead_addresses.add(address)
         return True
 
+    def move_protocol(self, occurrence: Occurrence) -> bool:
+        """Moves the patient's newest course to the newest version of its protocol."""
+        return self.treatment.move_to_newest_version(occurrence.subject)
+
     def opt_out(self, occurrence: Occurrence) -> bool:
         """Sends STOP."""
         return self._send_keyword(occurrence.subject, ReportEvent.STOP, "channel-closed")
@@ -240,5 +244,6 @@ HANDLERS: Mapping[str, tuple[str, Handler]] = {  # kind -> name in the counts, h
     "birth-date": ("birth dates corrected", EventInjector.correct_birth_date),
     "second-record": ("people enrolled twice", EventInjector.enrol_twice),
     "merge": ("records merged", EventInjector.merge),
+    "protocol-move": ("moves to the newest protocol version", EventInjector.move_protocol),
     "infusion-correction": ("infusions corrected", EventInjector.correct_infusion),
 }

@@ -40,6 +40,14 @@ class MinuteRange(FileModel):
     maximum: int
 
 
+class EarlierVersionParameters(FileModel):
+    """The version of the first `share` of the patients; every `moved_every`-th of them moves to the newest one."""
+
+    version: str
+    share: float
+    moved_every: int
+
+
 class DemographicParameters(FileModel):
     """Shares of patients, the age in years, and the pool of synthetic names."""
 
@@ -179,6 +187,7 @@ class SimulationParameters(FileModel):
     protocol: str
     consent_version: str
     days: int = Field(gt=0)
+    earlier_version: EarlierVersionParameters | None = None
     demographics: DemographicParameters
     course: CourseParameters
     adverse_events: AdverseEventParameters

@@ -37,10 +37,15 @@ from pro_tracker.simulation.message_sender import (
     no_concurrent_action,
 )
 from pro_tracker.simulation.outages import SimulatedOutage, draw_outages
-from pro_tracker.simulation.parameters import FaultParameters, SimulationParameters, read_parameters
+from pro_tracker.simulation.parameters import (
+    EarlierVersionParameters,
+    FaultParameters,
+    SimulationParameters,
+    read_parameters,
+)
 from pro_tracker.simulation.patient_behaviour import PatientBehaviour
 from pro_tracker.simulation.patients import SimulatedPatients
-from pro_tracker.simulation.scenario import PatientScenario, draw_scenario
+from pro_tracker.simulation.scenario import InjectedEvent, PatientScenario, draw_scenario
 from pro_tracker.simulation.second_records import SecondRecords
 from pro_tracker.simulation.staged_patients import Staging, with_changed_people
 from pro_tracker.simulation.staged_sessions import StagedSessions
@@ -50,6 +55,7 @@ from pro_tracker.simulation.worker_process import WorkerSetup
 
 WORKERS = 2  # with fault injection
 SECOND_STUDY_EVERY = 8  # patients
+MOVED_AFTER = timedelta(days=30, hours=7)  # enrolment
 LAST_ENROLMENT_BEFORE_END = 21  # days: at the end, every stage of a course occurs in the data
 Progress = Callable[[float, datetime], None]
 
@@ -143,7 +149,7 @@ def _scenarios(
         enrolled_on = (starts_at + timedelta(days=day)).date()
         site_code = site_codes[number % len(site_codes)]
         scenario = draw_scenario(number, site_code, enrolled_on=enrolled_on, parameters=parameters, seed=settings.seed)
-        scenario = replace(scenario, protocol=_second_protocol(settings, number))
+        scenario = _with_protocol(scenario, settings, parameters.earlier_version)
         scenarios.append(with_injected_events(scenario, faults, settings.seed) if faults else scenario)
     if parameters.staged_patients and faults is None:
         staging = Staging(settings.until, site_codes[0], parameters, settings.seed)
@@ -151,9 +157,25 @@ def _scenarios(
     return scenarios
 
 
-def _second_protocol(settings: SimulationSettings, number: int) -> str:
-    """Returns the code of the second protocol for every eighth patient, "" for the others."""
-    return settings.second_protocol if number % SECOND_STUDY_EVERY == 0 else ""
+def _with_protocol(
+    scenario: PatientScenario, settings: SimulationSettings, earlier: EarlierVersionParameters | None
+) -> PatientScenario:
+    """Returns the scenario with its protocol: for every eighth patient the second one, an earlier one for the first.
+
+    Some of the latter move to the newest version.
+    """
+    if settings.second_protocol and scenario.number % SECOND_STUDY_EVERY == 0:
+        return replace(scenario, protocol=settings.second_protocol)
+    if earlier is None or scenario.number > earlier.share * settings.subjects:
+        return scenario
+    first = replace(scenario, protocol=f"{settings.protocol}@{earlier.version}")
+    return first if scenario.number % earlier.moved_every else _moving(first)
+
+
+def _moving(scenario: PatientScenario) -> PatientScenario:
+    """Returns the scenario of a patient whose course moves to the newest version."""
+    move = InjectedEvent(MOVED_AFTER, "protocol-move")
+    return replace(scenario, injected_events=(move,))
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class PatientScenario:
     death: DeathScenario | None = None
     injected_events: tuple[InjectedEvent, ...] = ()
     staged_acts: tuple[StagedAct, ...] = ()
-    protocol: str = ""  # code, of a patient of the second study; "": that of the simulation
+    protocol: str = ""  # of the first course, "code" or "code@version"; "": that of the simulation, the newest version
     dead_addresses: set[str] = field(default_factory=set)  # addresses that bounce
     messages_received: dict[int, int] = field(default_factory=dict)  # visit id -> number of messages
     answers_at_message: dict[int, int | None] = field(default_factory=dict)  # visit id -> number of the message

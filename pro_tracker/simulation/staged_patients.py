@@ -46,7 +46,7 @@ class Staging:
 
     def draw(self, first_number: int) -> list[PatientScenario]:
         """Returns the staged patients. `first_number`: the number of the first of them in the cohort."""
-        last_on = _last_infusion(local_date(self.until, ZONE))
+        last_on = local_date(self.until, ZONE) - 2 * A_DAY  # what is asked the day after is open until tonight
         return [
             self._changed_language(first_number, last_on - A_WEEK),
             self._did_not_send(first_number + 1, last_on - A_WEEK),
@@ -145,14 +145,6 @@ def with_changed_people(scenarios: Sequence[PatientScenario]) -> list[PatientSce
 
 def _at(day: date, local_time: time, kind: StagedKind) -> StagedAct:
     return StagedAct(moment(day, local_time, ZONE), kind)
-
-
-def _last_infusion(today: date) -> date:
-    """Returns a day, a weekday if possible, after which the visit is open from yesterday or earlier until today."""
-    for days in (2, 3):
-        if (today - days * A_DAY).weekday() < SATURDAY:
-            return today - days * A_DAY
-    return today - 2 * A_DAY
 
 
 def _days(last_on: date, count: int) -> tuple[date, list[date]]:

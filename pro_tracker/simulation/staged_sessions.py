@@ -1,7 +1,7 @@
 """The acts of staged patients, who answer, stop or report an effect at set times through the services; staff react."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,8 +21,8 @@ from pro_tracker.simulation.context import SimulationContext
 from pro_tracker.simulation.scenario import PatientScenario, StagedAct, StagedKind
 
 PATIENT = Actor(ActorKind.PATIENT, "0")
-CHECKLIST = "adverse-effects-week"
-NAUSEA, HEADACHE, DREAMS = "AEW2", "AEW6", "AEW9"
+CHECKLIST = "adverse-effects-infusion-day"
+NAUSEA, HEADACHE, DREAMS = "AED2", "AED7", "AED12"
 NONE, MILD, SEVERE = 0, 1, 3
 WRITTEN = "It began in the car on the way home"
 MISSED_AND_REACHED = (timedelta(minutes=50), timedelta(hours=2))  # from the answer
@@ -53,6 +53,7 @@ SESSIONS: Mapping[StagedKind, StagedAnswers] = {
     StagedKind.REPORT_EFFECT: StagedAnswers(reported=NAUSEA, written=WRITTEN),
     StagedKind.REPORT_OPEN_EFFECT: StagedAnswers(reported=DREAMS),
 }
+REPORTING = (StagedKind.TAP_BY_MISTAKE, StagedKind.REPORT_EFFECT, StagedKind.REPORT_OPEN_EFFECT)
 CALLS: Mapping[StagedKind, Sequence[timedelta]] = {
     StagedKind.TAP_BY_MISTAKE: REACHED_AT_ONCE,
     StagedKind.REPORT_EFFECT: MISSED_AND_REACHED,
@@ -73,7 +74,7 @@ class StagedSessions:
             self.context.queue.schedule(act.at, partial(self._perform, act, subject_id))
 
     def _perform(self, act: StagedAct, subject_id: uuid.UUID) -> None:
-        visit = self._newest_visit(subject_id)
+        visit = self._newest_visit(subject_id, asks_effects=act.kind in REPORTING)
         if act.kind == StagedKind.AMEND:
             self.sessions.amend(visit.visit_id, self.random)
         elif act.kind == StagedKind.ANSWER_LATE:
@@ -84,8 +85,13 @@ class StagedSessions:
             if delays:
                 self.sessions.alert_calls.schedule_at(visit.visit_id, delays, self.random)
 
-    def _newest_visit(self, subject_id: uuid.UUID) -> VisitContext:
-        """Returns the visit that opened last."""
+    def _newest_visit(self, subject_id: uuid.UUID, *, asks_effects: bool) -> VisitContext:
+        """Returns the visit that opened last, of those that ask for adverse effects or of the others."""
+        opened = self._opened(subject_id)
+        return next(visit for visit in opened if _asks(visit, CHECKLIST) is asks_effects)
+
+    def _opened(self, subject_id: uuid.UUID) -> Iterator[VisitContext]:
+        """Yields the visits that have opened, the newest first."""
         session = self.context.session
         opened = select(Visit.id)
         opened = opened.where(
@@ -94,8 +100,8 @@ class StagedSessions:
             Visit.voided_at.is_(None),
         )
         newest_first = opened.order_by(Visit.opens_at.desc(), Visit.id.desc())
-        visit_id = session.scalars(newest_first.limit(1)).one()
-        return visit_context.by_visit(session, visit_id)
+        for visit_id in session.scalars(newest_first).all():
+            yield visit_context.by_visit(session, visit_id)
 
     def _answer(self, visit: VisitContext, staged: StagedAnswers) -> None:
         """Answers the visit and sends it, unless the patient stops on the way."""
@@ -118,6 +124,10 @@ class StagedSessions:
     def _context(self, visit: VisitContext, given_at: datetime) -> RequestContext:
         given = self.sessions.given(visit, given_at)
         return RequestContext(PATIENT, self.context.now, device=PHONE, given=given)
+
+
+def _asks(visit: VisitContext, instrument_code: str) -> bool:
+    return instrument_code in [instrument.code for instrument, _pack in visit.questionnaire.parts]
 
 
 def _in_turn(code: str, answers: AnswersByItem, staged: StagedAnswers) -> list[AnswersByItem]:

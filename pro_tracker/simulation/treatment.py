@@ -11,10 +11,17 @@ from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.treatment import course_plans, courses, infusion_corrections, infusion_findings
+from pro_tracker.services.treatment import (
+    course_plans,
+    courses,
+    infusion_corrections,
+    infusion_findings,
+    protocol_moves,
+)
 from pro_tracker.services.treatment.course_plans import CoursePlanFacts
 from pro_tracker.services.treatment.courses import CourseEndFacts, CourseStartFacts
 from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
+from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, PatientScenario
 
@@ -47,6 +54,18 @@ class SimulatedTreatment:
         plan = CoursePlanFacts(start_on, course.planned_infusions)
         course_plans.change_plan(self.context.session, STAFF, course, plan, now=self.context.now)
         self._record_course(subject.id, course)
+        return True
+
+    def move_to_newest_version(self, subject: Subject) -> bool:
+        """Moves the newest course to the newest version of its protocol. Returns False for one that follows it."""
+        course = courses.current_course(self.context.session, subject)
+        if course is None:
+            return False
+        newest = protocol_catalog.protocol(course.protocol_code)
+        if newest.version == course.protocol_version:
+            return False
+        facts = ProtocolMoveFacts(newest, "amendment")
+        protocol_moves.move(self.context.session, STAFF, course, facts, now=self.context.now)
         return True
 
     def correct_infusion(self, subject: Subject, *, days: int) -> bool:
@@ -134,7 +153,8 @@ class SimulatedTreatment:
         subject = session.get_one(Subject, subject_id)
         if not subject.takes_part:
             return
-        protocol = protocol_catalog.protocol(scenario.protocol or self.protocol)
+        code, _, _version = scenario.protocol.partition("@")
+        protocol = protocol_catalog.protocol(code or self.protocol)
         facts = CourseStartFacts(protocol, course.start_on)
         started = courses.start_course(session, subject, facts, now=now)
         self._record_course(subject_id, started)

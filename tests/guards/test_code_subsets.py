@@ -101,6 +101,11 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *({*GIVEN_BY_STAFF, *FOUND_AT_THE_END} - {EndReason.PAUSED, EndReason.NO_CONTACT, UnansweredReason.DIED}),
         UnansweredReason.ENTERED_IN_ERROR,
     },
+    "services.planning.first_asked.SPOKEN_WITH": {  # the patient was not asked
+        *(CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER, CallAttemptOutcome.WRONG_NUMBER),
+        *(CallAttemptOutcome.TOO_ILL, CallAttemptOutcome.HOSPITAL, CallAttemptOutcome.LANGUAGE),
+        CallAttemptOutcome.DIED,
+    },
     "services.planning.planned_messages.UNSENT": {
         *(MessageState.CLAIMED, MessageState.SENT, MessageState.FAILED, MessageState.UNCERTAIN)
     },

@@ -160,7 +160,7 @@ def test_every_eighth_patient_follows_the_second_study(session: Session) -> None
 
 def test_the_protocol_file_has_no_problem_and_advice_in_both_languages(data_folder: Path) -> None:
     names = sorted(path.name for path in PROTOCOLS.glob("*.yaml"))
-    assert names == [f"{PROTOCOL}.yaml", f"{SECOND_PROTOCOL}.yaml"]
+    assert names == [f"{PROTOCOL}.yaml", f"{PROTOCOL}@1.yaml", f"{SECOND_PROTOCOL}.yaml"]
     for name in names:
         assert protocol_catalog.problems(data_folder / PROTOCOLS.name / name) == []
     plan = protocol_catalog.protocol(PROTOCOL).response_plans["adverse-effects-week"]
@@ -177,7 +177,7 @@ def test_a_data_folder_of_the_user_is_copied_and_kept(tmp_path: Path) -> None:
     installation.add_data_files(None)  # the next start, without the variable: what is in use stays
 
     names = sorted(path.name for path in (installation.data_folder / "protocols").iterdir())
-    assert names == [f"{PROTOCOL}.yaml", f"{SECOND_PROTOCOL}.yaml", "ours.yaml"]
+    assert names == [f"{PROTOCOL}.yaml", f"{PROTOCOL}@1.yaml", f"{SECOND_PROTOCOL}.yaml", "ours.yaml"]
     with pytest.raises(NoDataFolder):
         installation.add_data_files(str(tmp_path / "missing"))
 

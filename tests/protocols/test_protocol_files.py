@@ -144,7 +144,7 @@ def test_the_advice_of_a_plan_has_the_default_language(tmp_path: Path) -> None:
     assert (problem.key, problem.reason) == ("response_plans.phq-9.advice", "lacks the default language 'en'")
 
 
-def test_no_shipped_protocol_uses_an_instrument_with_alerts() -> None:
+def test_version_1_uses_no_instrument_with_alerts() -> None:
     asked = {code for protocol in protocol_catalog.protocols() for code in protocol.instruments}
     assert not [code for code in asked if instrument_catalog.instrument(code).alerts]
 

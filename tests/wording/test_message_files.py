@@ -25,6 +25,7 @@ FACTS = MessageFacts(
     phone="+1 216 555 0100",
     url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv",
     closes_at=datetime(2026, 3, 21, 3, 59, 59, tzinfo=UTC),
+    minutes=10,
 )
 MAIL = {"subject": "From {clinic}", "opening": "You can answer until {closes}."}
 SMS = "{clinic}: {url} Until {closes}."

@@ -21,6 +21,7 @@ FACTS = MessageFacts(
     url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv",
     closes_at=datetime(2026, 3, 21, 6, 59, 59, tzinfo=UTC),  # still the 20th in Los Angeles
     unsubscribe_url="https://pro-tracker.test/v/abcdefghijklmnopqrstuv/stop/0123456789ab",
+    minutes=10,
 )
 LANGUAGES = ["en", "es", "es-MX"]
 

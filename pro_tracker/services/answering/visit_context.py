@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, FromClause, Row, ScalarSelect, Select, Tab
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import json_rows
+from pro_tracker.domain import answering_time
 from pro_tracker.domain.errors import (
     AlreadyAnswered,
     HeldAfterInfusion,
@@ -103,6 +104,11 @@ class VisitContext:
         """The name of the study event in the subject's language."""
         protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
         return protocol.event(self.event_code).name(self.infusion_day, self.language)
+
+    @property
+    def minutes(self) -> int:
+        """The minutes that the questions take, as the patient is told."""
+        return answering_time.minutes(self.questionnaire.at_most)
 
     @property
     def questionnaire(self) -> Questionnaire:

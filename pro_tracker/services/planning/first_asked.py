@@ -1,4 +1,4 @@
-"""When the subject was first asked about each visit: by a message, in a call, or on the clinic device. Read only."""
+"""Reads when the subject was first asked about each visit: by a message, in a call, or on the clinic device."""
 
 import uuid
 from collections.abc import Collection

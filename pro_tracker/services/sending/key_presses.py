@@ -22,6 +22,7 @@ from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.answering import links, visit_context
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic.person import RECORD
+from pro_tracker.services.protocols import battery_length, protocol_catalog
 from pro_tracker.services.sending import attempts, message_composer, send_context
 from pro_tracker.services.sending.channels import voice
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
@@ -62,6 +63,7 @@ def placed_call(session: Session, message_key: UUID | None) -> PlacedCall | None
         phone=row.Site.phone,
         url="",
         closes_at=row.Visit.closes_at,
+        minutes=battery_length.minutes(protocol_catalog.bound_to(row.Visit), row.Visit.event_code),
     )
     return PlacedCall(row.Visit.id, facts)
 

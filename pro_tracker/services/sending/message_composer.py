@@ -9,6 +9,7 @@ from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.contacts import unsubscribing
+from pro_tracker.services.protocols import battery_length
 from pro_tracker.services.sending.send_context import SendContext
 from pro_tracker.services.wording.message_texts import MessageFacts
 
@@ -50,6 +51,7 @@ def compose(context: SendContext, url: str, now: datetime) -> OutgoingMessage:
         url=url if record.has_link else "",
         unsubscribe_url=unsubscribe_url,
         closes_at=context.visit.closes_at,
+        minutes=battery_length.minutes(context.protocol, context.visit.event_code),
     )
     envelope = OutgoingMessage(
         key=message.key,

@@ -8,7 +8,7 @@ from pro_tracker.domain.channels import Channel, channel_module
 
 CHANNEL_MODULES = "pro_tracker.services.wording.channels"
 CLINIC_PLACEHOLDERS = frozenset({"clinic", "phone"})
-VISIT_PLACEHOLDERS = CLINIC_PLACEHOLDERS | {"closes"}
+VISIT_PLACEHOLDERS = CLINIC_PLACEHOLDERS | {"closes", "minutes"}
 LINK_PLACEHOLDER = "url"
 
 

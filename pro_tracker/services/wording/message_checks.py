@@ -20,6 +20,7 @@ from pro_tracker.services.wording.message_format import MessageFile, TemplateEnt
 # Templates that no protocol names, since patients request these messages.
 PATIENT_REQUESTED_TEMPLATES = (MessageKind.SNOOZE, MessageKind.FRESH_LINK)
 EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # used if the address of the installation is not known
+LONG_MINUTES = "100"  # no battery takes longer
 LINK_TOKEN = "x" * 22  # as long as the tokens of links.issue
 
 
@@ -117,7 +118,8 @@ def _file_errors(path: Path, clinics: Sequence[SiteFacts], address: str) -> Iter
 
 def _length_errors(file: MessageFile, clinics: Sequence[SiteFacts], link: str) -> Iterator[FormatError]:
     closes = _longest_date(file.language)
-    senders = [{"clinic": site.name, "phone": site.phone, "url": link, "closes": closes} for site in clinics]
+    of_visit = {"url": link, "closes": closes, "minutes": LONG_MINUTES}
+    senders = [{"clinic": site.name, "phone": site.phone, **of_visit} for site in clinics]
     for channel in Channel:
         limit = channel_wording(channel).LIMIT
         if limit is None:

@@ -30,7 +30,8 @@ class MessageFacts:
     """The facts that a message is filled in with.
 
     `template`: its code. `language`, `time_zone`: the subject's. `url`: the personal link. `closes_at`: the end of the
-    visit window (UTC). `unsubscribe_url`: None for a channel without such a link.
+    visit window (UTC). `minutes`: how long the questions take. `unsubscribe_url`: None for a channel without such a
+    link.
     """
 
     template: str
@@ -40,6 +41,7 @@ class MessageFacts:
     phone: str
     url: str
     closes_at: datetime
+    minutes: int
     unsubscribe_url: str | None = None
 
 
@@ -183,6 +185,7 @@ def filled_in(facts: MessageFacts) -> dict[str, str]:
         "phone": facts.phone,
         "url": facts.url,
         "closes": closes,
+        "minutes": str(facts.minutes),
     }
 
 

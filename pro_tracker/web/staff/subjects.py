@@ -12,7 +12,7 @@ from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
-from pro_tracker.services.record import subject_lists, subject_records, transferred_subjects, trends
+from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
 from pro_tracker.services.record.trends import ScaleTrend, Trend
 from pro_tracker.web import access, labels
 from pro_tracker.web.session import commit, db_session
@@ -58,6 +58,7 @@ def subject(subject_id: uuid.UUID) -> Page:
         record=record,
         charts=charts(trend, missed),
         states=state_labels(record.visits, now),
+        effects=reported_effects.of_visits(session, record.subject.id, record.visits, now=now),
     )
 
 
