@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from pro_tracker.ledger_check.adverse_event_checks import check_adverse_events
 from pro_tracker.ledger_check.answer_checks import check_answers
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
 from pro_tracker.ledger_check.death_checks import check_after_deaths
@@ -47,4 +48,5 @@ def run_checks(connection: Connection, log_path: Path, protocol_folders: Sequenc
         check_after_deaths(context),
         *check_answers(context),
         *check_sites(context),
+        *check_adverse_events(connection),
     ]

@@ -6,25 +6,32 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import partial
 
+from pro_tracker.domain.adverse_event_codes import AdverseEventOutcome
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.wall_time import local_date, moment
-from pro_tracker.models.course import Course, Infusion
+from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.subject import Subject
+from pro_tracker.services.clinic import person
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import (
+    adverse_events,
     course_plans,
     courses,
     infusion_corrections,
     infusion_findings,
     protocol_moves,
 )
+from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
+from pro_tracker.services.treatment.adverse_events import AdverseEventCorrectionFacts
 from pro_tracker.services.treatment.course_plans import CoursePlanFacts
 from pro_tracker.services.treatment.courses import CourseEndFacts, CourseStartFacts
 from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
 from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
+from pro_tracker.simulation.adverse_events import LaterEvent, draw_later_event, with_findings
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, PatientScenario
 
+FOLLOW_UP_AFTER = timedelta(days=1)
 MORNING, EVENING, NIGHT = time(9, 30), time(17, 30), time(18, 0)  # local
 COURSE_ENTERED_BEFORE = timedelta(days=3)  # staff enter a repeat course this long before it begins
 
@@ -110,8 +117,10 @@ class SimulatedTreatment:
         delays = course.entry_delays or (0,) * len(course.infusions)
         for facts, days in zip(course.infusions, delays, strict=True):
             entered_on = facts.given_on + timedelta(days=days)
-            add_infusion = partial(self._add_infusion, subject_id, facts)
+            add_infusion = partial(self._add_infusion, scenario, subject_id, facts)
             self._schedule_local(scenario, entered_on, EVENING, action=add_infusion)
+        if course.infusions:
+            self._schedule_later_event(scenario, subject_id, course.infusions[-1].given_on)
         if course.end_reason is not None:
             end_course = partial(self._end_course, subject_id, course.end_reason)
             self._schedule_local(scenario, course.infusions[-1].given_on, NIGHT, action=end_course)
@@ -122,11 +131,51 @@ class SimulatedTreatment:
         at = moment(on, local_time, scenario.facts.time_zone)
         self.context.queue.schedule(at, action)
 
-    def _add_infusion(self, subject_id: uuid.UUID, facts: courses.InfusionFacts) -> None:
+    def _schedule_later_event(self, scenario: PatientScenario, subject_id: uuid.UUID, last_on: date) -> None:
+        drawn = draw_later_event(last_on, f"{scenario.number}:{last_on}")
+        if drawn is not None:
+            report = partial(self._report_event, scenario, subject_id, drawn)
+            self._schedule_local(scenario, drawn.reported_on, NIGHT, action=report)
+
+    def _report_event(self, scenario: PatientScenario, subject_id: uuid.UUID, drawn: LaterEvent) -> None:
+        """Records what the patient reports; a week later staff correct its outcome, or void it."""
+        session = self.context.session
+        if self._active_course(subject_id) is None:
+            return
+        subject = person.kept(session, subject_id)
+        event = self._record_event(subject, drawn.facts)
+        if event is None:
+            return
+        follow_up = partial(self._follow_up, event.id, drawn)
+        self._schedule_local(scenario, drawn.over_on + FOLLOW_UP_AFTER, NIGHT, action=follow_up)
+
+    def _record_event(self, subject: Subject, facts: AdverseEventFacts) -> AdverseEvent | None:
+        """Returns the recorded event; None if its infusion was removed, so that it has no treatment."""
+        session, now = self.context.session, self.context.now
+        try:
+            with session.begin_nested():
+                event = adverse_events.record(session, STAFF, subject, facts, now=now)
+        except InvalidInput:
+            return None
+        self.context.counts["later adverse events"] += 1
+        return event
+
+    def _follow_up(self, event_id: int, drawn: LaterEvent) -> None:
+        session, now = self.context.session, self.context.now
+        event = session.get_one(AdverseEvent, event_id)
+        if drawn.is_error:
+            adverse_events.void(session, STAFF, event, reason="of another patient", now=now)
+            return
+        over = replace(drawn.facts, outcome=AdverseEventOutcome.RECOVERED, ended_on=drawn.over_on)
+        correction = AdverseEventCorrectionFacts(over, "called back: it is over")
+        adverse_events.correct(session, STAFF, event, correction, now=now)
+
+    def _add_infusion(self, scenario: PatientScenario, subject_id: uuid.UUID, facts: courses.InfusionFacts) -> None:
         course = self._active_course(subject_id)
         if course is None:
             return
         session = self.context.session
+        facts = _as_asked(scenario, course, facts)
         try:
             with session.begin_nested():
                 infusion = courses.record_infusion(session, STAFF, course, facts, now=self.context.now)
@@ -189,3 +238,8 @@ class SimulatedTreatment:
             "zone": subject.site.time_zone,
         }
         self.context.record_event("infusion-recorded", subject=subject_id, **data)
+
+
+def _as_asked(scenario: PatientScenario, course: Course, facts: courses.InfusionFacts) -> courses.InfusionFacts:
+    plan = protocol_catalog.bound_to(course).treatment
+    return with_findings(facts, plan, f"{scenario.number}:{facts.given_on}")

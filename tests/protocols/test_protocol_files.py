@@ -245,3 +245,43 @@ def test_each_error_is_reported_with_its_place(tmp_path: Path, place: str) -> No
     assert problems[0].reason
     with pytest.raises(InvalidDataFile):
         protocol_catalog.read_protocol(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("symptoms", [{"code": "other", "term": "Something"}], "is the question after the list, always asked"),
+        ("symptoms", [{"code": "nausea", "term": term} for term in ("Nausea", "Sickness")], "has a code twice"),
+        (
+            "vitals",
+            [{"code": "sysbp", "name": "Pressure", "unit": "mmHg", "at": ["before"], "range": [40, 300]}],
+            "up to",
+        ),
+        (
+            "vitals",
+            [{"code": "SYSBP", "name": "Pressure", "unit": "mmHg", "at": ["before"], "range": [300, 40]}],
+            "rise",
+        ),
+        (
+            "vitals",
+            [{"code": "SYSBP", "name": "Pressure", "unit": "mmHg", "at": ["later"], "range": [40, 300]}],
+            "before",
+        ),
+        (
+            "medications",
+            [{"name": "Example", "use": "rescue", "unit": "mg", "most": most} for most in (4, 5)],
+            "names a drug twice",
+        ),
+    ],
+)
+def test_an_error_in_what_is_asked_at_infusions_is_reported_with_its_place(
+    tmp_path: Path, key: str, value: Any, words: str
+) -> None:
+    def change(data: dict[str, Any]) -> None:
+        plan = {"dose_mg_per_kg": 0.5, "tolerance_percent": 20, "minutes": 40, "spacing_days": 1}
+        data["treatment"] = {**plan, key: value}
+
+    with pytest.raises(InvalidDataFile) as raised:
+        protocol_catalog.read_protocol(written(tmp_path, change))
+    assert f"treatment.{key}" in str(raised.value)
+    assert words in str(raised.value)

@@ -13,16 +13,21 @@ LISTS: dict[str, Any] = {
     "tolerance_percent": 20,
     "minutes": 40,
     "spacing_days": 1,
-    "symptoms": {"nausea": "Nausea", "dizziness": "Dizziness", "dissociation": "Dissociation"},
-    "vitals": {
-        "SYSBP": {
+    "symptoms": [
+        {"code": "nausea", "term": "Nausea"},
+        {"code": "dizziness", "term": "Dizziness"},
+        {"code": "dissociation", "term": "Dissociation"},
+    ],
+    "vitals": [
+        {
+            "code": "SYSBP",
             "name": "Systolic blood pressure",
             "unit": "mmHg",
             "at": ["before", "during", "after"],
             "range": [40, 300],
         },
-        "SEDATION": {"name": "Sedation (POSS)", "unit": "score", "at": ["after"], "range": [1, 4]},
-    },
+        {"code": "SEDATION", "name": "Sedation (POSS)", "unit": "score", "at": ["after"], "range": [1, 4]},
+    ],
     "medications": [{"name": "Lorazepam", "use": "rescue", "unit": "mg", "most": 4}],
     "nurse_and_chair": True,
 }

@@ -172,11 +172,22 @@ class PlanEntry(FileModel):
 VitalCode = Annotated[str, text_matching(r"[A-Z][A-Z0-9]{0,7}", "up to 8 capitals and digits, such as SYSBP")]
 
 
+class SymptomEntry(FileModel):
+    code: Code
+    term: ShortText
+
+
 class VitalEntry(FileModel):
+    code: VitalCode
     name: ShortText
     unit: Annotated[str, Field(min_length=1, max_length=20)]
     at: list[Annotated[VitalTiming, Field(strict=False)]] = Field(min_length=1, max_length=len(VitalTiming))
     range: list[float] = Field(min_length=2, max_length=2)
+
+    def build(self) -> PlannedVital:
+        lowest, highest = (Decimal(str(bound)) for bound in self.range)
+        timings = tuple(timing for timing in VitalTiming if timing in self.at)
+        return PlannedVital(self.code, self.name, self.unit, lowest, highest, timings)
 
 
 class MedicationEntry(FileModel):
@@ -196,8 +207,8 @@ class TreatmentEntry(FileModel):
     spacing_days: Annotated[int, Field(ge=1, le=90)]
     premedication: Text | None = None
     monitoring: Text | None = None
-    symptoms: dict[Code, ShortText] = Field({}, max_length=40)
-    vitals: dict[VitalCode, VitalEntry] = Field({}, max_length=20)
+    symptoms: list[SymptomEntry] = Field([], max_length=40)
+    vitals: list[VitalEntry] = Field([], max_length=20)
     medications: list[MedicationEntry] = Field([], max_length=10)
     nurse_and_chair: bool = False
 
@@ -209,17 +220,11 @@ class TreatmentEntry(FileModel):
             spacing_days=self.spacing_days,
             premedication=self.premedication or "",
             monitoring=self.monitoring or "",
-            symptoms=tuple(PlannedSymptom(code, term) for code, term in self.symptoms.items()),
-            vitals=tuple(_vital(code, entry) for code, entry in self.vitals.items()),
+            symptoms=tuple(PlannedSymptom(symptom.code, symptom.term) for symptom in self.symptoms),
+            vitals=tuple(vital.build() for vital in self.vitals),
             medications=tuple(medication.build() for medication in self.medications),
             nurse_and_chair=self.nurse_and_chair,
         )
-
-
-def _vital(code: str, entry: VitalEntry) -> PlannedVital:
-    lowest, highest = (Decimal(str(bound)) for bound in entry.range)
-    timings = tuple(timing for timing in VitalTiming if timing in entry.at)
-    return PlannedVital(code, entry.name, entry.unit, lowest, highest, timings)
 
 
 class CallsEntry(FileModel):
@@ -315,18 +320,26 @@ def _course_errors(file: ProtocolFile) -> Iterator[FormatError]:
 def _treatment_errors(treatment: TreatmentEntry | None) -> Iterator[FormatError]:
     if treatment is None:
         return
-    if OPEN_QUESTION in treatment.symptoms:
-        yield f"treatment.symptoms.{OPEN_QUESTION}", "is the question after the list, which is always asked"
-    for code, entry in treatment.vitals.items():
-        key = f"treatment.vitals.{code}"
-        lowest, highest = entry.range
-        if not -MOST_OF_A_VITAL <= lowest < highest <= MOST_OF_A_VITAL:
-            yield f"{key}.range", f"must rise, and lie within {MOST_OF_A_VITAL}"
-        if len(set(entry.at)) < len(entry.at):
-            yield f"{key}.at", "names a time twice"
+    codes = [symptom.code for symptom in treatment.symptoms]
+    if OPEN_QUESTION in codes:
+        yield f"treatment.symptoms.{codes.index(OPEN_QUESTION)}.code", "is the question after the list, always asked"
+    if len(set(codes)) < len(codes):
+        yield "treatment.symptoms", "has a code twice"
+    yield from _vital_errors(treatment.vitals)
     names = [medication.name.casefold() for medication in treatment.medications]
     if len(set(names)) < len(names):
         yield "treatment.medications", "names a drug twice"
+
+
+def _vital_errors(vitals: Sequence[VitalEntry]) -> Iterator[FormatError]:
+    if len({vital.code for vital in vitals}) < len(vitals):
+        yield "treatment.vitals", "has a code twice"
+    for number, vital in enumerate(vitals):
+        lowest, highest = vital.range
+        if not -MOST_OF_A_VITAL <= lowest < highest <= MOST_OF_A_VITAL:
+            yield f"treatment.vitals.{number}.range", f"must rise, and lie within {MOST_OF_A_VITAL}"
+        if len(set(vital.at)) < len(vital.at):
+            yield f"treatment.vitals.{number}.at", "names a time twice"
 
 
 def _event_errors(file: ProtocolFile) -> Iterator[FormatError]:

@@ -204,6 +204,7 @@ class Trend:
     reference_on: date
     infusions: tuple[InfusionMark, ...]
     scales: tuple[ScaleTrend, ...]
+    adverse_days: tuple[int, ...] = ()  # study days on which an adverse event began or, if that is not known, was found
 
 
 def subject_trend(
@@ -216,7 +217,16 @@ def subject_trend(
     builder = _TrendBuilder(session, subject, reference_on, language)
     scales = builder.scales(_by_course(courses, visits))
     marks = _infusion_marks(courses, reference_on)
-    return Trend(reference_on, tuple(marks), tuple(scales))
+    adverse_days = _adverse_days(courses, reference_on)
+    return Trend(reference_on, tuple(marks), tuple(scales), tuple(adverse_days))
+
+
+def _adverse_days(courses: Sequence[Course], reference_on: date) -> list[int]:
+    """The study days with an adverse event, each once, in order."""
+    days: set[int] = set()
+    for course in courses:
+        days |= {study_day(event.started_on or event.found_on, reference_on) for event in course.adverse_events}
+    return sorted(days)
 
 
 def _by_course(courses: Sequence[Course], visits: Sequence[Visit]) -> VisitsByCourse:

@@ -16,6 +16,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.results.export_columns import LONG, T_SCORE, named_tests, wide
+from pro_tracker.services.results.treatment_columns import TREATMENT_FILES
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 
@@ -38,7 +39,7 @@ class CodebookEntry:
 
 
 CODEBOOK: tuple[Column[CodebookEntry], ...] = (
-    Column("FILE", lambda e: e.file, "File that holds the column", "long, wide, codebook"),
+    Column("FILE", lambda e: e.file, "File that holds the column", "the name of the file"),
     Column("COLUMN", lambda e: e.column, "Column"),
     Column("QSCAT", lambda e: e.instrument, "Instrument, for tests and text packs of the long file"),
     Column("QSTESTCD", lambda e: e.test, "Test, for tests of the long file"),
@@ -72,6 +73,8 @@ def entries(
     instruments = instruments_of(protocols)
     yield from _column_entries("long", LONG)
     yield from _column_entries("wide", wide(instruments))
+    for name, file in TREATMENT_FILES.items():
+        yield from _column_entries(name, file.layout)
     yield from _column_entries("codebook", LAYOUT)
     for instrument in instruments:
         yield _not_done(instrument)

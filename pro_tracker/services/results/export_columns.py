@@ -291,7 +291,8 @@ TREATMENT_COLUMNS: tuple[Column[VisitRecord], ...] = (
     Column("INFUSIONS", lambda v: v.treatment.infusions, "Infusions given in the course, so far", "count"),
     Column("STOPPED", lambda v: v.treatment.stopped, "Of them stopped early", "count"),
     Column("CUMDOSE", lambda v: v.treatment.cumulative_mg_per_kg, "Cumulative dose of the course, so far", "mg/kg"),
-    Column("AECOUNT", lambda v: v.treatment.adverse_events, "Adverse events at infusions of the course", "count"),
+    Column("AEASKED", lambda v: v.treatment.asked, "Infusions at which it was asked about adverse effects", "count"),
+    Column("AECOUNT", lambda v: v.treatment.adverse_events, "Adverse events of the course, so far", "count"),
     Column("AEWORST", lambda v: v.treatment.worst_grade, "Worst grade of them", "CTCAE grade, 1 to 5"),
     Column("AEEMERG", lambda v: v.treatment.emergencies, "Of them with an emergency response", "count"),
 )

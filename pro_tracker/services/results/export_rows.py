@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.change import Change
-from pro_tracker.domain.infusion_codes import InfusionStatus
+from pro_tracker.domain.infusion_codes import InfusionStatus, SymptomAnswer
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.study_days import study_day
@@ -24,6 +24,7 @@ from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
+from pro_tracker.models.infusion_findings import InfusionSymptom
 from pro_tracker.models.response import EXPORTED_STATUSES, QuestionnaireResponse
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
@@ -48,6 +49,7 @@ class CourseTreatment:
     infusions: int = 0
     stopped: int = 0
     cumulative_mg_per_kg: Decimal = Decimal(0)
+    asked: int = 0  # infusions at which it was asked about adverse effects
     adverse_events: int = 0
     worst_grade: int | None = None
     emergencies: int = 0
@@ -335,6 +337,7 @@ class _Batch:
         if given:
             treatment.infusions = given.infusions
             treatment.stopped = given.stopped
+            treatment.asked = given.asked
             treatment.cumulative_mg_per_kg = given.dose
         if events:
             treatment.adverse_events = events.events
@@ -376,6 +379,10 @@ def _courses(subjects: list[uuid.UUID]) -> AnySelect:
 
 
 def _infusions(subjects: list[uuid.UUID]) -> AnySelect:
+    was_asked = exists().where(
+        InfusionSymptom.infusion_id == Infusion.id,
+        InfusionSymptom.answer != SymptomAnswer.NOT_ASKED,
+    )
     return (
         select(
             Infusion.course_id,
@@ -383,6 +390,7 @@ def _infusions(subjects: list[uuid.UUID]) -> AnySelect:
             func.count().label("infusions"),
             func.sum(Infusion.dose_mg_per_kg).label("dose"),
             func.sum(case((Infusion.status == InfusionStatus.STOPPED, 1), else_=0)).label("stopped"),
+            func.sum(case((was_asked, 1), else_=0)).label("asked"),
         )
         .join(Course, Course.id == Infusion.course_id)
         .where(Course.subject_id.in_(subjects), Infusion.voided_at.is_(None))

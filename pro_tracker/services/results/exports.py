@@ -1,4 +1,4 @@
-"""Writes the cohort files (long, wide, codebook) to a text stream, row by row as they are read (docs/exports.md).
+"""Writes the cohort files (docs/exports.md) to a text stream, row by row as they are read.
 
 The files hold no identity, calendar date or time zone.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar, get_args
 
 from sqlalchemy.orm import Session
 
@@ -20,12 +20,13 @@ from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import unanswered
 from pro_tracker.services.csv_columns import Column, ColumnGroup, escape_formula
-from pro_tracker.services.results import codebook, export_rows
+from pro_tracker.services.results import codebook, export_rows, treatment_rows
 from pro_tracker.services.results.export_columns import LONG, findings, wide
+from pro_tracker.services.results.treatment_columns import TREATMENT_FILES
 from pro_tracker.services.wording import text_packs
 
-Kind = Literal["long", "wide", "codebook"]
-KINDS: tuple[Kind, ...] = ("long", "wide", "codebook")
+Kind = Literal["long", "wide", "adverse-events", "symptoms", "vitals", "infusions", "medications", "codebook"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 CACHED_PARTS = 256  # more than the tests of a battery
 Record = TypeVar("Record")
 OnSubjects = Callable[[int], object]
@@ -85,6 +86,9 @@ def write(session: Session, kind: Kind, out: IO[str], extent: Extent, *, on_subj
         entries = codebook.entries(protocols, wording, asked)
         return _write(out, codebook.LAYOUT, entries)
     part = export_rows.Part(extent.site_ids, extent.protocol_code)
+    if kind in TREATMENT_FILES:
+        file = TREATMENT_FILES[kind]
+        return _write(out, file.layout, file.of(treatment_rows.courses(session, part, on_subjects)))
     visits = export_rows.records(session, now=extent.now, part=part, on_subjects=on_subjects)
     if kind == "wide":
         instruments = codebook.instruments_of(protocols)

@@ -68,6 +68,7 @@ class Chart:
     days: tuple[Tick, ...]
     infusions: tuple[float, ...]
     missed: tuple[float, ...]
+    adverse: tuple[float, ...]  # adverse events
     lines: tuple[str, ...]
     marks: tuple[Mark, ...]
     starts: tuple[Tick, ...]  # first infusion of each course, if there are several courses
@@ -106,7 +107,7 @@ def draw(trend: Trend, scale_trend: ScaleTrend, *, missed: Collection[int] = ())
     answered_days = [point.day for point in points if point.answered]
     missed_days = _missed_days(points, missed)
     infusion_days = [mark.day for mark in trend.infusions]
-    days = _day_range(answered_days + missed_days + infusion_days)
+    days = _day_range([*answered_days, *missed_days, *infusion_days, *trend.adverse_days])
     step = _value_step(scale)
     axes = _Axes(days, _value_range(scale, points, step))
     return Chart(
@@ -116,6 +117,7 @@ def draw(trend: Trend, scale_trend: ScaleTrend, *, missed: Collection[int] = ())
         days=tuple(_day_ticks(axes, trend.reference_on)),
         infusions=tuple(axes.x(day) for day in infusion_days),
         missed=tuple(axes.x(day) for day in missed_days),
+        adverse=tuple(axes.x(day) for day in trend.adverse_days),
         lines=tuple(_lines(scale_trend, axes)),
         marks=tuple(_marks(scale_trend, axes)),
         starts=tuple(_starts(trend, axes)),

@@ -79,13 +79,19 @@ def conflict_text(change: RowChange, shown: Any, newest: Any) -> str:
 
 
 def merged(typed: Any, shown: Any, newest: Any) -> MultiDict[str, str]:
-    """Returns form data: what was typed where it differs from the form as shown, else what is recorded now."""
+    """Returns form data: what was typed where it differs from the form as shown, else what is recorded now.
+
+    Fields that only the newest form has hold what is recorded now.
+    """
     found: MultiDict[str, str] = MultiDict()
     for field in typed:
         name = field.short_name
         entered = _entries(field)
         is_untouched = name in shown and name in newest and entered == _entries(shown[name])
         found.update(_entries(newest[name]) if is_untouched else entered)
+    for field in newest:
+        if field.short_name not in typed:
+            found.update(_entries(field))
     return found
 
 

@@ -44,7 +44,7 @@ def reject_changed_events(subject: Subject, shown: Infusion, form: InfusionCorre
 
 def merged_form(form: InfusionCorrectionForm, shown: Infusion, newest: Infusion) -> InfusionCorrectionForm:
     """Returns the submitted form for the row that is recorded now: what was typed, and the rest as recorded now."""
-    rows = max(form.row_count, len(newest.adverse_events))
+    rows = form.row_count
     data = edit_conflicts.merged(form, filled(shown, rows), filled(newest, rows))
     merged = correction_form(newest, rows)(formdata=data)
     edit_conflicts.remember(merged, _recorded_events(newest))
@@ -64,7 +64,8 @@ def correction_form(recorded: Infusion, rows: int) -> type[InfusionCorrectionFor
     course = db_session().get_one(Course, recorded.course_id)
     plan = protocol_catalog.bound_to(course).treatment
     lists = infusion_lists.of_recorded(plan, recorded)
-    made = with_rows(max(rows, len(recorded.adverse_events)), InfusionCorrectionForm, lists)
+    others = [event for event in recorded.adverse_events if event.symptom_code is None]
+    made = with_rows(max(rows, len(others)), InfusionCorrectionForm, lists)
     attributes = {"recorded": recorded}
     return type(made.__name__, (made,), attributes)
 

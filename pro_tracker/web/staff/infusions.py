@@ -254,7 +254,7 @@ def _correction_page(
     remove: RemovalForm | None = None,
 ) -> Page:
     """Returns the page of one infusion. A form that was not sent shows the recorded values."""
-    form = form or infusion_conflicts.filled(recorded, _limited(len(recorded.adverse_events) + 1))
+    form = form or infusion_conflicts.filled(recorded, MIN_ROWS)
     return current.show(
         "staff/infusion_correction.html",
         subject,

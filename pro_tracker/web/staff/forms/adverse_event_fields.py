@@ -103,6 +103,10 @@ class AdverseEventRow:
         entries = [field.data for field in self.parts.values()]
         return not any(entries)
 
+    @property
+    def has_errors(self) -> bool:
+        return any(field.errors for field in self.parts.values())
+
     def facts(self, **known: Any) -> AdverseEventFacts:
         """Returns the entries of a complete row as the service takes them, with these facts of the whole form."""
         started_at = self.parts["started"].data
@@ -128,7 +132,7 @@ class AdverseEventRow:
             _add_error(self.term, _("Say what the adverse event was."))
         self._require("grade", _("Choose the CTCAE grade."))
         self._require("emergency", _("Say whether someone had to respond at once."))
-        return not any(field.errors for field in self.parts.values())
+        return not self.has_errors
 
     def _require(self, part: str, advice: Any) -> None:
         field = self.parts[part]

@@ -1,0 +1,152 @@
+"""The columns of the files about treatment, each a domain of CDISC SDTM: EX, CM, VS and AE (docs/exports.md).
+
+AEOCCUR, AESTAT and AEREASND are the qualifiers of the events class: SDTM's own AE dataset holds only what occurred,
+while the file of symptoms has what did not occur and what was not asked about, too.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
+from pro_tracker.domain.infusion_codes import (
+    OPEN_QUESTION,
+    Asking,
+    InfusionStatus,
+    MedicationPurpose,
+    SymptomAnswer,
+    VitalTiming,
+)
+from pro_tracker.models.course import AdverseEvent
+from pro_tracker.services.csv_columns import Column, ColumnGroup
+from pro_tracker.services.results import treatment_rows
+from pro_tracker.services.results.treatment_rows import (
+    AskedSymptom,
+    FoundEvent,
+    GivenInfusion,
+    GivenMedication,
+    TakenVital,
+    TreatmentCourse,
+)
+
+NOT_DONE, NOT_ASKED, NOT_RECORDED = "NOT DONE", "NOT ASKED", "NOT RECORDED"
+OCCURRED = {SymptomAnswer.YES: "Y", SymptomAnswer.NO: "N", SymptomAnswer.NOT_ASKED: ""}
+YES_OR_NO = {True: "Y", False: "N", None: ""}
+ASKINGS = "; ".join(
+    (
+        f"{Asking.NONE_REPORTED} = asked about all, none reported",
+        f"{Asking.AS_MARKED} = asked, see the file of symptoms",
+        f"{Asking.NOT_ASKED} = nothing was asked",
+        f"{Asking.UNKNOWN} = not recorded whether it was asked",
+    )
+)
+DAYS = "days; 1 is the course's first infusion, no day 0"
+
+
+def _listed(codes: Iterable[str]) -> str:
+    return ", ".join(codes)
+
+
+def _emergency(event: AdverseEvent) -> str:
+    return YES_OR_NO[event.emergency_response]
+
+
+def _is_listed(asked: AskedSymptom) -> str:
+    is_listed = asked.symptom is not None and asked.symptom.code != OPEN_QUESTION
+    return "Y" if is_listed else ""
+
+
+def _why_not(asked: AskedSymptom) -> str:
+    if asked.symptom is None:
+        return NOT_RECORDED
+    return NOT_ASKED if asked.symptom.answer == SymptomAnswer.NOT_ASKED else ""
+
+
+COURSE: tuple[Column[TreatmentCourse], ...] = (
+    Column("STUDYID", lambda c: c.study, "Study that the course follows"),
+    Column("USUBJID", lambda c: c.subject_code, "Subject: study code, no record number"),
+    Column("SITEID", lambda c: c.course.site.code, "Site where the course was begun"),
+    Column("COURSE", lambda c: c.number, "Treatment course of the subject", "1 is the first"),
+)
+GIVEN: tuple[Column[GivenInfusion], ...] = (
+    Column("EXSEQ", lambda g: g.number, "Infusion of the course", "1 is the first"),
+    Column("EXSTDY", lambda g: g.course.day(g.infusion.given_on), "Study day of the infusion", DAYS),
+)
+INFUSION: tuple[Column[GivenInfusion], ...] = (
+    Column("EXDOSE", lambda g: g.infusion.dose_mg_per_kg, "Dose", "EXDOSU"),
+    Column("EXDOSU", lambda g: "mg/kg", "Unit of the dose"),
+    Column("EXDUR", lambda g: f"PT{g.infusion.minutes}M", "Duration", "ISO 8601"),
+    Column("WEIGHT", lambda g: g.infusion.weight_kg, "Weight", "kg"),
+    Column("EXSTATUS", lambda g: g.infusion.status, "Whether it was given completely", _listed(InfusionStatus)),
+    Column("CHAIR", lambda g: g.infusion.chair, "Chair or room"),
+    Column("AEASKED", lambda g: g.infusion.asking, "How it was asked about adverse effects", "a code", ASKINGS),
+)
+MEDICATION: tuple[Column[GivenMedication], ...] = (
+    Column("CMTRT", lambda m: m.medication.name, "Other drug given at the infusion"),
+    Column("CMCAT", lambda m: m.medication.purpose, "Why", _listed(MedicationPurpose)),
+    Column("CMDOSE", lambda m: m.medication.amount, "Dose", "CMDOSU; 0: not given; empty: not known"),
+    Column("CMDOSU", lambda m: m.medication.unit, "Unit of the dose"),
+)
+VITAL: tuple[Column[TakenVital], ...] = (
+    Column("VSTESTCD", lambda v: v.vital.code, "Vital sign or score, as the protocol codes it"),
+    Column("VSTEST", lambda v: v.vital.name, "Its name"),
+    Column("VSTPT", lambda v: v.vital.timing, "When it was taken, by the infusion", _listed(VitalTiming)),
+    Column("VSORRES", lambda v: v.vital.value, "Value", "VSORRESU"),
+    Column("VSORRESU", lambda v: v.vital.unit, "Unit of the value"),
+    Column("VSSTAT", lambda v: NOT_DONE if v.vital.value is None else "", "Asked for, not taken", "NOT DONE or empty"),
+)
+SYMPTOM: tuple[Column[AskedSymptom], ...] = (
+    Column("AETERM", lambda a: a.symptom.term if a.symptom else "", "Symptom asked about", "empty: see AEREASND"),
+    Column("AEPRESP", _is_listed, "Whether the protocol lists it", "Y; empty: anything else"),
+    Column("AEOCCUR", lambda a: OCCURRED[a.symptom.answer] if a.symptom else "", "Whether it was reported", "Y, N"),
+    Column("AESTAT", lambda a: NOT_DONE if _why_not(a) else "", "Nothing is known of it", "NOT DONE or empty"),
+    Column("AEREASND", _why_not, "Why nothing is known", f"{NOT_ASKED}, {NOT_RECORDED}"),
+    Column("AETOXGR", lambda a: a.event.ctcae_grade if a.event else None, "Grade", "CTCAE grade, 1 to 5"),
+)
+EVENT: tuple[Column[FoundEvent], ...] = (
+    Column("AESEQ", lambda f: f.number, "Adverse event of the course", "1 is the first"),
+    Column("AETERM", lambda f: f.event.term, "What happened"),
+    Column("AEPRESP", lambda f: "Y" if f.event.symptom_code else "", "Whether the protocol lists it", "Y or empty"),
+    Column("AESOURCE", lambda f: f.event.source, "How it was learned", _listed(AdverseEventSource)),
+    Column("AEINFUS", lambda f: YES_OR_NO[f.event.infusion_id is not None], "Whether found at an infusion", "Y, N"),
+    Column("AETOXGR", lambda f: f.event.ctcae_grade, "Grade", "CTCAE grade, 1 to 5"),
+    Column("AEDY", lambda f: f.course.day(f.event.found_on), "Study day on which it was found", DAYS),
+    Column("AESTDY", lambda f: f.course.day(f.event.started_on), "Study day on which it began", DAYS),
+    Column("AEENDY", lambda f: f.course.day(f.event.ended_on), "Study day on which it was over", DAYS),
+    Column("AEOUT", lambda f: f.event.outcome, "Outcome", _listed(AdverseEventOutcome)),
+    Column("AEREL", lambda f: f.event.relatedness, "Relation to the treatment", _listed(Relatedness)),
+    Column("AEACN", lambda f: f.event.action_taken, "What was done with the treatment", _listed(ActionTaken)),
+    Column("AESER", lambda f: YES_OR_NO[f.event.is_serious], "Serious (ICH E2A)", "Y, N; empty: not recorded"),
+    Column("AEEMERG", lambda f: _emergency(f.event), "Emergency response", "Y, N; empty: not recorded"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentFile:
+    """One file about treatment: its columns, and the function that makes its rows of courses."""
+
+    layout: tuple[ColumnGroup[Any], ...]
+    rows: Any
+
+    def of(self, courses: Iterable[TreatmentCourse]) -> Iterator[Any]:
+        """Yields the rows of these courses."""
+        found: Iterator[Any] = self.rows(courses)
+        return found
+
+
+OF_INFUSION: tuple[ColumnGroup[Any], ...] = (
+    ColumnGroup(COURSE, lambda row: row.given.course),
+    ColumnGroup(GIVEN, lambda row: row.given),
+)
+TREATMENT_FILES = {
+    "adverse-events": TreatmentFile(
+        (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(EVENT)), treatment_rows.adverse_events
+    ),
+    "symptoms": TreatmentFile((*OF_INFUSION, ColumnGroup(SYMPTOM)), treatment_rows.symptoms),
+    "vitals": TreatmentFile((*OF_INFUSION, ColumnGroup(VITAL)), treatment_rows.vitals),
+    "infusions": TreatmentFile(
+        (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(GIVEN), ColumnGroup(INFUSION)),
+        treatment_rows.infusions,
+    ),
+    "medications": TreatmentFile((*OF_INFUSION, ColumnGroup(MEDICATION)), treatment_rows.medications),
+}
