@@ -1,4 +1,4 @@
-"""Figures and files read one view of what is expected: open apart from unanswered, and everyone stays in the denominators."""
+"""Figures and files read one view of what is expected: open apart from unanswered, leavers in each denominator."""
 
 import csv
 import io
