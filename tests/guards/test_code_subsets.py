@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.alert_codes import AlertOutcome
+from pro_tracker.domain.assessment_codes import AssessmentOutcome, AssessmentState
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason
 from pro_tracker.domain.channels import ADDRESS_CHANNELS, BORROWING_CHANNELS, CHANNELS
 from pro_tracker.domain.contact_state import ContactState
@@ -31,6 +32,10 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
     "domain.alert_codes.NOT_SPOKEN": {  # these need a conversation
         *(AlertOutcome.SAFE, AlertOutcome.ADVISED, AlertOutcome.KNOWN, AlertOutcome.TREATMENT_CHANGED),
         *(AlertOutcome.REFERRED, AlertOutcome.BY_MISTAKE),
+    },
+    "domain.assessment_codes.IS_EXPECTED": {AssessmentState.NOT_DUE, AssessmentState.NOT_EXPECTED},
+    "domain.assessment_codes.IS_OVER": {
+        *(AssessmentState.OPEN, AssessmentState.NOT_DUE, AssessmentState.NOT_EXPECTED),
     },
     "domain.calling.STOP_REMINDERS_AFTER": {
         *(CallOutcome.REACHED, CallOutcome.WRONG_NUMBER, CallOutcome.LANGUAGE, CallOutcome.NOT_REACHED),
@@ -109,6 +114,11 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
     "services.planning.planned_messages.UNSENT": {
         *(MessageState.CLAIMED, MessageState.SENT, MessageState.FAILED, MessageState.UNCERTAIN)
     },
+    "services.assessment_view.INTERCURRENT": {
+        code
+        for code in UnansweredReason
+        if code not in (UnansweredReason.NEW_COURSE, UnansweredReason.DIED, UnansweredReason.WITHDRAWN)
+    },
     "services.planning.visit_filters.ENDED_BY_PLANNING": {
         *(*GIVEN_BY_STAFF, *FOUND_AT_THE_END, UnansweredReason.WITHDRAWN, UnansweredReason.ENTERED_IN_ERROR),
         UnansweredReason.DUPLICATE,
@@ -118,7 +128,10 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *(ReportEvent.FAILED, ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE, ReportEvent.COMPLAINED),
         *(ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP, ReportEvent.KEY_PRESSED),
     },
-    "services.results.aggregates.CORRECTIONS": {  # these re-plan visits, and so are noticed
+    "services.results.unanswered_counts.WITHOUT_ANSWERS": {
+        *(AssessmentOutcome.ANSWERED, AssessmentOutcome.NOT_SCORED, AssessmentOutcome.NOT_EXPECTED),
+    },
+    "services.results.changed_groups.CORRECTIONS": {  # these re-plan visits, and so are noticed
         *(CorrectionKind.COURSE_END, CorrectionKind.ANCHOR_DATE, CorrectionKind.PAUSE, CorrectionKind.PROTOCOL)
     },
     "services.sending.send_context.SUBMITTED": {MessageState.PLANNED, MessageState.FAILED, MessageState.ENDED},

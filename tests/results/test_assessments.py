@@ -1,4 +1,4 @@
-"""Figures and files read one view of what is expected: open is no answer missed, and everyone stays in the counts."""
+"""Figures and files read one view of what is expected: open apart from unanswered, leavers in each denominator."""
 
 import csv
 import io

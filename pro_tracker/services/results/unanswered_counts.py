@@ -21,6 +21,7 @@ from pro_tracker.services import stored_scores
 from pro_tracker.services.results import assessments
 from pro_tracker.services.results.assessments import EVENT_KEY, EventKey
 
+WITHOUT_ANSWERS = (AssessmentOutcome.UNANSWERED, AssessmentOutcome.WAITING)
 Reason = str  # an UnansweredReason or UncountedReason
 
 
@@ -76,7 +77,7 @@ def _without_answers(sites: Sequence[str]) -> Select[*tuple[Any, ...]]:
     rows = select(*columns).join(Site, Site.id == Assessment.site_id)
     return rows.where(
         assessments.OF_VISIT,
-        Assessment.outcome.in_((AssessmentOutcome.UNANSWERED, AssessmentOutcome.WAITING)),
+        Assessment.outcome.in_(WITHOUT_ANSWERS),
         ~Assessment.is_optional,
         ~stored_scores.has_counted(Assessment.visit_id),
         Site.code.in_(sites),
