@@ -112,7 +112,8 @@ def _infusions(course: int, first_on: date) -> Iterator[tuple[type[Base], dict[s
         )
         if day % 2:
             event = {"infusion_id": infusion, "term": "nausea", "ctcae_grade": 1, "emergency_response": False}
-            yield AdverseEvent, event | {"recorded_at": NOW}
+            found_on = first_on + timedelta(days=day)
+            yield AdverseEvent, event | {"course_id": course, "found_on": found_on, "recorded_at": NOW}
 
 
 def _visits(

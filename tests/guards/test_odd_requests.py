@@ -22,7 +22,8 @@ from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import merges
 from pro_tracker.services.enrolment.merges import MergeFacts
-from pro_tracker.services.treatment import pauses
+from pro_tracker.services.treatment import adverse_event_facts, pauses
+from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
 from pro_tracker.services.treatment.pauses import PauseFacts
 from pro_tracker.web import access
 from pro_tracker.web.security import HEADERS
@@ -106,13 +107,15 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     call = Call(subject_id=subject.id, visit_id=visit.id, reason="no-contact", opened_at=clock.now)
     facts = PauseFacts(clock.now.date(), None, "hospital")
     pause = pauses.begin(session, Actor(ActorKind.COMMAND, "test"), subject, facts, now=clock.now)
-    session.add(call)
+    event = adverse_event_facts.build(AdverseEventFacts("Nausea", 1), course.id, clock.now)
+    event.found_on = clock.now.date()
+    session.add_all([call, event])
     other = add_subject(session, clock.now)
     same_person = MergeFacts(subject, frozenset(), "same insurance card")
     merge = merges.merge(session, Actor(ActorKind.COMMAND, "test"), other, same_person, now=clock.now)
     session.commit()
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id}
-    ids |= {"infusion_id": infusion, "merge_id": merge.id}
+    ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
     return {**{name: str(value) for name, value in ids.items()}, **names, **more}

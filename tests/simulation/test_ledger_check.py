@@ -10,6 +10,7 @@ import yaml
 from sqlalchemy import delete, select, update
 
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.infusion_codes import SymptomAnswer
 from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason
@@ -17,6 +18,7 @@ from pro_tracker.ledger_check.event_log import EventLog, read_log
 from pro_tracker.ledger_check.schedule import ScheduleStep, load_schedule
 from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.call import Call
+from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import saving, visit_context
@@ -27,9 +29,11 @@ from pro_tracker.services.enrolment.deaths import DeathFacts
 from pro_tracker.services.enrolment.transfers import TransferFacts
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import aggregates
-from pro_tracker.services.treatment import courses, protocol_moves
+from pro_tracker.services.treatment import adverse_event_facts, courses, protocol_moves
 from pro_tracker.services.treatment.courses import CourseEndFacts
+from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, SymptomFacts
 from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
+from tests.support.course_builder import infusion
 from tests.support.history_builder import PATIENT
 from tests.support.ledger_fixture import ENDED, LedgerFixture, at
 from tests.support.second_study import FIRST, SECOND, shipped, write_protocol
@@ -62,6 +66,8 @@ LATE_LOST = "late answer not kept"
 PATIENT_ELSEWHERE = "patient at the wrong site"
 COURSE_ELSEWHERE = "course at the wrong site"
 COUNTED_ELSEWHERE = "course counted at another site"
+SYMPTOM_UNDESCRIBED = "symptom against its adverse events"
+EVENT_LEFT = "adverse event without its infusion"
 
 AFTER_DEATH = "sent after a recorded death"
 LEFT_TO_ASK = "left to ask after a recorded death"
@@ -273,6 +279,29 @@ def course_counted_where_its_patient_is_now(ledger: LedgerFixture) -> None:
     ledger.session.execute(update(Aggregate).where(Aggregate.site_code == "north").values(site_code="south"))
 
 
+def stored_infusion(ledger: LedgerFixture, answer: SymptomAnswer) -> Infusion:
+    """An infusion in effect, with an answer about nausea and no adverse event; nothing is re-planned."""
+    course = courses.current_course(ledger.session, ledger.subject)
+    assert course is not None
+    asked = SymptomFacts("nausea", "Nausea", answer)
+    stored = courses.build_infusion(course, infusion(date(2026, 3, 9), symptoms=(asked,)), at(9, 12))
+    ledger.session.add(stored)
+    ledger.session.flush()
+    return stored
+
+
+def symptom_without_its_event(ledger: LedgerFixture) -> None:
+    stored_infusion(ledger, SymptomAnswer.YES)
+
+
+def event_left_after_its_infusion_was_removed(ledger: LedgerFixture) -> None:
+    removed = stored_infusion(ledger, SymptomAnswer.NOT_ASKED)
+    removed.voided_at, removed.void_reason = at(9, 13), "not given"
+    event = adverse_event_facts.build(AdverseEventFacts("Nausea", 1), removed.course_id, at(9, 12))
+    event.infusion_id, event.found_on = removed.id, removed.given_on
+    ledger.session.add(event)
+
+
 DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     missing_message: {MISSING: 1},
     late_message: {MISSING: 1},
@@ -315,6 +344,8 @@ DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     patient_not_transferred: {PATIENT_ELSEWHERE: 1},
     course_went_with_its_patient: {COURSE_ELSEWHERE: 1},
     course_counted_where_its_patient_is_now: {COUNTED_ELSEWHERE: 1},
+    symptom_without_its_event: {SYMPTOM_UNDESCRIBED: 1},
+    event_left_after_its_infusion_was_removed: {EVENT_LEFT: 1},
 }
 
 

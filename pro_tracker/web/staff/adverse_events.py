@@ -1,5 +1,6 @@
 """Pages that record an adverse event of any day, correct it, and void one that was entered in error."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -32,6 +33,7 @@ from pro_tracker.web.staff.forms.adverse_event_form import (
     as_recorded,
 )
 
+ID = re.compile("[0-9]{1,18}")
 VOID = "void"  # prefix of field names, since the page of one adverse event has two forms
 VOIDING = ("adverse-event.correct", "adverse-event.void", "infusion.correct", "infusion.remove")
 
@@ -185,9 +187,15 @@ def _to_subject(subject_id: uuid.UUID) -> Response:
     return redirect(url_for("staff.subject", subject_id=subject_id, _anchor="adverse-events"), 303)
 
 
+def _call_id() -> int | None:
+    """Returns the id of the call in the URL; None without one, or for what no id can be."""
+    entered = request.args.get("call", "")
+    return int(entered) if ID.fullmatch(entered) else None
+
+
 def _back(subject_id: uuid.UUID) -> str:
     """Returns the page of the call during which it was told, else that of the patient."""
-    call_id = request.args.get("call", type=int)
+    call_id = _call_id()
     if call_id is None:
         return url_for("staff.subject", subject_id=subject_id, _anchor="adverse-events")
     return url_for("staff.call", call_id=visibility.find_call(db_session(), access.account(), call_id).id)
@@ -198,7 +206,7 @@ def _new_page(subject: Subject, form: AdverseEventForm) -> Page:
         "staff/adverse_event_new.html",
         subject,
         form=form,
-        call_id=request.args.get("call", type=int),
+        call_id=_call_id(),
         back=_back(subject.id),
     )
 
