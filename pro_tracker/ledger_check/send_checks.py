@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from pro_tracker.ledger_check.accepted_messages import AcceptedMessage, accepted_messages
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
+from pro_tracker.ledger_check.recorded_state import HELPER
 
 IN_FLIGHT_LIMIT = timedelta(minutes=1)  # a message in flight when an answer is stored is accepted within this time
 
@@ -148,12 +149,16 @@ def _duplicates(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage
 
 
 def _second_reminders(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage]:
-    """Yields messages of another step than the first one of the patient's local day. Requested links do not count."""
-    steps_by_day: dict[tuple[str, date], set[object]] = defaultdict(set)
+    """Yields messages of another step than the first one of the patient's local day, and of the helper's.
+
+    Requested links do not count.
+    """
+    steps_by_day: dict[tuple[str, date, bool], set[object]] = defaultdict(set)
     for accepted in messages:
         if accepted.is_requested:
             continue
         step = accepted.step_key[:3]  # without the channel: one step may use both channels on one day
-        if steps_by_day[accepted.local_day] - {step}:
+        day = (*accepted.local_day, accepted.channel == HELPER)
+        if steps_by_day[day] - {step}:
             yield accepted
-        steps_by_day[accepted.local_day].add(step)
+        steps_by_day[day].add(step)
