@@ -5,7 +5,7 @@ from typing import Any
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
 from wtforms import HiddenField
-from wtforms.validators import Optional
+from wtforms.validators import InputRequired
 
 from pro_tracker.services.contacts.trusted_helper import HelperFacts
 from pro_tracker.web import labels
@@ -18,12 +18,14 @@ class HelperForm(FlaskForm):  # type: ignore[misc]
 
     as_shown = HiddenField()
     relation = fields.text_field(
-        _("Who is it?"), description=_("In a few words, such as: daughter. Only staff read this.")
+        _("Who is it?"),
+        InputRequired(_("Say who it is, such as: daughter.")),
+        description=_("In a few words, such as: daughter. Only staff read this."),
     )
-    email = fields.text_field(_("E-mail address of the helper"))
+    email = fields.text_field(_("E-mail address of the helper"), InputRequired(_("Enter the helper's e-mail address.")))
     agreed_on = DateInputField(
         _("On which day did the patient agree?"),
-        [Optional()],
+        [InputRequired(_("Enter the day on which the patient agreed."))],
         description=_("To this person being reminded by e-mail. Ask the patient first, and enter it afterwards."),
     )
 
