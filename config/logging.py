@@ -12,7 +12,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 
 
 # What opens a patient's pages, or a staff session: the token of a link's address, and the values of our cookies.
-SECRET = re.compile(r"(/v/|\b(?:visit-link|visit-access|clinic-device|session)=)[^\s/?#;,'\"]+")
+SECRET = re.compile(r"(/v/|/helper/|\b(?:visit-link|visit-access|clinic-device|session)=)[^\s/?#;,'\"]+")
 
 
 class PrivateFormatter(logging.Formatter):

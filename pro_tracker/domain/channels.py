@@ -16,6 +16,7 @@ class Channel(StrEnum):
     EMAIL = "email"
     SMS = "sms"
     VOICE = "voice"
+    HELPER = "helper"
 
 
 class AddressKind(StrEnum):
@@ -32,7 +33,8 @@ class ChannelRecord:
     `address_channel`: the channel whose contact its messages go to. A channel that uses the contact of another has no
     contact state of its own: a closed contact is closed for both. `has_link`: messages carry the personal link.
     `has_unsubscribe_link`: messages support one-click unsubscribe (RFC 8058). `max_segments`, `max_seconds`: the
-    longest message. `is_on_by_default`: in service even if no setting names a provider.
+    longest message. `is_on_by_default`: in service even if no setting names a provider. `reaches_helper`: messages go
+    to the helper whom the subject trusts, not to the subject: they are never one of the ways to ask.
     """
 
     code: Channel
@@ -43,11 +45,17 @@ class ChannelRecord:
     max_segments: int | None = None
     max_seconds: int | None = None
     is_on_by_default: bool = True
+    reaches_helper: bool = False
 
     @property
     def has_own_address(self) -> bool:
-        """Returns whether subjects have a contact for this channel, so that it can be their preferred channel."""
+        """Returns whether subjects have a contact for this channel."""
         return self.address_channel == self.code
+
+    @property
+    def can_be_preferred(self) -> bool:
+        """Returns whether subjects may prefer this channel: it has an address of its own, which is the subject's."""
+        return self.has_own_address and not self.reaches_helper
 
 
 CHANNELS: Mapping[Channel, ChannelRecord] = {
@@ -71,9 +79,19 @@ CHANNELS: Mapping[Channel, ChannelRecord] = {
         max_seconds=30,
         is_on_by_default=False,
     ),
+    Channel.HELPER: ChannelRecord(
+        code=Channel.HELPER,
+        address_kind=AddressKind.EMAIL,
+        address_channel=Channel.HELPER,
+        has_link=False,
+        has_unsubscribe_link=True,
+        reaches_helper=True,
+    ),
 }
 # Of the records, not of the codes: the service loads although a channel is incomplete, so that a guard can name it.
 ADDRESS_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if record.has_own_address)
+PREFERABLE_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if record.can_be_preferred)
+HELPER_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if record.reaches_helper)
 BORROWING_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if not record.has_own_address)
 DEFAULT_CHANNELS = tuple(channel for channel, record in CHANNELS.items() if record.is_on_by_default)
 
@@ -86,6 +104,11 @@ def address_kind(channel: Channel) -> AddressKind:
 def address_channel(channel: Channel) -> Channel:
     """Returns the channel whose contact messages of this channel go to."""
     return CHANNELS[channel].address_channel
+
+
+def reaches_helper(channel: Channel) -> bool:
+    """Returns whether messages of this channel go to the subject's helper, not to the subject."""
+    return CHANNELS[channel].reaches_helper
 
 
 def channel_module(package: str, channel: Channel) -> ModuleType:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import zip_longest
 from typing import assert_never
 
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, reaches_helper
 from pro_tracker.domain.message_codes import HoldReason, MessageKind
 from pro_tracker.domain.protocol import ChannelOption, ChannelWord, CountsFrom, Protocol, ReminderStep, StudyEvent
 from pro_tracker.domain.visit_windows import VisitWindow
@@ -82,6 +82,10 @@ class _ReminderCandidate:
     template: str
     channels: tuple[ChannelOption, ...]
 
+    @property
+    def reaches_helper(self) -> bool:
+        return any(isinstance(option, Channel) and reaches_helper(option) for option in self.channels)
+
 
 def reminder_times(
     protocol: Protocol,
@@ -94,18 +98,20 @@ def reminder_times(
     """Plans the messages about a visit, in the order of their times. Raises NotFound for an unknown event.
 
     Messages are sent after opening and planning, and before closing. A message in quiet hours or a hold moves to the
-    subject's hour on the first day after them. Of several messages on one local day, only the newest is sent.
+    subject's hour on the first day after them. Of several messages on one local day, only the newest is sent; those to
+    the helper whom the subject trusts are counted by themselves.
     `snoozes`: in the order of their requests.
     """
     start = max(window.opens_at, planned_at)
     recipient = for_event(recipient, protocol.event(event_code))
     recipient_with_holds = replace(recipient, holds=(*recipient.holds, *snooze_holds(snoozes, recipient.zone)))
     candidates = [*_steps(protocol, event_code, window, start, recipient), *_snoozes(protocol, snoozes, recipient)]
-    by_day: dict[date, tuple[datetime, _ReminderCandidate]] = {}
+    by_day: dict[tuple[date, bool], tuple[datetime, _ReminderCandidate]] = {}
     for candidate in sorted(candidates, key=_precedence):
         send_at = _send_at(protocol, max(candidate.at, start), recipient_with_holds)
         # In order of precedence, so a later candidate replaces an earlier one that moved to the same day.
-        by_day[local_date(send_at, recipient.zone)] = send_at, candidate
+        day = local_date(send_at, recipient.zone)
+        by_day[day, candidate.reaches_helper] = send_at, candidate
     sends: list[PlannedSend] = []
     for send_at, candidate in by_day.values():
         if send_at < window.closes_at:
@@ -176,7 +182,7 @@ def channels_for(order: Sequence[ChannelOption], recipient: Recipient) -> tuple[
 
 def _meant_by(option: ChannelOption, preferred: Channel) -> tuple[Channel, ...]:
     """Returns the channels that one option stands for, in order of preference."""
-    others = tuple(channel for channel in ADDRESS_CHANNELS if channel != preferred)
+    others = tuple(channel for channel in PREFERABLE_CHANNELS if channel != preferred)
     if isinstance(option, Channel):
         return (option,)
     match option:

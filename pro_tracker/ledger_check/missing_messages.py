@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
 from pro_tracker.ledger_check.ledger_snapshot import LedgerMessage, LedgerVisit
-from pro_tracker.ledger_check.recorded_state import FOREVER, RecordedState
+from pro_tracker.ledger_check.recorded_state import FOREVER, HELPER, RecordedState
 from pro_tracker.ledger_check.send_deadlines import TOLERANCE, send_deadlines, visit_ended_at
 from pro_tracker.ledger_check.send_rules import MessageKey
 
@@ -83,7 +83,7 @@ def _last_attempted(messages: Sequence[LedgerMessage]) -> LedgerMessage | None:
     def last_attempted_at(message: LedgerMessage) -> datetime:
         return message.attempted_at[-1]
 
-    attempted = [message for message in messages if message.attempted_at]
+    attempted = [message for message in messages if message.attempted_at and message.channel != HELPER]
     return max(attempted, key=last_attempted_at, default=None)
 
 

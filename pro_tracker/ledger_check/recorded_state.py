@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from pro_tracker.ledger_check.event_log import LogEntry
 
 CHANNELS = ("email", "sms")
+HELPER = "helper"  # the channel to the person whom a patient trusts, which is no way to ask the patient
 FOREVER = datetime.max.replace(tzinfo=UTC)
 State = TypeVar("State")
 
@@ -62,13 +63,14 @@ class PatientState:
 
     @property
     def reachable_channels(self) -> list[str]:
-        """Returns the channels with a working address, the preferred channel first."""
-        reachable = [channel for channel in CHANNELS if self._is_reachable_on(channel)]
+        """Returns the channels with a working address of the patient, the preferred channel first."""
+        reachable = [channel for channel in CHANNELS if self.is_reachable_on(channel)]
         # False sorts before True, and sorting keeps the order of equal keys.
         reachable.sort(key=lambda channel: channel != self.preferred_channel)
         return reachable
 
-    def _is_reachable_on(self, channel: str) -> bool:
+    def is_reachable_on(self, channel: str) -> bool:
+        """Returns whether there is a working address on this channel, the helper's included."""
         if channel in self.closed_channels:
             return False
         return channel in self.addresses

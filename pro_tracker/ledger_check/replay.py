@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pro_tracker.ledger_check.event_log import LogEntry
 from pro_tracker.ledger_check.recorded_state import (
     FOREVER,
+    HELPER,
     CourseState,
     DateRange,
     OutageInterval,
@@ -91,6 +92,12 @@ def _channel_closed(state: RecordedState, entry: LogEntry) -> None:
 def _channel_opened(state: RecordedState, entry: LogEntry) -> None:
     closed_channels = _patient(state, entry).closed_channels - {entry.data["channel"]}
     _change_patient(state, entry, closed_channels=closed_channels)
+
+
+def _helper_removed(state: RecordedState, entry: LogEntry) -> None:
+    addresses = {**_patient(state, entry).addresses}
+    addresses.pop(HELPER, None)
+    _change_patient(state, entry, addresses=addresses)
 
 
 def _bounced(state: RecordedState, entry: LogEntry) -> None:
@@ -234,6 +241,7 @@ HANDLERS: Mapping[str, Handler] = {
     "address": _address_changed,
     "channel-closed": _channel_closed,
     "channel-opened": _channel_opened,
+    "helper-removed": _helper_removed,
     "bounced": _bounced,
     "paused": _paused,
     "withdrew": _withdrew,

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from pro_tracker.ledger_check.accepted_messages import AcceptedMessage, accepted_messages
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
+from pro_tracker.ledger_check.recorded_state import HELPER
 
 IN_FLIGHT_LIMIT = timedelta(minutes=1)  # a message in flight when an answer is stored is accepted within this time
 
@@ -148,16 +149,18 @@ def _duplicates(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage
 
 
 def _second_reminders(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedMessage]:
-    """Yields messages of another step than the first one of the patient's local day. Requested links do not count.
+    """Yields messages of another step than the first one of the patient's local day, and of the helper's.
 
-    Each infusion day is asked about by itself: a second message about it on one day is found, not one about others.
+    Requested links do not count. Each infusion day is asked about by itself: a second message about it on one day is
+    found, not one about others.
     """
     steps_by_day: dict[object, set[object]] = defaultdict(set)
     for accepted in messages:
         if accepted.is_requested:
             continue
         step = accepted.step_key[:3]  # without the channel: one step may use both channels on one day
-        day = (accepted.local_day, accepted.visit.id if accepted.is_of_infusion_day else None)
+        infusion_day = accepted.visit.id if accepted.is_of_infusion_day else None
+        day = (accepted.local_day, infusion_day, accepted.channel == HELPER)
         if steps_by_day[day] - {step}:
             yield accepted
         steps_by_day[day].add(step)

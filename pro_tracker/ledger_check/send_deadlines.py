@@ -43,8 +43,6 @@ def send_deadlines(context: CheckContext, visit: LedgerVisit, tolerance: timedel
     """
     deadlines: dict[MessageKey, datetime] = {}
     for interval in _intervals(context, visit):
-        if not interval.patient.reachable_channels:
-            continue
         for due, sent_at in _expected_sends(context.recorded, visit, interval):
             if sent_at + tolerance < interval.end:
                 deadlines.setdefault(due.key, sent_at + tolerance)
@@ -79,8 +77,12 @@ def _expected_sends(recorded: RecordedState, visit: LedgerVisit, interval: SendI
 
 
 def _allowed_times(visit: LedgerVisit, interval: SendInterval) -> Iterator[TimedMessage]:
-    """Yields each due message with the first time in the interval at which sending is allowed, snoozes last."""
-    due_messages = list(interval.rules.due_messages(visit))
+    """Yields each due message with the first time in the interval at which sending is allowed, snoozes last.
+
+    Leaves out messages for which there is no working address.
+    """
+    rules = interval.rules
+    due_messages = [due for due in rules.due_messages(visit) if rules.channels(due.channels)]
     due_messages.sort(key=lambda due: (due.due_at, due.kind == SNOOZE))
     for due in due_messages:
         allowed_at = interval.next_allowed(due.due_at)
@@ -88,11 +90,11 @@ def _allowed_times(visit: LedgerVisit, interval: SendInterval) -> Iterator[Timed
 
 
 def _latest_per_day(messages: Iterable[TimedMessage], patient: PatientState) -> list[TimedMessage]:
-    """Returns the last message of each of the patient's local days: it supersedes the others."""
-    latest: dict[date, TimedMessage] = {}
+    """Returns the last message to each person of each of the patient's local days: it supersedes the others."""
+    latest: dict[tuple[date, bool], TimedMessage] = {}
     for due, at in messages:
         local_date = to_local(at, patient.time_zone).date()
-        latest[local_date] = (due, at)
+        latest[local_date, due.is_to_helper] = (due, at)
     return list(latest.values())
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pro_tracker.ledger_check.event_log import LogEntry
 from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
-from pro_tracker.ledger_check.recorded_state import PatientState
+from pro_tracker.ledger_check.recorded_state import HELPER, PatientState
 from pro_tracker.ledger_check.schedule import ProtocolSchedule, ScheduleEvent, ScheduleStep
 
 DAY = timedelta(days=1)
@@ -30,6 +30,11 @@ class DueMessage:
     number: int
     channels: Sequence[str]
     template: str
+
+    @property
+    def is_to_helper(self) -> bool:
+        """Returns whether it goes to the person whom the patient trusts."""
+        return HELPER in self.channels
 
     @property
     def key(self) -> MessageKey:
@@ -165,6 +170,8 @@ class SendRules:
         "preferred" stands for the preferred channel and then the others, "other" for the opposite order. No simulation
         has automated calls in service, so a step passes over "voice".
         """
+        if HELPER in order:
+            return [HELPER] if self.patient.is_reachable_on(HELPER) else []
         reachable = self.patient.reachable_channels
         if "both" in order:
             return reachable

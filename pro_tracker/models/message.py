@@ -3,11 +3,11 @@
 import uuid
 from datetime import date, datetime, time
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import HELPER_CHANNELS, Channel
 from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState, SendOutcome
 from pro_tracker.domain.unanswered import UnansweredReason
 
@@ -54,6 +54,12 @@ class Message(Base):
     end_reason: Mapped[EndReason | UnansweredReason | None] = mapped_column(Code((EndReason, UnansweredReason)))
     failure: Mapped[str | None]  # the provider's error text, without addresses
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def is_to_subject(message: type[Message] = Message) -> ColumnElement[bool]:
+    """SQL: the message goes to the subject, not to the helper whom the subject trusts."""
+    channel = message.channel
+    return channel.not_in(HELPER_CHANNELS)
 
 
 class Attempt(Base):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pro_tracker.db import Base, BigInt, Code, Encrypted, UtcDateTime, encrypted_cell, one_of
 from pro_tracker.domain import subject_labels
 from pro_tracker.domain.call_codes import CallTime
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, PREFERABLE_CHANNELS, Channel, reaches_helper
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.subject_codes import DeathDatePrecision, Sex, WithdrawalScope
 from pro_tracker.models.site import Site
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the table refers to this one
     from pro_tracker.models.transfer import Transfer
 
 NUMBER_OF_ONE = text("NOT shares_number")
+IS_HELPER = f"channel = '{Channel.HELPER}'"
 CLOSED = text(f"state <> '{ContactState.ACTIVE}' AND acknowledged_at IS NULL")
 
 
@@ -29,7 +30,7 @@ class Subject(Base):
     __tablename__ = "subject"
     __table_args__ = (
         one_of("sex", Sex),
-        one_of("preferred_channel", ADDRESS_CHANNELS),
+        one_of("preferred_channel", PREFERABLE_CHANNELS),
         one_of("best_call_time", CallTime),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_reason IS NULL)", name="withdrawn"),
         CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_scope IS NULL)", name="withdrawn_with_scope"),
@@ -77,6 +78,23 @@ class Subject(Base):
     contacts: Mapped[list["Contact"]] = relationship(order_by="Contact.channel")
     transfers: Mapped[list["Transfer"]] = relationship(order_by="Transfer.id", viewonly=True)
     merged_records: Mapped[list["Subject"]] = relationship(viewonly=True)  # of the same person, into this one
+
+    @property
+    def own_contacts(self) -> list["Contact"]:
+        """The addresses at which the subject is asked."""
+        own = list(self.contacts)
+        helper = self.helper
+        if helper is not None:
+            own.remove(helper)
+        return own
+
+    @property
+    def helper(self) -> "Contact | None":
+        """The contact of the helper whom the subject trusts; None without one."""
+        for contact in self.contacts:
+            if reaches_helper(contact.channel):
+                return contact
+        return None
 
     @property
     def takes_part(self) -> bool:
@@ -143,7 +161,11 @@ class Identity(Base):
 
 
 class Contact(Base):
-    """One address of a subject on one channel."""
+    """One address of a subject on one channel; on the channel `helper`, the address of a person whom they trust.
+
+    `relation`: who the helper is, in a few words. `agreed_on`: the day on which the subject agreed that the helper is
+    reminded. Both are of a helper only.
+    """
 
     __tablename__ = "contact"
     __table_args__ = (
@@ -151,6 +173,8 @@ class Contact(Base):
         one_of("channel", ADDRESS_CHANNELS),
         one_of("state", ContactState),
         CheckConstraint(f"state <> '{ContactState.ACTIVE}' OR acknowledged_at IS NULL", name="acknowledged"),
+        CheckConstraint(f"({IS_HELPER}) = (agreed_on IS NOT NULL)", name="agreed_on"),
+        CheckConstraint(f"({IS_HELPER}) = (relation_cell IS NOT NULL)", name="relation"),
         Index("ix_contact_closed", "subject_id", postgresql_where=CLOSED, sqlite_where=CLOSED),
     )
 
@@ -165,7 +189,11 @@ class Contact(Base):
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when staff confirmed that it is closed
 
+    relation_cell: Mapped[bytes | None] = encrypted_cell(optional=True)
+    agreed_on: Mapped[date | None]  # local to the subject
+
     address = Encrypted()
+    relation = Encrypted()
 
     def encryption_row(self) -> str:
         return f"{self.subject_id}.{self.channel}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from functools import partial
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.wall_time import local_date
@@ -223,7 +223,8 @@ def _address(subject: Subject, channel: Channel) -> str | None:
 def _other_channel(subject: Subject) -> Channel:
     """Returns the channel that the patient does not prefer, or the preferred one when there is no other."""
     preferred = subject.preferred_channel
-    others = (contact.channel for contact in subject.contacts if contact.channel != preferred)
+    known = {contact.channel for contact in subject.contacts}
+    others = (channel for channel in PREFERABLE_CHANNELS if channel in known and channel != preferred)
     return next(others, preferred)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
+from pro_tracker.domain.channels import reaches_helper
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
@@ -60,6 +61,8 @@ class SimulatedPatients:
         scenario = self.scenarios[message.subject_id]
         if delivered.to in scenario.dead_addresses:
             self.reports.schedule_bounce(delivered)
+            return
+        if reaches_helper(delivered.channel):
             return
         visit = self.context.session.get_one(Visit, message.visit_id)
         received = scenario.messages_received.get(visit.id, 0) + 1

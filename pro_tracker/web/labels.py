@@ -12,10 +12,11 @@ from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason, CallTime
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS, AddressKind, Channel, address_kind, reaches_helper
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.disclosure import Suppressed
 from pro_tracker.domain.endings import EndingExtent
+from pro_tracker.domain.helper_codes import HelperEnding
 from pro_tracker.domain.infusion_codes import (
     Asking,
     InfusionStatus,
@@ -50,13 +51,23 @@ IDENTITY_FIELDS = {
     IdentityField.CONSENT_ON: _("date of consent"),
 }
 LANGUAGES = {"en": _("English"), "es": _("Spanish")}
-CHANNELS = {Channel.EMAIL: _("E-mail"), Channel.SMS: _("Text message"), Channel.VOICE: _("Automated call")}
+CHANNELS = {
+    Channel.EMAIL: _("E-mail"),
+    Channel.SMS: _("Text message"),
+    Channel.VOICE: _("Automated call"),
+    Channel.HELPER: _("E-mail to the helper"),
+}
 # What a subject may choose.
-PREFERRED_CHANNELS = {channel: name for channel, name in CHANNELS.items() if channel in ADDRESS_CHANNELS}
+PREFERRED_CHANNELS = {channel: name for channel, name in CHANNELS.items() if channel in PREFERABLE_CHANNELS}
 CONTACT_STATES = {
     ContactState.BOUNCED: _("messages come back"),
     ContactState.STOPPED: _("asked us to stop"),
     ContactState.WRONG_NUMBER: _("someone else's"),
+}
+HELPER_ENDINGS = {
+    HelperEnding.PATIENT: _("The patient no longer agrees"),
+    HelperEnding.HELPER: _("The helper does not want it"),
+    HelperEnding.MISTAKE: _("Entered by mistake"),
 }
 CONTACT_ADVICE = {
     ContactState.BOUNCED: _("Messages come back as undeliverable. Ask the patient for the right address."),
@@ -64,6 +75,13 @@ CONTACT_ADVICE = {
         "The patient asked for no more messages there. Nothing to do, unless they want them again."
     ),
     ContactState.WRONG_NUMBER: _("It belongs to someone else. Ask the patient for the right number."),
+}
+HELPER_ADVICE = {
+    ContactState.BOUNCED: _(
+        "Messages to the helper come back as undeliverable. Ask the patient for the right address."
+    ),
+    ContactState.STOPPED: _("The helper asked for no more messages. Tell the patient, who may name somebody else."),
+    ContactState.WRONG_NUMBER: CONTACT_ADVICE[ContactState.WRONG_NUMBER],
 }
 PROVIDERS = {
     "twilio": _("Twilio"),
@@ -353,6 +371,12 @@ def study(protocol: Protocol) -> str:
 def address(contact: Contact) -> str:
     """An address as people read it."""
     return _ADDRESSES[address_kind(contact.channel)](contact.address)
+
+
+def contact_advice(contact: Contact) -> str:
+    """Returns what to do about a closed contact."""
+    advice = HELPER_ADVICE if reaches_helper(contact.channel) else CONTACT_ADVICE
+    return str(advice[contact.state])
 
 
 def phone_number(address: str) -> str:

@@ -11,10 +11,10 @@ POISON = "Poison Clinic"
 _compose = message_composer.compose
 
 
-def _die(context: send_context.SendContext, url: str, now: datetime) -> OutgoingMessage:
+def _die(context: send_context.SendContext, base_url: str, token: str, now: datetime) -> OutgoingMessage:
     if context.site.name == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _compose(context, url, now)
+    return _compose(context, base_url, token, now)
 
 
 message_composer.compose = _die

@@ -10,7 +10,7 @@ import pytest
 
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.change import Verdict
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
+from pro_tracker.domain.channels import HELPER_CHANNELS, PREFERABLE_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.message_codes import EndReason, HoldReason, MessageKind, MessageState, SendOutcome
@@ -31,7 +31,8 @@ NAMED = re.compile(r"`([a-z-]+)`")
 
 
 def test_the_ledger_check_knows_every_channel_with_addresses() -> None:
-    assert recorded_state.CHANNELS == ADDRESS_CHANNELS
+    assert recorded_state.CHANNELS == PREFERABLE_CHANNELS
+    assert (recorded_state.HELPER,) == HELPER_CHANNELS
 
 
 def test_the_ledger_check_uses_existing_codes() -> None:

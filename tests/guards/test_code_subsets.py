@@ -8,7 +8,13 @@ from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.assessment_codes import AssessmentOutcome, AssessmentState
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, BORROWING_CHANNELS, CHANNELS
+from pro_tracker.domain.channels import (
+    ADDRESS_CHANNELS,
+    BORROWING_CHANNELS,
+    CHANNELS,
+    HELPER_CHANNELS,
+    PREFERABLE_CHANNELS,
+)
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
@@ -43,6 +49,8 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
     },
     "domain.channels.ADDRESS_CHANNELS": {*BORROWING_CHANNELS},
     "domain.channels.BORROWING_CHANNELS": {*ADDRESS_CHANNELS},
+    "domain.channels.HELPER_CHANNELS": {code for code in CHANNELS if code not in HELPER_CHANNELS},
+    "domain.channels.PREFERABLE_CHANNELS": {code for code in CHANNELS if code not in PREFERABLE_CHANNELS},
     "domain.channels.DEFAULT_CHANNELS": {code for code, record in CHANNELS.items() if not record.is_on_by_default},
     "domain.contact_state.CLOSED": {ContactState.ACTIVE},
     "domain.delivery_reports.FINAL_EVENTS": {

@@ -15,7 +15,13 @@ from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.calling import CLOSING_OUTCOMES, STOP_REMINDERS_AFTER
 from pro_tracker.domain.change import Verdict
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, BORROWING_CHANNELS, Channel
+from pro_tracker.domain.channels import (
+    ADDRESS_CHANNELS,
+    BORROWING_CHANNELS,
+    HELPER_CHANNELS,
+    PREFERABLE_CHANNELS,
+    Channel,
+)
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.message_codes import EndReason, MessageKind
@@ -41,7 +47,7 @@ from tests.support.course_builder import add_subject
 # Columns that hold some codes of their set only.
 RESTRICTED: Mapping[tuple[str, str], Sequence[StrEnum]] = {
     ("contact", "channel"): ADDRESS_CHANNELS,
-    ("subject", "preferred_channel"): ADDRESS_CHANNELS,
+    ("subject", "preferred_channel"): PREFERABLE_CHANNELS,
     ("late_answer", "state"): GIVEN_STATES,
     ("visit_access", "mode"): ACCESS_MODES,
 }
@@ -57,7 +63,7 @@ LEFT_OUT: Mapping[str, set[StrEnum]] = {
         *(CallAttemptOutcome.REACHED, CallAttemptOutcome.VOICEMAIL, CallAttemptOutcome.NO_ANSWER),  # give no reason
         CallAttemptOutcome.DIED,  # the death is recorded by itself, and may be reverted
     },
-    "services.contacts.addresses.FIELDS": {*BORROWING_CHANNELS},  # have no address of their own
+    "services.contacts.addresses.FIELDS": {*BORROWING_CHANNELS, *HELPER_CHANNELS},  # no address of the subject's own
     "services.sending.delivery_reports.REPLIES": {  # reported by a provider, so there is no reply
         *(ReportEvent.DELIVERED, ReportEvent.FAILED, ReportEvent.COMPLAINED),
         *(ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE, ReportEvent.KEY_PRESSED),
@@ -71,7 +77,8 @@ LEFT_OUT: Mapping[str, set[StrEnum]] = {
     },
     "web.labels.CONTACT_ADVICE": {ContactState.ACTIVE},  # needs no advice
     "web.labels.CONTACT_STATES": {ContactState.ACTIVE},
-    "web.labels.PREFERRED_CHANNELS": {*BORROWING_CHANNELS},
+    "web.labels.HELPER_ADVICE": {ContactState.ACTIVE},
+    "web.labels.PREFERRED_CHANNELS": {*BORROWING_CHANNELS, *HELPER_CHANNELS},
     "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
     "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no problem
     "web.staff.trend_wording.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error

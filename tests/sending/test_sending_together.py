@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -211,11 +212,11 @@ def test_a_message_that_cannot_be_written_and_one_that_crashes_the_provider_dela
 ) -> None:
     compose, written = message_composer.compose, Counter[str]()
 
-    def choke(context: send_context.SendContext, url: str, now: object) -> OutgoingMessage:
+    def choke(context: send_context.SendContext, *rest: Any) -> OutgoingMessage:
         written["all"] += 1
         if written["all"] == 4:
             raise LookupError
-        return compose(context, url, clock.now)
+        return compose(context, *rest)
 
     def trip(number: int) -> None:
         if number == 5:

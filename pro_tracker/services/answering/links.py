@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.channels import Channel, address_channel
+from pro_tracker.domain.channels import HELPER_CHANNELS, Channel, address_channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import UnusableLink
 from pro_tracker.domain.message_codes import MessageKind
@@ -106,6 +106,7 @@ def _channel(session: Session, visit: VisitContext, requested: Channel | None) -
     contacts = select(Contact.channel).join(Subject, Subject.id == Contact.subject_id)
     usable = contacts.where(
         Contact.subject_id == visit.person_id,
+        Contact.channel.not_in(HELPER_CHANNELS),
         Contact.state == ContactState.ACTIVE,
         takes_part(),
     )

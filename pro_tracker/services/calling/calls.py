@@ -21,7 +21,7 @@ from pro_tracker.domain.message_codes import WAITING_STATES, MessageState
 from pro_tracker.domain.wall_time import days_later, local_date, moment
 from pro_tracker.models.call import Call
 from pro_tracker.models.interruption import Pause
-from pro_tracker.models.message import Message
+from pro_tracker.models.message import Message, is_to_subject
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.clinic import person
@@ -115,6 +115,7 @@ def _is_certain_again() -> ColumnElement[bool]:
     uncertain = exists().where(
         Message.visit_id == Call.visit_id,
         Message.state == MessageState.UNCERTAIN,
+        is_to_subject(),
     )
     return and_(Call.reason == CallReason.SEND_UNCERTAIN, ~uncertain)
 
@@ -250,7 +251,8 @@ def _stopped_answering(now: datetime) -> ColumnElement[bool]:
 
 
 def _has_message(which: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(Message.visit_id == Visit.id, which)
+    """SQL: such a message to the subject exists. Those to a helper call for nothing."""
+    return exists().where(Message.visit_id == Visit.id, is_to_subject(), which)
 
 
 def _has_call(which: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import COUNTS, Course, Infusion
-from pro_tracker.models.message import Message
+from pro_tracker.models.message import Message, is_to_subject
 from pro_tracker.models.subject import Contact, Identity, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_list
@@ -115,10 +115,11 @@ def _undated() -> Joined:
 
 
 def _messages(waiting: ColumnElement[bool]) -> Joined:
-    """SQL: failed and uncertain messages of open visits, unless a later message was sent or failed."""
+    """SQL: failed and uncertain messages of open visits, unless a later one to the same person was sent or failed."""
     newer = aliased(Message)
     has_later = exists().where(
         newer.visit_id == Message.visit_id,
+        is_to_subject(newer) == is_to_subject(),
         newer.send_at > Message.send_at,
         newer.state.in_(ATTEMPTED_STATES),
     )

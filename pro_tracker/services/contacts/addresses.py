@@ -7,13 +7,13 @@ from zoneinfo import available_timezones
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, AddressKind, Channel, address_kind
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS, AddressKind, Channel, address_kind
 from pro_tracker.domain.languages import for_patients
 
 _FIELDS: Mapping[AddressKind, str] = {AddressKind.EMAIL: "email", AddressKind.TELEPHONE: "mobile"}
-# The field of forms, files and facts that holds the address of a channel that has its own.
+# The field of forms, files and facts that holds the subject's address of a channel that has its own.
 FIELDS: Mapping[Channel, str] = {
-    channel: _FIELDS[address_kind(channel)] for channel in ADDRESS_CHANNELS if address_kind(channel) in _FIELDS
+    channel: _FIELDS[address_kind(channel)] for channel in PREFERABLE_CHANNELS if address_kind(channel) in _FIELDS
 }
 ADDRESS_ERRORS: Mapping[AddressKind, str] = {
     AddressKind.EMAIL: "This is not a usable e-mail address. It looks like name@domain.example.",

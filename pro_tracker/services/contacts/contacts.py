@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import key_ring
-from pro_tracker.domain.channels import Channel, address_channel, address_kind
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_channel, address_kind
 from pro_tracker.domain.contact_state import CLOSED, ContactState, ContactStatus, merge
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.subject import Contact, Subject
@@ -44,6 +44,12 @@ def new(subject_id: uuid.UUID, channel: Channel, address: str, *, now: datetime)
     return contact
 
 
+def replace_address(contact: Contact, address: str, *, now: datetime) -> None:
+    """Gives the contact another address, in its stored form, which is active whatever became of the former one."""
+    _store_address(contact, contact.channel, address)
+    _mark_verified(contact, now)
+
+
 def _store_address(contact: Contact, channel: Channel, address: str) -> None:
     contact.address = address
     contact.address_hash = contact_hash(channel, address)
@@ -60,14 +66,14 @@ def of_subject(session: Session, subject_id: uuid.UUID, channel: Channel) -> Con
 
 
 def at_address(session: Session, channel: Channel, address: str) -> Sequence[Contact]:
-    """Returns the contacts of all subjects with this address, with row locks: a couple may share a telephone."""
-    own = address_channel(channel)
-    hashes = contact_hashes(channel, address)
-    rows = select(Contact)
-    rows = rows.where(
-        Contact.channel == own,
-        Contact.address_hash.in_(hashes),
-    )
+    """Returns all contacts with this address, with row locks: a couple may share a telephone, and a subject may be
+    the helper of another.
+    """
+    hashes: list[bytes] = []
+    for own in ADDRESS_CHANNELS:
+        if address_kind(own) == address_kind(channel):
+            hashes.extend(contact_hashes(own, address))
+    rows = select(Contact).where(Contact.address_hash.in_(hashes))  # the hash of an address differs by channel
     locked = rows.order_by(Contact.id).with_for_update()  # always in the same order, so that no deadlock occurs
     return session.scalars(locked, execution_options={"populate_existing": True}).all()
 
@@ -172,8 +178,7 @@ def _set_address(session: Session, subject: Subject, channel: Channel, address: 
     elif not address:
         session.delete(contact)
     else:
-        _store_address(contact, channel, address)
-        _mark_verified(contact, now)
+        replace_address(contact, address, now=now)
     return True
 
 

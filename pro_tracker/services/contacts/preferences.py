@@ -8,7 +8,7 @@ from datetime import datetime, time
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_kind
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, address_kind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.subject_labels import MAX_LENGTH
@@ -36,7 +36,7 @@ class Preferences:
 # In messages, too: other letters would make a text message take more segments.
 PLAIN_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 -]*[A-Za-z0-9])?")
 MAX_DIGITS = 4  # a birth date or a telephone number has more
-ALLOWED: Mapping[str, Collection[str]] = {"preferred_channel": ADDRESS_CHANNELS, "language": LANGUAGES}
+ALLOWED: Mapping[str, Collection[str]] = {"preferred_channel": PREFERABLE_CHANNELS, "language": LANGUAGES}
 
 
 def for_subject(subject: Subject) -> Preferences:

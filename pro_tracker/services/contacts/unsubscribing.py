@@ -3,16 +3,20 @@
 The URL is the personal link of the mail plus a tag of the mail address, so nothing is stored for it. The link token
 identifies the subject; the tag is the start of the address's keyed hash. A mail that went to a wrong address therefore
 does not unsubscribe the address that replaced it.
+
+A helper must not hold a token that leads to the questions. Their URL has the id of the contact, and a tag that is long
+enough to authorise by itself.
 """
 
 import hmac
+import re
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import Channel, reaches_helper
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.models.link import Link
 from pro_tracker.models.subject import Contact
@@ -22,11 +26,35 @@ from pro_tracker.services.clinic.person import RECORD
 from pro_tracker.services.contacts import contacts
 
 TAG_BYTES = 6  # distinguishes the few addresses that one subject ever has
+HELPER_TAG_BYTES = 16  # too many to guess
+HELPER_CODE = re.compile(r"([0-9]{1,18})-([0-9a-f]{32})")
 
 
-def unsubscribe_url(link_url: str, contact: Contact) -> str:
-    """Returns the unsubscribe URL of a contact, for the List-Unsubscribe header of a mail with this personal link."""
-    return f"{link_url}/stop/{address_tag(contact)}"
+def unsubscribe_url(base_url: str, token: str, contact: Contact) -> str:
+    """Returns the unsubscribe URL of a contact, for the List-Unsubscribe header of a mail with this link token."""
+    if reaches_helper(contact.channel):
+        return f"{base_url}/helper/{helper_code(contact)}/stop"
+    return f"{base_url}/v/{token}/stop/{address_tag(contact)}"
+
+
+def helper_code(contact: Contact) -> str:
+    """Returns the code with which a helper's mails are ended: it leads to nothing else."""
+    return f"{contact.id}-{contact.address_hash[:HELPER_TAG_BYTES].hex()}"
+
+
+def by_helper_code(session: Session, code: str) -> Contact | None:
+    """Returns the contact of the helper with this code; None if it was removed, or has another address since."""
+    parts = HELPER_CODE.fullmatch(code)
+    contact = session.get(Contact, int(parts[1])) if parts else None
+    if contact is None or not reaches_helper(contact.channel):
+        return None
+    return contact if hmac.compare_digest(helper_code(contact).encode(), code.encode()) else None
+
+
+def unsubscribe_helper(session: Session, contact: Contact, *, now: datetime) -> None:
+    """Closes a helper's contact at the helper's request. Safe to repeat."""
+    actor = Actor(ActorKind.SERVICE, "helper")
+    contacts.close(session, contact, ContactState.STOPPED, now=now, actor=actor)
 
 
 def address_tag(contact: Contact) -> str:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pro_tracker.domain import plausible_dates
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel, address_kind
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, address_kind
 from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.record_numbers import NO_RULES, NumberRules, normal_form
 from pro_tracker.domain.subject_codes import Sex
@@ -131,8 +131,8 @@ def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[
         yield FieldProblem("time_zone", "This is no time zone of the IANA list. It looks like America/New_York.")
     if facts.site_code not in sites:
         yield FieldProblem("site_code", "There is no such site. Sites are listed in config/sites.yaml.")
-    if facts.preferred_channel not in ("", *ADDRESS_CHANNELS):
-        yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(ADDRESS_CHANNELS)}.")
+    if facts.preferred_channel not in ("", *PREFERABLE_CHANNELS):
+        yield FieldProblem("preferred_channel", f"The channel must be one of {', '.join(PREFERABLE_CHANNELS)}.")
     if facts.protocol and facts.protocol not in protocol_catalog.codes():
         yield FieldProblem("protocol", protocol_choice.unknown(facts.protocol))
 

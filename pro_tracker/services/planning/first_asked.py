@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.link import Link
-from pro_tracker.models.message import Message
+from pro_tracker.models.message import Message, is_to_subject
 from pro_tracker.models.visit import Visit
 
 RecordIds = Collection[uuid.UUID] | Select[uuid.UUID]
@@ -35,6 +35,7 @@ def _sources(record_ids: RecordIds) -> tuple[Select[*tuple[Any, ...]], ...]:
     messages = select(Message.visit_id.label("visit_id"), Message.sent_at.label("at")).where(
         Message.subject_id.in_(record_ids),
         Message.sent_at.is_not(None),
+        is_to_subject(),
     )
     calls = select(Call.visit_id, CallAttempt.at).join(CallAttempt, CallAttempt.call_id == Call.id)
     calls = calls.where(

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import Channel, reaches_helper
 from pro_tracker.domain.message_codes import WAITING_STATES, MessageKind
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import PlanChange
@@ -274,9 +274,10 @@ def _allowed_at(row: Row[Any], recipient: Recipient, now: datetime) -> datetime:
 def _without_superseded(rows: Sequence[Row[Any]], now: datetime) -> Iterator[Row[Any]]:
     """Yields the rows without superseded reminders: of a visit's due reminders, only the newest is sent."""
     due = [row for row in rows if _is_due_reminder(row, now)]
-    last_due = {row.visit_id: row.step for row in due}  # rows come in the order of steps, so the last one counts
+    # Rows come in the order of steps, so the last one counts; one to the helper and one to the subject count both.
+    last_due = {(row.visit_id, reaches_helper(row.channel)): row.step for row in due}
     for row in rows:
-        if not _is_due_reminder(row, now) or row.step == last_due[row.visit_id]:
+        if not _is_due_reminder(row, now) or row.step == last_due[row.visit_id, reaches_helper(row.channel)]:
             yield row
 
 

@@ -27,6 +27,7 @@ from pro_tracker.models.call import Call
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import recipients
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -94,6 +95,12 @@ def end_all(session: Session, visit_ids: Sequence[int], reason: Reason) -> None:
     """Ends the unsent messages of these visits."""
     of_visits = Message.visit_id.in_(visit_ids)
     _end(session, of_visits, reason)
+
+
+def end_on(session: Session, subject_id: uuid.UUID, channel: Channel, reason: Reason) -> None:
+    """Ends the subject's unsent messages on one channel. A plan may revive them."""
+    of_person = Message.subject_id.in_(person.records_of(subject_id))
+    _end(session, and_(of_person, Message.channel == channel), reason)
 
 
 def _existing(session: Session, visits: Sequence[Visit]) -> Sequence[Any]:

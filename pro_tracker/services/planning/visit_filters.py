@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, case, exists, or_
 from sqlalchemy.orm import aliased
 
+from pro_tracker.domain.channels import HELPER_CHANNELS
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.unanswered import UnansweredReason
@@ -15,8 +16,12 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.clinic.person import person_of
 
 OPEN = and_(Visit.completed_at.is_(None), Visit.voided_at.is_(None))
-# The subject has an active contact.
-REACHABLE = exists().where(Contact.subject_id == person_of(Visit.subject_id), Contact.state == ContactState.ACTIVE)
+# The subject has an active contact of their own.
+REACHABLE = exists().where(
+    Contact.subject_id == person_of(Visit.subject_id),
+    Contact.channel.not_in(HELPER_CHANNELS),
+    Contact.state == ContactState.ACTIVE,
+)
 ENTERED_LATE = Visit.planned_at > Visit.opens_at
 ENDED_BY_PLANNING = (UnansweredReason.NEW_COURSE, UnansweredReason.NO_DATE)
 

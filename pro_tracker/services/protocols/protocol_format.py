@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import HELPER_CHANNELS, Channel
 from pro_tracker.domain.infusion_codes import OPEN_QUESTION, MedicationPurpose, VitalTiming
 from pro_tracker.domain.protocol import (
     Anchor,
@@ -53,6 +53,8 @@ def _channel_order(value: Any) -> tuple[ChannelOption, ...]:
         raise ValueError(f"must be one of {words}, or a list such as [sms, email], the channel to try first in front")
     if len(named) > 1 and ChannelWord.BOTH in named:
         raise ValueError("both stands alone: it is every channel on which the subject has an address")
+    if len(named) > 1 and not set(named).isdisjoint(HELPER_CHANNELS):
+        raise ValueError("helper stands alone: such a step reminds the helper, and asks the subject on no channel")
     if len(set(named)) < len(named):
         raise ValueError("names a channel twice")
     return tuple(_CHANNEL_OPTIONS[each] for each in named)

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.channels import reaches_helper
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.unanswered import UnansweredReason
@@ -88,7 +89,9 @@ class VisitEntry:
 
     @property
     def sent(self) -> list[MessageEntry]:
-        return [entry for entry in self.messages if entry.message.sent_at is not None]
+        """The messages with which the subject was asked; one to a helper is no question."""
+        sent = [entry for entry in self.messages if entry.message.sent_at is not None]
+        return [entry for entry in sent if not reaches_helper(entry.message.channel)]
 
     @property
     def opened_at(self) -> datetime | None:

@@ -35,20 +35,20 @@ def clinic_name(site: Site, subject: Subject, *, is_shared: bool) -> str:
     return f"{site.name} ({label})"
 
 
-def compose(context: SendContext, url: str, now: datetime) -> OutgoingMessage:
-    """Returns the message in the subject's language, with its personal link `url`."""
+def compose(context: SendContext, base_url: str, token: str, now: datetime) -> OutgoingMessage:
+    """Returns the message in the subject's language; `token`: of its personal link under `base_url`, if it has one."""
     message, contact = context.message, context.contact
     record = CHANNELS[message.channel]
     unsubscribe_url = None
     if record.has_unsubscribe_link and contact is not None:
-        unsubscribe_url = unsubscribing.unsubscribe_url(url, contact)
+        unsubscribe_url = unsubscribing.unsubscribe_url(base_url, token, contact)
     facts = MessageFacts(
         template=message.template,
         language=context.subject.language,
         time_zone=context.subject.time_zone,
         clinic=clinic_name(context.site, context.subject, is_shared=context.shares_address),
         phone=context.site.phone,
-        url=url if record.has_link else "",
+        url=f"{base_url}/v/{token}" if record.has_link else "",
         unsubscribe_url=unsubscribe_url,
         closes_at=context.visit.closes_at,
         minutes=battery_length.minutes(context.protocol, context.visit.event_code),

@@ -26,7 +26,7 @@ from pro_tracker.domain.visit_windows import VisitWindow, answerable_until
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
-from pro_tracker.models.message import Message
+from pro_tracker.models.message import Message, is_to_subject
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
@@ -184,12 +184,13 @@ def _refused() -> ScalarSelect[CallOutcome]:
 
 
 def _is_later(newer: type[Message]) -> ColumnElement[bool]:
-    """SQL: `newer` is planned for later than Message, about the same visit."""
+    """SQL: `newer` is planned for later than Message, about the same visit, and goes to the same person."""
     same_visit = newer.visit_id == Message.visit_id
+    same_person = is_to_subject(newer) == is_to_subject()
     later_day = newer.local_on > Message.local_on
     same_day = newer.local_on == Message.local_on
     later_that_day = and_(same_day, newer.local_time > Message.local_time)
-    return and_(same_visit, or_(later_day, later_that_day))
+    return and_(same_visit, same_person, or_(later_day, later_that_day))
 
 
 def _claimed() -> Select[Any]:

@@ -124,9 +124,9 @@ class Submitter:
 
     def _send(self, prepared: PreparedSend, provider: Provider | None, pace: ChannelPace) -> SendResult | None:
         """Returns the provider's result; None when it is not known. The attempt stays open, so nothing repeats it."""
-        url = f"{self._setup.base_url}/v/{prepared.token}"
+        base_url, began_at = self._setup.base_url, prepared.attempt.began_at
         try:
-            outgoing = message_composer.compose(prepared.context, url, prepared.attempt.began_at)
+            outgoing = message_composer.compose(prepared.context, base_url, prepared.token, began_at)
         except Exception as error:  # noqa: BLE001  nothing was submitted
             self._errors.append(error)
             return SendResult(SendOutcome.TRY_AGAIN, type(error).__name__)

@@ -20,6 +20,7 @@ from pro_tracker.domain.wall_time import local_date
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, language_fallbacks
 from pro_tracker.services.wording import message_format
+from pro_tracker.services.wording.channels import helper
 from pro_tracker.services.wording.message_format import LayoutEntry, MessageFile
 
 MESSAGES = PACKAGE / "messages"
@@ -29,9 +30,9 @@ MESSAGES = PACKAGE / "messages"
 class MessageFacts:
     """The facts that a message is filled in with.
 
-    `template`: its code. `language`, `time_zone`: the subject's. `url`: the personal link. `closes_at`: the end of the
-    visit window (UTC). `minutes`: how long the questions take. `unsubscribe_url`: None for a channel without such a
-    link.
+    `template`: its code. `language`, `time_zone`: the subject's. `url`: the personal link, "" on a channel without one.
+    `closes_at`: the end of the visit window (UTC). `minutes`: how long the questions take. `unsubscribe_url`: None for
+    a channel without such a link.
     """
 
     template: str
@@ -65,9 +66,12 @@ class MessageWording:
 
 def mail(facts: MessageFacts) -> MessageText:
     """Returns the mail for these facts. Raises KeyError for an unknown template."""
-    parts = _mail_parts(facts)
-    html = _layout().render(vars(parts), facts=facts)
-    return MessageText(parts.subject, _plain_text(parts, facts), html)
+    return _filled_mail(_mail_parts(facts), facts)
+
+
+def helper_mail(facts: MessageFacts) -> MessageText:
+    """Returns the mail to a helper for these facts, which have no `url`."""
+    return _filled_mail(_helper_parts(facts), facts)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,11 @@ class _MailParts:
     action: str
     closing: list[str]
     unsubscribe: str
+
+
+def _filled_mail(parts: _MailParts, facts: MessageFacts) -> MessageText:
+    html = _layout().render(vars(parts), facts=facts)
+    return MessageText(parts.subject, _plain_text(parts, facts), html)
 
 
 def _mail_parts(facts: MessageFacts) -> _MailParts:
@@ -94,8 +103,22 @@ def _mail_parts(facts: MessageFacts) -> _MailParts:
     )
 
 
+def _helper_parts(facts: MessageFacts) -> _MailParts:
+    language_wording, placeholders = wording(facts.language), filled_in(facts)
+    entry = language_wording.templates.get((Channel.HELPER, facts.template))
+    replies = {code: language_wording.replies[code].format_map(placeholders) for code in helper.REPLIES}
+    return _MailParts(
+        subject=entry.subject.format_map(placeholders) if entry else replies[helper.SUBJECT],
+        opening=entry.opening.format_map(placeholders) if entry else replies[helper.OPENING],
+        action="",
+        closing=[replies[code] for code in helper.CLOSING],
+        unsubscribe=language_wording.layout.unsubscribe.format_map(placeholders),
+    )
+
+
 def _plain_text(parts: _MailParts, facts: MessageFacts) -> str:
-    paragraphs = [parts.opening, f"{parts.action}:\n{facts.url}", *parts.closing]
+    link = [f"{parts.action}:\n{facts.url}"] if facts.url else []
+    paragraphs = [parts.opening, *link, *parts.closing]
     if facts.unsubscribe_url:
         paragraphs.append(f"{parts.unsubscribe}:\n{facts.unsubscribe_url}")
     return "\n\n".join(paragraphs) + "\n"

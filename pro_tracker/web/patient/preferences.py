@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.channels import ADDRESS_CHANNELS
+from pro_tracker.domain.channels import PREFERABLE_CHANNELS
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.subject import Subject
@@ -71,7 +71,7 @@ def _form(visit: VisitContext, subject: Subject) -> PatientPreferencesForm:
         language=now.language,
     )
     usable = recipients.recipient(db_session(), subject).usable
-    channels = sorted(usable.intersection(ADDRESS_CHANNELS))
+    channels = sorted(usable.intersection(PREFERABLE_CHANNELS))
     form.offer(now, channels=channels, hours=_hours(protocol), usual=protocol.reminder_time)
     return form
 

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.channels import ADDRESS_CHANNELS, Channel
+from pro_tracker.domain.channels import ADDRESS_CHANNELS, PREFERABLE_CHANNELS, Channel
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.subject import Contact, Subject
@@ -27,7 +27,7 @@ from pro_tracker.web.staff import current, edit_conflicts, preview
 from pro_tracker.web.staff.blueprint import blueprint, wall_time
 from pro_tracker.web.staff.current import Page
 from pro_tracker.web.staff.edit_conflicts import Changer
-from pro_tracker.web.staff.forms.contact_forms import AddressesForm, ReopenForm, StaffPreferencesForm
+from pro_tracker.web.staff.forms.contact_forms import AddressesForm, ReopenForm, StaffPreferencesForm, reopen_form
 
 # Prefixes of field names, since the page has several forms. The form of a closed contact has its channel as prefix.
 ADDRESSES, PREFERENCES = "addresses", "preferences_form"
@@ -74,7 +74,7 @@ def change_preferences(subject_id: uuid.UUID) -> Page | Response:
 @access.staff(Role.COORDINATOR)
 def reopen_contact(subject_id: uuid.UUID, channel: str) -> Page | Response:
     """Makes a closed contact active again; the form asks staff to confirm that the patient wants messages there."""
-    form = ReopenForm(prefix=channel)
+    form = reopen_form(channel)
     subject = current.subject(subject_id)
     contact = _contact(subject, channel)
     return preview.save(
@@ -127,7 +127,7 @@ def _changer(subject: Subject, actions: Sequence[str]) -> Changer:
 def _recorded_addresses(subject: Subject) -> dict[Channel, str]:
     """Returns the subject's address on each channel, "" for none."""
     known = {contact.channel: contact.address for contact in subject.contacts}
-    return {channel: known.get(channel, "") for channel in ADDRESS_CHANNELS}
+    return {channel: known.get(channel, "") for channel in PREFERABLE_CHANNELS}
 
 
 def _address_values(by_channel: Mapping[Channel, str]) -> edit_conflicts.RecordedValues:
@@ -201,5 +201,5 @@ def _reopen_forms(subject: Subject, failed: Mapping[str, Any]) -> dict[Channel, 
     for contact in subject.contacts:
         if contact.state != ContactState.ACTIVE:
             channel = contact.channel
-            forms[channel] = failed.get(channel) or ReopenForm(formdata=None, prefix=channel)
+            forms[channel] = failed.get(channel) or reopen_form(channel, formdata=None)
     return forms

@@ -77,6 +77,9 @@ CHANGES = {
     "death.correct": lazy_gettext("Date of death corrected"),
     "death.record": lazy_gettext("Death recorded"),
     "death.revert": lazy_gettext("Record of a death reverted"),
+    "helper.correct": lazy_gettext("Helper corrected"),
+    "helper.record": lazy_gettext("Helper recorded, with the patient's agreement"),
+    "helper.remove": lazy_gettext("Helper removed"),
     "infusion.confirm": lazy_gettext("Odd values of an infusion confirmed"),
     "infusion.correct": lazy_gettext("Infusion corrected"),
     "infusion.record": lazy_gettext("Infusion recorded"),
@@ -127,6 +130,12 @@ INFUSION_LABELS = {
     "minutes": lazy_gettext("duration"),
 }
 
+HELPER_LABELS = {
+    "helper_email": lazy_gettext("address"),
+    "helper_relation": lazy_gettext("who it is"),
+    "helper_agreed_on": lazy_gettext("date of agreement"),
+}
+
 # Details of changes that are shown, with the labels of their codes. LABELS has the text that precedes a detail.
 DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "course": {},
@@ -138,13 +147,13 @@ DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "instruments": {},
     "source": labels.EDIT_SOURCES,
     "alert_outcome": labels.ALERT_OUTCOMES,
-    "reason": labels.UNANSWERED_REASONS,
+    "reason": {**labels.UNANSWERED_REASONS, **labels.HELPER_ENDINGS},
     "scope": labels.WITHDRAWAL_SCOPES,
     "precision": labels.DEATH_DATE_PRECISIONS,
     "channel": labels.CHANNELS,
     "channels": labels.CHANNELS,
     "state": labels.CONTACT_STATES,
-    "fields": {**PREFERENCE_LABELS, **INFUSION_LABELS, **labels.IDENTITY_FIELDS},
+    "fields": {**PREFERENCE_LABELS, **INFUSION_LABELS, **HELPER_LABELS, **labels.IDENTITY_FIELDS},
     "missed": labels.MISSED_INFUSIONS,
     "other_than": {},
     "with": {},
@@ -166,6 +175,7 @@ LABELS = {
     "ended_on": lazy_gettext("on"),
     "transferred_on": lazy_gettext("on"),
     "died_on": lazy_gettext("date of death"),
+    "agreed_on": lazy_gettext("agreed on"),
     "with": lazy_gettext("with"),
 }
 

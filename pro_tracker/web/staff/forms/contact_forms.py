@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired
 
-from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.channels import HELPER_CHANNELS, Channel
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.contacts.addresses import FIELDS
@@ -74,6 +74,19 @@ class ReopenForm(FlaskForm):  # type: ignore[misc]
         _("The patient wants messages there, and the address is right"),
         [InputRequired(_("Confirm that the patient wants messages there."))],
     )
+
+
+class ReopenHelperForm(ReopenForm):
+    sure = BooleanField(
+        _("The patient and the helper agree to messages there, and the address is right"),
+        [InputRequired(_("Confirm that the patient and the helper agree."))],
+    )
+
+
+def reopen_form(channel: str, **options: Any) -> ReopenForm:
+    """Returns the form that reopens the contact of this channel, with the channel as its prefix."""
+    form = ReopenHelperForm if channel in HELPER_CHANNELS else ReopenForm
+    return form(prefix=channel, **options)
 
 
 def _time_choices(protocol: Protocol, own: time | None) -> list[tuple[str, Any]]:
