@@ -179,21 +179,23 @@ class AnsweringSessions:
         self.give(visit, {code: other}, older)
         self.context.counts["older answers that arrived later"] += 1
 
-    def answer_late(self, visit_id: int, random: Random) -> None:
-        """Sends an answer that another device kept since before the visit was sent."""
+    def answer_late(self, visit_id: int, random: Random) -> bool:
+        """Sends an answer that another device kept since before the visit was sent; returns whether it was kept."""
         session, now = self.context.session, self.context.now
         visit = visit_context.by_visit(session, visit_id)
         if visit.has_died or not late_answers.is_over(visit, now):
-            return
+            return False
         instrument, _pack = random.choice(visit.questionnaire.parts)
         patient = Actor(ActorKind.PATIENT, "0")
         given = self.given(visit, now - OFFLINE_BEFORE)
         context = RequestContext(patient, now, device=OTHER_PHONE, given=given)
         answers = {instrument.code: _one_answer(instrument, random)}
         self._record(visit, answers, context)
-        if late_answers.keep(session, visit, answers, context):
-            self.context.counts["answers after sending"] += 1
-            self.alert_calls.schedule(visit, random)
+        if not late_answers.keep(session, visit, answers, context):
+            return False
+        self.context.counts["answers after sending"] += 1
+        self.alert_calls.schedule(visit, random)
+        return True
 
     def amend(self, visit_id: int, random: Random) -> None:
         """Lets staff correct one answer of a sent visit, on the word of the patient."""

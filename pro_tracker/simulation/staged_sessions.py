@@ -27,6 +27,7 @@ NONE, MILD, SEVERE = 0, 1, 3
 WRITTEN = "It began in the car on the way home"
 MISSED_AND_REACHED = (timedelta(minutes=50), timedelta(hours=2))  # from the answer
 REACHED_AT_ONCE = (timedelta(minutes=40),)
+TRIES = 10  # until a drawn answer differs
 BEGUN = 2  # instruments that were answered before the patient stopped
 
 
@@ -78,12 +79,18 @@ class StagedSessions:
         if act.kind == StagedKind.AMEND:
             self.sessions.amend(visit.visit_id, self.random)
         elif act.kind == StagedKind.ANSWER_LATE:
-            self.sessions.answer_late(visit.visit_id, self.random)
+            self._answer_late(visit.visit_id)
         else:
             self._answer(visit, SESSIONS[act.kind])
             delays = CALLS.get(act.kind, ())
             if delays:
                 self.sessions.alert_calls.schedule_at(visit.visit_id, delays, self.random)
+
+    def _answer_late(self, visit_id: int) -> None:
+        """Sends a late answer; draws another one where it equals the one that was sent, which is not kept."""
+        for _ in range(TRIES):
+            if self.sessions.answer_late(visit_id, self.random):
+                return
 
     def _newest_visit(self, subject_id: uuid.UUID, *, asks_effects: bool) -> VisitContext:
         """Returns the visit that opened last, of those that ask for adverse effects or of the others."""
