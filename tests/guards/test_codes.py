@@ -236,7 +236,7 @@ def test_templates_compare_with_existing_codes() -> None:
         if name in known
     ]
     assert ("subject.html", "state", "active") in compared
-    in_formats = {"choice"}  # a kind of response set, which no column stores
+    in_formats = {"choice", "wrong-visit"}  # a kind of response set; a source of an edit, stored as edit_source
     assert [each for each in compared if each[2] not in known[each[1]] | in_formats] == []
 
 
