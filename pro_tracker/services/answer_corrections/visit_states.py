@@ -55,7 +55,8 @@ def after_return(session: Session, subject_id: uuid.UUID, withdrawn_at: datetime
 
     Such a visit is still completed, or ended as entered-in-error. The caller holds the subject's lock.
     """
-    rows = select(Visit).where(Visit.id.in_(_removed_since(session, subject_id, withdrawn_at)), Visit.closes_at > now)
+    removed = _removed_since(session, subject_id, withdrawn_at)
+    rows = select(Visit).where(Visit.id.in_(removed), Visit.closes_at > now)
     for visit in session.scalars(rows.order_by(Visit.id)).all():
         is_left = visit.completed_at is not None or visit.void_reason == UnansweredReason.ENTERED_IN_ERROR
         if is_left and not _is_whole(session, visit, list(current_responses(session, visit.id).values())):

@@ -220,7 +220,8 @@ def contacts_and_consent(subject: Subject, facts: EnrolmentFacts, now: datetime)
 
 def audit_enrolment(session: Session, actor: Actor, subject: Subject, site_code: str, *, now: datetime) -> None:
     """Records the enrolment in the audit trail."""
-    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail={"site": site_code})
+    detail: audit.Detail = {"site": site_code}
+    audit.record(session, actor, "subject.enrol", now=now, subject_id=subject.id, detail=detail)
 
 
 def _consent(subject: Subject, facts: EnrolmentFacts, now: datetime) -> Consent:

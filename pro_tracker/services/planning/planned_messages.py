@@ -87,8 +87,10 @@ def plan(session: Session, subject: Subject, visits: Sequence[Visit], *, now: da
 
 def plan_first(visits: Sequence[Visit], recipient: Recipient, *, now: datetime) -> list[dict[str, Any]]:
     """Returns the column values of the messages of one course whose visits were just planned for the first time."""
-    targets = [(visit, ()) for visit in _visits_to_remind(visits, (), now)]
-    return [_row(each, now) for each in _due_messages(targets, recipient)]
+    to_remind = _visits_to_remind(visits, (), now)
+    targets: list[ReminderTarget] = [(visit, ()) for visit in to_remind]
+    due = _due_messages(targets, recipient)
+    return [_row(each, now) for each in due]
 
 
 def end_all(session: Session, visit_ids: Sequence[int], reason: Reason) -> None:

@@ -311,7 +311,9 @@ def _advice_errors(file: ProtocolFile) -> Iterator[FormatError]:
 
 
 def _reminders(steps: Sequence[StepEntry], count_from: StepCount) -> tuple[ReminderStep, ...]:
-    return tuple(step.build(number, count_from) for number, step in enumerate(steps))
+    numbered = enumerate(steps)
+    built = (step.build(number, count_from) for number, step in numbered)
+    return tuple(built)
 
 
 def _course_errors(file: ProtocolFile) -> Iterator[FormatError]:

@@ -61,7 +61,9 @@ def by_event(
 def _counted(session: Session, sites: Sequence[str]) -> Mapping[EventKey, CountsBySite]:
     visits = _without_answers(sites).subquery()
     keys = (visits.c.protocol_code, visits.c.event_code, visits.c.code, visits.c.reason)
-    rows = select(*keys, func.count()).where(visits.c.reason.is_not(None)).group_by(*keys)
+    has_reason = visits.c.reason.is_not(None)
+    rows = select(*keys, func.count()).where(has_reason)
+    rows = rows.group_by(*keys)
     counted: dict[EventKey, dict[str, dict[Reason, int]]] = defaultdict(lambda: defaultdict(dict))
     for protocol_code, event_code, site, code, n in session.execute(rows):
         counted[protocol_code, event_code][site][code] = n

@@ -93,7 +93,8 @@ def start_course(
 
 def audit_start(session: Session, actor: Actor, course: Course, *, now: datetime) -> None:
     """Records in the audit trail that the course was started."""
-    audit.record(session, actor, "course.start", now=now, subject_id=course.subject_id, detail={"course": course.id})
+    detail: audit.Detail = {"course": course.id}
+    audit.record(session, actor, "course.start", now=now, subject_id=course.subject_id, detail=detail)
 
 
 def record_infusion(session: Session, actor: Actor, course: Course, facts: InfusionFacts, *, now: datetime) -> Infusion:

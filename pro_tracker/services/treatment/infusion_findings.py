@@ -18,10 +18,14 @@ from pro_tracker.services.treatment.infusion_facts import (
 
 def add_rows(infusion: Infusion, facts: InfusionFacts, now: datetime) -> None:
     """Adds the rows of the facts to an infusion that is not stored yet."""
-    infusion.symptoms = [InfusionSymptom(code=each.code, term=each.term, answer=each.answer) for each in facts.symptoms]
+    infusion.symptoms = [_symptom(each) for each in facts.symptoms]
     infusion.vitals = [_vital(each) for each in facts.vitals]
     infusion.medications = [_medication(each) for each in _all_medications(facts)]
     infusion.all_adverse_events = [_event(infusion, each, now) for each in facts.adverse_events]
+
+
+def _symptom(facts: SymptomFacts) -> InfusionSymptom:
+    return InfusionSymptom(code=facts.code, term=facts.term, answer=facts.answer)
 
 
 def _event(infusion: Infusion, facts: AdverseEventFacts, now: datetime) -> AdverseEvent:

@@ -54,8 +54,12 @@ def days_of(session: Session, course_ids: Collection[int]) -> Mapping[int, Seque
 
 def for_course(session: Session, course: Course) -> Sequence[MissedInfusion]:
     """Returns the missed days of a course that were not entered in error, newest first."""
-    rows = select(MissedInfusion).where(MissedInfusion.course_id == course.id, MissedInfusion.voided_at.is_(None))
-    return session.scalars(rows.order_by(MissedInfusion.id.desc())).all()
+    rows = select(MissedInfusion).where(
+        MissedInfusion.course_id == course.id,
+        MissedInfusion.voided_at.is_(None),
+    )
+    newest_first = rows.order_by(MissedInfusion.id.desc())
+    return session.scalars(newest_first).all()
 
 
 def find(session: Session, subject: Subject, missed_id: int) -> MissedInfusion:
