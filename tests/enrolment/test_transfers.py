@@ -350,7 +350,16 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     session.commit()
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id, "infusion_id": infusion}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
-    more = {"late_id": "1", "merge_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
+    more = {
+        "late_id": "1",
+        "merge_id": "1",
+        "event_id": "1",
+        "missed_id": "1",
+        "contact_id": "1",
+        "position": "1",
+        "tag": "0123456789ab",
+        "questionnaire_id": "pcs-1.0-en",
+    }
     account = {"account_id": "1", "token": "x", "visit": "x", "filename": "x", "visit_id": visit.id}
     return {**{name: str(value) for name, value in (ids | account).items()}, **names, **more}
 
