@@ -1,4 +1,4 @@
-"""Lists of what the infusion form asks for, as the protocol has them: symptoms, vital signs, medications, nurse and chair.
+"""Lists of what the infusion form asks for, by the protocol: symptoms, vital signs, medications, nurse and chair.
 
 Fields are numbered or named after codes instead of a FieldList, so that each error links to its control.
 """
