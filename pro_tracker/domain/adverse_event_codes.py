@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class AdverseEventSource(StrEnum):
-    """How staff learned of an adverse event. Without one: an earlier release or a file did not say."""
+    """Source of an adverse event: how staff learned of it. None: an earlier release or a file did not say."""
 
     ASKED = "ASKED"
     VOLUNTEERED = "VOLUNTEERED"
@@ -32,7 +32,7 @@ class Relatedness(StrEnum):
 
 
 class ActionTaken(StrEnum):
-    """What was done with the treatment because of an adverse event (AEACN, CDISC codelist ACN, C66767)."""
+    """Action taken with the treatment because of an adverse event (AEACN, CDISC codelist ACN, C66767)."""
 
     DOSE_NOT_CHANGED = "DOSE NOT CHANGED"
     DOSE_RATE_REDUCED = "DOSE RATE REDUCED"
@@ -41,6 +41,3 @@ class ActionTaken(StrEnum):
     WITHDRAWN = "DRUG WITHDRAWN"  # no infusion followed
     NOT_APPLICABLE = "NOT APPLICABLE"  # no treatment was being given
     UNKNOWN = "UNKNOWN"
-
-
-LED_TO_STOPPING = frozenset({ActionTaken.INTERRUPTED, ActionTaken.WITHDRAWN})

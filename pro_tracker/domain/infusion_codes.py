@@ -14,7 +14,7 @@ class InfusionStatus(StrEnum):
 
 
 class SymptomAnswer(StrEnum):
-    """What is known of one symptom at one infusion. "Not asked" is no "no" (CDISC SDTM: --OCCUR against --STAT)."""
+    """Answer about one symptom at one infusion. "Not asked" is no "no" (CDISC SDTM: --OCCUR against --STAT)."""
 
     NO = "no"
     YES = "yes"
@@ -22,7 +22,7 @@ class SymptomAnswer(StrEnum):
 
 
 class Asking(StrEnum):
-    """How staff asked about symptoms at an infusion: what they choose on the form, and what the rows add up to."""
+    """Way in which staff asked about symptoms at an infusion: chosen on the form, and derived from the rows."""
 
     NONE_REPORTED = "none-reported"  # about all of them, and none was reported
     AS_MARKED = "as-marked"  # each as it is marked
@@ -31,7 +31,7 @@ class Asking(StrEnum):
 
 
 class VitalTiming(StrEnum):
-    """When a vital sign was taken, by the infusion (VSTPT)."""
+    """Time of a vital sign, by the infusion (VSTPT)."""
 
     BEFORE = "before"
     DURING = "during"
@@ -39,10 +39,14 @@ class VitalTiming(StrEnum):
 
 
 class MedicationPurpose(StrEnum):
-    """Why another drug was given at an infusion."""
+    """Purpose of another drug given at an infusion."""
 
     PREMEDICATION = "premedication"
     RESCUE = "rescue"
+
+
+ASKED = frozenset({Asking.NONE_REPORTED, Asking.AS_MARKED})
+ANSWERED = frozenset({SymptomAnswer.NO, SymptomAnswer.YES})
 
 
 def asking_of(answers: Collection[SymptomAnswer]) -> Asking:

@@ -146,7 +146,7 @@ class Infusion(Base):
 
     @property
     def asking(self) -> Asking:
-        """How staff asked about symptoms."""
+        """The way in which staff asked about symptoms."""
         answers = [symptom.answer for symptom in self.symptoms]
         return asking_of(answers)
 

@@ -1,4 +1,4 @@
-"""What was asked, measured and given in addition at an infusion: a row each, in the order of the protocol's lists.
+"""Findings of an infusion: what was asked, measured and given in addition, a row each, in the order of the protocol.
 
 Names and units are kept as they were when the row was made, since the course may move to another protocol version.
 """

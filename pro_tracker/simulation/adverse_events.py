@@ -1,4 +1,4 @@
-"""What staff ask and measure at the infusions of synthetic patients, and what patients report on later days.
+"""Findings at the infusions of synthetic patients, and what patients report on later days.
 
 The lists are those of the protocol. Each draw has a random stream of its own, so that other draws stay as they are.
 """

@@ -18,6 +18,7 @@ from pro_tracker.domain.disclosure import Suppressed
 from pro_tracker.domain.endings import EndingExtent
 from pro_tracker.domain.helper_codes import HelperEnding
 from pro_tracker.domain.infusion_codes import (
+    ASKED,
     Asking,
     InfusionStatus,
     MedicationPurpose,
@@ -117,7 +118,6 @@ MEDICATION_PURPOSES = {
     MedicationPurpose.RESCUE: _("against an adverse effect"),
     MedicationPurpose.PREMEDICATION: _("before the infusion"),
 }
-ASKED = (Asking.NONE_REPORTED, Asking.AS_MARKED)
 YES_OR_NO = {True: _("yes"), False: _("no")}
 ADVERSE_EVENT_SOURCES = {
     AdverseEventSource.ASKED: _("We asked"),

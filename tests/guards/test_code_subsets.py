@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 
 from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.adverse_event_codes import Relatedness
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.assessment_codes import AssessmentOutcome, AssessmentState
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallOutcome, CallReason
@@ -17,6 +18,7 @@ from pro_tracker.domain.channels import (
 )
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent
+from pro_tracker.domain.infusion_codes import Asking, SymptomAnswer
 from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
 from pro_tracker.domain.protocol import ChannelWord
 from pro_tracker.domain.record_codes import CorrectionKind
@@ -57,6 +59,8 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *(ReportEvent.SOFT_BOUNCE, ReportEvent.COMPLAINED, ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP),
         *(ReportEvent.KEY_PRESSED, ReportEvent.OTHER),
     },
+    "domain.infusion_codes.ANSWERED": {SymptomAnswer.NOT_ASKED},
+    "domain.infusion_codes.ASKED": {Asking.NOT_ASKED, Asking.UNKNOWN},
     "domain.message_codes.WAITING_STATES": {
         *(MessageState.SENT, MessageState.FAILED, MessageState.UNCERTAIN, MessageState.ENDED)
     },
@@ -161,6 +165,9 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
     "services.enrolment.identity_corrections.OF_NAME": {
         *(IdentityField.BIRTH_DATE, IdentityField.RECORD_NUMBER, IdentityField.SEX),
         *(IdentityField.CONSENT_VERSION, IdentityField.CONSENT_ON),
+    },
+    "simulation.adverse_events.RELATIONS": {  # of what is reported weeks later
+        *(Relatedness.UNRELATED, Relatedness.PROBABLE, Relatedness.DEFINITE),
     },
 }
 # Sets that no table, subset or `match` lists: their codes, and where to look when there is one more.

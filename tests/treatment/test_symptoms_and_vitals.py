@@ -1,4 +1,4 @@
-"""What the protocol lists is asked at every infusion: symptoms, vital signs, other drugs. "Not asked" is no "no"."""
+"""The lists of the protocol are asked at every infusion: symptoms, vital signs, other drugs. "Not asked" is no "no"."""
 
 from datetime import date
 from typing import Any

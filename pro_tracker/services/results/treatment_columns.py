@@ -23,8 +23,8 @@ from pro_tracker.services.results import treatment_rows
 from pro_tracker.services.results.treatment_rows import (
     AskedSymptom,
     FoundEvent,
-    GivenInfusion,
     GivenMedication,
+    NumberedInfusion,
     TakenVital,
     TreatmentCourse,
 )
@@ -68,11 +68,11 @@ COURSE: tuple[Column[TreatmentCourse], ...] = (
     Column("SITEID", lambda c: c.course.site.code, "Site where the course was begun"),
     Column("COURSE", lambda c: c.number, "Treatment course of the subject", "1 is the first"),
 )
-GIVEN: tuple[Column[GivenInfusion], ...] = (
+GIVEN: tuple[Column[NumberedInfusion], ...] = (
     Column("EXSEQ", lambda g: g.number, "Infusion of the course", "1 is the first"),
     Column("EXSTDY", lambda g: g.course.day(g.infusion.given_on), "Study day of the infusion", DAYS),
 )
-INFUSION: tuple[Column[GivenInfusion], ...] = (
+INFUSION: tuple[Column[NumberedInfusion], ...] = (
     Column("EXDOSE", lambda g: g.infusion.dose_mg_per_kg, "Dose", "EXDOSU"),
     Column("EXDOSU", lambda g: "mg/kg", "Unit of the dose"),
     Column("EXDUR", lambda g: f"PT{g.infusion.minutes}M", "Duration", "ISO 8601"),

@@ -46,7 +46,7 @@ class TreatmentCourse:
         return study_day(on, reference)
 
 
-class GivenInfusion(NamedTuple):
+class NumberedInfusion(NamedTuple):
     """One infusion, and its number in the course, from 1."""
 
     course: TreatmentCourse
@@ -65,7 +65,7 @@ class FoundEvent(NamedTuple):
 class AskedSymptom(NamedTuple):
     """One question of an infusion. `symptom` None: it is not known whether it was asked about anything."""
 
-    given: GivenInfusion
+    given: NumberedInfusion
     symptom: InfusionSymptom | None
 
     @property
@@ -80,14 +80,14 @@ class AskedSymptom(NamedTuple):
 class TakenVital(NamedTuple):
     """One vital sign at one time of an infusion."""
 
-    given: GivenInfusion
+    given: NumberedInfusion
     vital: InfusionVital
 
 
 class GivenMedication(NamedTuple):
     """One other drug of an infusion."""
 
-    given: GivenInfusion
+    given: NumberedInfusion
     medication: InfusionMedication
 
 
@@ -107,11 +107,11 @@ def courses(
         session.expunge_all()  # what was written is not needed again
 
 
-def infusions(found: Iterable[TreatmentCourse]) -> Iterator[GivenInfusion]:
+def infusions(found: Iterable[TreatmentCourse]) -> Iterator[NumberedInfusion]:
     """Yields the infusions in effect of these courses."""
     for course in found:
         for number, infusion in enumerate(course.course.infusions, start=1):
-            yield GivenInfusion(course, number, infusion)
+            yield NumberedInfusion(course, number, infusion)
 
 
 def adverse_events(found: Iterable[TreatmentCourse]) -> Iterator[FoundEvent]:

@@ -1,4 +1,4 @@
-"""What was asked, measured and given in addition at an infusion: rows from facts, and facts from rows."""
+"""Findings of an infusion (what was asked, measured and given in addition): rows from facts, and facts from rows."""
 
 from dataclasses import replace
 from datetime import datetime

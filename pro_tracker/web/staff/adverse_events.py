@@ -29,7 +29,7 @@ from pro_tracker.web.staff.edit_conflicts import RowChange
 from pro_tracker.web.staff.forms.adverse_event_form import (
     AdverseEventCorrectionForm,
     AdverseEventForm,
-    VoidForm,
+    AdverseEventVoidForm,
     as_recorded,
 )
 
@@ -87,7 +87,7 @@ def correct_adverse_event(subject_id: uuid.UUID, event_id: int) -> Page | Respon
 def void_adverse_event(subject_id: uuid.UUID, event_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     shown = _event(subject, event_id)
-    form = VoidForm(prefix=VOID)
+    form = AdverseEventVoidForm(prefix=VOID)
     if not _saved(form, lambda now: _void(subject, shown, form, now)):
         return _after_failed_void(current.subject(subject_id), event_id, form)
     flash(_("The adverse event is marked as entered in error."))
@@ -116,7 +116,7 @@ def _correct(subject: Subject, shown: AdverseEvent, form: AdverseEventCorrection
     )
 
 
-def _void(subject: Subject, shown: AdverseEvent, form: VoidForm, now: datetime) -> None:
+def _void(subject: Subject, shown: AdverseEvent, form: AdverseEventVoidForm, now: datetime) -> None:
     _reject_voided(subject, shown)
     adverse_events.void(
         db_session(),
@@ -164,7 +164,7 @@ def _after_failure(subject: Subject, event_id: int, form: AdverseEventCorrection
     return _page(subject, newest, form=_merged(form, shown, newest))
 
 
-def _after_failed_void(subject: Subject, event_id: int, form: VoidForm) -> Page:
+def _after_failed_void(subject: Subject, event_id: int, form: AdverseEventVoidForm) -> Page:
     shown = _event(subject, event_id)
     newest = adverse_events.newest(db_session(), shown)
     return _page(subject, newest or shown, void=form)
@@ -216,12 +216,12 @@ def _page(
     event: AdverseEvent,
     *,
     form: AdverseEventCorrectionForm | None = None,
-    void: VoidForm | None = None,
+    void: AdverseEventVoidForm | None = None,
 ) -> Page:
     return current.show(
         "staff/adverse_event.html",
         subject,
         event=event,
         form=form or _filled(event),
-        void=void or VoidForm(formdata=None, prefix=VOID),
+        void=void or AdverseEventVoidForm(formdata=None, prefix=VOID),
     )

@@ -75,7 +75,7 @@ class AdverseEventCorrectionForm(AdverseEventForm):
     )
 
 
-class VoidForm(FlaskForm):  # type: ignore[misc]
+class AdverseEventVoidForm(FlaskForm):  # type: ignore[misc]
     """Voids an adverse event that was entered in error. `shown`: which row the page showed."""
 
     shown = HiddenField()

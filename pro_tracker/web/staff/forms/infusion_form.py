@@ -12,7 +12,7 @@ from wtforms.validators import InputRequired, NumberRange, Optional
 
 from pro_tracker.domain.adverse_event_codes import AdverseEventSource
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.infusion_codes import OPEN_QUESTION, Asking, InfusionStatus, SymptomAnswer
+from pro_tracker.domain.infusion_codes import ANSWERED, ASKED, OPEN_QUESTION, Asking, InfusionStatus, SymptomAnswer
 from pro_tracker.domain.infusion_warnings import InfusionWarning
 from pro_tracker.models.course import Infusion
 from pro_tracker.services.treatment import adverse_event_facts
@@ -152,7 +152,7 @@ class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
                 return self._contradicts_marks(marked)
             case None:
                 return None
-        if marked & {SymptomAnswer.YES, SymptomAnswer.NO}:
+        if marked & ANSWERED:
             return _("An answer is marked below, so someone asked. Correct one of them.")
         return None
 
@@ -204,7 +204,7 @@ class InfusionFieldsForm(FlaskForm):  # type: ignore[misc]
         )
 
     def _events(self) -> tuple[AdverseEventFacts, ...]:
-        is_asked = self.asked.data in (Asking.AS_MARKED, Asking.NONE_REPORTED)
+        is_asked = self.asked.data in ASKED
         known = {
             "given_on": self.given_on.data,
             "source": AdverseEventSource.ASKED if is_asked else AdverseEventSource.VOLUNTEERED,

@@ -1,4 +1,4 @@
-"""What the infusion form asks for, as the protocol lists it: symptoms, vital signs, medications, nurse and chair.
+"""Lists of what the infusion form asks for, by the protocol: symptoms, vital signs, medications, nurse and chair.
 
 Fields are numbered or named after codes instead of a FieldList, so that each error links to its control.
 """
@@ -56,7 +56,7 @@ class InfusionLists:
 
     @property
     def timings(self) -> tuple[VitalTiming, ...]:
-        """When any vital sign is taken, in the order of the infusion."""
+        """The times at which any vital sign is taken, in the order of the infusion."""
         taken = {timing for _vital, timing in self.readings}
         return tuple(timing for timing in VitalTiming if timing in taken)
 
