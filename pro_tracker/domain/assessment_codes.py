@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class AssessmentOutcome(StrEnum):
-    """What stored facts say, whatever the time: `waiting` becomes open and then unanswered as time passes."""
+    """The outcome by stored facts, whatever the time: `waiting` becomes open and then unanswered as time passes."""
 
     ANSWERED = "answered"
     NOT_SCORED = "not-scored"

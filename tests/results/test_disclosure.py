@@ -183,7 +183,7 @@ def test_no_few_people_with_several_courses_follow_from_the_numbers_of_people(
 def test_no_hidden_reason_follows_where_the_number_of_unanswered_visits_is_shown(
     by_site: list[dict[str, int]],
 ) -> None:
-    """Where a page shows answers and visits whose time is over, it shows how many were not answered, too."""
+    """A page that shows answers and visits whose time is over shows how many were not answered, too."""
     pages = {str(i): [counts] for i, counts in enumerate(by_site)} | {"*": by_site}
     reader = Reader()
     names = [*"abc", "another"]

@@ -78,7 +78,7 @@ class EventResults:
 
 
 class _Counted(NamedTuple):
-    """What is counted on request, by event."""
+    """Counts made on request, by event."""
 
     unanswered: Mapping[EventKey, Unanswered]
     people: Mapping[EventKey, People]
