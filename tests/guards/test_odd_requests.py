@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker.domain.account_codes import ActorKind, Role
+from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Infusion
+from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
@@ -109,13 +111,19 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     pause = pauses.begin(session, Actor(ActorKind.COMMAND, "test"), subject, facts, now=clock.now)
     event = adverse_event_facts.build(AdverseEventFacts("Nausea", 1), course.id, clock.now)
     event.found_on = clock.now.date()
-    session.add_all([call, event])
+    missed = MissedInfusion(
+        course_id=course.id,
+        planned_on=clock.now.date(),
+        kind=MissedInfusionKind.DID_NOT_COME,
+        recorded_at=clock.now,
+    )
+    session.add_all([call, event, missed])
     other = add_subject(session, clock.now)
     same_person = MergeFacts(subject, frozenset(), "same insurance card")
     merge = merges.merge(session, Actor(ActorKind.COMMAND, "test"), other, same_person, now=clock.now)
     session.commit()
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id}
-    ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id}
+    ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id, "missed_id": missed.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
     return {**{name: str(value) for name, value in ids.items()}, **names, **more}
