@@ -171,7 +171,7 @@ def test_a_wrong_value_is_reported_in_plain_words(tmp_path: Path) -> None:
     path = write(tmp_path, shipped.name, protocol)
     written = Path(path).read_text(encoding="utf-8").splitlines()
     lines = [number for number, line in enumerate(written, start=1) if line.endswith((": first", ": one"))]
-    anchors = "'enrolment', 'course-start', 'first-infusion', 'last-infusion' or 'by-hand'"
+    anchors = "'enrolment', 'course-start', 'first-infusion', 'each-infusion', 'last-infusion' or 'by-hand'"
     assert run(path).output.splitlines() == [
         f"{path}: events.0.anchor: must be {anchors} (line {lines[0]})",
         f"{path}: messages.hold_days: must be a whole number (line {lines[1]})",
