@@ -30,8 +30,8 @@ def test_the_plan_lists_every_visit_and_message_in_local_time_and_no_name(
     printed = run(session, subject.study_code).output
     assert "course 1  Baseline         Fri 2026-03-06  Thu 2026-03-19  Fri 2026-03-20" in printed
     # In New York summer time begins on Sunday 8 March: nine o'clock stays nine o'clock.
-    assert "Fri 2026-03-06 09:00 America/New_York  email  Baseline: invitation" in printed
-    assert "Wed 2026-03-18 09:00 America/New_York  sms    Baseline: last-reminder" in printed
+    assert "Fri 2026-03-06 09:00 America/New_York  email   Baseline: invitation" in printed
+    assert "Wed 2026-03-18 09:00 America/New_York  sms     Baseline: last-reminder" in printed
     assert "Zoë" not in printed
     assert "patients.example" not in printed
 
