@@ -37,7 +37,8 @@ def test_a_simulation_with_faults_loses_duplicates_and_misplaces_no_message(
 ) -> None:
     log_path = tmp_path / "events.jsonl"
     counts = _simulate(database, session, log_path)
-    assert counts["workers killed"] >= KILLS // 2  # the last kills may be due after the last message
+    # The last kills may be due after the last message, and few messages leave a busy machine few moments for a kill.
+    assert counts["workers killed"] >= (KILLS // 2 if FULL else 1)
     assert counts["provider outages"] > 100
     # With few patients, five messages seldom fail in one outage.
     assert not FULL or counts["circuit breakers opened"] > 0
