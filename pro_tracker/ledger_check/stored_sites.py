@@ -15,17 +15,40 @@ FIGURES = (
     "SELECT protocol_code, event_code, site_code, MAX(n_expected) AS expected, MAX(refreshed_at) AS refreshed_at"
     " FROM aggregate WHERE site_code <> '*' GROUP BY protocol_code, event_code, site_code"
 )
-# As the results page describes them: the window has opened, and the visit was not voided before that. Of a merged
-# record the kept one says whether data may be used, and a course that is recorded twice counts nowhere.
+# Of a merged record the kept one says whether data may be used, and a course that is recorded twice counts nowhere.
+OF_PEOPLE = (
+    " JOIN site ON site.id = course.site_id JOIN subject AS record ON record.id = course.subject_id"
+    " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
+)
+COUNTED = (
+    " WHERE course.duplicate_by_id IS NULL AND (subject.withdrawn_scope IS NULL OR subject.withdrawn_scope <> 'data')"
+)
+# As the results page describes them: the window has opened, or the visit ended for what happened to the patient.
 VISITS = (
     "SELECT course.protocol_code, course.protocol_version, visit.event_code, site.code AS site, visit.opens_at,"
-    " visit.completed_at, visit.voided_at, visit.void_reason FROM visit"
-    " JOIN course ON course.id = visit.course_id JOIN site ON site.id = course.site_id"
-    " JOIN subject AS record ON record.id = visit.subject_id"
-    " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
-    " WHERE course.duplicate_by_id IS NULL"
-    " AND (subject.withdrawn_scope IS NULL OR subject.withdrawn_scope <> 'data')"
+    " visit.completed_at, visit.stopped_at, visit.voided_at, visit.void_reason, protocol_event.is_optional"
+    " FROM visit JOIN course ON course.id = visit.course_id"
+    f"{OF_PEOPLE}"
+    " LEFT JOIN protocol_event ON protocol_event.protocol_code = visit.protocol_code"
+    " AND protocol_event.protocol_version = visit.protocol_version AND protocol_event.event_code = visit.event_code"
+    f"{COUNTED}"
 )
+# Follow-ups of treated patients that nobody planned any more, since the patient had withdrawn or died.
+UNPLANNED = (
+    "SELECT course.protocol_code, course.protocol_version, protocol_event.event_code, site.code AS site FROM course"
+    f"{OF_PEOPLE}"
+    " JOIN protocol_event ON protocol_event.protocol_code = course.protocol_code"
+    " AND protocol_event.protocol_version = course.protocol_version"
+    f"{COUNTED}"
+    " AND (subject.withdrawn_at IS NOT NULL OR subject.death_recorded_at IS NOT NULL)"
+    " AND protocol_event.anchor IN ('course-start', 'first-infusion', 'last-infusion')"
+    " AND NOT protocol_event.is_optional"
+    " AND EXISTS (SELECT 1 FROM infusion WHERE infusion.course_id = course.id AND infusion.voided_at IS NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM visit WHERE visit.course_id = course.id"
+    " AND visit.event_code = protocol_event.event_code"
+    " AND (visit.void_reason IS NULL OR visit.void_reason <> 'no-date'))"
+)
+INTERCURRENT = ("withdrawn", "died", "new-course")
 
 
 class Group(NamedTuple):
@@ -76,15 +99,20 @@ def _counted(connection: Connection, as_of: datetime) -> Mapping[Group, int]:
         versions[row.protocol_code].add(row.protocol_version)
         if _is_expected(row, as_of):
             counted[Group(row.protocol_code, row.event_code, row.site)] += 1
+    for row in connection.execute(text(UNPLANNED)):
+        counted[Group(row.protocol_code, row.event_code, row.site)] += 1
     return {group: count for group, count in counted.items() if len(versions[group.protocol]) == 1}
 
 
 def _is_expected(row: Any, as_of: datetime) -> bool:
-    if row.completed_at is None and _moment(row.opens_at) > as_of:
-        return False
-    if row.voided_at is None:
+    if row.completed_at is not None or row.stopped_at is not None:
         return True
-    return row.void_reason != "no-date" and _moment(row.voided_at) > _moment(row.opens_at)
+    opens_at = _moment(row.opens_at)
+    if row.voided_at is None:
+        return opens_at <= as_of
+    if row.void_reason in INTERCURRENT and not row.is_optional:
+        return True
+    return row.void_reason != "no-date" and _moment(row.voided_at) > opens_at
 
 
 def _moment(value: Any) -> datetime:
