@@ -33,7 +33,7 @@ VISITS = (
     " AND protocol_event.protocol_version = visit.protocol_version AND protocol_event.event_code = visit.event_code"
     f"{COUNTED}"
 )
-# Follow-ups of treated patients that nobody planned any more, since the patient had withdrawn or died.
+# Follow-ups of treated patients without a visit, since the patient had withdrawn or died before they were planned.
 UNPLANNED = (
     "SELECT course.protocol_code, course.protocol_version, protocol_event.event_code, site.code AS site FROM course"
     f"{OF_PEOPLE}"
