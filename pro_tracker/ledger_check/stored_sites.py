@@ -16,30 +16,25 @@ FIGURES = (
     " FROM aggregate WHERE site_code <> '*' GROUP BY protocol_code, event_code, site_code"
 )
 # Of a merged record the kept one says whether data may be used, and a course that is recorded twice counts nowhere.
-OF_PEOPLE = (
-    " JOIN site ON site.id = course.site_id JOIN subject AS record ON record.id = course.subject_id"
-    " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
-)
-COUNTED = (
-    " WHERE course.duplicate_by_id IS NULL AND (subject.withdrawn_scope IS NULL OR subject.withdrawn_scope <> 'data')"
-)
 # As the results page describes them: the window has opened, or the visit ended for what happened to the patient.
 VISITS = (
     "SELECT course.protocol_code, course.protocol_version, visit.event_code, site.code AS site, visit.opens_at,"
     " visit.completed_at, visit.stopped_at, visit.voided_at, visit.void_reason, protocol_event.is_optional"
     " FROM visit JOIN course ON course.id = visit.course_id"
-    f"{OF_PEOPLE}"
+    " JOIN site ON site.id = course.site_id JOIN subject AS record ON record.id = course.subject_id"
+    " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
     " LEFT JOIN protocol_event ON protocol_event.protocol_code = visit.protocol_code"
     " AND protocol_event.protocol_version = visit.protocol_version AND protocol_event.event_code = visit.event_code"
-    f"{COUNTED}"
+    " WHERE course.duplicate_by_id IS NULL AND (subject.withdrawn_scope IS NULL OR subject.withdrawn_scope <> 'data')"
 )
 # Follow-ups of treated patients without a visit, since the patient had withdrawn or died before they were planned.
 UNPLANNED = (
     "SELECT course.protocol_code, course.protocol_version, protocol_event.event_code, site.code AS site FROM course"
-    f"{OF_PEOPLE}"
+    " JOIN site ON site.id = course.site_id JOIN subject AS record ON record.id = course.subject_id"
+    " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
     " JOIN protocol_event ON protocol_event.protocol_code = course.protocol_code"
     " AND protocol_event.protocol_version = course.protocol_version"
-    f"{COUNTED}"
+    " WHERE course.duplicate_by_id IS NULL AND (subject.withdrawn_scope IS NULL OR subject.withdrawn_scope <> 'data')"
     " AND (subject.withdrawn_at IS NOT NULL OR subject.death_recorded_at IS NOT NULL)"
     " AND protocol_event.anchor IN ('course-start', 'first-infusion', 'last-infusion')"
     " AND NOT protocol_event.is_optional"
