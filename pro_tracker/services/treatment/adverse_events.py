@@ -7,7 +7,6 @@ re-planned.
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import ChangedSince, InvalidInput, NotFound
@@ -19,7 +18,7 @@ from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, person_courses, subject_lock
-from pro_tracker.services.treatment import adverse_event_facts
+from pro_tracker.services.treatment import adverse_event_facts, replaced_rows
 from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
 
 
@@ -33,10 +32,7 @@ class AdverseEventCorrectionFacts:
 
 def find(session: Session, subject: Subject, event_id: int) -> AdverseEvent:
     """Returns the person's adverse event with this id, voided or not. Raises NotFound."""
-    matching = select(AdverseEvent).join(Course, Course.id == AdverseEvent.course_id)
-    found = session.scalar(
-        matching.where(AdverseEvent.id == event_id, Course.subject_id.in_(person.records_of(subject.id)))
-    )
+    found = replaced_rows.find(session, AdverseEvent, event_id, subject.id)
     if found is None:
         raise NotFound("This patient has no such adverse event.")
     return found
@@ -44,10 +40,7 @@ def find(session: Session, subject: Subject, event_id: int) -> AdverseEvent:
 
 def newest(session: Session, event: AdverseEvent) -> AdverseEvent | None:
     """Returns what is recorded in place of an adverse event now: itself or its last correction; None if voided."""
-    current: AdverseEvent | None = event
-    while current is not None and current.voided_at is not None:
-        current = session.scalar(select(AdverseEvent).where(AdverseEvent.replaces_id == current.id))
-    return current
+    return replaced_rows.newest(session, event)
 
 
 def record(

@@ -14,7 +14,7 @@ from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, subject_lock, visits
-from pro_tracker.services.treatment import courses, infusion_facts, infusion_findings
+from pro_tracker.services.treatment import courses, infusion_facts, infusion_findings, replaced_rows
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 
@@ -28,10 +28,7 @@ class InfusionCorrectionFacts:
 
 def find(session: Session, subject: Subject, infusion_id: int) -> Infusion:
     """Returns the subject's infusion with this id, voided or not. Raises NotFound."""
-    matching = select(Infusion).join(Course, Course.id == Infusion.course_id)
-    found = session.scalar(
-        matching.where(Infusion.id == infusion_id, Course.subject_id.in_(person.records_of(subject.id)))
-    )
+    found = replaced_rows.find(session, Infusion, infusion_id, subject.id)
     if found is None:
         raise NotFound("This patient has no such infusion.")
     return found
@@ -39,12 +36,7 @@ def find(session: Session, subject: Subject, infusion_id: int) -> Infusion:
 
 def newest(session: Session, infusion: Infusion) -> Infusion | None:
     """Returns what is recorded in place of an infusion now: itself or its last correction; None if it was removed."""
-    while infusion.voided_at is not None:
-        replacing = session.scalar(select(Infusion).where(Infusion.replaces_id == infusion.id))
-        if replacing is None:
-            return None
-        infusion = replacing
-    return infusion
+    return replaced_rows.newest(session, infusion)
 
 
 def last_voided(session: Session, infusion: Infusion) -> Infusion:
