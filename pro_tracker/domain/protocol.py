@@ -15,6 +15,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.infusion_codes import MedicationPurpose, VitalTiming
 from pro_tracker.domain.instrument import ChangeRule, Scale
+from pro_tracker.domain.liver_tests import LiverTestRule
 
 Anchor = Literal["enrolment", "course-start", "first-infusion", "each-infusion", "last-infusion", "by-hand"]
 CountsFrom = Literal["opening", "due", "near-due"]
@@ -147,7 +148,8 @@ class TreatmentPlan:
     """The infusions as the protocol gives them: dose in mg/kg with its tolerance, duration, days from one to the next.
 
     `premedication`, `monitoring`: sentences for the form that records infusions. That form asks for `symptoms`,
-    `vitals` and `medications`, and with `nurse_and_chair` for who gave the infusion, and where.
+    `vitals` and `medications`, and with `nurse_and_chair` for who gave the infusion, and where. `liver_tests`: when
+    staff are reminded of them.
     """
 
     dose_mg_per_kg: Decimal
@@ -160,6 +162,7 @@ class TreatmentPlan:
     vitals: tuple[PlannedVital, ...] = ()
     medications: tuple[PlannedMedication, ...] = ()
     nurse_and_chair: bool = False
+    liver_tests: LiverTestRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pro_tracker.models import (
     merge as merge,
     message as message,
     missed_infusion as missed_infusion,
+    other_treatment as other_treatment,
     protocol_event as protocol_event,
     provider_state as provider_state,
     rescoring as rescoring,

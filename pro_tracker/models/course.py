@@ -13,10 +13,11 @@ from pro_tracker.db import Base, BigInt, Code, UtcDateTime, one_of
 from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
 from pro_tracker.domain.infusion_codes import Asking, InfusionStatus, asking_of
 from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
+from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.site import Site
 
 NOT_VOIDED = text("voided_at IS NULL")
-Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent")
+Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent", OtherTreatment, LiverTest)
 
 
 def in_effect(rows: Iterable[Voidable]) -> list[Voidable]:
@@ -58,6 +59,10 @@ class Course(Base):
     site: Mapped[Site] = relationship()
     all_infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
     all_adverse_events: Mapped[list["AdverseEvent"]] = relationship(order_by="AdverseEvent.found_on, AdverseEvent.id")
+    all_other_treatments: Mapped[list[OtherTreatment]] = relationship(
+        order_by=(OtherTreatment.asked_on, OtherTreatment.id)
+    )
+    all_liver_tests: Mapped[list[LiverTest]] = relationship(order_by=(LiverTest.taken_on, LiverTest.id))
 
     @property
     def infusions(self) -> list["Infusion"]:
@@ -78,6 +83,26 @@ class Course(Base):
     def voided_adverse_events(self) -> list["AdverseEvent"]:
         """The adverse events that were corrected or entered in error, as they were recorded."""
         return voided(self.all_adverse_events)
+
+    @property
+    def other_treatments(self) -> list[OtherTreatment]:
+        """The current treatments alongside the infusions, in the order in which the clinic learned of them."""
+        return in_effect(self.all_other_treatments)
+
+    @property
+    def voided_other_treatments(self) -> list[OtherTreatment]:
+        """The treatments alongside that were corrected or entered in error, as they were recorded."""
+        return voided(self.all_other_treatments)
+
+    @property
+    def liver_tests(self) -> list[LiverTest]:
+        """The current liver tests, oldest first."""
+        return in_effect(self.all_liver_tests)
+
+    @property
+    def voided_liver_tests(self) -> list[LiverTest]:
+        """The liver tests that were corrected or entered in error, as they were recorded."""
+        return voided(self.all_liver_tests)
 
 
 class AnchorDate(Base):

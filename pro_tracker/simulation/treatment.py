@@ -22,11 +22,11 @@ from pro_tracker.services.treatment import (
     protocol_moves,
 )
 from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
-from pro_tracker.services.treatment.adverse_events import AdverseEventCorrectionFacts
 from pro_tracker.services.treatment.course_plans import CoursePlanFacts
 from pro_tracker.services.treatment.courses import CourseEndFacts, CourseStartFacts
 from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
 from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
+from pro_tracker.services.treatment.replaced_rows import RowCorrection
 from pro_tracker.simulation.adverse_events import LaterEvent, draw_later_event, with_findings
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, PatientScenario
@@ -167,7 +167,7 @@ class SimulatedTreatment:
             adverse_events.void(session, STAFF, event, reason="of another patient", now=now)
             return
         over = replace(drawn.facts, outcome=AdverseEventOutcome.RECOVERED, ended_on=drawn.over_on)
-        correction = AdverseEventCorrectionFacts(over, "called back: it is over")
+        correction = RowCorrection(over, "called back: it is over")
         adverse_events.correct(session, STAFF, event, correction, now=now)
 
     def _add_infusion(self, scenario: PatientScenario, subject_id: uuid.UUID, facts: courses.InfusionFacts) -> None:

@@ -355,6 +355,8 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
         "merge_id": "1",
         "event_id": "1",
         "missed_id": "1",
+        "treatment_id": "1",
+        "test_id": "1",
         "contact_id": "1",
         "position": "1",
         "tag": "0123456789ab",

@@ -20,6 +20,7 @@ from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.infusion_codes import Asking, SymptomAnswer
 from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
+from pro_tracker.domain.other_treatment_codes import OtherTreatmentKind
 from pro_tracker.domain.protocol import ChannelWord
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.response_codes import AnswerState, EditSource, ResponseMode, ResponseStatus, ScoreStatus
@@ -140,6 +141,7 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *(ReportEvent.FAILED, ReportEvent.HARD_BOUNCE, ReportEvent.SOFT_BOUNCE, ReportEvent.COMPLAINED),
         *(ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP, ReportEvent.KEY_PRESSED),
     },
+    "services.results.treatment_columns.REAL_KINDS": {OtherTreatmentKind.NONE},  # no treatment
     "services.results.unanswered_counts.WITHOUT_ANSWERS": {
         *(AssessmentOutcome.ANSWERED, AssessmentOutcome.NOT_SCORED, AssessmentOutcome.NOT_EXPECTED),
     },

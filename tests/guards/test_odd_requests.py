@@ -19,6 +19,7 @@ from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.missed_infusion import MissedInfusion
+from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
@@ -117,13 +118,17 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
         kind=MissedInfusionKind.DID_NOT_COME,
         recorded_at=clock.now,
     )
-    session.add_all([call, event, missed])
+    treatment = OtherTreatment(course_id=course.id, kind="DRUG", name="Gabapentin")
+    treatment.asked_on, treatment.recorded_at = clock.now.date(), clock.now
+    test = LiverTest(course_id=course.id, taken_on=clock.now.date(), result="NORMAL", recorded_at=clock.now)
+    session.add_all([call, event, missed, treatment, test])
     other = add_subject(session, clock.now)
     same_person = MergeFacts(subject, frozenset(), "same insurance card")
     merge = merges.merge(session, Actor(ActorKind.COMMAND, "test"), other, same_person, now=clock.now)
     session.commit()
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id}
     ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id, "missed_id": missed.id}
+    ids |= {"treatment_id": treatment.id, "test_id": test.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
     return {**{name: str(value) for name, value in ids.items()}, **names, **more}

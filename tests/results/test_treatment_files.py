@@ -12,18 +12,21 @@ from sqlalchemy.orm import Session
 from pro_tracker import db
 from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
 from pro_tracker.domain.infusion_codes import MedicationPurpose, SymptomAnswer, VitalTiming
+from pro_tracker.domain.other_treatment_codes import LiverTestResult, OtherTreatmentKind, TreatmentFrequency
 from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.results import exports
 from pro_tracker.services.results.exports import KINDS, Extent
 from pro_tracker.services.treatment import adverse_events, courses
-from pro_tracker.services.treatment.adverse_events import AdverseEventCorrectionFacts
 from pro_tracker.services.treatment.infusion_facts import (
     AdverseEventFacts,
     MedicationFacts,
     SymptomFacts,
     VitalFacts,
 )
+from pro_tracker.services.treatment.liver_tests import LIVER_TESTS, LiverTestFacts
+from pro_tracker.services.treatment.other_treatments import OTHER_TREATMENTS, OtherTreatmentFacts
+from pro_tracker.services.treatment.replaced_rows import RowCorrection
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_subject, infusion
 from tests.support.history_builder import course_of
@@ -125,13 +128,41 @@ def test_vital_signs_and_other_drugs_have_a_row_each(session: Session, subject: 
     assert columns("infusions", "EXDOSE", "EXDOSU", "EXDUR", "CHAIR")[1] == ("0.500", "mg/kg", "PT40M", "3")
 
 
+def test_treatments_alongside_liver_tests_and_that_there_are_none_have_a_row_each(
+    session: Session, subject: Subject
+) -> None:
+    drug = OtherTreatmentFacts(
+        kind=OtherTreatmentKind.DRUG,
+        name="Gabapentin",
+        asked_on=FIRST_ON,
+        amount=Decimal(300),
+        unit="mg",
+        frequency=TreatmentFrequency.THRICE_DAILY,
+        started_on=date(2026, 2, 2),
+        ended_on=date(2026, 3, 5),
+    )
+    OTHER_TREATMENTS.record(session, COORDINATOR, subject, drug, now=NOW)
+    none = OtherTreatmentFacts(OtherTreatmentKind.NONE, "", date(2026, 3, 11))
+    OTHER_TREATMENTS.record(session, COORDINATOR, subject, none, now=NOW)
+    LIVER_TESTS.record(session, COORDINATOR, subject, LiverTestFacts(date(2026, 3, 1), LiverTestResult.RAISED), now=NOW)
+    session.commit()
+    names = ("CMSEQ", "CMTRT", "CMCAT", "CMPRESP", "CMOCCUR", "CMDOSE", "CMDOSU", "CMDOSFRQ")
+    assert columns("other-treatments", *names) == [
+        ("1", "Gabapentin", "DRUG", "", "", "300.000", "mg", "TID"),
+        ("2", "", "", "Y", "N", "", "", ""),
+    ]
+    assert columns("other-treatments", "CMDY", "CMSTDY", "CMENDY", "CMENRTPT") == [
+        ("1", "-28", "4", "ONGOING"),
+        ("10", "", "", ""),
+    ]
+    assert columns("liver-tests", "LBTESTCD", "LBDY", "LBORRES") == [("LIVER", "-1", "UP TO 3 TIMES ULN")]
+
+
 @pytest.mark.dialects("sqlite")
 def test_what_was_corrected_voided_or_withdrawn_is_in_no_file(session: Session, subject: Subject) -> None:
     event = course_of(session, subject).adverse_events[-1]
     milder = AdverseEventFacts("Headache", 1, found_on=LATER.found_on, started_on=LATER.started_on)
-    corrected = adverse_events.correct(
-        session, COORDINATOR, event, AdverseEventCorrectionFacts(milder, "asked again"), now=NOW
-    )
+    corrected = adverse_events.correct(session, COORDINATOR, event, RowCorrection(milder, "asked again"), now=NOW)
     session.commit()
     assert columns("adverse-events", "AETERM", "AETOXGR") == [("Nausea", "2"), ("Headache", "1")]
     adverse_events.void(session, COORDINATOR, corrected, reason="another patient", now=NOW)

@@ -37,7 +37,8 @@ class MissingInfusion:
 
 def missing_infusions(session: Session, account: Account, *, now: datetime) -> list[MissingInfusion]:
     """Returns the courses at the account's sites whose next infusion was expected before today, oldest first."""
-    rows = visibility.visible(_unfinished(now), account)
+    tomorrow = (now + timedelta(days=1)).date()  # somewhere it is; the rule knows the day of the site
+    rows = visibility.visible(unfinished_courses(tomorrow), account)
     rows = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts), joinedload(Course.site))
     courses = session.execute(rows).unique().all()
     course_ids = [course.id for course, _ in courses]
@@ -54,9 +55,8 @@ def missing_infusions(session: Session, account: Account, *, now: datetime) -> l
     return sorted(found, key=lambda each: (each.expected_on, each.subject.study_code))
 
 
-def _unfinished(now: datetime) -> Any:
-    """SQL: newest courses that have not ended, whose start has passed or which lack infusions."""
-    tomorrow = (now + timedelta(days=1)).date()  # somewhere it is; the rule knows the day of the site
+def unfinished_courses(before: date) -> Any:
+    """SQL: newest courses that have not ended and are planned to begin before this day, or began and lack infusions."""
     given = select(
         Infusion.course_id,
         func.count().label("number"),
@@ -64,8 +64,8 @@ def _unfinished(now: datetime) -> Any:
     )
     given = given.where(Infusion.voided_at.is_(None)).group_by(Infusion.course_id)
     of_course = given.subquery()
-    to_begin = and_(of_course.c.number.is_(None), Course.planned_start_on < tomorrow)
-    to_go_on = and_(of_course.c.number < Course.planned_infusions, of_course.c.last_on > tomorrow - MAX_IDLE)
+    to_begin = and_(of_course.c.number.is_(None), Course.planned_start_on < before)
+    to_go_on = and_(of_course.c.number < Course.planned_infusions, of_course.c.last_on > before - MAX_IDLE)
     rows = with_person(select(Course, Subject), Course.subject_id)
     rows = rows.outerjoin(of_course, of_course.c.course_id == Course.id)
     return rows.where(Course.ended_on.is_(None), COUNTS, takes_part(), ~_has_newer(), or_(to_begin, to_go_on))

@@ -18,6 +18,7 @@ from pro_tracker.models.subject import Contact, Identity, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import call_list
 from pro_tracker.services.calling.missing_infusions import missing_infusions
+from pro_tracker.services.calling.missing_liver_tests import missing_liver_tests
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
@@ -48,7 +49,7 @@ class Worklist:
     `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject,
     Course of the visits that ended with the reason "died" without a recorded death, as in earlier releases.
     `same_numbers`: Subject, and as `older` the Subject who holds the same record number, both at the account's sites.
-    `infusions`: MissingInfusion. `overdue` and `closing_soon` count visits.
+    `infusions`: MissingInfusion. `liver_tests`: MissingLiverTests. `overdue` and `closing_soon` count visits.
     """
 
     calls: Section
@@ -56,6 +57,7 @@ class Worklist:
     overdue: int
     closing_soon: int
     infusions: Section
+    liver_tests: Section
     undated: Section
     messages: Section
     closed: Section
@@ -70,12 +72,14 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
     infusions = missing_infusions(session, account, now=now)
+    liver_tests = missing_liver_tests(session, account, now=now)
     return Worklist(
         calls=_section(session, account, calls, *call_list.urgency_order(session)),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
         infusions=Section(infusions[:ROWS_PER_SECTION], len(infusions)),
+        liver_tests=Section(liver_tests[:ROWS_PER_SECTION], len(liver_tests)),
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
         closed=_section(session, account, _closed_contacts(), Contact.state_at),

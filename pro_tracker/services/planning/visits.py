@@ -57,12 +57,13 @@ def plan(session: Session, course: Course, *, now: datetime) -> None:
     if not subject.takes_part or course.duplicate_by_id is not None:
         return
     protocol = protocol_catalog.bound_to(course)
-    dates = course_dates(session, course)
+    newer = _newer_course(session, course)
+    dates = _dates(session, course, newer)
     began_at = before_treatment.treatment_began_at(session, course)
     windows = planned_windows(protocol, dates, began_at, zone=subject.time_zone, now=now)
     _write_windows(session, course, windows, now=now)
     before_treatment.apply(session, course, protocol, began_at, now=now)
-    _void_or_revive(session, course, windows, now=now)
+    _void_or_revive(session, course, windows, newer, now=now)
     visits = _visits_of(session, course)
     _number_infusion_days(visits, dates)
     planned_messages.plan(session, subject, visits, now=now)
@@ -133,6 +134,10 @@ def revive_courses(session: Session, course_ids: Collection[int], now: datetime)
 
 def course_dates(session: Session, course: Course) -> CourseDates:
     """Returns the course's dates, as stored, in the form that domain.visit_windows takes."""
+    return _dates(session, course, _newer_course(session, course))
+
+
+def _dates(session: Session, course: Course, newer: Course | None) -> CourseDates:
     given = select(Infusion.given_on)
     given = given.where(Infusion.course_id == course.id, Infusion.voided_at.is_(None))
     given = given.order_by(Infusion.given_on)
@@ -144,7 +149,7 @@ def course_dates(session: Session, course: Course) -> CourseDates:
         given_on=session.scalars(given).all(),
         planned_infusions=course.planned_infusions,
         ended_on=course.ended_on,
-        superseded=_newer_course(session, course) is not None,
+        superseded=newer is not None,
         enrolled_on=subject.enrolled_on if course.number == 1 else None,
         staff_entered=dict(iter(session.execute(staff_entered))),
     )
@@ -335,22 +340,26 @@ def _took_place(session: Session, course: Course) -> bool:
     return session.scalar(given.limit(1)) is not None
 
 
-def _newer_course_begins_at(session: Session, course: Course, now: datetime) -> datetime | None:
-    newer = _newer_course(session, course)
-    if newer is None:
-        return None
-    return supersedes_at(course_dates(session, newer), before_treatment.site_zone(session, newer), now)
+def _begins_at(session: Session, newer: Course, now: datetime) -> datetime:
+    """Returns when a newer course supersedes the one before."""
+    dates = _dates(session, newer, None)
+    return supersedes_at(dates, before_treatment.site_zone(session, newer), now)
 
 
-def _void_or_revive(session: Session, course: Course, windows: Sequence[PlannedWindow], *, now: datetime) -> None:
-    """Voids visits that are no longer due and revives those that are due again. Closed visits stay missed."""
+def _void_or_revive(
+    session: Session, course: Course, windows: Sequence[PlannedWindow], newer: Course | None, *, now: datetime
+) -> None:
+    """Voids visits that are no longer due and revives those that are due again. Closed visits stay missed.
+
+    `newer`: the course that supersedes this one.
+    """
     of_course = Visit.course_id == course.id
     dated = _is_in(windows)
     # Of a day without an infusion nothing is to be asked, even of a patient who was notified.
     is_unbegun_day = and_(Visit.infusion_day.is_not(None), Visit.started_at.is_(None), not_over(now))
     undated = and_(of_course, ~dated, or_(_replannable(course, now), is_unbegun_day))
     _void(session, undated, UnansweredReason.NO_DATE, now=now)
-    begins_at = _newer_course_begins_at(session, course, now)
+    begins_at = _begins_at(session, newer, now) if newer else None
     if begins_at is not None:
         superseded = and_(of_course, Visit.closes_at > begins_at)
         _void(session, superseded, UnansweredReason.NEW_COURSE, now=now, voided_at=min(begins_at, now))

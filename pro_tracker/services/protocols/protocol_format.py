@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from pro_tracker.domain.channels import HELPER_CHANNELS, Channel
 from pro_tracker.domain.infusion_codes import OPEN_QUESTION, MedicationPurpose, VitalTiming
+from pro_tracker.domain.liver_tests import LiverTestRule
 from pro_tracker.domain.protocol import (
     Anchor,
     CallRule,
@@ -202,6 +203,14 @@ class MedicationEntry(FileModel):
         return PlannedMedication(self.name, self.use, self.unit, Decimal(str(self.most)))
 
 
+class LiverTestsEntry(FileModel):
+    from_course: Annotated[int, Field(ge=1, le=20)]
+    within_days: Annotated[int, Field(ge=1, le=366)]
+
+    def build(self) -> LiverTestRule:
+        return LiverTestRule(self.from_course, self.within_days)
+
+
 class TreatmentEntry(FileModel):
     dose_mg_per_kg: Annotated[float, Field(gt=0, le=5)]
     tolerance_percent: Annotated[int, Field(ge=0, le=100)]
@@ -213,6 +222,7 @@ class TreatmentEntry(FileModel):
     vitals: list[VitalEntry] = Field([], max_length=20)
     medications: list[MedicationEntry] = Field([], max_length=10)
     nurse_and_chair: bool = False
+    liver_tests: LiverTestsEntry | None = None
 
     def build(self) -> TreatmentPlan:
         return TreatmentPlan(
@@ -226,6 +236,7 @@ class TreatmentEntry(FileModel):
             vitals=tuple(vital.build() for vital in self.vitals),
             medications=tuple(medication.build() for medication in self.medications),
             nurse_and_chair=self.nurse_and_chair,
+            liver_tests=self.liver_tests.build() if self.liver_tests else None,
         )
 
 

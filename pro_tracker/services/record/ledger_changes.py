@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CompoundSelect, String, literal, or_, select, type_coerce, union_all
+from sqlalchemy import CompoundSelect, Select, String, literal, or_, select, type_coerce, union_all
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
@@ -19,6 +19,8 @@ from pro_tracker.models.course import AdverseEvent, AnchorDate, Course, Infusion
 from pro_tracker.models.identity_change import IdentityChange
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.merge import Merge
+from pro_tracker.models.missed_infusion import MissedInfusion
+from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.transfer import Transfer
 from pro_tracker.models.visit import Visit, event_label
@@ -30,6 +32,15 @@ RESOLVED = {"course": "course", "visit": "visit", "infusion": "infusion_on", "re
 # The kind of an infusion that was removed or corrected: no correction is stored, its old row has the reason.
 VOIDED_INFUSION = "infusion"
 ADVERSE_EVENT = "adverse-event"  # likewise
+LIVER_TEST, MISSED_INFUSION, OTHER_TREATMENT = "liver-test", "missed-infusion", "other-treatment"  # likewise
+# The rows of a course that are voided with a reason.
+VOIDED = {
+    VOIDED_INFUSION: Infusion,
+    ADVERSE_EVENT: AdverseEvent,
+    LIVER_TEST: LiverTest,
+    MISSED_INFUSION: MissedInfusion,
+    OTHER_TREATMENT: OtherTreatment,
+}
 IDENTITY = "identity"  # its former values are rows of their own
 TRANSFER = "transfer"
 MERGE = "merge"  # the kind of a merge and of its end: the reasons are in its own row
@@ -43,6 +54,11 @@ REASONED = {
     "course.set-date": CorrectionKind.ANCHOR_DATE,
     "infusion.correct": VOIDED_INFUSION,
     "infusion.remove": VOIDED_INFUSION,
+    "liver-test.correct": LIVER_TEST,
+    "liver-test.void": LIVER_TEST,
+    "missed-infusion.remove": MISSED_INFUSION,
+    "other-treatment.correct": OTHER_TREATMENT,
+    "other-treatment.void": OTHER_TREATMENT,
     "pause.begin": CorrectionKind.PAUSE,
     "pause.end": CorrectionKind.PAUSE,
     "pause.remove": CorrectionKind.PAUSE,
@@ -56,7 +72,7 @@ REASONED = {
     "subject.transfer": TRANSFER,
 }
 INTERNAL = (
-    *("call", "pause", "closed", "adverse_events", "adverse_event"),
+    *("call", "pause", "closed", "adverse_events", "adverse_event", "row"),
     *("response", "response_before", "responses", "late_answer", "items"),
 )  # ids and counts without meaning for the reader
 
@@ -129,8 +145,6 @@ def _reason_rows(subject_id: uuid.UUID) -> CompoundSelect[Any]:
     corrections = select(type_coerce(Correction.what, String), Correction.recorded_at, Correction.reason)
     pauses = select(literal(CorrectionKind.PAUSE, String), Pause.recorded_at, Pause.reason)
     anchor_dates = select(literal(CorrectionKind.ANCHOR_DATE, String), AnchorDate.recorded_at, AnchorDate.reason)
-    infusions = select(literal(VOIDED_INFUSION), Infusion.voided_at, Infusion.void_reason)
-    events = select(literal(ADVERSE_EVENT), AdverseEvent.voided_at, AdverseEvent.void_reason)
     edited = QuestionnaireResponse.edited_at
     responses = select(literal(CorrectionKind.RESPONSE, String), edited, QuestionnaireResponse.edit_reason)
     identities = select(literal(IDENTITY), IdentityChange.recorded_at, IdentityChange.reason).distinct()
@@ -149,19 +163,18 @@ def _reason_rows(subject_id: uuid.UUID) -> CompoundSelect[Any]:
         corrections.where(Correction.subject_id.in_(records_of(subject_id))),
         pauses.where(Pause.subject_id.in_(records_of(subject_id))),
         anchor_dates.where(AnchorDate.course_id.in_(course_ids)),
-        infusions.where(
-            Infusion.course_id.in_(course_ids),
-            Infusion.voided_at.is_not(None),
-        ),
-        events.where(
-            AdverseEvent.course_id.in_(course_ids),
-            AdverseEvent.voided_at.is_not(None),
-        ),
+        *(_voided(kind, table, course_ids) for kind, table in VOIDED.items()),
         responses.where(
             QuestionnaireResponse.subject_id.in_(records_of(subject_id)),
             edited.is_not(None),
         ),
     )
+
+
+def _voided(kind: str, table: Any, course_ids: Any) -> Select[Any]:
+    """Kind, moment and reason of the voided rows of a table."""
+    rows = select(literal(kind), table.voided_at, table.void_reason)
+    return rows.where(table.course_id.in_(course_ids), table.voided_at.is_not(None))
 
 
 def _row_labels(session: Session, subject_id: uuid.UUID) -> Mapping[str, Mapping[int, str]]:

@@ -34,6 +34,7 @@ WITH_IDENTITY = (
     joinedload(Subject.identity),
     joinedload(Subject.contacts),
 )
+OF_COURSE = (Course.all_adverse_events, Course.all_other_treatments, Course.all_liver_tests)
 WITH_FINDINGS = (Infusion.symptoms, Infusion.vitals, Infusion.medications, Infusion.all_adverse_events)
 
 
@@ -116,7 +117,7 @@ def _transfers() -> tuple[ORMOption, ...]:
 
 
 def courses_of(session: Session, subject_id: uuid.UUID, *which: ColumnElement[bool]) -> Sequence[Course]:
-    """The courses of the person that match, with infusions, findings and adverse events, first course first.
+    """The courses of the person that match, with infusions, findings, adverse events and other treatments, first first.
 
     Without those that are recorded twice. A fixed number of statements.
     """
@@ -124,7 +125,7 @@ def courses_of(session: Session, subject_id: uuid.UUID, *which: ColumnElement[bo
     rows = (
         select(Course)
         .where(Course.subject_id.in_(person.records_of(subject_id)), COUNTS, *which)
-        .options(joinedload(Course.site), infusions, selectinload(Course.all_adverse_events))
+        .options(joinedload(Course.site), infusions, *(selectinload(each) for each in OF_COURSE))
         .options(*(infusions.selectinload(each) for each in WITH_FINDINGS))
         .order_by(Course.number)
     )

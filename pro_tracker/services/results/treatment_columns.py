@@ -1,4 +1,4 @@
-"""The columns of the files about treatment, each a domain of CDISC SDTM: EX, CM, VS and AE (docs/exports.md).
+"""The columns of the files about treatment, each a domain of CDISC SDTM: EX, CM, VS, LB and AE (docs/exports.md).
 
 AEOCCUR, AESTAT and AEREASND are the qualifiers of the events class: SDTM's own AE dataset holds only what occurred,
 while the file of symptoms has what did not occur and what was not asked about, too.
@@ -17,6 +17,7 @@ from pro_tracker.domain.infusion_codes import (
     SymptomAnswer,
     VitalTiming,
 )
+from pro_tracker.domain.other_treatment_codes import LiverTestResult, OtherTreatmentKind, TreatmentFrequency
 from pro_tracker.models.course import AdverseEvent
 from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.results import treatment_rows
@@ -25,6 +26,8 @@ from pro_tracker.services.results.treatment_rows import (
     FoundEvent,
     GivenMedication,
     NumberedInfusion,
+    OngoingTreatment,
+    TakenLiverTest,
     TakenVital,
     TreatmentCourse,
 )
@@ -40,6 +43,7 @@ ASKINGS = "; ".join(
         f"{Asking.UNKNOWN} = not recorded whether it was asked",
     )
 )
+REAL_KINDS = [kind for kind in OtherTreatmentKind if kind != OtherTreatmentKind.NONE]
 DAYS = "days; 1 is the course's first infusion, no day 0"
 
 
@@ -60,6 +64,17 @@ def _why_not(asked: AskedSymptom) -> str:
     if asked.symptom is None:
         return NOT_RECORDED
     return NOT_ASKED if asked.symptom.answer == SymptomAnswer.NOT_ASKED else ""
+
+
+def _is_none(row: OngoingTreatment) -> bool:
+    return row.treatment.kind == OtherTreatmentKind.NONE
+
+
+def _end_state(row: OngoingTreatment) -> str:
+    if _is_none(row):
+        return ""
+    ended_on = row.treatment.ended_on
+    return "ONGOING" if ended_on is None or ended_on > row.treatment.asked_on else "BEFORE"
 
 
 COURSE: tuple[Column[TreatmentCourse], ...] = (
@@ -119,6 +134,25 @@ EVENT: tuple[Column[FoundEvent], ...] = (
     Column("AESER", lambda f: YES_OR_NO[f.event.is_serious], "Serious (ICH E2A)", "Y, N; empty: not recorded"),
     Column("AEEMERG", lambda f: _emergency(f.event), "Emergency response", "Y, N; empty: not recorded"),
 )
+OTHER_TREATMENT: tuple[Column[OngoingTreatment], ...] = (
+    Column("CMSEQ", lambda o: o.number, "Other treatment of the course", "1 is the first"),
+    Column("CMTRT", lambda o: o.treatment.name, "Treatment, as entered", "empty: any other treatment"),
+    Column("CMCAT", lambda o: "" if _is_none(o) else o.treatment.kind, "Kind", _listed(REAL_KINDS)),
+    Column("CMPRESP", lambda o: "Y" if _is_none(o) else "", "Whether it was asked about as such", "Y or empty"),
+    Column("CMOCCUR", lambda o: "N" if _is_none(o) else "", "Whether there is any", "N: asked, and there is none"),
+    Column("CMDOSE", lambda o: o.treatment.amount, "One dose", "CMDOSU"),
+    Column("CMDOSU", lambda o: o.treatment.unit, "Unit of the dose"),
+    Column("CMDOSFRQ", lambda o: o.treatment.frequency, "How often", _listed(TreatmentFrequency)),
+    Column("CMDY", lambda o: o.course.day(o.treatment.asked_on), "Study day on which the clinic learned of it", DAYS),
+    Column("CMSTDY", lambda o: o.course.day(o.treatment.started_on), "Study day on which it began", DAYS),
+    Column("CMENDY", lambda o: o.course.day(o.treatment.ended_on), "Study day on which it ended", DAYS),
+    Column("CMENRTPT", _end_state, "State at CMDY", "ONGOING, BEFORE (ended by then) or empty"),
+)
+LIVER_TEST: tuple[Column[TakenLiverTest], ...] = (
+    Column("LBTESTCD", lambda t: "LIVER", "Highest of the liver enzymes"),
+    Column("LBDY", lambda t: t.course.day(t.test.taken_on), "Study day on which blood was drawn", DAYS),
+    Column("LBORRES", lambda t: t.test.result, "Against the upper limit of normal", _listed(LiverTestResult)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +181,12 @@ TREATMENT_FILES = {
     "infusions": TreatmentFile(
         (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(GIVEN), ColumnGroup(INFUSION)),
         treatment_rows.infusions,
+    ),
+    "other-treatments": TreatmentFile(
+        (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(OTHER_TREATMENT)), treatment_rows.other_treatments
+    ),
+    "liver-tests": TreatmentFile(
+        (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(LIVER_TEST)), treatment_rows.liver_tests
     ),
     "medications": TreatmentFile((*OF_INFUSION, ColumnGroup(MEDICATION)), treatment_rows.medications),
 }

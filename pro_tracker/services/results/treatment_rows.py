@@ -16,12 +16,14 @@ from pro_tracker.domain.infusion_codes import SymptomAnswer
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
+from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.services.clinic.person import is_kept, persons_by_record
 from pro_tracker.services.planning import person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results.export_rows import SUBJECTS_PER_BATCH, Part
 
+OF_COURSE = (Course.all_adverse_events, Course.all_other_treatments, Course.all_liver_tests)
 WITH_FINDINGS = (Infusion.symptoms, Infusion.vitals, Infusion.medications, Infusion.all_adverse_events)
 
 
@@ -60,6 +62,21 @@ class FoundEvent(NamedTuple):
     course: TreatmentCourse
     number: int
     event: AdverseEvent
+
+
+class OngoingTreatment(NamedTuple):
+    """One treatment alongside, and its number in the course, from 1."""
+
+    course: TreatmentCourse
+    number: int
+    treatment: OtherTreatment
+
+
+class TakenLiverTest(NamedTuple):
+    """The liver tests of one day."""
+
+    course: TreatmentCourse
+    test: LiverTest
 
 
 class AskedSymptom(NamedTuple):
@@ -121,6 +138,20 @@ def adverse_events(found: Iterable[TreatmentCourse]) -> Iterator[FoundEvent]:
             yield FoundEvent(course, number, event)
 
 
+def other_treatments(found: Iterable[TreatmentCourse]) -> Iterator[OngoingTreatment]:
+    """Yields the treatments alongside in effect of these courses, and that staff heard of none."""
+    for course in found:
+        for number, treatment in enumerate(course.course.other_treatments, start=1):
+            yield OngoingTreatment(course, number, treatment)
+
+
+def liver_tests(found: Iterable[TreatmentCourse]) -> Iterator[TakenLiverTest]:
+    """Yields the liver tests in effect of these courses."""
+    for course in found:
+        for test in course.course.liver_tests:
+            yield TakenLiverTest(course, test)
+
+
 def symptoms(found: Iterable[TreatmentCourse]) -> Iterator[AskedSymptom]:
     """Yields the questions of each infusion; one row that says so where it is not known whether it was asked."""
     for given in infusions(found):
@@ -169,7 +200,7 @@ def _of_people(session: Session, codes: Mapping[Any, str]) -> Iterator[Treatment
 def _courses(records: list[Any]) -> Any:
     given = joinedload(Course.all_infusions)
     rows = select(Course).where(Course.subject_id.in_(records), COUNTS).order_by(Course.number)
-    rows = rows.options(joinedload(Course.site), given, selectinload(Course.all_adverse_events))
+    rows = rows.options(joinedload(Course.site), given, *(selectinload(each) for each in OF_COURSE))
     return rows.options(*(given.selectinload(each) for each in WITH_FINDINGS))
 
 

@@ -4,38 +4,25 @@ Nothing is overwritten: a correction is a new row, and the old one is voided. No
 re-planned.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.errors import ChangedSince, InvalidInput, NotFound
-from pro_tracker.domain.subject_codes import WithdrawalScope
-from pro_tracker.domain.wall_time import local_date
+from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import AdverseEvent, Course
 from pro_tracker.models.subject import Subject
-from pro_tracker.services import audit, corrections
+from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.clinic import person
-from pro_tracker.services.planning import before_treatment, person_courses, subject_lock
+from pro_tracker.services.planning import person_courses
 from pro_tracker.services.treatment import adverse_event_facts, replaced_rows
 from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
-
-
-@dataclass(frozen=True, slots=True)
-class AdverseEventCorrectionFacts:
-    """An adverse event as it was, and why it was recorded otherwise."""
-
-    event: AdverseEventFacts
-    reason: str
+from pro_tracker.services.treatment.replaced_rows import RowCorrection
 
 
 def find(session: Session, subject: Subject, event_id: int) -> AdverseEvent:
     """Returns the person's adverse event with this id, voided or not. Raises NotFound."""
-    found = replaced_rows.find(session, AdverseEvent, event_id, subject.id)
-    if found is None:
-        raise NotFound("This patient has no such adverse event.")
-    return found
+    return replaced_rows.get(session, AdverseEvent, event_id, subject)
 
 
 def newest(session: Session, event: AdverseEvent) -> AdverseEvent | None:
@@ -51,30 +38,33 @@ def record(
     Raises InvalidInput with its field for facts out of range, a day before the first infusion or after a death, and a
     subject who withdrew what was recorded.
     """
-    subject_lock.lock(session, subject)
-    if subject.withdrawn_scope == WithdrawalScope.DATA:
-        raise InvalidInput("This patient does not want what is recorded to be used, so nothing more is recorded.")
+    replaced_rows.lock_to_record(session, subject)
     if facts.found_on is None:
         raise InvalidInput("Enter the day on which the clinic learned of it.", field="found_on")
     course = _course_at(session, subject, facts.started_on or facts.found_on)
     _check(session, subject, course, facts, now)
     event = adverse_event_facts.build(facts, course.id, now)
-    _add(session, course, event)
+    replaced_rows.add(session, course, event)
     _audit(session, actor, "adverse-event.record", subject, event)
     return event
 
 
 def correct(
-    session: Session, actor: Actor, event: AdverseEvent, correction: AdverseEventCorrectionFacts, *, now: datetime
+    session: Session,
+    actor: Actor,
+    event: AdverseEvent,
+    correction: RowCorrection[AdverseEventFacts],
+    *,
+    now: datetime,
 ) -> AdverseEvent:
     """Voids the adverse event and adds a row with the corrected facts; returns that row.
 
     What was asked and answered at an infusion (its symptom, the day it was found) stays: it is corrected there. Raises
     InvalidInput as `record` does, for a missing reason, and when nothing differs; ChangedSince for a voided one.
     """
-    subject, course = _void(session, event, correction.reason, now)
+    subject, course = replaced_rows.void(session, event, correction.reason, now)
     recorded = adverse_event_facts.facts_of(event)
-    facts = correction.event
+    facts = correction.facts
     if event.infusion_id is not None:
         facts = replace(facts, symptom_code=event.symptom_code, found_on=event.found_on)
     if event.symptom_code is not None:
@@ -85,7 +75,7 @@ def correct(
     corrected = adverse_event_facts.build(facts, course.id, now)
     corrected.infusion_id = event.infusion_id
     corrected.replaces_id = event.id
-    _add(session, course, corrected)
+    replaced_rows.add(session, course, corrected)
     _audit(session, actor, "adverse-event.correct", subject, corrected)
     return corrected
 
@@ -98,7 +88,7 @@ def void(session: Session, actor: Actor, event: AdverseEvent, *, reason: str, no
     """
     if event.infusion_id is not None:
         raise InvalidInput("It was reported at an infusion. Correct the answer there.", field="reason")
-    subject, _course = _void(session, event, reason, now)
+    subject, _course = replaced_rows.void(session, event, reason, now)
     _audit(session, actor, "adverse-event.void", subject, event)
 
 
@@ -116,31 +106,10 @@ def _course_at(session: Session, subject: Subject, on: date) -> Course:
 
 
 def _check(session: Session, subject: Subject, course: Course, facts: AdverseEventFacts, now: datetime) -> None:
-    today = local_date(now, before_treatment.site_zone(session, course))
+    today = replaced_rows.site_day(session, course, now)
     for field, reason in adverse_event_facts.problems(facts, today):
         raise InvalidInput(reason, field=field)
-    if subject.died_on is not None and facts.started_on is not None and facts.started_on > subject.died_on:
-        raise InvalidInput(
-            "The patient had died by this day. Check the date, or that of the death.", field="started_on"
-        )
-
-
-def _void(session: Session, event: AdverseEvent, reason: str, now: datetime) -> tuple[Subject, Course]:
-    why = corrections.require_reason(reason, "Say why the adverse event is corrected.")
-    course = session.get_one(Course, event.course_id)
-    subject = person.kept(session, course.subject_id)
-    subject_lock.lock(session, subject)
-    if event.voided_at is not None:
-        raise ChangedSince("This adverse event was corrected since. Look at the patient's page again.")
-    event.voided_at, event.void_reason = now, why
-    session.flush()
-    return subject, course
-
-
-def _add(session: Session, course: Course, event: AdverseEvent) -> None:
-    session.add(event)
-    session.flush()
-    session.expire(course, ["all_adverse_events"])  # loaded before
+    replaced_rows.reject_after_death(subject, facts.started_on, "started_on")
 
 
 def _audit(session: Session, actor: Actor, action: str, subject: Subject, event: AdverseEvent) -> None:

@@ -43,7 +43,7 @@ REMOVE = "remove"  # prefix of field names, since the page of one infusion has t
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/infusions/new")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def new_infusion(subject_id: uuid.UUID) -> Page:
     subject = current.subject(subject_id)
     today = local_date(clock.now(), subject.site.time_zone)
@@ -56,7 +56,7 @@ def new_infusion(subject_id: uuid.UUID) -> Page:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/new")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def record_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     if _wants_another_row():
@@ -72,7 +72,7 @@ def record_infusion(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     """Shows the form of one infusion. The URL of one that was corrected leads to its correction."""
     subject = current.subject(subject_id)
@@ -85,7 +85,7 @@ def infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     recorded = _infusion(subject, infusion_id)
@@ -103,7 +103,7 @@ def correct_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/infusions/<int:infusion_id>/remove")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def remove_infusion(subject_id: uuid.UUID, infusion_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     recorded = _infusion(subject, infusion_id)

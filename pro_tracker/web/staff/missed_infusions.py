@@ -26,13 +26,13 @@ REMOVE = "remove"  # prefix of field names, since the page has two kinds of form
 
 
 @blueprint.get("/subjects/<uuid:subject_id>/missed-infusion")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def missed_infusion(subject_id: uuid.UUID) -> Page:
     return _page(subject_id)
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/missed-infusion")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def record_missed_infusion(subject_id: uuid.UUID) -> Page | Response:
     subject = current.subject(subject_id)
     form = MissedInfusionForm()
@@ -46,7 +46,7 @@ def record_missed_infusion(subject_id: uuid.UUID) -> Page | Response:
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/missed-infusion/<int:missed_id>/remove")
-@access.staff(Role.COORDINATOR)
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def remove_missed_infusion(subject_id: uuid.UUID, missed_id: int) -> Page | Response:
     subject = current.subject(subject_id)
     form = RemovalForm(prefix=REMOVE)

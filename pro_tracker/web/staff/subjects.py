@@ -10,10 +10,13 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
+from pro_tracker.services.record.subject_records import SubjectRecord
 from pro_tracker.services.record.trends import ScaleTrend, Trend
+from pro_tracker.services.treatment import liver_tests
 from pro_tracker.web import access, labels
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.staff import chart, current
@@ -50,16 +53,34 @@ def subject(subject_id: uuid.UUID) -> Page:
     session = db_session()
     now = clock.now()
     record = subject_records.load(session, access.account(), subject_id)
-    trend = trends.subject_trend(session, record.subject, record.courses, record.visits)
-    missed = {visit.id for visit in record.visits if visit_status(visit, now) is VisitStatus.MISSED}
     return current.show(
         "staff/subject.html",
         record.subject,
         record=record,
-        charts=charts(trend, missed),
+        charts=_charts(record, now),
         states=state_labels(record.visits, now),
+        liver_tests_due=_liver_tests_due(record, now),
         effects=reported_effects.of_visits(session, record.subject.id, record.visits, now=now),
     )
+
+
+def _charts(record: SubjectRecord, now: datetime) -> list[tuple[ScaleTrend, Chart]]:
+    trend = trends.subject_trend(
+        db_session(),
+        record.subject,
+        record.courses,
+        record.visits,
+    )
+    missed = {visit.id for visit in record.visits if visit_status(visit, now) is VisitStatus.MISSED}
+    return charts(trend, missed)
+
+
+def _liver_tests_due(record: SubjectRecord, now: datetime) -> bool:
+    """Returns whether staff are reminded of the liver tests of the newest course."""
+    if not record.subject.takes_part:
+        return False
+    today = local_date(now, record.subject.site.time_zone)
+    return liver_tests.day_to_remind_of(record.courses, today) is not None
 
 
 def charts(trend: Trend | None, missed: set[int]) -> list[tuple[ScaleTrend, Chart]]:

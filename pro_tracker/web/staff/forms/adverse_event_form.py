@@ -4,7 +4,6 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import HiddenField
 from wtforms.validators import DataRequired, InputRequired, Optional
 
 from pro_tracker.domain.adverse_event_codes import AdverseEventSource
@@ -73,13 +72,6 @@ class AdverseEventCorrectionForm(AdverseEventForm):
     reason = fields.text_field(
         _("Why is it corrected?"), DataRequired(_("Say why the adverse event is corrected, such as: outcome known."))
     )
-
-
-class AdverseEventVoidForm(FlaskForm):  # type: ignore[misc]
-    """Voids an adverse event that was entered in error. `shown`: which row the page showed."""
-
-    shown = HiddenField()
-    reason = fields.text_field(_("Why was it an error?"), DataRequired(_("Say why it was an error.")))
 
 
 def as_recorded(facts: AdverseEventFacts) -> dict[str, Any]:
