@@ -119,7 +119,34 @@ def test_a_clinician_reads_the_trend_from_the_worklist_in_two_clicks(desktop: Pa
     sentence = "Last infusion: Pain interference fell 11.1 points since baseline, beyond measurement error: better."
     expect(drawing).to_have_accessible_description(f"{sentence} The table below holds the numbers.")
     expect(desktop.get_by_text(sentence, exact=True)).to_be_visible()
-    expect(desktop.get_by_role("link", name="Record an infusion")).to_have_count(0)
+    expect(desktop.get_by_role("link", name="Withdraw")).to_have_count(0)
+
+
+def test_a_clinician_records_a_drug_alongside_ends_it_and_records_liver_tests(desktop: Page, history: Subject) -> None:
+    sign_in(desktop, "clinician")
+    desktop.goto(f"/subjects/{history.id}")
+    desktop.get_by_role("link", name="Record another treatment").click()
+    desktop.get_by_label("Drug", exact=True).check()
+    desktop.get_by_label("Name", exact=True).fill("Gabapentin")
+    desktop.get_by_label("Dose, each time (optional)").fill("300")
+    desktop.get_by_label("Unit of the dose").fill("mg")
+    desktop.get_by_label("How often").select_option("Three times a day")
+    fill_date(desktop, "Day on which it began", date(2025, 11, 3))
+    desktop.get_by_role("button", name="Record the treatment").click()
+    expect(desktop.get_by_role("status")).to_contain_text("The other treatment is recorded.")
+    expect(desktop.get_by_role("cell", name="since Nov 3, 2025")).to_be_visible()
+
+    desktop.get_by_role("link", name="Correct or end Gabapentin").click()
+    fill_date(desktop, "Day on which it ended", date(2026, 2, 20))
+    desktop.get_by_label("Why is it corrected?").fill("it ended")
+    desktop.get_by_role("button", name="Correct the treatment").click()
+    expect(desktop.get_by_role("cell", name="Nov 3, 2025 to Feb 20, 2026")).to_be_visible()
+
+    desktop.get_by_role("link", name="Record liver tests").click()
+    desktop.get_by_label("Normal", exact=True).check()
+    desktop.get_by_role("button", name="Record the liver tests").click()
+    expect(desktop.get_by_text(": Normal")).to_be_visible()
+    assert Axe().run(desktop).violations_count == 0
 
 
 def test_every_page_passes_axe_in_light_and_dark_mode(desktop: Page, history: Subject) -> None:
@@ -171,6 +198,8 @@ def pages(subject: Subject) -> dict[str, list[str]]:
             f"{own}/pauses",
             f"{own}/contacts",
             f"{own}/withdraw",
+            f"{own}/other-treatments/new",
+            f"{own}/liver-tests/new",
             "/calls",
             "/calls/1",
             "/no-such-page",
