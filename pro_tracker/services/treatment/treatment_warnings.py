@@ -1,12 +1,15 @@
 """Reads what an infusion is compared with, and returns what is odd about it. The rules: domain/infusion_warnings.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.domain.infusion_warnings import GivenInfusion, InfusionWarning, TreatmentSoFar, warnings
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import missed_infusions
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 
@@ -20,8 +23,12 @@ def about(
     session.refresh(course, ["all_infusions"])
     protocol = protocol_catalog.protocol(course.protocol_code, course.protocol_version)
     others = [_given(other) for other in course.infusions if other is not instead_of]
-    so_far = TreatmentSoFar(protocol.treatment, others, course.planned_infusions)
+    so_far = TreatmentSoFar(protocol.treatment, others, course.planned_infusions, _missed(session, course))
     return warnings(_given(facts), so_far)
+
+
+def _missed(session: Session, course: Course) -> Mapping[date, MissedInfusionKind]:
+    return {row.planned_on: row.kind for row in missed_infusions.for_course(session, course)}
 
 
 def _given(infusion: Infusion | InfusionFacts) -> GivenInfusion:
