@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -15,8 +15,11 @@ from pro_tracker.domain.infusion_codes import Asking, InfusionStatus, asking_of
 from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
 from pro_tracker.models.site import Site
 
+if TYPE_CHECKING:  # the table refers to this one
+    from pro_tracker.models.missed_infusion import MissedInfusion
+
 NOT_VOIDED = text("voided_at IS NULL")
-Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent")
+Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent", "MissedInfusion")
 
 
 def in_effect(rows: Iterable[Voidable]) -> list[Voidable]:
@@ -58,6 +61,9 @@ class Course(Base):
     site: Mapped[Site] = relationship()
     all_infusions: Mapped[list["Infusion"]] = relationship(order_by="Infusion.given_on, Infusion.started_at_local")
     all_adverse_events: Mapped[list["AdverseEvent"]] = relationship(order_by="AdverseEvent.found_on, AdverseEvent.id")
+    all_missed_infusions: Mapped[list["MissedInfusion"]] = relationship(
+        order_by="MissedInfusion.planned_on, MissedInfusion.id", viewonly=True
+    )
 
     @property
     def infusions(self) -> list["Infusion"]:
@@ -78,6 +84,11 @@ class Course(Base):
     def voided_adverse_events(self) -> list["AdverseEvent"]:
         """The adverse events that were corrected or entered in error, as they were recorded."""
         return voided(self.all_adverse_events)
+
+    @property
+    def missed_infusions(self) -> list["MissedInfusion"]:
+        """The planned days on which no infusion was given, without those entered in error."""
+        return in_effect(self.all_missed_infusions)
 
 
 class AnchorDate(Base):

@@ -25,7 +25,17 @@ from pro_tracker.services.results.export_columns import LONG, findings, wide
 from pro_tracker.services.results.treatment_columns import TREATMENT_FILES
 from pro_tracker.services.wording import text_packs
 
-Kind = Literal["long", "wide", "adverse-events", "symptoms", "vitals", "infusions", "medications", "codebook"]
+Kind = Literal[
+    "long",
+    "wide",
+    "adverse-events",
+    "symptoms",
+    "vitals",
+    "infusions",
+    "missed-infusions",
+    "medications",
+    "codebook",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CACHED_PARTS = 256  # more than the tests of a battery
 Record = TypeVar("Record")

@@ -16,6 +16,7 @@ from pro_tracker.domain.infusion_codes import SymptomAnswer
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
+from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.services.clinic.person import is_kept, persons_by_record
 from pro_tracker.services.planning import person_courses
@@ -91,6 +92,14 @@ class GivenMedication(NamedTuple):
     medication: InfusionMedication
 
 
+class NumberedMissedInfusion(NamedTuple):
+    """One planned day without an infusion, and its number among those of the course, from 1."""
+
+    course: TreatmentCourse
+    number: int
+    missed: MissedInfusion
+
+
 def courses(
     session: Session, part: Part, on_subjects: Callable[[int], object] | None = None
 ) -> Iterator[TreatmentCourse]:
@@ -143,6 +152,13 @@ def medications(found: Iterable[TreatmentCourse]) -> Iterator[GivenMedication]:
             yield GivenMedication(given, row)
 
 
+def missed_infusions(found: Iterable[TreatmentCourse]) -> Iterator[NumberedMissedInfusion]:
+    """Yields the planned days of these courses on which no infusion was given, without those entered in error."""
+    for course in found:
+        for number, missed in enumerate(course.course.missed_infusions, start=1):
+            yield NumberedMissedInfusion(course, number, missed)
+
+
 def _people(after: str) -> Any:
     people = select(Subject.id, Subject.study_code).where(Subject.study_code > after, is_kept(), DATA_MAY_BE_USED)
     return people.order_by(Subject.study_code).limit(SUBJECTS_PER_BATCH)
@@ -170,6 +186,7 @@ def _courses(records: list[Any]) -> Any:
     given = joinedload(Course.all_infusions)
     rows = select(Course).where(Course.subject_id.in_(records), COUNTS).order_by(Course.number)
     rows = rows.options(joinedload(Course.site), given, selectinload(Course.all_adverse_events))
+    rows = rows.options(selectinload(Course.all_missed_infusions))
     return rows.options(*(given.selectinload(each) for each in WITH_FINDINGS))
 
 
