@@ -3,11 +3,12 @@
 A warning forbids nothing. It names what is odd, so that staff correct or confirm it.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
+from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.domain.protocol import TreatmentPlan
 
 # Of protocols that name no dose: below anaesthesia, and far above what a slip of the decimal point leaves.
@@ -16,6 +17,11 @@ USUAL_WEIGHT = (35, 250)  # kg, of adults
 DOSE_CHANGE_PERCENT = 50  # against the infusion before
 WEIGHT_CHANGE_PERCENT = 10
 DURATION_CHANGE_PERCENT = 50
+MISSED = {
+    MissedInfusionKind.DID_NOT_COME: "On this day the patient is recorded as not having come.",
+    MissedInfusionKind.RESCHEDULED: "The infusion of this day is recorded as moved to another day.",
+}
+ENTRY_ENDS = "If you save the infusion, that entry is removed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,15 @@ class GivenInfusion:
 
 @dataclass(frozen=True, slots=True)
 class TreatmentSoFar:
-    """The protocol's plan (None without one), the other infusions of the course by date, and how many are planned."""
+    """The protocol's plan (None without one), the other infusions of the course by date, and how many are planned.
+
+    `missed`: the days on which none was given, and why.
+    """
 
     plan: TreatmentPlan | None
     infusions: Sequence[GivenInfusion]
     planned_infusions: int
+    missed: Mapping[date, MissedInfusionKind] = field(default_factory=dict)
 
     def before(self, given: GivenInfusion) -> GivenInfusion | None:
         """Returns the last infusion up to the day of this one; None if it is the first."""
@@ -64,6 +74,7 @@ def warnings(given: GivenInfusion, so_far: TreatmentSoFar) -> Sequence[InfusionW
     last = so_far.before(given)
     return [
         *_interval_warnings(given, so_far),
+        *_missed_warnings(given, so_far),
         *_number_warnings(so_far),
         *_dose_warnings(given, last, so_far.plan),
         *_weight_warnings(given, last),
@@ -96,6 +107,12 @@ def _is_too_close(given: GivenInfusion, other: GivenInfusion, plan: TreatmentPla
 def _spacing_text(other: GivenInfusion, plan: TreatmentPlan | None) -> str:
     days = plan.spacing_days if plan else 1
     return f"The protocol leaves {days} days between infusions; one was given on {other.given_on:%d %b %Y}."
+
+
+def _missed_warnings(given: GivenInfusion, so_far: TreatmentSoFar) -> Iterator[InfusionWarning]:
+    kind = so_far.missed.get(given.given_on)
+    if kind is not None:
+        yield InfusionWarning("given_on", f"{MISSED[kind]} {ENTRY_ENDS}")
 
 
 def _number_warnings(so_far: TreatmentSoFar) -> Iterator[InfusionWarning]:

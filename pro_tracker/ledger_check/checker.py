@@ -11,6 +11,7 @@ from pro_tracker.ledger_check.context import CheckContext, CheckResult
 from pro_tracker.ledger_check.death_checks import check_after_deaths
 from pro_tracker.ledger_check.event_log import read_log
 from pro_tracker.ledger_check.ledger_snapshot import read_ledger
+from pro_tracker.ledger_check.missed_infusion_checks import check_missed_infusions
 from pro_tracker.ledger_check.missing_messages import (
     check_failures_without_call,
     check_missing_messages,
@@ -49,4 +50,5 @@ def run_checks(connection: Connection, log_path: Path, protocol_folders: Sequenc
         *check_answers(context),
         *check_sites(context),
         *check_adverse_events(connection),
+        *check_missed_infusions(connection),
     ]

@@ -1,5 +1,6 @@
 """Checks each accepted message against the rules and facts in effect at that time."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -9,6 +10,8 @@ from pro_tracker.ledger_check.context import CheckContext, CheckResult
 from pro_tracker.ledger_check.recorded_state import HELPER
 
 IN_FLIGHT_LIMIT = timedelta(minutes=1)  # a message in flight when an answer is stored is accepted within this time
+ADDRESS = re.compile(r"https?://\S+")
+HELPER_STOP = re.compile(r"https?://[^/]+/helper/[^/]+/stop")  # the one address that a helper may get
 
 
 def check_accepted_messages(context: CheckContext) -> list[CheckResult]:
@@ -100,6 +103,19 @@ def _to_other_address(accepted: AcceptedMessage) -> bool:
     return current != str(accepted.entry.data["to"])
 
 
+def _to_unknown_helper(accepted: AcceptedMessage) -> bool:
+    """Returns whether no helper was on file: none was named yet, or the one who was had been removed."""
+    return accepted.channel == HELPER and HELPER not in accepted.patient.addresses
+
+
+def _has_link_for_helper(accepted: AcceptedMessage) -> bool:
+    """Returns whether a helper got an address that leads elsewhere than to the end of these mails."""
+    if accepted.channel != HELPER:
+        return False
+    found = ADDRESS.findall(accepted.entry.data.get("text", ""))
+    return any(HELPER_STOP.fullmatch(address) is None for address in found)
+
+
 def _outside_window(accepted: AcceptedMessage) -> bool:
     visit = accepted.visit
     sent_at = accepted.entry.at
@@ -133,6 +149,8 @@ MESSAGE_CHECKS: Mapping[str, Callable[[AcceptedMessage], bool]] = {
     "sent to a merged record": _after_merge,
     "sent to a closed channel": _to_closed_channel,
     "sent to another address": _to_other_address,
+    "sent to a helper who was not on file": _to_unknown_helper,
+    "link in a message to a helper": _has_link_for_helper,
     "sent outside the visit window": _outside_window,
     "sent but not due": _not_due,
 }

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -16,8 +16,11 @@ from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSym
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.site import Site
 
+if TYPE_CHECKING:  # the table refers to this one
+    from pro_tracker.models.missed_infusion import MissedInfusion
+
 NOT_VOIDED = text("voided_at IS NULL")
-Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent", OtherTreatment, LiverTest)
+Voidable = TypeVar("Voidable", "Infusion", "AdverseEvent", "MissedInfusion", OtherTreatment, LiverTest)
 
 
 def in_effect(rows: Iterable[Voidable]) -> list[Voidable]:
@@ -63,6 +66,9 @@ class Course(Base):
         order_by=(OtherTreatment.asked_on, OtherTreatment.id)
     )
     all_liver_tests: Mapped[list[LiverTest]] = relationship(order_by=(LiverTest.taken_on, LiverTest.id))
+    all_missed_infusions: Mapped[list["MissedInfusion"]] = relationship(
+        order_by="MissedInfusion.planned_on, MissedInfusion.id", viewonly=True
+    )
 
     @property
     def infusions(self) -> list["Infusion"]:
@@ -103,6 +109,11 @@ class Course(Base):
     def voided_liver_tests(self) -> list[LiverTest]:
         """The liver tests that were corrected or entered in error, as they were recorded."""
         return voided(self.all_liver_tests)
+
+    @property
+    def missed_infusions(self) -> list["MissedInfusion"]:
+        """The planned days on which no infusion was given, without those entered in error."""
+        return in_effect(self.all_missed_infusions)
 
 
 class AnchorDate(Base):

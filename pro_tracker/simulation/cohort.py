@@ -21,6 +21,7 @@ from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.treatment import protocol_moves
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.deaths import SimulatedDeaths
+from pro_tracker.simulation.helpers import SimulatedHelpers
 from pro_tracker.simulation.injected_events import EventInjector
 from pro_tracker.simulation.message_sender import MessageSender, PrepareConcurrentAction
 from pro_tracker.simulation.patients import SimulatedPatients
@@ -51,6 +52,7 @@ class CohortSimulation:
     injector: EventInjector
     staged: StagedSessions
     deaths: SimulatedDeaths
+    helpers: SimulatedHelpers
     last_sent_at: datetime = NEVER
 
     def run(self, scenarios: list[PatientScenario], until: datetime, report_progress: ReportProgress) -> None:
@@ -108,6 +110,7 @@ class CohortSimulation:
             withdraw = partial(self._withdraw, scenario, subject.id)
             self.context.queue.schedule(now + scenario.withdraws_after, withdraw)
         self.deaths.schedule(scenario, subject.id)
+        self.helpers.schedule(scenario, subject.id)
 
     def _record_enrolment(self, facts: EnrolmentFacts, subject_id: uuid.UUID) -> None:
         addresses = {channel: address for channel, address in facts.addresses.items() if address}

@@ -28,7 +28,14 @@ def with_fault_parameters(parameters: SimulationParameters, faults: FaultParamet
     """Returns the parameters with the shares and the duration that fault injection overrides."""
     demographics = parameters.demographics.model_copy(update={"withdrawal": faults.withdrawal})
     course = parameters.course.model_copy(update={"second_course": faults.second_course})
-    changes = {"demographics": demographics, "course": course, "days": faults.days, "answering": faults.answering}
+    changes = {
+        "demographics": demographics,
+        "course": course,
+        "days": faults.days,
+        "answering": faults.answering,
+        "missed_days": faults.missed_days,
+        "helpers": faults.helpers,
+    }
     return parameters.model_copy(update=changes)
 
 

@@ -78,6 +78,31 @@ class CourseParameters(FileModel):
     end_reasons: list[str]
 
 
+class MissedDayParameters(FileModel):
+    """The share of courses with a missed day, and what staff say of these days."""
+
+    per_course: float
+    rescheduled: float  # of these days: moved to the next weekday; of the others the patient did not come
+    undecided: float  # of the others: no other day is agreed at first
+    entered_in_error: float  # of courses: staff say it of the wrong patient, and void it
+
+
+class HelperParameters(FileModel):
+    """The share of patients who name a helper, and shares of these helpers."""
+
+    named: float
+    relations: list[str]
+    days_to_agreement: DayRange  # after enrolment
+    days_to_change: DayRange  # of each of the following
+    dead_mailbox: float  # mail to the helper bounces
+    corrected: float  # staff correct the address
+    removed: float  # by the patient's or the helper's wish, or since it was entered wrongly
+    named_again: float  # of those removed
+    stopped: float  # the helper ends the mails by the link in one of the first `most_mails`
+    most_mails: int = Field(ge=1)
+    reopened: float  # of those stopped: the helper asks staff for the mails again
+
+
 class AdverseEventParameters(FileModel):
     """The share of infusions with an adverse event, and of these the share of grade 2."""
 
@@ -179,6 +204,8 @@ class FaultParameters(FileModel):
     duplicate_batch: float
     concurrent_answer: float
     answering: AnsweringParameters
+    missed_days: MissedDayParameters
+    helpers: HelperParameters
 
 
 class SimulationParameters(FileModel):
@@ -193,6 +220,8 @@ class SimulationParameters(FileModel):
     adverse_events: AdverseEventParameters
     responses: ResponseParameters
     answering: AnsweringParameters
+    missed_days: MissedDayParameters
+    helpers: HelperParameters
     shared_improvement: float = Field(ge=0, le=1)
     instruments: dict[str, InstrumentParameters]
     options: dict[str, OptionParameters] = Field({})

@@ -25,6 +25,7 @@ from pro_tracker.simulation.answering_sessions import AnsweringSessions
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.delivery_reports import DeliveryReports
 from pro_tracker.simulation.fake_providers import DeliveredMessage
+from pro_tracker.simulation.helpers import SimulatedHelpers
 from pro_tracker.simulation.parameters import SimulationParameters
 from pro_tracker.simulation.patient_behaviour import PatientBehaviour
 from pro_tracker.simulation.scenario import PatientScenario, answering_message, response_delay
@@ -43,6 +44,7 @@ class SimulatedPatients:
     context: SimulationContext
     parameters: SimulationParameters
     reports: DeliveryReports
+    helpers: SimulatedHelpers
     behaviour: PatientBehaviour | None
     scenarios: dict[uuid.UUID, PatientScenario] = field(default_factory=dict)
     scheduled_calls: set[int] = field(default_factory=set)
@@ -63,6 +65,7 @@ class SimulatedPatients:
             self.reports.schedule_bounce(delivered)
             return
         if reaches_helper(delivered.channel):
+            self.helpers.receive(scenario, message.subject_id, delivered)
             return
         visit = self.context.session.get_one(Visit, message.visit_id)
         received = scenario.messages_received.get(visit.id, 0) + 1

@@ -29,6 +29,8 @@ from pro_tracker.simulation.delivery_reports import DeliveryReports
 from pro_tracker.simulation.event_queue import EventQueue
 from pro_tracker.simulation.event_recorder import discard_event
 from pro_tracker.simulation.faults import with_fault_parameters, with_injected_events
+from pro_tracker.simulation.helper_draws import with_helper
+from pro_tracker.simulation.helpers import SimulatedHelpers
 from pro_tracker.simulation.injected_events import EventInjector
 from pro_tracker.simulation.message_sender import (
     InProcessSender,
@@ -36,6 +38,7 @@ from pro_tracker.simulation.message_sender import (
     PrepareConcurrentAction,
     no_concurrent_action,
 )
+from pro_tracker.simulation.missed_day_draws import with_missed_days
 from pro_tracker.simulation.outages import SimulatedOutage, draw_outages
 from pro_tracker.simulation.parameters import (
     EarlierVersionParameters,
@@ -149,12 +152,23 @@ def _scenarios(
         enrolled_on = (starts_at + timedelta(days=day)).date()
         site_code = site_codes[number % len(site_codes)]
         scenario = draw_scenario(number, site_code, enrolled_on=enrolled_on, parameters=parameters, seed=settings.seed)
-        scenario = _with_protocol(scenario, settings, parameters.earlier_version)
-        scenarios.append(with_injected_events(scenario, faults, settings.seed) if faults else scenario)
+        scenarios.append(_with_events(scenario, settings, parameters))
     if parameters.staged_patients and faults is None:
         staging = Staging(settings.until, site_codes[0], parameters, settings.seed)
         scenarios = [*with_changed_people(scenarios), *staging.draw(settings.subjects + 1)]
     return scenarios
+
+
+def _with_events(
+    scenario: PatientScenario, settings: SimulationSettings, parameters: SimulationParameters
+) -> PatientScenario:
+    """Returns the scenario with its protocol, missed days, a helper, and what fault injection adds."""
+    scenario = with_missed_days(scenario, parameters.missed_days, settings.seed)
+    scenario = with_helper(scenario, parameters.helpers, settings.seed)
+    scenario = _with_protocol(scenario, settings, parameters.earlier_version)
+    if parameters.faults is None:
+        return scenario
+    return with_injected_events(scenario, parameters.faults, settings.seed)
 
 
 def _with_protocol(
@@ -247,11 +261,12 @@ def _cohort(
     reports = DeliveryReports(context)
     treatment = SimulatedTreatment(context, parameters.protocol)
     behaviour = PatientBehaviour(context, faults, reports) if faults else None
-    patients = SimulatedPatients(context, parameters, reports, behaviour)
+    helpers = SimulatedHelpers(context)
+    patients = SimulatedPatients(context, parameters, reports, helpers, behaviour)
     injector = EventInjector(context, treatment, reports, SecondRecords(context, treatment, patients.add))
     prepare: PrepareConcurrentAction = no_concurrent_action
     if faults:
         prepare = ConcurrentAnswers(context, patients, faults.concurrent_answer, settings.seed).prepare
     staged = StagedSessions(context, patients.sessions)
     deaths = SimulatedDeaths(context)
-    return CohortSimulation(context, sender, prepare, patients, treatment, injector, staged, deaths)
+    return CohortSimulation(context, sender, prepare, patients, treatment, injector, staged, deaths, helpers)

@@ -6,9 +6,11 @@ from decimal import Decimal
 from enum import Enum, auto
 from random import Random
 
+from pro_tracker.domain.helper_codes import HelperEnding
 from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
+from pro_tracker.services.treatment.missed_infusions import MissedInfusionFacts
 from pro_tracker.simulation.answers import PatientTraits, draw_traits
 from pro_tracker.simulation.demographics import draw_enrolment, next_weekday
 from pro_tracker.simulation.parameters import SimulationParameters
@@ -17,6 +19,14 @@ INFUSION_TIMES = (time(8, 30), time(9, 15), time(10, 15), time(11, 0), time(13, 
 SECOND_COURSE_AFTER = (100, 150)  # days after the last infusion
 WITHDRAWAL_AFTER = (20, 200)  # days after enrolment
 LIGHTEST, HEAVIEST = 42, 160  # kg
+
+
+@dataclass(frozen=True, slots=True)
+class MissedDayScenario:
+    """A planned day without an infusion, as staff record it. `is_error`: by mistake, which they notice on that day."""
+
+    facts: MissedInfusionFacts
+    is_error: bool
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class CourseScenario:
     infusions: tuple[InfusionFacts, ...]
     end_reason: str | None
     entry_delays: tuple[int, ...] = ()
+    missed: MissedDayScenario | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,25 @@ class DeathScenario:
     reverted_after: timedelta | None
 
 
+@dataclass(frozen=True, slots=True)
+class HelperScenario:
+    """A helper whom the patient names, staff correct and staff remove at times after enrolment; None: never.
+
+    `has_dead_mailbox`: mail to the first address bounces. `named_again_after` the removal. `stops_at_mail`: the number
+    of the mail by whose link the helper ends them, `reopened_after` which staff open the address again.
+    """
+
+    relation: str
+    named_after: timedelta
+    has_dead_mailbox: bool
+    corrected_after: timedelta | None
+    removed_after: timedelta | None
+    ending: HelperEnding
+    named_again_after: timedelta | None
+    stops_at_mail: int | None
+    reopened_after: timedelta | None
+
+
 @dataclass
 class PatientScenario:
     """One synthetic patient: facts, traits, future events, and the messages received so far.
@@ -90,6 +120,7 @@ class PatientScenario:
     withdrawal_reverted_after: timedelta | None = None  # after the withdrawal
     born_on: date | None = None  # the right birth date, where the one of `facts` was mistyped
     death: DeathScenario | None = None
+    helper: HelperScenario | None = None
     injected_events: tuple[InjectedEvent, ...] = ()
     staged_acts: tuple[StagedAct, ...] = ()
     protocol: str = ""  # of the first course, "code" or "code@version"; "": that of the simulation, the newest version

@@ -9,7 +9,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import enrolment, merges
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.enrolment.merges import MergeFacts
-from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.treatment import protocol_moves
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, InjectedEvent, PatientScenario
 from pro_tracker.simulation.treatment import SimulatedTreatment
@@ -31,7 +31,7 @@ class SecondRecords:
         Treatment goes on under the first record, so the course of the second one is recorded twice.
         """
         facts = _facts_again(scenario)
-        protocol = protocol_catalog.protocol(scenario.protocol or self.treatment.protocol)
+        protocol = protocol_moves.protocol_named(scenario.protocol or self.treatment.protocol)
         second = enrolment.enrol(self.context.session, STAFF, facts, now=self.context.now, protocol=protocol)
         self._record_enrolment(facts, second.id)
         again = _scenario_again(scenario, facts, subject.id)
@@ -87,6 +87,7 @@ def _scenario_again(scenario: PatientScenario, facts: EnrolmentFacts, first_id: 
         courses=(course,),
         withdraws_after=None,
         death=None,
+        helper=None,
         born_on=None,
         injected_events=merged,
         messages_received={},

@@ -29,6 +29,8 @@ from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
 from pro_tracker.services.treatment.replaced_rows import RowCorrection
 from pro_tracker.simulation.adverse_events import LaterEvent, draw_later_event, with_findings
 from pro_tracker.simulation.context import STAFF, SimulationContext
+from pro_tracker.simulation.missed_days import SimulatedMissedDays
+from pro_tracker.simulation.other_treatments import SimulatedOtherTreatments
 from pro_tracker.simulation.scenario import CourseScenario, PatientScenario
 
 FOLLOW_UP_AFTER = timedelta(days=1)
@@ -42,6 +44,10 @@ class SimulatedTreatment:
 
     context: SimulationContext
     protocol: str
+
+    def __post_init__(self) -> None:
+        self.missed_days = SimulatedMissedDays(self.context, self._record_course)
+        self.other_treatments = SimulatedOtherTreatments(self.context)
 
     def schedule(self, scenario: PatientScenario, subject: Subject) -> None:
         """Schedules the courses of a patient who was just enrolled. Enrolment has planned the first one already."""
@@ -114,6 +120,8 @@ class SimulatedTreatment:
         self._record_infusion(subject.id, corrected)
 
     def _schedule_course(self, scenario: PatientScenario, subject_id: uuid.UUID, course: CourseScenario) -> None:
+        self.missed_days.schedule(scenario, subject_id, course)
+        self.other_treatments.schedule(scenario, subject_id, course)
         delays = course.entry_delays or (0,) * len(course.infusions)
         for facts, days in zip(course.infusions, delays, strict=True):
             entered_on = facts.given_on + timedelta(days=days)

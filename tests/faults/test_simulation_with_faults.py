@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,40 +30,44 @@ ANSWERING = (
     "answers corrected by staff",
 )
 
+HELPERS = ("helpers named", "helpers removed", "helpers who stopped the mails", "messages to helpers")
+MISSED_DAYS = ("missed days", "missed days voided")
+
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects(*DIALECTS)]
 
 
 def test_a_simulation_with_faults_loses_duplicates_and_misplaces_no_message(
-    database: str, session: Session, tmp_path: Path
+    database: str, session: Session, tmp_path: Path, shipped_protocols: Path
 ) -> None:
     log_path = tmp_path / "events.jsonl"
-    counts = _simulate(database, session, log_path)
+    counts = _simulate(partial(_connect, database, shipped_protocols), session, log_path)
     # The last kills may be due after the last message, and few messages leave a busy machine few moments for a kill.
     assert counts["workers killed"] >= (KILLS // 2 if FULL else 1)
     assert counts["provider outages"] > 100
     # With few patients, five messages seldom fail in one outage.
     assert not FULL or counts["circuit breakers opened"] > 0
     assert counts["answers concurrent with sending"] > 0
-    for event in ANSWERING:
+    for event in (*ANSWERING, *HELPERS, *MISSED_DAYS):
         assert counts[event] > 0, event
     if database.startswith("postgresql"):  # SQLite has one sender
         assert counts["batches split between workers"] > 0
         assert counts["batches delivered to all workers"] > 0
-    results = run_checks(session.connection(), log_path, [protocol_catalog.PROTOCOLS])
+    results = run_checks(session.connection(), log_path, [shipped_protocols])
     assert {result.check: result.findings for result in results if result.findings} == {}
     required_messages = results[0].examined
     assert required_messages > 4 * SUBJECTS
 
 
-def _simulate(database: str, session: Session, log_path: Path) -> Counter[str]:
+def _simulate(connect: Callable[[], None], session: Session, log_path: Path) -> Counter[str]:
     add_site(session, "north")
     add_site(session, "south", time_zone="America/Chicago")
     session.commit()
-    faults = FaultSettings(KILLS, log_path, partial(_connect, database))
+    faults = FaultSettings(KILLS, log_path, connect)
     settings = SimulationSettings("ketamine-5day", SUBJECTS, 1, UNTIL, faults)
     return run_simulation(session, settings, lambda _share, _now: None)
 
 
-def _connect(database: str) -> None:
-    """Opens the database in a worker process."""
+def _connect(database: str, protocols: Path) -> None:
+    """Opens the database in a worker process, which reads the protocols that are shipped."""
+    protocol_catalog.PROTOCOLS = protocols
     db.connect(database, KeyRing.parse(FIELD_KEYS))

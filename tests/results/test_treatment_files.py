@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
-from pro_tracker.domain.infusion_codes import MedicationPurpose, SymptomAnswer, VitalTiming
+from pro_tracker.domain.infusion_codes import MedicationPurpose, MissedInfusionKind, SymptomAnswer, VitalTiming
 from pro_tracker.domain.other_treatment_codes import LiverTestResult, OtherTreatmentKind, TreatmentFrequency
 from pro_tracker.domain.subject_codes import WithdrawalScope
+from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.results import exports
 from pro_tracker.services.results.exports import KINDS, Extent
-from pro_tracker.services.treatment import adverse_events, courses
+from pro_tracker.services.treatment import adverse_events, courses, missed_infusions
 from pro_tracker.services.treatment.infusion_facts import (
     AdverseEventFacts,
     MedicationFacts,
@@ -25,6 +26,7 @@ from pro_tracker.services.treatment.infusion_facts import (
     VitalFacts,
 )
 from pro_tracker.services.treatment.liver_tests import LIVER_TESTS, LiverTestFacts
+from pro_tracker.services.treatment.missed_infusions import MissedInfusionFacts
 from pro_tracker.services.treatment.other_treatments import OTHER_TREATMENTS, OtherTreatmentFacts
 from pro_tracker.services.treatment.replaced_rows import RowCorrection
 from tests.conftest import Clock
@@ -158,12 +160,50 @@ def test_treatments_alongside_liver_tests_and_that_there_are_none_have_a_row_eac
     assert columns("liver-tests", "LBTESTCD", "LBDY", "LBORRES") == [("LIVER", "-1", "UP TO 3 TIMES ULN")]
 
 
+def miss(
+    session: Session, subject: Subject, kind: MissedInfusionKind, planned_on: date, next_on: date | None
+) -> MissedInfusion:
+    """Records on the day itself that no infusion was given."""
+    facts = MissedInfusionFacts(planned_on, kind, next_on)
+    that_day = datetime.combine(planned_on, time(20), UTC)
+    row = missed_infusions.record(session, COORDINATOR, course_of(session, subject), facts, now=that_day)
+    session.commit()
+    return row
+
+
+def test_days_without_an_infusion_have_a_row_each_until_they_are_voided(session: Session, subject: Subject) -> None:
+    miss(session, subject, MissedInfusionKind.DID_NOT_COME, date(2026, 3, 5), date(2026, 3, 9))
+    undecided = miss(session, subject, MissedInfusionKind.DID_NOT_COME, date(2026, 3, 9), None)
+    names = ("COURSE", "ECSEQ", "ECPRESP", "ECOCCUR", "ECREASOC", "ECSTDY", "NEXTDY")
+    assert columns("missed-infusions", *names) == [
+        ("1", "1", "Y", "N", "did-not-come", "4", "8"),
+        ("1", "2", "Y", "N", "did-not-come", "8", ""),
+    ]
+    assert columns("missed-infusions", "USUBJID", "STUDYID")[0] == (subject.study_code, "KET5D")
+    missed_infusions.remove(session, COORDINATOR, undecided, reason="another patient", now=NOW)
+    session.commit()
+    assert columns("missed-infusions", "ECSTDY") == [("4",)]
+    given = infusion(date(2026, 3, 5))
+    courses.record_infusion(session, COORDINATOR, course_of(session, subject), given, now=NOW)
+    session.commit()
+    assert exported("missed-infusions") == []
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_first_infusion_that_was_moved_lies_before_day_1(session: Session, clock: Clock) -> None:
+    clock.set(NOW)
+    subject = add_subject(session, NOW, planned_start_on=date(2026, 3, 23))
+    miss(session, subject, MissedInfusionKind.RESCHEDULED, date(2026, 3, 23), date(2026, 3, 30))
+    assert columns("missed-infusions", "ECREASOC", "ECSTDY", "NEXTDY") == [("rescheduled", "-7", "1")]
+
+
 @pytest.mark.dialects("sqlite")
 def test_what_was_corrected_voided_or_withdrawn_is_in_no_file(session: Session, subject: Subject) -> None:
     event = course_of(session, subject).adverse_events[-1]
     milder = AdverseEventFacts("Headache", 1, found_on=LATER.found_on, started_on=LATER.started_on)
     corrected = adverse_events.correct(session, COORDINATOR, event, RowCorrection(milder, "asked again"), now=NOW)
-    session.commit()
+    miss(session, subject, MissedInfusionKind.DID_NOT_COME, date(2026, 3, 5), None)
+    assert len(exported("missed-infusions")) == 1
     assert columns("adverse-events", "AETERM", "AETOXGR") == [("Nausea", "2"), ("Headache", "1")]
     adverse_events.void(session, COORDINATOR, corrected, reason="another patient", now=NOW)
     session.commit()
@@ -171,6 +211,7 @@ def test_what_was_corrected_voided_or_withdrawn_is_in_no_file(session: Session, 
     subject.withdrawn_at, subject.withdrawn_reason, subject.withdrawn_scope = NOW, "no use", WithdrawalScope.DATA
     session.commit()
     assert exported("adverse-events") == []
+    assert exported("missed-infusions") == []
 
 
 @pytest.mark.dialects("sqlite")

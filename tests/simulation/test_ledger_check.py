@@ -10,7 +10,8 @@ import yaml
 from sqlalchemy import delete, select, update
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.infusion_codes import SymptomAnswer
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.infusion_codes import MissedInfusionKind, SymptomAnswer
 from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason
@@ -20,6 +21,7 @@ from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import saving, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
@@ -68,6 +70,10 @@ COURSE_ELSEWHERE = "course at the wrong site"
 COUNTED_ELSEWHERE = "course counted at another site"
 SYMPTOM_UNDESCRIBED = "symptom against its adverse events"
 EVENT_LEFT = "adverse event without its infusion"
+HELPER_UNKNOWN = "sent to a helper who was not on file"
+HELPER_LINK = "link in a message to a helper"
+GIVEN_AND_MISSED = "infusion on a day that was missed"
+MISSED_AFTER_LEAVING = "missed infusion of a patient who had left"
 
 AFTER_DEATH = "sent after a recorded death"
 LEFT_TO_ASK = "left to ask after a recorded death"
@@ -302,6 +308,31 @@ def event_left_after_its_infusion_was_removed(ledger: LedgerFixture) -> None:
     ledger.session.add(event)
 
 
+def message_with_link_to_an_unknown_helper(ledger: LedgerFixture) -> None:
+    ledger.message(1).channel = Channel.HELPER
+    ledger.accepted(1).update(channel="helper", text="https://clinic.example/v/token")
+
+
+def missed_infusion(ledger: LedgerFixture, recorded_at: datetime) -> None:
+    """A day without an infusion, said of the day of `stored_infusion`."""
+    course = courses.current_course(ledger.session, ledger.subject)
+    assert course is not None
+    missed = MissedInfusion(course_id=course.id, planned_on=date(2026, 3, 9), kind=MissedInfusionKind.DID_NOT_COME)
+    missed.recorded_at = recorded_at
+    ledger.session.add(missed)
+
+
+def infusion_on_a_missed_day(ledger: LedgerFixture) -> None:
+    stored_infusion(ledger, SymptomAnswer.NOT_ASKED)
+    missed_infusion(ledger, at(9, 18))
+
+
+def day_missed_after_a_death(ledger: LedgerFixture) -> None:
+    ledger.log(at(9, 12), "died")
+    deaths.record(ledger.session, STAFF, ledger.subject, DEATH, now=at(9, 12))
+    missed_infusion(ledger, at(9, 18))
+
+
 DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     missing_message: {MISSING: 1},
     late_message: {MISSING: 1},
@@ -346,6 +377,9 @@ DEFECTS: dict[Defect, dict[str, int]] = {  # defect -> expected findings
     course_counted_where_its_patient_is_now: {COUNTED_ELSEWHERE: 1},
     symptom_without_its_event: {SYMPTOM_UNDESCRIBED: 1},
     event_left_after_its_infusion_was_removed: {EVENT_LEFT: 1},
+    message_with_link_to_an_unknown_helper: {HELPER_UNKNOWN: 1, HELPER_LINK: 1, OTHER_ADDRESS: 1, NOT_DUE: 1},
+    infusion_on_a_missed_day: {GIVEN_AND_MISSED: 1},
+    day_missed_after_a_death: {MISSED_AFTER_LEAVING: 1},
 }
 
 

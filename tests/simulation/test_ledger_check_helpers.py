@@ -12,6 +12,8 @@ from tests.support.ledger_fixture import LedgerFixture, at
 from tests.support.patient_browser import FACTS
 
 MISSING = "missing, or more than one hour late"
+UNKNOWN = "sent to a helper who was not on file"
+LINK = "link in a message to a helper"
 HELPER_STEP = 4  # due on March 9 at 9, as the patient's step 1
 
 pytestmark = pytest.mark.dialects("sqlite")
@@ -60,7 +62,39 @@ def test_a_message_to_a_removed_helper_is_found(ledger: LedgerFixture, tmp_path:
     name_helper(ledger)
     ledger.log(at(8, 10), "helper-removed")
     send_to_helper(ledger)
-    assert ledger.findings(tmp_path, protocols) == {"sent to another address": 1, "sent but not due": 1}
+    assert ledger.findings(tmp_path, protocols) == {UNKNOWN: 1, "sent to another address": 1, "sent but not due": 1}
+
+
+def test_a_message_before_the_helper_was_named_is_found(ledger: LedgerFixture, tmp_path: Path, protocols: Path) -> None:
+    send_to_helper(ledger)
+    ledger.log(at(9, 9, 1), "address", channel="helper", to=FACTS.mobile)
+    assert ledger.findings(tmp_path, protocols) == {UNKNOWN: 1, "sent to another address": 1, "sent but not due": 1}
+
+
+def test_a_message_after_the_helper_stopped_them_is_found(
+    ledger: LedgerFixture, tmp_path: Path, protocols: Path
+) -> None:
+    name_helper(ledger)
+    ledger.log(at(8, 10), "channel-closed", channel="helper")
+    send_to_helper(ledger)
+    assert ledger.findings(tmp_path, protocols) == {"sent to a closed channel": 1, "sent but not due": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("Please remind them.\n\nNo more mails:\nhttps://clinic.example/helper/7-0f/stop\n", {}),
+        ("Please answer: https://clinic.example/v/token", {LINK: 1}),
+        ("https://clinic.example/v/token/helper/7-0f/stop", {LINK: 1}),
+    ],
+)
+def test_a_link_to_a_helper_is_found_unless_it_ends_the_mails(
+    ledger: LedgerFixture, tmp_path: Path, protocols: Path, text: str, findings: dict[str, int]
+) -> None:
+    name_helper(ledger)
+    key = str(send_to_helper(ledger).key)
+    next(entry for entry in ledger.entries if entry.get("key") == key)["text"] = text
+    assert ledger.findings(tmp_path, protocols) == findings
 
 
 def test_a_failed_message_to_the_helper_needs_no_call(ledger: LedgerFixture, tmp_path: Path, protocols: Path) -> None:

@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import clock, db
 from pro_tracker.domain import scoring
-from pro_tracker.domain.channels import DEFAULT_CHANNELS
+from pro_tracker.domain.channels import DEFAULT_CHANNELS, Channel
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
+from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.response import QuestionnaireResponse, Score
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.simulation.answers import AnswerGenerator, draw_traits
@@ -49,7 +50,7 @@ def _scores(session: Session) -> list[Row[tuple[str, str, str, float | None, dat
 
 
 def test_a_simulation_covers_planning_sending_answering_and_scoring(session: Session) -> None:
-    _simulate(session, seed=3)
+    _simulate(session, seed=7)
     assert session.scalar(select(func.count()).select_from(Subject)) == SUBJECTS
     assert (session.scalar(select(func.count()).select_from(Infusion)) or 0) > 2 * SUBJECTS
     assert len(_scores(session)) > SUBJECTS
@@ -57,6 +58,9 @@ def test_a_simulation_covers_planning_sending_answering_and_scoring(session: Ses
     assert sent == session.scalar(select(func.count()).where(Attempt.outcome == "accepted"))
     too_late = select(func.count()).where(Message.sent_at > Visit.completed_at, Message.visit_id == Visit.id)
     assert session.scalar(too_late) == 0
+    assert session.scalar(select(func.count()).where(Contact.channel == Channel.HELPER)) == 2
+    missed = session.execute(select(MissedInfusion.kind, MissedInfusion.void_reason).order_by(MissedInfusion.id))
+    assert {("did-not-come", "another patient")} < {tuple(row) for row in missed}
     assert audit.first_invalid_event(session) is None
     assert clock.now() > UNTIL  # the real clock is back in use
 

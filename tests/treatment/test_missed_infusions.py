@@ -11,13 +11,15 @@ from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
-from pro_tracker.services.treatment import courses
+from pro_tracker.services.treatment import courses, missed_infusions
 from pro_tracker.services.treatment.courses import CourseEndFacts
 from tests.calling.test_worklist import figure, section
 from tests.conftest import Clock
+from tests.support.answer_corrections import shown_form
 from tests.support.course_builder import COORDINATOR, add_course, add_subject, record_infusions
 from tests.support.history_builder import course_of, visit_of
-from tests.support.staff_browser import add_account, save, sign_in
+from tests.support.staff_browser import add_account, confirm, save, sign_in, submit
+from tests.treatment.test_infusions import FORM
 
 MONDAY = date(2026, 3, 2)
 BEFORE = datetime(2026, 2, 20, 15, tzinfo=UTC)
@@ -145,6 +147,7 @@ def test_a_first_infusion_without_another_day_makes_a_course_without_a_date(
         ((RESCHEDULED, date(2036, 3, 2), "2026-03-02"), "more than two years ahead"),
         ((DID_NOT_COME, None, "2026-03-03"), "Another day is expected by now."),
         ((DID_NOT_COME, None, "soon"), "Another day is expected by now."),
+        ((DID_NOT_COME, date(2026, 3, 2), "2026-03-02"), "The new day must be after the planned one."),
     ],
 )
 def test_what_cannot_be_is_refused_with_advice(
@@ -171,3 +174,62 @@ def test_an_entry_made_in_error_is_removed_and_the_former_day_is_expected_again(
     assert "Mar 2, 2026" in listed(client)
     again = save(client, address, {"remove-reason": "twice"}, page=path(subject))
     assert "This entry was removed in the meantime." in again.text
+
+
+def said_to_be_missed(session: Session, subject: Subject) -> list[tuple[date, str]]:
+    session.expire_all()
+    rows = missed_infusions.for_course(session, course_of(session, subject))
+    return [(row.planned_on, row.kind) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (DID_NOT_COME, "On this day the patient is recorded as not having come."),
+        (RESCHEDULED, "The infusion of this day is recorded as moved to another day."),
+    ],
+)
+def test_an_infusion_of_a_day_without_one_is_asked_about_and_ends_that_entry(
+    client: FlaskClient, session: Session, subject: Subject, kind: MissedInfusionKind, words: str
+) -> None:
+    give(session, subject, MONDAY)
+    say(client, subject, kind, date(2026, 3, 6), "2026-03-03")
+    form = f"/subjects/{subject.id}/infusions/new"
+    shown = submit(client, form, {**FORM, "given_on-day": "3"})
+    assert shown.status_code == 422
+    assert words in shown.text
+    assert said_to_be_missed(session, subject) == [(date(2026, 3, 3), kind)]
+    saved = confirm(client, client.post(form, data={**shown_form(shown), "status": "completed", "sure": "y"}))
+    assert saved.status_code == 303
+    assert said_to_be_missed(session, subject) == []
+    assert "An infusion of this day was recorded." not in client.get(path(subject)).text
+    assert "Entry about a planned day removed" in client.get(f"/subjects/{subject.id}/ledger").text
+
+
+@pytest.mark.dialects("sqlite")
+def test_an_infusion_that_is_corrected_to_a_day_without_one_ends_that_entry(
+    client: FlaskClient, session: Session, subject: Subject
+) -> None:
+    give(session, subject, MONDAY)
+    say(client, subject, DID_NOT_COME, date(2026, 3, 6), "2026-03-03")
+    (given,) = course_of(session, subject).infusions
+    correction = {**FORM, "given_on-day": "3", "reason": "wrong day"}
+    shown = submit(client, f"/subjects/{subject.id}/infusions/{given.id}", correction)
+    assert "recorded as not having come" in shown.text
+    again = client.post(
+        f"/subjects/{subject.id}/infusions/{given.id}",
+        data={**shown_form(shown), "status": "completed", "sure": "y"},
+    )
+    assert confirm(client, again).status_code == 303
+    assert said_to_be_missed(session, subject) == []
+
+
+@pytest.mark.dialects("sqlite")
+def test_a_patient_cannot_have_missed_a_day_still_to_come(
+    client: FlaskClient, session: Session, subject: Subject
+) -> None:
+    give(session, subject, MONDAY, date(2026, 3, 3), date(2026, 3, 4))
+    page = say(client, subject, DID_NOT_COME, None, "2026-03-05")
+    assert page.status_code == 422
+    assert "This day is still to come." in page.text
+    assert say(client, subject, RESCHEDULED, date(2026, 3, 9), "2026-03-05").status_code == 303

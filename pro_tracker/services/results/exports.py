@@ -32,6 +32,7 @@ Kind = Literal[
     "symptoms",
     "vitals",
     "infusions",
+    "missed-infusions",
     "medications",
     "other-treatments",
     "liver-tests",

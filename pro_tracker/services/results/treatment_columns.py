@@ -1,4 +1,4 @@
-"""The columns of the files about treatment, each a domain of CDISC SDTM: EX, CM, VS, LB and AE (docs/exports.md).
+"""The columns of the files about treatment, each a domain of CDISC SDTM: EX, EC, CM, VS, LB and AE (docs/exports.md).
 
 AEOCCUR, AESTAT and AEREASND are the qualifiers of the events class: SDTM's own AE dataset holds only what occurred,
 while the file of symptoms has what did not occur and what was not asked about, too.
@@ -14,6 +14,7 @@ from pro_tracker.domain.infusion_codes import (
     Asking,
     InfusionStatus,
     MedicationPurpose,
+    MissedInfusionKind,
     SymptomAnswer,
     VitalTiming,
 )
@@ -26,6 +27,7 @@ from pro_tracker.services.results.treatment_rows import (
     FoundEvent,
     GivenMedication,
     NumberedInfusion,
+    NumberedMissedInfusion,
     OngoingTreatment,
     TakenLiverTest,
     TakenVital,
@@ -41,6 +43,12 @@ ASKINGS = "; ".join(
         f"{Asking.AS_MARKED} = asked, see the file of symptoms",
         f"{Asking.NOT_ASKED} = nothing was asked",
         f"{Asking.UNKNOWN} = not recorded whether it was asked",
+    )
+)
+MISSED_KINDS = "; ".join(
+    (
+        f"{MissedInfusionKind.DID_NOT_COME} = the patient did not come",
+        f"{MissedInfusionKind.RESCHEDULED} = it was moved to another day",
     )
 )
 REAL_KINDS = [kind for kind in OtherTreatmentKind if kind != OtherTreatmentKind.NONE]
@@ -95,6 +103,19 @@ INFUSION: tuple[Column[NumberedInfusion], ...] = (
     Column("EXSTATUS", lambda g: g.infusion.status, "Whether it was given completely", _listed(InfusionStatus)),
     Column("CHAIR", lambda g: g.infusion.chair, "Chair or room"),
     Column("AEASKED", lambda g: g.infusion.asking, "How it was asked about adverse effects", "a code", ASKINGS),
+)
+MISSED: tuple[Column[NumberedMissedInfusion], ...] = (
+    Column("ECSEQ", lambda m: m.number, "Missed day of the course", "1 is the first"),
+    Column("ECPRESP", lambda m: "Y", "Whether the infusion was planned", "Y"),
+    Column("ECOCCUR", lambda m: "N", "Whether it was given on that day", "N"),
+    Column("ECREASOC", lambda m: m.missed.kind, "Why not", "a code", MISSED_KINDS),
+    Column("ECSTDY", lambda m: m.course.day(m.missed.planned_on), "Study day for which it was planned", DAYS),
+    Column(
+        "NEXTDY",
+        lambda m: m.course.day(m.missed.next_on),
+        "Study day planned instead",
+        f"{DAYS}; empty: none was agreed",
+    ),
 )
 MEDICATION: tuple[Column[GivenMedication], ...] = (
     Column("CMTRT", lambda m: m.medication.name, "Other drug given at the infusion"),
@@ -181,6 +202,9 @@ TREATMENT_FILES = {
     "infusions": TreatmentFile(
         (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(GIVEN), ColumnGroup(INFUSION)),
         treatment_rows.infusions,
+    ),
+    "missed-infusions": TreatmentFile(
+        (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(MISSED)), treatment_rows.missed_infusions
     ),
     "other-treatments": TreatmentFile(
         (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(OTHER_TREATMENT)), treatment_rows.other_treatments

@@ -16,6 +16,7 @@ from pro_tracker.domain.infusion_codes import SymptomAnswer
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
+from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 from pro_tracker.services.clinic.person import is_kept, persons_by_record
@@ -23,7 +24,10 @@ from pro_tracker.services.planning import person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results.export_rows import SUBJECTS_PER_BATCH, Part
 
-OF_COURSE = (Course.all_adverse_events, Course.all_other_treatments, Course.all_liver_tests)
+OF_COURSE = (
+    *(Course.all_adverse_events, Course.all_missed_infusions),
+    *(Course.all_other_treatments, Course.all_liver_tests),
+)
 WITH_FINDINGS = (Infusion.symptoms, Infusion.vitals, Infusion.medications, Infusion.all_adverse_events)
 
 
@@ -108,6 +112,14 @@ class GivenMedication(NamedTuple):
     medication: InfusionMedication
 
 
+class NumberedMissedInfusion(NamedTuple):
+    """One planned day without an infusion, and its number among those of the course, from 1."""
+
+    course: TreatmentCourse
+    number: int
+    missed: MissedInfusion
+
+
 def courses(
     session: Session, part: Part, on_subjects: Callable[[int], object] | None = None
 ) -> Iterator[TreatmentCourse]:
@@ -172,6 +184,13 @@ def medications(found: Iterable[TreatmentCourse]) -> Iterator[GivenMedication]:
     for given in infusions(found):
         for row in given.infusion.medications:
             yield GivenMedication(given, row)
+
+
+def missed_infusions(found: Iterable[TreatmentCourse]) -> Iterator[NumberedMissedInfusion]:
+    """Yields the planned days of these courses on which no infusion was given, without those entered in error."""
+    for course in found:
+        for number, missed in enumerate(course.course.missed_infusions, start=1):
+            yield NumberedMissedInfusion(course, number, missed)
 
 
 def _people(after: str) -> Any:

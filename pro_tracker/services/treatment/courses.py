@@ -24,7 +24,7 @@ from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, person_courses, visits
 from pro_tracker.services.planning.subject_lock import lock
 from pro_tracker.services.protocols import protocol_catalog, released_events
-from pro_tracker.services.treatment import infusion_facts, infusion_findings
+from pro_tracker.services.treatment import infusion_facts, infusion_findings, missed_infusions
 from pro_tracker.services.treatment.infusion_facts import AdverseEventFacts, InfusionFacts
 
 __all__ = [
@@ -108,7 +108,8 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     """Stores one infusion without re-planning: the caller plans once, after it has added all of them.
 
     Raises InvalidInput with its field for facts out of range, a second infusion at the same date and start, a date
-    that belongs to another course, a date after the course ended or the subject died, and a withdrawn subject.
+    that belongs to another course, a date after the course ended or the subject died, and a withdrawn subject. What
+    says that none was given on this day is voided.
     """
     subject = person.kept(session, course.subject_id)
     lock(session, subject)
@@ -121,6 +122,7 @@ def add_infusion(session: Session, actor: Actor, course: Course, facts: Infusion
     session.flush()
     session.expire(course, ["all_infusions", "all_adverse_events"])  # loaded before this infusion was added
     audit_infusion(session, actor, subject.id, infusion, now=now)
+    missed_infusions.void_if_given(session, actor, infusion, now=now)
     return infusion
 
 

@@ -14,7 +14,13 @@ from pro_tracker.services import audit, corrections
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, subject_lock, visits
-from pro_tracker.services.treatment import courses, infusion_facts, infusion_findings, replaced_rows
+from pro_tracker.services.treatment import (
+    courses,
+    infusion_facts,
+    infusion_findings,
+    missed_infusions,
+    replaced_rows,
+)
 from pro_tracker.services.treatment.infusion_facts import InfusionFacts
 
 
@@ -73,6 +79,7 @@ def correct(
         "replaces": infusion.id,
     }
     audit.record(session, actor, "infusion.correct", now=now, subject_id=subject.id, detail=detail)
+    missed_infusions.void_if_given(session, actor, corrected, now=now)
     return corrected
 
 

@@ -13,7 +13,7 @@ from pro_tracker.domain.errors import ChangedSince, InvalidInput, NotFound
 from pro_tracker.domain.expected_infusions import MissedDay
 from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.models.course import Course
+from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, corrections
@@ -21,6 +21,8 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.planning import before_treatment, person_courses, subject_lock, visits
 from pro_tracker.services.protocols import protocol_catalog
+
+GIVEN = "An infusion of this day was recorded."  # reason of an entry that was in error after all
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,9 @@ def record(
     """Records that nothing was given on the day expected, and plans the next one.
 
     For a course that has not begun, the next day is its planned start from now on. Raises InvalidInput with its field
-    for a course that ended, a person who withdrew or died, and a next day that is implausible, missing where the day
-    was changed, or not after the planned one; ChangedSince if another day is expected by now.
+    for a course that ended, a person who withdrew or died, a day still to come on which the person did not come, and a
+    next day that is implausible, missing where the day was changed, or not after the planned one; ChangedSince if
+    another day is expected by now.
     """
     subject = person.kept(session, course.subject_id)
     subject_lock.lock(session, subject)
@@ -111,12 +114,29 @@ def remove(session: Session, actor: Actor, row: MissedInfusion, *, reason: str, 
     subject_lock.lock(session, subject)
     if row.voided_at is not None:
         raise ChangedSince("This entry was removed in the meantime.")
-    row.voided_at, row.void_reason = now, why
+    _void(session, actor, row, why, now=now)
     begun = visits.course_dates(session, course).given_on
     if not begun and course.planned_start_on == row.next_on:
         course.planned_start_on = row.planned_on
         visits.replan(session, subject.id, now=now)
+
+
+def void_if_given(session: Session, actor: Actor, infusion: Infusion, *, now: datetime) -> None:
+    """Voids what says of the day of an infusion that none was given. The caller holds the subject's lock."""
+    rows = select(MissedInfusion).where(
+        MissedInfusion.course_id == infusion.course_id,
+        MissedInfusion.planned_on == infusion.given_on,
+        MissedInfusion.voided_at.is_(None),
+    )
+    for row in session.scalars(rows):
+        _void(session, actor, row, GIVEN, now=now)
+
+
+def _void(session: Session, actor: Actor, row: MissedInfusion, why: str, *, now: datetime) -> None:
+    row.voided_at, row.void_reason = now, why
     session.flush()
+    course = session.get_one(Course, row.course_id)
+    subject = person.kept(session, course.subject_id)
     detail: audit.Detail = {"course": course.id, "planned_on": _days(row), "missed": row.kind}
     audit.record(session, actor, "missed-infusion.remove", now=now, subject_id=subject.id, detail=detail)
 
@@ -128,11 +148,17 @@ def _check(session: Session, course: Course, subject: Subject, facts: MissedInfu
         raise InvalidInput("This course has ended, so no infusion is expected.")
     if expected_on(session, course, now=now) != facts.planned_on:
         raise ChangedSince("Another day is expected by now. Look at the patient's page again.")
-    if facts.next_on is None and facts.kind is MissedInfusionKind.RESCHEDULED:
-        raise InvalidInput("Enter the day to which it was moved.", field="next_on")
+    _check_kind(facts, local_date(now, before_treatment.site_zone(session, course)))
     plausible_dates.check(facts.next_on, local_date(now, subject.time_zone), field="next_on")
     if facts.next_on is not None and facts.next_on <= facts.planned_on:
         raise InvalidInput("The new day must be after the planned one.", field="next_on")
+
+
+def _check_kind(facts: MissedInfusionFacts, today: date) -> None:
+    if facts.kind is MissedInfusionKind.DID_NOT_COME and facts.planned_on > today:
+        raise InvalidInput("This day is still to come. If it is moved, choose that and the new day.", field="kind")
+    if facts.next_on is None and facts.kind is MissedInfusionKind.RESCHEDULED:
+        raise InvalidInput("Enter the day to which it was moved.", field="next_on")
 
 
 def _days(row: MissedInfusion) -> list[str]:
