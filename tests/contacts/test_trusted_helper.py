@@ -38,7 +38,7 @@ from pro_tracker.services.treatment import pauses
 from pro_tracker.services.treatment.pauses import PauseFacts
 from tests.conftest import Clock
 from tests.support.battery import changed_protocol
-from tests.support.course_builder import COORDINATOR
+from tests.support.course_builder import COORDINATOR, add_subject
 from tests.support.patient_browser import heading
 from tests.support.sending_fixtures import SENDER, SendingHarness, add_baseline, at, baseline
 from tests.support.staff_browser import add_account, save, sign_in, sign_in_colleague, submit
@@ -208,6 +208,22 @@ def test_the_helper_stops_the_mails_with_a_code_that_opens_nothing(
     assert own == {"active"}
     assert heading(client.post(path)) == "You will get no more e-mails from us"
     assert client.get(f"/v/{path.split('/')[2]}").status_code == 410, "no link"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_code_of_an_earlier_mail_ends_the_mails_to_a_helper_who_was_named_again(
+    client: FlaskClient, session: Session, clock: Clock, post: SendingHarness, course: Course, others: int
+) -> None:
+    """Unless another patient named the same person: then the code does not say which of them was meant."""
+    path = urlsplit(str(helpers_mail(post, clock)["List-Unsubscribe"]).strip("<>")).path
+    subject = patient(session, course)
+    trusted_helper.remove(session, subject, HelperEnding.MISTAKE, now=clock.now, actor=COORDINATOR)
+    for _ in range(others):
+        another = add_subject(session, clock.now)
+        trusted_helper.record(session, another, DAUGHTER, now=clock.now, actor=COORDINATOR)
+    record(session, course, clock)
+    assert client.post(path, data=ONE_CLICK).status_code == 200
+    assert getattr(helper_of(session, course), "state", "") == ("active" if others else "stopped")
 
 
 @ONE

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
-from pro_tracker.domain.channels import Channel, reaches_helper
+from pro_tracker.domain.channels import HELPER_CHANNELS, Channel, reaches_helper
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.models.link import Link
 from pro_tracker.models.subject import Contact
@@ -39,16 +39,38 @@ def unsubscribe_url(base_url: str, token: str, contact: Contact) -> str:
 
 def helper_code(contact: Contact) -> str:
     """Returns the code with which a helper's mails are ended: it leads to nothing else."""
-    return f"{contact.id}-{contact.address_hash[:HELPER_TAG_BYTES].hex()}"
+    return f"{contact.id}-{_helper_tag(contact)}"
 
 
 def by_helper_code(session: Session, code: str) -> Contact | None:
-    """Returns the contact of the helper with this code; None if it was removed, or has another address since."""
+    """Returns the contact of the helper with this code; None if it was removed, or has another address since.
+
+    A helper who was removed and named again has another contact, which the code of earlier mails ends as well: unless
+    several patients named the person, since the code does not say which of them was meant.
+    """
     parts = HELPER_CODE.fullmatch(code)
-    contact = session.get(Contact, int(parts[1])) if parts else None
-    if contact is None or not reaches_helper(contact.channel):
+    if parts is None:
         return None
-    return contact if hmac.compare_digest(helper_code(contact).encode(), code.encode()) else None
+    contact = session.get(Contact, int(parts[1]))
+    if contact is not None and reaches_helper(contact.channel) and _has_tag(contact, parts[2]):
+        return contact
+    return _only_helper_at(session, bytes.fromhex(parts[2]))
+
+
+def _has_tag(contact: Contact, tag: str) -> bool:
+    return hmac.compare_digest(_helper_tag(contact).encode(), tag.encode())
+
+
+def _only_helper_at(session: Session, tag: bytes) -> Contact | None:
+    """Returns the helper's contact whose address has this tag; None for none, and for several."""
+    last = tag + b"\xff" * HELPER_TAG_BYTES
+    rows = select(Contact).where(Contact.address_hash.between(tag, last), Contact.channel.in_(HELPER_CHANNELS))
+    found = session.scalars(rows.limit(2)).all()
+    return found[0] if len(found) == 1 else None
+
+
+def _helper_tag(contact: Contact) -> str:
+    return contact.address_hash[:HELPER_TAG_BYTES].hex()
 
 
 def unsubscribe_helper(session: Session, contact: Contact, *, now: datetime) -> None:
