@@ -60,7 +60,12 @@ def full_file() -> dict[str, Any]:
     calls = {"max_attempts": 5, "again_days": 2, "severity": "pain-intensity-nrs.pain-intensity"}
     file["scoring"] |= {"compare_mixed_wording": False}
     file["treatment"] = {"dose_mg_per_kg": 0.5, "tolerance_percent": 20, "minutes": 40, "spacing_days": 1}
-    file["treatment"] |= {"premedication": "Ondansetron.", "monitoring": "Blood pressure.", "nurse_and_chair": False}
+    file["treatment"] |= {
+        "premedication": "Ondansetron.",
+        "monitoring": "Blood pressure.",
+        "nurse_and_chair": False,
+        "liver_tests": {"from_course": 2, "within_days": 90},
+    }
     file["treatment"] |= {
         "symptoms": [{"code": "nausea", "term": "Nausea"}],
         "vitals": [{"code": "PULSE", "name": "Pulse", "unit": "beats/min", "at": ["before"], "range": [20, 250]}],
