@@ -8,16 +8,22 @@ from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.demo.installation import SECOND_PROTOCOL
+from pro_tracker.domain.adverse_event_codes import AdverseEventSource
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.domain.subject_codes import IdentityField
 from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.course import AdverseEvent, Course
 from pro_tracker.models.draft_answer import LateAnswer
 from pro_tracker.models.identity_change import IdentityChange
 from pro_tracker.models.merge import Merge
+from pro_tracker.models.missed_infusion import MissedInfusion
+from pro_tracker.models.other_treatment import OtherTreatment
 from pro_tracker.models.response import QuestionnaireResponse
-from pro_tracker.models.subject import Subject
+from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.transfer import Transfer
 from pro_tracker.models.visit import Visit
 
@@ -61,6 +67,11 @@ def _looked_for() -> dict[str, tuple[Query, Callable[[FoundRow], str]]]:
         "Transferred": (_transferred(), _contact_of_patient),
         "Two records merged": (_merged(), _contact_of_patient),
         "Death recorded": (_deaths(), _contact_of_patient),
+        "Adverse event, asked": (_adverse_events(AdverseEventSource.ASKED), _adverse_events_of_patient),
+        "Adverse event, volunteered": (_adverse_events(AdverseEventSource.VOLUNTEERED), _adverse_events_of_patient),
+        "Other treatments": (_other_treatments(), _other_treatments_of_patient),
+        "Did not come": (_missed_infusions(), _ledger_page),
+        "A helper": (_helpers(), _contact_of_patient),
         "Another study": (_second_study(), _page_of_patient),
     }
 
@@ -75,6 +86,14 @@ def _alerts_of_patient(row: FoundRow) -> str:
 
 def _contact_of_patient(row: FoundRow) -> str:
     return f"/subjects/{row.subject_id}#contact"
+
+
+def _adverse_events_of_patient(row: FoundRow) -> str:
+    return f"/subjects/{row.subject_id}#adverse-events"
+
+
+def _other_treatments_of_patient(row: FoundRow) -> str:
+    return f"/subjects/{row.subject_id}#other-treatments"
 
 
 def _ledger_page(row: FoundRow) -> str:
@@ -114,6 +133,34 @@ def _deaths() -> Query:
     people = select(Subject.id.label("subject_id"), Subject.study_code)
     people = people.where(Subject.death_recorded_at.is_not(None))
     return people.order_by(Subject.death_recorded_at.desc())
+
+
+def _adverse_events(source: AdverseEventSource) -> Query:
+    events = _of_courses(AdverseEvent).where(AdverseEvent.source == source)
+    return events.order_by(AdverseEvent.recorded_at.desc())
+
+
+def _other_treatments() -> Query:
+    named = _of_courses(OtherTreatment).where(OtherTreatment.name != "")
+    return named.order_by(OtherTreatment.recorded_at.desc())
+
+
+def _missed_infusions() -> Query:
+    return _of_courses(MissedInfusion).order_by(MissedInfusion.recorded_at.desc())
+
+
+def _of_courses(table: Any) -> Query:
+    """SQL: rows of this table that are in effect, with their kept records."""
+    rows = select(Subject.id.label("subject_id"), Subject.study_code).join(Course, Course.subject_id == Subject.id)
+    rows = rows.join(table, table.course_id == Course.id)
+    return rows.where(table.voided_at.is_(None), Course.duplicate_by_id.is_(None), Subject.merged_into_id.is_(None))
+
+
+def _helpers() -> Query:
+    people = select(Subject.id.label("subject_id"), Subject.study_code)
+    people = people.join(Contact, Contact.subject_id == Subject.id)
+    named = people.where(Contact.channel == Channel.HELPER, Contact.state == ContactState.ACTIVE)
+    return named.order_by(Contact.agreed_on.desc())
 
 
 def _open_calls(reason: CallReason) -> Query:

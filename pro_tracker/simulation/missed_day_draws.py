@@ -24,6 +24,14 @@ def with_missed_days(scenario: PatientScenario, parameters: MissedDayParameters,
     return replace(scenario, courses=tuple(courses))
 
 
+def without_last_day(course: CourseScenario) -> CourseScenario:
+    """Returns the course on whose last day the patient did not come, and was treated a weekday later."""
+    *others, last = course.infusions
+    (later,) = _weekday_later([last])
+    facts = MissedInfusionFacts(last.given_on, MissedInfusionKind.DID_NOT_COME, later.given_on)
+    return replace(course, infusions=(*others, later), missed=MissedDayScenario(facts, is_error=False))
+
+
 def _with_missed_day(course: CourseScenario, parameters: MissedDayParameters, random: Random) -> CourseScenario:
     """Returns the course with a missed day, after which the infusions are given a weekday later, or with a mistake."""
     draw = random.random()

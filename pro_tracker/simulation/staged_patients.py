@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
+from pro_tracker.domain.helper_codes import HelperEnding
 from pro_tracker.domain.infusion_codes import InfusionStatus
 from pro_tracker.domain.wall_time import local_date, moment
 from pro_tracker.simulation.demographics import SATURDAY, next_weekday
 from pro_tracker.simulation.faults import with_person_events
+from pro_tracker.simulation.missed_day_draws import without_last_day
 from pro_tracker.simulation.parameters import SimulationParameters
 from pro_tracker.simulation.scenario import (
     CourseScenario,
     DeathScenario,
+    HelperScenario,
     InjectedEvent,
     PatientScenario,
     StagedAct,
@@ -29,6 +32,7 @@ BEGUN_BEFORE_END = timedelta(hours=50)  # the call about it opens a day later, i
 ALERT_BEFORE_END = timedelta(hours=3)  # staff have some of the plan's hours left
 # After enrolment.
 TRANSFERRED_AFTER, CORRECTED_AFTER = timedelta(days=60, hours=7), timedelta(days=12, hours=7)
+NAMED_AFTER = timedelta(days=1, hours=2)
 DIED_AFTER = timedelta(days=70, hours=7)
 ENROLLED_TWICE_AFTER = timedelta(days=2, hours=6)
 MERGED_AFTER = timedelta(days=1, hours=3)  # after the second enrolment
@@ -127,7 +131,10 @@ class Staging:
 
 
 def with_changed_people(scenarios: Sequence[PatientScenario]) -> list[PatientScenario]:
-    """Returns the cohort whose first patients have a transfer, a corrected birth date, a merge, a death."""
+    """Returns the cohort whose first patients have a transfer, a corrected birth date, a merge, a death.
+
+    The second one has a helper and did not come on a day.
+    """
     changes: Sequence[Sequence[InjectedEvent]] = (
         [InjectedEvent(TRANSFERRED_AFTER, "transfer")],
         [InjectedEvent(CORRECTED_AFTER, "birth-date")],
@@ -137,10 +144,28 @@ def with_changed_people(scenarios: Sequence[PatientScenario]) -> list[PatientSce
     for scenario, events in zip(scenarios, changes, strict=False):
         participant = replace(scenario, withdraws_after=None)
         changed.append(with_person_events(participant, events))
+    if len(changed) > 1:
+        changed[1] = _with_helper_and_missed_day(changed[1])
     for scenario in scenarios[len(changed) : len(changed) + 1]:
         died = DeathScenario(DIED_AFTER, days_late=1, reverted_after=None)
         changed.append(replace(scenario, withdraws_after=None, death=died))
     return [*changed, *scenarios[len(changed) :]]
+
+
+def _with_helper_and_missed_day(scenario: PatientScenario) -> PatientScenario:
+    helper = HelperScenario(
+        relation="daughter",
+        named_after=NAMED_AFTER,
+        has_dead_mailbox=False,
+        corrected_after=None,
+        removed_after=None,
+        ending=HelperEnding.PATIENT,
+        named_again_after=None,
+        stops_at_mail=None,
+        reopened_after=None,
+    )
+    first, *later = scenario.courses
+    return replace(scenario, helper=helper, courses=(without_last_day(first), *later))
 
 
 def _at(day: date, local_time: time, kind: StagedKind) -> StagedAct:

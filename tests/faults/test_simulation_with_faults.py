@@ -32,6 +32,7 @@ ANSWERING = (
 
 HELPERS = ("helpers named", "helpers removed", "messages to helpers")
 MISSED_DAYS = ("missed days", "missed days voided")
+ALONGSIDE = ("other treatments", "liver tests")
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects(*DIALECTS)]
 
@@ -48,7 +49,7 @@ def test_a_simulation_with_faults_loses_duplicates_and_misplaces_no_message(
     assert not FULL or counts["circuit breakers opened"] > 0
     assert not FULL or counts["helpers who stopped the mails"] > 0
     assert counts["answers concurrent with sending"] > 0
-    for event in (*ANSWERING, *HELPERS, *MISSED_DAYS):
+    for event in (*ANSWERING, *HELPERS, *MISSED_DAYS, *ALONGSIDE):
         assert counts[event] > 0, event
     if database.startswith("postgresql"):  # SQLite has one sender
         assert counts["batches split between workers"] > 0

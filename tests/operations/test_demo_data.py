@@ -44,6 +44,11 @@ SHOWN = [
     "Transferred",
     "Two records merged",
     "Death recorded",
+    "Adverse event, asked",
+    "Adverse event, volunteered",
+    "Other treatments",
+    "Did not come",
+    "A helper",
     "Another study",
 ]
 
