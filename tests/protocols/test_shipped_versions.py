@@ -8,6 +8,8 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
@@ -18,7 +20,7 @@ from pro_tracker.services.treatment import courses, protocol_moves
 from pro_tracker.services.treatment.courses import CourseStartFacts
 from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
 from tests.conftest import Clock
-from tests.support.course_builder import COORDINATOR, add_subject, messages_of, record_infusions, visits_of
+from tests.support.course_builder import COORDINATOR, add_course, add_subject, messages_of, record_infusions, visits_of
 from tests.support.history_builder import course_of
 
 CODE = "ketamine-5day"
@@ -125,3 +127,29 @@ def test_a_move_to_version_2_keeps_what_has_opened_and_adds_the_rest(session: Se
     assert {code: visit.protocol_version for code, visit in planned.items()} == {"baseline": "1", "infusion-day": "2"}
     days = select(Visit.infusion_day).where(Visit.course_id == course.id, Visit.infusion_day.is_not(None))
     assert set(session.scalars(days)) == {1, 2}
+
+
+@pytest.mark.parametrize("days_after_opening", range(1, 50, 6))
+def test_in_version_2_a_baseline_is_asked_in_time_with_the_open_follow_up_of_the_earlier_course(
+    session: Session, clock: Clock, days_after_opening: int
+) -> None:
+    subject = add_subject(session, clock.now, planned_start_on=FIRST_ON)
+    first = course_of(session, subject)
+    clock.set(datetime(2026, 3, 20, 18, tzinfo=UTC))
+    record_infusions(session, first, clock.now, *(FIRST_ON + timedelta(days=day) for day in range(5)))
+    follow_up = visits_of(session, first)["3-months"]
+    planned_at = follow_up.opens_at + timedelta(hours=1)
+    start_on = (follow_up.opens_at + timedelta(days=days_after_opening)).date()
+    second = add_course(session, subject, planned_at, start_on)
+    session.commit()
+
+    baseline = visits_of(session, second)["baseline"]
+    asked = [message for message in messages_of(session, baseline) if message.state == MessageState.PLANNED]
+    assert asked
+    assert all(baseline.opens_at <= message.send_at < baseline.closes_at for message in asked)
+    follow_up_days = {
+        message.local_on
+        for message in messages_of(session, follow_up)
+        if message.state == MessageState.PLANNED and message.channel != Channel.HELPER
+    }
+    assert follow_up_days.isdisjoint({message.local_on for message in asked if message.channel != Channel.HELPER})
