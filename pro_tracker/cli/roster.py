@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from pro_tracker import clock
@@ -23,6 +24,10 @@ from pro_tracker.services.rosters import roster_loading, roster_review, roster_s
 from pro_tracker.services.rosters.roster_result import ImportResult
 
 COMMAND = Actor(ActorKind.COMMAND, "import")
+INTERRUPTED = (
+    "The database cannot be used any more. Check that it runs and PRO_TRACKER_DATABASE_URL. What was loaded before is"
+    " kept; go on with `pro-tracker import --resume`."
+)
 RESUMED_REJECTS = Path("import.rejects.csv")  # the name of the file is not kept
 
 
@@ -128,6 +133,13 @@ def _stop() -> None:
 
 
 def _load_all(session: Session, running: RosterImport, outcome: ImportResult) -> None:
+    try:
+        _load_portions(session, running, outcome)
+    except OperationalError as error:
+        raise InvalidInput(INTERRUPTED) from error
+
+
+def _load_portions(session: Session, running: RosterImport, outcome: ImportResult) -> None:
     with progress("Importing") as show:
         while roster_loading.load_portion(session, COMMAND, running, outcome, now=clock.now()):
             left = roster_staging.n_left(session, running)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -159,6 +160,39 @@ def interrupted(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert isinstance(run(roster).exception, Interruption)
     assert count(session, Subject) == 2
     return roster
+
+
+def test_a_database_that_fails_on_the_way_keeps_what_was_loaded_and_says_how_to_go_on(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = roster_loading.load_portion
+    portions = iter([True])
+
+    def load_or_fail(*arguments: Any, **options: Any) -> bool:
+        if next(portions, False):
+            return load(*arguments, **options)
+        raise OperationalError("SELECT 1", {}, OSError("connection lost"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(roster_loading, "PORTION", 2)
+        patch.setattr(roster_loading, "load_portion", load_or_fail)
+        failed = run(write(tmp_path / "roster.csv", *people(3)))
+    assert "What was loaded before is kept; go on with `pro-tracker import --resume`." in str(failed.exception)
+    assert count(session, Subject) == 2
+    session.rollback()
+    assert "Loaded 1 subject and 1 infusion." in run("--resume").output
+
+
+def test_an_interrupted_import_is_named_among_what_is_ready(
+    client: FlaskClient, session: Session, interrupted: Path, clock: Clock
+) -> None:
+    answer = client.get("/readyz").json
+    assert answer is not None
+    assert "import" not in answer["parts"]
+    clock.advance(minutes=10)
+    part = client.get("/readyz").json["parts"]["import"]  # type: ignore[index]
+    assert part["ok"]
+    assert "--resume" in part["note"]
 
 
 def test_each_person_is_there_with_all_rows_or_not_at_all(session: Session, interrupted: Path) -> None:

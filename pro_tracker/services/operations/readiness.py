@@ -13,6 +13,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.migrate import is_current
 from pro_tracker.models.heartbeat import Heartbeat
 from pro_tracker.models.provider_state import ProviderState
+from pro_tracker.models.roster_import import RosterImport
 from pro_tracker.services.clinic.channels_in_service import channels_in_service
 from pro_tracker.services.operations.heartbeats import TICK_PREFIX
 from pro_tracker.services.protocols import protocol_catalog, releases
@@ -60,7 +61,17 @@ def _database_parts(session: Session, now: datetime, notes: Mapping[Channel, str
     ]
     providers = [_provider(name, down.get(name), notes.get(name, "")) for name in channels_in_service()]
     files = _data_files(session) if current else []
-    return [PartStatus("database", True), migrations, *heartbeats, *providers, *_unserved_channels(), *files]
+    imports = _interrupted_import(session, now) if current else ()
+    return [PartStatus("database", True), migrations, *heartbeats, *providers, *_unserved_channels(), *files, *imports]
+
+
+def _interrupted_import(session: Session, now: datetime) -> Iterator[PartStatus]:
+    """Names an import that did nothing for minutes. Nothing waits for it, so the part is ready."""
+    worked_at = session.scalar(select(RosterImport.worked_at).where(RosterImport.is_unfinished.is_(True)))
+    if worked_at is not None and now - worked_at > SEEN_WITHIN:
+        since = worked_at.isoformat(timespec="seconds")
+        note = f"interrupted since {since}; go on with pro-tracker import --resume, or end it with --stop"
+        yield PartStatus("import", True, note)
 
 
 def _data_files(session: Session) -> list[PartStatus]:
