@@ -36,8 +36,8 @@ sure: format lint types imports ## Format check, lint, types, import contracts, 
 
 heavy: .venv/.dev assets ## The heavy checks in their short form: faults and browsers, then benchmarks
 	$(MAKE) test ARGS='-m "faults or browser"'
-	$(VENV)/python -m benchmarks submit pages exports scoring claiming dispatch \
-	  --subjects 200 --responses 5000 --rows 50000 --dispatched 500
+	$(VENV)/python -m benchmarks submit pages exports importing scoring claiming dispatch \
+	  --subjects 200 --responses 5000 --rows 50000 --dispatched 500 --people 100
 
 format: .venv/.dev
 	$(VENV)/ruff format --check .
@@ -66,7 +66,7 @@ faults: .venv/.dev assets ## Kill, freeze and cut off workers, broker and databa
 
 deep: .venv/.dev assets ## The heavy checks at full size, started manually: faults, then every benchmark (about an hour)
 	$(MAKE) faults
-	$(VENV)/python -m benchmarks --messages 10000 --kills 50 --responses 1000000 --rows 5000000
+	$(VENV)/python -m benchmarks --messages 10000 --kills 50 --responses 1000000 --rows 5000000 --people 20000
 
 assets: $(BUILT) $(CATALOGUES) ## Style sheets, scripts and message catalogues
 

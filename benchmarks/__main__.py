@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks import claiming, dispatch, exports, pages, scoring, sending, submit
+from benchmarks import claiming, dispatch, exports, importing, pages, scoring, sending, submit
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "submit": lambda _options: submit.main(),
     "pages": lambda _options: pages.main(),
+    "importing": lambda options: importing.main(options.people),
     "exports": lambda options: exports.main(options.subjects),
     "scoring": lambda options: scoring.main(options.responses),
     "claiming": lambda options: claiming.main(options.rows),
@@ -35,6 +36,7 @@ def main() -> None:
     sizes = ["--messages", str(options.messages), "--kills", str(options.kills)]
     sizes += ["--responses", str(options.responses), "--rows", str(options.rows)]
     sizes += ["--dispatched", str(options.dispatched), "--subjects", str(options.subjects)]
+    sizes += ["--people", str(options.people)]
     for name in options.names or BENCHMARKS:  # in processes of their own, so that none is affected by the one before
         subprocess.run([sys.executable, "-m", "benchmarks", name, *sizes], check=True)
         print(flush=True)
@@ -52,6 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=500_000, help="in the outbox (default: %(default)s; full: 5000000)")
     parser.add_argument("--subjects", type=int, default=1_000, help="to export (default: %(default)s)")
     parser.add_argument("--dispatched", type=int, default=5_000, help="messages to dispatch (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=500, help="to import (default: %(default)s; full: 20000)")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))
     if unknown:

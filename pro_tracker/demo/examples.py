@@ -151,15 +151,23 @@ def _missed_infusions() -> Query:
 
 def _of_courses(table: Any) -> Query:
     """SQL: rows of this table that are in effect, with their kept records."""
-    rows = select(Subject.id.label("subject_id"), Subject.study_code).join(Course, Course.subject_id == Subject.id)
+    rows = select(Subject.id.label("subject_id"), Subject.study_code)
+    rows = rows.join(Course, Course.subject_id == Subject.id)
     rows = rows.join(table, table.course_id == Course.id)
-    return rows.where(table.voided_at.is_(None), Course.duplicate_by_id.is_(None), Subject.merged_into_id.is_(None))
+    return rows.where(
+        table.voided_at.is_(None),
+        Course.duplicate_by_id.is_(None),
+        Subject.merged_into_id.is_(None),
+    )
 
 
 def _helpers() -> Query:
     people = select(Subject.id.label("subject_id"), Subject.study_code)
     people = people.join(Contact, Contact.subject_id == Subject.id)
-    named = people.where(Contact.channel == Channel.HELPER, Contact.state == ContactState.ACTIVE)
+    named = people.where(
+        Contact.channel == Channel.HELPER,
+        Contact.state == ContactState.ACTIVE,
+    )
     return named.order_by(Contact.agreed_on.desc())
 
 
