@@ -3,7 +3,7 @@
 import threading
 import time as clocks
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
 import pytest
@@ -13,17 +13,31 @@ from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.infusion_codes import MissedInfusionKind
+from pro_tracker.domain.other_treatment_codes import LiverTestResult, OtherTreatmentKind
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import enrolment, withdrawals
 from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.treatment import course_plans, courses, infusion_corrections, pauses
+from pro_tracker.services.treatment import (
+    adverse_events,
+    course_plans,
+    courses,
+    infusion_corrections,
+    missed_infusions,
+    pauses,
+)
+from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
 from pro_tracker.services.treatment.course_plans import CoursePlanFacts
 from pro_tracker.services.treatment.courses import CourseEndFacts, CourseStartFacts
 from pro_tracker.services.treatment.infusion_corrections import InfusionCorrectionFacts
+from pro_tracker.services.treatment.liver_tests import LIVER_TESTS, LiverTestFacts
+from pro_tracker.services.treatment.missed_infusions import MissedInfusionFacts
+from pro_tracker.services.treatment.other_treatments import OTHER_TREATMENTS, OtherTreatmentFacts
 from pro_tracker.services.treatment.pauses import PauseFacts
+from pro_tracker.services.treatment.replaced_rows import RowCorrection
 from tests.support.course_builder import COORDINATOR, add_subject, infusion, record_infusions
 from tests.support.history_builder import course_of
 
@@ -89,6 +103,52 @@ def pause(case: Case) -> None:
     pauses.begin(case.session, COORDINATOR, case.subject, PauseFacts(TODAY, None, "hospital"), now=NOW)
 
 
+def record_treatment(case: Case) -> None:
+    facts = OtherTreatmentFacts(OtherTreatmentKind.CHIROPRACTIC, "Manual therapy", TODAY)
+    OTHER_TREATMENTS.record(case.session, COORDINATOR, case.subject, facts, now=NOW)
+
+
+def no_treatment(case: Case) -> None:
+    facts = OtherTreatmentFacts(OtherTreatmentKind.NONE, "", TODAY)
+    OTHER_TREATMENTS.record(case.session, COORDINATOR, case.subject, facts, now=NOW)
+
+
+def correct_treatment(case: Case) -> None:
+    (row,) = case.course.other_treatments
+    facts = replace(OTHER_TREATMENTS.facts_of(row), ended_on=TODAY)
+    OTHER_TREATMENTS.correct(case.session, COORDINATOR, row, RowCorrection(facts, "it ended"), now=NOW)
+
+
+def void_treatment(case: Case) -> None:
+    (row,) = case.course.other_treatments
+    OTHER_TREATMENTS.void(case.session, COORDINATOR, row, reason="another patient", now=NOW)
+
+
+def record_test(case: Case) -> None:
+    LIVER_TESTS.record(case.session, COORDINATOR, case.subject, LiverTestFacts(TODAY, LiverTestResult.NORMAL), now=NOW)
+
+
+def report_event(case: Case) -> None:
+    facts = AdverseEventFacts("Headache", 1, found_on=TODAY)
+    adverse_events.record(case.session, COORDINATOR, case.subject, facts, now=NOW)
+
+
+def void_event(case: Case) -> None:
+    (event,) = case.course.adverse_events
+    adverse_events.void(case.session, COORDINATOR, event, reason="another patient", now=NOW)
+
+
+def correct_event(case: Case) -> None:
+    (event,) = case.course.adverse_events
+    correction = RowCorrection(AdverseEventFacts("Headache", 2, found_on=TODAY), "worse")
+    adverse_events.correct(case.session, COORDINATOR, event, correction, now=NOW)
+
+
+def miss(case: Case) -> None:
+    facts = MissedInfusionFacts(date(2026, 3, 10), MissedInfusionKind.DID_NOT_COME, date(2026, 3, 13))
+    missed_infusions.record(case.session, COORDINATOR, case.course, facts, now=NOW)
+
+
 # Name -> what was done before, and the two acts of which only the first may be saved.
 EXCLUSIVE: dict[str, tuple[Act | None, Act, Act]] = {
     "end a course twice": (None, end(LAST), end(TODAY)),
@@ -106,6 +166,14 @@ EXCLUSIVE: dict[str, tuple[Act | None, Act, Act]] = {
     "withdraw, and pause": (None, withdraw, pause),
     "undo a withdrawal twice": (withdraw, undo_withdrawal, undo_withdrawal),
     "pause twice": (None, pause, pause),
+    "record a treatment alongside twice": (None, record_treatment, record_treatment),
+    "record a treatment alongside, and that there is none": (None, record_treatment, no_treatment),
+    "void a treatment alongside, and correct it": (record_treatment, void_treatment, correct_treatment),
+    "correct a treatment alongside twice": (record_treatment, correct_treatment, correct_treatment),
+    "record liver tests of one day twice": (None, record_test, record_test),
+    "void an adverse event, and correct it": (report_event, void_event, correct_event),
+    "say twice that a patient did not come": (None, miss, miss),
+    "end a course, and say that the patient did not come": (None, end(LAST), miss),
 }
 
 
