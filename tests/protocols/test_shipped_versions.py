@@ -1,5 +1,7 @@
 """The shipped protocol in both versions: version 1 as it was, version 2 with the study's questions in few items."""
 
+import csv
+import io
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,20 +10,24 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pro_tracker import db
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.protocol import Protocol
+from pro_tracker.models.aggregate import Aggregate
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import battery_length, protocol_catalog
+from pro_tracker.services.results import aggregates, exports
+from pro_tracker.services.results.exports import Extent
 from pro_tracker.services.treatment import courses, protocol_moves
 from pro_tracker.services.treatment.courses import CourseStartFacts
 from pro_tracker.services.treatment.protocol_moves import ProtocolMoveFacts
 from tests.conftest import Clock
 from tests.support.course_builder import COORDINATOR, add_course, add_subject, messages_of, record_infusions, visits_of
-from tests.support.history_builder import course_of
+from tests.support.history_builder import answer_visit, course_of
 
 CODE = "ketamine-5day"
 MAIN = ("baseline", "last-infusion", "3-months", "6-months")
@@ -153,3 +159,28 @@ def test_in_version_2_a_baseline_is_asked_in_time_with_the_open_follow_up_of_the
         if message.state == MessageState.PLANNED and message.channel != Channel.HELPER
     }
     assert follow_up_days.isdisjoint({message.local_on for message in asked if message.channel != Channel.HELPER})
+
+
+def test_an_earlier_baseline_has_no_change_from_a_later_one(session: Session, clock: Clock) -> None:
+    subject = add_subject(session, clock.now, planned_start_on=date(2026, 4, 6))
+    planned = visits_of(session, course_of(session, subject))
+    for code, answer in (("second-baseline", 4), ("baseline", 2)):
+        at = planned[code].opens_at + timedelta(days=1)
+        answer_visit(session, planned[code], at, dict.fromkeys(planned_instruments(code), answer))
+    session.commit()
+    now = planned["baseline"].closes_at
+    aggregates.rebuild(session, now=now)
+    figures = select(Aggregate.n_answered, Aggregate.n_paired).where(
+        Aggregate.event_code == "second-baseline", Aggregate.scale_code == "total"
+    )
+    assert {tuple(row) for row in session.execute(figures)} == {(1, 0)}
+    out = io.StringIO(newline="")
+    with db.Session() as fresh:
+        exports.write(fresh, "wide", out, Extent(now))
+    rows = csv.DictReader(io.StringIO(out.getvalue(), newline=""))
+    changes = {row["VISIT"]: {key: value for key, value in row.items() if key.endswith("_change")} for row in rows}
+    assert set(changes["Second baseline"].values()) == {""}
+
+
+def planned_instruments(code: str) -> tuple[str, ...]:
+    return newest().event(code).battery

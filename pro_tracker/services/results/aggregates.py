@@ -134,6 +134,7 @@ def _figures(session: Session, group: AggregateGroup, now: datetime) -> GroupFig
     """The figures of one group by scale, read in one pass and held as running sums."""
     found = GroupFigures()
     scales = _expected_scales(session, group, found, now)
+    untreated = {version for version, *_key in scales if _is_before_treatment(group, version)}
     rows = session.execute(_scores_and_baselines(group), execution_options={"yield_per": 1000})
     for version, occurrence, instrument_code, scale_code, *values in rows:
         scale = scales.get((version, instrument_code, scale_code))
@@ -141,9 +142,16 @@ def _figures(session: Session, group: AggregateGroup, now: datetime) -> GroupFig
             continue
         later = stored_scores.point(scale, values[:N_POINT_COLUMNS])
         baseline = stored_scores.point(scale, values[N_POINT_COLUMNS:])
+        if version in untreated:
+            baseline = None
         if later is not None:
             found.by_scale[occurrence, instrument_code, scale_code].add(scale, baseline, later)
     return found
+
+
+def _is_before_treatment(group: AggregateGroup, version: str) -> bool:
+    """Returns whether the event is a baseline, too, such as an earlier one, so that nothing has changed since."""
+    return protocol_catalog.protocol(group.protocol_code, version).event(group.event_code).before_treatment
 
 
 def _expected_scales(

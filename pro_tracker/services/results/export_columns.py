@@ -412,6 +412,8 @@ def _change(visit: VisitRecord, key: ScaleKey, scale: Scale) -> Change | None:
 
 
 def _computed_change(visit: VisitRecord, key: ScaleKey, scale: Scale) -> Change | None:
+    if visit.protocol.event(visit.event_code).before_treatment:
+        return None  # an earlier baseline is no change from a later one
     baseline = _point(visit.baseline, key, scale)
     later = _point(visit, key, scale)
     if baseline is None or later is None:
