@@ -68,7 +68,7 @@ def _looked_for() -> dict[str, tuple[Query, Callable[[FoundRow], str]]]:
         "Two records merged": (_merged(), _contact_of_patient),
         "Death recorded": (_deaths(), _contact_of_patient),
         "Adverse event, asked": (_adverse_events(AdverseEventSource.ASKED), _adverse_events_of_patient),
-        "Adverse event, volunteered": (_adverse_events(AdverseEventSource.VOLUNTEERED), _adverse_events_of_patient),
+        "Adverse event, told": (_adverse_events(AdverseEventSource.VOLUNTEERED), _adverse_events_of_patient),
         "Other treatments": (_other_treatments(), _other_treatments_of_patient),
         "Did not come": (_missed_infusions(), _ledger_page),
         "A helper": (_helpers(), _contact_of_patient),

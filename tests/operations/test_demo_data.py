@@ -45,7 +45,7 @@ SHOWN = [
     "Two records merged",
     "Death recorded",
     "Adverse event, asked",
-    "Adverse event, volunteered",
+    "Adverse event, told",
     "Other treatments",
     "Did not come",
     "A helper",
