@@ -69,7 +69,7 @@ def _show(name: str, weight: int) -> None:
 def subject_page(app: Flask, servers: Sequence[int], full: Served) -> None:
     """Prints statements and CPU of a subject's page after nine months: one course, all visits answered."""
     path = f"/subjects/{_history()}"
-    print(f"  {'subject page: statements (at most 18)':<58} {_statements(app, path):>5}")
+    print(f"  {'subject page: statements (at most 20)':<58} {_statements(app, path):>5}")
     browser = Browser(full)
     browser.open("/sign-in")
     browser.submit({"email": "clinician@clinic.example", "password": PASSWORD})

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from pro_tracker.domain.liver_tests import REMIND_BEFORE
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.account import Account
-from pro_tracker.models.course import COUNTS, Course, Infusion
+from pro_tracker.models.course import COUNTS, Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.calling.missing_infusions import unfinished_courses
 from pro_tracker.services.clinic import visibility
@@ -46,7 +46,7 @@ def missing_liver_tests(session: Session, account: Account, *, now: datetime) ->
     return sorted(found, key=lambda each: (each.starts_on, each.subject.study_code))
 
 
-def _courses_by_person(session: Session, person_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, list[Course]]:
+def _courses_by_person(session: Session, person_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[Course]]:
     """Returns the courses of each person that count, in order, with infusions and liver tests."""
     if not person_ids:
         return {}
@@ -56,15 +56,4 @@ def _courses_by_person(session: Session, person_ids: Collection[uuid.UUID]) -> M
     by_person = defaultdict[uuid.UUID, list[Course]](list)
     for course in session.scalars(rows, execution_options={"populate_existing": True}):
         by_person[records[course.subject_id]].append(course)
-    return {person_id: _in_order(courses) for person_id, courses in by_person.items()}
-
-
-def _in_order(courses: list[Course]) -> list[Course]:
-    if person_courses.has_one_record(courses):
-        return courses
-    return person_courses.in_order(courses, {course.id: _begins_on(course) for course in courses})
-
-
-def _begins_on(course: Course) -> date:
-    given: list[Infusion] = course.infusions
-    return min((infusion.given_on for infusion in given), default=course.planned_start_on or date.max)
+    return {person_id: person_courses.loaded_in_order(found) for person_id, found in by_person.items()}

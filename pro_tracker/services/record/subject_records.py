@@ -4,7 +4,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -130,15 +129,7 @@ def courses_of(session: Session, subject_id: uuid.UUID, *which: ColumnElement[bo
         .order_by(Course.number)
     )
     courses = session.scalars(rows, execution_options={"populate_existing": True}).unique().all()
-    if person_courses.has_one_record(courses):
-        return courses
-    starts_on = {course.id: _begins_on(course) for course in courses}
-    return person_courses.in_order(courses, starts_on)
-
-
-def _begins_on(course: Course) -> date:
-    given = [infusion.given_on for infusion in course.infusions]
-    return min(given, default=course.planned_start_on or date.max)
+    return person_courses.loaded_in_order(courses)
 
 
 def _alert_attempts(session: Session, subject_id: uuid.UUID) -> Mapping[int, Sequence[CallAttempt]]:

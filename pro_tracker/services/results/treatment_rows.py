@@ -210,7 +210,7 @@ def _of_people(session: Session, codes: Mapping[Any, str]) -> Iterator[Treatment
     for course in session.scalars(_courses(list(records))).unique():
         by_person[records[course.subject_id]].append(course)
     for person_id, code in codes.items():
-        in_order = _in_order(by_person[person_id])
+        in_order = person_courses.loaded_in_order(by_person[person_id])
         numbers = person_courses.numbers(in_order)
         for course in in_order:
             yield TreatmentCourse(code, numbers[course.id], course)
@@ -221,15 +221,3 @@ def _courses(records: list[Any]) -> Any:
     rows = select(Course).where(Course.subject_id.in_(records), COUNTS).order_by(Course.number)
     rows = rows.options(joinedload(Course.site), given, *(selectinload(each) for each in OF_COURSE))
     return rows.options(*(given.selectinload(each) for each in WITH_FINDINGS))
-
-
-def _in_order(found: list[Course]) -> Sequence[Course]:
-    if person_courses.has_one_record(found):
-        return found
-    starts_on = {course.id: _begins_on(course) for course in found}
-    return person_courses.in_order(found, starts_on)
-
-
-def _begins_on(course: Course) -> date:
-    given = [infusion.given_on for infusion in course.infusions]
-    return min(given, default=course.planned_start_on or date.max)
