@@ -147,7 +147,8 @@ def test_a_clinician_sees_the_list_and_closes_no_call(client: FlaskClient, sessi
     page = open_page(client, session, "clinician")
     assert "/calls/" not in page
     page = client.get(f"/subjects/{subject.id}").text
-    for words in ("/calls/", "Record an infusion", "Withdraw", "Answer here"):
+    assert "Record an infusion" in page
+    for words in ("/calls/", "Withdraw", "Merge with another record", "Answer here"):
         assert words not in page
 
 

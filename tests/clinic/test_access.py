@@ -27,7 +27,11 @@ CLINICAL = {"coordinator", "clinician"}
 COORDINATOR = {"coordinator"}
 SUBJECT_PAGES = {
     "/subjects/{id}": CLINICAL,
-    "/subjects/{id}/infusions/new": COORDINATOR,
+    "/subjects/{id}/infusions/new": CLINICAL,
+    "/subjects/{id}/missed-infusion": CLINICAL,
+    "/subjects/{id}/adverse-events/new": CLINICAL,
+    "/subjects/{id}/other-treatments/new": CLINICAL,
+    "/subjects/{id}/liver-tests/new": CLINICAL,
     "/subjects/{id}/course": COORDINATOR,
     "/subjects/{id}/pauses": COORDINATOR,
     "/subjects/{id}/withdraw": COORDINATOR,
@@ -82,6 +86,7 @@ def test_a_subject_of_another_site_does_not_exist_for_the_account(
     pause = pauses.begin(session, Actor(ActorKind.COMMAND, "test"), there, facts, now=clock.now)
     posts = (
         *("infusions/new", f"infusions/{infusion}", f"infusions/{infusion}/remove"),
+        *("adverse-events/new", "other-treatments/new", "liver-tests/new", "missed-infusion"),
         *(f"course/{each}" for each in ("plan", "end", "reopen", "date", "new")),
         *("pauses", f"pauses/{pause.id}", f"pauses/{pause.id}/remove"),
         *("withdraw", "withdraw/revert", f"visits/{visit.id}/here"),
