@@ -38,7 +38,7 @@ TREATMENTS = (
 
 @dataclass
 class SimulatedOtherTreatments:
-    """What is recorded alongside the infusions of all courses."""
+    """The treatments alongside and liver tests of all courses."""
 
     context: SimulationContext
 
