@@ -111,6 +111,9 @@ def test_a_drug_alongside_is_recorded_with_its_dose_and_shown(
         ({"amount": "0"}, "The dose must be more than 0"),
         ({"amount": "1e30"}, "The dose must be more than 0"),
         ({"amount": "much"}, "Enter a number"),
+        ({"amount": "0.0001"}, "with at most three decimals"),
+        ({"amount": "NaN"}, "The dose must be more than 0"),
+        ({"amount": "Infinity"}, "The dose must be more than 0"),
         ({"unit": ""}, "A dose has a number and a unit"),
         ({"amount": ""}, "A dose has a number and a unit"),
         (day("asked_on", None), "Enter the day on which the clinic learned of it."),
@@ -150,6 +153,17 @@ def test_none_is_refused_while_a_recorded_treatment_goes_on(
     ended = {**GABAPENTIN, **day("ended_on", date(2026, 3, 1)), "reason": "it ended"}
     assert submit(client, page_of(session, subject), ended).status_code == 303
     assert record(client, subject, NONE).status_code == 303
+
+
+def test_what_goes_on_from_the_course_before_is_no_none_in_the_next(
+    client: FlaskClient, session: Session, clock: Clock, subject: Subject
+) -> None:
+    record(client, subject, GABAPENTIN)
+    add_course(session, subject, clock.now, clock.now.date() + timedelta(days=10))
+    assert "A treatment that goes on is recorded." in record(client, subject, NONE).text
+    record_test(client, subject, clock.now.date())
+    add_course(session, subject, clock.now, clock.now.date() + timedelta(days=60))
+    assert "are recorded already" in record_test(client, subject, clock.now.date()).text
 
 
 def test_a_correction_keeps_the_former_row_and_an_error_is_voided_with_its_reason(

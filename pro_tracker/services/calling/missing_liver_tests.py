@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from pro_tracker.domain.liver_tests import REMIND_BEFORE
@@ -18,6 +18,7 @@ from pro_tracker.services.calling.missing_infusions import unfinished_courses
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.clinic.person import persons_by_record
 from pro_tracker.services.planning import person_courses
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import liver_tests
 
 
@@ -33,9 +34,13 @@ class MissingLiverTests:
 def missing_liver_tests(session: Session, account: Account, *, now: datetime) -> list[MissingLiverTests]:
     """Returns the courses at the account's sites whose liver tests are due by their protocol, the first on top."""
     soon = (now + REMIND_BEFORE + timedelta(days=2)).date()  # the rule knows the day of the site
-    rows = visibility.visible(unfinished_courses(soon), account)
+    asking = _versions_with_rule()
+    if not asking:
+        return []
+    of_asking = tuple_(Course.protocol_code, Course.protocol_version).in_(asking)
+    rows = visibility.visible(unfinished_courses(soon).where(of_asking), account)
     rows = rows.options(joinedload(Subject.identity), joinedload(Subject.contacts), joinedload(Course.site))
-    asked = [row for row in session.execute(rows).unique() if liver_tests.rule_of(row.Course) is not None]
+    asked = session.execute(rows).unique().all()
     courses = _courses_by_person(session, [row.Subject.id for row in asked])
     found: list[MissingLiverTests] = []
     for course, subject in asked:
@@ -44,6 +49,15 @@ def missing_liver_tests(session: Session, account: Account, *, now: datetime) ->
         if starts_on is not None:
             found.append(MissingLiverTests(course, subject, starts_on))
     return sorted(found, key=lambda each: (each.starts_on, each.subject.study_code))
+
+
+def _versions_with_rule() -> list[tuple[str, str]]:
+    """Returns code and version of the protocols that ask for liver tests."""
+    return [
+        (protocol.code, protocol.version)
+        for protocol in protocol_catalog.all_versions()
+        if protocol.treatment is not None and protocol.treatment.liver_tests is not None
+    ]
 
 
 def _courses_by_person(session: Session, person_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[Course]]:

@@ -87,8 +87,8 @@ def _check(session: Session, entry: RowEntry[LiverTestFacts]) -> None:
     if taken_on < EARLIEST:
         raise InvalidInput("This day lies before 2000. Check the date.", field="taken_on")
     replaced_rows.reject_after_death(entry.subject, taken_on, "taken_on")
-    session.refresh(entry.course, ["all_liver_tests"])
-    if taken_on in [test.taken_on for test in entry.course.liver_tests]:
+    recorded = replaced_rows.in_effect(session, LiverTest, entry.subject)
+    if taken_on in [test.taken_on for test in recorded]:
         raise InvalidInput("Liver tests of this day are recorded already.", field="taken_on")
 
 

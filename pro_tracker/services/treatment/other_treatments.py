@@ -3,7 +3,7 @@
 A change of dose ends one row and begins another. That there is none is a row too, since "not asked" is no "none".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,13 +13,12 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.other_treatment_codes import OtherTreatmentKind, TreatmentFrequency
-from pro_tracker.models.course import Course
 from pro_tracker.models.other_treatment import OtherTreatment
 from pro_tracker.services.treatment import replaced_rows
 from pro_tracker.services.treatment.course_rows import RowActions, RowEntry, RowKind
 
 EARLIEST = date(1950, 1, 1)  # treatments of many years are recorded with the day on which they began
-MOST = Decimal("999999.999")
+MOST, DECIMALS = Decimal("999999.999"), 3  # as its column stores it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,17 @@ def problems(facts: OtherTreatmentFacts, today: date) -> Iterator[tuple[str, str
         yield from _contradictions_of_none(facts)
     elif not facts.name.strip():
         yield "name", "Say which treatment it is."
-    if facts.amount is not None and not 0 < facts.amount <= MOST:
-        yield "amount", "The dose must be more than 0 and less than a million."
+    if facts.amount is not None and not _is_dose(facts.amount):
+        yield "amount", "The dose must be more than 0 and less than a million, with at most three decimals."
     if (facts.amount is None) != (not facts.unit):
         yield "unit", "A dose has a number and a unit, such as 300 and mg. Enter both or none."
     yield from _date_problems(facts, today)
+
+
+def _is_dose(amount: Decimal) -> bool:
+    if not amount.is_finite() or not 0 < amount <= MOST:
+        return False
+    return amount == round(amount, DECIMALS)
 
 
 def _contradictions_of_none(facts: OtherTreatmentFacts) -> Iterator[tuple[str, str]]:
@@ -86,13 +91,12 @@ def _check(session: Session, entry: RowEntry[OtherTreatmentFacts]) -> None:
         raise InvalidInput(reason, field=field)
     for field in ("asked_on", "started_on", "ended_on"):
         replaced_rows.reject_after_death(entry.subject, getattr(facts, field), field)
-    _reject_contradiction(session, course, facts)
+    recorded = [facts_of(each) for each in replaced_rows.in_effect(session, OtherTreatment, entry.subject)]
+    _reject_contradiction(facts, recorded)
 
 
-def _reject_contradiction(session: Session, course: Course, facts: OtherTreatmentFacts) -> None:
+def _reject_contradiction(facts: OtherTreatmentFacts, recorded: Sequence[OtherTreatmentFacts]) -> None:
     """Raises InvalidInput for a treatment that is recorded already, and for none where one goes on."""
-    session.refresh(course, ["all_other_treatments"])
-    recorded = [facts_of(each) for each in course.other_treatments]
     if facts in recorded:
         raise InvalidInput("This treatment is recorded already.")
     if facts.kind == OtherTreatmentKind.NONE and any(_goes_on(each, facts.asked_on) for each in recorded):

@@ -1,6 +1,7 @@
 """Rows of a course of which a correction adds a new one and voids the old one. The services of each say which."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Generic, TypeVar
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.errors import ChangedSince, InvalidInput, NotFound
 from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.models.course import AdverseEvent, Course, Infusion
+from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import corrections
@@ -52,6 +53,17 @@ def get(session: Session, table: type[ReplacedRow], row_id: int, subject: Subjec
     if found is None:
         raise NotFound("This patient has no such entry.")
     return found
+
+
+def in_effect(session: Session, table: type[ReplacedRow], subject: Subject) -> Sequence[ReplacedRow]:
+    """Returns the person's rows, of every course that counts, that were neither corrected since nor voided."""
+    rows = select(table).join(Course, Course.id == table.course_id)
+    rows = rows.where(
+        Course.subject_id.in_(person.records_of(subject.id)),
+        table.voided_at.is_(None),
+        COUNTS,
+    )
+    return session.scalars(rows).all()
 
 
 def newest(session: Session, row: ReplacedRow) -> ReplacedRow | None:
