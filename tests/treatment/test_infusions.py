@@ -258,3 +258,15 @@ def test_a_closed_visit_is_not_opened_on_the_clinic_device(
     page = submit(client, f"/subjects/{subject.id}/visits/{visit.id}/here", {}, page="/subjects")
     assert page.status_code == 410
     assert "cannot be answered now" in page.text
+
+
+@pytest.mark.dialects("sqlite")
+@pytest.mark.parametrize("name", ["dose_mg_per_kg", "weight_kg", "ondansetron_mg"])
+@pytest.mark.parametrize("typed", ["NaN", "sNaN", "Infinity"])
+def test_what_only_looks_like_a_number_is_refused_at_its_field(
+    client: FlaskClient, session: Session, subject: Subject, name: str, typed: str
+) -> None:
+    reply = submit(client, f"/subjects/{subject.id}/infusions/new", {**FORM, name: typed})
+    assert reply.status_code == 422
+    assert "Enter a number, with a point if needed" in reply.text
+    assert course_of(session, subject).infusions == []

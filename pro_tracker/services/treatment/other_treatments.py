@@ -62,9 +62,7 @@ def problems(facts: OtherTreatmentFacts, today: date) -> Iterator[tuple[str, str
 
 
 def _is_dose(amount: Decimal) -> bool:
-    if not amount.is_finite() or not 0 < amount <= MOST:
-        return False
-    return amount == round(amount, DECIMALS)
+    return 0 < amount <= MOST and amount == round(amount, DECIMALS)
 
 
 def _contradictions_of_none(facts: OtherTreatmentFacts) -> Iterator[tuple[str, str]]:

@@ -41,9 +41,21 @@ def integer_field(label: Any, *validators: Any, **options: Any) -> Any:
     )
 
 
+class _NumberField(library.DecimalField):  # type: ignore[misc]
+    """A field for a Decimal that takes no infinity and nothing that is not a number, as Decimal itself does."""
+
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata(valuelist)
+        if self.data is not None and not self.data.is_finite():
+            self.data = None
+            raise ValueError(self.invalid_value_message)
+
+
 def decimal_field(label: Any, *validators: Any, **options: Any) -> Any:
     """Returns a field for a Decimal, entered with a point and kept with its decimals."""
-    return library.DecimalField(
+    return _NumberField(
         label,
         list(validators),
         places=None,
