@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -90,6 +91,14 @@ class LedgerSnapshot:
         grouped: dict[int, list[LedgerMessage]] = {visit: [] for visit in self.visits}
         for message in self.messages.values():
             grouped[message.visit].append(message)
+        return grouped
+
+    @cached_property
+    def visits_by_course(self) -> Mapping[str, Sequence[LedgerVisit]]:
+        """Returns the visits of every course id."""
+        grouped: dict[str, list[LedgerVisit]] = defaultdict(list)
+        for visit in self.visits.values():
+            grouped[visit.course].append(visit)
         return grouped
 
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
 from pro_tracker.ledger_check.ledger_snapshot import LedgerMessage, LedgerVisit
 from pro_tracker.ledger_check.recorded_state import FOREVER, HELPER, RecordedState
-from pro_tracker.ledger_check.send_deadlines import TOLERANCE, send_deadlines, visit_ended_at
+from pro_tracker.ledger_check.send_deadlines import TOLERANCE, send_deadlines
 from pro_tracker.ledger_check.send_rules import MessageKey
+from pro_tracker.ledger_check.visit_ends import visit_ended_at
 
 DEFERRED_TOLERANCE = timedelta(hours=16)  # five attempts take hours, and a night may separate two of them
 FOLLOW_UP_LIMIT = timedelta(days=2)  # consequences of elapsed time are recorded by a nightly job

@@ -10,6 +10,8 @@ from pro_tracker.ledger_check.event_log import LogEntry
 from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
 from pro_tracker.ledger_check.recorded_state import OutageInterval, PatientState, RecordedState
 from pro_tracker.ledger_check.send_rules import SNOOZE, DueMessage, MessageKey, SendRules, to_local
+from pro_tracker.ledger_check.visit_ends import visit_ended_at
+from pro_tracker.ledger_check.waiting_visits import waits_until
 
 TOLERANCE = timedelta(hours=1)  # allowed delay of a message: expired leases, killed workers
 LOOK_AHEAD = timedelta(days=2)  # search limit for the next allowed time beyond the end of an interval
@@ -47,18 +49,6 @@ def send_deadlines(context: CheckContext, visit: LedgerVisit, tolerance: timedel
             if sent_at + tolerance < interval.end:
                 deadlines.setdefault(due.key, sent_at + tolerance)
     return deadlines
-
-
-def visit_ended_at(recorded: RecordedState, visit: LedgerVisit) -> datetime:
-    """Returns when the visit required nothing any more, or the end of the log."""
-    ends = [visit.closes_at, recorded.participation_ended_at(visit.subject)]
-    if visit.voided_at is not None:
-        ends.append(visit.voided_at)
-    if visit.id in recorded.answers:
-        ends.append(recorded.answers[visit.id].at)
-    if visit.id in recorded.refusals:
-        ends.append(recorded.refusals[visit.id].at)
-    return min(ends)
 
 
 def _expected_sends(recorded: RecordedState, visit: LedgerVisit, interval: SendInterval) -> list[TimedMessage]:
@@ -128,14 +118,15 @@ def _allowed_with_tolerance(interval: SendInterval, at: datetime) -> datetime:
 def _intervals(context: CheckContext, visit: LedgerVisit) -> Iterator[SendInterval]:
     """Yields the intervals until the visit ends, split at each change of the patient and at each snooze."""
     schedule = context.schedule_of_visit(visit)
+    free_at = waits_until(context, visit)
     ended_at = visit_ended_at(context.recorded, visit)
     snoozes = context.recorded.snoozes.get(visit.id, [])
     for start, end, patient in _split_at_snoozes(context.recorded, visit, snoozes):
-        until = min(end, ended_at)
-        if start < until and patient.takes_part:
-            earlier = [snooze for snooze in snoozes if snooze.at <= start]
+        since, until = max(start, free_at), min(end, ended_at)
+        if since < until and patient.takes_part:
+            earlier = [snooze for snooze in snoozes if snooze.at <= since]
             yield SendInterval(
-                start, until, SendRules(schedule, patient, earlier, schedule.events[visit.event].is_held)
+                since, until, SendRules(schedule, patient, earlier, schedule.events[visit.event].is_held)
             )
 
 
