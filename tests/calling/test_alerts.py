@@ -191,7 +191,9 @@ def test_an_alert_stays_open_until_the_patient_is_reached(
     reached = submit(client, path, SPOKEN_WITH, follow_redirects=True).text
     assert "The call is closed." in reached
     assert [(call.outcome, call.closed_at) for call in alerts(session)] == [("reached", clock.now)]
-    tries = session.scalars(select(AuditEvent.detail).where(AuditEvent.action == "call.attempt")).all()
+    tries = session.scalars(
+        select(AuditEvent.detail).where(AuditEvent.action == "call.attempt").order_by(AuditEvent.id)
+    ).all()
     assert [('"voicemail"' in str(each), '"reached"' in str(each)) for each in tries] == [(True, False), (False, True)]
 
 
