@@ -139,6 +139,7 @@ class RecordedState:
     patients: dict[str, Timeline[PatientState]] = field(default_factory=lambda: defaultdict(Timeline))
     courses: dict[str, Timeline[CourseState]] = field(default_factory=lambda: defaultdict(Timeline))
     courses_by_subject: dict[str, list[Timeline[CourseState]]] = field(default_factory=lambda: defaultdict(list))
+    protocol_moves: dict[str, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))  # by course
     accepted: list[LogEntry] = field(default_factory=list)  # messages accepted by providers: key, channel, to
     first_accepted_at: dict[str, datetime] = field(default_factory=dict)  # by message key
     bounced_keys: set[str] = field(default_factory=set)  # messages that bounced after they were accepted

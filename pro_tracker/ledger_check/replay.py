@@ -155,6 +155,10 @@ def _course_ended(state: RecordedState, entry: LogEntry) -> None:
     _change_course(state, entry, ended_on=_date(entry.data["on"]))
 
 
+def _protocol_moved(state: RecordedState, entry: LogEntry) -> None:
+    state.protocol_moves[str(entry.data["course"])].append(entry)
+
+
 def _infusion_recorded(state: RecordedState, entry: LogEntry) -> None:
     """Adds an infusion. `from` is its start in the clinic's `zone`; without a zone, in the patient's."""
     patient = state.patients[entry.data["subject"]].latest
@@ -252,6 +256,7 @@ HANDLERS: Mapping[str, Handler] = {
     "separated": _separated,
     "course": _course_planned,
     "course-ended": _course_ended,
+    "protocol-moved": _protocol_moved,
     "infusion-recorded": _infusion_recorded,
     "infusion-removed": _infusion_removed,
     "answer": _answer_given,

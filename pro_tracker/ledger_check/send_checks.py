@@ -170,15 +170,20 @@ def _second_reminders(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedM
     """Yields messages of another step than the first one of the patient's local day, and of the helper's.
 
     Requested links do not count. Each infusion day is asked about by itself: a second message about it on one day is
-    found, not one about others.
+    found, not one about others. Nor is one about a visit that was planned after the first message was sent.
     """
-    steps_by_day: dict[object, set[object]] = defaultdict(set)
+    earlier_by_day: dict[object, list[AcceptedMessage]] = defaultdict(list)
     for accepted in messages:
         if accepted.is_requested:
             continue
-        step = accepted.step_key[:3]  # without the channel: one step may use both channels on one day
         infusion_day = accepted.visit.id if accepted.is_of_infusion_day else None
         day = (accepted.local_day, infusion_day, accepted.channel == HELPER)
-        if steps_by_day[day] - {step}:
+        if any(_is_second(accepted, earlier) for earlier in earlier_by_day[day]):
             yield accepted
-        steps_by_day[day].add(step)
+        earlier_by_day[day].append(accepted)
+
+
+def _is_second(accepted: AcceptedMessage, earlier: AcceptedMessage) -> bool:
+    # Without the channel: one step may use both channels on one day.
+    is_other_step = accepted.step_key[:3] != earlier.step_key[:3]
+    return is_other_step and accepted.visit.planned_at <= earlier.entry.at

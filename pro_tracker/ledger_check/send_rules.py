@@ -91,8 +91,12 @@ class SendRules:
                 yield DueMessage(due_at, SNOOZE, number, ("preferred",), SNOOZE)
 
     def _reference_date(self, step: ScheduleStep, visit: LedgerVisit, starts_at: datetime) -> date:
-        reference = starts_at if step.counted_from == "opening" else visit.due_at
-        return to_local(reference, self.patient.time_zone).date()
+        if step.counted_from == "opening":
+            return to_local(starts_at, self.patient.time_zone).date()
+        if visit.due_at < visit.closes_at:
+            return to_local(visit.due_at, self.patient.time_zone).date()
+        # The first infusion ended the window before its due day, which the reminders were counted from until then.
+        return visit.anchor_on + self.schedule.events[visit.event].due * DAY
 
     def _delay(self, steps: Sequence[ScheduleStep], visit: LedgerVisit, starts_at: datetime) -> timedelta:
         """Returns by how many days the steps near the due day are late, since the first would precede the start."""

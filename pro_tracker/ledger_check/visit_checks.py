@@ -31,7 +31,8 @@ class VisitDates:
 def check_visit_dates(context: CheckContext) -> CheckResult:
     """Finds visits whose anchor date and window do not follow from the course.
 
-    A visit follows changes of its course until its patient was notified of it or began to answer.
+    A visit follows changes of its course until its patient was notified of it or began to answer, or until the course
+    moved to another protocol version while the visit was open or over.
     """
     examined = 0
     findings: list[str] = []
@@ -89,10 +90,15 @@ def _until(window: Window, end_at: datetime) -> Window:
 
 
 def _fixed_at(context: CheckContext, visit: LedgerVisit) -> datetime:
-    """Returns from when on the visit no longer follows changes of its course."""
+    """Returns from when on the visit no longer follows changes of its course.
+
+    One that had opened stays with the protocol version that its course leaves, and with the dates of that moment.
+    """
     ended_at = context.recorded.participation_ended_at(visit.subject)
-    times = (visit.notified_at, visit.started_at, ended_at)
-    return min(time for time in times if time is not None)
+    times = [time for time in (visit.notified_at, visit.started_at, ended_at) if time is not None]
+    if visit.protocol != context.ledger.protocols[visit.course]:
+        times += [entry.at for entry in context.recorded.protocol_moves[visit.course] if entry.at >= visit.opens_at]
+    return min(times)
 
 
 def check_missing_visits(context: CheckContext) -> CheckResult:

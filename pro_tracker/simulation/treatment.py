@@ -79,6 +79,7 @@ class SimulatedTreatment:
             return False
         facts = ProtocolMoveFacts(newest, "amendment")
         protocol_moves.move(self.context.session, STAFF, course, facts, now=self.context.now)
+        self.context.record_event("protocol-moved", subject=subject.id, course=course.id)
         return True
 
     def correct_infusion(self, subject: Subject, *, days: int) -> bool:
