@@ -7,6 +7,7 @@ Each test has its own migrated, empty database, on SQLite and on PostgreSQL unle
 import base64
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session as OrmSession
 from werkzeug.test import TestResponse
 
@@ -86,6 +88,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("dialects")
         default = ("postgresql",) if metafunc.definition.get_closest_marker("browser") else DIALECTS
         metafunc.parametrize("database", marker.args if marker else default, indirect=True)
+
+
+@event.listens_for(Engine, "connect")
+def _reverse_unordered_rows(connection: Any, _record: Any) -> None:
+    """Returns rows in the opposite order where a statement asks for none, so that nothing relies on one."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA reverse_unordered_selects = ON")
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_what_goes_on_from_the_course_before_is_no_none_in_the_next(
 
 
 def test_a_correction_keeps_the_former_row_and_an_error_is_voided_with_its_reason(
-    client: FlaskClient, session: Session, subject: Subject
+    client: FlaskClient, session: Session, subject: Subject, clock: Clock
 ) -> None:
     record(client, subject, GABAPENTIN)
     first = page_of(session, subject)
@@ -182,6 +182,7 @@ def test_a_correction_keeps_the_former_row_and_an_error_is_voided_with_its_reaso
     assert client.get(first).headers["Location"].endswith(page_of(session, subject))
     assert "misread" in client.get(f"/subjects/{subject.id}").text
 
+    clock.advance(minutes=1)  # the ledger finds the reason of an act by its moment
     voided = submit(client, f"{page_of(session, subject)}/void", {"void-reason": "another patient"})
     assert voided.status_code == 303
     assert current(session) == []

@@ -88,7 +88,7 @@ def test_a_new_course_submitted_twice_is_one_course(client: FlaskClient, subject
     again = confirm(client, shown)
     assert again.status_code == 422
     assert "Course 2 waits for its first infusion. Change its plan instead, or end it." in again.text
-    assert [course.number for course in session.scalars(select(Course))] == [1, 2]
+    assert [course.number for course in session.scalars(select(Course).order_by(Course.id))] == [1, 2]
 
 
 def test_a_new_course_begins_after_the_last_infusion_of_the_one_before(
