@@ -176,14 +176,20 @@ def _second_reminders(messages: Iterable[AcceptedMessage]) -> Iterator[AcceptedM
     for accepted in messages:
         if accepted.is_requested:
             continue
-        infusion_day = accepted.visit.id if accepted.is_of_infusion_day else None
-        day = (accepted.local_day, infusion_day, accepted.channel == HELPER)
-        if any(_is_second(accepted, earlier) for earlier in earlier_by_day[day]):
+        earlier = earlier_by_day[_day(accepted)]
+        if any(_is_second(accepted, each) for each in earlier):
             yield accepted
-        earlier_by_day[day].append(accepted)
+        earlier.append(accepted)
+
+
+def _day(accepted: AcceptedMessage) -> tuple[object, ...]:
+    infusion_day = accepted.visit.id if accepted.is_of_infusion_day else None
+    return accepted.local_day, infusion_day, accepted.channel == HELPER
 
 
 def _is_second(accepted: AcceptedMessage, earlier: AcceptedMessage) -> bool:
     # Without the channel: one step may use both channels on one day.
-    is_other_step = accepted.step_key[:3] != earlier.step_key[:3]
-    return is_other_step and accepted.visit.planned_at <= earlier.entry.at
+    step = accepted.step_key[:3]
+    earlier_step = earlier.step_key[:3]
+    was_planned = accepted.visit.planned_at <= earlier.entry.at
+    return step != earlier_step and was_planned

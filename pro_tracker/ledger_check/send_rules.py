@@ -96,7 +96,8 @@ class SendRules:
         if visit.due_at < visit.closes_at:
             return to_local(visit.due_at, self.patient.time_zone).date()
         # The first infusion ended the window before its due day, which the reminders were counted from until then.
-        return visit.anchor_on + self.schedule.events[visit.event].due * DAY
+        event = self.schedule.events[visit.event]
+        return visit.anchor_on + event.due * DAY
 
     def _delay(self, steps: Sequence[ScheduleStep], visit: LedgerVisit, starts_at: datetime) -> timedelta:
         """Returns by how many days the steps near the due day are late, since the first would precede the start."""

@@ -97,8 +97,15 @@ def _fixed_at(context: CheckContext, visit: LedgerVisit) -> datetime:
     ended_at = context.recorded.participation_ended_at(visit.subject)
     times = [time for time in (visit.notified_at, visit.started_at, ended_at) if time is not None]
     if visit.protocol != context.ledger.protocols[visit.course]:
-        times += [entry.at for entry in context.recorded.protocol_moves[visit.course] if entry.at >= visit.opens_at]
+        times += _moves_since(context, visit)
     return min(times)
+
+
+def _moves_since(context: CheckContext, visit: LedgerVisit) -> list[datetime]:
+    """Returns when the course moved to another protocol version, from the opening of the visit on."""
+    moves = context.recorded.protocol_moves[visit.course]
+    moved_at = [move.at for move in moves]
+    return [at for at in moved_at if at >= visit.opens_at]
 
 
 def check_missing_visits(context: CheckContext) -> CheckResult:

@@ -4,6 +4,7 @@ docs/protocol-format.md defines the rule.
 """
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from pro_tracker.ledger_check.context import CheckContext
 from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
@@ -22,19 +23,25 @@ def waits_until(context: CheckContext, visit: LedgerVisit) -> datetime:
     if visit.planned_at <= visit.opens_at:
         return free_at
     for newer in _newer_visits(context, visit):
-        ended_at = visit_ended_at(context.recorded, newer)
-        if newer.opens_at <= free_at + CONTINUED_WITHIN and not _was_notified_before(visit, newer.opens_at):
+        is_open_by_then = newer.opens_at <= free_at + CONTINUED_WITHIN
+        if is_open_by_then and not _was_notified_before(visit, newer.opens_at):
+            ended_at = visit_ended_at(context.recorded, newer)
             free_at = max(free_at, ended_at + CONTINUED_WITHIN)
     return free_at
 
 
 def _newer_visits(context: CheckContext, visit: LedgerVisit) -> list[LedgerVisit]:
     """Returns the visits of the course that opened later and had not ended when this one was planned, oldest first."""
-    others = context.ledger.visits_by_course[visit.course]
-    newer = [other for other in others if other.opens_at > visit.opens_at]
-    newer = [other for other in newer if visit_ended_at(context.recorded, other) > visit.planned_at]
-    return sorted(newer, key=lambda other: other.opens_at)
+    newer: list[LedgerVisit] = []
+    for other in context.ledger.visits_by_course[visit.course]:
+        ended_at = visit_ended_at(context.recorded, other)
+        if other.opens_at > visit.opens_at and ended_at > visit.planned_at:
+            newer.append(other)
+    newer.sort(key=attrgetter("opens_at"))
+    return newer
 
 
 def _was_notified_before(visit: LedgerVisit, at: datetime) -> bool:
-    return visit.notified_at is not None and visit.notified_at < at
+    if visit.notified_at is None:
+        return False
+    return visit.notified_at < at
