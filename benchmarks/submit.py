@@ -169,7 +169,7 @@ def opened_visit(app: Flask, patient: Patient) -> OpenedVisit:
     with app.test_request_context():
         path = url_for("patient.start", visit=visit_cookies.url_part(visit_id))
         response = app.make_response("")
-        visit_cookies.set_access(response, visit_id, secret)
+        visit_cookies.set_access(response, visit_id, secret, lasts=None)
         cookie = response.headers["Set-Cookie"].partition(";")[0]
         return OpenedVisit(path, cookie, visit_cookies.form_token(visit_id))
 

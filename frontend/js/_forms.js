@@ -21,7 +21,12 @@ export function sendOnce() {
   // A page restored from the back/forward cache can send its form again.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
-    for (const form of document.forms) delete form.dataset.sent;
-    for (const button of document.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
+    for (const form of document.forms) allowAnother(form);
   });
+}
+
+// Lets a form be sent again.
+export function allowAnother(form) {
+  delete form.dataset.sent;
+  for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
 }

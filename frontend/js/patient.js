@@ -1,9 +1,7 @@
+import { answerHere } from "./_answering.js";
 import { focusErrors, sendOnce } from "./_forms.js";
-import { forgetVisit, keepAnswers, warnOfUnsent } from "./_keep.js";
 
 document.body.classList.add("govuk-frontend-supported");
 focusErrors();
 sendOnce();
-keepAnswers();
-forgetVisit();
-warnOfUnsent();
+answerHere();

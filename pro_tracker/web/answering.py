@@ -4,8 +4,9 @@ Both blueprints name their views item, review and sent, so URLs here are relativ
 """
 
 import unicodedata
+from typing import Any
 
-from flask import jsonify, redirect, render_template, request, url_for
+from flask import get_template_attribute, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _, lazy_gettext
 from werkzeug.wrappers import Response
 
@@ -83,8 +84,13 @@ def missing_answer_page(visit: VisitContext, asked_item: AskedItem) -> Page:
     if is_free_text_too_long(asked_item):
         error = _("Write at most %(num)d characters.", num=free_texts.MAX_LENGTH)
     else:
-        error = _('Choose an answer, or press "I would rather not answer this".')
+        error = no_answer()
     return _item_page(visit, asked_item, error=error), 422
+
+
+def no_answer() -> str:
+    """Returns what a page says about a form without an answer."""
+    return _('Choose an answer, or press "I would rather not answer this".')
 
 
 def review_page(visit: VisitContext) -> Page:
@@ -98,9 +104,26 @@ def review_page(visit: VisitContext) -> Page:
         "patient/review.html",
         rows=rows,
         n_open=n_open,
-        free_texts=_free_texts(visit),
+        free_texts=current_free_texts(visit),
         can_postpone=_can_postpone(visit),
     )
+
+
+def review_fragment(visit: VisitContext) -> str:
+    """Returns the part of the review page that a script fills with the lines of the answers."""
+    return render_template(
+        "patient/_review.html",
+        rows=[],
+        n_open=0,
+        free_texts={},
+        form_token="",
+    )
+
+
+def part(name: str, *values: Any) -> str:
+    """Returns a part of a patient page: what the macro of this name in patient/_parts.html makes of the values."""
+    macro = get_template_attribute("patient/_parts.html", name)
+    return str(macro(*values)).strip()
 
 
 def next_page_url(visit: VisitContext) -> str:
@@ -172,6 +195,19 @@ def _reviewed(visit: VisitContext, asked_item: AskedItem) -> tuple[str, bool]:
     return str(MISSING_ITEMS[visit.draft.missing_reason(asked_item.instrument_code, asked_item.link_id)]), True
 
 
+def item_fragment(visit: VisitContext, asked_item: AskedItem) -> str:
+    """Returns the part of an item's page that a script puts in the place of another item's, without an answer."""
+    return render_template(
+        "patient/_item.html",
+        item=asked_item,
+        questionnaire=visit.questionnaire,
+        chosen=None,
+        error="",
+        form_token="",
+        free_text_length=free_texts.MAX_LENGTH,
+    )
+
+
 def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -> str:
     return render_template(
         "patient/item.html",
@@ -191,11 +227,11 @@ def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -
 def _free_text(visit: VisitContext, asked_item: AskedItem) -> str:
     """Returns the text in the free line of a page: as just posted, else as stored."""
     posted = posted_free_texts(asked_item)
-    stored = posted or _free_texts(visit) if asked_item.has_free_text else {}
+    stored = posted or current_free_texts(visit) if asked_item.has_free_text else {}
     return stored.get(asked_item.instrument_code, "")
 
 
-def _free_texts(visit: VisitContext) -> free_texts.Texts:
+def current_free_texts(visit: VisitContext) -> free_texts.Texts:
     """Returns the texts of the free lines of the visit; no statement for a visit without such lines."""
     if not any(item.has_free_text for item in visit.questionnaire.items):
         return {}

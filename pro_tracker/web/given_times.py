@@ -30,8 +30,22 @@ def posted(now: datetime) -> Given:
         arrived = min(now, max(EPOCH + received * ONE_MS, now - LONGEST_WAIT))
     waited = timedelta(0)
     if first is not None and last is not None:
-        waited = min(max(last - first, 0) * ONE_MS, LONGEST_WAIT)
-    return Given(arrived - waited, _number(SEQUENCE) or 0, _language())
+        waited = _waited(first, last)
+    sequence = _number(SEQUENCE) or 0
+    asked_in = request.form.get(ASKED_IN)
+    return Given(arrived - waited, sequence, _language(asked_in))
+
+
+def kept(given_at: int, sent_at: int, sequence: int, asked_in: str, now: datetime) -> Given:
+    """Returns when a kept answer was given by the clock of the server, from two moments of the device's in ms."""
+    waited = _waited(given_at, sent_at)
+    return Given(now - waited, sequence, _language(asked_in))
+
+
+def _waited(given_at: int, sent_at: int) -> timedelta:
+    """Returns how long the device kept an answer, by its own clock: never below 0."""
+    milliseconds = max(sent_at - given_at, 0)
+    return min(milliseconds * ONE_MS, LONGEST_WAIT)
 
 
 def now_field() -> str:
@@ -39,8 +53,7 @@ def now_field() -> str:
     return str((clock.now() - EPOCH) // ONE_MS)
 
 
-def _language() -> str | None:
-    language = request.form.get(ASKED_IN)
+def _language(language: str | None) -> str | None:
     return language if language in LANGUAGES else None
 
 

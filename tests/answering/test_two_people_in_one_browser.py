@@ -130,15 +130,6 @@ def test_two_open_visits_of_one_person_stay_apart(
     assert not has_draft(session, other)
 
 
-def test_what_the_browser_keeps_is_named_by_the_visit(client: FlaskClient, ann: Patient, bob: Patient) -> None:
-    names = []
-    for patient, born in ((ann, BIRTH_DATE), (bob, BORN_LATER)):
-        page = give_birth_date(client, open_link(client, patient), born)
-        names.append(page.text.partition('data-keep="')[2].partition('"')[0])
-        assert names[-1].startswith(url(client, patient).split("/")[2])
-    assert names[0] != names[1]
-
-
 def test_a_form_sent_after_the_access_ended_waits_for_the_birth_date(
     client: FlaskClient, session: Session, ann: Patient, clock: Clock
 ) -> None:

@@ -6,14 +6,15 @@ from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, Response, Route, expect
+from playwright.sync_api import BrowserContext, Page, Response, expect
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.response import QuestionnaireResponse
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
-from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient, draft
+from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
+from tests.support.phone_store import wait_for_sending
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +44,8 @@ def begin(page: Page, patient: Patient) -> None:
 
 
 def goto(page: Page, path: str) -> None:
-    """Goes to a page of the visit that `page` shows, such as "item/1", or to an absolute path."""
+    """Goes to a page of the visit that `page` shows, such as "item/1", or to an absolute path, after sending."""
+    wait_for_sending(page)
     page.goto(urljoin(f"{page.url.partition('/visit/')[0]}/visit/{page.url.split('/')[4]}/", path))
 
 
@@ -193,54 +195,6 @@ def test_items_are_answered_by_keyboard_and_never_advance_without_the_button(pho
     expect(phone.get_by_role("button", name="Save and continue")).to_be_focused()
     phone.keyboard.press("Enter")
     phone.wait_for_url("**/item/2")
-
-
-def test_an_answer_given_without_a_connection_is_sent_when_it_is_back(
-    phone: Page, session: Session, patient: Patient
-) -> None:
-    begin(phone, patient)
-    phone.clock.install()
-    phone.route("**/item/1", lambda route: route.abort("internetdisconnected"))
-    phone.get_by_role("radio", name=OPTIONS[3]).check()
-    phone.get_by_role("button", name="Save and continue").tap()
-    phone.clock.run_for(1000)
-    expect(phone.get_by_role("status")).to_contain_text("No connection. Your answer is kept on this phone")
-    phone.unroute("**/item/1")
-    phone.clock.run_for(10_000)
-    phone.wait_for_url("**/item/2")
-    assert list(draft(session, patient)["promis-pain-interference-8a"].values()) == [4]
-
-
-def test_an_answer_that_waits_for_a_connection_can_be_changed(phone: Page, session: Session, patient: Patient) -> None:
-    begin(phone, patient)
-    phone.clock.install()
-    phone.route("**/item/1", lambda route: route.abort("internetdisconnected"))
-    for option in (OPTIONS[3], OPTIONS[1]):
-        phone.get_by_role("radio", name=option).check()
-        phone.get_by_role("button", name="Save and continue").tap()
-        phone.clock.run_for(1000)
-        expect(phone.get_by_role("status")).to_contain_text("No connection. Your answer is kept on this phone")
-    phone.unroute("**/item/1")
-    phone.clock.run_for(10_000)
-    phone.wait_for_url("**/item/2")
-    assert list(draft(session, patient)["promis-pain-interference-8a"].values()) == [2]
-
-
-def test_an_answer_chosen_but_not_sent_is_there_after_a_reload(phone: Page, patient: Patient) -> None:
-    begin(phone, patient)
-    phone.route("**/item/1", abort_posts)
-    phone.get_by_role("radio", name=OPTIONS[1]).check()
-    phone.get_by_role("button", name="Save and continue").tap()
-    phone.get_by_role("status").wait_for()
-    phone.reload()
-    expect(phone.get_by_role("radio", name=OPTIONS[1])).to_be_checked()
-
-
-def abort_posts(route: Route) -> None:
-    if route.request.method == "POST":
-        route.abort("internetdisconnected")
-    else:
-        route.continue_()
 
 
 def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Session, patient: Patient) -> None:

@@ -5,13 +5,14 @@ from datetime import date
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy.orm import Session
 
 from pro_tracker.models.visit import Visit
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
 from tests.support.patient_browser import BIRTH_DATE, PAIN, Patient, add_patient, draft
+from tests.support.phone_store import wait_for_sending
 
 pytestmark = pytest.mark.browser
 
@@ -64,6 +65,7 @@ def test_two_tabs_each_keep_to_their_own_person(
     hers.wait_for_url("**/item/3")
     choose(his, 1)
     his.wait_for_url("**/item/2")
+    wait_for_sending(his)
     assert (stored(session, ann), stored(session, bob)) == ([3, 4], [1])
     hers.goto(urljoin(hers.url, "../review"))
     hers.get_by_role("button", name="Send my answers").first.click()
@@ -77,20 +79,13 @@ def test_two_tabs_each_keep_to_their_own_person(
 
 def test_an_answer_kept_in_a_tab_is_not_shown_to_the_next_person_there(phone: Page, ann: Patient, bob: Patient) -> None:
     begin(phone, ann, BIRTH_DATE)
-    phone.route("**/item/1", abort_posts)
+    phone.route("**/answers", lambda route: route.abort("internetdisconnected"))
     choose(phone, 4)
-    phone.get_by_role("status").wait_for()
+    expect(phone.get_by_role("status")).to_contain_text("No connection")
     begin(phone, bob, BORN_LATER)
     expect(phone.get_by_role("radio", checked=True)).to_have_count(0)
     phone.goto(f"/v/{ann.token}")
     expect(phone.get_by_role("radio").nth(3)).to_be_checked()
-
-
-def abort_posts(route: Route) -> None:
-    if route.request.method == "POST":
-        route.abort("internetdisconnected")
-    else:
-        route.continue_()
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
@@ -101,12 +96,13 @@ def test_an_answer_given_after_the_access_ended_is_saved_after_the_birth_date(
     begin(page, ann, BIRTH_DATE)
     forget_access(page.context)
     choose(page, 5)
-    expect(page.get_by_role("status")).to_contain_text("what you have just chosen is kept")
+    expect(page.get_by_text("Give your date of birth once more")).to_be_visible()
     assert stored(session, ann) == []
     for name, value in (("Day", BIRTH_DATE.day), ("Month", BIRTH_DATE.month), ("Year", BIRTH_DATE.year)):
         page.get_by_label(name, exact=True).fill(str(value))
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url("**/item/2")
+    wait_for_sending(page)
     assert stored(session, ann) == [5]
 
 
@@ -118,9 +114,9 @@ def forget_access(context: BrowserContext) -> None:
 def test_finished_on_this_device_removes_what_the_browser_kept(phone: Page, ann: Patient) -> None:
     begin(phone, ann, BIRTH_DATE)
     phone.evaluate("sessionStorage.setItem('another.visit', '1')")
-    phone.route("**/item/1", abort_posts)
+    phone.route("**/answers", lambda route: route.abort("internetdisconnected"))
     choose(phone, 4)
-    phone.get_by_role("status").wait_for()
+    expect(phone.get_by_role("status")).to_contain_text("No connection")
     phone.get_by_role("button", name="Finished on this device").click()
     expect(phone.get_by_role("status")).to_contain_text("not saved yet")
     phone.get_by_role("button", name="Finished on this device").click()
@@ -139,9 +135,10 @@ def test_rather_not_answering_after_the_access_ended_stores_no_answer(
     forget_access(page.context)
     page.get_by_role("radio").nth(4).check()
     page.get_by_role("button", name="I would rather not answer this").click()
-    expect(page.get_by_role("status")).to_contain_text("what you have just chosen is kept")
+    expect(page.get_by_text("Give your date of birth once more")).to_be_visible()
     for name, value in (("Day", BIRTH_DATE.day), ("Month", BIRTH_DATE.month), ("Year", BIRTH_DATE.year)):
         page.get_by_label(name, exact=True).fill(str(value))
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url("**/item/2")
+    wait_for_sending(page)
     assert stored(session, ann) == [None]

@@ -72,7 +72,9 @@ def _complaint(message: ConsoleMessage) -> list[str]:
     expected = message.text.startswith(
         (
             "Failed to load resource: the server responded with a status of 4",
+            "Failed to load resource: the server responded with a status of 502",
             "Failed to load resource: net::ERR_INTERNET_DISCONNECTED",
+            "Failed to load resource: net::ERR_FAILED",
         )
     )
     return [message.text] if message.type == "error" and not expected else []

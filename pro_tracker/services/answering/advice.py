@@ -45,10 +45,15 @@ def about_item(session: Session, visit: VisitContext, item: AskedItem, value: in
     """The advice after this answer, an alerting option code."""
     rows = [row for row in _alerts(session, visit) if (row.link_id, row.value) == (item.link_id, value)]
     of_item = [row for row in rows if row.instrument_code == item.instrument_code]
-    advice = _advice(visit, of_item, {item.instrument_code}, now)
-    raised = instrument_catalog.instrument(item.instrument_code).alert_of(item.link_id, value)
-    offers_crisis_line = raised is not None and raised.crisis_line
-    return replace(advice, emergency=item.emergency, crisis_line=offers_crisis_line)
+    return _about(item, value, _advice(visit, of_item, {item.instrument_code}, now))
+
+
+def before_saving(visit: VisitContext, item: AskedItem, value: int) -> Advice:
+    """The advice after this answer, an alerting option code, on a phone that may not have reached us with it.
+
+    It promises no call.
+    """
+    return _about(item, value, _advice(visit, [], {item.instrument_code}, visit.opens_at))
 
 
 def about_visit(session: Session, visit: VisitContext, *, now: datetime) -> Advice | None:
@@ -58,6 +63,12 @@ def about_visit(session: Session, visit: VisitContext, *, now: datetime) -> Advi
         return None
     codes = dict.fromkeys(row.instrument_code for row in rows)
     return _advice(visit, rows, codes, now)
+
+
+def _about(item: AskedItem, value: int, advice: Advice) -> Advice:
+    raised = instrument_catalog.instrument(item.instrument_code).alert_of(item.link_id, value)
+    offers_crisis_line = raised is not None and raised.crisis_line
+    return replace(advice, emergency=item.emergency, crisis_line=offers_crisis_line)
 
 
 def _alerts(session: Session, visit: VisitContext) -> Sequence[Any]:

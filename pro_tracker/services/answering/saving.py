@@ -6,6 +6,7 @@ The most frequent write of the service: on PostgreSQL one statement, without ORM
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, CursorResult, TextClause, bindparam, text
@@ -111,9 +112,29 @@ def save_answers(
     Returns False, and saves nothing, when the visit was sent or ended since `visit` was read: see late_answers.py.
     Raises AlreadyAnswered, UnusableLink, WindowClosed, UnknownItem, AnswerOutOfRange.
     """
+    return save_given(session, visit, [(answers, context)], context, also=also)
+
+
+def save_given(
+    session: Session,
+    visit: VisitContext,
+    given: Sequence[tuple[Answers, RequestContext]],
+    context: RequestContext,
+    *,
+    also: AlsoSaved = NOTHING_ELSE,
+) -> bool:
+    """Does the same for answers that a device kept, each with the context of its own moment.
+
+    Several answers to one item may be among them: the one given last is saved, and each raises its alerts.
+    """
     visit.require_open(context.now)
-    check_answers(answers)
-    rows = list(_rows(visit, answers, context))
+    rows: list[Row] = []
+    alerts: list[Row] = []
+    for answers, moment in given:
+        check_answers(answers)
+        rows += _rows(visit, answers, moment)
+        alerts += alert_calls.rows_of(answers)
+    rows = _newest(rows)
     if also.next_item is not None:
         rows.append(_seen(visit, also.next_item, context))
     texts = free_texts.rows_of(visit.visit_id, also.free_texts, context)
@@ -125,11 +146,24 @@ def save_answers(
         "taken_by_id": context.taken_by_id,
         "now": context.now,
         "grace_until": _grace_until(visit, context.now),
-        "alerts": [*alert_calls.rows_of(answers), *free_texts.alerts_of(texts)],
+        "alerts": [*_distinct(alerts), *free_texts.alerts_of(texts)],
         "texts": texts,
     }
     save = _save_on_postgresql if is_postgresql(session) else _save_on_sqlite
     return save(session, visit, saved, rows)
+
+
+def _newest(rows: Sequence[Row]) -> list[Row]:
+    """Returns of the rows about one item the one that was given last: a statement can store each item once."""
+    newest: dict[tuple[str, str], Row] = {}
+    for row in sorted(rows, key=itemgetter("given_at", "device", "sequence")):
+        newest[row["instrument_code"], row["link_id"]] = row
+    return list(newest.values())
+
+
+def _distinct(alerts: Sequence[Row]) -> list[Row]:
+    by_content = {tuple(alert.items()): alert for alert in alerts}
+    return list(by_content.values())
 
 
 def check_answers(answers: Answers) -> None:

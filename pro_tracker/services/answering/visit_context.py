@@ -6,7 +6,7 @@ Reads, and checks whether answering is possible now; responses.py writes. It hol
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never, cast
 
 from sqlalchemy import BindParameter, FromClause, Row, ScalarSelect, Select, Table, bindparam, func, select
@@ -24,7 +24,7 @@ from pro_tracker.domain.errors import (
 )
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.subject_labels import shown_label
-from pro_tracker.domain.visit_windows import VisitStatus, visit_status
+from pro_tracker.domain.visit_windows import VisitStatus, grace_until, visit_status
 from pro_tracker.models.course import Course
 from pro_tracker.models.link import Link
 from pro_tracker.models.response import QuestionnaireResponse
@@ -48,6 +48,7 @@ ACCESS, LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK, RESPONSE = (
 )
 RECORD = SUBJECT.alias("record")
 CONFIRMED_FOR = timedelta(hours=4)  # allows a break, but not another person at the same phone the next day
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class VisitContext:
     revoked_at: datetime | None = None
     mode: ResponseMode = ResponseMode.SELF_WEB  # of the browser in which the patient answers
     access_id: int | None = None  # of that browser
+    confirmed_at: datetime | None = None  # when the birth date was given in it
 
     @property
     def answers(self) -> Answers:
@@ -109,6 +111,12 @@ class VisitContext:
     def minutes(self) -> int:
         """The minutes that the questions take, as the patient is told."""
         return answering_time.minutes(self.questionnaire.at_most)
+
+    @property
+    def arrive_until(self) -> datetime:
+        """The end of the longest grace period: until then a device that was confirmed may send what it kept."""
+        protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
+        return grace_until(self.closes_at, self.closes_at, protocol)
 
     @property
     def questionnaire(self) -> Questionnaire:
@@ -236,7 +244,7 @@ IS_VALID = (
     LINK.c.revoked_at.is_(None),
 )
 BY_ACCESS = _rows(ACCESS.join(LINK_TO_VISIT, LINK.c.id == ACCESS.c.link_id))
-BY_ACCESS = BY_ACCESS.add_columns(*OF_LINK, ACCESS.c.mode, ACCESS.c.id.label("access_id"))
+BY_ACCESS = BY_ACCESS.add_columns(*OF_LINK, ACCESS.c.mode, ACCESS.c.id.label("access_id"), ACCESS.c.confirmed_at)
 BY_ACCESS = BY_ACCESS.where(ACCESS.c.secret_hash == KEY, *IS_VALID)
 
 
@@ -249,8 +257,20 @@ def by_link(session: Session, link_id: int) -> VisitContext:
 
 
 def by_access(session: Session, secret: str, *, now: datetime) -> VisitContext | None:
-    """The context of the visit that a browser with this secret may answer; None once the access has ended."""
-    key = {"key": token_hash(secret), "confirmed_after": now - CONFIRMED_FOR}
+    """The context of the visit that a browser with this secret may read and answer; None once the access has ended."""
+    return _by_access(session, secret, confirmed_after=now - CONFIRMED_FOR)
+
+
+def by_access_to_write(session: Session, secret: str) -> VisitContext | None:
+    """The context of the visit to which a browser with this secret may send the answers that it kept.
+
+    That needs no confirmation of the last hours, since it shows nothing. None once the access was ended.
+    """
+    return _by_access(session, secret, confirmed_after=LONG_AGO)
+
+
+def _by_access(session: Session, secret: str, *, confirmed_after: datetime) -> VisitContext | None:
+    key = {"key": token_hash(secret), "confirmed_after": confirmed_after}
     row = session.execute(BY_ACCESS, key).one_or_none()
     return None if row is None else _context(session, row)
 

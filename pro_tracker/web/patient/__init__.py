@@ -1,6 +1,29 @@
 """Patient pages: from the personal link to the confirmation, one item a screen. They work without scripts."""
 
-from pro_tracker.web.patient import entry, error_pages, helper, items, preferences, safety, snoozing, unsubscribing
+from pro_tracker.web.patient import (
+    entry,
+    error_pages,
+    helper,
+    items,
+    kept_answers,
+    preferences,
+    questions,
+    safety,
+    snoozing,
+    unsubscribing,
+)
 from pro_tracker.web.patient.blueprint import blueprint
 
-__all__ = ["blueprint", "entry", "error_pages", "helper", "items", "preferences", "safety", "snoozing", "unsubscribing"]
+__all__ = [
+    "blueprint",
+    "entry",
+    "error_pages",
+    "helper",
+    "items",
+    "kept_answers",
+    "preferences",
+    "questions",
+    "safety",
+    "snoozing",
+    "unsubscribing",
+]

@@ -39,7 +39,7 @@ def _skip_account_lookup(_endpoint: str | None, _values: dict[str, Any] | None) 
 
 @blueprint.context_processor
 def _visit() -> dict[str, object]:
-    """Names that each page of a visit uses. `form_token` goes into its forms, `keep` into the names of kept answers."""
+    """Names that each page of a visit uses. `form_token` goes into its forms."""
     visit: VisitContext | None = g.get("visit")
     if visit is None:
         return {}
@@ -48,7 +48,7 @@ def _visit() -> dict[str, object]:
         "clinic_phone": visit.clinic_phone,
         "whose": f"{visit.clinic_name} · {visit.event_title} · {visit.label}",
         "form_token": visit_cookies.form_token(visit.visit_id),
-        "keep": f"{g.visit_url_part}.",
+        "visit_url_part": g.visit_url_part,
         "is_confirmed": g.is_confirmed,
         "on_clinic_device": visit.mode == ResponseMode.CLINIC,
     }

@@ -73,6 +73,31 @@ def visit_to_save(now: datetime) -> VisitContext:
     return found
 
 
+def visit_to_send_kept(now: datetime) -> VisitContext:
+    """Returns the visit for the answers that a device kept, which outlive the confirmation of the person.
+
+    Until the grace period is over, the access needs no confirmation of the last hours: nothing is shown. Raises
+    UnusableLink, IdentityNotConfirmed, NoLongerAsked after a death.
+    """
+    commit_each_statement()
+    found = _accessed_to_send(now)
+    if found is None or visit_cookies.url_part(found.visit_id) != g.visit_url_part:
+        raise IdentityNotConfirmed("Give the birth date first.")
+    g.visit = found
+    g.language = found.language
+    g.is_confirmed = False
+    found.require_living()
+    return found
+
+
+def _accessed_to_send(now: datetime) -> VisitContext | None:
+    secret = visit_cookies.access_secret() or ""
+    found = visit_context.by_access_to_write(db_session(), secret)
+    if found is not None and now >= found.arrive_until:
+        return visit_context.by_access(db_session(), secret, now=now)
+    return found
+
+
 def context(found: VisitContext, now: datetime) -> RequestContext:
     """Returns who saves or sends answers here, and on whose device."""
     patient = request_context.of_patient(found.link_id, now, found.mode)

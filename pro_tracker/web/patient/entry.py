@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.errors import UnusableLink
+from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import identity_checks, links, snoozes, visit_accesses, visit_context
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
@@ -113,7 +114,8 @@ def _start_access(visit: VisitContext, now: datetime) -> Response:
     secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now)
     commit()
     response = _next_response(visit)
-    visit_cookies.set_access(response, visit.visit_id, secret)
+    is_theirs = visit.mode != ResponseMode.CLINIC
+    visit_cookies.set_access(response, visit.visit_id, secret, lasts=visit.arrive_until - now if is_theirs else None)
     return response
 
 
@@ -150,7 +152,7 @@ def finish() -> Response:
     Without a cookie of the visit the same page comes, since the button may be pressed twice, or in two tabs.
     """
     if visit_cookies.opened_link() is None:
-        return make_response(render_template("patient/finished.html", keep=f"{g.visit_url_part}."))
+        return make_response(render_template("patient/finished.html", visit_url_part=g.visit_url_part))
     now = clock.now()
     visit = current.visit_to_leave(now)
     secret = visit_cookies.access_secret()

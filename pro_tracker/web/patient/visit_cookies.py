@@ -6,6 +6,7 @@ its id, so that neither can be forged.
 """
 
 import hmac
+from datetime import timedelta
 from typing import NamedTuple
 
 from flask import current_app, request, url_for
@@ -60,9 +61,15 @@ def set_link(response: Response, visit_id: int, opened: OpenedLink) -> None:
     _set(response, "link", visit_id, _link_serializer().dumps(opened))
 
 
-def set_access(response: Response, visit_id: int, secret: str) -> None:
-    """Sets the access cookie, until the browser is closed; the server knows for how long the access is valid."""
-    _set(response, "access", visit_id, secret)
+def set_access(response: Response, visit_id: int, secret: str, *, lasts: timedelta | None) -> None:
+    """Sets the access cookie for a time, so that what the phone kept can be sent; None: until the browser is closed.
+
+    The server knows for how long the answers may be read with it, which is less.
+    """
+    max_age = None
+    if lasts is not None:
+        max_age = int(lasts.total_seconds())
+    _set(response, "access", visit_id, secret, max_age)
 
 
 def delete(response: Response, visit_id: int) -> None:

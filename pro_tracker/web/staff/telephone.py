@@ -51,7 +51,6 @@ def _interview() -> dict[str, object]:
         "layout": "base_telephone.html",
         "subject": g.get("subject"),
         "form_token": generate_csrf(),
-        "keep": f"{g.interview.get('visit_id')}.",
         "send_label": _("Record these answers"),
     }
 

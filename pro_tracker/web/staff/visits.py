@@ -60,7 +60,7 @@ def start_on_clinic_device(subject_id: uuid.UUID, visit_id: int) -> Response:
     commit()
     response = redirect(url_for("patient.start", visit=visit_cookies.url_part(visit.id)), 303)
     visit_cookies.set_link(response, visit.id, OpenedLink(link_id, ResponseMode.CLINIC))
-    visit_cookies.set_access(response, visit.id, secret)
+    visit_cookies.set_access(response, visit.id, secret, lasts=None)
     clinic_device.mark(response, secret)
     return response
 

@@ -1,0 +1,330 @@
+// Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
+// question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
+import { allowAnother, focusErrors } from "./_forms.js";
+import { postForm, postUntilTaken } from "./_posting.js";
+import { send, sendAll, startSending } from "./_sending.js";
+import { add, canKeep, forget, keepQuestions, keptQuestions, waiting } from "./_store.js";
+
+const PATIENCE_MS = 5000; // for the questions
+const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
+const RETURNING = "returning"; // names the visit whose birth date is being asked for once more
+const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
+const base = `/visit/${visit}/`;
+let questions; // promise of the questions; undefined where the server has to show each page
+let seen = new Set();
+let isSending = false; // the person has sent the visit here
+
+export async function answerHere() {
+  const notice = document.querySelector("[data-connection]");
+  if (!notice) return;
+  if (!visit || !(await canKeep())) return document.addEventListener("submit", (event) => repeat(event, notice));
+  forgetFinished();
+  warnOfUnsent(notice);
+  const hasQuestion = document.querySelector("form[data-keep]");
+  if (hasQuestion) questions = load();
+  startSending((ofVisit, news) => ofVisit === visit && showConnection(notice, news));
+  if (!hasQuestion) return;
+  document.addEventListener("submit", answer);
+  document.addEventListener("click", follow);
+  window.addEventListener("popstate", () => show(location.pathname + location.search));
+  const loaded = await questions;
+  if (loaded?.waits) show(takeReturn() ? firstOpen(loaded) : location.pathname + location.search);
+}
+
+// The server's page does not know what waits here: after the birth date it begins with what was answered already.
+function takeReturn() {
+  const is_back = sessionStorage.getItem(RETURNING) === visit;
+  sessionStorage.removeItem(RETURNING);
+  return is_back;
+}
+
+function firstOpen(loaded) {
+  const left = loaded.items.findIndex((item) => !(item.name in loaded.answers));
+  return left < 0 ? `${base}review` : `${base}item/${left + 1}`;
+}
+
+// In a telephone interview, and in a browser that keeps nothing, the answer waits in the page.
+function repeat(event, notice) {
+  const form = event.target;
+  if (!form.matches("form[data-keep]")) return;
+  event.preventDefault();
+  postUntilTaken(form, event.submitter, () => {
+    say(notice, notice.dataset.stays);
+    allowAnother(form);
+  });
+}
+
+// A page that says the visit is finished on this device names the visit whose answers are to be forgotten.
+function forgetFinished() {
+  const finished = document.querySelector("[data-forget]")?.dataset.forget;
+  if (finished) forget(finished);
+}
+
+// While answers wait for a connection, the first press of "Finished on this device" says so and does nothing else.
+function warnOfUnsent(notice) {
+  const finish = document.querySelector("form[data-unsent]");
+  finish?.addEventListener("submit", async (event) => {
+    if (finish.dataset.warned) return;
+    event.preventDefault();
+    allowAnother(finish);
+    if (!(await waiting(visit)).length) return finish.submit();
+    finish.dataset.warned = "yes";
+    say(notice, finish.dataset.unsent);
+  });
+}
+
+async function load() {
+  // First, since they may be sent while the questions come, whose answers lack them.
+  const entries = (await waiting(visit)).filter((entry) => "item" in entry);
+  const found = (await fetchQuestions()) ?? (await keptQuestions(visit));
+  if (!found?.items.length || found.until < Date.now()) return undefined;
+  seen = new Set(found.seen);
+  for (const entry of entries) found.answers[entry.item] = entry.value;
+  for (const entry of entries) if ("free_text" in entry) found.free_texts[entry.item] = entry.free_text;
+  found.waits = entries.length > 0;
+  found.positions = Object.fromEntries(found.items.map((item, index) => [item.name, index + 1]));
+  return found;
+}
+
+async function fetchQuestions() {
+  const patience = new AbortController();
+  const timer = window.setTimeout(() => patience.abort(), PATIENCE_MS);
+  try {
+    const reply = await fetch(`${base}questions`, { redirect: "error", signal: patience.signal });
+    if (!reply.ok || !reply.headers.get("Content-Type")?.startsWith("application/json")) return undefined;
+    const found = await reply.json();
+    found.until = Date.now() + found.valid_for;
+    await keepQuestions(visit, found);
+    return found;
+  } catch {
+    return undefined;
+  } finally {
+    window.clearTimeout(timer);
+  }
+}
+
+async function answer(event) {
+  const form = event.target;
+  if (!form.matches("form[data-keep]")) return;
+  event.preventDefault();
+  const loaded = await questions;
+  const entry = entryOf(form, event.submitter);
+  if (!loaded) return postHere(form, event.submitter, entry);
+  if (entry.send) return sendVisit(form, entry);
+  if (entry.value === undefined) return showError(form, loaded);
+  await add(visit, entry);
+  loaded.answers[entry.item] = entry.value;
+  if ("free_text" in entry) loaded.free_texts[entry.item] = entry.free_text;
+  const next = pageAfter(loaded, entry.item, entry.value);
+  await show(next);
+  send(visit, nameAt(loaded, next));
+}
+
+// Without the questions the server shows the next page; an answer that does not reach it waits like any other.
+async function postHere(form, submitter, entry) {
+  const is_posted = await postForm(form, submitter);
+  if (is_posted || (entry.value === undefined && !entry.send)) return;
+  await add(visit, entry);
+  allowAnother(form);
+  const news = await sendAll(visit);
+  if (!news.failed) location.assign(base);
+}
+
+function entryOf(form, submitter) {
+  const data = new FormData(form);
+  const given = { given_at: Date.now(), value: valueOf(data, submitter) };
+  if (!data.has("item")) return { ...given, send: true };
+  const entry = { ...given, item: data.get("item"), asked_in: data.get("asked_in") };
+  return data.has("free_text") ? { ...entry, free_text: data.get("free_text") } : entry;
+}
+
+function valueOf(data, submitter) {
+  if (submitter?.name === "skip") return null;
+  return data.has("answer") ? Number(data.get("answer")) : undefined;
+}
+
+function pageAfter(loaded, item, value) {
+  const position = loaded.positions[item];
+  const review = location.search.includes("review") ? "?review" : "";
+  if (loaded.items[position - 1].advice[value]) return `${base}advice/${position}${review}`;
+  return following(loaded, position, review);
+}
+
+function following(loaded, position, review) {
+  return review || position >= loaded.items.length ? `${base}review` : `${base}item/${position + 1}`;
+}
+
+function nameAt(loaded, address) {
+  return loaded.items[Number(address.match(/item\/(\d+)/)?.[1]) - 1]?.name ?? "";
+}
+
+// A link to another page of the visit that this page can show by itself.
+async function follow(event) {
+  const link = event.target.closest?.("a[href]");
+  if (!link || event.defaultPrevented || event.metaKey || event.ctrlKey) return;
+  const address = new URL(link.href);
+  if (address.origin !== location.origin || !isShownHere(address.pathname)) return;
+  event.preventDefault();
+  if (await questions) await show(address.pathname + address.search);
+  else location.assign(address);
+}
+
+function isShownHere(path) {
+  return path.startsWith(base) && /^(item\/\d+|advice\/\d+|review)$/.test(path.slice(base.length));
+}
+
+// Shows a page of the visit, with its address if that is another one than now.
+async function show(address) {
+  const loaded = await questions;
+  const { pathname, search } = new URL(address, location.href);
+  const [, kind, number] = pathname.slice(base.length).match(/^(\w+)(?:\/(\d+))?$/) ?? [];
+  const item = loaded?.items[number - 1];
+  if (!loaded || loaded.until < Date.now() || (kind !== "review" && !item)) return location.assign(address);
+  const main = document.querySelector("main");
+  if (address !== location.pathname + location.search) history.pushState(null, "", address);
+  if (kind === "review") await showReview(main, loaded);
+  else if (kind === "advice") showAdvice(main, loaded, item, search);
+  else showItem(main, loaded, item, search);
+  rest(main);
+}
+
+function showItem(main, loaded, item, search) {
+  seen.add(item.name);
+  main.innerHTML = item.html;
+  const form = main.querySelector("form");
+  const value = loaded.answers[item.name];
+  const chosen = form.querySelector(`input[name=answer][value="${value}"]`);
+  if (chosen) chosen.checked = true;
+  if (form.elements.free_text) form.elements.free_text.value = loaded.free_texts[item.name] ?? "";
+  if (value === null) main.append(paragraph(loaded.texts.can_still));
+  document.title = item.title;
+  const position = loaded.positions[item.name];
+  if (search.includes("review")) showBack(`${base}review`, loaded.texts.back_to_review);
+  else showBack(position > 1 && `${base}item/${position - 1}`, loaded.texts.back);
+}
+
+function showAdvice(main, loaded, item, search) {
+  main.innerHTML = item.advice[loaded.answers[item.name]] ?? "";
+  const [onward, mistake] = main.querySelectorAll(".actions a");
+  if (!onward) return show(following(loaded, loaded.positions[item.name], search));
+  onward.href = following(loaded, loaded.positions[item.name], search);
+  mistake.href = `${base}item/${loaded.positions[item.name]}${search}`;
+  document.title = main.querySelector("h1").textContent;
+  showBack(null);
+}
+
+async function showReview(main, loaded) {
+  const { length } = await waiting(visit);
+  main.innerHTML = loaded.review;
+  sayWhereAnswersAre(length);
+  const list = main.querySelector("ol");
+  for (const item of loaded.items) list.insertAdjacentElement("beforeend", reviewLine(loaded, item));
+  for (const item of loaded.items) {
+    if (loaded.free_texts[item.name]) list.append(line(item.free_line, loaded.free_texts[item.name]));
+  }
+  const open = loaded.items.filter((item) => (loaded.answers[item.name] ?? null) === null).length;
+  main.querySelector(".notice span").textContent = loaded.texts.open[open];
+  document.title = `${main.querySelector("h1").textContent} · ${loaded.texts.clinic}`;
+  showBack(null);
+}
+
+function reviewLine(loaded, item) {
+  const value = loaded.answers[item.name];
+  const found = line(item.line, value === undefined || value === null ? reason(loaded, item) : labelOf(item, value));
+  if (value === undefined || value === null) found.querySelector("b").lang = document.documentElement.lang;
+  return found;
+}
+
+function reason(loaded, item) {
+  if (loaded.answers[item.name] === null) return loaded.texts.declined;
+  return seen.has(item.name) ? loaded.texts.seen : loaded.texts.not_reached;
+}
+
+function labelOf(item, value) {
+  return fragment(item.html).querySelector(`label[for="answer-${value}"]`).textContent;
+}
+
+function line(html, text) {
+  const found = fragment(html).firstElementChild;
+  found.querySelector("b").textContent = text;
+  return found;
+}
+
+function fragment(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
+}
+
+function paragraph(text) {
+  return Object.assign(document.createElement("p"), { className: "quiet", textContent: text });
+}
+
+function showBack(address, text) {
+  const header = document.querySelector("header");
+  header.querySelector(".govuk-back-link")?.remove();
+  if (!address) return;
+  header.prepend(Object.assign(document.createElement("a"), { className: "govuk-back-link", href: address, textContent: text }));
+}
+
+// The page begins at its top, for eyes and for screen readers; see SETTLE_MS for taps.
+function rest(main) {
+  window.scrollTo(0, 0);
+  main.focus({ preventScroll: true });
+  main.classList.add("is-changing");
+  window.setTimeout(() => main.classList.remove("is-changing"), SETTLE_MS);
+}
+
+function showError(form, { texts }) {
+  allowAnother(form);
+  document.querySelector("[data-module=govuk-error-summary]")?.remove();
+  document.querySelector("main").prepend(fragment(texts.error));
+  const group = form.querySelector(".govuk-form-group");
+  if (!group.classList.contains("govuk-form-group--error")) {
+    const field = group.querySelector("fieldset");
+    group.classList.add("govuk-form-group--error");
+    field.querySelector("legend").after(fragment(texts.error_message));
+    field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") ?? ""} error`.trim());
+    document.title = `${texts.error_title} ${document.title}`;
+  }
+  const [first] = form.querySelectorAll("input[name=answer]");
+  document.querySelector("[data-module=govuk-error-summary] a").href = `#${first.id}`;
+  focusErrors();
+}
+
+// Only the server's word makes it sent: until then the page says what waits on this phone, and that it can be closed.
+async function sendVisit(form, entry) {
+  await add(visit, entry);
+  isSending = true;
+  const news = await sendAll(visit);
+  if (news.failed) allowAnother(form);
+  else location.assign(news.state === "sent" ? `${base}sent` : base);
+}
+
+function showConnection(notice, { n, failed, state, outcomes = [] }) {
+  const { waits, closable, unconfirmed, late, refused, saved } = notice.dataset;
+  sayWhereAnswersAre(n);
+  if (isSending && state === "sent") return location.assign(`${base}sent`);
+  if (failed) say(notice, (isSending ? closable : waits).replace("{n}", n));
+  else if (state === "unconfirmed" && questions) askBirthDate();
+  else if (state === "unconfirmed") say(notice, unconfirmed.replace("{n}", n));
+  else if (outcomes.includes("late")) say(notice, late);
+  else if (outcomes.includes("refused")) say(notice, refused);
+  else if (notice.textContent) say(notice, saved);
+}
+
+// The review says that answers are saved, which is true when none waits here any more.
+function sayWhereAnswersAre(n) {
+  const sentence = document.querySelector("[data-kept]");
+  if (sentence) sentence.textContent = n ? sentence.dataset.kept : sentence.dataset.saved;
+}
+
+function askBirthDate() {
+  sessionStorage.setItem(RETURNING, visit);
+  location.assign(base);
+}
+
+function say(notice, text) {
+  if (notice.textContent === text) return;
+  notice.replaceChildren(Object.assign(document.createElement("p"), { className: "notice small", textContent: text }));
+}

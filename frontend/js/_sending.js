@@ -1,0 +1,97 @@
+// Sends the answers that wait on this phone, and repeats that until the server says that it has them.
+// Nothing relies on background sync, which iOS does not have: answers are sent at the start of every page, when the
+// connection is back, when the page becomes visible, and by a timer.
+import { forget, remove, visitsWaiting, waiting } from "./_store.js";
+
+const PATIENCE_MS = 8000; // a request that hangs for longer counts as none
+const RETRY_MS = [3000, 5000, 10000, 20000, 30000];
+const MOST_AT_ONCE = 100;
+const running = new Map(); // visit -> promise
+const failures = new Map(); // visit -> number of attempts in a row that failed
+const latest = new Map(); // visit -> the news of the last attempt
+const again = new Set(); // visits to which an answer was added while others were being sent
+let tell = () => {};
+
+// `listener(visit, news)` gets {n, failed, state, outcomes}: how many entries wait, whether the last attempt failed, and
+// what the server said of the visit and of each answer.
+export function startSending(listener) {
+  tell = listener;
+  const sendEach = async () => {
+    for (const visit of await visitsWaiting()) send(visit);
+  };
+  window.addEventListener("online", sendEach);
+  document.addEventListener("visibilitychange", () => document.hidden || sendEach());
+  sendEach();
+}
+
+// Sends all that waits of a visit, what is added on the way too. Returns the news of the last attempt.
+export async function sendAll(visit) {
+  do await send(visit);
+  while (!latest.get(visit)?.failed && (await waiting(visit)).length && latest.get(visit)?.is_taken);
+  return latest.get(visit) ?? {};
+}
+
+// Sends what waits of a visit, `seen` being the name of the question on the screen. Resolves after the attempt.
+export function send(visit, seen = "") {
+  if (running.has(visit)) {
+    again.add(visit);
+    return running.get(visit);
+  }
+  const sending = sendWaiting(visit, seen).finally(() => {
+    running.delete(visit);
+    if (again.delete(visit)) send(visit, seen);
+  });
+  running.set(visit, sending);
+  return sending;
+}
+
+async function sendWaiting(visit, seen) {
+  for (;;) {
+    const batch = (await waiting(visit)).slice(0, MOST_AT_ONCE);
+    if (!batch.length) return;
+    const reply = await post(visit, batch, seen);
+    if (reply) await apply(visit, batch, reply);
+    else retry(visit);
+    const n = (await waiting(visit)).length;
+    latest.set(visit, { n, failed: !reply, ...reply });
+    tell(visit, latest.get(visit));
+    if (!reply?.is_taken || !n) return;
+  }
+}
+
+async function apply(visit, batch, reply) {
+  failures.delete(visit);
+  if (reply.is_taken) await remove(batch.map((entry) => entry.number));
+  if (reply.state === "no-longer-asked") await forget(visit);
+}
+
+function retry(visit) {
+  const before = failures.get(visit) ?? 0;
+  failures.set(visit, before + 1);
+  window.setTimeout(() => send(visit), RETRY_MS[Math.min(before, RETRY_MS.length - 1)]);
+}
+
+// Returns the reply, or undefined where there is none of ours: no connection, a request that hangs, a server that is
+// being restarted, the page of a hotel's network.
+async function post(visit, batch, seen) {
+  const answers = batch.filter((entry) => "item" in entry).map(({ number, ...entry }) => ({ ...entry, sequence: number }));
+  const body = { sent_at: Date.now(), answers, seen, send: batch.some((entry) => entry.send) };
+  const patience = new AbortController();
+  const timer = window.setTimeout(() => patience.abort(), PATIENCE_MS);
+  try {
+    const reply = await fetch(`/visit/${visit}/answers`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json" },
+      redirect: "error",
+      signal: patience.signal,
+    });
+    if (reply.status >= 500 || !reply.headers.get("Content-Type")?.startsWith("application/json")) return undefined;
+    const { visit: state, outcomes } = await reply.json();
+    return { is_taken: reply.ok, state, outcomes };
+  } catch {
+    return undefined;
+  } finally {
+    window.clearTimeout(timer);
+  }
+}

@@ -1,0 +1,140 @@
+"""The questions of a visit as JSON, with which the script shows one after the other without asking the server.
+
+The parts of pages in it come from the templates of the pages, so that both say the same.
+"""
+
+import gzip
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Response, jsonify, render_template, request, url_for
+from flask_babel import gettext as _, ngettext
+
+from pro_tracker import clock
+from pro_tracker.services.answering import advice, questionnaires
+from pro_tracker.services.answering.questionnaires import AskedItem
+from pro_tracker.services.answering.visit_context import CONFIRMED_FOR, VisitContext
+from pro_tracker.web import access, answering
+from pro_tracker.web.patient import current
+from pro_tracker.web.patient.blueprint import blueprint
+
+
+@blueprint.get("/visit/<visit>/questions")
+@access.patient
+def questions() -> Response:
+    """Returns all questions and the answers so far; no questions of a visit whose next one depends on the answers."""
+    now = clock.now()
+    visit = current.open_visit(now)
+    if _is_adaptive(visit):
+        return jsonify(items=[])
+    response = jsonify(
+        items=[_item(visit, item) for item in visit.questionnaire.items],
+        answers=_answers(visit),
+        free_texts=_free_texts(visit),
+        review=answering.review_fragment(visit),
+        seen=_seen(visit),
+        texts=_texts(visit),
+        valid_for=_milliseconds_left(visit, now),
+    )
+    return _compressed(response)
+
+
+def _is_adaptive(visit: VisitContext) -> bool:
+    return any(instrument.bank for instrument, _pack in visit.questionnaire.parts)
+
+
+def _compressed(response: Response) -> Response:
+    """Returns the response as gzip where the browser takes it: a fifth of the bytes on a weak signal, or fewer."""
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"] > 0:
+        response.set_data(gzip.compress(response.get_data(), compresslevel=6))
+        response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _item(visit: VisitContext, item: AskedItem) -> dict[str, Any]:
+    """Returns one question.
+
+    `html`: its part of the page; `line`: its line of the review, `free_line` that of the line below it; `advice`: what
+    to do, by option code.
+    """
+    return {
+        "name": item.name,
+        "title": f"{answering.part('number_of', item, visit.questionnaire)}: {item.text}",
+        "html": answering.item_fragment(visit, item),
+        "line": answering.part("review_line", item, "", False),
+        "free_line": answering.part("free_text_line", item, "") if item.has_free_text else "",
+        "advice": {value: _advice(visit, item, value) for value in _alerting(item)},
+    }
+
+
+def _alerting(item: AskedItem) -> list[int]:
+    values = [value for value, _label in item.options]
+    return [value for value in values if questionnaires.is_alerting(item, value)]
+
+
+def _advice(visit: VisitContext, item: AskedItem, value: int) -> str:
+    return render_template(
+        "patient/_advice.html",
+        advice=advice.before_saving(visit, item, value),
+        language=item.language,
+        visit=visit,
+        next_url=url_for(".item", position=item.position + 1),
+        item_url=url_for(".item", position=item.position),
+        today=None,
+    )
+
+
+def _answers(visit: VisitContext) -> Mapping[str, int | None]:
+    answers: dict[str, int | None] = {}
+    for item in visit.questionnaire.items:
+        if questionnaires.is_done(visit.answers, item):
+            answers[item.name] = questionnaires.answer_to(visit.answers, item)
+    return answers
+
+
+def _seen(visit: VisitContext) -> list[str]:
+    names = (f"{code}.{link_id}" for code, link_id in visit.draft.seen)
+    return sorted(names)
+
+
+def _free_texts(visit: VisitContext) -> Mapping[str, str]:
+    """Returns item name -> text of the line below it."""
+    written = answering.current_free_texts(visit)
+    texts: dict[str, str] = {}
+    for item in visit.questionnaire.items:
+        text = written.get(item.instrument_code)
+        if item.has_free_text and text:
+            texts[item.name] = text
+    return texts
+
+
+def _texts(visit: VisitContext) -> dict[str, Any]:
+    """Returns the sentences that the script shows, and parts of an error as the item's page has them."""
+    numbers = range(visit.questionnaire.at_most + 1)
+    no_answer = answering.no_answer()
+    return {
+        "back": _("Back"),
+        "back_to_review": _("Back to your answers"),
+        "can_still": _("You chose not to answer this question. You still can."),
+        "clinic": visit.clinic_name,
+        "open": [_open(number) for number in numbers],  # by number, since languages differ in their plurals
+        "error": answering.part("error_summary", no_answer, ""),
+        "error_message": answering.part("error_message", no_answer),
+        "error_title": _("Error:"),
+        **{reason.name.lower(): str(text) for reason, text in answering.MISSING_ITEMS.items()},
+    }
+
+
+def _open(number: int) -> str:
+    if not number:
+        return ""
+    return ngettext("%(num)d question has no answer.", "%(num)d questions have no answer.", number)
+
+
+def _milliseconds_left(visit: VisitContext, now: datetime) -> int:
+    """Returns for how long the answers may be shown without the birth date."""
+    assert visit.confirmed_at is not None  # the view requires it
+    ends_at = visit.confirmed_at + CONFIRMED_FOR
+    return (ends_at - now) // timedelta(milliseconds=1)

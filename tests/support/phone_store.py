@@ -1,0 +1,32 @@
+"""Store of the patient pages in the browser, read in a test."""
+
+from playwright.sync_api import Page
+
+
+def entries(page: Page, store: str = "answers") -> list[dict[str, object]]:
+    """Returns what the browser keeps in a store, without the content."""
+    found: list[dict[str, object]] = page.evaluate(
+        """async (store) => {
+            if (!(await indexedDB.databases()).some((each) => each.name === "visits")) return [];
+            const result = (request) => new Promise((resolve) => {
+                request.onsuccess = () => resolve(request.result);
+            });
+            const database = await result(indexedDB.open("visits"));
+            const rows = await result(database.transaction(store).objectStore(store).getAll());
+            database.close();
+            return rows.map((row) => ({ ...row, iv: "", data: "" }));
+        }""",
+        store,
+    )
+    return found
+
+
+def wait_for_sending(page: Page) -> None:
+    """Waits until no answer waits on the phone, if the page runs scripts at all."""
+    if not page.evaluate("document.body.classList.contains('govuk-frontend-supported')"):
+        return
+    for _ in range(100):
+        if not entries(page):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("answers wait for more than five seconds")
