@@ -30,6 +30,8 @@ IMPORT = Actor(ActorKind.COMMAND, "import")
 NOW = datetime.fromisoformat("2026-09-01T12:00:00+00:00")
 INFUSIONS = 5  # of each person, on consecutive days
 FIRST_ON = date(2026, 3, 2)
+FIRST_BORN = date(1940, 1, 1)
+BIRTH_DATES = 22_000  # days of sixty years: a birth date is shared by few, as among real people
 
 
 def main(people: int) -> None:
@@ -54,7 +56,8 @@ def _roster(people: int) -> str:
     writer = csv.DictWriter(out, list(ROW))
     writer.writeheader()
     for number in range(people):
-        person = {"record_number": f"N-{number}", "given_name": f"P{number}", "mobile": ""}
+        born_on = FIRST_BORN + timedelta(days=number % BIRTH_DATES)
+        person = {"record_number": f"N-{number}", "given_name": f"P{number}", "mobile": "", "birth_date": str(born_on)}
         for day in range(INFUSIONS):
             given_on = FIRST_ON + timedelta(days=day)
             email = f"p{number}@patients.example"
