@@ -8,6 +8,8 @@ import { add, canKeep, forget, keepQuestions, keptQuestions, waiting } from "./_
 const PATIENCE_MS = 5000; // for the questions
 const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
 const RETURNING = "returning"; // names the visit whose birth date is being asked for once more
+const NEWS = "news"; // what the next page says at its top
+const CLOSED = ["sent", "over", "held", "planned", "no-longer-asked"]; // states in which the server's page is right
 const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
 const base = `/visit/${visit}/`;
 let questions; // promise of the questions; undefined where the server has to show each page
@@ -19,6 +21,8 @@ export async function answerHere() {
   if (!notice) return;
   if (!visit || !(await canKeep())) return document.addEventListener("submit", (event) => repeat(event, notice));
   forgetFinished();
+  say(notice, sessionStorage.getItem(NEWS) ?? "");
+  sessionStorage.removeItem(NEWS);
   warnOfUnsent(notice);
   const hasQuestion = document.querySelector("form[data-keep]");
   if (hasQuestion) questions = load();
@@ -304,12 +308,12 @@ async function sendVisit(form, entry) {
 function showConnection(notice, { n, failed, state, outcomes = [] }) {
   const { waits, closable, unconfirmed, late, refused, saved } = notice.dataset;
   sayWhereAnswersAre(n);
-  if (isSending && state === "sent") return location.assign(`${base}sent`);
+  const news = (outcomes.includes("late") && late) || (outcomes.includes("refused") && refused) || "";
+  if (questions && CLOSED.includes(state)) return leave(isSending && state === "sent" ? `${base}sent` : base, news);
   if (failed) say(notice, (isSending ? closable : waits).replace("{n}", n));
   else if (state === "unconfirmed" && questions) askBirthDate();
   else if (state === "unconfirmed") say(notice, unconfirmed.replace("{n}", n));
-  else if (outcomes.includes("late")) say(notice, late);
-  else if (outcomes.includes("refused")) say(notice, refused);
+  else if (news) say(notice, news);
   else if (notice.textContent) say(notice, saved);
 }
 
@@ -319,12 +323,17 @@ function sayWhereAnswersAre(n) {
   if (sentence) sentence.textContent = n ? sentence.dataset.kept : sentence.dataset.saved;
 }
 
+function leave(address, news) {
+  sessionStorage.setItem(NEWS, news);
+  location.assign(address);
+}
+
 function askBirthDate() {
   sessionStorage.setItem(RETURNING, visit);
   location.assign(base);
 }
 
 function say(notice, text) {
-  if (notice.textContent === text) return;
+  if (!text || notice.textContent === text) return;
   notice.replaceChildren(Object.assign(document.createElement("p"), { className: "notice small", textContent: text }));
 }

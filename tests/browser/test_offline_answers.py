@@ -186,6 +186,23 @@ def test_answers_to_a_visit_that_closed_before_are_kept_and_the_page_says_so(
     assert stored(session, patient) == {}
 
 
+def test_the_page_says_that_another_device_sent_the_visit(
+    phone: Page, new_page: Callable[..., Page], session: Session, patient: Patient
+) -> None:
+    tablet = new_page(**PHONE)
+    begin(phone, patient)
+    begin(tablet, patient)
+    choose(tablet, 1, 4)
+    waits_until(lambda: not entries(tablet), tablet)
+    tablet.goto(tablet.url.replace("item/2", "review"))
+    tablet.get_by_role("button", name="Send my answers").first.tap()
+    expect(tablet.get_by_role("heading", level=1)).to_have_text("Thank you")
+    choose(phone, 1, 0)
+    expect(phone.get_by_role("heading", level=1)).to_have_text("We have your answers")
+    expect(phone.get_by_role("status")).to_contain_text("We kept them for your care team")
+    assert stored(session, patient) == {}
+
+
 def test_what_the_phone_keeps_cannot_be_read_and_goes_when_the_visit_is_finished_here(
     phone: Page, session: Session, patient: Patient
 ) -> None:
