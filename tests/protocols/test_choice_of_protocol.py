@@ -27,7 +27,7 @@ from tests.enrolment.test_roster_import import NO_INFUSION, ROW, write
 from tests.enrolment.test_staff_enrolment import enrol
 from tests.support.course_builder import COORDINATOR, add_subject, record_infusions
 from tests.support.patient_browser import FACTS
-from tests.support.second_study import FIRST
+from tests.support.second_study import CHANGES, FIRST, shipped, write_protocol
 from tests.support.staff_browser import add_account, add_site, save, sign_in
 
 pytestmark = pytest.mark.dialects("sqlite")
@@ -205,6 +205,25 @@ def test_the_only_protocol_becomes_the_default_so_that_a_later_one_changes_nothi
     sites.sync(session, asks, now=clock.now)
     protocol_choice.keep_only_protocol(session, asks, now=clock.now)
     assert default_of_north(session) == ""
+
+
+def test_a_file_that_is_added_to_a_running_installation_changes_no_enrollment(
+    session: Session, settings: Settings, data_folder: Path, tmp_path: Path, coordinator: FlaskClient
+) -> None:
+    listed = tmp_path / "sites.yaml"
+    north = 'code: north, name: North, time_zone: America/New_York, phone: "+1 216 555 0100"'
+    listed.write_text("sites: [{" + north + "}]")
+    runner = CliRunner(env={"PRO_TRACKER_SITES_FILE": str(listed)})
+    session.commit()
+    for content in (None, shipped() | CHANGES):
+        if content is not None:
+            write_protocol(data_folder, content)
+        migrated = runner.invoke(group, ["migrate"])
+        assert migrated.exit_code == 0, migrated.output
+    session.expire_all()
+    assert checked(coordinator.get("/subjects/new").text) == [FIRST]
+    assert enrol(coordinator, protocol=FIRST).status_code == 303
+    assert protocols_in_use(session) == [FIRST]
 
 
 def test_an_unknown_default_is_named_with_its_place() -> None:

@@ -70,9 +70,12 @@ def recorded(session: Session) -> int:
     [
         (
             {"dose_mg_per_kg": "5"},
-            "The dose is 5 mg/kg; the protocol says 0.5 mg/kg, within 20 % and the last infusion",
+            "The dose is 5 mg/kg; the protocol says 0.5 mg/kg, within 20 % and the last infusion had 0.5 mg/kg.",
         ),
-        ({"dose_mg_per_kg": "0.05"}, "The dose is 0.05 mg/kg; the protocol says 0.5 mg/kg"),
+        (
+            {"dose_mg_per_kg": "0.05"},
+            "The dose is 0.05 mg/kg; the protocol says 0.5 mg/kg, within 20 % and the last infusion had 0.5 mg/kg.",
+        ),
         ({"weight_kg": "7.2"}, "The weight is 7.2 kg; at the last infusion it was 72 kg."),
         ({"minutes": "400"}, "It took 400 minutes; the protocol says 40."),
         ({"started_at_local": "11:08"}, "It overlaps the infusion of 11:00, which took 40 minutes."),
