@@ -1,11 +1,13 @@
 // Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
 // question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
-import { allowAnother, focusErrors } from "./_forms.js";
+import { allowAnother } from "./_forms.js";
+import { following, sayWhereAnswersAre, showAdvice, showError, showItem, showReview } from "./_pages.js";
 import { postForm, postUntilTaken } from "./_posting.js";
 import { send, sendAll, startSending } from "./_sending.js";
 import { add, canKeep, forget, keepQuestions, keptQuestions, waiting } from "./_store.js";
 
 const PATIENCE_MS = 5000; // for the questions
+const SOON_MS = 1500;
 const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
 const RETURNING = "returning"; // names the visit whose birth date is being asked for once more
 const NEWS = "news"; // what the next page says at its top
@@ -13,13 +15,12 @@ const CLOSED = ["sent", "over", "held", "planned", "no-longer-asked"]; // states
 const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
 const base = `/visit/${visit}/`;
 let questions; // promise of the questions; undefined where the server has to show each page
-let seen = new Set();
 let isSending = false; // the person has sent the visit here
 
 export async function answerHere() {
   const notice = document.querySelector("[data-connection]");
   if (!notice) return;
-  if (!visit || !(await canKeep())) return document.addEventListener("submit", (event) => repeat(event, notice));
+  if (!visit || !(await canKeep())) return document.addEventListener("submit", repeat);
   forgetFinished();
   say(notice, sessionStorage.getItem(NEWS) ?? "");
   sessionStorage.removeItem(NEWS);
@@ -48,14 +49,28 @@ function firstOpen(loaded) {
 }
 
 // In a telephone interview, and in a browser that keeps nothing, the answer waits in the page.
-function repeat(event, notice) {
-  const form = event.target;
-  if (!form.matches("form[data-keep]")) return;
+function repeat(event) {
+  if (!event.target.matches("form[data-keep]")) return;
   event.preventDefault();
-  postUntilTaken(form, event.submitter, () => {
+  repeatHere(event.target, event.submitter);
+}
+
+function repeatHere(form, submitter) {
+  const notice = document.querySelector("[data-connection]");
+  postUntilTaken(form, submitter, () => {
     say(notice, notice.dataset.stays);
     allowAnother(form);
   });
+}
+
+// A phone without room keeps nothing.
+async function isKept(entry) {
+  try {
+    await add(visit, entry);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 // A page that says the visit is finished on this device names the visit whose answers are to be forgotten.
@@ -80,14 +95,23 @@ function warnOfUnsent(notice) {
 async function load() {
   // First, since they may be sent while the questions come, whose answers lack them.
   const entries = (await waiting(visit)).filter((entry) => "item" in entry);
-  const found = (await fetchQuestions()) ?? (await keptQuestions(visit));
+  const found = await questionsNow();
   if (!found?.items.length || found.until < Date.now()) return undefined;
-  seen = new Set(found.seen);
+  found.seen = new Set(found.seen);
+  found.base = base;
+  found.token = document.querySelector("[name=csrf_token]").value;
   for (const entry of entries) found.answers[entry.item] = entry.value;
   for (const entry of entries) if ("free_text" in entry) found.free_texts[entry.item] = entry.free_text;
   found.waits = entries.length > 0;
   found.positions = Object.fromEntries(found.items.map((item, index) => [item.name, index + 1]));
   return found;
+}
+
+// Returns what the server says; what this phone kept, where the server takes long or does not answer.
+async function questionsNow() {
+  const fetched = fetchQuestions();
+  const soon = await Promise.race([fetched, new Promise((resolve) => window.setTimeout(resolve, SOON_MS))]);
+  return soon ?? (await keptQuestions(visit)) ?? fetched;
 }
 
 async function fetchQuestions() {
@@ -116,9 +140,10 @@ async function answer(event) {
   if (!loaded) return postHere(form, event.submitter, entry);
   if (entry.send) return sendVisit(form, entry);
   if (entry.value === undefined) return showError(form, loaded);
-  await add(visit, entry);
+  if (!(await isKept(entry))) return repeatHere(form, event.submitter);
   loaded.answers[entry.item] = entry.value;
   if ("free_text" in entry) loaded.free_texts[entry.item] = entry.free_text;
+  keepQuestions(visit, { ...loaded, seen: [...loaded.seen] }); // with the answers so far
   const next = pageAfter(loaded, entry.item, entry.value);
   await show(next);
   send(visit, nameAt(loaded, next));
@@ -128,7 +153,7 @@ async function answer(event) {
 async function postHere(form, submitter, entry) {
   const is_posted = await postForm(form, submitter);
   if (is_posted || (entry.value === undefined && !entry.send)) return;
-  await add(visit, entry);
+  if (!(await isKept(entry))) return repeatHere(form, submitter);
   allowAnother(form);
   const news = await sendAll(visit);
   if (!news.failed) location.assign(base);
@@ -149,13 +174,10 @@ function valueOf(data, submitter) {
 
 function pageAfter(loaded, item, value) {
   const position = loaded.positions[item];
+  if (!position) return base; // no longer asked
   const review = location.search.includes("review") ? "?review" : "";
   if (loaded.items[position - 1].advice[value]) return `${base}advice/${position}${review}`;
   return following(loaded, position, review);
-}
-
-function following(loaded, position, review) {
-  return review || position >= loaded.items.length ? `${base}review` : `${base}item/${position + 1}`;
 }
 
 function nameAt(loaded, address) {
@@ -184,91 +206,13 @@ async function show(address) {
   const [, kind, number] = pathname.slice(base.length).match(/^(\w+)(?:\/(\d+))?$/) ?? [];
   const item = loaded?.items[number - 1];
   if (!loaded || loaded.until < Date.now() || (kind !== "review" && !item)) return location.assign(address);
+  if (kind === "advice" && !item.advice[loaded.answers[item.name]]) return show(following(loaded, Number(number), search));
   const main = document.querySelector("main");
   if (address !== location.pathname + location.search) history.pushState(null, "", address);
-  if (kind === "review") await showReview(main, loaded);
+  if (kind === "review") showReview(main, loaded, (await waiting(visit)).length);
   else if (kind === "advice") showAdvice(main, loaded, item, search);
   else showItem(main, loaded, item, search);
   rest(main);
-}
-
-function showItem(main, loaded, item, search) {
-  seen.add(item.name);
-  main.innerHTML = item.html;
-  const form = main.querySelector("form");
-  const value = loaded.answers[item.name];
-  const chosen = form.querySelector(`input[name=answer][value="${value}"]`);
-  if (chosen) chosen.checked = true;
-  if (form.elements.free_text) form.elements.free_text.value = loaded.free_texts[item.name] ?? "";
-  if (value === null) main.append(paragraph(loaded.texts.can_still));
-  document.title = item.title;
-  const position = loaded.positions[item.name];
-  if (search.includes("review")) showBack(`${base}review`, loaded.texts.back_to_review);
-  else showBack(position > 1 && `${base}item/${position - 1}`, loaded.texts.back);
-}
-
-function showAdvice(main, loaded, item, search) {
-  main.innerHTML = item.advice[loaded.answers[item.name]] ?? "";
-  const [onward, mistake] = main.querySelectorAll(".actions a");
-  if (!onward) return show(following(loaded, loaded.positions[item.name], search));
-  onward.href = following(loaded, loaded.positions[item.name], search);
-  mistake.href = `${base}item/${loaded.positions[item.name]}${search}`;
-  document.title = main.querySelector("h1").textContent;
-  showBack(null);
-}
-
-async function showReview(main, loaded) {
-  const { length } = await waiting(visit);
-  main.innerHTML = loaded.review;
-  sayWhereAnswersAre(length);
-  const list = main.querySelector("ol");
-  for (const item of loaded.items) list.insertAdjacentElement("beforeend", reviewLine(loaded, item));
-  for (const item of loaded.items) {
-    if (loaded.free_texts[item.name]) list.append(line(item.free_line, loaded.free_texts[item.name]));
-  }
-  const open = loaded.items.filter((item) => (loaded.answers[item.name] ?? null) === null).length;
-  main.querySelector(".notice span").textContent = loaded.texts.open[open];
-  document.title = `${main.querySelector("h1").textContent} · ${loaded.texts.clinic}`;
-  showBack(null);
-}
-
-function reviewLine(loaded, item) {
-  const value = loaded.answers[item.name];
-  const found = line(item.line, value === undefined || value === null ? reason(loaded, item) : labelOf(item, value));
-  if (value === undefined || value === null) found.querySelector("b").lang = document.documentElement.lang;
-  return found;
-}
-
-function reason(loaded, item) {
-  if (loaded.answers[item.name] === null) return loaded.texts.declined;
-  return seen.has(item.name) ? loaded.texts.seen : loaded.texts.not_reached;
-}
-
-function labelOf(item, value) {
-  return fragment(item.html).querySelector(`label[for="answer-${value}"]`).textContent;
-}
-
-function line(html, text) {
-  const found = fragment(html).firstElementChild;
-  found.querySelector("b").textContent = text;
-  return found;
-}
-
-function fragment(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html;
-  return template.content;
-}
-
-function paragraph(text) {
-  return Object.assign(document.createElement("p"), { className: "quiet", textContent: text });
-}
-
-function showBack(address, text) {
-  const header = document.querySelector("header");
-  header.querySelector(".govuk-back-link")?.remove();
-  if (!address) return;
-  header.prepend(Object.assign(document.createElement("a"), { className: "govuk-back-link", href: address, textContent: text }));
 }
 
 // The page begins at its top, for eyes and for screen readers; see SETTLE_MS for taps.
@@ -279,26 +223,9 @@ function rest(main) {
   window.setTimeout(() => main.classList.remove("is-changing"), SETTLE_MS);
 }
 
-function showError(form, { texts }) {
-  allowAnother(form);
-  document.querySelector("[data-module=govuk-error-summary]")?.remove();
-  document.querySelector("main").prepend(fragment(texts.error));
-  const group = form.querySelector(".govuk-form-group");
-  if (!group.classList.contains("govuk-form-group--error")) {
-    const field = group.querySelector("fieldset");
-    group.classList.add("govuk-form-group--error");
-    field.querySelector("legend").after(fragment(texts.error_message));
-    field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") ?? ""} error`.trim());
-    document.title = `${texts.error_title} ${document.title}`;
-  }
-  const [first] = form.querySelectorAll("input[name=answer]");
-  document.querySelector("[data-module=govuk-error-summary] a").href = `#${first.id}`;
-  focusErrors();
-}
-
 // Only the server's word makes it sent: until then the page says what waits on this phone, and that it can be closed.
 async function sendVisit(form, entry) {
-  await add(visit, entry);
+  if (!(await isKept(entry))) return repeatHere(form);
   isSending = true;
   const news = await sendAll(visit);
   if (news.failed) allowAnother(form);
@@ -315,12 +242,6 @@ function showConnection(notice, { n, failed, state, outcomes = [] }) {
   else if (state === "unconfirmed") say(notice, unconfirmed.replace("{n}", n));
   else if (news) say(notice, news);
   else if (notice.textContent) say(notice, saved);
-}
-
-// The review says that answers are saved, which is true when none waits here any more.
-function sayWhereAnswersAre(n) {
-  const sentence = document.querySelector("[data-kept]");
-  if (sentence) sentence.textContent = n ? sentence.dataset.kept : sentence.dataset.saved;
 }
 
 function leave(address, news) {

@@ -116,7 +116,7 @@ def review_fragment(visit: VisitContext) -> str:
         rows=[],
         n_open=0,
         free_texts={},
-        form_token="",  # nosec B106  the script sends none
+        form_token="",  # nosec B106  the script fills it in
     )
 
 
@@ -203,7 +203,7 @@ def item_fragment(visit: VisitContext, asked_item: AskedItem) -> str:
         questionnaire=visit.questionnaire,
         chosen=None,
         error="",
-        form_token="",  # nosec B106  the script sends none
+        form_token="",  # nosec B106  the script fills it in
         free_text_length=free_texts.MAX_LENGTH,
     )
 

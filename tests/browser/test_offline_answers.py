@@ -229,3 +229,20 @@ def test_what_the_phone_keeps_cannot_be_read_and_goes_when_the_visit_is_finished
     expect(phone.get_by_role("heading", level=1)).to_have_text("You are finished on this device")
     waits_until(lambda: not entries(phone, "keys") and not entries(phone, "questions"), phone)
     assert session.scalars(select(DraftAnswer.value)).all().count(5) == 1
+
+
+def test_a_phone_without_room_posts_its_forms_and_keeps_the_page_open(
+    phone: Page, session: Session, patient: Patient
+) -> None:
+    begin(phone, patient)
+    choose(phone, 1, 2)
+    waits_until(lambda: not entries(phone), phone)
+    full = "IDBObjectStore.prototype.add = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+    phone.evaluate(f"() => {{ {full} }}")
+    phone.route("**/item/2", REPLIES["no network"])
+    phone.get_by_role("radio").nth(4).check()
+    phone.get_by_role("button", name="Save and continue").tap()
+    expect(phone.get_by_role("status")).to_contain_text("Keep this page open")
+    phone.unroute("**/item/2")
+    phone.wait_for_url("**/item/3", timeout=15_000)
+    assert list(stored(session, patient)[PAIN].values()) == [3, 5]
