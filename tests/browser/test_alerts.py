@@ -17,6 +17,7 @@ from tests.conftest import Clock
 from tests.servers.browser import DESKTOP, PHONE
 from tests.support.battery import PLAN, asking_at_baseline
 from tests.support.patient_browser import Patient, add_patient
+from tests.support.phone_store import wait_for_sending
 from tests.support.staff_browser import PASSWORD, add_account, add_site
 
 pytestmark = pytest.mark.browser
@@ -89,6 +90,7 @@ def test_the_call_about_an_alert_on_a_desktop(
         phone.get_by_role("radio").nth(option).check()
         phone.get_by_role("button", name="Save and continue").tap()
         phone.wait_for_url("**/advice/11" if option else "**/item/12")
+        wait_for_sending(phone)
     add_account(session, "coordinator")
     session.commit()
     call_id = session.scalars(select(Call.id)).one()
