@@ -19,6 +19,7 @@ from pro_tracker.domain.channels import (
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.infusion_codes import Asking, SymptomAnswer
+from pro_tracker.domain.kept_answer_codes import KeptAnswerOutcome
 from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
 from pro_tracker.domain.other_treatment_codes import OtherTreatmentKind
 from pro_tracker.domain.protocol import ChannelWord
@@ -175,6 +176,7 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
 # Sets that no table, subset or `match` lists: their codes, and where to look when there is one more.
 ONLY_STORED: Mapping[type[StrEnum], set[StrEnum]] = {
     ScoreStatus: {ScoreStatus.SCORED, ScoreStatus.NOT_SCORED},  # models/response.py: which columns have a value
+    KeptAnswerOutcome: set(KeptAnswerOutcome),  # named to the phone, whose script has a sentence for each
 }
 
 

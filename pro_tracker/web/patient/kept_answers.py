@@ -28,11 +28,21 @@ from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session
 
 Reply = tuple[Response, int]
-REFUSED: dict[type[Exception], tuple[ReplyState, int]] = {
-    IdentityNotConfirmed: (ReplyState.UNCONFIRMED, 401),
-    UnusableLink: (ReplyState.UNCONFIRMED, 401),
-    NoLongerAsked: (ReplyState.NO_LONGER_ASKED, 410),
-    WindowClosed: (ReplyState.PLANNED, 409),  # all other ways in which a window is closed leave answers late
+REFUSED: dict[type[Exception], ReplyState] = {
+    IdentityNotConfirmed: ReplyState.UNCONFIRMED,
+    UnusableLink: ReplyState.UNCONFIRMED,
+    NoLongerAsked: ReplyState.NO_LONGER_ASKED,
+    WindowClosed: ReplyState.PLANNED,  # all other ways in which a window is closed leave answers late
+}
+HTTP_STATUS = {
+    ReplyState.OPEN: 200,
+    ReplyState.SENT: 200,
+    ReplyState.OVER: 200,
+    ReplyState.HELD: 200,
+    ReplyState.PLANNED: 409,
+    ReplyState.NO_LONGER_ASKED: 410,
+    ReplyState.UNCONFIRMED: 401,
+    ReplyState.UNREADABLE: 400,
 }
 MOST_ANSWERS = 500  # of one request; a device sends the others with the next one
 Milliseconds = Field(ge=0, lt=10**15)
@@ -74,12 +84,12 @@ def take_kept() -> Reply:
     """
     sent = _request()
     if sent is None:
-        return _reply(ReplyState.UNREADABLE, 400)
+        return _reply(ReplyState.UNREADABLE)
     now = clock.now()
     try:
         return _take(current.visit_to_send_kept(now), sent, now)
     except tuple(REFUSED) as error:
-        return _reply(*REFUSED[type(error)])
+        return _reply(REFUSED[type(error)])
 
 
 def _request() -> _Request | None:
@@ -101,7 +111,7 @@ def _take(visit: VisitContext, sent: _Request, now: datetime) -> Reply:
     commit()
     if sent.send or KeptAnswerOutcome.LATE in outcomes:
         visit = reread(db_session(), visit)
-    return _reply(_state(visit, now), 200, outcomes)
+    return _reply(_state(visit, now), outcomes)
 
 
 def _answer(kept: _Kept, sent_at: int, now: datetime) -> KeptAnswer:
@@ -128,6 +138,6 @@ def _state(visit: VisitContext, now: datetime) -> ReplyState:
     return BY_STATUS[visit_status(visit, now)]
 
 
-def _reply(state: ReplyState, status: int, outcomes: Sequence[KeptAnswerOutcome] = ()) -> Reply:
+def _reply(state: ReplyState, outcomes: Sequence[KeptAnswerOutcome] = ()) -> Reply:
     response = jsonify(visit=state, outcomes=list(outcomes))
-    return response, status
+    return response, HTTP_STATUS[state]
