@@ -237,6 +237,7 @@ function showConnection(notice, { n, failed, state, outcomes = [] }) {
   sayWhereAnswersAre(n);
   const news = (outcomes.includes("late") && late) || (outcomes.includes("refused") && refused) || "";
   if (questions && CLOSED.includes(state)) return leave(isSending && state === "sent" ? `${base}sent` : base, news);
+  if (questions && !failed && !n && location.pathname.startsWith(`${base}advice/`)) return location.reload(); // with the call
   if (failed) say(notice, (isSending ? closable : waits).replace("{n}", n));
   else if (state === "unconfirmed" && questions) askBirthDate();
   else if (state === "unconfirmed") say(notice, unconfirmed.replace("{n}", n));

@@ -27,7 +27,7 @@ export function showAdvice(main, loaded, item, search) {
   const [onward, mistake] = main.querySelectorAll(".actions a");
   onward.href = following(loaded, loaded.positions[item.name], search);
   mistake.href = `${loaded.base}item/${loaded.positions[item.name]}${search}`;
-  document.title = main.querySelector("h1").textContent;
+  document.title = `${main.querySelector("h1").textContent} · ${loaded.texts.clinic}`;
   showBack(null);
 }
 
@@ -36,8 +36,8 @@ export function showReview(main, loaded, n) {
   for (const field of main.querySelectorAll("[name=csrf_token]")) field.value = loaded.token;
   sayWhereAnswersAre(n);
   const list = main.querySelector("ol");
-  for (const item of loaded.items) list.insertAdjacentElement("beforeend", reviewLine(loaded, item));
   for (const item of loaded.items) {
+    list.append(reviewLine(loaded, item));
     if (loaded.free_texts[item.name]) list.append(line(item.free_line, loaded.free_texts[item.name]));
   }
   const open = loaded.items.filter((item) => (loaded.answers[item.name] ?? null) === null).length;

@@ -5,20 +5,17 @@ let newest; // what was posted last, since another answer may be chosen while on
 
 // Repeats a form until the server has had it: for pages that keep nothing. `wait()` is called after each failure.
 export async function postUntilTaken(form, submitter, wait) {
-  const attempt = { given_at: Date.now() };
+  const attempt = fieldsOf(form, submitter); // now: another answer may be chosen while this one waits
   newest = attempt;
-  while (newest === attempt && !(await postForm(form, submitter, attempt.given_at))) {
+  while (newest === attempt && !(await postForm(form, submitter, attempt))) {
     wait();
     await new Promise((resolve) => window.setTimeout(resolve, RETRY_MS));
   }
 }
 
 // Returns whether the server had the form: it goes on to the page that follows, or shows what it says.
-export async function postForm(form, submitter, given_at = Date.now()) {
-  const data = new FormData(form);
-  data.append("given_at", given_at);
-  data.append("sent_at", Date.now()); // of the two moments the server uses the difference: this clock may be wrong
-  if (submitter?.name) data.append(submitter.name, submitter.value);
+export async function postForm(form, submitter, data = fieldsOf(form, submitter)) {
+  data.set("sent_at", Date.now()); // of the two moments the server uses the difference: this clock may be wrong
   const reply = await post(form, data);
   if (!reply || reply.status >= 500) return false;
   if (reply.ok && reply.headers.get("Content-Type")?.startsWith("application/json")) {
@@ -27,6 +24,13 @@ export async function postForm(form, submitter, given_at = Date.now()) {
     postByBrowser(form, submitter); // the reply is a page that the patient must read, such as an error
   }
   return true;
+}
+
+function fieldsOf(form, submitter) {
+  const data = new FormData(form);
+  data.append("given_at", Date.now());
+  if (submitter?.name) data.append(submitter.name, submitter.value);
+  return data;
 }
 
 async function post(form, data) {

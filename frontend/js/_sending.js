@@ -9,6 +9,8 @@ const MOST_AT_ONCE = 100;
 const running = new Map(); // visit -> promise
 const failures = new Map(); // visit -> number of attempts in a row that failed
 const latest = new Map(); // visit -> the news of the last attempt
+const shown = new Map(); // visit -> name of the question on the screen
+const OVER = ["sent", "over", "no-longer-asked"]; // states after which the phone keeps nothing of the visit
 const again = new Set(); // visits to which an answer was added while others were being sent
 let tell = () => {};
 
@@ -33,23 +35,24 @@ export async function sendAll(visit) {
 
 // Sends what waits of a visit, `seen` being the name of the question on the screen. Resolves after the attempt.
 export function send(visit, seen = "") {
+  if (seen) shown.set(visit, seen);
   if (running.has(visit)) {
     again.add(visit);
     return running.get(visit);
   }
-  const sending = sendWaiting(visit, seen).finally(() => {
+  const sending = sendWaiting(visit).finally(() => {
     running.delete(visit);
-    if (again.delete(visit)) send(visit, seen);
+    if (again.delete(visit)) send(visit);
   });
   running.set(visit, sending);
   return sending;
 }
 
-async function sendWaiting(visit, seen) {
+async function sendWaiting(visit) {
   for (;;) {
     const batch = (await waiting(visit)).slice(0, MOST_AT_ONCE);
     if (!batch.length) return;
-    const reply = await post(visit, batch, seen);
+    const reply = await post(visit, batch);
     if (reply) await apply(visit, batch, reply);
     else retry(visit);
     const n = (await waiting(visit)).length;
@@ -62,7 +65,8 @@ async function sendWaiting(visit, seen) {
 async function apply(visit, batch, reply) {
   failures.delete(visit);
   if (reply.is_taken) await remove(batch.map((entry) => entry.number));
-  if (reply.state === "no-longer-asked") await forget(visit);
+  const nothingWaits = reply.state === "no-longer-asked" || !(await waiting(visit)).length;
+  if (OVER.includes(reply.state) && nothingWaits) await forget(visit);
 }
 
 function retry(visit) {
@@ -73,9 +77,9 @@ function retry(visit) {
 
 // Returns the reply, or undefined where there is none of ours: no connection, a request that hangs, a server that is
 // being restarted, the page of a hotel's network.
-async function post(visit, batch, seen) {
+async function post(visit, batch) {
   const answers = batch.filter((entry) => "item" in entry).map(({ number, ...entry }) => ({ ...entry, sequence: number }));
-  const body = { sent_at: Date.now(), answers, seen, send: batch.some((entry) => entry.send) };
+  const body = { sent_at: Date.now(), answers, seen: shown.get(visit) ?? "", send: batch.some((entry) => entry.send) };
   const patience = new AbortController();
   const timer = window.setTimeout(() => patience.abort(), PATIENCE_MS);
   try {

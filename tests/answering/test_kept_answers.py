@@ -79,6 +79,18 @@ def test_the_answer_given_last_counts_whatever_arrives_last(
     assert draft(session, patient)[PAIN] == {"PAININ9": 1}
 
 
+def test_that_a_question_is_on_the_screen_replaces_no_answer_to_it(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    begin(client, patient)
+    reply = send_kept(client, patient, kept(FIRST, 3), seen=FIRST)
+    assert reply.json == {"visit": "open", "outcomes": ["saved"]}
+    send_kept(client, patient, kept(FIRST, 4), seen=SECOND)
+    send_kept(client, patient, kept(FIRST, 4), seen="no.such")
+    found = select(DraftAnswer.link_id, DraftAnswer.state).order_by(DraftAnswer.link_id)
+    assert {tuple(row) for row in session.execute(found)} == {("PAININ9", "answered"), ("PAININ22", "seen")}
+
+
 def test_sending_the_same_answers_again_changes_nothing(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock
 ) -> None:

@@ -59,6 +59,7 @@ def test_advice_mistake_free_line_and_thanks_on_a_small_phone(
     page.get_by_role("button", name="Save and continue").tap()
     page.wait_for_url("**/advice/8")
     expect(page.get_by_role("heading", level=1)).to_have_text("Please read this first")
+    expect(page.get_by_text("calls you")).to_be_visible()  # once the answer has reached the server
     page.screenshot(path=tmp_path / "advice.png", full_page=True)
     if script:
         check(page, 320)

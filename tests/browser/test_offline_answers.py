@@ -81,6 +81,8 @@ def test_a_whole_visit_is_answered_reviewed_and_sent_without_a_connection(
     phone.context.set_offline(False)
     expect(phone.get_by_role("heading", level=1)).to_have_text("Thank you")
     assert sent(session) == 5
+    phone.wait_for_load_state()
+    assert [entries(phone, store) for store in ("answers", "keys", "questions")] == [[], [], []]
 
 
 @pytest.mark.parametrize("failure", ["no network", "bad gateway", "captive portal", "redirect"])

@@ -134,9 +134,9 @@ def save_given(
         check_answers(answers)
         rows += _rows(visit, answers, moment)
         alerts += alert_calls.rows_of(answers)
-    rows = _newest(rows)
     if also.next_item is not None:
         rows.append(_seen(visit, also.next_item, context))
+    rows = _newest(rows)
     texts = free_texts.rows_of(visit.visit_id, also.free_texts, context)
     saved = {
         "this_visit": visit.visit_id,
@@ -154,11 +154,19 @@ def save_given(
 
 
 def _newest(rows: Sequence[Row]) -> list[Row]:
-    """Returns of the rows about one item the one that was given last: a statement can store each item once."""
+    """Returns of the rows about one item the one that counts: a statement can store each item once.
+
+    That is the answer that was given last; that the item was shown replaces none.
+    """
     newest: dict[tuple[str, str], Row] = {}
-    for row in sorted(rows, key=itemgetter("given_at", "device", "sequence")):
+    in_order = sorted(rows, key=itemgetter("given_at", "device", "sequence"))
+    for row in sorted(in_order, key=_is_answer):
         newest[row["instrument_code"], row["link_id"]] = row
     return list(newest.values())
+
+
+def _is_answer(row: Row) -> bool:
+    return bool(row["state"] != AnswerState.SEEN)
 
 
 def _distinct(alerts: Sequence[Row]) -> list[Row]:
