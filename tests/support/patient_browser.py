@@ -19,6 +19,7 @@ from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import enrolment
 from pro_tracker.services.enrolment.enrolment import EnrolmentFacts
+from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.treatment import courses
 from pro_tracker.web.patient import visit_cookies
 from tests.support.staff_browser import add_site
@@ -171,9 +172,12 @@ def count(session: Session, model: type[db.Base]) -> int:
 
 
 def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]]:
-    """Returns the answers of the patient's draft: instrument code -> link_id -> code."""
+    """Returns the answers of the patient's draft: instrument code -> link_id -> code, in the order of the items."""
     found: dict[str, dict[str, int | None]] = {}
     given = select(DraftAnswer).where(DraftAnswer.visit_id == patient.visit.id, DraftAnswer.state != AnswerState.SEEN)
     for row in session.scalars(given, execution_options={"populate_existing": True}):
         found.setdefault(row.instrument_code, {})[row.link_id] = row.value
+    for code, given in found.items():
+        items = instrument_catalog.instrument(code).items
+        found[code] = {item.link_id: given[item.link_id] for item in items if item.link_id in given}
     return found

@@ -1,6 +1,8 @@
 """Store of the patient pages in the browser, read in a test."""
 
-from playwright.sync_api import Page
+from contextlib import suppress
+
+from playwright.sync_api import Error, Page
 
 
 def entries(page: Page, store: str = "answers") -> list[dict[str, object]]:
@@ -26,7 +28,8 @@ def wait_for_sending(page: Page) -> None:
     if not page.evaluate("document.body.classList.contains('govuk-frontend-supported')"):
         return
     for _ in range(100):
-        if not entries(page):
-            return
+        with suppress(Error):  # the page changes
+            if not entries(page):
+                return
         page.wait_for_timeout(50)
     raise AssertionError("answers wait for more than five seconds")
