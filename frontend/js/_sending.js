@@ -38,6 +38,7 @@ export function send(visit, seen = "") {
   if (seen) shown.set(visit, seen);
   if (running.has(visit)) {
     again.add(visit);
+    recount(visit);
     return running.get(visit);
   }
   const sending = sendWaiting(visit).finally(() => {
@@ -46,6 +47,13 @@ export function send(visit, seen = "") {
   });
   running.set(visit, sending);
   return sending;
+}
+
+// While an attempt hangs, what was added since waits, too.
+async function recount(visit) {
+  const n = (await waiting(visit)).length;
+  const news = latest.get(visit);
+  if (news?.failed && n) tell(visit, { ...news, n });
 }
 
 async function sendWaiting(visit) {

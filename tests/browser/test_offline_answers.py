@@ -113,8 +113,11 @@ def test_a_request_that_hangs_is_cut_off_and_tried_again(phone: Page, session: S
     phone.route(ANSWERS, lambda _route: None)
     choose(phone, 1, 2)
     expect(phone.get_by_role("status")).to_contain_text(f"{WAITS}(1)", timeout=12_000)
+    phone.wait_for_timeout(3500)  # the next attempt hangs, too
+    choose(phone, 2, 3)
+    expect(phone.get_by_role("status")).to_contain_text(f"{WAITS}(2)", timeout=3000)
     phone.unroute(ANSWERS)
-    waits_until(lambda: list(stored(session, patient).get(PAIN, {}).values()) == [3], phone)
+    waits_until(lambda: list(stored(session, patient).get(PAIN, {}).values()) == [3, 4], phone)
 
 
 def test_who_changes_their_mind_while_answers_wait_has_the_last_one_stored(

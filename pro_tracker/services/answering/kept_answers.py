@@ -47,7 +47,8 @@ def take(
     """Saves the answers, or keeps those that are late; returns the outcome of each. The caller commits.
 
     `seen`: the name of the item that the device shows. An answer to an item that the visit does not ask, or with an
-    option that does not exist, is refused and holds up no other.
+    option that does not exist, is refused and holds up no other. Raises WindowClosed before the visit opens,
+    NoLongerAsked after a death.
     """
     outcomes = [Outcome.REFUSED] * len(kept)
     known = list(_known(visit, kept, context))

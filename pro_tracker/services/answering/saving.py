@@ -126,6 +126,7 @@ def save_given(
     """Does the same for answers that a device kept, each with the context of its own moment.
 
     Several answers to one item may be among them: the one given last is saved, and each raises its alerts.
+    Returns and raises as `save_answers` does.
     """
     visit.require_open(context.now)
     rows: list[Row] = []
