@@ -177,7 +177,9 @@ def draft(session: Session, patient: Patient) -> dict[str, dict[str, int | None]
     given = select(DraftAnswer).where(DraftAnswer.visit_id == patient.visit.id, DraftAnswer.state != AnswerState.SEEN)
     for row in session.scalars(given, execution_options={"populate_existing": True}):
         found.setdefault(row.instrument_code, {})[row.link_id] = row.value
-    for code, given in found.items():
-        items = instrument_catalog.instrument(code).items
-        found[code] = {item.link_id: given[item.link_id] for item in items if item.link_id in given}
-    return found
+    return {code: _in_order(code, answers) for code, answers in found.items()}
+
+
+def _in_order(code: str, answers: dict[str, int | None]) -> dict[str, int | None]:
+    items = instrument_catalog.instrument(code).items
+    return {item.link_id: answers[item.link_id] for item in items if item.link_id in answers}
