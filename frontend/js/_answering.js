@@ -1,10 +1,14 @@
 // Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
 // question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
 import { allowAnother } from "./_forms.js";
-import { following, sayWhereAnswersAre, showAdvice, showError, showItem, showReview } from "./_pages.js";
+import { keepPage } from "./_offline.js";
+import { following, sayWhereAnswersAre, showAdvice, showEnough, showError, showItem, showReview } from "./_pages.js";
+import { noteAnswer } from "./_pace.js";
 import { postForm, postUntilTaken } from "./_posting.js";
-import { send, sendAll, startSending } from "./_sending.js";
-import { add, canKeep, forget, keepQuestions, keptQuestions, waiting } from "./_store.js";
+import { send, sendAll, sendSoon, startSending } from "./_sending.js";
+import { goOnByTap, showSwitch } from "./_tapping.js";
+import { showReading } from "./_reading.js";
+import { add, canKeep, countWaiting, forget, keepQuestions, keptQuestions, waiting } from "./_store.js";
 
 const PATIENCE_MS = 5000; // for the questions
 const SOON_MS = 1500;
@@ -12,6 +16,7 @@ const SETTLE_MS = 400; // after a change of screen no tap counts: a second one w
 const RETURNING = "returning"; // names the visit whose birth date is being asked for once more
 const NEWS = "news"; // what the next page says at its top
 const CLOSED = ["sent", "over", "held", "planned", "no-longer-asked"]; // states in which the server's page is right
+const PAGES_OF_VISIT = ["review", "enough"];
 const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
 const base = `/visit/${visit}/`;
 let questions; // promise of the questions; undefined where the server has to show each page
@@ -25,15 +30,29 @@ export async function answerHere() {
   say(notice, sessionStorage.getItem(NEWS) ?? "");
   sessionStorage.removeItem(NEWS);
   warnOfUnsent(notice);
-  const hasQuestion = document.querySelector("form[data-keep]");
+  const offline = document.querySelector("[data-offline]"); // the page that the phone kept, shown without a connection
+  const hasQuestion = offline ?? document.querySelector("form[data-keep]");
   if (hasQuestion) questions = load();
   startSending((ofVisit, news) => ofVisit === visit && showConnection(notice, news));
   if (!hasQuestion) return;
   document.addEventListener("submit", answer);
+  goOnByTap();
   document.addEventListener("click", follow);
   window.addEventListener("popstate", () => show(location.pathname + location.search));
   const loaded = await questions;
-  if (loaded?.waits) show(takeReturn() ? firstOpen(loaded) : location.pathname + location.search);
+  if (loaded && notice.dataset.offlinePage) keepPage(visit, notice.dataset.offlinePage, loaded.links);
+  if (offline) showOffline(offline, loaded);
+  else if (loaded?.waits) show(takeReturn() ? firstOpen(loaded) : location.pathname + location.search);
+}
+
+// Within the hours for which the birth date counts the questions go on here; later only what waits is said.
+async function showOffline(page, loaded) {
+  const address = location.pathname + location.search;
+  if (loaded) return show(isShownHere(location.pathname) ? address : firstOpen(loaded));
+  const n = (await waiting(visit)).length;
+  const sentence = page.querySelector("[data-waiting]");
+  if (n) sentence.textContent = sentence.dataset.waiting.replace("{n}", n);
+  window.addEventListener("online", () => location.reload());
 }
 
 // The server's page does not know what waits here: after the birth date it begins with what was answered already.
@@ -66,7 +85,7 @@ function repeatHere(form, submitter) {
 // A phone without room keeps nothing.
 async function isKept(entry) {
   try {
-    await add(visit, entry);
+    entry.number = await add(visit, entry);
     return true;
   } catch {
     return false;
@@ -86,6 +105,7 @@ function warnOfUnsent(notice) {
     if (finish.dataset.warned) return;
     event.preventDefault();
     allowAnother(finish);
+    await sendAll(visit);
     if (!(await waiting(visit)).length) return finish.submit();
     finish.dataset.warned = "yes";
     say(notice, finish.dataset.unsent);
@@ -145,8 +165,11 @@ async function answer(event) {
   if ("free_text" in entry) loaded.free_texts[entry.item] = entry.free_text;
   keepQuestions(visit, { ...loaded, seen: [...loaded.seen] }); // with the answers so far
   const next = pageAfter(loaded, entry.item, entry.value);
+  noteAnswer();
+  forgetSaved();
   await show(next);
-  send(visit, nameAt(loaded, next));
+  if (next.includes("/item/")) sendSoon(visit, nameAt(loaded, next), entry);
+  else send(visit);
 }
 
 // Without the questions the server shows the next page; an answer that does not reach it waits like any other.
@@ -175,9 +198,8 @@ function valueOf(data, submitter) {
 function pageAfter(loaded, item, value) {
   const position = loaded.positions[item];
   if (!position) return base; // no longer asked
-  const review = location.search.includes("review") ? "?review" : "";
-  if (loaded.items[position - 1].advice[value]) return `${base}advice/${position}${review}`;
-  return following(loaded, position, review);
+  if (loaded.items[position - 1].advice[value]) return `${base}advice/${position}${location.search}`;
+  return following(loaded, position, location.search);
 }
 
 function nameAt(loaded, address) {
@@ -196,7 +218,7 @@ async function follow(event) {
 }
 
 function isShownHere(path) {
-  return path.startsWith(base) && /^(item\/\d+|advice\/\d+|review)$/.test(path.slice(base.length));
+  return path.startsWith(base) && /^(item\/\d+|advice\/\d+|review|enough)$/.test(path.slice(base.length));
 }
 
 // Shows a page of the visit, with its address if that is another one than now.
@@ -205,11 +227,13 @@ async function show(address) {
   const { pathname, search } = new URL(address, location.href);
   const [, kind, number] = pathname.slice(base.length).match(/^(\w+)(?:\/(\d+))?$/) ?? [];
   const item = loaded?.items[number - 1];
-  if (!loaded || loaded.until < Date.now() || (kind !== "review" && !item)) return location.assign(address);
+  if (!loaded || loaded.until < Date.now() || !(item || PAGES_OF_VISIT.includes(kind))) return location.assign(address);
   if (kind === "advice" && !item.advice[loaded.answers[item.name]]) return show(following(loaded, Number(number), search));
   const main = document.querySelector("main");
+  const n = await countWaiting(visit);
   if (address !== location.pathname + location.search) history.pushState(null, "", address);
-  if (kind === "review") showReview(main, loaded, (await waiting(visit)).length);
+  if (kind === "review") showReview(main, loaded, n);
+  else if (kind === "enough") showEnough(main, loaded, n);
   else if (kind === "advice") showAdvice(main, loaded, item, search);
   else showItem(main, loaded, item, search);
   rest(main);
@@ -217,6 +241,8 @@ async function show(address) {
 
 // The page begins at its top, for eyes and for screen readers; see SETTLE_MS for taps.
 function rest(main) {
+  showSwitch();
+  showReading();
   window.scrollTo(0, 0);
   main.focus({ preventScroll: true });
   main.classList.add("is-changing");
@@ -243,6 +269,12 @@ function showConnection(notice, { n, failed, state, outcomes = [] }) {
   else if (state === "unconfirmed") say(notice, unconfirmed.replace("{n}", n));
   else if (news) say(notice, news);
   else if (notice.textContent) say(notice, saved);
+}
+
+// What was just given is not sent yet.
+function forgetSaved() {
+  const notice = document.querySelector("[data-connection]");
+  if (notice.textContent === notice.dataset.saved) notice.replaceChildren();
 }
 
 function leave(address, news) {

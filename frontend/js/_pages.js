@@ -1,9 +1,19 @@
 // The pages of a visit as the script shows them, from the parts that the server made of its templates.
 import { allowAnother, focusErrors } from "./_forms.js";
+import { showMinutesLeft } from "./_pace.js";
+
+// Returns the way through the visit that an address names: "?review" to change one answer, "?short" for the most important
+// questions only, else "".
+function wayOf(search) {
+  return ["?review", "?short"].find((way) => search.startsWith(way)) ?? "";
+}
 
 // Returns the address after a question.
-export function following(loaded, position, review) {
-  return review || position >= loaded.items.length ? `${loaded.base}review` : `${loaded.base}item/${position + 1}`;
+export function following(loaded, position, search) {
+  const way = wayOf(search);
+  if (way === "?short" && position >= loaded.n_core) return `${loaded.base}enough`;
+  if (way === "?review" || position >= loaded.items.length) return `${loaded.base}review`;
+  return `${loaded.base}item/${position + 1}${way}`;
 }
 
 export function showItem(main, loaded, item, search) {
@@ -18,8 +28,19 @@ export function showItem(main, loaded, item, search) {
   if (value === null) main.append(paragraph(loaded.texts.can_still));
   document.title = item.title;
   const position = loaded.positions[item.name];
-  if (search.includes("review")) showBack(`${loaded.base}review`, loaded.texts.back_to_review);
-  else showBack(position > 1 && `${loaded.base}item/${position - 1}`, loaded.texts.back);
+  showMinutesLeft(loaded.items.length - position + 1, loaded.texts.left);
+  const way = wayOf(search);
+  if (way === "?review") showBack(`${loaded.base}review`, loaded.texts.back_to_review);
+  else showBack(position > 1 && `${loaded.base}item/${position - 1}${way}`, loaded.texts.back);
+}
+
+// After the most important questions, for who has only a minute.
+export function showEnough(main, loaded, n) {
+  main.innerHTML = loaded.enough;
+  main.querySelector(".actions a").href = `${loaded.base}item/${loaded.n_core + 1}`;
+  sayWhereAnswersAre(n);
+  document.title = `${main.querySelector("h1").textContent} · ${loaded.texts.clinic}`;
+  showBack(`${loaded.base}item/${loaded.n_core}?short`, loaded.texts.back);
 }
 
 export function showAdvice(main, loaded, item, search) {

@@ -1,16 +1,20 @@
 // Sends the answers that wait on this phone, and repeats that until the server says that it has them.
 // Nothing relies on background sync, which iOS does not have: answers are sent at the start of every page, when the
 // connection is back, when the page becomes visible, and by a timer.
-import { forget, remove, visitsWaiting, waiting } from "./_store.js";
+import { countWaiting, forget, remove, visitsWaiting, waiting } from "./_store.js";
 
 const PATIENCE_MS = 8000; // a request that hangs for longer counts as none
 const RETRY_MS = [3000, 5000, 10000, 20000, 30000];
 const MOST_AT_ONCE = 100;
+const TOGETHER_MS = 20000; // answers are safe on the phone: sent in groups they cost it, and the server, a fraction
+const TOGETHER = 12;
 const running = new Map(); // visit -> promise
 const failures = new Map(); // visit -> number of attempts in a row that failed
 const latest = new Map(); // visit -> the news of the last attempt
 const shown = new Map(); // visit -> name of the question on the screen
 const OVER = ["sent", "over", "no-longer-asked"]; // states after which the phone keeps nothing of the visit
+const timers = new Map(); // visit -> timer of the next group
+const unsent = new Map(); // visit -> entries of this page that the server has not confirmed yet
 const again = new Set(); // visits to which an answer was added while others were being sent
 let tell = () => {};
 
@@ -22,7 +26,8 @@ export function startSending(listener) {
     for (const visit of await visitsWaiting()) send(visit);
   };
   window.addEventListener("online", sendEach);
-  document.addEventListener("visibilitychange", () => document.hidden || sendEach());
+  document.addEventListener("visibilitychange", sendEach); // also when the person leaves
+  window.addEventListener("pagehide", sendLast);
   sendEach();
 }
 
@@ -33,9 +38,21 @@ export async function sendAll(visit) {
   return latest.get(visit) ?? {};
 }
 
+// Sends what waits of a visit with the next group; at once where there is no connection, so that the page says how many
+// wait.
+export async function sendSoon(visit, seen, entry) {
+  shown.set(visit, seen);
+  unsent.set(visit, [...(unsent.get(visit) ?? []), entry]);
+  const isFull = (await countWaiting(visit)) >= TOGETHER;
+  if (isFull || !navigator.onLine || latest.get(visit)?.failed) return send(visit);
+  if (!timers.has(visit)) timers.set(visit, window.setTimeout(() => send(visit), TOGETHER_MS));
+}
+
 // Sends what waits of a visit, `seen` being the name of the question on the screen. Resolves after the attempt.
 export function send(visit, seen = "") {
   if (seen) shown.set(visit, seen);
+  window.clearTimeout(timers.get(visit));
+  timers.delete(visit);
   if (running.has(visit)) {
     again.add(visit);
     recount(visit);
@@ -72,7 +89,11 @@ async function sendWaiting(visit) {
 
 async function apply(visit, batch, reply) {
   failures.delete(visit);
-  if (reply.is_taken) await remove(batch.map((entry) => entry.number));
+  const numbers = batch.map((entry) => entry.number);
+  if (reply.is_taken) {
+    unsent.set(visit, (unsent.get(visit) ?? []).filter((entry) => !numbers.includes(entry.number)));
+    await remove(numbers);
+  }
   const nothingWaits = reply.state === "no-longer-asked" || !(await waiting(visit)).length;
   if (OVER.includes(reply.state) && nothingWaits) await forget(visit);
 }
@@ -83,17 +104,33 @@ function retry(visit) {
   window.setTimeout(() => send(visit), RETRY_MS[Math.min(before, RETRY_MS.length - 1)]);
 }
 
+// A page that closes cannot wait for its store, nor for a reply: the entries stay on the phone until they are sent again.
+function sendLast() {
+  for (const [visit, batch] of unsent) {
+    if (!batch.length) continue;
+    navigator.sendBeacon?.(addressOf(visit), new Blob([bodyOf(visit, batch)], { type: "application/json" }));
+  }
+}
+
+function addressOf(visit) {
+  return `/visit/${visit}/answers`;
+}
+
+function bodyOf(visit, batch) {
+  const answers = batch.filter((entry) => "item" in entry).map(({ number, ...entry }) => ({ ...entry, sequence: number }));
+  const send = batch.some((entry) => entry.send);
+  return JSON.stringify({ sent_at: Date.now(), answers, seen: shown.get(visit) ?? "", send });
+}
+
 // Returns the reply, or undefined where there is none of ours: no connection, a request that hangs, a server that is
 // being restarted, the page of a hotel's network.
 async function post(visit, batch) {
-  const answers = batch.filter((entry) => "item" in entry).map(({ number, ...entry }) => ({ ...entry, sequence: number }));
-  const body = { sent_at: Date.now(), answers, seen: shown.get(visit) ?? "", send: batch.some((entry) => entry.send) };
   const patience = new AbortController();
   const timer = window.setTimeout(() => patience.abort(), PATIENCE_MS);
   try {
-    const reply = await fetch(`/visit/${visit}/answers`, {
+    const reply = await fetch(addressOf(visit), {
       method: "POST",
-      body: JSON.stringify(body),
+      body: bodyOf(visit, batch),
       headers: { "Content-Type": "application/json" },
       redirect: "error",
       signal: patience.signal,

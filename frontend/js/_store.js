@@ -2,6 +2,8 @@
 // that no script can read, and that is deleted with the visit.
 import { openDB } from "idb";
 
+import { forgetPage } from "./_offline.js";
+
 const ALGORITHM = { name: "AES-GCM", length: 256 };
 let opened;
 
@@ -42,6 +44,10 @@ export async function waiting(visit) {
   return Promise.all(rows.map(async (row) => ({ number: row.number, ...(await decrypt(key, row)) })));
 }
 
+export async function countWaiting(visit) {
+  return (await database()).countFromIndex("answers", "visit", visit);
+}
+
 export async function remove(numbers) {
   const transaction = (await database()).transaction("answers", "readwrite");
   await Promise.all([...numbers.map((number) => transaction.store.delete(number)), transaction.done]);
@@ -72,7 +78,7 @@ export async function forget(visit) {
   transaction.objectStore("questions").delete(visit);
   const answers = transaction.objectStore("answers");
   for (const number of await answers.index("visit").getAllKeys(visit)) answers.delete(number);
-  await transaction.done;
+  await Promise.all([transaction.done, forgetPage(visit)]);
 }
 
 async function keyOf(visit) {

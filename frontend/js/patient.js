@@ -1,7 +1,11 @@
 import { answerHere } from "./_answering.js";
+import { applyDisplay } from "./_display.js";
 import { focusErrors, sendOnce } from "./_forms.js";
+import { offerReading } from "./_reading.js";
 
 document.body.classList.add("govuk-frontend-supported");
+applyDisplay();
 focusErrors();
 sendOnce();
+offerReading();
 answerHere();

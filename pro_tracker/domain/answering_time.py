@@ -7,6 +7,11 @@ EXACT_UP_TO = 5  # minutes; more are rounded up to a multiple of it
 SHORTEST = 2  # minutes: opening the link and giving the birth date take a part of them
 
 
+def minutes_left(n_items: int) -> int:
+    """Returns the minutes that the last items of a battery take, at the same pace: at least 1, rounded up."""
+    return max(1, ceil(n_items / ITEMS_PER_MINUTE))
+
+
 def minutes(n_items: int) -> int:
     """Returns the minutes that so many items take: at five a minute, rounded up; 34 items are 10 minutes, 12 are 3.
 

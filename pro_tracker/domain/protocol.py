@@ -190,6 +190,7 @@ class Protocol:
     `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
     `change_rules`: "instrument.scale" -> the size of change that matters in this study, instead of the instrument's.
     `compares_mixed_wording`: a score of answers in several wordings is compared with others, by the wording of most.
+    `core`: the instruments that matter most, which come first: who can answer for a minute only is asked these.
     `offline_forms`: adaptive test -> the fixed form used while offline, since the server chooses the items of the test.
     """
 
@@ -207,6 +208,7 @@ class Protocol:
     reminder_time: time
     quiet_from: time
     quiet_until: time
+    core: tuple[str, ...] = ()
     prorate: bool = False
     compares_mixed_wording: bool = False
     hold_days: int = 1

@@ -7,15 +7,17 @@ import unicodedata
 from typing import Any
 
 from flask import get_template_attribute, jsonify, redirect, render_template, request, url_for
-from flask_babel import gettext as _, lazy_gettext
+from flask_babel import gettext as _, lazy_gettext, ngettext
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain import answering_time
 from pro_tracker.domain.response_codes import MissingItem
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.services.answering import advice, free_texts, late_answers, questionnaires
-from pro_tracker.services.answering.questionnaires import AskedItem
+from pro_tracker.services.answering.questionnaires import AskedItem, Questionnaire
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.web import recall_periods
 from pro_tracker.web.session import db_session
 
 # In the words of the person who answers; staff read labels.MISSING_ITEMS.
@@ -120,21 +122,52 @@ def review_fragment(visit: VisitContext) -> str:
     )
 
 
+def enough_page(visit: VisitContext) -> str:
+    """Returns the page after the core of the questionnaire."""
+    return render_template("patient/enough.html", **_of_enough(visit))
+
+
+def enough_fragment(visit: VisitContext) -> str:
+    """Returns the part of that page that a script shows in the place of an item; "" where there is no core."""
+    return render_template("patient/_enough.html", **_of_enough(visit)) if visit.questionnaire.n_core else ""
+
+
+def _of_enough(visit: VisitContext) -> dict[str, Any]:
+    questionnaire = visit.questionnaire
+    return {
+        "visit": visit,
+        "n_left": questionnaire.at_most - questionnaire.n_core,
+        "next_url": url_for(".item", position=questionnaire.n_core + 1),
+        "last_url": url_for(".item", position=questionnaire.n_core, short=""),
+    }
+
+
 def part(name: str, *values: Any) -> str:
     """Returns a part of a patient page: what the macro of this name in patient/_parts.html makes of the values."""
     macro = get_template_attribute("patient/_parts.html", name)
     return str(macro(*values)).strip()
 
 
-def next_page_url(visit: VisitContext) -> str:
-    """Returns the URL of the first item without an answer, or of the review."""
+def next_page_url(visit: VisitContext, *, is_short: bool = False) -> str:
+    """Returns the URL of the first item without an answer, or of the review.
+
+    `is_short`: the way on ends after the core of the questionnaire, if that has items without an answer.
+    """
     left = visit.questionnaire.first_open(visit.answers)
-    return url_for(".review") if left is None else url_for(".item", position=left.position)
+    if left is None:
+        return url_for(".review")
+    short = "" if is_short and left.position <= visit.questionnaire.n_core else None
+    return url_for(".item", position=left.position, short=short)
 
 
 def item_after(visit: VisitContext, asked_item: AskedItem) -> AskedItem | None:
-    """Returns the item to go on with; None for the review. `visit` has the answer to `asked_item`."""
+    """Returns the item to go on with; None for the page after the last one, see `page_url`.
+
+    `visit` has the answer to `asked_item`.
+    """
     questionnaire = visit.questionnaire
+    if _is_short() and asked_item.position >= questionnaire.n_core:
+        return None
     if "review" in request.args:
         # A changed answer can make an adaptive test ask an item that was not asked yet.
         return questionnaire.next_adaptive_item(visit.answers, asked_item.instrument_code)
@@ -144,16 +177,19 @@ def item_after(visit: VisitContext, asked_item: AskedItem) -> AskedItem | None:
 
 
 def page_url(asked_item: AskedItem | None) -> str:
-    """Returns the URL of the item's page, or of the review; a review that was interrupted goes on afterwards."""
+    """Returns the URL of the item's page; without an item, of the review, or of the page after the core.
+
+    A review that was interrupted goes on afterwards.
+    """
     if asked_item is None:
-        return url_for(".review")
-    return url_for(".item", position=asked_item.position, review=_review())
+        return url_for(".enough" if _is_short() else ".review")
+    return url_for(".item", position=asked_item.position, **_way())
 
 
 def page_after(asked_item: AskedItem, answer: Answer, following: AskedItem | None) -> str:
     """Returns the URL of the page after a saved answer: the advice after one that raises an alert."""
     if questionnaires.is_alerting(asked_item, answer[asked_item.link_id]):
-        return url_for(".advice", position=asked_item.position, review=_review())
+        return url_for(".advice", position=asked_item.position, **_way())
     return page_url(following)
 
 
@@ -170,14 +206,21 @@ def advice_page(visit: VisitContext, asked_item: AskedItem) -> Page:
         language=asked_item.language,
         visit=visit,
         next_url=next_url,
-        item_url=url_for(".item", position=asked_item.position, review=_review()),
+        item_url=url_for(".item", position=asked_item.position, **_way()),
         today=local_date(now, visit.time_zone),
     )
 
 
-def _review() -> str | None:
-    """Returns the argument of URLs that lead back to an interrupted review; None outside of one."""
-    return "" if "review" in request.args else None
+def _way() -> dict[str, Any]:
+    """Returns the arguments of URLs that keep the way through the visit: a review, or the core only."""
+    if "review" in request.args:
+        return {"review": ""}
+    return {"short": ""} if _is_short() else {}
+
+
+def _is_short() -> bool:
+    """Returns whether a patient answers the core only. In a telephone interview staff go on or stop."""
+    return "short" in request.args and request.blueprint == "patient"
 
 
 def continue_to(address: str) -> Response:
@@ -202,6 +245,8 @@ def item_fragment(visit: VisitContext, asked_item: AskedItem) -> str:
         item=asked_item,
         questionnaire=visit.questionnaire,
         chosen=None,
+        topic=_topic(visit.questionnaire, asked_item),
+        minutes_left=_minutes_left(visit.questionnaire, asked_item),
         error="",
         form_token="",  # nosec B106  the script fills it in
         free_text_length=free_texts.MAX_LENGTH,
@@ -216,12 +261,36 @@ def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -
         chosen=questionnaires.answer_to(visit.answers, asked_item),
         touched=questionnaires.is_done(visit.answers, asked_item),
         reviewing="review" in request.args,
+        way=_way(),
+        topic=_topic(visit.questionnaire, asked_item),
+        minutes_left=_minutes_left(visit.questionnaire, asked_item),
         error=error,
         error_at="free-text" if is_free_text_too_long(asked_item) else f"answer-{asked_item.options[0][0]}",
         free_text=_free_text(visit, asked_item),
         free_text_length=free_texts.MAX_LENGTH,
         can_postpone=_can_postpone(visit),
     )
+
+
+def _topic(questionnaire: Questionnaire, asked_item: AskedItem) -> str:
+    """Returns what changes with this item and must be noticed: the instrument, or the time it asks about; else ""."""
+    if not questionnaire.begins(asked_item):
+        return ""
+    before = questionnaire.item(asked_item.position - 1)
+    period = recall_periods.words(asked_item.recall_period)
+    if period and asked_item.recall_period != before.recall_period:
+        return str(_("Now about %(period)s", period=period))
+    return str(_("Next group of questions"))
+
+
+def _minutes_left(questionnaire: Questionnaire, asked_item: AskedItem) -> str:
+    n_items = questionnaire.at_most - asked_item.position + 1
+    return minutes_left_text(answering_time.minutes_left(n_items))
+
+
+def minutes_left_text(minutes: int) -> str:
+    """Returns how long the questions still take, in words."""
+    return str(ngettext("about %(num)d min left", "about %(num)d min left", minutes))
 
 
 def _free_text(visit: VisitContext, asked_item: AskedItem) -> str:

@@ -17,6 +17,7 @@ from tests.conftest import Clock
 from tests.servers.browser import DESKTOP, PHONE
 from tests.support.battery import PLAN, asking_at_baseline
 from tests.support.patient_browser import Patient, add_patient
+from tests.support.phone_answers import tap_answer
 from tests.support.phone_store import wait_for_sending
 from tests.support.staff_browser import PASSWORD, add_account, add_site
 
@@ -55,8 +56,7 @@ def test_advice_mistake_free_line_and_thanks_on_a_small_phone(
     page = new_page(**narrow, java_script_enabled=script)
     begin(page, patient)
     goto(page, "item/8")
-    page.get_by_role("radio").nth(3).check()
-    page.get_by_role("button", name="Save and continue").tap()
+    tap_answer(page, 3)
     page.wait_for_url("**/advice/8")
     expect(page.get_by_role("heading", level=1)).to_have_text("Please read this first")
     expect(page.get_by_text("calls you")).to_be_visible()  # once the answer has reached the server
@@ -88,8 +88,7 @@ def test_the_call_about_an_alert_on_a_desktop(
     for option in (3, 0):
         clock.advance(minutes=1)  # the order of answers goes by the moment at which the phone says they were given
         goto(phone, "item/11")
-        phone.get_by_role("radio").nth(option).check()
-        phone.get_by_role("button", name="Save and continue").tap()
+        tap_answer(phone, option)
         phone.wait_for_url("**/advice/11" if option else "**/item/12")
         wait_for_sending(phone)
     add_account(session, "coordinator")

@@ -13,6 +13,7 @@ from pro_tracker.models.response import QuestionnaireResponse
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
 from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, PAIN, Patient, add_patient, draft
+from tests.support.phone_answers import send_what_waits, tap_answer
 from tests.support.phone_store import entries
 
 pytestmark = pytest.mark.browser
@@ -42,12 +43,12 @@ def give_birth_date(page: Page) -> None:
 
 def choose(page: Page, number: int, option: int) -> None:
     """Answers the question of this number, which is on the screen, and waits for the next page."""
-    page.get_by_role("radio").nth(option).check()
-    page.get_by_role("button", name="Save and continue").tap()
+    tap_answer(page, option)
     page.wait_for_url("**/review" if number == N_ITEMS else f"**/item/{number + 1}")
 
 
 def waits_until(holds: Callable[[], bool], page: Page) -> None:
+    send_what_waits(page)
     for _ in range(100):
         if holds():
             return
@@ -92,6 +93,7 @@ def test_whatever_a_bad_connection_answers_the_patient_goes_on_and_nothing_is_lo
     begin(phone, patient)
     phone.route(ANSWERS, REPLIES[failure])
     choose(phone, 1, 2)
+    send_what_waits(phone)
     expect(phone.get_by_role("status")).to_contain_text(f"{WAITS}(1)")
     choose(phone, 2, 3)
     expect(phone.get_by_role("status")).to_contain_text(f"{WAITS}(2)")
@@ -112,6 +114,7 @@ def test_a_request_that_hangs_is_cut_off_and_tried_again(phone: Page, session: S
     begin(phone, patient)
     phone.route(ANSWERS, lambda _route: None)
     choose(phone, 1, 2)
+    send_what_waits(phone)
     expect(phone.get_by_role("status")).to_contain_text(f"{WAITS}(1)", timeout=12_000)
     phone.wait_for_timeout(3500)  # the next attempt hangs, too
     choose(phone, 2, 3)
@@ -203,6 +206,7 @@ def test_the_page_says_that_another_device_sent_the_visit(
     tablet.get_by_role("button", name="Send my answers").first.tap()
     expect(tablet.get_by_role("heading", level=1)).to_have_text("Thank you")
     choose(phone, 1, 0)
+    send_what_waits(phone)
     expect(phone.get_by_role("heading", level=1)).to_have_text("We have your answers")
     expect(phone.get_by_role("status")).to_contain_text("We kept them for your care team")
     assert stored(session, patient) == {}
@@ -245,8 +249,7 @@ def test_a_phone_without_room_posts_its_forms_and_keeps_the_page_open(
     full = "IDBObjectStore.prototype.add = () => { throw new DOMException('full', 'QuotaExceededError'); };"
     phone.evaluate(f"() => {{ {full} }}")
     phone.route("**/item/2", REPLIES["no network"])
-    phone.get_by_role("radio").nth(4).check()
-    phone.get_by_role("button", name="Save and continue").tap()
+    tap_answer(phone, 4)
     expect(phone.get_by_role("status")).to_contain_text("Keep this page open")
     phone.unroute("**/item/2")
     phone.wait_for_url("**/item/3", timeout=15_000)

@@ -5,7 +5,6 @@ What was done is read back on the ledger and the trend, in the researcher's file
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
@@ -23,13 +22,13 @@ from pro_tracker.services.answering import links
 from tests.conftest import Clock
 from tests.servers.browser import DESKTOP, PHONE
 from tests.support.patient_browser import N_ITEMS
+from tests.support.phone_answers import tap_answer
 from tests.support.staff_browser import PASSWORD, add_account, add_site
 from tests.support.staff_pages import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.dialects("sqlite")]
 
 SPANISH_FROM = 20
-SAVE = re.compile("Save and continue|Guardar y continuar")
 BORN_ON, MISTYPED = date(1980, 5, 17), date(1980, 6, 17)
 PAIN_INTENSITY, AMENDED_TO = "Pain intensity", "3"
 
@@ -93,8 +92,7 @@ def answer_in_two_languages(phone: Page) -> None:
     for number in range(1, N_ITEMS + 1):
         if number == SPANISH_FROM:
             go_on_in_spanish(phone)
-        phone.get_by_role("radio").nth(2).check()
-        phone.get_by_role("button", name=SAVE).tap()
+        tap_answer(phone, 2)
         phone.wait_for_url("**/review" if number == N_ITEMS else f"**/item/{number + 1}")
     check(phone)
     phone.get_by_role("button", name="Enviar mis respuestas").first.tap()

@@ -1,5 +1,6 @@
 """Two people with links of their own in the tabs of one browser, with and without scripts."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from urllib.parse import urljoin
@@ -12,6 +13,7 @@ from pro_tracker.models.visit import Visit
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
 from tests.support.patient_browser import BIRTH_DATE, PAIN, Patient, add_patient, draft
+from tests.support.phone_answers import send_what_waits, tap_answer
 from tests.support.phone_store import wait_for_sending
 
 pytestmark = pytest.mark.browser
@@ -41,8 +43,7 @@ def begin(page: Page, patient: Patient, birth_date: date) -> None:
 
 def choose(page: Page, number: int) -> None:
     """Chooses an option of the question that the page shows, and saves it."""
-    page.get_by_role("radio").nth(number - 1).check()
-    page.get_by_role("button", name="Save and continue").click()
+    tap_answer(page, number - 1)
 
 
 def stored(session: Session, patient: Patient) -> list[int | None]:
@@ -81,10 +82,13 @@ def test_an_answer_kept_in_a_tab_is_not_shown_to_the_next_person_there(phone: Pa
     begin(phone, ann, BIRTH_DATE)
     phone.route("**/answers", lambda route: route.abort("internetdisconnected"))
     choose(phone, 4)
+    phone.wait_for_url("**/item/2")
+    send_what_waits(phone)
     expect(phone.get_by_role("status")).to_contain_text("No connection")
     begin(phone, bob, BORN_LATER)
     expect(phone.get_by_role("radio", checked=True)).to_have_count(0)
     phone.goto(f"/v/{ann.token}")
+    phone.goto(re.sub(r"item/\d+", "item/1", phone.url))
     expect(phone.get_by_role("radio").nth(3)).to_be_checked()
 
 
@@ -96,7 +100,7 @@ def test_an_answer_given_after_the_access_ended_is_saved_after_the_birth_date(
     begin(page, ann, BIRTH_DATE)
     forget_access(page.context)
     choose(page, 5)
-    expect(page.get_by_text("Give your date of birth once more")).to_be_visible()
+    wait_for_birth_date(page)
     assert stored(session, ann) == []
     for name, value in (("Day", BIRTH_DATE.day), ("Month", BIRTH_DATE.month), ("Year", BIRTH_DATE.year)):
         page.get_by_label(name, exact=True).fill(str(value))
@@ -104,6 +108,16 @@ def test_an_answer_given_after_the_access_ended_is_saved_after_the_birth_date(
     page.wait_for_url("**/item/2")
     wait_for_sending(page)
     assert stored(session, ann) == [5]
+
+
+def wait_for_birth_date(page: Page) -> None:
+    """Waits until the page asks for the birth date, as it does when what waits is sent."""
+    for _ in range(50):
+        send_what_waits(page)
+        if page.get_by_text("Give your date of birth once more").is_visible():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the birth date is not asked for")
 
 
 def forget_access(context: BrowserContext) -> None:
@@ -116,6 +130,8 @@ def test_finished_on_this_device_removes_what_the_browser_kept(phone: Page, ann:
     phone.evaluate("sessionStorage.setItem('another.visit', '1')")
     phone.route("**/answers", lambda route: route.abort("internetdisconnected"))
     choose(phone, 4)
+    phone.wait_for_url("**/item/2")
+    send_what_waits(phone)
     expect(phone.get_by_role("status")).to_contain_text("No connection")
     phone.get_by_role("button", name="Finished on this device").click()
     expect(phone.get_by_role("status")).to_contain_text("not saved yet")
@@ -133,9 +149,9 @@ def test_rather_not_answering_after_the_access_ended_stores_no_answer(
     page = new_page(**PHONE, java_script_enabled=script)
     begin(page, ann, BIRTH_DATE)
     forget_access(page.context)
-    page.get_by_role("radio").nth(4).check()
+    page.get_by_role("radio").nth(4).press("Space")
     page.get_by_role("button", name="I would rather not answer this").click()
-    expect(page.get_by_text("Give your date of birth once more")).to_be_visible()
+    wait_for_birth_date(page)
     for name, value in (("Day", BIRTH_DATE.day), ("Month", BIRTH_DATE.month), ("Year", BIRTH_DATE.year)):
         page.get_by_label(name, exact=True).fill(str(value))
     page.get_by_role("button", name="Continue").click()

@@ -73,8 +73,7 @@ def _complaint(message: ConsoleMessage) -> list[str]:
         (
             "Failed to load resource: the server responded with a status of 4",
             "Failed to load resource: the server responded with a status of 502",
-            "Failed to load resource: net::ERR_INTERNET_DISCONNECTED",
-            "Failed to load resource: net::ERR_FAILED",
+            "Failed to load resource: net::ERR_",
         )
     )
     return [message.text] if message.type == "error" and not expected else []

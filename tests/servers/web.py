@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -43,12 +44,18 @@ class CountedRequests:
 @pytest.fixture
 def live_server(app: Flask, base_url: str) -> Iterator[str]:
     """The address of the running application, without a slash at its end."""
-    port = int(base_url.rpartition(":")[2])
+    with serving(app, int(base_url.rpartition(":")[2])):
+        yield base_url
+
+
+@contextmanager
+def serving(app: Flask, port: int) -> Iterator[int]:
+    """Runs the application on a port, 0 for a free one, and yields the port."""
     counted = CountedRequests(app)
     server = make_server("127.0.0.1", port, counted, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield base_url
+    yield server.server_port
     server.shutdown()
     counted.wait_until_done()
     server.server_close()

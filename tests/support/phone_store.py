@@ -4,6 +4,8 @@ from contextlib import suppress
 
 from playwright.sync_api import Error, Page
 
+from tests.support.phone_answers import send_what_waits
+
 
 def entries(page: Page, store: str = "answers") -> list[dict[str, object]]:
     """Returns what the browser keeps in a store, without the content."""
@@ -27,9 +29,26 @@ def wait_for_sending(page: Page) -> None:
     """Waits until no answer waits on the phone, if the page runs scripts at all."""
     if not page.evaluate("document.body.classList.contains('govuk-frontend-supported')"):
         return
+    send_what_waits(page)
     for _ in range(100):
         with suppress(Error):  # the page changes
             if not entries(page):
                 return
         page.wait_for_timeout(50)
     raise AssertionError("answers wait for more than five seconds")
+
+
+def wait_for_offline_page(page: Page) -> None:
+    """Waits until the browser can open the visit without a connection."""
+    for _ in range(100):
+        with suppress(Error):  # the page changes
+            if page.evaluate(CAN_OPEN_OFFLINE):
+                return
+        page.wait_for_timeout(100)
+    raise AssertionError("the page of the visit is not kept after ten seconds")
+
+
+CAN_OPEN_OFFLINE = """async () => {
+    const workers = await Promise.all(["/visit/", "/v/"].map((path) => navigator.serviceWorker.getRegistration(path)));
+    return workers.every((each) => each?.active?.state === "activated") && (await caches.keys()).length > 0;
+}"""

@@ -1,5 +1,6 @@
 """Personal links: issues, finds and revokes them, queues a fresh one on request."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,12 @@ def find(session: Session, token: str) -> int:
     if link_id is None:
         raise UnusableLink("This link is not known here. It may have been cut off in the message.")
     return link_id
+
+
+def hashes(session: Session, visit_id: int) -> Sequence[bytes]:
+    """The hashes of the visit's links that work, by which a phone recognizes one of them without a connection."""
+    of_visit = select(Link.token_hash).where(Link.visit_id == visit_id, Link.revoked_at.is_(None))
+    return session.scalars(of_visit).all()
 
 
 def revoke(session: Session, actor: Actor, visit_id: int, *, now: datetime) -> None:

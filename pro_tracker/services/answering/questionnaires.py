@@ -33,6 +33,7 @@ class AskedItem:
     has_crisis_line: bool  # whether its page offers the crisis line, whatever is answered
     emergency: str  # a question that the page answers with the emergency number, or ""
     has_free_text: bool  # whether the free line of its instrument stands below it
+    recall_period: str | None  # of its instrument, as an ISO 8601 duration
 
     @property
     def name(self) -> str:
@@ -62,11 +63,24 @@ class Questionnaire:
     items: tuple[AskedItem, ...]
     prorate: bool  # whether the protocol switched pro-rating on
     at_most: int  # items; the final number is open while an adaptive test is in progress
+    core: tuple[str, ...] = ()  # instruments that matter most to the study
 
     @property
     def is_open_ended(self) -> bool:
         """Returns whether more items may follow those in `items`."""
         return self.at_most > len(self.items)
+
+    @property
+    def n_core(self) -> int:
+        """The number of leading items that matter most; 0 where none stands out, as all or none of them do."""
+        for n_leading, item in enumerate(self.items):
+            if item.instrument_code not in self.core:
+                return n_leading
+        return 0
+
+    def begins(self, item: AskedItem) -> bool:
+        """Returns whether the item is the first of its instrument, after items of another one."""
+        return item.position > 1 and self.items[item.position - 2].instrument_code != item.instrument_code
 
     def reached_by(self, answers: Answers) -> "Questionnaire":
         """The questionnaire with the items that these answers lead to.
@@ -191,7 +205,7 @@ def questionnaire(
     for instrument, pack in parts:
         for item in instrument.items:
             items.append(_asked_item(len(items) + 1, instrument, pack, item))
-    return Questionnaire(parts, tuple(items), protocol.prorate, at_most=len(items))
+    return Questionnaire(parts, tuple(items), protocol.prorate, at_most=len(items), core=protocol.core)
 
 
 def _asked_item(position: int, instrument: Instrument, pack: TextPack, item: Item) -> AskedItem:
@@ -210,4 +224,5 @@ def _asked_item(position: int, instrument: Instrument, pack: TextPack, item: Ite
         has_crisis_line=any(rule.crisis_line and item.link_id in rule.items for rule in instrument.alerts),
         emergency=pack.emergencies.get(item.link_id, ""),
         has_free_text=instrument.free_text and item is instrument.items[-1],
+        recall_period=instrument.recall_period,
     )

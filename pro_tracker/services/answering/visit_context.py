@@ -113,6 +113,12 @@ class VisitContext:
         return answering_time.minutes(self.questionnaire.at_most)
 
     @property
+    def can_be_short(self) -> bool:
+        """Returns whether questions that matter most are open, and others after them."""
+        left = self.questionnaire.first_open(self.answers)
+        return left is not None and left.position <= self.questionnaire.n_core
+
+    @property
     def arrive_until(self) -> datetime:
         """The end of the longest grace period: until then a device that was confirmed may send what it kept."""
         protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)

@@ -258,6 +258,7 @@ class ProtocolFile(FileModel):
     visits_open_at: WallTime
     grace_hours: Annotated[int, Field(ge=0, le=24)] = 24
     events: list[EventEntry] = Field(min_length=1, max_length=40)
+    core: list[Code] = Field([], max_length=10)
     messages: MessagesEntry
     scoring: ScoringEntry
     calls: CallsEntry = CallsEntry()
@@ -289,6 +290,7 @@ class ProtocolFile(FileModel):
             hold_days=self.messages.hold_days,
             snooze_days=tuple(self.messages.snooze_days),
             grace_hours=self.grace_hours,
+            core=tuple(self.core),
             prorate=self.scoring.prorate,
             compares_mixed_wording=self.scoring.compare_mixed_wording,
             calls=CallRule(self.calls.max_attempts, self.calls.again_days, self.calls.severity or ""),
@@ -308,6 +310,7 @@ def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[F
         *_course_errors(file),
         *_treatment_errors(file.treatment),
         *_event_errors(file),
+        *_core_errors(file),
         *_message_errors(file.messages),
         *_step_errors(file),
         *_template_errors(file, templates),
@@ -319,6 +322,18 @@ def _advice_errors(file: ProtocolFile) -> Iterator[FormatError]:
     for code, plan in file.response_plans.items():
         if plan.advice and file.default_language not in plan.advice:
             yield f"response_plans.{code}.advice", f"lacks the default language {file.default_language!r}"
+
+
+def _core_errors(file: ProtocolFile) -> Iterator[FormatError]:
+    """A battery begins with those of its instruments that are in the core; each of the core is in some battery."""
+    for number, event in enumerate(file.events):
+        n_core = sum(code in file.core for code in event.battery)
+        if any(code not in file.core for code in event.battery[:n_core]):
+            yield f"events.{number}.battery", "must begin with the instruments that are in `core`"
+    batteries = [event.battery for event in file.events]
+    for code in file.core:
+        if not any(code in battery for battery in batteries):
+            yield "core", f"names {code!r}, which no event asks"
 
 
 def _reminders(steps: Sequence[StepEntry], count_from: StepCount) -> tuple[ReminderStep, ...]:

@@ -123,7 +123,9 @@ def _next_response(visit: VisitContext) -> Response:
     waiting = waiting_forms.destination()
     if waiting is not None:
         return redirect(waiting, 307)  # the browser sends the form's fields once more, to the URL they were meant for
-    return redirect(url_for("patient.snooze") if "later" in request.form else next_page_url(visit), 303)
+    if "later" in request.form:
+        return redirect(url_for("patient.snooze"), 303)
+    return redirect(next_page_url(visit, is_short="short" in request.form), 303)
 
 
 @blueprint.post("/visit/<visit>/fresh-link")

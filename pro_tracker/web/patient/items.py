@@ -69,6 +69,16 @@ def review() -> Page:
     return answering.review_page(current.open_visit(clock.now()))
 
 
+@blueprint.get("/visit/<visit>/enough")
+@access.patient
+def enough() -> Page:
+    """Thanks a patient who answered the core of the questionnaire, and offers the rest."""
+    visit = current.open_visit(clock.now())
+    if not visit.answers or not visit.questionnaire.n_core:
+        return redirect(answering.next_page_url(visit))
+    return answering.enough_page(visit)
+
+
 @blueprint.post("/visit/<visit>/review")
 @access.patient
 def send() -> Page:

@@ -12,12 +12,15 @@ from flask import Response, jsonify, render_template, request, url_for
 from flask_babel import gettext as _, ngettext
 
 from pro_tracker import clock
-from pro_tracker.services.answering import advice, questionnaires
+from pro_tracker.services.answering import advice, links, questionnaires
 from pro_tracker.services.answering.questionnaires import AskedItem
 from pro_tracker.services.answering.visit_context import CONFIRMED_FOR, VisitContext
 from pro_tracker.web import access, answering
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.session import db_session
+
+LONGEST_LEFT = 30  # minutes that a page says are left
 
 
 @blueprint.get("/visit/<visit>/questions")
@@ -30,9 +33,12 @@ def questions() -> Response:
         return jsonify(items=[])
     response = jsonify(
         items=[_item(visit, item) for item in visit.questionnaire.items],
+        links=[each.hex() for each in links.hashes(db_session(), visit.visit_id)],
         answers=_answers(visit),
         free_texts=_free_texts(visit),
         review=answering.review_fragment(visit),
+        enough=answering.enough_fragment(visit),
+        n_core=visit.questionnaire.n_core,
         seen=_seen(visit),
         texts=_texts(visit),
         valid_for=_milliseconds_left(visit, now),
@@ -119,6 +125,7 @@ def _texts(visit: VisitContext) -> dict[str, Any]:
         "back_to_review": _("Back to your answers"),
         "can_still": _("You chose not to answer this question. You still can."),
         "clinic": visit.clinic_name,
+        "left": [answering.minutes_left_text(minutes) for minutes in range(1, LONGEST_LEFT + 1)],
         "open": [_open(number) for number in numbers],  # by number, since languages differ in their plurals
         "error": answering.part("error_summary", no_answer, ""),
         "error_message": answering.part("error_message", no_answer),
