@@ -12,8 +12,17 @@ import * as sass from "sass";
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, "..", "node_modules");
 const target = join(here, "..", "pro_tracker", "web", "static", "build");
+// A page in a script that is read from right to left is the mirror of one that is not.
+const logical = [
+  [/\b(margin|padding|border)-left\b/g, "$1-inline-start"],
+  [/\b(margin|padding|border)-right\b/g, "$1-inline-end"],
+  [/\btext-align:\s*left\b/g, "text-align: start"],
+  [/\btext-align:\s*right\b/g, "text-align: end"],
+  [/(^|[;{\s])left:/gm, "$1inset-inline-start:"],
+  [/(^|[;{\s])right:/gm, "$1inset-inline-end:"],
+];
 // Browsers of the last six years of phones. Pages work without scripts in all others.
-const browsers = ["chrome90", "firefox90", "safari14"];
+const browsers = ["chrome90", "firefox90", "safari14.1"];
 
 function entries(folder, extension) {
   const isEntry = (name) => name.endsWith(extension) && !name.startsWith("_");
@@ -22,7 +31,8 @@ function entries(folder, extension) {
 
 function styleSheet(path) {
   const css = sass.compile(path, { loadPaths: [modules, join(here, "scss")], quietDeps: true }).css;
-  return esbuild.transformSync(css, { loader: "css", minify: true, target: browsers, legalComments: "none" }).code;
+  const mirrored = logical.reduce((text, [physical, name]) => text.replace(physical, name), css);
+  return esbuild.transformSync(mirrored, { loader: "css", minify: true, target: browsers, legalComments: "none" }).code;
 }
 
 function script(path) {

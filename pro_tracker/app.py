@@ -10,9 +10,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import logging as logs
 from config.settings import SERVICE_SETTINGS, Settings, load_settings
-from pro_tracker import db
+from pro_tracker import db, languages
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Babel(app, locale_selector=_locale, default_translation_directories="../translations")
     CSRFProtect(app).exempt(webhooks.blueprint)
     app.template_global("page_language")(page_language)
+    app.template_global("text_direction")(languages.direction)
     url_converters.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -85,7 +86,7 @@ def page_language() -> str:
 
 def _locale() -> str:
     """Returns the page's language as US readers write it: Spanish hours as "2:00 p.m.", not "14:00"."""
-    return f"{page_language()[:2]}_US"
+    return languages.locale(page_language())
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import open_session
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
-from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.wording import csv_source, text_pack_loading, text_packs

@@ -1,6 +1,4 @@
-"""The languages of patient pages and messages."""
-
-LANGUAGES = ("en", "es")  # ISO 639-1; of pages, messages and the text packs of the demonstration
+"""A mark for sentences that patients read in their language."""
 
 
 def for_patients(sentence: str) -> str:

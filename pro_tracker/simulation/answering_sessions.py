@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.response_codes import EditSource, ResponseMode, ResponseStatus
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services.answer_corrections import amendments
 from pro_tracker.services.answer_corrections.amendments import AmendmentFacts

@@ -7,15 +7,13 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
 from pro_tracker.domain.errors import ProTrackerError
-from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.languages import LANGUAGES, SOURCE, catalogue
 from pro_tracker.web import access
 
 BUILD = Path(__file__).parent / "static" / "build"
 MIME_TYPES = {".css": "text/css", ".js": "text/javascript"}  # all others are icons
 
 blueprint = Blueprint("assets", __name__)
-
-CATALOGUES = Path(__file__).parents[1] / "translations"
 
 
 class MissingAssets(ProTrackerError):
@@ -31,7 +29,8 @@ def require_built() -> None:
 
 def _needed() -> list[Path]:
     """The files that the pages need; English needs no catalogue, since the texts in the source are English."""
-    catalogues = [CATALOGUES / language / "LC_MESSAGES" / "messages.mo" for language in LANGUAGES if language != "en"]
+    translated = [language for language in LANGUAGES if language != SOURCE]
+    catalogues = [catalogue(language).with_suffix(".mo") for language in translated]
     names = BUILD / "manifest.json"
     built = [BUILD / name for name in manifest().values()] if names.is_file() else []
     return [names, *built, *catalogues]

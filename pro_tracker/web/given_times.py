@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from flask import request
 
 from pro_tracker import clock
-from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.answering.request_context import Given
 
 GIVEN, SENT, SEQUENCE = "given_at", "sent_at", "sequence"

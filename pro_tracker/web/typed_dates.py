@@ -8,7 +8,7 @@ from functools import cache
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
-from pro_tracker.domain.languages import LANGUAGES
+from pro_tracker.languages import LANGUAGES
 
 DAY = re.compile(r"0*(\d{1,2})(?:st|nd|rd|th|[.°oa])?")
 MONTH = re.compile(r"0*(\d{1,2})\.?")

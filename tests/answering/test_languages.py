@@ -4,14 +4,15 @@ from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 from tests.conftest import Clock
-from tests.support.patient_browser import BATTERY, N_ITEMS, Patient, add_patient, answer, begin, get, open_link
+from tests.support.patient_browser import BATTERY, N_ITEMS, Patient, add_patient, answer, begin, get, open_link, post
 
 LAST = BATTERY[-1]
 
@@ -74,3 +75,34 @@ def test_a_new_link_is_called_new_in_both_languages(
     assert "Envíenme un enlace nuevo" in closed
     session.execute(update(Subject).values(language="en"))
     assert "Send me a new link" in open_link(client, patient).text
+
+
+BIRTH_DATE_IN_ENGLISH = {"birth_date-day": "27", "birth_date-month": "3", "birth_date-year": "1975"}
+
+
+def test_the_first_page_offers_the_other_language_and_stores_it_after_the_birth_date(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    page = open_link(client, patient)
+    assert f'<a href="{page.request.path}?page_language=en" lang="en" dir="ltr" hreflang="en">English</a>' in page.text
+    page = client.get(f"{page.request.path}?page_language=en")
+    assert 'lang="en"' in page.text
+    assert "What is your date of birth?" in page.text
+    assert session.scalars(select(Subject.language)).one() == "es"  # a scanner of mails may have followed the link
+    page = post(client, page, {"birth_date-day": "28", "birth_date-month": "3", "birth_date-year": "1975"})
+    assert "This does not match the date of birth we have." in page.text
+    page = post(client, page, BIRTH_DATE_IN_ENGLISH)
+    assert "Save and continue" in page.text
+    assert session.scalars(select(Subject.language)).one() == "en"
+    changes = select(AuditEvent.actor_kind).where(AuditEvent.action == "subject.prefer")
+    assert session.scalars(changes).all() == ["patient"]
+
+
+def test_a_language_that_is_none_of_ours_changes_nothing(
+    client: FlaskClient, session: Session, patient: Patient
+) -> None:
+    page = open_link(client, patient)
+    page = client.get(f"{page.request.path}?page_language=xx")
+    assert '<html lang="es" dir="ltr">' in page.text
+    post(client, page, {**BIRTH_DATE_IN_ENGLISH, "page_language": "xx"})
+    assert session.scalars(select(Subject.language)).one() == "es"

@@ -13,7 +13,7 @@ PORTAL = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 7\r\nCo
 
 
 class Line(Enum):
-    """What the network does with a request."""
+    """State of the network: each one does something else with a request."""
 
     WORKS = auto()
     CUT = auto()  # no connection

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.record_numbers import NumberRules, normal_form
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.site import Site
 from pro_tracker.services import audit
 from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as

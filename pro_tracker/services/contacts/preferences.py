@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, address_kind
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.subject_labels import MAX_LENGTH
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, address_kind
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.record_numbers import NO_RULES, NumberRules, normal_form
 from pro_tracker.domain.subject_codes import Sex
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.contacts.addresses import ADDRESS_ERRORS, FIELDS, NEEDS_ADDRESS, time_zones, usable_address
 from pro_tracker.services.protocols import protocol_catalog, protocol_choice
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.protocol import Protocol
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.results.export_columns import LONG, T_SCORE, named_tests, wide

@@ -8,8 +8,8 @@ from babel import UnknownLocaleError
 
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.message_codes import MessageKind
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.clinic.sites import SiteFacts
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.instruments.instrument_checks import FormatError

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import is_postgresql
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
 from pro_tracker.domain.instrument import Instrument
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.record_codes import DefinitionKind
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit

@@ -7,6 +7,7 @@ from flask import g, request
 from flask_wtf.csrf import CSRFError
 
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.answering import late_answers, request_context, visit_accesses, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.answering.visit_context import VisitContext
@@ -24,6 +25,25 @@ def visit(now: datetime) -> VisitContext:
     if request.method == "GET":
         commit_each_statement()
     return _read(now)
+
+
+def chosen_language() -> str:
+    """Returns the language that was chosen on the visit's first page; "" for none."""
+    language = request.values.get("page_language", "")
+    return language if language in LANGUAGES else ""
+
+
+def in_chosen_language(found: VisitContext) -> VisitContext:
+    """Returns the visit, and sets the page, in the language that was chosen on its first page.
+
+    Stores nothing: before the birth date anybody may have opened the link.
+    """
+    language = chosen_language()
+    if not language:
+        return found
+    g.language = language
+    g.visit = replace(found, language=language)
+    return g.visit
 
 
 def is_confirmed() -> bool:

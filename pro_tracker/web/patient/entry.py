@@ -1,6 +1,7 @@
 """Entry to the patient pages: opening the link, confirming the birth date, requesting a fresh link."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,12 +10,17 @@ from flask_babel import format_timedelta, gettext as _
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
+from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import UnusableLink
 from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.languages import LANGUAGES, own_name
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import identity_checks, links, snoozes, visit_accesses, visit_context
+from pro_tracker.services.answering import drafts, identity_checks, links, snoozes, visit_accesses, visit_context
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.contacts import preferences
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
 from pro_tracker.web.patient import current, visit_cookies, waiting_forms
@@ -57,7 +63,7 @@ def address_without_visit(_page: str = "") -> Response:
 @access.patient
 def start() -> Page:
     now = clock.now()
-    visit = current.visit(now)
+    visit = current.in_chosen_language(current.visit(now))
     visit.require_open(now)
     if current.is_confirmed():
         return redirect(next_page_url(visit))
@@ -70,7 +76,7 @@ def start() -> Page:
 @access.patient
 def confirm() -> Page:
     now = clock.now()
-    visit = current.visit(now)
+    visit = current.in_chosen_language(current.visit(now))
     current.require_valid_link(visit)
     if waiting_forms.destination() is None:
         visit.require_open(now)  # a waiting form may be one that a closed visit takes, too
@@ -112,11 +118,22 @@ def _start_access(visit: VisitContext, now: datetime) -> Response:
     """Starts an access and goes on, with the form that waited for it if there is one."""
     assert visit.link_id is not None  # the page was reached by one
     secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now)
+    if current.chosen_language():
+        _keep_language(visit, now)
     commit()
     response = _next_response(visit)
     is_theirs = visit.mode != ResponseMode.CLINIC
     visit_cookies.set_access(response, visit.visit_id, secret, lasts=visit.arrive_until - now if is_theirs else None)
     return response
+
+
+def _keep_language(visit: VisitContext, now: datetime) -> None:
+    """Stores the language that was chosen on the first page, now that the person is known, as that of all messages."""
+    subject = db_session().get_one(Subject, visit.person_id)
+    requested = replace(preferences.for_subject(subject), language=visit.language)
+    actor = Actor(ActorKind.PATIENT, str(visit.link_id))
+    preferences.change(db_session(), subject, requested, now=now, actor=actor)
+    drafts.change_language(db_session(), subject.id, visit.language)
 
 
 def _next_response(visit: VisitContext) -> Response:
@@ -176,8 +193,17 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         questionnaire=visit.questionnaire,
         later=bool(snoozes.choices(db_session(), visit, now=now)),
         in_grace=now >= visit.closes_at,
+        languages=_offered_languages(visit.language),
+        chosen_language=current.chosen_language(),
         waiting=waiting_forms.fields(),
     )
+
+
+def _offered_languages(shown: str) -> list[tuple[str, str]]:
+    """Returns the other languages of the page as (code, own name), the browser's first."""
+    preferred = request.accept_languages.best_match(LANGUAGES)
+    others = sorted((code for code in LANGUAGES if code != shown), key=lambda code: code != preferred)
+    return [(code, own_name(code)) for code in others]
 
 
 def _locked(until: datetime | None, now: datetime) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from wtforms.validators import InputRequired, ValidationError
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
+from pro_tracker.languages import LANGUAGES, direction, own_name
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web import typed_dates
@@ -19,7 +20,6 @@ from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
 CHANNELS = {AddressKind.EMAIL: _("E-mail"), AddressKind.TELEPHONE: _("Text message")}
-LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who reads no other finds it
 
 
 class VisitForm(FlaskForm):  # type: ignore[misc]
@@ -110,7 +110,9 @@ class PatientPreferencesForm(VisitForm):
         named += [(each.isoformat("minutes"), _clock(each)) for each in sorted({*hours, *own})]
         self.message_time.choices = _choices(named)
         # A screen reader says each name in its own language.
-        self.language.choices = [library.SelectChoice(code, name, {"lang": code}) for code, name in LANGUAGES.items()]
+        self.language.choices = [
+            library.SelectChoice(code, own_name(code), {"lang": code, "dir": direction(code)}) for code in LANGUAGES
+        ]
 
     def chosen(self, now: Preferences) -> Preferences:
         """Returns the preferences `now` with the submitted choices applied."""

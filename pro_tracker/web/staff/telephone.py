@@ -14,8 +14,8 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.languages import LANGUAGES
 from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.answering import drafts, late_answers, responses, visit_context
