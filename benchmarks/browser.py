@@ -1,5 +1,6 @@
 """Applications behind gunicorn, and a minimal browser (one connection, cookies, forms) whose work is not measured."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from tests.servers.process import answers, end, free_port, start, wait_until
@@ -56,8 +58,13 @@ class Browser:
         body = urlencode({"csrf_token": token[1] if token else "", **data})
         self._request(f"POST {self.path}", body.encode())
 
-    def _request(self, address: str, body: bytes = b"") -> None:
-        response, self.page = self.served.call(address, body, cookie="; ".join(map("=".join, self.cookies.items())))
+    def post_json(self, path: str, content: dict[str, Any]) -> None:
+        """Posts JSON, as the script of a page does."""
+        self._request(f"POST {path}", json.dumps(content).encode(), "application/json")
+
+    def _request(self, address: str, body: bytes = b"", kind: str = FORM) -> None:
+        cookie = "; ".join(map("=".join, self.cookies.items()))
+        response, self.page = self.served.call(address, body, cookie=cookie, kind=kind)
         self.received += len(self.page.encode()) + len(bytes(response.headers))
         for cookie in response.headers.get_all("Set-Cookie", ()):
             name, _equals, value = cookie.partition(";")[0].partition("=")

@@ -32,6 +32,8 @@ from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_pati
 
 INSTRUMENT = "pcs"  # 13 items, four scales
 ONE_INSTRUMENT = "one-instrument"  # a protocol made here, whose only battery is INSTRUMENT
+PER_GROUP = 6  # one answer in five seconds
+NOW_MS = 1_800_000_000_000  # by the clock of the phone
 _record_numbers = count(1)
 
 
@@ -67,6 +69,7 @@ def table(app: Flask, servers: list[int], full: Served, bare: Served) -> None:
     print(f"  {'  round trips of that submit (at most 6)':<58} {round_trips(app):>5}")
     show("save one answer and show the next question (at most 6)", measure(servers, answered_items(app, full)))
     show(f"whole visit of {N_ITEMS} items, link to thank-you", measure(servers, whole_visits(full), per_round=1))
+    show("  the same through the phone's queue (at most 60)", measure(servers, queued_visits(full), per_round=1))
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,30 @@ def walk(browser: Browser, patient: Patient) -> None:
     browser.submit({})
     if not browser.path.endswith("/sent"):
         raise RuntimeError(f"the visit ended at {browser.path}")
+
+
+def queued_visits(full: Served) -> Steps:
+    while True:
+        patient = new_visit("ketamine-5day")
+        yield
+        walk_with_script(Browser(full), patient)
+        yield
+
+
+def walk_with_script(browser: Browser, patient: Patient) -> None:
+    """Answers a visit as the script does: the questions once, then answers in groups, as after 30 seconds each."""
+    browser.open(f"/v/{patient.token}")
+    give_birth_date(browser)
+    base = browser.path.removesuffix("item/1")
+    browser.open(f"{base}offline")
+    browser.open(f"{base}questions")
+    names = [item["name"] for item in json.loads(browser.page)["items"]]
+    for first in range(0, len(names), PER_GROUP):
+        group = names[first : first + PER_GROUP]
+        answers = [{"item": name, "value": 2, "given_at": NOW_MS, "sequence": first} for name in group]
+        browser.post_json(f"{base}answers", {"sent_at": NOW_MS, "answers": answers})
+    browser.post_json(f"{base}answers", {"sent_at": NOW_MS, "answers": [], "send": True})
+    browser.open(f"{base}sent")
 
 
 def give_birth_date(browser: Browser) -> None:

@@ -6,7 +6,7 @@ import { countWaiting, forget, remove, visitsWaiting, waiting } from "./_store.j
 const PATIENCE_MS = 8000; // a request that hangs for longer counts as none
 const RETRY_MS = [3000, 5000, 10000, 20000, 30000];
 const MOST_AT_ONCE = 100;
-const TOGETHER_MS = 20000; // answers are safe on the phone: sent in groups they cost it, and the server, a fraction
+const TOGETHER_MS = 30000; // answers are safe on the phone: sent in groups they cost it, and the server, a fraction
 const TOGETHER = 12;
 const running = new Map(); // visit -> promise
 const failures = new Map(); // visit -> number of attempts in a row that failed
@@ -26,7 +26,7 @@ export function startSending(listener) {
     for (const visit of await visitsWaiting()) send(visit);
   };
   window.addEventListener("online", sendEach);
-  document.addEventListener("visibilitychange", sendEach); // also when the person leaves
+  document.addEventListener("visibilitychange", () => (document.hidden ? sendLast() : sendEach()));
   window.addEventListener("pagehide", sendLast);
   sendEach();
 }
@@ -104,11 +104,13 @@ function retry(visit) {
   window.setTimeout(() => send(visit), RETRY_MS[Math.min(before, RETRY_MS.length - 1)]);
 }
 
-// A page that closes cannot wait for its store, nor for a reply: the entries stay on the phone until they are sent again.
+// A page that is left waits neither for its store nor for a reply: the entries stay on the phone until they are sent once
+// more. WebKit keeps a transaction of a page that was left open, and with it the store of the next page shut.
 function sendLast() {
   for (const [visit, batch] of unsent) {
     if (!batch.length) continue;
     navigator.sendBeacon?.(addressOf(visit), new Blob([bodyOf(visit, batch)], { type: "application/json" }));
+    unsent.set(visit, []);
   }
 }
 

@@ -4,7 +4,7 @@ Both blueprints name their views item, review and sent, so URLs here are relativ
 """
 
 import unicodedata
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import get_template_attribute, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _, lazy_gettext, ngettext
@@ -238,15 +238,33 @@ def _reviewed(visit: VisitContext, asked_item: AskedItem) -> tuple[str, bool]:
     return str(MISSING_ITEMS[visit.draft.missing_reason(asked_item.instrument_code, asked_item.link_id)]), True
 
 
-def item_fragment(visit: VisitContext, asked_item: AskedItem) -> str:
+class ItemFrame(NamedTuple):
+    """The parts of an item's page that depend on the items before and after it, in words of the page's language."""
+
+    number_of: str  # "Question 3 of 34"
+    at_most: int
+    minutes_left: str
+    topic: str  # what changes with this item; "" for nothing
+
+
+def frame(questionnaire: Questionnaire, asked_item: AskedItem) -> ItemFrame:
+    """Returns the frame of an item of this questionnaire."""
+    number, total = asked_item.position, questionnaire.at_most
+    if questionnaire.is_open_ended:
+        number_of = _("Question %(number)d of up to %(total)d", number=number, total=total)
+    else:
+        number_of = _("Question %(number)d of %(total)d", number=number, total=total)
+    left = answering_time.minutes_left(total - number + 1)
+    return ItemFrame(str(number_of), total, minutes_left_text(left), _topic(questionnaire, asked_item))
+
+
+def item_fragment(asked_item: AskedItem, item_frame: ItemFrame) -> str:
     """Returns the part of an item's page that a script puts in the place of another item's, without an answer."""
     return render_template(
         "patient/_item.html",
         item=asked_item,
-        questionnaire=visit.questionnaire,
+        frame=item_frame,
         chosen=None,
-        topic=_topic(visit.questionnaire, asked_item),
-        minutes_left=_minutes_left(visit.questionnaire, asked_item),
         error="",
         form_token="",  # nosec B106  the script fills it in
         free_text_length=free_texts.MAX_LENGTH,
@@ -257,13 +275,11 @@ def _item_page(visit: VisitContext, asked_item: AskedItem, *, error: str = "") -
     return render_template(
         "patient/item.html",
         item=asked_item,
-        questionnaire=visit.questionnaire,
+        frame=frame(visit.questionnaire, asked_item),
         chosen=questionnaires.answer_to(visit.answers, asked_item),
         touched=questionnaires.is_done(visit.answers, asked_item),
         reviewing="review" in request.args,
         way=_way(),
-        topic=_topic(visit.questionnaire, asked_item),
-        minutes_left=_minutes_left(visit.questionnaire, asked_item),
         error=error,
         error_at="free-text" if is_free_text_too_long(asked_item) else f"answer-{asked_item.options[0][0]}",
         free_text=_free_text(visit, asked_item),
@@ -281,11 +297,6 @@ def _topic(questionnaire: Questionnaire, asked_item: AskedItem) -> str:
     if period and asked_item.recall_period != before.recall_period:
         return str(_("Now about %(period)s", period=period))
     return str(_("Next group of questions"))
-
-
-def _minutes_left(questionnaire: Questionnaire, asked_item: AskedItem) -> str:
-    n_items = questionnaire.at_most - asked_item.position + 1
-    return minutes_left_text(answering_time.minutes_left(n_items))
 
 
 def minutes_left_text(minutes: int) -> str:

@@ -6,6 +6,7 @@ The parts of pages in it come from the templates of the pages, so that both say 
 import gzip
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from flask import Response, jsonify, render_template, request, url_for
@@ -16,6 +17,7 @@ from pro_tracker.services.answering import advice, links, questionnaires
 from pro_tracker.services.answering.questionnaires import AskedItem
 from pro_tracker.services.answering.visit_context import CONFIRMED_FOR, VisitContext
 from pro_tracker.web import access, answering
+from pro_tracker.web.answering import ItemFrame
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.session import db_session
@@ -60,19 +62,33 @@ def _compressed(response: Response) -> Response:
 
 
 def _item(visit: VisitContext, item: AskedItem) -> dict[str, Any]:
-    """Returns one question.
+    """Returns one question: its parts, and `advice`: what to do, by option code."""
+    parts = _kept_parts if _is_same_everywhere(item) else _parts
+    shown = parts(item, answering.frame(visit.questionnaire, item), visit.language)
+    return {**shown, "advice": {value: _advice(visit, item, value) for value in _alerting(item)}}
 
-    `html`: its part of the page; `line`: its line of the review, `free_line` that of the line below it; `advice`: what
-    to do, by option code.
+
+def _is_same_everywhere(item: AskedItem) -> bool:
+    """Returns whether the page of an item names no telephone number, which is the clinic's."""
+    return not item.has_crisis_line and not item.emergency
+
+
+def _parts(item: AskedItem, frame: ItemFrame, _language: str) -> dict[str, str]:
+    """Returns the parts of pages that are about an item, in the language of the page.
+
+    `html`: its part of its page; `line`: its line of the review, `free_line` that of the line below it.
     """
     return {
         "name": item.name,
-        "title": f"{answering.part('number_of', item, visit.questionnaire)}: {item.text}",
-        "html": answering.item_fragment(visit, item),
+        "title": f"{frame.number_of}: {item.text}",
+        "html": answering.item_fragment(item, frame),
         "line": answering.part("review_line", item, "", False),
         "free_line": answering.part("free_text_line", item, "") if item.has_free_text else "",
-        "advice": {value: _advice(visit, item, value) for value in _alerting(item)},
     }
+
+
+# The same for all patients. 34 items at 40 events in 3 languages are 4080 entries of about 2 KB.
+_kept_parts = lru_cache(maxsize=4096)(_parts)
 
 
 def _alerting(item: AskedItem) -> list[int]:
