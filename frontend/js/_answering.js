@@ -12,6 +12,7 @@ import { add, canKeep, countWaiting, forget, keepQuestions, keptQuestions, waiti
 
 const PATIENCE_MS = 5000; // for the questions
 const SOON_MS = 1500;
+const STORE_MS = 3000; // a store that takes longer counts as none: some browsers keep it shut
 const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
 const RETURNING = "returning"; // names the visit whose birth date is being asked for once more
 const NEWS = "news"; // what the next page says at its top
@@ -25,14 +26,14 @@ let isSending = false; // the person has sent the visit here
 export async function answerHere() {
   const notice = document.querySelector("[data-connection]");
   if (!notice) return;
-  if (!visit || !(await canKeep())) return document.addEventListener("submit", repeat);
+  if (!visit || !(await within(canKeep(), STORE_MS))) return document.addEventListener("submit", repeat);
   forgetFinished();
   say(notice, sessionStorage.getItem(NEWS) ?? "");
   sessionStorage.removeItem(NEWS);
   warnOfUnsent(notice);
   const offline = document.querySelector("[data-offline]"); // the page that the phone kept, shown without a connection
   const hasQuestion = offline ?? document.querySelector("form[data-keep]");
-  if (hasQuestion) questions = load();
+  if (hasQuestion) questions = within(load(), PATIENCE_MS + STORE_MS);
   startSending((ofVisit, news) => ofVisit === visit && showConnection(notice, news));
   if (!hasQuestion) return;
   document.addEventListener("submit", answer);
@@ -85,11 +86,16 @@ function repeatHere(form, submitter) {
 // A phone without room keeps nothing.
 async function isKept(entry) {
   try {
-    entry.number = await add(visit, entry);
-    return true;
+    entry.number = await within(add(visit, entry), STORE_MS);
+    return entry.number !== undefined;
   } catch {
     return false;
   }
+}
+
+// Returns what the promise gives, undefined where it takes longer.
+function within(promise, milliseconds) {
+  return Promise.race([promise, new Promise((resolve) => window.setTimeout(resolve, milliseconds))]);
 }
 
 // A page that says the visit is finished on this device names the visit whose answers are to be forgotten.
@@ -130,7 +136,7 @@ async function load() {
 // Returns what the server says; what this phone kept, where the server takes long or does not answer.
 async function questionsNow() {
   const fetched = fetchQuestions();
-  const soon = await Promise.race([fetched, new Promise((resolve) => window.setTimeout(resolve, SOON_MS))]);
+  const soon = await within(fetched, SOON_MS);
   return soon ?? (await keptQuestions(visit)) ?? fetched;
 }
 
@@ -230,7 +236,7 @@ async function show(address) {
   if (!loaded || loaded.until < Date.now() || !(item || PAGES_OF_VISIT.includes(kind))) return location.assign(address);
   if (kind === "advice" && !item.advice[loaded.answers[item.name]]) return show(following(loaded, Number(number), search));
   const main = document.querySelector("main");
-  const n = await countWaiting(visit);
+  const n = (await within(countWaiting(visit), STORE_MS)) ?? 0;
   if (address !== location.pathname + location.search) history.pushState(null, "", address);
   if (kind === "review") showReview(main, loaded, n);
   else if (kind === "enough") showEnough(main, loaded, n);
