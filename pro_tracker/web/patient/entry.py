@@ -12,7 +12,14 @@ from pro_tracker import clock
 from pro_tracker.domain.errors import UnusableLink
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import identity_checks, links, snoozes, visit_accesses, visit_context
+from pro_tracker.services.answering import (
+    identity_checks,
+    links,
+    quick_snoozes,
+    snoozes,
+    visit_accesses,
+    visit_context,
+)
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.web import access
@@ -60,7 +67,7 @@ def start() -> Page:
     visit = current.visit(now)
     visit.require_open(now)
     if current.is_confirmed():
-        return redirect(next_page_url(visit))
+        return redirect(url_for("patient.snooze") if "later" in request.args else next_page_url(visit))
     if visit.locked_until is not None and now < visit.locked_until:
         return _locked(visit.locked_until, now)
     return start_page(visit, BirthDateForm(visit.time_zone))
@@ -167,12 +174,15 @@ def finish() -> Response:
 
 def start_page(visit: VisitContext, form: BirthDateForm) -> str:
     now = clock.now()
+    postponement = quick_snoozes.postponement(db_session(), visit, now=now)
     return render_template(
         "patient/start.html",
         form=form,
         visit=visit,
         questionnaire=visit.questionnaire,
-        later=bool(snoozes.choices(db_session(), visit, now=now)),
+        postponement=postponement,
+        chooses_day="later" in request.values,
+        later=bool(postponement.offer or snoozes.choices(db_session(), visit, now=now)),
         in_grace=now >= visit.closes_at,
         waiting=waiting_forms.fields(),
     )

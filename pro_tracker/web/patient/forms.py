@@ -12,6 +12,7 @@ from wtforms.validators import InputRequired, ValidationError
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
+from pro_tracker.domain.snooze_codes import SnoozeReason
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web import typed_dates
@@ -19,6 +20,12 @@ from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
 CHANNELS = {AddressKind.EMAIL: _("E-mail"), AddressKind.TELEPHONE: _("Text message")}
+SNOOZE_REASONS = {
+    SnoozeReason.PAIN: _("Too much pain"),
+    SnoozeReason.TIRED: _("Too tired"),
+    SnoozeReason.NO_TIME: _("No time"),
+    SnoozeReason.OTHER: _("Something else"),
+}
 LANGUAGES = {"en": "English", "es": "Español"}  # each in its own words: who reads no other finds it
 
 
@@ -88,6 +95,16 @@ class SnoozeForm(VisitForm):
     def validate_until_on(self, field: Any) -> None:
         if field.data not in self.possible:
             raise ValidationError(gettext("Choose a day."))
+
+
+class NotTodayForm(VisitForm):
+    """Asks why not today. Each reason is a button that sends the form, so none can be chosen beforehand."""
+
+    reason = library.StringField(_("Why not today?"))
+
+    def validate_reason(self, field: Any) -> None:
+        if field.data not in {*SnoozeReason}:
+            raise ValidationError(gettext("Nothing was changed yet. Tap one of the reasons, please."))
 
 
 class PatientPreferencesForm(VisitForm):
