@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 10, 3, 0, tzinfo=UTC)  # on the evening of 9 March in Ne
 
 
 def put_off(session: Session, clock: Clock) -> Subject:
-    """Adds a subject whose infusions begin on 20 March, who put the baseline off three times: confirmed, undone, not."""
+    """Adds a subject whose infusions begin on 20 March, who put the baseline off three times: one is undone."""
     clock.set(NOW)
     subject = add_subject(session, NOW)
     visit = visits_of(session, add_course(session, subject, NOW, date(2026, 3, 20)))["baseline"]

@@ -1,8 +1,8 @@
 """Unconfirmed snoozes: "not today" by the link alone, with a reason and without the birth date.
 
-Anyone who holds a link can tap, and so can a mail scanner. The harm is limited: only the next message moves, to the first
-day that a confirmed person could choose; once for each message, three times for each visit, never over a confirmed
-choice; and until that day begins it can be undone. snoozes.py has the confirmed way.
+Anyone who holds a link can tap, and so can a mail scanner. The harm is limited: only the next message moves, to the
+first day that a confirmed person could choose; once for each message, three times for each visit, never over a
+confirmed choice; and until that day begins it can be undone. snoozes.py has the confirmed way.
 """
 
 from collections.abc import Sequence
