@@ -113,6 +113,8 @@ CHANGES = {
     "subject.transfer": lazy_gettext("Transferred to another clinic"),
     "subject.separate": lazy_gettext("Merged records separated again"),
     "subject.withdraw": lazy_gettext("Withdrawn"),
+    "text.handle": lazy_gettext("A text from the patient dealt with"),
+    "text.receive": lazy_gettext("Texted us"),
     "visit.complete": lazy_gettext("Answers sent"),
     "visit.give-reason": lazy_gettext("Reason given why nothing was answered"),
     "visit.language": lazy_gettext("Language of the questions changed"),
