@@ -32,7 +32,7 @@ from pro_tracker.services.treatment import adverse_event_facts, pauses
 from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
 from pro_tracker.services.treatment.pauses import PauseFacts
 from pro_tracker.web import access
-from pro_tracker.web.security import HEADERS
+from pro_tracker.web.security import HEADERS, OTHER_POLICIES, POLICY_HEADER
 from tests.conftest import Clock, new_client
 from tests.support.course_builder import add_subject
 from tests.support.every_route import Route, Visitor, add_forms, may_use, routes, visitor
@@ -70,6 +70,8 @@ class Walk:
 
 def _faults_of(reply: TestResponse) -> list[str]:
     found = [f"header {name}" for name, value in HEADERS.items() if reply.headers.get(name) != value]
+    if reply.headers.getlist(POLICY_HEADER) in [[policy] for policy in OTHER_POLICIES]:
+        found.remove(f"header {POLICY_HEADER}")
     if "Cache-Control" not in reply.headers:
         found.append("header Cache-Control")
     if "<title>4" in reply.text:
@@ -136,6 +138,7 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     ids |= {"treatment_id": treatment.id, "test_id": test.id, "text_id": text.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
+    more |= {"protocol_code": "ketamine-5day", "language": "en", "template": "reminder"}
     return {**{name: str(value) for name, value in ids.items()}, **names, **more}
 
 
