@@ -100,12 +100,13 @@ def event_of_text(text: str) -> ReportEvent:
     return first if first is ReportEvent.STOP else whole
 
 
-def says_more(text: str) -> bool:
-    """Returns whether the text says anything beyond keywords and courtesy, so that staff have to read it."""
+def is_for_staff(text: str) -> bool:
+    """Returns whether staff have to read the text: it has no effect, or says more than STOP and a word of courtesy."""
     words = _split(text)
-    if "".join(words) in _EVENT_BY_KEYWORD:
-        return False
-    return not words or any(word not in _COURTESY and word not in _EVENT_BY_KEYWORD for word in words)
+    event = event_of_text(text)
+    if event is not ReportEvent.STOP or "".join(words) in _EVENT_BY_KEYWORD:
+        return event is ReportEvent.OTHER
+    return any(word not in _COURTESY and word not in _EVENT_BY_KEYWORD for word in words)
 
 
 def _split(text: str) -> list[str]:

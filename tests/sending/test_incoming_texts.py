@@ -97,6 +97,14 @@ def test_words_beyond_stop_are_read_too(client: FlaskClient, session: Session, c
     assert kept(session) == ["Stop. I feel worse than before"]
 
 
+@pytest.mark.parametrize("written", ["please stop", "no más", "wrong number", "yes, I feel worse", "thank you"])
+def test_any_other_text_ends_nothing_and_is_kept(
+    client: FlaskClient, session: Session, course: Course, written: str
+) -> None:
+    post_incoming_text(client, written)
+    assert (kept(session), states(session)["sms"]) == ([written], "active")
+
+
 def test_another_text_is_stored_encrypted_and_stands_on_the_worklist_until_it_is_dealt_with(
     client: FlaskClient, session: Session, clock: Clock, course: Course
 ) -> None:

@@ -18,7 +18,7 @@ from pro_tracker.db import insert_into
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState, ContactStatus
-from pro_tracker.domain.delivery_reports import ReportEvent, contact_state, final_event, says_more
+from pro_tracker.domain.delivery_reports import ReportEvent, contact_state, final_event, is_for_staff
 from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.models.delivery_report import DeliveryReport
 from pro_tracker.models.message import Attempt, Message
@@ -67,7 +67,7 @@ def record(session: Session, reported: ReportedEvent, *, now: datetime) -> bool:
     report = session.get_one(DeliveryReport, report_id)
     at_address = contacts.at_address(session, reported.channel, reported.address) if reported.address else ()
     _process(session, report, at_address, now)
-    if reported.written is not None and says_more(reported.written):
+    if reported.written is not None and is_for_staff(reported.written):
         incoming_texts.store(session, report, at_address, reported.written)
     return True
 
