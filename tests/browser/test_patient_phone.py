@@ -24,6 +24,7 @@ OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 # Pages that are linked from a visit and are not part of answering it.
 OTHER_PAGES = {
     "not today": "snooze",
+    "not today, without the date of birth": "not-today",
     "how we write": "preferences",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
     "no more e-mails came": "stopped",

@@ -1,6 +1,7 @@
 """Patient pages: from the personal link to the confirmation, one item a screen. They work without scripts."""
 
 from pro_tracker.web.patient import (
+    calendar,
     entry,
     error_pages,
     helper,
@@ -17,6 +18,7 @@ from pro_tracker.web.patient.blueprint import blueprint
 
 __all__ = [
     "blueprint",
+    "calendar",
     "entry",
     "error_pages",
     "helper",
