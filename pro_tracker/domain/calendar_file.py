@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 
 LINE_BYTES = 75  # without the line break (RFC 5545, 3.1)
 
@@ -39,7 +40,8 @@ def calendar_file(event: DayEvent) -> bytes:
         "END:VEVENT",
         "END:VCALENDAR",
     )
-    return b"".join(part + b"\r\n" for line in lines for part in _folded(line))
+    parts = chain.from_iterable(_folded(line) for line in lines)
+    return b"".join(part + b"\r\n" for part in parts)
 
 
 def _text(value: str) -> str:

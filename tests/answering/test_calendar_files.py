@@ -78,7 +78,7 @@ def test_the_same_day_downloaded_again_has_the_same_id_and_a_later_version(
 
 
 @pytest.mark.dialects("sqlite")
-def test_without_the_birth_date_the_next_day_is_not_told(client: FlaskClient, session: Session, clock: Clock) -> None:
+def test_without_the_birth_date_the_next_day_is_not_shown(client: FlaskClient, session: Session, clock: Clock) -> None:
     patient = with_next_visit(session, clock, datetime(2026, 6, 2, 14, 0, tzinfo=UTC))
     open_link(client, patient)
     assert get(client, patient, "next.ics").location == url(client, patient)

@@ -13,18 +13,24 @@ from pro_tracker.models.site import Site
 from pro_tracker.providers.base import OutgoingMessage
 from pro_tracker.services.protocols import battery_length
 from pro_tracker.services.sending.message_composer import channel_composer
-from pro_tracker.services.wording.message_checks import LINK_TOKEN, PATIENT_REQUESTED_TEMPLATES
+from pro_tracker.services.wording import message_checks
 from pro_tracker.services.wording.message_texts import MessageFacts
 
 OPEN_FOR = timedelta(days=14)  # of the example visit
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """The clinic that the example is sent by, under this address of the installation."""
+class PreviewExample:
+    """What a preview is filled in with: the messages of `protocol` in `language`, sent at `now` by the clinic `site`.
 
+    `base_url`: the address of the installation.
+    """
+
+    protocol: Protocol
+    language: str
     site: Site
     base_url: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +58,23 @@ class MessagePreview:
         return segments(self.first_text)
 
 
-def previews(protocol: Protocol, language: str, sender: Sender, *, now: datetime) -> list[MessagePreview]:
+def previews(example: PreviewExample) -> list[MessagePreview]:
     """Returns the messages of a protocol in the order of their steps, then those that patients request."""
-    found = _events_by_template(protocol)
-    return [_preview(template, protocol, language, sender, now) for template in found]
+    found = _events_by_template(example.protocol)
+    return [_preview(example, template) for template in found]
 
 
-def mail(
-    template: str, protocol: Protocol, language: str, sender: Sender, *, now: datetime, to_helper: bool = False
-) -> OutgoingMessage:
+def mail(example: PreviewExample, template: str, *, to_helper: bool = False) -> OutgoingMessage:
     """Returns one mail. Raises NotFound if the protocol sends none of this template."""
-    if template not in _events_by_template(protocol):
+    if template not in _events_by_template(example.protocol):
         raise NotFound("This protocol has no message of this kind.")
     channel = Channel.HELPER if to_helper else Channel.EMAIL
-    return _composed(channel, _facts(template, protocol, language, sender, now))
+    return _composed(channel, _facts(example, template))
 
 
-def _preview(template: str, protocol: Protocol, language: str, sender: Sender, now: datetime) -> MessagePreview:
-    facts = _facts(template, protocol, language, sender, now)
-    channels = _channels_of(protocol, template)
+def _preview(example: PreviewExample, template: str) -> MessagePreview:
+    facts = _facts(example, template)
+    channels = _channels_of(example.protocol, template)
     return MessagePreview(
         template=template,
         mail=_composed(Channel.EMAIL, facts),
@@ -88,18 +92,18 @@ def _composed(channel: Channel, facts: MessageFacts) -> OutgoingMessage:
     return channel_composer(channel).compose(envelope, facts)
 
 
-def _facts(template: str, protocol: Protocol, language: str, sender: Sender, now: datetime) -> MessageFacts:
-    event_code = _events_by_template(protocol)[template]
-    link = f"{sender.base_url}/v/{LINK_TOKEN}"
+def _facts(example: PreviewExample, template: str) -> MessageFacts:
+    event_code = _events_by_template(example.protocol)[template]
+    link = f"{example.base_url}/v/{message_checks.LINK_TOKEN}"
     return MessageFacts(
         template=template,
-        language=language,
-        time_zone=sender.site.time_zone,
-        clinic=sender.site.name,
-        phone=sender.site.phone,
+        language=example.language,
+        time_zone=example.site.time_zone,
+        clinic=example.site.name,
+        phone=example.site.phone,
         url=link,
-        closes_at=now + OPEN_FOR,
-        minutes=battery_length.minutes(protocol, event_code),
+        closes_at=example.now + OPEN_FOR,
+        minutes=battery_length.minutes(example.protocol, event_code),
         unsubscribe_url=f"{link}/stop/example",
         later_url=f"{link}/later",
     )
@@ -110,14 +114,18 @@ def _events_by_template(protocol: Protocol) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for event_code, template, _channels in _steps(protocol):
         found.setdefault(template, event_code)
-    for template in PATIENT_REQUESTED_TEMPLATES:
+    for template in message_checks.PATIENT_REQUESTED_TEMPLATES:
         found.setdefault(template, protocol.events[0].code)
     return found
 
 
 def _channels_of(protocol: Protocol, template: str) -> set[str]:
     """Returns the channels and channel words of the steps that name the template."""
-    return {str(channel) for _event, named, channels in _steps(protocol) if named == template for channel in channels}
+    found: set[str] = set()
+    for _event_code, named, channels in _steps(protocol):
+        if named == template:
+            found.update(channels)
+    return found
 
 
 def _steps(protocol: Protocol) -> Iterator[tuple[str, str, Sequence[str]]]:

@@ -7,11 +7,10 @@ from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.languages import LANGUAGES
-from pro_tracker.domain.protocol import Protocol
 from pro_tracker.models.site import Site
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import message_previews
-from pro_tracker.services.sending.message_previews import Sender
+from pro_tracker.services.sending.message_previews import PreviewExample
 from pro_tracker.web import access, security
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff.blueprint import blueprint
@@ -22,19 +21,18 @@ from pro_tracker.web.staff.blueprint import blueprint
 def show_message_previews() -> str:
     """Shows every message of the protocol and language of the query, by default of the first of each."""
     protocols = protocol_catalog.protocols()
-    protocol = _protocol(request.args.get("protocol") or protocols[0].code)
-    language = _language(request.args.get("language") or LANGUAGES[0])
-    sender = _sender()
+    example = _example(
+        request.args.get("protocol") or protocols[0].code,
+        request.args.get("language") or LANGUAGES[0],
+    )
     security.use_policy(security.FRAMING_POLICY)
     return render_template(
         "staff/message_previews.html",
         protocols=protocols,
-        protocol=protocol,
-        language=language,
+        example=example,
         codes=LANGUAGES,
-        sender=sender,
         from_address=current_app.config["MAIL_SENDER"],
-        previews=message_previews.previews(protocol, language, sender, now=clock.now()),
+        previews=message_previews.previews(example),
     )
 
 
@@ -42,27 +40,19 @@ def show_message_previews() -> str:
 @access.staff(Role.COORDINATOR, Role.ADMINISTRATOR, sites="none")
 def preview_mail(protocol_code: str, language: str, template: str) -> Response:
     """Returns the HTML of one mail, for a frame of the page above: no script, form or link in it works."""
-    to_helper = "helper" in request.args
-    args = (template, _protocol(protocol_code), _language(language), _sender())
-    mail = message_previews.mail(*args, now=clock.now(), to_helper=to_helper)
+    example = _example(protocol_code, language)
+    mail = message_previews.mail(example, template, to_helper="helper" in request.args)
     security.use_policy(security.FRAMED_POLICY)
     return Response(mail.html, mimetype="text/html")
 
 
-def _protocol(code: str) -> Protocol:
-    return protocol_catalog.protocol(code)
-
-
-def _language(code: str) -> str:
-    if code not in LANGUAGES:
-        raise NotFound("Patients are not written to in this language.")
-    return code
-
-
-def _sender() -> Sender:
-    """Returns the clinic of the example: one of the account's own, for administrators any. Raises NotFound."""
+def _example(protocol_code: str, language: str) -> PreviewExample:
+    """Returns the example values, with one of the account's own clinics, for administrators any. Raises NotFound."""
     own = access.account().sites
     site = own[0] if own else db_session().scalar(select(Site).order_by(Site.name).limit(1))
     if site is None:
         raise NotFound("There is no clinic yet, so no message can be shown.")
-    return Sender(site, current_app.config["BASE_URL"])
+    if language not in LANGUAGES:
+        raise NotFound("Patients are not written to in this language.")
+    protocol = protocol_catalog.protocol(protocol_code)
+    return PreviewExample(protocol, language, site, current_app.config["BASE_URL"], clock.now())
