@@ -21,7 +21,7 @@ OPEN_FOR = timedelta(days=14)  # of the example visit
 
 @dataclass(frozen=True, slots=True)
 class PreviewExample:
-    """What a preview is filled in with: the messages of `protocol` in `language`, sent at `now` by the clinic `site`.
+    """The values that a preview shows: messages of `protocol` in `language`, sent at `now` by the clinic `site`.
 
     `base_url`: the address of the installation.
     """

@@ -2,6 +2,7 @@
 
 from pro_tracker.web.patient import (
     calendar,
+    codes,
     entry,
     error_pages,
     helper,
@@ -19,6 +20,7 @@ from pro_tracker.web.patient.blueprint import blueprint
 __all__ = [
     "blueprint",
     "calendar",
+    "codes",
     "entry",
     "error_pages",
     "helper",

@@ -45,7 +45,11 @@ def open_link(token: str) -> Response:
 
 def remember_link(token: str, endpoint: str, **values: Any) -> Response:
     """Returns a redirect to a page of the link's visit, with the cookie that this page needs. Raises UnusableLink."""
-    link_id = links.find(db_session(), token)
+    return remember(links.find(db_session(), token), endpoint, **values)
+
+
+def remember(link_id: int, endpoint: str, **values: Any) -> Response:
+    """Returns the redirect of `remember_link` for a link that was found by other means."""
     visit_id = visit_context.by_link(db_session(), link_id).visit_id
     response = redirect(url_for(endpoint, visit=visit_cookies.url_part(visit_id), **values))
     visit_cookies.set_link(response, visit_id, OpenedLink(link_id))

@@ -137,6 +137,16 @@ class PatientPreferencesForm(VisitForm):
         return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
 
 
+class CodeForm(VisitForm):
+    """Asks for the short code of a printed card."""
+
+    code = library.StringField(_("Your code"), [InputRequired(_("Enter the code on your card."))])
+
+    def refuse(self) -> None:
+        """Adds the error of a code that is not known."""
+        self.code.errors = [gettext("We do not know this code. Check each letter, please, or call your clinic.")]
+
+
 class UnsubscribeForm(VisitForm):
     """Asks for a confirmation by checkbox, since some mail scanners press every button that they find."""
 

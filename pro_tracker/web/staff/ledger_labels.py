@@ -88,6 +88,7 @@ CHANGES = {
     "late-answer.decide": lazy_gettext("Decided about an answer that arrived late"),
     "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),  # codespell:ignore
     "link.request": lazy_gettext("New link asked for"),
+    "link.print": lazy_gettext("Card with a code made"),
     "link.revoke": lazy_gettext("Links ended"),
     "liver-test.correct": lazy_gettext("Liver tests corrected"),
     "liver-test.record": lazy_gettext("Liver tests recorded"),
