@@ -14,10 +14,12 @@ from werkzeug.test import TestResponse
 
 from pro_tracker import db
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.call_codes import CallOutcome
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.snooze_codes import SnoozeReason
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.models.audit import AuditEvent
+from pro_tracker.models.call import Call
 from pro_tracker.models.interruption import Snooze
 from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Contact, Subject
@@ -276,15 +278,21 @@ def test_where_the_questions_cannot_be_answered_nothing_is_postponed(
     assert kept(session) == []
 
 
-@pytest.mark.parametrize("why", ["last day", "no address"])
+@pytest.mark.parametrize("why", ["last day", "no address", "refused by telephone"])
 def test_where_no_message_could_be_sent_the_page_says_that_nothing_needs_doing(
     client: FlaskClient, session: Session, patient: Patient, clock: Clock, why: str
 ) -> None:
     page = from_message(client, patient)
     if why == "last day":
         clock.set(patient.visit.closes_at - timedelta(minutes=5))
-    for contact in session.scalars(select(Contact)) if why == "no address" else ():
-        contact.state = ContactState.STOPPED
+    elif why == "no address":
+        for contact in session.scalars(select(Contact)):
+            contact.state = ContactState.STOPPED
+    else:
+        call = Call(subject_id=patient.visit.subject_id, visit_id=patient.visit.id, reason="no-contact")
+        call.opened_at = call.closed_at = clock.now
+        call.outcome = CallOutcome.REFUSED
+        session.add(call)
     seen = send_form(client, page, {"reason": "tired"})
     assert heading(seen) == "The questions stay open"
     assert "You do not need to do anything." in seen.text

@@ -23,7 +23,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.planning import recipients, visits
+from pro_tracker.services.planning import planned_messages, recipients, visits
 from pro_tracker.services.protocols import protocol_catalog
 
 MAX_SNOOZES = 3  # per visit; after that reminders and calls go on as planned
@@ -87,6 +87,8 @@ def _snoozes(session: Session, visit: VisitContext) -> Sequence[SnoozeRequest]:
 
 def possible_choices(session: Session, visit: VisitContext, *, now: datetime) -> list[Choice]:
     """The protocol's snooze days on which a message would be sent, found by planning with each of them in turn."""
+    if planned_messages.opted_out_of(session, [visit.visit_id]):
+        return []
     snoozes = _snoozes(session, visit)
     protocol = protocol_catalog.protocol(visit.protocol_code, visit.protocol_version)
     recipient = recipients.recipient(session, session.get_one(Subject, visit.person_id))
