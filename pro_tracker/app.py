@@ -94,6 +94,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.text("secret_key"),
         "BASE_URL": settings.text("base_url"),
+        "MAIL_SENDER": settings.sender,
         "BROKER_URL": settings.text("broker_url"),
         "SMS_PROVIDER": settings.sms_provider,
         "TWILIO_AUTH_TOKEN": settings.twilio_auth_token and settings.text("twilio_auth_token"),

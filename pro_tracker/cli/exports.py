@@ -43,8 +43,9 @@ def export(kind: Kind, out: Path, protocol: str | None, all_studies: bool) -> No
 
     KIND is long (one row for each item and score, SDTM QS names), wide (one row for each visit, a group of columns for
     each scale), adverse-events, symptoms, vitals, infusions, missed-infusions, medications, other-treatments or
-    liver-tests (the treatment, SDTM names), or codebook (what the columns and tests of all files are). The file appears
-    when it is complete: an export that fails leaves what was there before. docs/exports.md explains the columns.
+    liver-tests (the treatment, SDTM names), snoozes ("not today"), or codebook (what the columns and tests of all files
+    are). The file appears when it is complete: an export that fails leaves what was there before. docs/exports.md
+    explains the columns.
 
     Where subjects follow several protocols, --protocol or --all-studies says which studies the file holds.
     """

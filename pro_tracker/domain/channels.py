@@ -32,9 +32,10 @@ class ChannelRecord:
 
     `address_channel`: the channel whose contact its messages go to. A channel that uses the contact of another has no
     contact state of its own: a closed contact is closed for both. `has_link`: messages carry the personal link.
-    `has_unsubscribe_link`: messages support one-click unsubscribe (RFC 8058). `max_segments`, `max_seconds`: the
-    longest message. `is_on_by_default`: in service even if no setting names a provider. `reaches_helper`: messages go
-    to the helper whom the subject trusts, not to the subject: they are never one of the ways to ask.
+    `has_unsubscribe_link`: messages support one-click unsubscribe (RFC 8058). `has_later_link`: they have a link of its
+    own for "not today". `max_segments`, `max_seconds`: the longest message. `is_on_by_default`: in service even if no
+    setting names a provider. `reaches_helper`: messages go to the helper whom the subject trusts, not to the subject:
+    they are never one of the ways to ask.
     """
 
     code: Channel
@@ -42,6 +43,7 @@ class ChannelRecord:
     address_channel: Channel
     has_link: bool = True
     has_unsubscribe_link: bool = False
+    has_later_link: bool = False
     max_segments: int | None = None
     max_seconds: int | None = None
     is_on_by_default: bool = True
@@ -64,6 +66,7 @@ CHANNELS: Mapping[Channel, ChannelRecord] = {
         address_kind=AddressKind.EMAIL,
         address_channel=Channel.EMAIL,
         has_unsubscribe_link=True,
+        has_later_link=True,
     ),
     Channel.SMS: ChannelRecord(
         code=Channel.SMS,

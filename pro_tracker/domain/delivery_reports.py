@@ -1,6 +1,7 @@
 """The meaning of delivery reports for messages and contacts, and of the keywords that patients text back."""
 
 import re
+import unicodedata
 from collections.abc import Collection
 from enum import StrEnum
 from typing import assert_never
@@ -28,20 +29,24 @@ FINAL_EVENTS = (ReportEvent.HARD_BOUNCE, ReportEvent.DELIVERED, ReportEvent.FAIL
 
 
 class WebhookCountKind(StrEnum):
-    """The outcomes of a webhook request. KNOWN: nothing in it was new. FORGED, STALE, UNREADABLE: it was rejected."""
+    """The outcomes of a webhook request. KNOWN: nothing in it was new. FORGED, STALE, UNREADABLE: it was rejected.
+
+    UNKNOWN_SENDER is counted besides: a text came from a number that no subject has, and was not stored.
+    """
 
     TAKEN = "taken"
     KNOWN = "known"
     FORGED = "forged"
     STALE = "stale"
     UNREADABLE = "unreadable"
+    UNKNOWN_SENDER = "unknown-sender"
 
 
 # The keywords of carriers and Twilio (CTIA Messaging Principles 5.1.2), and Spanish equivalents.
 KEYWORDS = {
     ReportEvent.STOP: (
         *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
-        *("alto", "parar", "baja"),
+        *("alto", "pare", "parar", "cancelar", "baja"),
     ),
     ReportEvent.START: ("start", "unstop", "yes", "iniciar", "alta"),
     ReportEvent.HELP: ("help", "info", "ayuda"),
@@ -80,7 +85,32 @@ def final_event(events: Collection[ReportEvent]) -> ReportEvent | None:
     return next((event for event in FINAL_EVENTS if event in events), None)
 
 
+# What people add out of courtesy. It says nothing that staff would have to read.
+_COURTESY = frozenset(("please", "thanks", "thank", "you", "por", "favor", "gracias"))
+
+
 def event_of_text(text: str) -> ReportEvent:
-    """Returns STOP, START or HELP if the text is just one of their keywords, else OTHER."""
-    word = re.sub(r"\W", "", text.casefold())
-    return _EVENT_BY_KEYWORD.get(word, ReportEvent.OTHER)
+    """Returns STOP if the first word is a keyword of it, START or HELP if the text is just one of theirs, else OTHER.
+
+    A text that begins with STOP asks for no more (CTIA 5.1.3), whatever follows; "yes, I feel worse" asks for none.
+    """
+    words = _split(text)
+    whole = _EVENT_BY_KEYWORD.get("".join(words), ReportEvent.OTHER)
+    first = _EVENT_BY_KEYWORD.get(words[0] if words else "", ReportEvent.OTHER)
+    return first if first is ReportEvent.STOP else whole
+
+
+def is_for_staff(text: str) -> bool:
+    """Returns whether staff have to read the text: it has no effect, or says more than STOP and a word of courtesy."""
+    words = _split(text)
+    event = event_of_text(text)
+    if event is not ReportEvent.STOP or "".join(words) in _EVENT_BY_KEYWORD:
+        return event is ReportEvent.OTHER
+    return any(word not in _COURTESY and word not in _EVENT_BY_KEYWORD for word in words)
+
+
+def _split(text: str) -> list[str]:
+    """Returns the words in lower case, without accents and punctuation."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    letters = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return re.findall(r"[^\W_]+", letters)

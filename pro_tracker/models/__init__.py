@@ -17,6 +17,7 @@ from pro_tracker.models import (
     heartbeat as heartbeat,
     identity_change as identity_change,
     incident as incident,
+    incoming_text as incoming_text,
     infusion_findings as infusion_findings,
     interruption as interruption,
     link as link,

@@ -17,6 +17,7 @@ from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.site import Site
 
 if TYPE_CHECKING:  # the table refers to this one
+    from pro_tracker.models.interruption import Snooze
     from pro_tracker.models.missed_infusion import MissedInfusion
 
 NOT_VOIDED = text("voided_at IS NULL")
@@ -68,6 +69,9 @@ class Course(Base):
     all_liver_tests: Mapped[list[LiverTest]] = relationship(order_by=(LiverTest.taken_on, LiverTest.id))
     all_missed_infusions: Mapped[list["MissedInfusion"]] = relationship(
         order_by="MissedInfusion.planned_on, MissedInfusion.id", viewonly=True
+    )
+    all_snoozes: Mapped[list["Snooze"]] = relationship(
+        secondary="visit", order_by="Snooze.requested_at, Snooze.id", viewonly=True
     )
 
     @property

@@ -18,7 +18,8 @@ class OutgoingMessage:
     """One message to one address, as a provider gets it.
 
     `key`: the idempotency key, the same in every attempt. `subject` and `html`: for mail only. `written_at`: UTC.
-    `unsubscribe_url`: the address for one-click unsubscribe (RFC 8058). `call`: what an automated call says.
+    `unsubscribe_url`: the address for one-click unsubscribe (RFC 8058). `sender_name`: the clinic, which a
+    mailbox shows as the sender; "": the address alone. `call`: what an automated call says.
     """
 
     key: uuid.UUID
@@ -30,6 +31,7 @@ class OutgoingMessage:
     written_at: datetime
     unsubscribe_url: str | None = None
     call: CallScript | None = None
+    sender_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

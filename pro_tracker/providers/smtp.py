@@ -9,7 +9,7 @@ import smtplib
 import socket
 import ssl
 import time
-from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY, Policy
 from email.utils import format_datetime
@@ -179,7 +179,7 @@ class SmtpProvider(Provider):
 
     def _mail(self, message: OutgoingMessage) -> EmailMessage:
         mail = EmailMessage(policy=POLICY)
-        mail["From"] = self._sender
+        mail["From"] = Address(" ".join(message.sender_name.split()), addr_spec=self._sender)
         mail["To"] = message.to
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(message.written_at)

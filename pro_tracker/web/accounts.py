@@ -10,7 +10,6 @@ from typing import Any
 from flask import Flask, Response, current_app, flash, request, session
 from flask_babel import gettext as _
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_login import current_user, user_logged_out
 from flask_security import LoginForm, Security, SQLAlchemySessionUserDatastore, UserMixin, user_authenticated
 from flask_security.utils import logout_user, validate_redirect_url
@@ -20,7 +19,7 @@ from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.models.account import Account
 from pro_tracker.services.clinic import accounts
-from pro_tracker.web import access, clinic_device
+from pro_tracker.web import access, clinic_device, limits
 from pro_tracker.web.session import commit, db_session
 
 IDLE_TIMEOUT = timedelta(minutes=30)
@@ -89,7 +88,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_end_old_session)
     user_authenticated.connect(_signed_in, app)
     user_logged_out.connect(_signed_out, app)
-    limit = _limits(_limiter(app))
+    limit = _limits(limits.limiter(app, "sign-in"))
     for endpoint in [name for name in app.view_functions if name.startswith("security.")]:
         view = _committed(app.view_functions[endpoint])
         app.view_functions[endpoint] = access.public(limit(view))
@@ -144,25 +143,6 @@ def _committed(view: Callable[..., Any]) -> Callable[..., Any]:
         return response
 
     return committed
-
-
-def _limiter(app: Flask) -> Limiter:
-    broker = app.config["BROKER_URL"]
-    storage_uri = broker if broker.startswith(("redis://", "rediss://")) else "memory://"
-    timeouts: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
-    limiter = Limiter(
-        get_remote_address,
-        app=app,
-        storage_uri=storage_uri,
-        storage_options=timeouts if broker.startswith("redis") else {},
-        in_memory_fallback_enabled=True,  # without Redis, counts in each process are better than none
-        strategy="moving-window",
-        key_prefix="sign-in",
-    )
-    # Remove Flask-Limiter's hook before every request. It serves application-wide limits, which we do not use, and
-    # costs 5 % of a patient's request. The decorated views count without it.
-    app.before_request_funcs[None].pop()
-    return limiter
 
 
 def _limits(limiter: Limiter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

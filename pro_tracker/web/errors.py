@@ -132,7 +132,7 @@ def _advice(code: int) -> str:
 
 
 def _is_patient_page() -> bool:
-    return request.path.startswith(("/v/", "/visit", "/helper"))
+    return request.path.startswith(("/v/", "/visit", "/helper", "/code"))
 
 
 def _page(code: int, title: str, text: str) -> Response:

@@ -31,6 +31,7 @@ from pro_tracker.domain.message_codes import MessageKind, MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.record_codes import PlanChange
 from pro_tracker.domain.response_codes import EditSource, LateAnswerOutcome, MoveWarning, ResponseMode, ResponseStatus
+from pro_tracker.domain.snooze_codes import SnoozeReason
 from pro_tracker.domain.subject_codes import DeathDatePrecision, IdentityField, Sex, WithdrawalScope
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import UNANSWERED_STATUSES, VisitStatus, is_open, visit_status
@@ -94,6 +95,12 @@ PROVIDERS = {
 }
 # `n`: the least number that is shown.
 SUPPRESSED = {Suppressed.FEW: _("fewer than %(n)s"), Suppressed.HELD_BACK: _("held back")}
+SNOOZE_REASONS = {
+    SnoozeReason.PAIN: _("too much pain"),
+    SnoozeReason.TIRED: _("too tired"),
+    SnoozeReason.NO_TIME: _("no time"),
+    SnoozeReason.OTHER: _("another reason"),
+}
 MISSED_INFUSIONS = {
     MissedInfusionKind.DID_NOT_COME: _("The patient did not come"),
     MissedInfusionKind.RESCHEDULED: _("It was moved to another day"),

@@ -71,7 +71,7 @@ def asked_on(page: TestResponse) -> str:
 
 
 def progress(page: TestResponse) -> str:
-    found = re.search(r'progress-label">([^<]*)<', page.text)
+    found = re.search(r'progress-label"><span>([^<]*)<', page.text)
     assert found, "no question"
     return found[1]
 

@@ -349,7 +349,7 @@ def test_a_form_without_its_token_is_refused(client: FlaskClient, session: Sessi
 def test_the_pages_speak_the_subjects_language(client: FlaskClient, session: Session, clock: Clock) -> None:
     spanish = add_patient(session, clock.now, language="es")
     page = open_link(client, spanish)
-    assert '<html lang="es">' in page.text
+    assert '<html lang="es" dir="ltr">' in page.text
     assert heading(page) == "Preguntas para usted"
     item = give_birth_date(client, page)
     assert f"Pregunta 1 de {N_ITEMS}" in item.text

@@ -10,7 +10,10 @@ from playwright.sync_api import BrowserContext, Page, Response, expect
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pro_tracker.models.message import Message
 from pro_tracker.models.response import QuestionnaireResponse
+from pro_tracker.services.answering import links
+from pro_tracker.services.planning import visits
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
 from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
@@ -25,6 +28,7 @@ OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 # Pages that are linked from a visit and are not part of answering it.
 OTHER_PAGES = {
     "not today": "snooze",
+    "not today, without the date of birth": "not-today",
     "how we write": "preferences",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
     "no more e-mails came": "stopped",
@@ -75,6 +79,25 @@ def test_a_whole_visit_on_a_phone(
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("We have your answers")
     assert sent_responses(session) == 5
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_not_today_takes_two_taps_from_the_message(
+    new_page: Callable[..., Page], session: Session, clock: Clock, patient: Patient, script: bool
+) -> None:
+    visits.replan(session, patient.visit.subject_id, now=clock.now)
+    message_id = session.scalars(select(Message.id).order_by(Message.send_at).limit(1)).one()
+    token = links.issue(session, patient.visit.id, now=clock.now, message_id=message_id)
+    session.commit()
+    page = new_page(**PHONE, java_script_enabled=script)
+    page.goto(f"/v/{token}/later")
+    page.get_by_role("button", name="Too tired").tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("We will come back")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Add the day to your calendar").tap()
+    assert download.value.suggested_filename == "questions.ics"
+    page.get_by_role("button", name="Undo: write to me as planned").tap()
+    expect(page.get_by_role("main")).to_contain_text("You took back “not today”.")
 
 
 def test_every_page_passes_axe(phone: Page, patient: Patient) -> None:

@@ -197,6 +197,8 @@ def pages(subject: Subject) -> dict[str, list[str]]:
             f"{own}/course",
             f"{own}/pauses",
             f"{own}/contacts",
+            f"{own}/texts",
+            "/messages",
             f"{own}/withdraw",
             f"{own}/other-treatments/new",
             f"{own}/liver-tests/new",

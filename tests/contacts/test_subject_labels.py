@@ -80,7 +80,7 @@ def test_messages_to_a_shared_address_carry_the_label(session: Session, clock: C
         add_baseline(session, clock, record_number=number, email="both@patients.example")
     assert post.sweep() == ["sent", "sent"]
     subjects = sorted(str(mail.message["Subject"]) for mail in post.server.accepted)
-    assert subjects == ["Questions for you from North Clinic (01)", "Questions for you from North Clinic (02)"]
+    assert subjects == ["North Clinic (01): questions for you", "North Clinic (02): questions for you"]
     assert all("(0" in mail.text for mail in post.server.accepted)
 
 
@@ -93,7 +93,7 @@ def test_an_address_shared_with_a_subject_who_withdrew_is_not_shared(
     enrolment.withdraw(session, COORDINATOR, session.get_one(Subject, second.subject_id), facts, now=clock.now)
     session.commit()
     assert post.sweep() == ["sent"]
-    assert post.server.accepted[0].message["Subject"] == "Questions for you from North Clinic"
+    assert post.server.accepted[0].message["Subject"] == "North Clinic: questions for you"
 
 
 def test_an_initial_in_the_name_forbids_no_word(client: FlaskClient, session: Session, clock: Clock) -> None:

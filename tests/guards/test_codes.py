@@ -82,7 +82,9 @@ LEFT_OUT: Mapping[str, set[StrEnum]] = {
     "web.staff.ledger_labels.ACTORS": {ActorKind.ACCOUNT},  # has a name of its own
     "web.staff.ledger_labels.REPORTS": {ReportEvent.DELIVERED, ReportEvent.OTHER},  # no problem
     "web.staff.trend_wording.VERDICTS": {Verdict.WITHIN_ERROR},  # two sentences, by what is known of the error
-    "web.webhooks.blueprint.STATUS": {WebhookCountKind.TAKEN, WebhookCountKind.KNOWN},  # not refused
+    "web.webhooks.blueprint.STATUS": {  # not refused
+        *(WebhookCountKind.TAKEN, WebhookCountKind.KNOWN, WebhookCountKind.UNKNOWN_SENDER)
+    },
 }
 LABELLED = (
     *(

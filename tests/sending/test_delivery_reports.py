@@ -102,7 +102,14 @@ def test_a_complaint_stops_mail_and_start_opens_it_again(
 
 @pytest.mark.parametrize(
     ("body", "state"),
-    [("STOP", "stopped"), (" stop. ", "stopped"), ("Opt-out", "stopped"), ("alto", "stopped"), ("Stop by!", "active")],
+    [
+        ("STOP", "stopped"),
+        (" stop. ", "stopped"),
+        ("Opt-out", "stopped"),
+        ("alto", "stopped"),
+        ("Stop by!", "stopped"),
+        ("Nonstop", "active"),
+    ],
 )
 @ONE
 def test_a_text_message_that_says_stop_ends_text_messages(

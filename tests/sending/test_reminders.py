@@ -52,7 +52,7 @@ def test_a_mail_says_the_same_as_text_and_html_and_nothing_about_health(
     html = mail.message.get_body(("html",))
     assert html is not None
     everything = f"{mail.message['Subject']} {mail.text} {html.get_content()}"
-    assert mail.message["Subject"] == "Questions for you from North Clinic"
+    assert mail.message["Subject"] == "North Clinic: questions for you"
     assert everything.count("March 20, 2026") == 2
     assert everything.count("+1 216 555 0100") == 2
     for word in ("ketamine", "infusion", "pain", "fatigue", "Zoë", "MRN"):
@@ -65,7 +65,7 @@ def test_a_subject_whose_language_is_spanish_gets_mail_in_spanish(
     add_baseline(session, clock, language="es")
     post.sweep()
     mail = post.server.accepted[0]
-    assert mail.message["Subject"] == "Preguntas de North Clinic para usted"
+    assert mail.message["Subject"] == "North Clinic: preguntas para usted"
     assert "20 de marzo de 2026" in mail.text
     assert mail.message["Content-Language"] == "es"
 

@@ -45,6 +45,14 @@ def provider(smtp_server: SmtpServer) -> Iterator[SmtpProvider]:
     provider.close()
 
 
+@pytest.mark.parametrize("name", ["North Clinic", "Clínica Norte, Sur", 'The "Old\r\n Mill"', ""])
+def test_a_mail_comes_from_the_clinic_by_name(provider: SmtpProvider, smtp_server: SmtpServer, name: str) -> None:
+    named = dataclasses.replace(mail(), sender_name=name)
+    assert provider.send(named).outcome == SendOutcome.ACCEPTED
+    (sender,) = smtp_server.accepted[-1].message["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == (" ".join(name.split()), SENDER)
+
+
 class Script:
     """A mail server that answers line by line as it is set up, then hangs up or falls silent."""
 

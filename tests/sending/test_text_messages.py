@@ -14,6 +14,7 @@ from pro_tracker.providers.console import ConsoleProvider
 from pro_tracker.providers.gateway import GatewayProvider
 from pro_tracker.providers.twilio import TwilioProvider
 from pro_tracker.providers.twilio_client import TwilioAccount
+from pro_tracker.services.contacts import contacts
 from pro_tracker.services.sending import outbox
 from pro_tracker.services.sending.submission import SendingSetup
 from tests.conftest import Clock
@@ -103,6 +104,21 @@ def test_what_a_gateway_may_have_taken_is_not_posted_again_when_it_may_have_forg
     sms_gateway.choose, sms_gateway.by_key = lambda: None, {}
     assert sweep(session, clock, by_gateway) == ["uncertain"]
     assert len(sms_gateway.accepted) == 1
+
+
+@pytest.mark.parametrize("is_another_number", [False, True])
+def test_only_the_first_text_message_to_a_number_says_how_to_stop(
+    session: Session, clock: Clock, by_twilio: Provider, twilio_api: TwilioServer, is_another_number: bool
+) -> None:
+    assert sweep(session, clock, by_twilio) == ["sent"]
+    if is_another_number:
+        contact = session.scalars(select(Contact).where(Contact.channel == "sms")).one()
+        contacts.replace_address(contact, "+12165550188", now=clock.now)
+        session.commit()
+    planned = select(Message.send_at).where(Message.state == "planned").order_by(Message.send_at)
+    clock.set(session.scalars(planned.limit(1)).one())
+    assert sweep(session, clock, by_twilio) == ["sent"]
+    assert ["STOP" in text.text for text in twilio_api.accepted] == [True, is_another_number]
 
 
 def test_stop_closes_the_contact_and_later_messages_go_by_mail(

@@ -8,7 +8,7 @@ import pytest
 
 from pro_tracker.domain.sms_segments import segments
 from pro_tracker.services.wording import message_checks, message_texts
-from pro_tracker.services.wording.channels.sms import REPLIES
+from pro_tracker.services.wording.channels.sms import ANSWERS
 from pro_tracker.services.wording.message_checks import PATIENT_REQUESTED_TEMPLATES
 from pro_tracker.services.wording.message_texts import MessageFacts, mail, reply, sms
 
@@ -50,16 +50,20 @@ def test_each_message_is_complete_in_each_language(template: str, language: str)
 @pytest.mark.parametrize("template", [*message_checks.templates(), *PATIENT_REQUESTED_TEMPLATES])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_text_message_takes_two_segments_at_most(template: str, language: str) -> None:
-    short = sms(replace(FACTS, template=template, language=language))
-    assert segments(short.text) <= 2
+    for is_first in (False, True):
+        short = sms(replace(FACTS, template=template, language=language, is_first=is_first))
+        assert segments(short.text) <= 2
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_the_first_text_message_says_how_to_end_them(language: str) -> None:
-    assert "STOP" in sms(replace(FACTS, template="invitation", language=language)).text
+def test_only_the_first_text_message_to_a_number_says_how_to_end_them(language: str) -> None:
+    facts = replace(FACTS, template="reminder", language=language)
+    assert "STOP" not in sms(facts).text
+    assert sms(replace(facts, is_first=True)).text.startswith(f"{sms(facts).text} ")
+    assert "STOP" in sms(replace(facts, is_first=True)).text
 
 
-@pytest.mark.parametrize("code", REPLIES)
+@pytest.mark.parametrize("code", ANSWERS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_reply_to_a_text_message_names_the_clinic_and_its_phone(code: str, language: str) -> None:
     text = reply(code, language=language, clinic=FACTS.clinic, phone=FACTS.phone)
@@ -75,13 +79,30 @@ def test_every_mail_and_no_text_message_ends_with_the_unsubscribe_link() -> None
     assert "/stop/" not in sms(FACTS).text
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_plain_text_and_html_of_a_mail_say_the_same(language: str) -> None:
+    written = mail(replace(FACTS, language=language, later_url=f"{FACTS.url}/later"))
+    words = re.sub(r"<[^>]+>", "", re.sub(r"(?s)<head>.*</head>", "", written.html).replace("&amp;", "&"))
+    for line in written.text.splitlines():
+        is_address = line.startswith("https://")
+        assert (f'href="{line}"' in written.html) if is_address else (line.removesuffix(":") in words), line
+
+
+def test_the_button_is_a_table_and_the_mail_loads_nothing() -> None:
+    html = mail(FACTS).html
+    assert re.search(rf'<td [^>]*bgcolor="#[0-9a-f]{{6}}"[^>]*><a href="{FACTS.url}"', html)
+    assert f">{FACTS.url}</a>" in html, "the plain link, for mailboxes that show no button"
+    assert re.findall(r"<(?:img|link|script|style)|url\(|src=", html) == []
+    assert {address.split("/")[2] for address in re.findall(r"https?://[^\"<\s]+", html)} == {"pro-tracker.test"}
+
+
 def test_the_last_day_is_local_to_the_subject_and_spelled_out() -> None:
     assert "You can answer until March 20, 2026." in mail(FACTS).text
     assert "Puede responder hasta el 20 de marzo de 2026." in mail(replace(FACTS, language="es")).text
 
 
 def test_a_language_without_wording_is_answered_in_english() -> None:
-    assert mail(replace(FACTS, language="fr")).subject == "Questions for you from North & South Clinic"
+    assert mail(replace(FACTS, language="fr")).subject == "North & South Clinic: questions for you"
 
 
 def test_the_shipped_message_files_are_valid() -> None:

@@ -1,5 +1,6 @@
 """Snoozes ("not today"): the days that the patient may choose, storing the choice, replanning the visit's messages.
 
+These follow the birth date; quick_snoozes.py has those without it.
 domain/reminder_times.py decides which messages a snooze delays and when the next one is sent.
 """
 
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
@@ -22,7 +23,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.planning import recipients, visits
+from pro_tracker.services.planning import planned_messages, recipients, visits
 from pro_tracker.services.protocols import protocol_catalog
 
 MAX_SNOOZES = 3  # per visit; after that reminders and calls go on as planned
@@ -38,14 +39,15 @@ class Choice:
 
 def choices(session: Session, visit: VisitContext, *, now: datetime) -> list[Choice]:
     """The days that the patient may choose: those on which a message about this visit would really be sent."""
-    snoozes = _snoozes(session, visit)
-    if len(snoozes) >= MAX_SNOOZES:
+    confirmed = select(func.count()).where(Snooze.visit_id == visit.visit_id, Snooze.message_id.is_(None))
+    n_confirmed = session.scalar(confirmed) or 0
+    if n_confirmed >= MAX_SNOOZES:
         return []
-    return _possible_choices(session, visit, snoozes, now)
+    return possible_choices(session, visit, now=now)
 
 
 def snoozed_until(session: Session, visit: VisitContext) -> date | None:
-    """The day that was last chosen for this visit; None where none was."""
+    """The day that was last chosen for this visit, confirmed or not; None where none was."""
     snoozes = _snoozes(session, visit)
     return snoozes[-1].until_on if snoozes else None
 
@@ -55,9 +57,7 @@ def snooze(session: Session, visit: VisitContext, until_on: date, *, now: dateti
 
     Choosing the same day twice counts once: browsers resend forms, and people tap twice.
     """
-    # FOR NO KEY UPDATE: planning inserts rows that refer to the subject, which a stronger lock would block.
-    subject = select(Subject.id).where(Subject.id == visit.person_id)
-    session.execute(subject.with_for_update(key_share=True))
+    lock_person(session, visit)
     if snoozed_until(session, visit) == until_on:
         return
     days_by_date = {each.until_on: each.days for each in choices(session, visit, now=now)}
@@ -72,16 +72,24 @@ def snooze(session: Session, visit: VisitContext, until_on: date, *, now: dateti
     audit.record(session, actor, "visit.snooze", now=now, subject_id=visit.subject_id, detail=detail)
 
 
+def lock_person(session: Session, visit: VisitContext) -> None:
+    """Locks the person's row, so that two devices snooze one after the other."""
+    # FOR NO KEY UPDATE: planning inserts rows that refer to the subject, which a stronger lock would block.
+    subject = select(Subject.id).where(Subject.id == visit.person_id)
+    session.execute(subject.with_for_update(key_share=True))
+
+
 def _snoozes(session: Session, visit: VisitContext) -> Sequence[SnoozeRequest]:
-    """The snoozes of the visit so far, oldest first."""
+    """The snoozes of the visit so far, oldest first, without those that were undone."""
     by_visit = recipients.snoozes(session, [visit.visit_id])
     return by_visit[visit.visit_id]
 
 
-def _possible_choices(
-    session: Session, visit: VisitContext, snoozes: Sequence[SnoozeRequest], now: datetime
-) -> list[Choice]:
+def possible_choices(session: Session, visit: VisitContext, *, now: datetime) -> list[Choice]:
     """The protocol's snooze days on which a message would be sent, found by planning with each of them in turn."""
+    if planned_messages.opted_out_of(session, [visit.visit_id]):
+        return []
+    snoozes = _snoozes(session, visit)
     protocol = protocol_catalog.protocol(visit.protocol_code, visit.protocol_version)
     recipient = recipients.recipient(session, session.get_one(Subject, visit.person_id))
     window = VisitWindow(visit.opens_at, visit.due_at, visit.closes_at)

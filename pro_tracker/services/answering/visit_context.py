@@ -86,6 +86,7 @@ class VisitContext:
     wording: WordingSnapshot
     answered_codes: frozenset[str] = frozenset()  # instruments with a response in effect
     link_id: int | None = None
+    link_message_id: int | None = None  # the message that the link was sent with; None: opened by staff
     revoked_at: datetime | None = None
     mode: ResponseMode = ResponseMode.SELF_WEB  # of the browser in which the patient answers
     access_id: int | None = None  # of that browser
@@ -240,7 +241,7 @@ def _rows(start: FromClause) -> Select[Any]:
 
 KEY: BindParameter[Any] = bindparam("key")
 LINK_TO_VISIT = LINK.join(VISIT, VISIT.c.id == LINK.c.visit_id)
-OF_LINK = (LINK.c.id.label("link_id"), LINK.c.revoked_at)
+OF_LINK = (LINK.c.id.label("link_id"), LINK.c.message_id.label("link_message_id"), LINK.c.revoked_at)
 BY_VISIT = _rows(VISIT).where(VISIT.c.id == KEY)
 BY_LINK = _rows(LINK_TO_VISIT).add_columns(*OF_LINK).where(LINK.c.id == KEY)
 # An access through a revoked link ends with it: the same browser may have opened a newer link.

@@ -13,6 +13,7 @@ from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
 from pro_tracker.models.course import COUNTS, Course, Infusion
+from pro_tracker.models.incoming_text import IncomingText
 from pro_tracker.models.message import Message, is_to_subject
 from pro_tracker.models.subject import Contact, Identity, Subject
 from pro_tracker.models.visit import Visit
@@ -45,14 +46,15 @@ class Section:
 class Worklist:
     """The sections with the entities of their rows; each Subject is loaded with identity and contacts.
 
-    `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject.
-    `messages`: Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject,
-    Course of the visits that ended with the reason "died" without a recorded death, as in earlier releases.
-    `same_numbers`: Subject, and as `older` the Subject who holds the same record number, both at the account's sites.
-    `infusions`: MissingInfusion. `liver_tests`: MissingLiverTests. `overdue` and `closing_soon` count visits.
+    `calls`: Call, Visit, Subject, Course. `visits`: Visit, Subject, Course. `undated`: Course, Subject. `messages`:
+    Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject, Course of the
+    visits that ended with the reason "died" without a recorded death, as in earlier releases. `same_numbers`: Subject,
+    and as `older` the Subject who holds the same record number, both at the account's sites. `texts`: IncomingText,
+    Subject. `infusions`: MissingInfusion. `liver_tests`: MissingLiverTests. `overdue` and `closing_soon` count visits.
     """
 
     calls: Section
+    texts: Section
     visits: Section
     overdue: int
     closing_soon: int
@@ -75,6 +77,7 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     liver_tests = missing_liver_tests(session, account, now=now)
     return Worklist(
         calls=_section(session, account, calls, *call_list.urgency_order(session)),
+        texts=_section(session, account, _unhandled_texts(), IncomingText.received_at),
         visits=_section(session, account, visits, Visit.closes_at),
         overdue=overdue,
         closing_soon=closing_soon,
@@ -132,6 +135,12 @@ def _messages(waiting: ColumnElement[bool]) -> Joined:
     rows = with_person(rows, Message.subject_id)
     rows = rows.join(Course, Course.id == Visit.course_id)
     return rows.where(Message.state.in_(PROBLEM_STATES), waiting, ~has_later)
+
+
+def _unhandled_texts() -> Joined:
+    """SQL: texts that no member of staff has dealt with, also of people who died or withdrew: a relative may write."""
+    rows = with_person(select(IncomingText, Subject), IncomingText.subject_id)
+    return rows.where(IncomingText.handled_at.is_(None))
 
 
 def _closed_contacts() -> Joined:

@@ -53,6 +53,7 @@ def _moments(subject: Subject) -> Iterator[tuple[str, Newest]]:
     saved = select(func.max(VisitDraft.saved_at)).join(Visit, Visit.id == VisitDraft.visit_id)
     yield "a question was answered", saved.where(Visit.subject_id.in_(records_of(subject.id)))
     snoozed = select(func.max(Snooze.requested_at)).join(Visit, Visit.id == Snooze.visit_id)
+    snoozed = snoozed.where(Snooze.message_id.is_(None))  # without the birth date it may have been a mail scanner
     yield "the patient said “not today”", snoozed.where(Visit.subject_id.in_(records_of(subject.id)))
     spoken = select(func.max(CallAttempt.at)).join(Call, Call.id == CallAttempt.call_id)
     yield (

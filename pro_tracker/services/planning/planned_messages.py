@@ -128,7 +128,7 @@ def _reminder_targets(
 ) -> Sequence[ReminderTarget]:
     """Returns the visits to remind of, each with its snoozes."""
     snoozes = recipients.snoozes(session, _ids(visits))
-    opted_out = _opted_out(session, visits)
+    opted_out = opted_out_of(session, _ids(visits))
     to_remind = _visits_to_remind(visits, rows, now)
     return [(visit, snoozes[visit.id]) for visit in to_remind if visit.id not in opted_out]
 
@@ -157,9 +157,9 @@ def _is_waiting(visit: Visit, now: datetime) -> bool:
     return visit.closes_at > now
 
 
-def _opted_out(session: Session, visits: Sequence[Visit]) -> set[int]:
-    """Returns the ids of the visits for which a call recorded that reminders stop: ill, or refused."""
-    of_visits = Call.visit_id.in_(_ids(visits))
+def opted_out_of(session: Session, visit_ids: Sequence[int]) -> set[int]:
+    """Returns those of the visits for which a call recorded that reminders stop: ill, or refused."""
+    of_visits = Call.visit_id.in_(visit_ids)
     stops = Call.outcome.in_(STOP_REMINDERS_AFTER)
     opted_out = select(Call.visit_id).where(of_visits, stops)
     return set(session.scalars(opted_out))

@@ -85,9 +85,12 @@ def _channels_by_address() -> Mapping[Channel, Sequence[Channel]]:
 
 
 def snoozes(session: Session, visit_ids: Sequence[int]) -> dict[int, list[SnoozeRequest]]:
-    """Returns visit id -> snoozes in the order of request; each visit has a list, empty without a snooze."""
+    """Returns visit id -> snoozes in the order of request; each visit has a list, empty without a snooze.
+
+    Without those that were undone, which happens before their day begins: no message of theirs was sent.
+    """
     found: dict[int, list[SnoozeRequest]] = {visit_id: [] for visit_id in visit_ids}
-    rows = select(Snooze).where(Snooze.visit_id.in_(visit_ids))
+    rows = select(Snooze).where(Snooze.visit_id.in_(visit_ids), Snooze.undone_at.is_(None))
     rows = rows.order_by(Snooze.requested_at, Snooze.id)
     for each in session.scalars(rows):
         snooze = SnoozeRequest(each.requested_at, each.until_on)

@@ -30,6 +30,15 @@ class VisitRow:
             return None
         return _on_clock(moment, self.zone)
 
+    @property
+    def not_today(self) -> str | None:
+        """Each "not today": the day until which it waited, and its reason or that it was confirmed; None without."""
+        texts = []
+        for snooze in self.entry.snoozes:
+            undone = " undone" if snooze.undone_at else ""
+            texts.append(f"{snooze.until_on}={snooze.reason or 'confirmed'}{undone}")
+        return "; ".join(texts) or None
+
 
 def _on_clock(moment: datetime, zone: ZoneInfo) -> str:
     local = moment.astimezone(zone)
@@ -59,6 +68,7 @@ VISIT: tuple[Column[VisitRow], ...] = (
     Column("DUE_AT", lambda row: row.local(row.entry.visit.due_at), "... best by"),
     Column("CLOSES_AT", lambda row: row.local(row.entry.visit.closes_at), "... until"),
     Column("CALLS", lambda row: len(row.entry.calls), "How often someone called about it"),
+    Column("NOT_TODAY", lambda row: row.not_today, "Each “not today”: day=reason, or day=confirmed"),
     Column("STARTED_AT", lambda row: row.local(row.entry.visit.started_at), "First answer of the visit"),
     Column("FINISHED_AT", lambda row: row.local(row.entry.visit.completed_at), "Answers sent"),
     Column("MODE", lambda row: row.entry.mode, "... by: self-web, telephone or clinic"),

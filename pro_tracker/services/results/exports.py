@@ -36,6 +36,7 @@ Kind = Literal[
     "medications",
     "other-treatments",
     "liver-tests",
+    "snoozes",
     "codebook",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)

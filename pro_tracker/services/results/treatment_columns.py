@@ -19,8 +19,10 @@ from pro_tracker.domain.infusion_codes import (
     VitalTiming,
 )
 from pro_tracker.domain.other_treatment_codes import LiverTestResult, OtherTreatmentKind, TreatmentFrequency
+from pro_tracker.domain.snooze_codes import SnoozeReason
 from pro_tracker.models.course import AdverseEvent
 from pro_tracker.services.csv_columns import Column, ColumnGroup
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import treatment_rows
 from pro_tracker.services.results.treatment_rows import (
     AskedSymptom,
@@ -28,6 +30,7 @@ from pro_tracker.services.results.treatment_rows import (
     GivenMedication,
     NumberedInfusion,
     NumberedMissedInfusion,
+    NumberedSnooze,
     OngoingTreatment,
     TakenLiverTest,
     TakenVital,
@@ -49,6 +52,14 @@ MISSED_KINDS = "; ".join(
     (
         f"{MissedInfusionKind.DID_NOT_COME} = the patient did not come",
         f"{MissedInfusionKind.RESCHEDULED} = it was moved to another day",
+    )
+)
+SNOOZE_REASONS = "; ".join(
+    (
+        f"{SnoozeReason.PAIN} = too much pain",
+        f"{SnoozeReason.TIRED} = too tired",
+        f"{SnoozeReason.NO_TIME} = no time",
+        f"{SnoozeReason.OTHER} = something else",
     )
 )
 REAL_KINDS = [kind for kind in OtherTreatmentKind if kind != OtherTreatmentKind.NONE]
@@ -83,6 +94,16 @@ def _end_state(row: OngoingTreatment) -> str:
         return ""
     ended_on = row.treatment.ended_on
     return "ONGOING" if ended_on is None or ended_on > row.treatment.asked_on else "BEFORE"
+
+
+def _visit_number(row: NumberedSnooze) -> int | float:
+    visit = row.snooze.visit
+    return round(visit.visit_number + visit.infusion_day / 100, 2) if visit.infusion_day else visit.visit_number
+
+
+def _visit_title(row: NumberedSnooze) -> str:
+    visit = row.snooze.visit
+    return protocol_catalog.bound_to(visit).event(visit.event_code).name(visit.infusion_day)
 
 
 COURSE: tuple[Column[TreatmentCourse], ...] = (
@@ -174,6 +195,16 @@ LIVER_TEST: tuple[Column[TakenLiverTest], ...] = (
     Column("LBDY", lambda t: t.course.day(t.test.taken_on), "Study day on which blood was drawn", DAYS),
     Column("LBORRES", lambda t: t.test.result, "Against the upper limit of normal", _listed(LiverTestResult)),
 )
+SNOOZE: tuple[Column[NumberedSnooze], ...] = (
+    Column("SNZSEQ", lambda s: s.number, "“Not today” of the course", "1 is the first"),
+    Column("VISITNUM", _visit_number, "Study event that was put off, in the order of the protocol"),
+    Column("VISIT", _visit_title, "Its title"),
+    Column("SNZDY", lambda s: s.day(s.snooze.requested_at), "Study day on which it was said", DAYS),
+    Column("SNZENDY", lambda s: s.course.day(s.snooze.until_on), "Study day on which we ask again", DAYS),
+    Column("SNZREAS", lambda s: s.snooze.reason, "Why not on that day", "a code; empty: confirmed", SNOOZE_REASONS),
+    Column("SNZCONF", lambda s: YES_OR_NO[s.snooze.is_confirmed], "Said after the birth date was given", "Y, N"),
+    Column("SNZUNDO", lambda s: YES_OR_NO[s.snooze.undone_at is not None], "Undone before that day", "Y, N"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +242,9 @@ TREATMENT_FILES = {
     ),
     "liver-tests": TreatmentFile(
         (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(LIVER_TEST)), treatment_rows.liver_tests
+    ),
+    "snoozes": TreatmentFile(
+        (ColumnGroup(COURSE, lambda row: row.course), ColumnGroup(SNOOZE)), treatment_rows.snoozes
     ),
     "medications": TreatmentFile((*OF_INFUSION, ColumnGroup(MEDICATION)), treatment_rows.medications),
 }

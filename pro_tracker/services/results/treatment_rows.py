@@ -6,7 +6,7 @@ Dates become study days here. treatment_columns.py makes the columns of these ro
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from pro_tracker.domain.infusion_codes import SymptomAnswer
 from pro_tracker.domain.study_days import study_day
+from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSymptom, InfusionVital
+from pro_tracker.models.interruption import Snooze
 from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
@@ -27,6 +29,7 @@ from pro_tracker.services.results.export_rows import SUBJECTS_PER_BATCH, Part
 OF_COURSE = (
     *(Course.all_adverse_events, Course.all_missed_infusions),
     *(Course.all_other_treatments, Course.all_liver_tests),
+    Course.all_snoozes,
 )
 WITH_FINDINGS = (Infusion.symptoms, Infusion.vitals, Infusion.medications, Infusion.all_adverse_events)
 
@@ -38,6 +41,7 @@ class TreatmentCourse:
     subject_code: str
     number: int
     course: Course
+    time_zone: str  # of the person
 
     @property
     def study(self) -> str:
@@ -120,14 +124,26 @@ class NumberedMissedInfusion(NamedTuple):
     missed: MissedInfusion
 
 
+class NumberedSnooze(NamedTuple):
+    """One "not today" about a visit of the course, undone ones included, and its number in the course, from 1."""
+
+    course: TreatmentCourse
+    number: int
+    snooze: Snooze
+
+    def day(self, at: datetime) -> int | None:
+        """Returns the study day of a moment, by the date where the subject is."""
+        return self.course.day(local_date(at, self.course.time_zone))
+
+
 def courses(
     session: Session, part: Part, on_subjects: Callable[[int], object] | None = None
 ) -> Iterator[TreatmentCourse]:
     """Yields the courses that count, by study code and number; `on_subjects` gets the number of people of a batch."""
     last = ""
     while people := session.execute(_people(last)).all():
-        codes = {person.id: person.study_code for person in people}
-        for found in _of_people(session, codes):
+        by_id = {person.id: person for person in people}
+        for found in _of_people(session, by_id):
             if _is_in(part, found.course):
                 yield found
         if on_subjects:
@@ -193,8 +209,16 @@ def missed_infusions(found: Iterable[TreatmentCourse]) -> Iterator[NumberedMisse
             yield NumberedMissedInfusion(course, number, missed)
 
 
+def snoozes(found: Iterable[TreatmentCourse]) -> Iterator[NumberedSnooze]:
+    """Yields what was said of "not today" about the visits of these courses, confirmed or not, undone or not."""
+    for course in found:
+        for number, snooze in enumerate(course.course.all_snoozes, start=1):
+            yield NumberedSnooze(course, number, snooze)
+
+
 def _people(after: str) -> Any:
-    people = select(Subject.id, Subject.study_code).where(Subject.study_code > after, is_kept(), DATA_MAY_BE_USED)
+    people = select(Subject.id, Subject.study_code, Subject.time_zone)
+    people = people.where(Subject.study_code > after, is_kept(), DATA_MAY_BE_USED)
     return people.order_by(Subject.study_code).limit(SUBJECTS_PER_BATCH)
 
 
@@ -203,17 +227,17 @@ def _is_in(part: Part, course: Course) -> bool:
     return is_at_site and part.protocol_code in (None, course.protocol_code)
 
 
-def _of_people(session: Session, codes: Mapping[Any, str]) -> Iterator[TreatmentCourse]:
-    """Yields the courses of these people in order; `codes`: id of the kept record -> study code."""
-    records = persons_by_record(session, list(codes))
+def _of_people(session: Session, people: Mapping[Any, Any]) -> Iterator[TreatmentCourse]:
+    """Yields the courses of these people in order; `people`: id of the kept record -> its row of `_people`."""
+    records = persons_by_record(session, list(people))
     by_person: dict[Any, list[Course]] = defaultdict(list)
     for course in session.scalars(_courses(list(records))).unique():
         by_person[records[course.subject_id]].append(course)
-    for person_id, code in codes.items():
+    for person_id, person in people.items():
         in_order = person_courses.loaded_in_order(by_person[person_id])
         numbers = person_courses.numbers(in_order)
         for course in in_order:
-            yield TreatmentCourse(code, numbers[course.id], course)
+            yield TreatmentCourse(person.study_code, numbers[course.id], course, person.time_zone)
 
 
 def _courses(records: list[Any]) -> Any:

@@ -1,12 +1,14 @@
 """Delivery reports of providers, and text messages that people send back: stored, and acted on.
 
+What people write beyond a keyword is kept for staff (contacts/incoming_texts.py).
+
 Reports may come twice, in any order, and before the attempt they are about is recorded. Their effect depends on the
 set of them alone (domain/delivery_reports.py, domain/contact_state.py).
 """
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Row, case, exists, func, or_, select
@@ -16,14 +18,14 @@ from pro_tracker.db import insert_into
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.contact_state import ContactState, ContactStatus
-from pro_tracker.domain.delivery_reports import ReportEvent, contact_state, final_event
+from pro_tracker.domain.delivery_reports import ReportEvent, contact_state, final_event, is_for_staff
 from pro_tracker.domain.message_codes import MessageState, SendOutcome
 from pro_tracker.models.delivery_report import DeliveryReport
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.contacts import contacts
+from pro_tracker.services.contacts import contacts, incoming_texts
 from pro_tracker.services.sending import attempts
 from pro_tracker.services.wording import message_texts
 
@@ -50,6 +52,7 @@ class ReportedEvent:
     provider_id: str | None = None
     address: str | None = None
     code: str | None = None
+    written: str | None = field(default=None, repr=False)  # what a patient wrote, for staff; None: no text came
 
 
 def record(session: Session, reported: ReportedEvent, *, now: datetime) -> bool:
@@ -61,9 +64,17 @@ def record(session: Session, reported: ReportedEvent, *, now: datetime) -> bool:
     )
     if report_id is None:
         return False
+    report = session.get_one(DeliveryReport, report_id)
     at_address = contacts.at_address(session, reported.channel, reported.address) if reported.address else ()
-    _process(session, session.get_one(DeliveryReport, report_id), at_address, now)
+    _process(session, report, at_address, now)
+    if reported.written is not None and is_for_staff(reported.written):
+        incoming_texts.store(session, report, at_address, reported.written)
     return True
+
+
+def has_known_sender(session: Session, reported: ReportedEvent) -> bool:
+    """Returns whether a subject has the address that the report names."""
+    return bool(contacts.at_address(session, reported.channel, reported.address or ""))
 
 
 def waiting(session: Session, *, now: datetime) -> Sequence[int]:

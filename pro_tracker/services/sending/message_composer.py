@@ -52,6 +52,8 @@ def compose(context: SendContext, base_url: str, token: str, now: datetime) -> O
         unsubscribe_url=unsubscribe_url,
         closes_at=context.visit.closes_at,
         minutes=battery_length.minutes(context.protocol, context.visit.event_code),
+        later_url=f"{base_url}/v/{token}/later" if record.has_later_link else None,
+        is_first=context.is_first,
     )
     envelope = OutgoingMessage(
         key=message.key,
@@ -62,5 +64,6 @@ def compose(context: SendContext, base_url: str, token: str, now: datetime) -> O
         language=facts.language,
         written_at=now,
         unsubscribe_url=unsubscribe_url,
+        sender_name=context.site.name,
     )
     return channel_composer(message.channel).compose(envelope, facts)

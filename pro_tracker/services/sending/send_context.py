@@ -48,7 +48,7 @@ class SendContext:
     visit was submitted; `next_at`: when the next one is due, None without one. `provider_failures`: earlier attempts
     that failed because of the provider; `unknown_since`: when the first attempt with an unknown outcome began.
     `shares_address`: another subject gets messages at the same address. `refused`: the outcome of a call after which no
-    reminder follows; None without one.
+    reminder follows; None without one. `is_first`: no message was sent to the contact on this channel before.
     """
 
     message: Message
@@ -63,6 +63,7 @@ class SendContext:
     unknown_since: datetime | None
     shares_address: bool
     refused: CallOutcome | None
+    is_first: bool
     recipient: Recipient
     snoozes: Sequence[SnoozeRequest]
 
@@ -183,6 +184,15 @@ def _refused() -> ScalarSelect[CallOutcome]:
     return refused.limit(1).scalar_subquery()
 
 
+def _was_written_to() -> ColumnElement[bool]:
+    """SQL: another message was sent to the same address, on the same channel."""
+    earlier = aliased(Message)
+    sent = exists().where(earlier.subject_id == Message.subject_id, earlier.channel == Message.channel)
+    sent = sent.where(earlier.id != Message.id, earlier.sent_at.is_not(None))
+    # Another address was entered since, or it was opened again: its owner may be someone else.
+    return sent.where(or_(Contact.verified_at.is_(None), earlier.sent_at > Contact.verified_at))
+
+
 def _is_later(newer: type[Message]) -> ColumnElement[bool]:
     """SQL: `newer` is planned for later than Message, about the same visit, and goes to the same person."""
     same_visit = newer.visit_id == Message.visit_id
@@ -196,7 +206,8 @@ def _is_later(newer: type[Message]) -> ColumnElement[bool]:
 def _claimed() -> Select[Any]:
     return (
         select(Message, Visit, Subject, Site, Course, Contact, _later_was_submitted(), _next_at())
-        .add_columns(attempts.provider_failures(), attempts.unknown_since(), shares_address(), _refused())
+        .add_columns(attempts.provider_failures(), attempts.unknown_since(), shares_address())
+        .add_columns(_refused(), ~_was_written_to())
         .join(Visit, Visit.id == Message.visit_id)
         .join(RECORD, RECORD.id == Message.subject_id)
         .join(Subject, Subject.id == RECORD.person_id)

@@ -14,6 +14,7 @@ from pro_tracker.services.clinic.sites import SiteFacts
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.wording import message_format, message_texts
+from pro_tracker.services.wording.channels.sms import FIRST
 from pro_tracker.services.wording.keyed_texts import Limit, channel_wording
 from pro_tracker.services.wording.message_format import MessageFile, TemplateEntry
 
@@ -133,11 +134,19 @@ def _limited_texts(file: MessageFile, channel: Channel) -> Iterator[tuple[str, s
     """Yields the key and text of every text of a channel in this file, including replies."""
     for code, entry in file.templates.items():
         for keyed_text in message_format.template_texts(code, entry, channel):
-            yield keyed_text.key, keyed_text.text
+            yield keyed_text.key, _at_its_longest(keyed_text.text, file, channel)
     channels = _reply_channels()
     for code, text in file.replies.items():
         if channels.get(code, Channel.SMS) == channel:
             yield f"replies.{code}", text
+
+
+def _at_its_longest(text: str, file: MessageFile, channel: Channel) -> str:
+    """Returns the text as it is sent first: a text message then says how to stop them."""
+    if channel != Channel.SMS:
+        return text
+    sentence = file.replies.get(FIRST) or message_texts.shipped_reply(FIRST, file.language)
+    return message_texts.with_how_to_stop(text, sentence)
 
 
 def _reply_channels() -> dict[str, Channel]:

@@ -50,11 +50,17 @@ else:
 
 
 class LayoutEntry(FileModel):
-    """The parts that all mails share: the words of the two links, and the closing paragraphs."""
+    """The parts that all mails share: the words of the links, and the closing paragraphs.
+
+    `length`, `address` and `later` are taken from the shipped wording where a clinic's own layout has none.
+    """
 
     action: Text
     closing: list[Text] = Field(min_length=1, max_length=10)
     unsubscribe: Text
+    length: Text | None = None
+    address: Text | None = None
+    later: Text | None = None
 
 
 class MessageFile(FileModel):
@@ -72,6 +78,9 @@ def texts(file: MessageFile) -> Iterator[KeyedText]:
     if file.layout:
         yield KeyedText("layout.action", file.layout.action, CLINIC_PLACEHOLDERS)
         yield KeyedText("layout.unsubscribe", file.layout.unsubscribe, CLINIC_PLACEHOLDERS)
+        yield KeyedText("layout.length", file.layout.length or "", VISIT_PLACEHOLDERS)
+        yield KeyedText("layout.address", file.layout.address or "", CLINIC_PLACEHOLDERS)
+        yield KeyedText("layout.later", file.layout.later or "", CLINIC_PLACEHOLDERS)
         for number, text in enumerate(file.layout.closing):
             yield KeyedText(f"layout.closing.{number}", text, VISIT_PLACEHOLDERS)
     for code, entry in file.templates.items():

@@ -4,7 +4,7 @@ Names no person. The wording is in message files, shipped or a clinic's own (doc
 a process.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
@@ -20,10 +20,11 @@ from pro_tracker.domain.wall_time import local_date
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, language_fallbacks
 from pro_tracker.services.wording import message_format
-from pro_tracker.services.wording.channels import helper
+from pro_tracker.services.wording.channels import helper, sms as sms_wording
 from pro_tracker.services.wording.message_format import LayoutEntry, MessageFile
 
 MESSAGES = PACKAGE / "messages"
+STOP = "STOP"  # the keyword is the same in every language
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,9 @@ class MessageFacts:
     """The facts that a message is filled in with.
 
     `template`: its code. `language`, `time_zone`: the subject's. `url`: the personal link, "" on a channel without one.
-    `closes_at`: the end of the visit window (UTC). `minutes`: how long the questions take. `unsubscribe_url`: None for
-    a channel without such a link.
+    `closes_at`: the end of the visit window (UTC). `minutes`: how long the questions take. `unsubscribe_url`,
+    `later_url` ("not today"): None for a channel without such a link. `is_first`: no text message was sent to the
+    number before.
     """
 
     template: str
@@ -44,6 +46,8 @@ class MessageFacts:
     closes_at: datetime
     minutes: int
     unsubscribe_url: str | None = None
+    later_url: str | None = None
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,12 @@ class _MailParts:
 
     subject: str
     opening: str
-    action: str
     closing: list[str]
     unsubscribe: str
+    length: str = ""
+    action: str = ""
+    address: str = ""
+    later: str = ""
 
 
 def _filled_mail(parts: _MailParts, facts: MessageFacts) -> MessageText:
@@ -97,9 +104,12 @@ def _mail_parts(facts: MessageFacts) -> _MailParts:
     return _MailParts(
         subject=entry.subject.format_map(placeholders),
         opening=entry.opening.format_map(placeholders),
-        action=layout.action.format_map(placeholders),
         closing=[paragraph.format_map(placeholders) for paragraph in layout.closing],
         unsubscribe=layout.unsubscribe.format_map(placeholders),
+        length=(layout.length or "").format_map(placeholders),
+        action=layout.action.format_map(placeholders),
+        address=(layout.address or "").format_map(placeholders),
+        later=(layout.later or "").format_map(placeholders),
     )
 
 
@@ -110,31 +120,51 @@ def _helper_parts(facts: MessageFacts) -> _MailParts:
     return _MailParts(
         subject=entry.subject.format_map(placeholders) if entry else replies[helper.SUBJECT],
         opening=entry.opening.format_map(placeholders) if entry else replies[helper.OPENING],
-        action="",
         closing=[replies[code] for code in helper.CLOSING],
         unsubscribe=language_wording.layout.unsubscribe.format_map(placeholders),
     )
 
 
 def _plain_text(parts: _MailParts, facts: MessageFacts) -> str:
-    link = [f"{parts.action}:\n{facts.url}"] if facts.url else []
-    paragraphs = [parts.opening, *link, *parts.closing]
+    paragraphs = [facts.clinic, parts.opening]
+    if facts.url:
+        paragraphs += [parts.length, f"{parts.action}:\n{facts.url}"]
+    if facts.later_url:
+        paragraphs.append(f"{parts.later}:\n{facts.later_url}")
+    paragraphs += parts.closing
     if facts.unsubscribe_url:
         paragraphs.append(f"{parts.unsubscribe}:\n{facts.unsubscribe_url}")
     return "\n\n".join(paragraphs) + "\n"
 
 
 def sms(facts: MessageFacts) -> MessageText:
-    """Returns the text message for these facts. Raises KeyError for an unknown template."""
-    template: str = wording(facts.language).templates[Channel.SMS, facts.template]
+    """Returns the text message for these facts. Raises KeyError for an unknown template.
+
+    The first one to a number ends with how to stop them.
+    """
+    language_wording = wording(facts.language)
+    template: str = language_wording.templates[Channel.SMS, facts.template]
+    if facts.is_first:
+        template = with_how_to_stop(template, language_wording.replies[sms_wording.FIRST])
     text = template.format_map(filled_in(facts))
     return MessageText(subject="", text=text, html="")
+
+
+def with_how_to_stop(template: str, sentence: str) -> str:
+    """Returns the text with the sentence that says how to stop, unless it says so itself."""
+    return template if STOP in template else f"{template} {sentence}"
 
 
 def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
     """Returns the reply with this code, such as sms-stopped, filled in. Raises KeyError for an unknown code."""
     text = wording(language).replies[code]
     return text.format_map({"clinic": clinic, "phone": phone})
+
+
+def shipped_reply(code: str, language: str) -> str:
+    """Returns the reply as shipped, not filled in, whatever a clinic's own files say."""
+    paths = [MESSAGES / f"{fallback}.yaml" for fallback in reversed(language_fallbacks(language))]
+    return _merged(tuple(path for path in paths if path.exists())).replies[code]
 
 
 def wording(language: str) -> MessageWording:
@@ -188,7 +218,15 @@ def _merged(paths: tuple[Path, ...]) -> MessageWording:
         templates.update(_templates(file))
         replies.update(file.replies)
     layouts = [file.layout for file in contents if file.layout]
-    return MessageWording(layouts[-1], templates, replies)
+    return MessageWording(_merged_layout(layouts), templates, replies)
+
+
+def _merged_layout(layouts: Sequence[LayoutEntry]) -> LayoutEntry:
+    """Returns the last layout, with the parts that it leaves out from those before it."""
+    parts: dict[str, Any] = {}
+    for layout in layouts:
+        parts.update(layout.model_dump(exclude_none=True))
+    return LayoutEntry.model_validate(parts)
 
 
 def _templates(file: MessageFile) -> Iterator[tuple[tuple[Channel, str], Any]]:

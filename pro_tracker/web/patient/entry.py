@@ -16,7 +16,15 @@ from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.languages import LANGUAGES, own_name
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import drafts, identity_checks, links, snoozes, visit_accesses, visit_context
+from pro_tracker.services.answering import (
+    drafts,
+    identity_checks,
+    links,
+    quick_snoozes,
+    snoozes,
+    visit_accesses,
+    visit_context,
+)
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
@@ -44,7 +52,11 @@ def open_link(token: str) -> Response:
 
 def remember_link(token: str, endpoint: str, **values: Any) -> Response:
     """Returns a redirect to a page of the link's visit, with the cookie that this page needs. Raises UnusableLink."""
-    link_id = links.find(db_session(), token)
+    return remember(links.find(db_session(), token), endpoint, **values)
+
+
+def remember(link_id: int, endpoint: str, **values: Any) -> Response:
+    """Returns the redirect of `remember_link` for a link that was found by other means."""
     visit_id = visit_context.by_link(db_session(), link_id).visit_id
     response = redirect(url_for(endpoint, visit=visit_cookies.url_part(visit_id), **values))
     visit_cookies.set_link(response, visit_id, OpenedLink(link_id))
@@ -66,7 +78,7 @@ def start() -> Page:
     visit = current.in_chosen_language(current.visit(now))
     visit.require_open(now)
     if current.is_confirmed():
-        return redirect(next_page_url(visit))
+        return redirect(url_for("patient.snooze") if "later" in request.args else next_page_url(visit))
     if visit.locked_until is not None and now < visit.locked_until:
         return _locked(visit.locked_until, now)
     return start_page(visit, BirthDateForm(visit.time_zone))
@@ -186,12 +198,15 @@ def finish() -> Response:
 
 def start_page(visit: VisitContext, form: BirthDateForm) -> str:
     now = clock.now()
+    postponement = quick_snoozes.postponement(db_session(), visit, now=now)
     return render_template(
         "patient/start.html",
         form=form,
         visit=visit,
         questionnaire=visit.questionnaire,
-        later=bool(snoozes.choices(db_session(), visit, now=now)),
+        postponement=postponement,
+        chooses_day="later" in request.values,
+        later=bool(postponement.offer or snoozes.choices(db_session(), visit, now=now)),
         in_grace=now >= visit.closes_at,
         languages=_offered_languages(visit.language),
         chosen_language=current.chosen_language(),

@@ -12,6 +12,7 @@ from wtforms.validators import InputRequired, ValidationError
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
+from pro_tracker.domain.snooze_codes import SnoozeReason
 from pro_tracker.languages import LANGUAGES, direction, own_name
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
@@ -20,6 +21,12 @@ from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
 CHANNELS = {AddressKind.EMAIL: _("E-mail"), AddressKind.TELEPHONE: _("Text message")}
+SNOOZE_REASONS = {
+    SnoozeReason.PAIN: _("Too much pain"),
+    SnoozeReason.TIRED: _("Too tired"),
+    SnoozeReason.NO_TIME: _("No time"),
+    SnoozeReason.OTHER: _("Something else"),
+}
 
 
 class VisitForm(FlaskForm):  # type: ignore[misc]
@@ -90,6 +97,16 @@ class SnoozeForm(VisitForm):
             raise ValidationError(gettext("Choose a day."))
 
 
+class NotTodayForm(VisitForm):
+    """Asks why not today. Each reason is a button that sends the form, so none can be chosen beforehand."""
+
+    reason = library.StringField(_("Why not today?"))
+
+    def validate_reason(self, field: Any) -> None:
+        if field.data not in {*SnoozeReason}:
+            raise ValidationError(gettext("Nothing was changed yet. Tap one of the reasons, please."))
+
+
 class PatientPreferencesForm(VisitForm):
     """Asks for the channel, hour and language of messages. Fields have the names of those of Preferences."""
 
@@ -120,6 +137,16 @@ class PatientPreferencesForm(VisitForm):
         channel = Channel(self.preferred_channel.data) if self.preferred_channel else now.preferred_channel
         hour = time.fromisoformat(at) if at else None
         return replace(now, preferred_channel=channel, message_time=hour, language=self.language.data)
+
+
+class CodeForm(VisitForm):
+    """Asks for the short code of a printed card."""
+
+    code = library.StringField(_("Your code"), [InputRequired(_("Enter the code on your card."))])
+
+    def refuse(self) -> None:
+        """Adds the error of a code that is not known."""
+        self.code.errors = [gettext("We do not know this code. Check each letter, please, or call your clinic.")]
 
 
 class UnsubscribeForm(VisitForm):

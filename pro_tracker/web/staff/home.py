@@ -43,7 +43,7 @@ def _count_subjects(work: Worklist) -> int:
     """Returns how many subjects the page shows; one can be in several sections."""
     shown: set[uuid.UUID] = set()
     sections = (
-        *(work.calls, work.visits, work.undated, work.messages, work.closed),
+        *(work.calls, work.texts, work.visits, work.undated, work.messages, work.closed),
         *(work.unconfirmed_deaths, work.same_numbers),
     )
     for section in sections:

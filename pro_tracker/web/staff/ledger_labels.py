@@ -13,6 +13,7 @@ from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.domain.subject_codes import IdentityField, Sex
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.models.call import CallAttempt
+from pro_tracker.models.interruption import Snooze
 from pro_tracker.services.record.identity_history import FormerValue
 from pro_tracker.services.record.ledger import MessageEntry, VisitEntry
 from pro_tracker.services.record.ledger_changes import DataChange
@@ -87,6 +88,7 @@ CHANGES = {
     "late-answer.decide": lazy_gettext("Decided about an answer that arrived late"),
     "link.hand-over": lazy_gettext("Link opened here, to answer at the clinic"),  # codespell:ignore
     "link.request": lazy_gettext("New link asked for"),
+    "link.print": lazy_gettext("Card with a code made"),
     "link.revoke": lazy_gettext("Links ended"),
     "liver-test.correct": lazy_gettext("Liver tests corrected"),
     "liver-test.record": lazy_gettext("Liver tests recorded"),
@@ -112,10 +114,14 @@ CHANGES = {
     "subject.transfer": lazy_gettext("Transferred to another clinic"),
     "subject.separate": lazy_gettext("Merged records separated again"),
     "subject.withdraw": lazy_gettext("Withdrawn"),
+    "text.handle": lazy_gettext("A text from the patient dealt with"),
+    "text.receive": lazy_gettext("Texted us"),
     "visit.complete": lazy_gettext("Answers sent"),
     "visit.give-reason": lazy_gettext("Reason given why nothing was answered"),
     "visit.language": lazy_gettext("Language of the questions changed"),
     "visit.snooze": lazy_gettext("Said: not today"),
+    "visit.snooze-unconfirmed": lazy_gettext("Tapped “not today” (birth date not given)"),
+    "visit.undo-snooze": lazy_gettext("“Not today” undone (birth date not given)"),
     "visit.stop": lazy_gettext("Answers kept that were never sent"),
 }
 
@@ -153,7 +159,7 @@ DETAIL_LABELS: Mapping[str, Mapping[Any, object]] = {
     "instruments": {},
     "source": labels.EDIT_SOURCES,
     "alert_outcome": labels.ALERT_OUTCOMES,
-    "reason": {**labels.UNANSWERED_REASONS, **labels.HELPER_ENDINGS},
+    "reason": {**labels.UNANSWERED_REASONS, **labels.HELPER_ENDINGS, **labels.SNOOZE_REASONS},
     "scope": labels.WITHDRAWAL_SCOPES,
     "precision": labels.DEATH_DATE_PRECISIONS,
     "channel": labels.CHANNELS,
@@ -194,6 +200,16 @@ def asked_summary(entry: VisitEntry, now: datetime, day: str) -> str:
     if not times:
         return _("Asked without a message, first on %(day)s.", day=day)
     return ngettext("Asked once, on %(day)s.", "Asked %(num)s times, first on %(day)s.", times, day=day)
+
+
+def snooze_note(snooze: Snooze) -> str:
+    """Returns what is known of a "not today" beyond its days, in parentheses; "" of a confirmed one."""
+    if snooze.is_confirmed or snooze.reason is None:
+        return ""
+    reason = labels.SNOOZE_REASONS[snooze.reason]
+    if snooze.undone_at is not None:
+        return _("(%(reason)s; birth date not given; undone)", reason=reason)
+    return _("(%(reason)s; birth date not given)", reason=reason)
 
 
 def state_label(entry: MessageEntry) -> tuple[str, str]:

@@ -58,4 +58,7 @@ def receive(provider: str, reports: Iterable[ReportedEvent], *, now: datetime) -
     new = [report for report in reports if delivery_reports.record(db_session(), report, now=now)]
     kind = WebhookCountKind.TAKEN if new or not reports else WebhookCountKind.KNOWN
     webhook_counts.count(db_session(), provider, kind, now=now)
+    for report in new:
+        if report.written is not None and not delivery_reports.has_known_sender(db_session(), report):
+            webhook_counts.count(db_session(), provider, WebhookCountKind.UNKNOWN_SENDER, now=now)
     return new

@@ -84,7 +84,7 @@ class GatewayEvent(BaseModel):
     provider_id: Id | None = None
     address: str | None = Field(None, min_length=3, max_length=320)
     code: str | None = Field(None, pattern=r"^[\w.-]{1,40}$")  # too narrow for an address or a sentence
-    text: str | None = Field(None, max_length=10_000)  # searched for a keyword and never stored
+    text: str | None = Field(None, max_length=10_000)  # searched for a keyword, and kept for staff
     key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = None  # pressed during a call
 
     @model_validator(mode="after")
@@ -181,6 +181,7 @@ def _report(channel: Channel, now: datetime) -> ReportedEvent:
         provider_id=event.provider_id,
         address=event.address,
         code=event.code,
+        written=event.text,
     )
 
 

@@ -67,6 +67,8 @@ def twilio_incoming() -> Response:
         event=OPT_OUT_TYPES.get(by_twilio) or event_of_text(form.get("Body", "")),
         at=now,
         address=field(form, "From"),
+        # With OptOutType it is one of the keywords that are set up at Twilio.
+        written=None if by_twilio else form.get("Body", ""),
     )
     new = receive(NAME, [report], now=now)
     answer = None

@@ -9,7 +9,9 @@ from pro_tracker.services.wording.keyed_texts import LINK_PLACEHOLDER, VISIT_PLA
 
 NAME = "text message"
 IS_REQUIRED = True
-REPLIES = ("sms-stopped", "sms-started", "sms-help")
+FIRST = "sms-first"  # added to the first text message to a number: how to stop them
+ANSWERS = ("sms-stopped", "sms-started", "sms-help")
+REPLIES = (*ANSWERS, FIRST)
 LIMIT = Limit(
     segments,
     CHANNELS[Channel.SMS].max_segments or 1,
