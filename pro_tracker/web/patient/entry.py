@@ -15,6 +15,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import identity_checks, links, snoozes, visit_accesses, visit_context
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.services.record import own_results
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
 from pro_tracker.web.patient import current, visit_cookies, waiting_forms
@@ -123,6 +124,8 @@ def _next_response(visit: VisitContext) -> Response:
     waiting = waiting_forms.destination()
     if waiting is not None:
         return redirect(waiting, 307)  # the browser sends the form's fields once more, to the URL they were meant for
+    if "results" in request.form:
+        return redirect(url_for("patient.results"), 303)
     return redirect(url_for("patient.snooze") if "later" in request.form else next_page_url(visit), 303)
 
 
@@ -173,6 +176,7 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         visit=visit,
         questionnaire=visit.questionnaire,
         later=bool(snoozes.choices(db_session(), visit, now=now)),
+        has_results=own_results.has_earlier(db_session(), visit.person_id, visit.protocol),
         in_grace=now >= visit.closes_at,
         waiting=waiting_forms.fields(),
     )
