@@ -5,6 +5,7 @@ Importing this package registers every table on `db.Base.metadata`, which Alembi
 
 from pro_tracker.models import (
     account as account,
+    acknowledgement as acknowledgement,
     aggregate as aggregate,
     answer_alert as answer_alert,
     audit as audit,

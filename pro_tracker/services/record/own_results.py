@@ -6,6 +6,9 @@ Change is judged there (`domain/change.py`), once for both: nothing is computed 
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,8 +19,10 @@ from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
+from pro_tracker.services.answer_corrections import acknowledgements
 from pro_tracker.services.clinic import person
 from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.record import subject_records, trends
 from pro_tracker.services.record.trends import Point, ScaleTrend, Series
 from pro_tracker.services.wording import text_packs
@@ -76,6 +81,26 @@ def of_person(session: Session, subject: Subject, protocol: Protocol, language: 
     by_scale = {(each.instrument.code, each.scale.code): each for each in trend.scales} if trend else {}
     found = [by_scale[scale] for scale in scales if scale in by_scale]
     return list(_results(session, found, language))
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """The newest answers that the clinic looked at: of which event, and on which day, local to the patient."""
+
+    event_title: str
+    on: date
+
+
+def looked_at(session: Session, subject: Subject, protocol: Protocol, language: str) -> LookedAt | None:
+    """Returns when the clinic last looked at answers; None without, and where the protocol does not show it."""
+    found = acknowledgements.of_person(session, subject.id) if protocol.for_patients.looked_at else {}
+    if not found:
+        return None
+    newest = max(found.values(), key=attrgetter("acknowledged_at", "id"))
+    visit = session.get_one(Visit, newest.visit_id)
+    event = protocol_catalog.bound_to(visit).event(visit.event_code)
+    day = newest.acknowledged_at.astimezone(ZoneInfo(subject.time_zone)).date()
+    return LookedAt(event.name(visit.infusion_day, language), day)
 
 
 def _results(session: Session, found: list[ScaleTrend], language: str) -> Iterator[OwnResult]:

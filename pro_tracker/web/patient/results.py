@@ -42,7 +42,12 @@ def shown(visit: VisitContext, subject: Subject, now: datetime) -> dict[str, Any
     if found:
         _record_view(visit, subject, now)
     with_charts = [(result, _chart(result)) for result in found]
-    return {"results": with_charts, "wording": result_wording, "chart": own_chart}
+    return {
+        "results": with_charts,
+        "wording": result_wording,
+        "chart": own_chart,
+        "looked_at": own_results.looked_at(db_session(), subject, visit.protocol, visit.language),
+    }
 
 
 def _record_view(visit: VisitContext, subject: Subject, now: datetime) -> None:

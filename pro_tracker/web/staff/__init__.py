@@ -2,6 +2,7 @@
 
 from pro_tracker.web.staff import (
     accounts,
+    acknowledgements,
     adverse_events,
     answers,
     calls,
@@ -31,6 +32,7 @@ from pro_tracker.web.staff.blueprint import blueprint
 
 __all__ = [
     "accounts",
+    "acknowledgements",
     "adverse_events",
     "answers",
     "blueprint",

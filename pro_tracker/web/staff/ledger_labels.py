@@ -62,6 +62,8 @@ CHANGES = {
     "adverse-event.record": lazy_gettext("Adverse event recorded"),
     "adverse-event.void": lazy_gettext("Adverse event marked as entered in error"),
     "answer.save": lazy_gettext("Answers taken on the telephone"),
+    "answers.acknowledge": lazy_gettext("Answers marked as looked at"),
+    "answers.undo-acknowledge": lazy_gettext("Mark removed: answers looked at"),
     "call.attempt": lazy_gettext("Called"),
     "call.claim": lazy_gettext("Said: I am calling"),
     "contact.acknowledge": lazy_gettext("Closed address seen"),
