@@ -15,6 +15,7 @@ from pro_tracker.models import (
     definition as definition,
     delivery_report as delivery_report,
     draft_answer as draft_answer,
+    goal as goal,
     heartbeat as heartbeat,
     identity_change as identity_change,
     incident as incident,

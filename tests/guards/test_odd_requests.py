@@ -18,6 +18,7 @@ from pro_tracker.domain.account_codes import ActorKind, Role
 from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Infusion
+from pro_tracker.models.goal import Goal, GoalRating
 from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import Subject
@@ -33,6 +34,7 @@ from pro_tracker.web.security import HEADERS
 from tests.conftest import Clock, new_client
 from tests.support.course_builder import add_subject
 from tests.support.every_route import Route, Visitor, add_forms, may_use, routes, visitor
+from tests.support.goal_builder import set_goal
 from tests.support.history_builder import course_of, treated, visit_of
 from tests.support.patient_browser import Patient, answer, begin, url
 from tests.support.staff_browser import add_account, sign_in
@@ -122,13 +124,17 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     treatment.asked_on, treatment.recorded_at = clock.now.date(), clock.now
     test = LiverTest(course_id=course.id, taken_on=clock.now.date(), result="NORMAL", recorded_at=clock.now)
     session.add_all([call, event, missed, treatment, test])
+    set_goal(session, visit, "Walk to the lake", clock.now)
+    goal = session.scalars(select(Goal)).one()
+    rating = GoalRating(goal_id=goal.id, visit_id=visit.id, attainment=1, rated_at=clock.now, mode="self-web")
+    session.add(rating)
     other = add_subject(session, clock.now)
     same_person = MergeFacts(subject, frozenset(), "same insurance card")
     merge = merges.merge(session, Actor(ActorKind.COMMAND, "test"), other, same_person, now=clock.now)
     session.commit()
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id}
     ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id, "missed_id": missed.id}
-    ids |= {"treatment_id": treatment.id, "test_id": test.id}
+    ids |= {"treatment_id": treatment.id, "test_id": test.id, "goal_id": goal.id, "rating_id": rating.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
     return {**{name: str(value) for name, value in ids.items()}, **names, **more}

@@ -3,6 +3,7 @@
 from pro_tracker.web.patient import (
     entry,
     error_pages,
+    goals,
     helper,
     items,
     kept_answers,
@@ -19,6 +20,7 @@ __all__ = [
     "blueprint",
     "entry",
     "error_pages",
+    "goals",
     "helper",
     "items",
     "kept_answers",

@@ -8,7 +8,6 @@ from flask import render_template
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import advice as alert_advice
-from pro_tracker.services.answering.advice import Advice
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.planning import next_questions
 from pro_tracker.web.patient import current, results
@@ -20,25 +19,29 @@ def late(visit: VisitContext, now: datetime) -> str:
     return render_template("patient/late.html", **_help(visit, now))
 
 
-def thanks(visit: VisitContext, now: datetime, **forms: Any) -> str:
+def thanks(visit: VisitContext, now: datetime) -> str:
     """Returns the page after sending. What follows, and results, are for the confirmed person alone."""
     if not current.is_confirmed():
         return render_template("patient/sent.html", **_help(visit, now))
-    subject = db_session().get_one(Subject, visit.person_id)
-    following = next_questions.after_sending(db_session(), subject, now=now)
-    shown = results.shown(visit, subject, now)
-    return render_template("patient/sent.html", following=following, **shown, **_help(visit, now), **forms)
+    session = db_session()
+    subject = session.get_one(Subject, visit.person_id)
+    following = next_questions.after_sending(session, subject, now=now)
+    return render_template(
+        "patient/sent.html",
+        following=following,
+        **results.shown(visit, subject, now),
+        **_help(visit, now),
+    )
 
 
 def _help(visit: VisitContext, now: datetime) -> dict[str, Any]:
-    """Returns whom pages name for danger. Who was not asked about danger is not told about the crisis line here."""
+    """Returns whom pages name for danger. Who was not asked about danger does not read about the crisis line here."""
+    advice = None
+    if current.is_confirmed():
+        advice = alert_advice.about_visit(db_session(), visit, now=now)
     return {
         "visit": visit,
         "with_crisis_line": any(item.has_crisis_line for item in visit.questionnaire.items),
-        "advice": _advice(visit, now),
+        "advice": advice,
         "today": local_date(now, visit.time_zone),
     }
-
-
-def _advice(visit: VisitContext, now: datetime) -> Advice | None:
-    return alert_advice.about_visit(db_session(), visit, now=now) if current.is_confirmed() else None

@@ -37,29 +37,36 @@ class OwnChart:
 def draw(result: OwnResult) -> OwnChart:
     """Returns the chart of a scale with at least one score."""
     scored = result.series.scored
-    places = {point.visit_id: _place(result, point) for point in scored}
     ends = (scored[0], scored[-1])
-    dots = [Dot(*places[point.visit_id], point, is_labelled=point in ends) for point in scored]
-    lines = [_line(places[one.visit_id], places[following.visit_id]) for one, following in _joined(result)]
+    dots: list[Dot] = []
+    for point in scored:
+        x, y = _place(result, point)
+        dots.append(Dot(x, y, point, is_labelled=point in ends))
+    lines: list[str] = []
+    for one, following in _joined(result, dots):
+        lines.append(f"{one.x},{one.y} {following.x},{following.y}")
     return OwnChart(tuple(dots), tuple(lines))
 
 
-def _joined(result: OwnResult) -> Iterator[tuple[Point, Point]]:
+def _joined(result: OwnResult, dots: Sequence[Dot]) -> Iterator[tuple[Dot, Dot]]:
     """Yields each result with the next one that may be compared with it, also over a visit without answers."""
     scale = result.series.scale
-    for one, following in pairwise(result.series.scored):
-        assert one.score is not None
-        assert following.score is not None
-        if obstacle(scale, one.score, following.score) is None:
+    for one, following in pairwise(dots):
+        earlier, later = one.point.score, following.point.score
+        assert earlier is not None
+        assert later is not None
+        if obstacle(scale, earlier, later) is None:
             yield one, following
 
 
 def _place(result: OwnResult, point: Point) -> Place:
     assert point.value is not None  # of a scored point
     low, high = result.series.scale.value_range
+    share = _share_of_time(result.series.scored, point)
+    x = LEFT + share * (RIGHT - LEFT)
     height = (point.value - low) / (high - low)
-    x = LEFT + _share_of_time(result.series.scored, point) * (RIGHT - LEFT)
-    return round(x, 1), round(BOTTOM - height * (BOTTOM - TOP), 1)
+    y = BOTTOM - height * (BOTTOM - TOP)
+    return round(x, 1), round(y, 1)
 
 
 def _share_of_time(scored: Sequence[Point], point: Point) -> float:
@@ -68,7 +75,3 @@ def _share_of_time(scored: Sequence[Point], point: Point) -> float:
     if first == last:
         return 0.5  # a single result, or several of one day, stand in the middle
     return (point.on - first) / (last - first)
-
-
-def _line(start: Place, end: Place) -> str:
-    return f"{start[0]},{start[1]} {end[0]},{end[1]}"

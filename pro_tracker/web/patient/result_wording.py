@@ -41,8 +41,10 @@ def explanation(result: OwnResult) -> str:
         return _("There is no result from the start to compare it with.")
     if latest.change.verdict is None:
         return _("There is no rule yet for how big a change has to be. So we only show the numbers.")
-    before = _("Before means %(date)s.", date=format_date(baseline.on, "long"))
-    return f"{KIND_WORDS[latest.change.verdict]} {before}"
+    words = KIND_WORDS[latest.change.verdict]
+    date = format_date(baseline.on, "long")
+    before = _("Before means %(date)s.", date=date)
+    return f"{words} {before}"
 
 
 def direction(result: OwnResult) -> str:

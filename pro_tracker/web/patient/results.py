@@ -15,7 +15,7 @@ from pro_tracker.services.record import own_results
 from pro_tracker.services.record.own_results import OwnResult
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
-from pro_tracker.web.patient import current, own_chart, result_wording
+from pro_tracker.web.patient import current, goals, own_chart, result_wording
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.patient.own_chart import OwnChart
 from pro_tracker.web.session import commit, db_session
@@ -39,23 +39,33 @@ def results() -> Page:
 def shown(visit: VisitContext, subject: Subject, now: datetime) -> dict[str, Any]:
     """Returns what both pages show of the results, after recording the view of them."""
     found = own_results.of_person(db_session(), subject, visit.protocol, visit.language)
-    if found:
+    goal = goals.section(visit, subject)
+    if found or "goal" in goal:
         _record_view(visit, subject, now)
     with_charts = [(result, _chart(result)) for result in found]
     return {
         "results": with_charts,
         "wording": result_wording,
         "chart": own_chart,
+        **goal,
         "looked_at": own_results.looked_at(db_session(), subject, visit.protocol, visit.language),
     }
 
 
 def _record_view(visit: VisitContext, subject: Subject, now: datetime) -> None:
-    patient = Actor(ActorKind.PATIENT, str(visit.link_id))
     detail: audit.Detail = {"visit": visit.visit_id}
-    audit.record(db_session(), patient, "results.view", now=now, subject_id=subject.id, detail=detail)
+    audit.record(
+        db_session(),
+        Actor(ActorKind.PATIENT, str(visit.link_id)),
+        "results.view",
+        now=now,
+        subject_id=subject.id,
+        detail=detail,
+    )
     commit()
 
 
 def _chart(result: OwnResult) -> OwnChart | None:
-    return own_chart.draw(result) if result.series.scored else None
+    if not result.series.scored:
+        return None
+    return own_chart.draw(result)

@@ -14,6 +14,7 @@ from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.answer_corrections import acknowledgements
+from pro_tracker.services.answering import goals
 from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
 from pro_tracker.services.record.subject_records import SubjectRecord
 from pro_tracker.services.record.trends import ScaleTrend, Trend
@@ -60,6 +61,7 @@ def subject(subject_id: uuid.UUID) -> Page:
         record=record,
         charts=_charts(record, now),
         states=state_labels(record.visits, now),
+        goals=goals.of_person(session, record.subject.id),
         looked_at=acknowledgements.of_person(session, record.subject.id),
         liver_tests_due=_liver_tests_due(record, now),
         effects=reported_effects.of_visits(session, record.subject.id, record.visits, now=now),
