@@ -199,6 +199,8 @@ def test_an_interviewer_enters_rating_and_new_goal_after_the_questions(
     visit = visit_of(session, subject, "3-months")
     answer_visit(session, visit, clock.now, {})
     sign_in(client, add_account(session, "coordinator"))
+    link = f'href="/subjects/{subject.id}/visits/{visit.id}/goal">Enter a goal or its rating by telephone, for 3 months'
+    assert link in client.get(f"/subjects/{subject.id}").text
     interview = client.get(f"/subjects/{subject.id}/visits/{visit.id}/telephone/sent", follow_redirects=True)
     address = interview.request.path
     assert address == f"/subjects/{subject.id}/visits/{visit.id}/goal"

@@ -97,7 +97,7 @@ def own_meaning(page: str) -> dict[str, str | None]:
     cards = page.split('<section class="card own-result"')[1:]
     found: dict[str, str | None] = {}
     for card in cards:
-        title = re.search(r"<h3[^>]*>(.*?)</h3>", card)
+        title = re.search(r"<h[23][^>]*>(.*?)</h[23]>", card)
         verdict = re.search(r'<p class="own-verdict">(.*?)</p>', card)
         assert title
         found[title[1]] = verdict[1] if verdict else None
