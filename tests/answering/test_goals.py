@@ -12,11 +12,14 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.goal import Goal, GoalRating, GoalText
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import goals, links
-from pro_tracker.services.enrolment import enrolment
+from pro_tracker.services.enrolment import deaths, enrolment, merges
+from pro_tracker.services.enrolment.deaths import DeathFacts
+from pro_tracker.services.enrolment.merges import MergeFacts
 from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from tests.conftest import Clock
 from tests.support.battery import changed_protocol
@@ -274,3 +277,27 @@ def test_another_site_sees_no_goal(client: FlaskClient, session: Session, subjec
     goal = goals.of_person(session, subject.id)[0]
     sign_in(client, add_account(session, "coordinator", "south"))
     assert client.get(f"/subjects/{subject.id}/goals/{goal.id}").status_code == 404
+
+
+def test_the_goals_of_a_merged_record_are_those_of_the_person(
+    client: FlaskClient, session: Session, subject: Subject, clock: Clock
+) -> None:
+    write(client, after_sending(client, session, subject, "last-infusion", clock), WORDS)
+    kept = treated(session, date(2026, 2, 16), datetime(2026, 2, 20, 18, tzinfo=UTC))
+    merges.merge(session, COORDINATOR, subject, MergeFacts(kept, frozenset(), "same insurance card"), now=clock.now)
+    assert [goal.text for goal in goals.of_person(session, kept.id)] == [WORDS]
+    sign_in(client, add_account(session, "clinician"))
+    assert WORDS in client.get(f"/subjects/{kept.id}").text
+
+
+def test_after_a_death_neither_goal_nor_results_are_shown(
+    client: FlaskClient, session: Session, subject: Subject, clock: Clock
+) -> None:
+    patient = after_sending(client, session, subject, "last-infusion", clock)
+    write(client, patient, WORDS)
+    facts = DeathFacts(clock.now.date(), DeathDatePrecision.EXACT, "letter from the family")
+    deaths.record(session, COORDINATOR, subject, facts, now=clock.now)
+    session.commit()
+    for page in ("sent", "goal", "results"):
+        closed = get(client, patient, page)
+        assert (closed.status_code, WORDS in closed.text) == (410, False)
