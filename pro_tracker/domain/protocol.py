@@ -179,6 +179,18 @@ class CallRule:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientView:
+    """The content of a patient's pages besides the questions. `results`: "instrument.scale", in the order shown.
+
+    `looked_at`: when the clinic looked at the answers. `goal`: a goal in their own words, rated at later visits.
+    """
+
+    results: tuple[str, ...] = ()
+    looked_at: bool = False
+    goal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """One released version of a study's schedule. Times are wall times in the subject's zone, durations are days.
 
@@ -192,6 +204,7 @@ class Protocol:
     `compares_mixed_wording`: a score of answers in several wordings is compared with others, by the wording of most.
     `core`: the instruments that matter most, which come first: who can answer for a minute only is asked these.
     `offline_forms`: adaptive test -> the fixed form used while offline, since the server chooses the items of the test.
+    `for_patients`: what patients see besides the questions.
     """
 
     code: str
@@ -219,6 +232,7 @@ class Protocol:
     response_plans: Mapping[str, ResponsePlan] = field(default_factory=dict, hash=False)
     change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
     offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
+    for_patients: PatientView = PatientView()
 
     def event(self, code: str) -> StudyEvent:
         """Returns the event with this code. Raises NotFound."""

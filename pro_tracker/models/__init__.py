@@ -5,6 +5,7 @@ Importing this package registers every table on `db.Base.metadata`, which Alembi
 
 from pro_tracker.models import (
     account as account,
+    acknowledgement as acknowledgement,
     aggregate as aggregate,
     answer_alert as answer_alert,
     audit as audit,
@@ -14,6 +15,7 @@ from pro_tracker.models import (
     definition as definition,
     delivery_report as delivery_report,
     draft_answer as draft_answer,
+    goal as goal,
     heartbeat as heartbeat,
     identity_change as identity_change,
     incident as incident,

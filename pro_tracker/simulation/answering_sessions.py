@@ -28,6 +28,7 @@ from pro_tracker.services.answering.saving import AlsoSaved
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.simulation import own_goals
 from pro_tracker.simulation.alert_calls import AlertCalls
 from pro_tracker.simulation.answers import AnswerGenerator
 from pro_tracker.simulation.context import STAFF, SimulationContext
@@ -93,7 +94,9 @@ class AnsweringSessions:
         """Completes a visit with its saved answers; returns the subject's id."""
         session = self.context.session
         visit = visit_context.by_visit(session, visit_id)
-        responses.complete(session, visit, RequestContext(actor, self.context.now, mode))
+        answered = RequestContext(actor, self.context.now, mode)
+        responses.complete(session, visit, answered)
+        own_goals.after_visit(self.context, visit_id, answered)
         self.context.counts["answered"] += 1
         return visit.subject_id
 

@@ -62,7 +62,7 @@ def posted_free_texts(asked_item: AskedItem) -> free_texts.Texts:
     """Returns the posted text of the free line below the item, by instrument code; {} where there is no such line."""
     if not asked_item.has_free_text or "free_text" not in request.form:
         return {}
-    return {asked_item.instrument_code: _posted_text()}
+    return {asked_item.instrument_code: one_line(request.form["free_text"])}
 
 
 def is_free_text_too_long(asked_item: AskedItem) -> bool:
@@ -70,9 +70,9 @@ def is_free_text_too_long(asked_item: AskedItem) -> bool:
     return any(len(text) > free_texts.MAX_LENGTH for text in posted_free_texts(asked_item).values())
 
 
-def _posted_text() -> str:
-    """Returns the posted text on one line, without control characters."""
-    characters = (" " if unicodedata.category(each) == "Cc" else each for each in request.form["free_text"])
+def one_line(entered: str | None) -> str:
+    """Returns a text as typed on one line, without control characters; "" for None."""
+    characters = (" " if unicodedata.category(each) == "Cc" else each for each in entered or "")
     return " ".join("".join(characters).split())
 
 

@@ -72,6 +72,15 @@ def responses() -> Response:
     return _viewed(subject, _searchset(found, "patient"))
 
 
+@blueprint.get("/Goal")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
+def goals() -> Response:
+    """Searches the goals of one subject; their words are not in them."""
+    subject = _subject_searched_for()
+    found = _of_type("Goal", subject)
+    return _viewed(subject, _searchset(found, "patient"))
+
+
 @blueprint.get("/Observation")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def observations() -> Response:

@@ -17,6 +17,7 @@ from pro_tracker.domain.channels import PREFERABLE_CHANNELS, AddressKind, Channe
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.disclosure import Suppressed
 from pro_tracker.domain.endings import EndingExtent
+from pro_tracker.domain.goal_attainment import Attainment
 from pro_tracker.domain.helper_codes import HelperEnding
 from pro_tracker.domain.infusion_codes import (
     ASKED,
@@ -224,6 +225,13 @@ RESPONSE_STATES: Mapping[ResponseStatus, tuple[str, str]] = {
     ResponseStatus.AMENDED: (_("Corrected"), "accent"),
     ResponseStatus.ENTERED_IN_ERROR: (_("No longer counts"), "quiet"),
     ResponseStatus.STOPPED: (_("Never sent"), "quiet"),
+}
+GOAL_STEPS = {
+    Attainment.MUCH_LESS: _("Much less than expected (−2)"),
+    Attainment.LESS: _("Less than expected (−1)"),
+    Attainment.AS_EXPECTED: _("As expected (0)"),
+    Attainment.MORE: _("More than expected (+1)"),
+    Attainment.MUCH_MORE: _("Much more than expected (+2)"),
 }
 RESPONSE_MODES = {
     ResponseMode.SELF_WEB: _("on the patient's own device"),

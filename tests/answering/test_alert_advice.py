@@ -108,7 +108,7 @@ def test_after_sending_the_advice_stands_again_even_if_the_answer_was_changed(
     answer_item_9(client, patient, 1)
     answer(client, get(client, patient, "item/9"), 0)
     thanks = post(client, get(client, patient, "review"), {})
-    assert heading(thanks) == "Thank you"
+    assert heading(thanks) == "Please read this first"
     for words in ("North Clinic calls you today by 2:00", CLINIC_NUMBER, "988"):
         assert words in thanks.text
 

@@ -75,7 +75,7 @@ def test_advice_mistake_free_line_and_thanks_on_a_small_phone(
     page.wait_for_url("**/review")
     expect(page.get_by_text("My tongue feels numb")).to_be_visible()
     page.get_by_role("button", name="Send my answers").first.tap()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Please read this first")
     expect(page.get_by_text("calls you today by")).to_be_visible()
     page.screenshot(path=tmp_path / "sent.png", full_page=True)
 

@@ -44,7 +44,7 @@ def test_every_effect_severe_opens_one_call_and_shows_the_advice(
         assert place(page) == f"advice/{number}"
         assert ADVICE["en"] in page.text
     thanks = post(client, get(client, patient, "review"), {})
-    assert heading(thanks) == "Thank you"
+    assert heading(thanks) == "Please read this first"
     assert ADVICE["en"] in thanks.text
     assert [call.reason for call in session.scalars(select(Call))] == ["alert"]
     assert len(session.scalars(select(AnswerAlert)).all()) == 12

@@ -27,7 +27,8 @@ from tests.support.fhir_reader import (
     of_type,
     subject_with_answers,
 )
-from tests.support.history_builder import PCS, PI
+from tests.support.goal_builder import set_goal
+from tests.support.history_builder import PCS, PI, visit_of
 from tests.support.staff_browser import add_account, add_site, sign_in
 
 
@@ -113,7 +114,9 @@ def test_the_capability_statement_needs_no_sign_in(client: FlaskClient) -> None:
 
 @pytest.mark.dialects("sqlite")
 def test_every_stated_interaction_works(client: FlaskClient, session: Session, clock: Clock) -> None:
-    code = subject_with_answers(session, clock).study_code
+    subject = subject_with_answers(session, clock)
+    code = subject.study_code
+    set_goal(session, visit_of(session, subject, "baseline"), "Walk to the lake", clock.now)
     sign_in(client, add_account(session, "clinician"))
     for stated in get(client, "metadata")[1]["rest"][0]["resource"]:
         kind, interactions = stated["type"], {each["code"] for each in stated["interaction"]}

@@ -20,6 +20,7 @@ from pro_tracker.domain.infusion_codes import MissedInfusionKind
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.delivery_report import DeliveryReport
+from pro_tracker.models.goal import Goal, GoalRating
 from pro_tracker.models.incoming_text import IncomingText
 from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
@@ -36,6 +37,7 @@ from pro_tracker.web.security import HEADERS, OTHER_POLICIES, POLICY_HEADER
 from tests.conftest import Clock, new_client
 from tests.support.course_builder import add_subject
 from tests.support.every_route import Route, Visitor, add_forms, may_use, routes, visitor
+from tests.support.goal_builder import set_goal
 from tests.support.history_builder import course_of, treated, visit_of
 from tests.support.patient_browser import Patient, answer, begin, url
 from tests.support.staff_browser import add_account, sign_in
@@ -129,6 +131,10 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     session.add_all([call, event, missed, treatment, test])
     session.flush()
     text = _text(session, subject, clock)
+    set_goal(session, visit, "Walk to the lake", clock.now)
+    goal = session.scalars(select(Goal)).one()
+    rating = GoalRating(goal_id=goal.id, visit_id=visit.id, attainment=1, rated_at=clock.now, mode="self-web")
+    session.add(rating)
     other = add_subject(session, clock.now)
     same_person = MergeFacts(subject, frozenset(), "same insurance card")
     merge = merges.merge(session, Actor(ActorKind.COMMAND, "test"), other, same_person, now=clock.now)
@@ -136,6 +142,7 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id}
     ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id, "missed_id": missed.id}
     ids |= {"treatment_id": treatment.id, "test_id": test.id, "text_id": text.id}
+    ids |= {"goal_id": goal.id, "rating_id": rating.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
     more |= {"protocol_code": "ketamine-5day", "language": "en", "template": "reminder"}

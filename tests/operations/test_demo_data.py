@@ -17,6 +17,7 @@ from pro_tracker.keyring import KeyRing
 from pro_tracker.models.answer_alert import AnswerAlert
 from pro_tracker.models.call import Call, CallAttempt
 from pro_tracker.models.course import Course
+from pro_tracker.models.goal import Goal, GoalRating
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
@@ -189,3 +190,13 @@ def test_a_data_folder_of_the_user_is_copied_and_kept(tmp_path: Path) -> None:
 
 def _installation(folder: Path) -> DemoInstallation:
     return DemoInstallation(folder, folder / "broker.sock", 8000, 8025, 1025)
+
+
+def test_patients_have_goals_of_their_own_that_they_rated_at_later_visits(
+    client: FlaskClient, session: Session
+) -> None:
+    rated = session.scalars(select(Goal).join(GoalRating, GoalRating.goal_id == Goal.id)).first()
+    assert rated is not None
+    assert all(rating.rated_at > rated.set_at for rating in rated.ratings)
+    sign_in_as_coordinator(client, session)
+    assert rated.text in client.get(f"/subjects/{rated.subject_id}").text

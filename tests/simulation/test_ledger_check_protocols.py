@@ -71,6 +71,7 @@ def full_file() -> dict[str, Any]:
         "vitals": [{"code": "PULSE", "name": "Pulse", "unit": "beats/min", "at": ["before"], "range": [20, 250]}],
         "medications": [{"name": "Labetalol", "use": "rescue", "unit": "mg", "most": 80}],
     }
+    file["for_patients"] = {"results": ["pain-intensity-nrs.total"], "looked_at": False, "goal": False}
     return file | {"grace_hours": 24, "calls": calls, "response_plans": {}, "change_rules": {}, "offline_forms": {}}
 
 

@@ -22,6 +22,7 @@ from pro_tracker.domain.errors import (
     UnusableLink,
     WindowClosed,
 )
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.subject_labels import shown_label
 from pro_tracker.domain.visit_windows import VisitStatus, grace_until, visit_status
@@ -103,10 +104,14 @@ class VisitContext:
         return shown_label(self.chosen_label, self.study_code)
 
     @property
+    def protocol(self) -> Protocol:
+        """The protocol version that the visit was planned with."""
+        return protocol_catalog.protocol(self.protocol_code, self.protocol_version)
+
+    @property
     def event_title(self) -> str:
         """The name of the study event in the subject's language."""
-        protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
-        return protocol.event(self.event_code).name(self.infusion_day, self.language)
+        return self.protocol.event(self.event_code).name(self.infusion_day, self.language)
 
     @property
     def minutes(self) -> int:
@@ -122,8 +127,7 @@ class VisitContext:
     @property
     def arrive_until(self) -> datetime:
         """The end of the longest grace period: until then a device that was confirmed may send what it kept."""
-        protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
-        return grace_until(self.closes_at, self.closes_at, protocol)
+        return grace_until(self.closes_at, self.closes_at, self.protocol)
 
     @property
     def questionnaire(self) -> Questionnaire:
@@ -161,8 +165,7 @@ class VisitContext:
         """Returns whether the visit waits for the morning after an infusion, although its window is open."""
         if self.held_from is None or self.held_until is None or not self.held_from <= now < self.held_until:
             return False
-        protocol = protocol_catalog.protocol(self.protocol_code, self.protocol_version)
-        return protocol.event(self.event_code).held_after_infusion
+        return self.protocol.event(self.event_code).held_after_infusion
 
     def require_open(self, now: datetime) -> None:
         """Raises AlreadyAnswered, UnusableLink, or a kind of WindowClosed, unless answers may be given now."""

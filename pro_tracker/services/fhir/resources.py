@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.subject_codes import DeathDatePrecision
+from pro_tracker.models.goal import Goal
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit, stored_scores
@@ -18,6 +19,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.clinic.person import records_of
 from pro_tracker.services.fhir.datatypes import Json, identifier
+from pro_tracker.services.fhir.goal import goal
 from pro_tracker.services.fhir.observation import observation
 from pro_tracker.services.fhir.provenance import provenance
 from pro_tracker.services.fhir.questionnaire import UNKNOWN, WordedInstrument, parts_of_id, questionnaire
@@ -68,9 +70,9 @@ def form(session: Session, questionnaire_id: str, base: str) -> WordedInstrument
 
 
 def everything(session: Session, subject: Subject, base: str) -> list[Json]:
-    """The Patient, each Questionnaire once, every response followed by its scores, oldest first, and corrections.
+    """The Patient, each Questionnaire once, every response with its scores, oldest first, corrections, and goals.
 
-    Two statements, however long the history, and one or two for each wording that no file holds. Of a re-scored
+    Three statements, however long the history, and one or two for each wording that no file holds. Of a re-scored
     response each scale has one Observation, the newest.
     """
     forms: dict[tuple[str, ...], WordedInstrument] = {}
@@ -89,7 +91,20 @@ def everything(session: Session, subject: Subject, base: str) -> list[Json]:
         answered += (observation(form, row, versions, subject.study_code) for versions in scorings)
     ids = {row.id for row in rows}
     answered += (provenance(row, base, ids) for row in rows if row.edited_at is not None)
-    return [patient(session, subject, base), *map(questionnaire, forms.values()), *answered]
+    goals = _goals(session, subject, base)
+    return [patient(session, subject, base), *map(questionnaire, forms.values()), *answered, *goals]
+
+
+def _goals(session: Session, subject: Subject, base: str) -> Iterator[Json]:
+    """Every goal of the person, oldest first; none of a record that was merged into another one."""
+    if subject.merged_into_id is not None:
+        return
+    rows = select(Goal).where(Goal.subject_id.in_(records_of(subject.id))).order_by(Goal.set_at, Goal.id)
+    found = session.scalars(rows.options(selectinload(Goal.all_ratings))).all()
+    in_effect = [row for row in found if row.voided_at is None]
+    for row in found:
+        is_current = subject.takes_part and row in in_effect[-1:]
+        yield goal(row, subject, base, is_current=is_current)
 
 
 def _responses(session: Session, subject: Subject) -> Iterator[QuestionnaireResponse]:

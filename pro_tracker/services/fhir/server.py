@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pro_tracker.services.fhir.datatypes import Json
 
 FHIR_VERSION = "4.0.1"
-STATED_ON = "2026-11-22"  # update it with every change of the statement
+STATED_ON = "2026-12-01"  # update it with every change of the statement
 ISSUES = {
     401: "login",
     403: "forbidden",
@@ -42,6 +42,7 @@ def capability_statement(base: str) -> Json:
                         "interaction": [SEARCH],
                         "searchParam": [_by("patient", "reference")],
                     },
+                    {"type": "Goal", "interaction": [SEARCH], "searchParam": [_by("patient", "reference")]},
                     {
                         "type": "Observation",
                         "interaction": [SEARCH],

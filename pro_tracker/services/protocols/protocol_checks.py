@@ -11,7 +11,7 @@ from pro_tracker.services.protocols.protocol_format import ProtocolFile
 
 def errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     """Yields key and reason of every contradiction to the instrument files."""
-    for check in (_battery_errors, _rule_errors, _plan_errors, _offline_errors, _severity_errors):
+    for check in (_battery_errors, _rule_errors, _plan_errors, _offline_errors, _severity_errors, _result_errors):
         yield from check(file)
 
 
@@ -61,6 +61,29 @@ def _severity_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
         instrument_catalog.instrument_in_files(code).scale(scale_code)
     except ProTrackerError as error:
         yield "calls.severity", str(error)
+
+
+def _result_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    """Yields the scales whose results no patient can be shown: they are not asked, or their meaning is not for a page.
+
+    A score with an answer that needs a person the same day is explained by a person.
+    """
+    in_battery = _battery_codes(file)
+    for number, name in enumerate(file.for_patients.results):
+        key = f"for_patients.results.{number}"
+        code, _, scale_code = name.partition(".")
+        if code not in in_battery:
+            yield key, f"no event asks {code}"
+            continue
+        try:
+            scale = instrument_catalog.instrument_in_files(code).scale(scale_code)
+        except ProTrackerError as error:
+            yield key, str(error)
+            continue
+        if _alerts(code):
+            yield key, f"{code} raises alerts: its results are explained by a person"
+        elif scale.responder_rule is not None:
+            yield key, "this scale is the patient's own rating of change, which needs no comparison"
 
 
 def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:

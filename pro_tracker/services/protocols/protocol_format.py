@@ -16,6 +16,7 @@ from pro_tracker.domain.protocol import (
     ChannelOption,
     ChannelWord,
     CountsFrom,
+    PatientView,
     PlannedMedication,
     PlannedSymptom,
     PlannedVital,
@@ -246,6 +247,15 @@ class CallsEntry(FileModel):
     severity: ScaleName | None = None
 
 
+class ForPatientsEntry(FileModel):
+    results: list[ScaleName] = Field(default=[], max_length=12)
+    looked_at: bool = False
+    goal: bool = False
+
+    def build(self) -> PatientView:
+        return PatientView(tuple(self.results), self.looked_at, self.goal)
+
+
 class ProtocolFile(FileModel):
     """One protocol file, as written."""
 
@@ -266,6 +276,7 @@ class ProtocolFile(FileModel):
     response_plans: dict[Code, PlanEntry] = Field({}, max_length=40)
     change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
+    for_patients: ForPatientsEntry = ForPatientsEntry()
 
     def build(self) -> Protocol:
         """Returns the protocol; the file must have no `errors`."""
@@ -298,6 +309,7 @@ class ProtocolFile(FileModel):
             response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
             offline_forms=self.offline_forms,
+            for_patients=self.for_patients.build(),
         )
 
 
@@ -315,7 +327,13 @@ def errors(file: ProtocolFile, templates: Mapping[str, Sequence[str]]) -> list[F
         *_step_errors(file),
         *_template_errors(file, templates),
         *_advice_errors(file),
+        *_result_errors(file.for_patients),
     ]
+
+
+def _result_errors(shown: ForPatientsEntry) -> Iterator[FormatError]:
+    if len(set(shown.results)) < len(shown.results):
+        yield "for_patients.results", "names a scale twice"
 
 
 def _advice_errors(file: ProtocolFile) -> Iterator[FormatError]:

@@ -26,7 +26,7 @@ from pro_tracker.models.transfer import Transfer
 from pro_tracker.models.visit import Visit, event_label
 from pro_tracker.services.clinic.person import records_of
 
-NO_CHANGES = ("identity.", "subject.view", "ledger.")  # prefixes of audit actions that only read
+NO_CHANGES = ("identity.", "subject.view", "ledger.", "results.")  # prefixes of audit actions that only read
 # Details that hold an id: name of the detail -> name under which its label is shown.
 RESOLVED = {"course": "course", "visit": "visit", "infusion": "infusion_on", "replaces": "infusion_on_before"}
 # The kind of an infusion that was removed or corrected: no correction is stored, its old row has the reason.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
-from pro_tracker.domain import unanswered
+from pro_tracker.domain import goal_attainment, unanswered
 from pro_tracker.domain.change import Change, ScorePoint, change, is_responder
 from pro_tracker.domain.instrument import Instrument, Item, Scale
 from pro_tracker.domain.response_codes import MISSING_ITEMS, RESPONSE_STATUSES, ResponseStatus
@@ -35,6 +35,11 @@ NO_ANSWER: dict[str, str] = {
 ITEM_REASONS = "; ".join(f"{code} = {meaning}" for code, meaning in NO_ANSWER.items())
 REASONS = f"of an item: {ITEM_REASONS} | of a whole instrument: {UNANSWERED}"
 STATUSES = "; ".join(f"{code} = {meaning}" for code, meaning in RESPONSE_STATUSES.items() if code in EXPORTED_STATUSES)
+
+# From the best step on: a cell that begins with a minus sign would be escaped.
+GOAL_STEPS = "; ".join(
+    f"{step:d} = {meaning}" for step, meaning in sorted(goal_attainment.MEANINGS.items(), reverse=True)
+)
 
 Getter = Callable[[VisitRecord], Any]  # what Column.get is for a visit
 
@@ -125,6 +130,14 @@ VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
     Column("DTHDTF", lambda v: "" if v.death.is_certain else "D", "Whether that day is uncertain", "D or empty"),
     Column(
         "ASKDY", lambda v: v.asked_day, "Study day on which the subject was first asked", "days; empty: nobody asked"
+    ),
+    Column("GOALNO", lambda v: v.goal.number if v.goal else None, "Own goal of the subject that was rated", "1: first"),
+    Column(
+        "GOALRAT",
+        lambda v: v.goal.attainment if v.goal else None,
+        "Rating of that goal (goal attainment scaling)",
+        "from -2 to 2; empty: not rated",
+        GOAL_STEPS,
     ),
 )
 GIVEN_COLUMNS: tuple[Column[GivenAnswers], ...] = (

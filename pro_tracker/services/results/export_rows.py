@@ -24,6 +24,7 @@ from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
+from pro_tracker.models.goal import Goal, GoalRating
 from pro_tracker.models.infusion_findings import InfusionSymptom
 from pro_tracker.models.response import EXPORTED_STATUSES, QuestionnaireResponse
 from pro_tracker.models.site import Site
@@ -78,6 +79,13 @@ class Death(NamedTuple):
 NO_DEATH = Death()
 
 
+class GoalAttained(NamedTuple):
+    """The rating of the person's own goal at a visit, -2 to 2, and which of their goals that is, from 1."""
+
+    number: int
+    attainment: int
+
+
 @dataclass(slots=True, eq=False)
 class VisitRecord:
     """One visit that was answered, voided after it opened, or closed unanswered.
@@ -103,6 +111,7 @@ class VisitRecord:
     infusion_day: int | None = None  # number of the infusion day that it asks about
     is_finished: bool = True
     death: Death = NO_DEATH
+    goal: GoalAttained | None = None
     reason: str = ""
     responses: Mapping[str, Row[Any]] = field(default_factory=dict)  # instrument code -> response, stopped ones too
     given: dict[str, GivenAnswers] = field(default_factory=dict)  # instrument code -> how it was answered
@@ -245,6 +254,7 @@ class _Batch:
         self.in_error = _grouped(session, _in_error(ids), "visit_id")
         self.scores = stored_scores.by_visit(session, ids)
         self.first_asked = first_asked.by_visit(session, ids)
+        self.goals = _goals_by_visit(session, people)
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -291,6 +301,7 @@ class _Batch:
             death=self._death(subject, course),
             infusion_day=visit.infusion_day,
         )
+        record.goal = self.goals.get(visit.visit_id)
         asked_at = self.first_asked.get(visit.visit_id)
         record.asked_day = self._day(course, asked_at, subject.time_zone) if asked_at else None
         self._fill(record, course, visit, subject.time_zone)
@@ -344,6 +355,27 @@ class _Batch:
             treatment.worst_grade = events.worst
             treatment.emergencies = events.emergencies
         return treatment
+
+
+def _goals_by_visit(session: Session, people: Mapping[uuid.UUID, uuid.UUID]) -> Mapping[int, GoalAttained]:
+    """Visit id -> the rating in effect of the newest goal that was rated there. The words of goals stay unread."""
+    goals: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+    found: dict[int, GoalAttained] = {}
+    for row in session.execute(_goals(list(people))):
+        of_person = goals[people[row.subject_id]]
+        if row.id not in of_person:
+            of_person.append(row.id)
+        if row.visit_id is not None:
+            found[row.visit_id] = GoalAttained(len(of_person), row.attainment)
+    return found
+
+
+def _goals(subjects: list[uuid.UUID]) -> AnySelect:
+    """The goals in the order in which they were set, each with its ratings in effect, if there are any."""
+    of_goal = and_(GoalRating.goal_id == Goal.id, GoalRating.voided_at.is_(None))
+    rows = select(Goal.id, Goal.subject_id, GoalRating.visit_id, GoalRating.attainment).outerjoin(GoalRating, of_goal)
+    rows = rows.where(Goal.subject_id.in_(subjects), Goal.voided_at.is_(None))
+    return rows.order_by(Goal.set_at, Goal.id)
 
 
 def _grouped(session: Session, rows: AnySelect, column: str) -> Mapping[uuid.UUID | int, list[Row[Any]]]:

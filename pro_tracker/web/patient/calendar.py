@@ -12,9 +12,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from pro_tracker import clock
 from pro_tracker.domain.calendar_file import DayEvent, calendar_file
+from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import quick_snoozes
 from pro_tracker.services.answering.visit_context import VisitContext
-from pro_tracker.services.planning import next_visits
+from pro_tracker.services.planning import next_questions
 from pro_tracker.web import access
 from pro_tracker.web.patient import current
 from pro_tracker.web.patient.blueprint import blueprint
@@ -24,13 +25,14 @@ from pro_tracker.web.session import db_session
 @blueprint.get("/visit/<visit>/next.ics")
 @access.patient
 def next_day() -> AnyResponse:
-    """Returns the day on which the next questions open, to the person who gave the birth date."""
+    """Returns the day of the next questions, to the person who gave the birth date."""
     now = clock.now()
     visit = current.confirmed_visit(now)
-    found = next_visits.next_visit(db_session(), visit.person_id, visit.time_zone, now=now)
-    if found is None:
+    subject = db_session().get_one(Subject, visit.person_id)
+    following = next_questions.after_sending(db_session(), subject, now=now)
+    if following.on is None:
         return redirect(url_for("patient.start"))
-    return _file(visit, found.opens_on, f"visit {found.visit_id}")
+    return _file(visit, following.on, f"after visit {visit.visit_id}")
 
 
 @blueprint.get("/visit/<visit>/not-today.ics")

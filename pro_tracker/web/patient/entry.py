@@ -29,6 +29,7 @@ from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import preferences
+from pro_tracker.services.record import own_results
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
 from pro_tracker.web.patient import current, visit_cookies, waiting_forms
@@ -154,6 +155,8 @@ def _next_response(visit: VisitContext) -> Response:
         return redirect(waiting, 307)  # the browser sends the form's fields once more, to the URL they were meant for
     if "later" in request.form:
         return redirect(url_for("patient.snooze"), 303)
+    if "results" in request.form:
+        return redirect(url_for("patient.results"), 303)
     return redirect(next_page_url(visit, is_short="short" in request.form), 303)
 
 
@@ -207,6 +210,7 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         postponement=postponement,
         chooses_day="later" in request.values,
         later=bool(postponement.offer or snoozes.choices(db_session(), visit, now=now)),
+        has_results=own_results.has_earlier(db_session(), visit.person_id, visit.protocol),
         in_grace=now >= visit.closes_at,
         languages=_offered_languages(visit.language),
         chosen_language=current.chosen_language(),

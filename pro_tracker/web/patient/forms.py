@@ -1,6 +1,6 @@
 """Forms of the patient pages other than items: birth date, snooze ("not today"), preferences, and unsubscribing."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
 from typing import Any
@@ -8,15 +8,17 @@ from typing import Any
 import wtforms
 from flask_babel import format_date, format_time, gettext, lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms.validators import InputRequired, ValidationError
+from wtforms.validators import InputRequired, Length, ValidationError
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
+from pro_tracker.domain.goal_attainment import MAX_LENGTH, Attainment
 from pro_tracker.domain.snooze_codes import SnoozeReason
 from pro_tracker.languages import LANGUAGES, direction, own_name
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web import typed_dates
+from pro_tracker.web.answering import one_line
 from pro_tracker.web.fields import DateInputField
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
@@ -147,6 +149,36 @@ class CodeForm(VisitForm):
     def refuse(self) -> None:
         """Adds the error of a code that is not known."""
         self.code.errors = [gettext("We do not know this code. Check each letter, please, or call your clinic.")]
+
+
+class GoalForm(VisitForm):
+    """Asks for a goal in the patient's own words. Its data is one line."""
+
+    text = library.StringField(
+        _("What would you most like to be able to do?"),
+        [
+            InputRequired(_("Write your goal in a few words.")),
+            Length(max=MAX_LENGTH, message=_("Write at most 200 characters.")),
+        ],
+        filters=[one_line],
+        description=_("For example: walk to the store, or play with my grandchildren."),
+    )
+
+
+class GoalRatingForm(VisitForm):
+    """Asks how it is going with the goal, in steps around what was expected; none is chosen beforehand."""
+
+    attainment = library.RadioField(
+        _("Compared with what you expected, how is it going with your goal?"),
+        invalid_choice_message=_("Choose how it is going with your goal."),
+    )
+
+    def __init__(self, steps: Mapping[Attainment, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        by_code = {}
+        for step, words in steps.items():
+            by_code[str(int(step))] = words
+        self.attainment.choices = _choices(by_code.items())
 
 
 class UnsubscribeForm(VisitForm):

@@ -1,19 +1,13 @@
 """The item pages, where each answer is saved at once, the review of all answers, and sending."""
 
-from datetime import datetime
-from typing import Any
-
-from flask import redirect, render_template, url_for
+from flask import redirect, url_for
 
 from pro_tracker import clock
-from pro_tracker.domain.wall_time import local_date
-from pro_tracker.services.answering import advice as alert_advice, late_answers, responses
+from pro_tracker.services.answering import late_answers, responses
 from pro_tracker.services.answering.saving import AlsoSaved
-from pro_tracker.services.answering.visit_context import VisitContext
-from pro_tracker.services.planning import next_visits
 from pro_tracker.web import access, answering
 from pro_tracker.web.answering import Page
-from pro_tracker.web.patient import current
+from pro_tracker.web.patient import current, end_page
 from pro_tracker.web.patient.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session
 
@@ -62,7 +56,7 @@ def late() -> Page:
     visit = current.confirmed_visit(now)
     if not late_answers.is_over(visit, now):
         return redirect(url_for(".start"))
-    return _last_page("patient/late.html", visit, now)
+    return end_page.late(visit, now)
 
 
 @blueprint.get("/visit/<visit>/review")
@@ -98,22 +92,4 @@ def sent() -> Page:
     visit = current.visit(now)
     if visit.completed_at is None:
         return redirect(url_for(".start"))
-    following = None
-    if current.is_confirmed():
-        following = next_visits.next_visit(db_session(), visit.person_id, visit.time_zone, now=now)
-    return _last_page("patient/sent.html", visit, now, next_on=following and following.opens_on)
-
-
-def _last_page(template: str, visit: VisitContext, now: datetime, **more: Any) -> str:
-    """Returns a page after which the patient leaves: with advice if an answer of this visit raised an alert.
-
-    Who was not asked about danger is not told about it here.
-    """
-    return render_template(
-        template,
-        visit=visit,
-        with_crisis_line=any(item.has_crisis_line for item in visit.questionnaire.items),
-        advice=alert_advice.about_visit(db_session(), visit, now=now) if current.is_confirmed() else None,
-        today=local_date(now, visit.time_zone),
-        **more,
-    )
+    return end_page.thanks(visit, now)

@@ -2,6 +2,7 @@
 
 from pro_tracker.web.staff import (
     accounts,
+    acknowledgements,
     adverse_events,
     answers,
     calls,
@@ -10,6 +11,7 @@ from pro_tracker.web.staff import (
     course,
     deaths,
     enrolment,
+    goals,
     helper,
     home,
     identity,
@@ -34,6 +36,7 @@ from pro_tracker.web.staff.blueprint import blueprint
 
 __all__ = [
     "accounts",
+    "acknowledgements",
     "adverse_events",
     "answers",
     "blueprint",
@@ -43,6 +46,7 @@ __all__ = [
     "course",
     "deaths",
     "enrolment",
+    "goals",
     "helper",
     "home",
     "identity",

@@ -13,6 +13,9 @@ from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
+from pro_tracker.services.answer_corrections import acknowledgements
+from pro_tracker.services.answering import goals
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
 from pro_tracker.services.record.subject_records import SubjectRecord
 from pro_tracker.services.record.trends import ScaleTrend, Trend
@@ -59,6 +62,9 @@ def subject(subject_id: uuid.UUID) -> Page:
         record=record,
         charts=_charts(record, now),
         states=state_labels(record.visits, now),
+        goals=goals.of_person(session, record.subject.id),
+        goal_visit=_goal_visit(record),
+        looked_at=acknowledgements.of_person(session, record.subject.id),
         liver_tests_due=_liver_tests_due(record, now),
         effects=reported_effects.of_visits(session, record.subject.id, record.visits, now=now),
     )
@@ -73,6 +79,16 @@ def _charts(record: SubjectRecord, now: datetime) -> list[tuple[ScaleTrend, Char
     )
     missed = {visit.id for visit in record.visits if visit_status(visit, now) is VisitStatus.MISSED}
     return charts(trend, missed)
+
+
+def _goal_visit(record: SubjectRecord) -> Visit | None:
+    """Returns the newest answered visit whose protocol asks for a goal; None for who takes no part."""
+    if not record.subject.takes_part:
+        return None
+    for visit in reversed(record.visits):
+        if visit.completed_at is not None and protocol_catalog.bound_to(visit).for_patients.goal:
+            return visit
+    return None
 
 
 def _liver_tests_due(record: SubjectRecord, now: datetime) -> bool:

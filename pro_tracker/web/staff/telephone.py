@@ -155,8 +155,14 @@ def send() -> Page:
 @blueprint.get("/sent")
 @access.staff(Role.COORDINATOR)
 def sent() -> Response:
-    """Redirects to the subject's page, which shows an open call if an answer needs action the same day."""
-    return redirect(url_for("staff.subject", subject_id=_subject().id))
+    """Redirects to the subject's page, which shows an open call if an answer needs action the same day.
+
+    Where the protocol asks for a goal, the page on which the interviewer enters it comes first.
+    """
+    visit = _visit()
+    if visit.protocol.for_patients.goal and visit.completed_at is not None:
+        return redirect(url_for("staff.goal_by_telephone", subject_id=g.subject.id, visit_id=visit.visit_id))
+    return redirect(url_for("staff.subject", subject_id=g.subject.id))
 
 
 def _subject() -> Subject:
