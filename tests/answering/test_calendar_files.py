@@ -51,7 +51,7 @@ def test_after_sending_the_day_of_the_next_questions_goes_into_the_calendar(
 ) -> None:
     patient = with_next_visit(session, clock, datetime(2026, 6, 2, 3, 30, tzinfo=UTC))  # still the 1st in New York
     page = send_form(client, answer_all(client, patient), {})
-    assert "The next questions open on June 1, 2026." in page.text
+    assert "The next questions come on June 1, 2026." in page.text
     assert ADD in page.text
     found = lines(get(client, patient, "next.ics"))
     assert (found["DTSTART;VALUE=DATE"], found["DTEND;VALUE=DATE"]) == ("20260601", "20260602")
@@ -66,7 +66,7 @@ def test_the_same_day_downloaded_again_has_the_same_id_and_a_later_version(
     client: FlaskClient, session: Session, clock: Clock
 ) -> None:
     patient = with_next_visit(session, clock, datetime(2026, 6, 2, 14, 0, tzinfo=UTC))
-    answer_all(client, patient)
+    send_form(client, answer_all(client, patient), {})
     first = lines(get(client, patient, "next.ics"))
     moved = session.scalars(select(Visit).where(Visit.id != patient.visit.id)).one()
     moved.opens_at += timedelta(days=1)
