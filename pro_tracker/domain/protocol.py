@@ -190,6 +190,7 @@ class Protocol:
     `response_plans`: instrument code -> plan, for each instrument of a battery that raises alerts.
     `change_rules`: "instrument.scale" -> the size of change that matters in this study, instead of the instrument's.
     `compares_mixed_wording`: a score of answers in several wordings is compared with others, by the wording of most.
+    `consent`: the code of the consent form that a person agrees to before anything is asked; "" without one.
     `offline_forms`: adaptive test -> the fixed form used while offline, since the server chooses the items of the test.
     """
 
@@ -217,6 +218,7 @@ class Protocol:
     response_plans: Mapping[str, ResponsePlan] = field(default_factory=dict, hash=False)
     change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
     offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
+    consent: str = ""
 
     def event(self, code: str) -> StudyEvent:
         """Returns the event with this code. Raises NotFound."""

@@ -265,6 +265,7 @@ class ProtocolFile(FileModel):
     response_plans: dict[Code, PlanEntry] = Field({}, max_length=40)
     change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
+    consent: Code | None = None
 
     def build(self) -> Protocol:
         """Returns the protocol; the file must have no `errors`."""
@@ -296,6 +297,7 @@ class ProtocolFile(FileModel):
             response_plans={code: ResponsePlan(**dict(plan)) for code, plan in self.response_plans.items()},
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
             offline_forms=self.offline_forms,
+            consent=self.consent or "",
         )
 
 

@@ -27,10 +27,11 @@ from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.infusion_findings import InfusionSymptom
 from pro_tracker.models.response import EXPORTED_STATUSES, QuestionnaireResponse
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
 from pro_tracker.services.clinic.person import RECORD, is_kept, persons_by_record
+from pro_tracker.services.consent_filters import MAY_BE_RESEARCHED
 from pro_tracker.services.planning import first_asked, person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import assessments
@@ -163,12 +164,12 @@ def records(
 
 def count_subjects(session: Session, site_ids: SiteIds = None) -> int:
     """The number of subjects whose data may be used, with a course at these sites."""
-    return _count(session, DATA_MAY_BE_USED, site_ids)
+    return _count(session, MAY_BE_RESEARCHED, site_ids)
 
 
 def count_excluded(session: Session, site_ids: SiteIds = None) -> int:
-    """The number of subjects who are in no file because they withdrew their data."""
-    return _count(session, ~DATA_MAY_BE_USED, site_ids)
+    """The number of subjects who are in no file: their data were withdrawn, or may not be used for research."""
+    return _count(session, ~MAY_BE_RESEARCHED, site_ids)
 
 
 def used_codes(session: Session) -> list[str]:
@@ -224,7 +225,7 @@ def _subjects(after: str, site_ids: SiteIds) -> AnySelect:
         Subject.died_on,
         Subject.died_on_precision,
     )
-    subjects = select(*columns).where(Subject.study_code > after, is_kept(), DATA_MAY_BE_USED)
+    subjects = select(*columns).where(Subject.study_code > after, is_kept(), MAY_BE_RESEARCHED)
     subjects = _at_sites(subjects, site_ids)
     return subjects.order_by(Subject.study_code).limit(SUBJECTS_PER_BATCH)
 

@@ -97,8 +97,8 @@ def _mail_parts(facts: MessageFacts) -> _MailParts:
     return _MailParts(
         subject=entry.subject.format_map(placeholders),
         opening=entry.opening.format_map(placeholders),
-        action=layout.action.format_map(placeholders),
-        closing=[paragraph.format_map(placeholders) for paragraph in layout.closing],
+        action=(entry.action or layout.action).format_map(placeholders),
+        closing=[paragraph.format_map(placeholders) for paragraph in entry.closing or layout.closing],
         unsubscribe=layout.unsubscribe.format_map(placeholders),
     )
 

@@ -1,6 +1,9 @@
 """Patient pages: from the personal link to the confirmation, one item a screen. They work without scripts."""
 
 from pro_tracker.web.patient import (
+    about,
+    consent_copy,
+    consenting,
     entry,
     error_pages,
     helper,
@@ -11,11 +14,15 @@ from pro_tracker.web.patient import (
     safety,
     snoozing,
     unsubscribing,
+    withdrawing,
 )
 from pro_tracker.web.patient.blueprint import blueprint
 
 __all__ = [
+    "about",
     "blueprint",
+    "consent_copy",
+    "consenting",
     "entry",
     "error_pages",
     "helper",
@@ -26,4 +33,5 @@ __all__ = [
     "safety",
     "snoozing",
     "unsubscribing",
+    "withdrawing",
 ]

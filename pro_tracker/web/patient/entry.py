@@ -1,6 +1,7 @@
 """Entry to the patient pages: opening the link, confirming the birth date, requesting a fresh link."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import identity_checks, links, snoozes, visit_accesses, visit_context
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.services.clinic import patient_pages
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
 from pro_tracker.web.patient import current, visit_cookies, waiting_forms
@@ -79,20 +81,25 @@ def confirm() -> Page:
     form = BirthDateForm(visit.time_zone)
     if not form.validate():
         return start_page(visit, form), 422
+    refused = refusal(visit, form, now, show=lambda: start_page(visit, form))
+    return refused if refused is not None else start_access(visit, now, _next_response(visit))
+
+
+def refusal(visit: VisitContext, form: BirthDateForm, now: datetime, *, show: Callable[[], str]) -> Page | None:
+    """Returns the page for a birth date that differs from the record; None for the right one, which is not committed.
+
+    `show` returns the page of the form.
+    """
     outcome = identity_checks.check_birth_date(db_session(), visit, form.birth_date.data, now=now)
     if outcome is BirthDateCheck.RIGHT:
-        return _start_access(visit, now)
+        return None
     commit()
     form.birth_date.errors = [_mismatch(outcome, form, visit)]
-    return _refused(outcome, visit, form, now)
-
-
-def _refused(outcome: BirthDateCheck, visit: VisitContext, form: BirthDateForm, now: datetime) -> Page:
     if outcome is BirthDateCheck.LINK_ENDED:
         return redirect(url_for("patient.start"), 303)  # which offers a fresh link
     if outcome is BirthDateCheck.LOCKED:
         return _locked(db_session().get_one(Visit, visit.visit_id).locked_until, now)
-    return start_page(visit, form), 422
+    return show(), 422
 
 
 def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext) -> str:
@@ -108,18 +115,18 @@ def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext)
     return _("Check the order, please: first the day, then the month.")
 
 
-def _start_access(visit: VisitContext, now: datetime) -> Response:
-    """Starts an access and goes on, with the form that waited for it if there is one."""
+def start_access(visit: VisitContext, now: datetime, response: Response) -> Response:
+    """Starts an access and commits; returns the response with its cookie."""
     assert visit.link_id is not None  # the page was reached by one
     secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now)
     commit()
-    response = _next_response(visit)
     is_theirs = visit.mode != ResponseMode.CLINIC
     visit_cookies.set_access(response, visit.visit_id, secret, lasts=visit.arrive_until - now if is_theirs else None)
     return response
 
 
 def _next_response(visit: VisitContext) -> Response:
+    """Returns what follows the birth date: the form that waited for it, if there is one."""
     waiting = waiting_forms.destination()
     if waiting is not None:
         return redirect(waiting, 307)  # the browser sends the form's fields once more, to the URL they were meant for
@@ -175,6 +182,7 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         later=bool(snoozes.choices(db_session(), visit, now=now)),
         in_grace=now >= visit.closes_at,
         waiting=waiting_forms.fields(),
+        clinic=patient_pages.of_subject(db_session(), visit.person_id, visit.language),
     )
 
 
