@@ -71,7 +71,14 @@ def full_file() -> dict[str, Any]:
         "vitals": [{"code": "PULSE", "name": "Pulse", "unit": "beats/min", "at": ["before"], "range": [20, 250]}],
         "medications": [{"name": "Labetalol", "use": "rescue", "unit": "mg", "most": 80}],
     }
-    return file | {"grace_hours": 24, "calls": calls, "response_plans": {}, "change_rules": {}, "offline_forms": {}}
+    return file | {
+        "grace_hours": 24,
+        "calls": calls,
+        "response_plans": {},
+        "change_rules": {},
+        "offline_forms": {},
+        "consent": "example",
+    }
 
 
 def remove(place: Any, path: Keys) -> int:

@@ -2,17 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pro_tracker.domain.consent import ConsentMode, ConsentOutcome, ConsentPurpose
+from pro_tracker.models.consent_decision import ConsentDecision
+from pro_tracker.models.subject import Subject
+from pro_tracker.services.enrolment import consent_decisions
+from pro_tracker.services.enrolment.consent_decisions import ConsentFacts
 from pro_tracker.services.instruments import data_files
 from pro_tracker.services.wording import consent_forms
 from tests.support.battery import changed_protocol
+from tests.support.course_builder import COORDINATOR
 from tests.support.patient_browser import post
 
 SHIPPED = consent_forms.CONSENTS / "example.yaml"
@@ -63,3 +71,11 @@ def agree(client: FlaskClient, page: TestResponse, *purposes: str, name: str = "
 
 def decline(client: FlaskClient, page: TestResponse) -> TestResponse:
     return post(client, page, {"decline": "yes"})
+
+
+def consent(session: Session, subject: Subject, now: datetime, *purposes: ConsentPurpose) -> ConsentDecision:
+    """Records that the person agreed to these purposes of the newest version on their own device."""
+    form = consent_forms.form("example")
+    agreed = {purpose: purpose in purposes for purpose in form.purposes}
+    facts = ConsentFacts(form, ConsentOutcome.GIVEN, ConsentMode.OWN_DEVICE, "en", agreed, "Zoë Demo")
+    return consent_decisions.record(session, COORDINATOR, subject, facts, now=now)

@@ -17,6 +17,7 @@ from pro_tracker.services import audit, stored_scores
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.clinic.person import records_of
+from pro_tracker.services.fhir.consent import consents
 from pro_tracker.services.fhir.datatypes import Json, identifier
 from pro_tracker.services.fhir.observation import observation
 from pro_tracker.services.fhir.provenance import provenance
@@ -68,9 +69,9 @@ def form(session: Session, questionnaire_id: str, base: str) -> WordedInstrument
 
 
 def everything(session: Session, subject: Subject, base: str) -> list[Json]:
-    """The Patient, each Questionnaire once, every response followed by its scores, oldest first, and corrections.
+    """The Patient, each Consent and Questionnaire, every response and its scores, oldest first, and corrections.
 
-    Two statements, however long the history, and one or two for each wording that no file holds. Of a re-scored
+    Three statements, however long the history, and one or two for each wording that no file holds. Of a re-scored
     response each scale has one Observation, the newest.
     """
     forms: dict[tuple[str, ...], WordedInstrument] = {}
@@ -89,7 +90,8 @@ def everything(session: Session, subject: Subject, base: str) -> list[Json]:
         answered += (observation(form, row, versions, subject.study_code) for versions in scorings)
     ids = {row.id for row in rows}
     answered += (provenance(row, base, ids) for row in rows if row.edited_at is not None)
-    return [patient(session, subject, base), *map(questionnaire, forms.values()), *answered]
+    agreed = consents(session, subject, base)
+    return [patient(session, subject, base), *agreed, *map(questionnaire, forms.values()), *answered]
 
 
 def _responses(session: Session, subject: Subject) -> Iterator[QuestionnaireResponse]:

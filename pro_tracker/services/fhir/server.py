@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pro_tracker.services.fhir.datatypes import Json
 
 FHIR_VERSION = "4.0.1"
-STATED_ON = "2026-11-22"  # update it with every change of the statement
+STATED_ON = "2026-12-01"  # update it with every change of the statement
 ISSUES = {
     401: "login",
     403: "forbidden",
@@ -36,6 +36,11 @@ def capability_statement(base: str) -> Json:
                 "security": {"description": "Staff accounts, signed in; they see the patients of their own sites."},
                 "resource": [
                     {"type": "Patient", "interaction": [READ], "operation": [EVERYTHING]},
+                    {
+                        "type": "Consent",
+                        "interaction": [SEARCH],
+                        "searchParam": [_by("patient", "reference")],
+                    },
                     {"type": "Questionnaire", "interaction": [READ, SEARCH], "searchParam": [_by("url", "uri")]},
                     {
                         "type": "QuestionnaireResponse",

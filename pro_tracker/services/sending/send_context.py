@@ -201,8 +201,11 @@ def _refused() -> ScalarSelect[CallOutcome]:
 
 
 def _is_later(newer: type[Message]) -> ColumnElement[bool]:
-    """SQL: `newer` is planned for later than Message, about the same visit, and goes to the same person."""
-    same_visit = newer.visit_id == Message.visit_id
+    """SQL: `newer` is planned for later than Message, about the same visit, and goes to the same person.
+
+    The copy of a consent asks for nothing, so it replaces no message.
+    """
+    same_visit = and_(newer.visit_id == Message.visit_id, newer.kind != MessageKind.CONSENT_COPY)
     same_person = is_to_subject(newer) == is_to_subject()
     later_day = newer.local_on > Message.local_on
     same_day = newer.local_on == Message.local_on
