@@ -244,9 +244,9 @@ MESSAGE_STATES = {
     MessageState.ENDED: (_("No longer needed"), "quiet"),
 }
 CONSENT_PURPOSES = {
-    ConsentPurpose.CARE: _("questions and care"),
-    ConsentPurpose.REGISTRY: _("research by the clinic"),
-    ConsentPurpose.SHARING: _("sharing with other researchers"),
+    ConsentPurpose.CARE: _("Questions and care"),
+    ConsentPurpose.REGISTRY: _("Research by the clinic"),
+    ConsentPurpose.SHARING: _("Sharing with other researchers"),
 }
 CONSENT_OUTCOMES = {
     ConsentOutcome.GIVEN: _("Agreed"),
@@ -255,10 +255,10 @@ CONSENT_OUTCOMES = {
     ConsentOutcome.STOPPED_USE: _("Stopped being asked, and the use of answers"),
 }
 CONSENT_MODES = {
-    ConsentMode.OWN_DEVICE: _("own device"),
-    ConsentMode.CLINIC_DEVICE: _("device of the clinic"),
-    ConsentMode.TELEPHONE: _("telephone"),
-    ConsentMode.PAPER: _("paper"),
+    ConsentMode.OWN_DEVICE: _("Own device"),
+    ConsentMode.CLINIC_DEVICE: _("Device of the clinic"),
+    ConsentMode.TELEPHONE: _("Telephone"),
+    ConsentMode.PAPER: _("Paper"),
 }
 CONSENT_STATES = {
     ConsentState.NOT_NEEDED: (_("No form"), "quiet"),

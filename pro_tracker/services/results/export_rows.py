@@ -234,7 +234,7 @@ def _at_sites(subjects: AnySelect, site_ids: SiteIds) -> AnySelect:
 
 def _consents(session: Session, people: Mapping[uuid.UUID, uuid.UUID]) -> Mapping[tuple[uuid.UUID, str], Row[Any]]:
     """Person and code of a form -> the newest answer to it. `people`: record -> person. One statement."""
-    rows = select(
+    rows: AnySelect = select(
         ConsentDecision.subject_id,
         ConsentDecision.form_code,
         ConsentDecision.version,
