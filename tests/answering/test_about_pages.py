@@ -16,7 +16,7 @@ from pro_tracker.services.clinic import sites
 from tests.conftest import Clock
 from tests.support.patient_browser import Patient, add_patient, begin, get, open_link, url
 
-LINKS = re.compile(r'<p class="numbers">(.*?)</p>')
+LINKS = re.compile(r'<nav class="numbers"[^>]*>(.*?)</nav>')
 WORDS = {
     "kept_for": {"en": "for ten years", "es": "durante diez años"},
     "privacy_contact": "Privacy office, privacy@clinic.example",

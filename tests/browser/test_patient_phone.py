@@ -25,6 +25,9 @@ OPTIONS = ["Not at all", "A little bit", "Somewhat", "Quite a bit", "Very much"]
 OTHER_PAGES = {
     "not today": "snooze",
     "how we write": "preferences",
+    "privacy": "privacy",
+    "accessibility": "accessibility",
+    "stop taking part": "withdraw",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
     "no more e-mails came": "stopped",
 }

@@ -10,14 +10,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.call_codes import CallOutcome
+from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.call import Call
 from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.message import Message
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.calling import calls, unanswered
+from pro_tracker.services.enrolment import deaths, merges
+from pro_tracker.services.enrolment.deaths import DeathFacts
+from pro_tracker.services.enrolment.merges import MergeFacts
 from tests.conftest import Clock
 from tests.support.consent_fixtures import agree, decline, raise_version, with_consent_form
+from tests.support.course_builder import COORDINATOR
 from tests.support.patient_browser import Patient, add_patient, begin, get
 from tests.support.staff_browser import add_account, save, sign_in, submit
 
@@ -186,3 +192,30 @@ def test_staff_see_that_a_new_version_is_still_to_be_read(
 def test_staff_of_another_clinic_see_nothing(client: FlaskClient, session: Session, patient: Patient) -> None:
     sign_in(client, add_account(session, "coordinator", "south"))
     assert client.get(page_of(patient)).status_code == 404
+
+
+def test_the_decision_of_a_merged_record_counts_for_the_person(
+    staff: FlaskClient, another_client: Any, session: Session, clock: Clock, patient: Patient
+) -> None:
+    second = add_patient(session, clock.now, record_number="MRN-2")
+    phone = another_client()
+    agree(phone, begin(phone, second), "care")
+    other = session.get_one(Subject, second.visit.subject_id)
+    kept = session.get_one(Subject, patient.visit.subject_id)
+    merges.merge(session, COORDINATOR, other, MergeFacts(kept, frozenset(), "same card"), now=clock.now)
+    session.commit()
+    assert "Questions are asked." in staff.get(page_of(patient)).text
+    assert interview(staff, patient).status_code == 200
+
+
+def test_the_worklist_is_silent_about_a_person_who_died(
+    staff: FlaskClient, another_client: Any, session: Session, clock: Clock, patient: Patient
+) -> None:
+    phone = another_client()
+    decline(phone, begin(phone, patient))
+    subject = session.get_one(Subject, patient.visit.subject_id)
+    facts = DeathFacts(None, DeathDatePrecision.UNKNOWN, "a relative called")
+    deaths.record(session, COORDINATOR, subject, facts, now=clock.now)
+    session.commit()
+    assert "Said no, or stopped" not in staff.get("/worklist").text
+    assert get(phone, patient, "consent").status_code == 410

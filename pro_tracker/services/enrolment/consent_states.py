@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.domain.consent import ConsentForm, ConsentMode, ConsentState, ConsentText, FormAnswer, state
 from pro_tracker.models.consent_decision import ConsentDecision
+from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.clinic.person import records_of
@@ -54,10 +55,26 @@ class KnownConsent:
 
 def of_subject(session: Session, subject: Subject) -> KnownConsent:
     """Returns the consent of the person to the form that the protocol of the newest course names."""
-    course = courses.current_course(session, subject)
-    code = protocol_catalog.bound_to(course).consent if course else ""
+    code = _form_code(courses.current_course(session, subject))
+    return _known(subject, code, consent_decisions.history(session, subject))
+
+
+def summary(session: Session, subject: Subject, course: Course | None) -> KnownConsent:
+    """Returns the same for a page that has read the newest course; without a statement where there is nothing to say.
+
+    Of a person who takes part without a form, earlier decisions are left out.
+    """
+    code = _form_code(course)
+    has_more = bool(code) or subject.withdrawn_at is not None
+    return _known(subject, code, consent_decisions.history(session, subject) if has_more else ())
+
+
+def _form_code(course: Course | None) -> str:
+    return protocol_catalog.bound_to(course).consent if course else ""
+
+
+def _known(subject: Subject, code: str, decisions: Sequence[ConsentDecision]) -> KnownConsent:
     versions = consent_forms.versions(code) if code else ()
-    decisions = consent_decisions.history(session, subject)
     newest = _newest(decisions, code)
     answer = FormAnswer(newest.version, newest.outcome) if newest else None
     form = versions[-1] if versions else None

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 from pro_tracker import clock
 from pro_tracker.domain.consent import ConsentOutcome, ConsentText
 from pro_tracker.domain.errors import NotFound
+from pro_tracker.domain.visit_windows import is_open
 from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering.visit_context import VisitContext
@@ -32,13 +33,19 @@ def open_consent_copy(token: str) -> Response:
 @blueprint.get("/visit/<visit>/consent/copy")
 @access.patient
 def consent_copy() -> Page:
-    visit = _visit()
+    visit, now = _visit(), clock.now()
     if not current.is_confirmed():
         return _ask_birth_date(BirthDateForm(visit.time_zone, formdata=None))
     decision = _decision(visit)
     if decision is None:
         return redirect(url_for("patient.start"))
-    return render_template("patient/consent_copy.html", visit=visit, decision=decision, text=_text(decision))
+    return render_template(
+        "patient/consent_copy.html",
+        visit=visit,
+        decision=decision,
+        text=_text(decision),
+        can_change=is_open(visit, now),
+    )
 
 
 @blueprint.post("/visit/<visit>/consent/copy")
@@ -100,6 +107,10 @@ def _lines(visit: VisitContext, decision: ConsentDecision, text: ConsentText) ->
         yield from (section.heading, "", *section.text, "")
     for purpose, agreed in decision.agreed.items():
         yield f"[{'x' if agreed else ' '}] {text.purposes[purpose]}"
+    yield from _signature(visit, decision)
+
+
+def _signature(visit: VisitContext, decision: ConsentDecision) -> Iterator[str]:
     day, time = local_date(decision.given_at, visit.time_zone), local_clock(decision.given_at, visit.time_zone)
     yield from ("", f"{day}, {time}")
     if decision.signed_name:

@@ -57,7 +57,11 @@ def answer_consent() -> Page:
         return _record(visit, ConsentFacts(form, ConsentOutcome.DECLINED, mode(visit), visit.language))
     if not answer.validate_agreement(form):
         return _page(visit, form, answer), 422
-    facts = ConsentFacts(
+    return _record(visit, _agreement(visit, form, answer))
+
+
+def _agreement(visit: VisitContext, form: ConsentForm, answer: ConsentAnswerForm) -> ConsentFacts:
+    return ConsentFacts(
         form,
         ConsentOutcome.GIVEN,
         mode(visit),
@@ -65,7 +69,6 @@ def answer_consent() -> Page:
         answer.agreed(form),
         answer.signed_name.data,
     )
-    return _record(visit, facts)
 
 
 def _open_visit() -> VisitContext:

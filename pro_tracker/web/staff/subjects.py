@@ -14,6 +14,7 @@ from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.enrolment import consent_states
+from pro_tracker.services.enrolment.consent_states import KnownConsent
 from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
 from pro_tracker.services.record.subject_records import SubjectRecord
 from pro_tracker.services.record.trends import ScaleTrend, Trend
@@ -61,9 +62,14 @@ def subject(subject_id: uuid.UUID) -> Page:
         charts=_charts(record, now),
         states=state_labels(record.visits, now),
         liver_tests_due=_liver_tests_due(record, now),
-        consent=consent_states.of_subject(session, record.subject),
+        consent=_consent(record),
         effects=reported_effects.of_visits(session, record.subject.id, record.visits, now=now),
     )
+
+
+def _consent(record: SubjectRecord) -> KnownConsent:
+    newest = record.courses[-1] if record.courses else None
+    return consent_states.summary(db_session(), record.subject, newest)
 
 
 def _charts(record: SubjectRecord, now: datetime) -> list[tuple[ScaleTrend, Chart]]:

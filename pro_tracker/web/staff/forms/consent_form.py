@@ -38,10 +38,7 @@ class ConsentRecordForm(FlaskForm):  # type: ignore[misc]
         self.mode.choices = fields.choices((mode, labels.CONSENT_MODES[mode]) for mode in BY_STAFF)
         self.version.choices = fields.choices((version, version) for version in reversed(self.forms))
         self.outcome.choices = fields.choices((each, labels.CONSENT_OUTCOMES[each]) for each in ANSWERS_TO_FORM)
-        asked = set(chain.from_iterable(form.purposes for form in versions))
-        self.purposes.choices = fields.choices(
-            (purpose, label) for purpose, label in labels.CONSENT_PURPOSES.items() if purpose in asked
-        )
+        self.purposes.choices = _purposes(versions)
 
     def validate_signed_on(self, field: Any) -> None:
         """Requires the day of a paper, and of nothing else."""
@@ -65,6 +62,13 @@ class ConsentRecordForm(FlaskForm):  # type: ignore[misc]
     def _agreed(self, form: ConsentForm) -> Mapping[ConsentPurpose, bool]:
         ticked = self.purposes.data or []
         return {purpose: purpose in ticked for purpose in form.purposes}
+
+
+def _purposes(versions: Sequence[ConsentForm]) -> Any:
+    """Returns the choices of every purpose that a version of the form asks for."""
+    asked = set(chain.from_iterable(form.purposes for form in versions))
+    labelled = labels.CONSENT_PURPOSES.items()
+    return fields.choices((purpose, label) for purpose, label in labelled if purpose in asked)
 
 
 class RemoveConsentForm(FlaskForm):  # type: ignore[misc]
