@@ -18,19 +18,19 @@ from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.instruments.data_files import load_yaml
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.protocols import protocol_catalog, protocol_choice, releases
-from pro_tracker.services.wording import message_checks, message_texts
+from pro_tracker.services.wording import consent_forms, message_checks, message_texts
 
 MESSAGE_KEYS = {"layout", "templates", "replies"}
 IGNORED = (
-    "is not read: a file ends in .yaml and is in the folder instruments, text_packs, protocols or messages of "
-    "PRO_TRACKER_DATA_FOLDER"
+    "is not read: a file ends in .yaml and is in the folder instruments, text_packs, protocols, consents or messages "
+    "of PRO_TRACKER_DATA_FOLDER"
 )
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def check(file: Path | None) -> None:
-    """Check every instrument, text pack, protocol and message, or one FILE, and name each problem.
+    """Check every instrument, text pack, protocol, consent form and message, or one FILE, and name each problem.
 
     Exit status 1 when there is one. Run it after adding or changing a file. Where PRO_TRACKER_DATABASE_URL is set, the
     files are also compared with what was released: a version that was changed, or has no file any more, is named; and
@@ -59,6 +59,7 @@ def check(file: Path | None) -> None:
 def _all_problems(settings: Settings) -> list[Problem]:
     problems = instrument_catalog.problems()
     problems += protocol_catalog.problems()
+    problems += consent_forms.problems()
     problems += _message_problems(None, settings)
     problems += [Problem(str(path), "", IGNORED) for path in data_files.ignored_files(_read_files())]
     return [*problems, *_site_problems(settings), *_differences(settings)]
@@ -100,13 +101,16 @@ def _shared_numbers(settings: Settings) -> Sequence[tuple[str, str]]:
 
 
 def _read_files() -> list[Path]:
-    return [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()]
+    definitions = [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *consent_forms.all_files()]
+    return [*definitions, *message_texts.files()]
 
 
 def _problems_of(file: Path, settings: Settings) -> list[Problem]:
     keys = set(_keys(file))  # which kind of file it is follows from its keys
     if "events" in keys:
         return protocol_catalog.problems(file)
+    if "purposes" in keys:
+        return consent_forms.problems(file)
     if keys & MESSAGE_KEYS:
         return _message_problems(file, settings)
     return instrument_catalog.problems(file)

@@ -57,7 +57,7 @@ def export(kind: Kind, out: Path, protocol: str | None, all_studies: bool) -> No
         total, excluded = export_rows.count_subjects(session), export_rows.count_excluded(session)
         session.commit()
     if excluded:
-        click.echo(f"Left out, since they withdrew their data: {excluded}", err=True)
+        click.echo(f"Left out, since they withdrew their data or did not agree to their use: {excluded}", err=True)
     gc.freeze()  # the garbage collector skips the loaded program: scanning it costs an eighth of an export
     if str(out) == "-":
         _write(kind, click.open_file("-", "w", encoding="utf-8"), extent, total)

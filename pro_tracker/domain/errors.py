@@ -53,6 +53,10 @@ class NoLongerAsked(WindowClosed):
     """A death is recorded for the person, so that none of the visits can be answered."""
 
 
+class ConsentNeeded(ProTrackerError):
+    """The person has not agreed to the consent form of the study in its present version, so nothing is asked."""
+
+
 class AlreadyAnswered(ProTrackerError):
     """The visit was completed before; its first answers are kept."""
 

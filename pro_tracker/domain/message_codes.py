@@ -5,11 +5,12 @@ from enum import StrEnum
 
 
 class MessageKind(StrEnum):
-    """The kinds of message. SNOOZE and FRESH_LINK are also the codes of their templates."""
+    """The kinds of message. All but REMINDER are also the codes of their templates."""
 
     REMINDER = "reminder"  # a step of the protocol
     SNOOZE = "snooze"  # on the day that the patient chose with "not today"
     FRESH_LINK = "fresh-link"  # the patient requested a new link
+    CONSENT_COPY = "consent-copy"  # where to read again what the patient agreed to
 
 
 class MessageState(StrEnum):

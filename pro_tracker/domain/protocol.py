@@ -203,6 +203,7 @@ class Protocol:
     `change_rules`: "instrument.scale" -> the size of change that matters in this study, instead of the instrument's.
     `compares_mixed_wording`: a score of answers in several wordings is compared with others, by the wording of most.
     `core`: the instruments that matter most, which come first: who can answer for a minute only is asked these.
+    `consent`: the code of the consent form that a person agrees to before anything is asked; "" without one.
     `offline_forms`: adaptive test -> the fixed form used while offline, since the server chooses the items of the test.
     `for_patients`: what patients see besides the questions.
     """
@@ -233,6 +234,7 @@ class Protocol:
     change_rules: Mapping[str, ChangeRule] = field(default_factory=dict, hash=False)
     offline_forms: Mapping[str, str] = field(default_factory=dict, hash=False)
     for_patients: PatientView = PatientView()
+    consent: str = ""
 
     def event(self, code: str) -> StudyEvent:
         """Returns the event with this code. Raises NotFound."""

@@ -21,6 +21,7 @@ class DefinitionKind(StrEnum):
     PROTOCOL = "protocol"
     INSTRUMENT = "instrument"
     TEXT_PACK = "text-pack"
+    CONSENT = "consent"
 
 
 class IncidentKind(StrEnum):

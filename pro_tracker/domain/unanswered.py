@@ -98,11 +98,12 @@ class Circumstances:
     paused: bool
     started: bool
     reachable: bool
+    declined: bool = False  # the consent form
 
 
 def reason(known: Circumstances) -> UnansweredReason:
     """The code for a missed visit. Reasons that a person recorded take precedence over those the service derives."""
-    recorded = _recorded(known.calls)
+    recorded = _recorded(known.calls) or (UnansweredReason.REFUSED if known.declined else None)
     if recorded is not None:
         return recorded
     if known.paused:

@@ -10,6 +10,7 @@ from pro_tracker.models import (
     answer_alert as answer_alert,
     audit as audit,
     call as call,
+    consent_decision as consent_decision,
     correction as correction,
     course as course,
     definition as definition,

@@ -1,4 +1,4 @@
-"""The events and scales of protocols, as rows: what the view of expected assessments joins courses with."""
+"""The events, scales and consent forms of protocols, as rows: what statements join courses and visits with."""
 
 from sqlalchemy import ForeignKeyConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -36,3 +36,13 @@ class ProtocolScale(Base):
     instrument_code: Mapped[str] = mapped_column(primary_key=True)
     scale_code: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int]  # order of the scales in the battery, from 1
+
+
+class ProtocolConsent(Base):
+    """The consent form of one protocol version that has one, written when that is released. Never changed."""
+
+    __tablename__ = "protocol_consent"
+
+    protocol_code: Mapped[str] = mapped_column(primary_key=True)
+    protocol_version: Mapped[str] = mapped_column(primary_key=True)
+    form_code: Mapped[str]  # its newest released version is the one in effect

@@ -1,5 +1,7 @@
 """Sites: the clinics of one installation."""
 
+from typing import Any
+
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, Json
@@ -18,6 +20,8 @@ class Site(Base):
     emergency_number: Mapped[str] = mapped_column(default="", server_default="")  # such as 911; "": not set
     # The crisis line: its "number", and by language the sentence that offers it; empty: not set.
     crisis_line: Mapped[dict[str, str]] = mapped_column(Json, default=dict, server_default="{}")
+    # What the clinic adds to the pages about privacy and accessibility (clinic/patient_pages.py); empty: nothing.
+    patient_pages: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
     # The protocol of new subjects where none is chosen; "": staff have to choose, unless there is only one.
     protocol_code: Mapped[str] = mapped_column(default="", server_default="")
     # Of record numbers (domain/record_numbers.py): a pattern of the normal form, a number that fits it, and how many

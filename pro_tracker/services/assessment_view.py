@@ -34,9 +34,10 @@ from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.protocol_event import ProtocolEvent, ProtocolScale
 from pro_tracker.models.response import QuestionnaireResponse, Score
-from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import stored_scores
+from pro_tracker.services.consent_filters import MAY_BE_RESEARCHED
 
 RECORD = aliased(Subject)  # that the course is of; Subject is the kept record of its person
 NAME = Assessment.__tablename__
@@ -102,7 +103,7 @@ def definition() -> Select[*tuple[Any, ...]]:
     rows = rows.outerjoin(ProtocolEvent, and_(*of_event)).outerjoin(ProtocolScale, and_(*of_scale))
     rows = rows.outerjoin(VisitDraft, VisitDraft.visit_id == row.visit_id)
     rows = rows.outerjoin(QuestionnaireResponse, counted).outerjoin(Score, of_response)
-    return rows.where(DATA_MAY_BE_USED)
+    return rows.where(MAY_BE_RESEARCHED)
 
 
 def _is_dated(visit: type[Visit] = Visit) -> ColumnElement[bool]:

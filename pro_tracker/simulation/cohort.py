@@ -19,6 +19,7 @@ from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import idle_courses
 from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.treatment import protocol_moves
+from pro_tracker.simulation import consents
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.deaths import SimulatedDeaths
 from pro_tracker.simulation.helpers import SimulatedHelpers
@@ -100,6 +101,7 @@ class CohortSimulation:
         now = self.context.now
         protocol = protocol_moves.protocol_named(scenario.protocol or self.treatment.protocol)
         subject = enrolment.enrol(self.context.session, STAFF, scenario.facts, now=now, protocol=protocol)
+        consents.agree(self.context.session, STAFF, subject, protocol, now=now)
         self.patients.add(subject.id, scenario)
         self.context.counts["enrolled"] += 1
         self._record_enrolment(scenario.facts, subject.id)

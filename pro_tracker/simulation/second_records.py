@@ -10,6 +10,7 @@ from pro_tracker.services.enrolment import enrolment, merges
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.enrolment.merges import MergeFacts
 from pro_tracker.services.treatment import protocol_moves
+from pro_tracker.simulation import consents
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, InjectedEvent, PatientScenario
 from pro_tracker.simulation.treatment import SimulatedTreatment
@@ -33,6 +34,7 @@ class SecondRecords:
         facts = _facts_again(scenario)
         protocol = protocol_moves.protocol_named(scenario.protocol or self.treatment.protocol)
         second = enrolment.enrol(self.context.session, STAFF, facts, now=self.context.now, protocol=protocol)
+        consents.agree(self.context.session, STAFF, second, protocol, now=self.context.now)
         self._record_enrolment(facts, second.id)
         again = _scenario_again(scenario, facts, subject.id)
         self.add_patient(second.id, again)

@@ -24,6 +24,7 @@ STATUS = {
     errors.AlreadyAnswered: 409,
     errors.UnusableLink: 410,
     errors.IdentityNotConfirmed: 403,
+    errors.ConsentNeeded: 403,
 }
 
 

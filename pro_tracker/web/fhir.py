@@ -64,6 +64,14 @@ def everything(study_code: str) -> Response:
     return _viewed(subject, _searchset(found))
 
 
+@blueprint.get("/Consent")
+@access.staff(Role.COORDINATOR, Role.CLINICIAN)
+def consents() -> Response:
+    subject = _subject_searched_for()
+    found = _of_type("Consent", subject)
+    return _viewed(subject, _searchset(found, "patient"))
+
+
 @blueprint.get("/QuestionnaireResponse")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def responses() -> Response:

@@ -30,6 +30,9 @@ OTHER_PAGES = {
     "not today": "snooze",
     "not today, without the date of birth": "not-today",
     "how we write": "preferences",
+    "privacy": "privacy",
+    "accessibility": "accessibility",
+    "stop taking part": "withdraw",
     "no more e-mails": "/v/{token}/stop/0123456789ab",
     "no more e-mails came": "stopped",
 }

@@ -77,7 +77,7 @@ def test_a_withdrawal_of_data_removes_answers_from_figures_and_files_until_it_is
     assert seen(NOW) == (False, True, None)
     session.commit()
     printed = CliRunner().invoke(export, ["wide", "--out", "-"])
-    assert "Left out, since they withdrew their data: 1" in printed.stderr
+    assert "Left out, since they withdrew their data or did not agree to their use: 1" in printed.stderr
     withdrawals.revert(session, COORDINATOR, subject, reason="another patient", now=NOW)
     assert seen(NOW) == (True, False, 1)
 

@@ -16,6 +16,7 @@ from pro_tracker.domain.channels import (
     HELPER_CHANNELS,
     PREFERABLE_CHANNELS,
 )
+from pro_tracker.domain.consent import ConsentMode, ConsentOutcome, ConsentState
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.infusion_codes import Asking, SymptomAnswer
@@ -56,6 +57,11 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
     "domain.channels.HELPER_CHANNELS": {code for code in CHANNELS if code not in HELPER_CHANNELS},
     "domain.channels.PREFERABLE_CHANNELS": {code for code in CHANNELS if code not in PREFERABLE_CHANNELS},
     "domain.channels.DEFAULT_CHANNELS": {code for code, record in CHANNELS.items() if not record.is_on_by_default},
+    "domain.consent.ANSWERS_TO_FORM": {ConsentOutcome.STOPPED_ASKING, ConsentOutcome.STOPPED_USE},
+    "domain.consent.ASKED_IN": {
+        *(ConsentState.NOT_ASKED, ConsentState.OUTDATED, ConsentState.DECLINED, ConsentState.WITHDRAWN)
+    },
+    "domain.consent.BY_STAFF": {ConsentMode.OWN_DEVICE, ConsentMode.CLINIC_DEVICE},
     "domain.contact_state.CLOSED": {ContactState.ACTIVE},
     "domain.delivery_reports.FINAL_EVENTS": {
         *(ReportEvent.SOFT_BOUNCE, ReportEvent.COMPLAINED, ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP),
@@ -113,7 +119,11 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *(MessageState.PLANNED, MessageState.CLAIMED, MessageState.SENT, MessageState.ENDED)
     },
     "services.clinic.visibility.CLINICAL_ROLES": {Role.RESEARCHER, Role.ADMINISTRATOR},  # see no subject
-    "services.planning.planned_messages.PLANNED_KINDS": {MessageKind.FRESH_LINK},
+    "services.wording.message_checks.MAIL_TEMPLATES": {
+        *(MessageKind.REMINDER, MessageKind.SNOOZE, MessageKind.FRESH_LINK)
+    },
+    "services.wording.message_checks.PATIENT_REQUESTED_TEMPLATES": {MessageKind.REMINDER, MessageKind.CONSENT_COPY},
+    "services.planning.planned_messages.PLANNED_KINDS": {MessageKind.FRESH_LINK, MessageKind.CONSENT_COPY},
     "services.planning.planned_messages.REVIVABLE": {
         *(EndReason.ANSWERED, EndReason.WINDOW_CLOSED, EndReason.SUPERSEDED),
         # Without the words that both sets have, and a death, which can be reverted.
@@ -150,7 +160,6 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *(CorrectionKind.COURSE_END, CorrectionKind.ANCHOR_DATE, CorrectionKind.PAUSE, CorrectionKind.PROTOCOL)
     },
     "services.sending.send_context.SUBMITTED": {MessageState.PLANNED, MessageState.FAILED, MessageState.ENDED},
-    "services.wording.message_checks.PATIENT_REQUESTED_TEMPLATES": {MessageKind.REMINDER},
     "simulation.alert_calls.AFTER_EFFECTS": {  # the first two follow from what the patient did
         *(AlertOutcome.SAFE, AlertOutcome.BY_MISTAKE),
         *(AlertOutcome.EMERGENCY_SERVICES, AlertOutcome.NOT_REACHED),

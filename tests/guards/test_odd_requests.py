@@ -16,8 +16,11 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker.domain.account_codes import ActorKind, Role
+from pro_tracker.domain.consent import ConsentMode
 from pro_tracker.domain.infusion_codes import MissedInfusionKind
+from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.models.call import Call
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.delivery_report import DeliveryReport
 from pro_tracker.models.goal import Goal, GoalRating
@@ -27,7 +30,8 @@ from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import links
 from pro_tracker.services.audit import Actor
-from pro_tracker.services.enrolment import merges
+from pro_tracker.services.enrolment import consent_decisions, merges
+from pro_tracker.services.enrolment.consent_decisions import OwnWithdrawal
 from pro_tracker.services.enrolment.merges import MergeFacts
 from pro_tracker.services.treatment import adverse_event_facts, pauses
 from pro_tracker.services.treatment.adverse_event_facts import AdverseEventFacts
@@ -128,6 +132,9 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     treatment = OtherTreatment(course_id=course.id, kind="DRUG", name="Gabapentin")
     treatment.asked_on, treatment.recorded_at = clock.now.date(), clock.now
     test = LiverTest(course_id=course.id, taken_on=clock.now.date(), result="NORMAL", recorded_at=clock.now)
+    stopped = OwnWithdrawal(WithdrawalScope.ASKING, ConsentMode.OWN_DEVICE)
+    consent_decisions.record_withdrawal(session, Actor(ActorKind.COMMAND, "test"), subject, stopped, now=clock.now)
+    decision = session.scalars(select(ConsentDecision)).one()
     session.add_all([call, event, missed, treatment, test])
     session.flush()
     text = _text(session, subject, clock)
@@ -142,7 +149,7 @@ def _rows(session: Session, subject: Subject, clock: Clock) -> dict[str, str]:
     ids = {"subject_id": subject.id, "call_id": call.id, "pause_id": pause.id}
     ids |= {"infusion_id": infusion, "merge_id": merge.id, "event_id": event.id, "missed_id": missed.id}
     ids |= {"treatment_id": treatment.id, "test_id": test.id, "text_id": text.id}
-    ids |= {"goal_id": goal.id, "rating_id": rating.id}
+    ids |= {"goal_id": goal.id, "rating_id": rating.id, "decision_id": decision.id}
     names = {"study_code": subject.study_code, "code": "pcs", "kind": "long", "channel": "email", "_page": "x"}
     more = {"late_id": "1", "position": "1", "tag": "0123456789ab", "questionnaire_id": "pcs-1.0-en"}
     more |= {"protocol_code": "ketamine-5day", "language": "en", "template": "reminder"}

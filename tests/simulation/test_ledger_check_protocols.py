@@ -72,7 +72,14 @@ def full_file() -> dict[str, Any]:
         "medications": [{"name": "Labetalol", "use": "rescue", "unit": "mg", "most": 80}],
     }
     file["for_patients"] = {"results": ["pain-intensity-nrs.total"], "looked_at": False, "goal": False}
-    return file | {"grace_hours": 24, "calls": calls, "response_plans": {}, "change_rules": {}, "offline_forms": {}}
+    return file | {
+        "grace_hours": 24,
+        "calls": calls,
+        "response_plans": {},
+        "change_rules": {},
+        "offline_forms": {},
+        "consent": "example",
+    }
 
 
 def remove(place: Any, path: Keys) -> int:

@@ -13,6 +13,7 @@ from pro_tracker import clock, db
 from pro_tracker.domain import scoring
 from pro_tracker.domain.channels import DEFAULT_CHANNELS, Channel
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import Infusion
 from pro_tracker.models.message import Attempt, Message
 from pro_tracker.models.missed_infusion import MissedInfusion
@@ -25,6 +26,7 @@ from pro_tracker.simulation.outages import draw_outages
 from pro_tracker.simulation.parameters import read_parameters
 from pro_tracker.simulation.runner import SimulationSettings, run_simulation
 from tests.support import example_instrument
+from tests.support.consent_fixtures import with_consent_form
 from tests.support.patient_browser import add_patient
 from tests.support.staff_browser import add_site
 
@@ -63,6 +65,15 @@ def test_a_simulation_covers_planning_sending_answering_and_scoring(session: Ses
     assert {("did-not-come", "another patient")} < {tuple(row) for row in missed}
     assert audit.first_invalid_event(session) is None
     assert clock.now() > UNTIL  # the real clock is back in use
+
+
+def test_patients_of_a_protocol_with_a_consent_form_agree_and_answer(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with with_consent_form(tmp_path, monkeypatch):
+        _simulate(session, seed=7, subjects=2)
+    assert set(session.scalars(select(ConsentDecision.outcome))) == {"given"}
+    assert len(_scores(session)) > 2
 
 
 def test_an_instrument_without_parameters_is_answered_too() -> None:

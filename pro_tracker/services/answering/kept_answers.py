@@ -48,8 +48,9 @@ def take(
 
     `seen`: the name of the item that the device shows. An answer to an item that the visit does not ask, or with an
     option that does not exist, is refused and holds up no other. Raises WindowClosed before the visit opens,
-    NoLongerAsked after a death.
+    NoLongerAsked after a death, ConsentNeeded without consent: the device goes on keeping them then.
     """
+    visit.require_consent(any_version=True)
     outcomes = [Outcome.REFUSED] * len(kept)
     known = list(_known(visit, kept, context))
     in_time = [each for each in known if not late_answers.is_late(visit, each.item.instrument_code, context.now)]

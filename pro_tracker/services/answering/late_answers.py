@@ -56,8 +56,9 @@ def save_or_keep(
 ) -> bool:
     """Saves answers in the draft of the visit, or keeps them if they arrived late; returns whether they were saved.
 
-    Raises what `saving.save_answers` and `keep` raise.
+    Raises ConsentNeeded, and what `saving.save_answers` and `keep` raise.
     """
+    visit.require_consent(any_version=True)
     arrived_late = any(is_late(visit, instrument_code, context.now) for instrument_code in answers)
     if not arrived_late and saving.save_answers(session, visit, answers, context, also=also):
         return True

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.db import UtcDateTime, is_postgresql
 from pro_tracker.domain.call_codes import CallOutcome, CallReason
 from pro_tracker.domain.errors import InvalidInput
-from pro_tracker.domain.message_codes import EndReason, MessageState
+from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.services import audit
@@ -41,7 +41,7 @@ _TAKE_DRAFT = "DELETE FROM visit_draft WHERE visit_id = :this_visit AND saved_at
 _COMPLETE = (
     "UPDATE visit SET completed_at = :now WHERE id = :this_visit",
     f"UPDATE message SET state = '{MessageState.ENDED}', end_reason = '{EndReason.ANSWERED}'"  # nosec B608
-    f" WHERE visit_id = :this_visit AND state = '{MessageState.PLANNED}'",
+    f" WHERE visit_id = :this_visit AND state = '{MessageState.PLANNED}' AND kind <> '{MessageKind.CONSENT_COPY}'",
     f"UPDATE call SET closed_at = :now, outcome = '{CallOutcome.ANSWERED}'"  # nosec B608
     f" WHERE visit_id = :this_visit AND closed_at IS NULL AND reason <> '{CallReason.ALERT}'",
 )
@@ -80,7 +80,7 @@ def complete(session: Session, visit: VisitContext, context: RequestContext) -> 
 
     Planned messages and open calls of the visit end. Answers that need a person the same day open a call. When
     another device saved or sent since `visit` was read, it is read again, and the answers stored by then are completed.
-    Raises AlreadyAnswered, UnusableLink, WindowClosed, InvalidInput when there is no answer at all.
+    Raises AlreadyAnswered, UnusableLink, WindowClosed, ConsentNeeded, InvalidInput when there is no answer.
     """
     detail: audit.Detail = {"visit": visit.visit_id, "mode": context.mode}
     event = audit.event(
@@ -97,6 +97,7 @@ def complete(session: Session, visit: VisitContext, context: RequestContext) -> 
 def _try_to_complete(session: Session, visit: VisitContext, context: RequestContext, event: Row) -> bool:
     """Stores the completion; returns False when visit or draft are no longer as they were read."""
     visit.require_open(context.now)
+    visit.require_consent(any_version=True)
     if not visit.answers:
         raise InvalidInput("There is no answer to send yet. Answer the first question.")
     completion = {

@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.db import json_rows
 from pro_tracker.domain import answering_time
+from pro_tracker.domain.consent import ASKED_IN, ConsentForm, ConsentOutcome, ConsentState, FormAnswer, state
 from pro_tracker.domain.errors import (
     AlreadyAnswered,
+    ConsentNeeded,
     HeldAfterInfusion,
     NoLongerAsked,
     NotFound,
@@ -26,20 +28,23 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.subject_labels import shown_label
 from pro_tracker.domain.visit_windows import VisitStatus, grace_until, visit_status
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import Course
 from pro_tracker.models.link import Link
+from pro_tracker.models.protocol_event import ProtocolConsent
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.models.visit_access import VisitAccess
+from pro_tracker.services import consent_filters
 from pro_tracker.services.answering import drafts, questionnaires
 from pro_tracker.services.answering.drafts import Draft
 from pro_tracker.services.answering.link_tokens import token_hash
 from pro_tracker.services.answering.questionnaires import Answers, AnswersByItem, AskedItem, Questionnaire
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.wording import text_packs
+from pro_tracker.services.wording import consent_forms, text_packs
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 # Core tables, and statements built once: SQLAlchemy finds their compiled SQL in its cache, and no ORM object is made.
@@ -47,6 +52,7 @@ ACCESS, LINK, VISIT, DRAFT, SUBJECT, SITE, COURSE, TEXT_PACK, RESPONSE = (
     cast(Table, model.__table__)
     for model in (VisitAccess, Link, Visit, VisitDraft, Subject, Site, Course, LoadedTextPack, QuestionnaireResponse)
 )
+DECISION, PROTOCOL_CONSENT = cast(Table, ConsentDecision.__table__), cast(Table, ProtocolConsent.__table__)
 RECORD = SUBJECT.alias("record")
 CONFIRMED_FOR = timedelta(hours=4)  # allows a break, but not another person at the same phone the next day
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,6 +84,7 @@ class VisitContext:
     time_zone: str
     clinic_name: str
     clinic_phone: str
+    emergency_number: str  # of the clinic; "" where none is set
     protocol_code: str
     protocol_version: str
     draft: Draft
@@ -85,6 +92,7 @@ class VisitContext:
     grace_until: datetime | None  # until when the draft may be sent, past closing
     text_generation: int  # of the wording: the newest when the visit was begun; the newest now before that
     wording: WordingSnapshot
+    consent_answer: FormAnswer | None  # the newest answer of the person to the consent form of the visit's protocol
     answered_codes: frozenset[str] = frozenset()  # instruments with a response in effect
     link_id: int | None = None
     link_message_id: int | None = None  # the message that the link was sent with; None: opened by staff
@@ -145,6 +153,27 @@ class VisitContext:
         if self.has_died:
             raise NoLongerAsked("A death is recorded for this patient, so nothing is asked any more.")
 
+    @property
+    def consent_form(self) -> ConsentForm | None:
+        """The newest version of the consent form of the visit's protocol; None where that has none."""
+        code = protocol_catalog.protocol(self.protocol_code, self.protocol_version).consent
+        return consent_forms.form(code) if code else None
+
+    @property
+    def consent_state(self) -> ConsentState:
+        """The state of the person's consent to that form."""
+        return state(self.consent_form, self.consent_answer)
+
+    def require_consent(self, *, any_version: bool = False) -> None:
+        """Raises ConsentNeeded unless questions may be asked by the consent form, if there is one.
+
+        `any_version`: for answers that arrive, consent to an earlier version is enough, since that was the newest when
+        the question was shown. The next page asks.
+        """
+        is_outdated = self.consent_state is ConsentState.OUTDATED
+        if self.consent_state not in ASKED_IN and not (any_version and is_outdated):
+            raise ConsentNeeded("Nothing is asked before the patient has agreed to take part.")
+
     def late_item(self, name: str) -> AskedItem | None:
         """The item of this name among all that the visit may ask; who answers late may have reached any."""
         return self._complete_questionnaire.item_named(name)
@@ -202,6 +231,17 @@ def _answered_codes() -> ScalarSelect[Any]:
     return codes.correlate_except(RESPONSE).scalar_subquery()
 
 
+def _consent_answer() -> ScalarSelect[Any]:
+    """SQL: the newest answer of the person to the consent form of the visit's protocol; NULL without any."""
+    newest = consent_filters.newest(DECISION.c.id, SUBJECT.c.id, PROTOCOL_CONSENT.c.form_code)
+    rows = select(json_rows(DECISION.c.version, DECISION.c.outcome)).select_from(PROTOCOL_CONSENT)
+    rows = rows.join(DECISION, DECISION.c.id == newest).where(
+        PROTOCOL_CONSENT.c.protocol_code == VISIT.c.protocol_code,
+        PROTOCOL_CONSENT.c.protocol_version == VISIT.c.protocol_version,
+    )
+    return rows.correlate_except(PROTOCOL_CONSENT, DECISION).scalar_subquery()
+
+
 def _rows(start: FromClause) -> Select[Any]:
     """The statement for what every context holds. `start` is the table of visits, or joins it to a narrower one."""
     joined = start.join(RECORD, RECORD.c.id == VISIT.c.subject_id)
@@ -232,10 +272,12 @@ def _rows(start: FromClause) -> Select[Any]:
         SUBJECT.c.time_zone,
         SITE.c.name.label("clinic_name"),
         SITE.c.phone.label("clinic_phone"),
+        SITE.c.emergency_number,
         VISIT.c.protocol_code,
         VISIT.c.protocol_version,
         drafts.rows_of(VISIT.c.id).label("draft"),
         _answered_codes().label("answered_codes"),
+        _consent_answer().label("consent_answer"),
         DRAFT.c.saved_at,
         DRAFT.c.grace_until,
         func.coalesce(DRAFT.c.text_generation, _newest_text_pack(), 0).label("text_generation"),
@@ -315,5 +357,13 @@ def _context(session: Session, row: Row[Any]) -> VisitContext:
         "draft": drafts.build(row.draft),
         "wording": wording,
         "answered_codes": answered_codes,
+        "consent_answer": _form_answer(row.consent_answer),
     }
     return VisitContext(**fields)
+
+
+def _form_answer(rows: Sequence[tuple[str, str]] | None) -> FormAnswer | None:
+    """Returns the one row of `_consent_answer`; None without any."""
+    for version, outcome in rows or ():
+        return FormAnswer(version, ConsentOutcome(outcome))
+    return None

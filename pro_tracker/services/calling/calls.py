@@ -27,6 +27,7 @@ from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services.clinic import person
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
+from pro_tracker.services.consent_filters import has_declined
 from pro_tracker.services.planning import event_filters
 from pro_tracker.services.planning.visit_filters import OPEN, REACHABLE, waits_for_newer
 
@@ -91,7 +92,9 @@ def open_due(session: Session, *, now: datetime) -> None:
 
 
 def close_unneeded(session: Session, *, now: datetime) -> None:
-    """Closes calls about visits that were completed, voided or closed, and about messages that are certain again.
+    """Closes calls about visits that were completed, voided or closed, or whose consent form was declined.
+
+    And calls about messages that are certain again.
 
     Calls about alerts stay open, unless the subject died.
     """
@@ -104,7 +107,8 @@ def close_unneeded(session: Session, *, now: datetime) -> None:
         (answered, _code(CallOutcome.ANSWERED)),
         else_=_code(CallOutcome.NO_LONGER_NEEDED),
     )
-    unneeded = or_(answered, over, _is_certain_again(), _is_confirmed_again())
+    declined = exists().where(of_call, has_declined(Visit, person.person_of(Visit.subject_id)))
+    unneeded = or_(answered, over, declined, _is_certain_again(), _is_confirmed_again())
     closed = _update_open().where(unneeded)
     closed = closed.values(closed_at=now, outcome=outcome)
     session.execute(closed, execution_options={"synchronize_session": False})
@@ -209,6 +213,7 @@ def _due(now: datetime) -> Select[tuple[object, ...]]:
         ~_has_call(open_or_final),
         ~waits_for_newer(now),
         ~event_filters.is_optional(),
+        ~has_declined(Visit, Subject.id),
         or_(*conditions),
     )
 

@@ -24,6 +24,7 @@ from pro_tracker.services.answering import stopping
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import calls
 from pro_tracker.services.clinic.person import kept, with_person
+from pro_tracker.services.consent_filters import has_declined
 from pro_tracker.services.planning import planned_messages, visit_filters
 
 BATCH_SIZE = 1000
@@ -89,6 +90,7 @@ def _missed(now: datetime) -> Select[*tuple[Any, ...]]:
         Visit.started_at,
         Subject.time_zone,
         visit_filters.REACHABLE.label("reachable"),
+        has_declined(Visit, Subject.id).label("declined"),
     )
     rows = with_person(rows, Visit.subject_id)
     rows = rows.where(
@@ -110,6 +112,7 @@ def _by_reason(session: Session, rows: Sequence[Row[Any]]) -> Mapping[Unanswered
             paused=_closed_in_pause(row, pauses[row.person_id]),
             started=row.started_at is not None,
             reachable=row.reachable,
+            declined=row.declined,
         )
         found[reason(known)].append(row.id)
     return found

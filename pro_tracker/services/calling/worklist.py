@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from pro_tracker.domain.consent import ConsentOutcome
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.message_codes import MessageState
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.models.account import Account
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.incoming_text import IncomingText
 from pro_tracker.models.message import Message, is_to_subject
@@ -23,6 +25,7 @@ from pro_tracker.services.calling.missing_liver_tests import missing_liver_tests
 from pro_tracker.services.clinic import visibility
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import with_person
+from pro_tracker.services.consent_filters import has_declined, is_newest_answer
 from pro_tracker.services.planning.event_filters import is_optional
 from pro_tracker.services.planning.visit_filters import answerable
 
@@ -50,7 +53,8 @@ class Worklist:
     Message, Visit, Subject, Course. `closed`: Contact, Subject. `unconfirmed_deaths`: Visit, Subject, Course of the
     visits that ended with the reason "died" without a recorded death, as in earlier releases. `same_numbers`: Subject,
     and as `older` the Subject who holds the same record number, both at the account's sites. `texts`: IncomingText,
-    Subject. `infusions`: MissingInfusion. `liver_tests`: MissingLiverTests. `overdue` and `closing_soon` count visits.
+    Subject. `consents`: ConsentDecision, Subject. `infusions`: MissingInfusion. `liver_tests`: MissingLiverTests.
+    `overdue` and `closing_soon` count visits.
     """
 
     calls: Section
@@ -63,6 +67,7 @@ class Worklist:
     undated: Section
     messages: Section
     closed: Section
+    consents: Section
     unconfirmed_deaths: Section
     same_numbers: Section
 
@@ -70,7 +75,7 @@ class Worklist:
 def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
     """Returns the worklist of the account's sites; calls and visits are sorted by urgency."""
     waiting = answerable(now)
-    visits = _visits(and_(waiting, ~is_optional()))
+    visits = _visits(and_(waiting, ~is_optional(), ~has_declined(Visit, Subject.id)))
     calls = call_list.open_calls().where(~call_list.is_postponed(now))
     overdue, closing_soon = _urgent(session, account, visits, now)
     infusions = missing_infusions(session, account, now=now)
@@ -86,6 +91,7 @@ def worklist(session: Session, account: Account, *, now: datetime) -> Worklist:
         undated=_section(session, account, _undated(), Subject.study_code),
         messages=_section(session, account, _messages(waiting), Visit.closes_at),
         closed=_section(session, account, _closed_contacts(), Contact.state_at),
+        consents=_section(session, account, _decisions(), ConsentDecision.given_at),
         unconfirmed_deaths=_section(session, account, _visits(_says_died()), Subject.study_code, Visit.closes_at),
         same_numbers=_section(session, account, _same_numbers(account), Subject.study_code),
     )
@@ -151,6 +157,19 @@ def _closed_contacts() -> Joined:
         Contact.acknowledged_at.is_(None),
         Subject.merged_into_id.is_(None),
         takes_part(),
+    )
+
+
+def _decisions() -> Joined:
+    """SQL: declines and withdrawals of patients that no member of staff has acknowledged, and that still count."""
+    rows = with_person(select(ConsentDecision, Subject), ConsentDecision.subject_id)
+    still_declined = and_(ConsentDecision.outcome == ConsentOutcome.DECLINED, is_newest_answer(Subject.id))
+    still_withdrawn = and_(ConsentDecision.form_code == "", Subject.withdrawn_at.is_not(None))
+    return rows.where(
+        or_(still_declined, still_withdrawn),
+        ConsentDecision.acknowledged_at.is_(None),
+        ConsentDecision.voided_at.is_(None),
+        Subject.death_recorded_at.is_(None),
     )
 
 

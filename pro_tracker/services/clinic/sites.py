@@ -16,6 +16,7 @@ from pro_tracker.domain.record_numbers import NumberRules, normal_form
 from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.site import Site
 from pro_tracker.services import audit
+from pro_tracker.services.clinic.patient_pages import PatientPagesEntry
 from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as
 
 
@@ -76,6 +77,7 @@ class SiteFacts(FileModel):
     crisis_line: CrisisLine | None = None
     protocol: str | None = Field(default=None, max_length=60)  # None: the site keeps the default that it has
     record_numbers: RecordNumbers = RecordNumbers()
+    patient_pages: PatientPagesEntry = PatientPagesEntry()
 
     @field_validator("time_zone")
     @classmethod
@@ -126,5 +128,6 @@ def _update(site: Site, facts: SiteFacts) -> None:
     site.crisis_line = facts.crisis_line.stored if facts.crisis_line else {}
     if facts.protocol is not None:
         site.protocol_code = facts.protocol
+    site.patient_pages = facts.patient_pages.model_dump()
     rules = facts.record_numbers.rules
     site.number_pattern, site.number_example, site.number_width = rules.pattern, rules.example, rules.width

@@ -18,6 +18,7 @@ from pro_tracker.services import audit, stored_scores
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import person
 from pro_tracker.services.clinic.person import records_of
+from pro_tracker.services.fhir.consent import consents
 from pro_tracker.services.fhir.datatypes import Json, identifier
 from pro_tracker.services.fhir.goal import goal
 from pro_tracker.services.fhir.observation import observation
@@ -70,7 +71,7 @@ def form(session: Session, questionnaire_id: str, base: str) -> WordedInstrument
 
 
 def everything(session: Session, subject: Subject, base: str) -> list[Json]:
-    """The Patient, each Questionnaire once, every response with its scores, oldest first, corrections, and goals.
+    """The Patient, each Consent and Questionnaire, every response and its scores, corrections, and goals.
 
     Three statements, however long the history, and one or two for each wording that no file holds. Of a re-scored
     response each scale has one Observation, the newest.
@@ -92,7 +93,8 @@ def everything(session: Session, subject: Subject, base: str) -> list[Json]:
     ids = {row.id for row in rows}
     answered += (provenance(row, base, ids) for row in rows if row.edited_at is not None)
     goals = _goals(session, subject, base)
-    return [patient(session, subject, base), *map(questionnaire, forms.values()), *answered, *goals]
+    agreed = consents(session, subject, base)
+    return [patient(session, subject, base), *agreed, *map(questionnaire, forms.values()), *answered, *goals]
 
 
 def _goals(session: Session, subject: Subject, base: str) -> Iterator[Json]:

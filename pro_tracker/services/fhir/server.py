@@ -36,6 +36,11 @@ def capability_statement(base: str) -> Json:
                 "security": {"description": "Staff accounts, signed in; they see the patients of their own sites."},
                 "resource": [
                     {"type": "Patient", "interaction": [READ], "operation": [EVERYTHING]},
+                    {
+                        "type": "Consent",
+                        "interaction": [SEARCH],
+                        "searchParam": [_by("patient", "reference")],
+                    },
                     {"type": "Questionnaire", "interaction": [READ, SEARCH], "searchParam": [_by("url", "uri")]},
                     {
                         "type": "QuestionnaireResponse",

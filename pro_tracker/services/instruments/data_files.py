@@ -1,4 +1,4 @@
-"""Reads YAML data files (instruments, text packs, protocols), which a clinic may have received from elsewhere.
+"""Reads YAML data files (instruments, protocols and so on), which a clinic may have received from elsewhere.
 
 Safe by limits: plain values only, no aliases, no repeated keys, bounded size and depth. Content is checked elsewhere.
 """
@@ -66,7 +66,7 @@ _clinic_folders: list[Path] = []
 
 
 def set_data_folder(folder: Path | None) -> None:
-    """Adds the clinic's own files: `folder`/instruments, text_packs, protocols and messages."""
+    """Adds the clinic's own files: `folder`/instruments, text_packs, protocols, consents, messages."""
     _clinic_folders[:] = [folder] if folder else []
 
 

@@ -28,6 +28,8 @@ from pro_tracker.models.message import Message
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.clinic import person
+from pro_tracker.services.clinic.person import with_person
+from pro_tracker.services.consent_filters import has_declined
 from pro_tracker.services.planning import recipients
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -128,7 +130,7 @@ def _reminder_targets(
 ) -> Sequence[ReminderTarget]:
     """Returns the visits to remind of, each with its snoozes."""
     snoozes = recipients.snoozes(session, _ids(visits))
-    opted_out = opted_out_of(session, _ids(visits))
+    opted_out = opted_out_of(session, _ids(visits)) | declined(session, _ids(visits))
     to_remind = _visits_to_remind(visits, rows, now)
     return [(visit, snoozes[visit.id]) for visit in to_remind if visit.id not in opted_out]
 
@@ -163,6 +165,13 @@ def opted_out_of(session: Session, visit_ids: Sequence[int]) -> set[int]:
     stops = Call.outcome.in_(STOP_REMINDERS_AFTER)
     opted_out = select(Call.visit_id).where(of_visits, stops)
     return set(session.scalars(opted_out))
+
+
+def declined(session: Session, visit_ids: Sequence[int]) -> set[int]:
+    """Returns the ids of those visits whose consent form the person declined: nothing is sent about them."""
+    found = with_person(select(Visit.id), Visit.subject_id)
+    found = found.where(Visit.id.in_(visit_ids), has_declined(Visit, Subject.id))
+    return set(session.scalars(found))
 
 
 def _key(row: Any) -> Key:

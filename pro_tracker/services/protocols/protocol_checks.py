@@ -7,11 +7,13 @@ from pro_tracker.domain.errors import InvalidDataFile, ProTrackerError
 from pro_tracker.domain.instrument import Alert
 from pro_tracker.services.instruments import instrument_catalog, instrument_checks
 from pro_tracker.services.protocols.protocol_format import ProtocolFile
+from pro_tracker.services.wording import consent_forms
 
 
 def errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     """Yields key and reason of every contradiction to the instrument files."""
-    for check in (_battery_errors, _rule_errors, _plan_errors, _offline_errors, _severity_errors, _result_errors):
+    checks = (_battery_errors, _rule_errors, _plan_errors, _offline_errors, _severity_errors)
+    for check in (*checks, _result_errors, _consent_errors):
         yield from check(file)
 
 
@@ -84,6 +86,21 @@ def _result_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
             yield key, f"{code} raises alerts: its results are explained by a person"
         elif scale.responder_rule is not None:
             yield key, "this scale is the patient's own rating of change, which needs no comparison"
+
+
+def _consent_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
+    if file.consent is None:
+        return
+    try:
+        known = consent_forms.in_files(file.consent)
+    except InvalidDataFile:
+        yield "consent", f"the file of the consent form {file.consent} has problems of its own"
+        return
+    if not known:
+        yield (
+            "consent",
+            f"there is no consent form {file.consent}: the folder consents has no file of this name",
+        )
 
 
 def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:

@@ -277,6 +277,7 @@ class ProtocolFile(FileModel):
     change_rules: dict[ScaleName, ChangeEntry] = Field({}, max_length=200)
     offline_forms: dict[Code, Code] = Field({}, max_length=40)
     for_patients: ForPatientsEntry = ForPatientsEntry()
+    consent: Code | None = None
 
     def build(self) -> Protocol:
         """Returns the protocol; the file must have no `errors`."""
@@ -310,6 +311,7 @@ class ProtocolFile(FileModel):
             change_rules={key: entry.build() for key, entry in self.change_rules.items()},
             offline_forms=self.offline_forms,
             for_patients=self.for_patients.build(),
+            consent=self.consent or "",
         )
 
 

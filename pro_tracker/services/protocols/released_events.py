@@ -1,4 +1,4 @@
-"""Writes the events and scales of protocols as rows, which figures and files are read by.
+"""Writes the events, scales and consent forms of protocols as rows, which figures and files are read by.
 
 Rows are added and never changed: a released version stays as it is. Where an instrument has a scale in a newer version
 only, its rows are added when that version is released.
@@ -15,7 +15,7 @@ from pro_tracker.db import Base, insert_into
 from pro_tracker.domain.protocol import Protocol, StudyEvent
 from pro_tracker.domain.record_codes import DefinitionKind
 from pro_tracker.models.definition import Definition
-from pro_tracker.models.protocol_event import ProtocolEvent, ProtocolScale
+from pro_tracker.models.protocol_event import ProtocolConsent, ProtocolEvent, ProtocolScale
 from pro_tracker.services.instruments import instrument_catalog, released_files
 from pro_tracker.services.protocols.protocol_format import ProtocolFile
 
@@ -63,6 +63,7 @@ def _released_scales(session: Session) -> ScaleCodes:
 def _write(session: Session, protocol: Protocol, scale_codes: ScaleCodes) -> None:
     _insert_missing(session, ProtocolEvent, (_event_row(protocol, event) for event in protocol.events))
     _insert_missing(session, ProtocolScale, chain.from_iterable(_scale_rows(protocol, scale_codes)))
+    _insert_missing(session, ProtocolConsent, _consent_rows(protocol))
 
 
 def _insert_missing(session: Session, table: type[Base], rows: Rows) -> None:
@@ -74,6 +75,15 @@ def _insert_missing(session: Session, table: type[Base], rows: Rows) -> None:
 
 def _key(protocol: Protocol, event: StudyEvent) -> dict[str, Any]:
     return {"protocol_code": protocol.code, "protocol_version": protocol.version, "event_code": event.code}
+
+
+def _consent_rows(protocol: Protocol) -> Iterator[dict[str, Any]]:
+    if protocol.consent:
+        yield {
+            "protocol_code": protocol.code,
+            "protocol_version": protocol.version,
+            "form_code": protocol.consent,
+        }
 
 
 def _event_row(protocol: Protocol, event: StudyEvent) -> dict[str, Any]:

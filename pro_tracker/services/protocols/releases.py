@@ -1,4 +1,4 @@
-"""Releases data files: stores every version of a protocol, instrument or text pack as it was first used."""
+"""Releases data files: stores every version of a protocol, instrument, text pack or consent form as first used."""
 
 import json
 from collections.abc import Callable, Collection, Iterator
@@ -22,6 +22,7 @@ from pro_tracker.services.instruments import instrument_catalog, item_parameters
 from pro_tracker.services.instruments.data_files import canonical_text, digest, load_yaml
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.protocols import protocol_catalog, released_events
+from pro_tracker.services.wording import consent_forms
 
 CHANGED = (
     "changed under version {version}, which was released and stays in use as it was. Undo the change, or raise "
@@ -36,6 +37,7 @@ READERS: dict[DefinitionKind, Callable[[Path], object]] = {
     DefinitionKind.INSTRUMENT: instrument_catalog.read_instrument,
     DefinitionKind.TEXT_PACK: instrument_catalog.read_text_pack,
     DefinitionKind.PROTOCOL: protocol_catalog.read_protocol,
+    DefinitionKind.CONSENT: consent_forms.read_form,
 }
 
 
@@ -195,7 +197,7 @@ def _record(session: Session, new: list[Definition], now: datetime) -> None:
 
 
 def _all_files() -> list[Path]:
-    return [*instrument_catalog.all_files(), *protocol_catalog.all_files()]
+    return [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *consent_forms.all_files()]
 
 
 def _read_file(path: Path) -> tuple[DefinitionKey, dict[str, Any]]:
@@ -222,8 +224,13 @@ def _key(body: dict[str, Any]) -> DefinitionKey:
     if "language" in body:
         code = f"{body['instrument']}.{body['language']}"
         return DefinitionKey(DefinitionKind.TEXT_PACK, code, version)
-    kind = DefinitionKind.INSTRUMENT if "response_sets" in body else DefinitionKind.PROTOCOL
-    return DefinitionKey(kind, body["code"], version)
+    return DefinitionKey(_kind(body), body["code"], version)
+
+
+def _kind(body: dict[str, Any]) -> DefinitionKind:
+    if "response_sets" in body:
+        return DefinitionKind.INSTRUMENT
+    return DefinitionKind.CONSENT if "purposes" in body else DefinitionKind.PROTOCOL
 
 
 def _key_of_loaded(pack: LoadedTextPack) -> DefinitionKey:

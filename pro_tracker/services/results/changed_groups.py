@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.record_codes import CorrectionKind
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.correction import Correction
 from pro_tracker.models.course import Course, Infusion
 from pro_tracker.models.merge import Merge
@@ -96,7 +97,7 @@ def _visit_changed(moment: datetime, now: datetime) -> ColumnElement[bool]:
 
 
 def _person_changed(moment: datetime) -> ColumnElement[bool]:
-    """SQL: a withdrawal, a death, a merge or a correction of the person was recorded or reverted since then."""
+    """SQL: a withdrawal, death, merge, consent or correction of the person was recorded or reverted since then."""
     # A reverted withdrawal or death; answers that were voided, or moved away. Those moved here are edited, as are
     # amended ones.
     corrected = exists().where(
@@ -112,7 +113,15 @@ def _person_changed(moment: datetime) -> ColumnElement[bool]:
             Merge.separated_at >= moment,
         ),
     )
-    return or_(Subject.withdrawn_at >= moment, Subject.death_recorded_at >= moment, corrected, merged)
+    # An answer to a consent form, or its removal, decides whether the answers of the person are counted.
+    consented = exists().where(
+        ConsentDecision.subject_id.in_([RECORD.id, Subject.id]),
+        or_(
+            ConsentDecision.recorded_at >= moment,
+            ConsentDecision.voided_at >= moment,
+        ),
+    )
+    return or_(Subject.withdrawn_at >= moment, Subject.death_recorded_at >= moment, corrected, merged, consented)
 
 
 def _treatment_changed(moment: datetime) -> ColumnElement[bool]:

@@ -115,6 +115,10 @@ def _visit_title(visit: VisitRecord) -> str:
     return visit.protocol.event(visit.event_code).name(visit.infusion_day)
 
 
+def _may_be_shared(visit: VisitRecord) -> str:
+    return "" if visit.consent.is_shared is None else _yes_no(visit.consent.is_shared)
+
+
 VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
     Column("STUDYID", lambda v: v.study, "Study"),
     Column("USUBJID", lambda v: v.subject_code, "Subject: study code, no record number"),
@@ -139,6 +143,9 @@ VISIT_COLUMNS: tuple[Column[VisitRecord], ...] = (
         "from -2 to 2; empty: not rated",
         GOAL_STEPS,
     ),
+    Column("CONSVER", lambda v: v.consent.version, "Version of the consent form", "empty: the study has no form here"),
+    Column("CONSDY", lambda v: v.consent.day, "Study day of that consent", "days; see QSDY"),
+    Column("CONSSHR", _may_be_shared, "Whether the data may be shared", "Y, N; empty: the form does not ask"),
 )
 GIVEN_COLUMNS: tuple[Column[GivenAnswers], ...] = (
     Column("QSDY", lambda g: g.day, "Study day of the answers", "days; 1 is the course's first infusion, no day 0"),

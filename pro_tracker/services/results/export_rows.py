@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.change import Change
+from pro_tracker.domain.consent import ANSWERS_TO_FORM
 from pro_tracker.domain.infusion_codes import InfusionStatus, SymptomAnswer
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
@@ -23,15 +24,17 @@ from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.assessment import Assessment
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
 from pro_tracker.models.goal import Goal, GoalRating
 from pro_tracker.models.infusion_findings import InfusionSymptom
 from pro_tracker.models.response import EXPORTED_STATUSES, QuestionnaireResponse
 from pro_tracker.models.site import Site
-from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
+from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services import stored_scores
 from pro_tracker.services.clinic.person import RECORD, is_kept, persons_by_record
+from pro_tracker.services.consent_filters import MAY_BE_RESEARCHED
 from pro_tracker.services.planning import first_asked, person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results import assessments
@@ -86,6 +89,20 @@ class GoalAttained(NamedTuple):
     attainment: int
 
 
+class GivenConsent(NamedTuple):
+    """The consent to the form of the visit's protocol: version, study day, and whether data may be passed on.
+
+    Empty where the protocol has no form. `is_shared` None: the form does not ask for that.
+    """
+
+    version: str = ""
+    day: int | None = None
+    is_shared: bool | None = None
+
+
+NO_CONSENT = GivenConsent()
+
+
 @dataclass(slots=True, eq=False)
 class VisitRecord:
     """One visit that was answered, voided after it opened, or closed unanswered.
@@ -112,6 +129,7 @@ class VisitRecord:
     is_finished: bool = True
     death: Death = NO_DEATH
     goal: GoalAttained | None = None
+    consent: GivenConsent = NO_CONSENT
     reason: str = ""
     responses: Mapping[str, Row[Any]] = field(default_factory=dict)  # instrument code -> response, stopped ones too
     given: dict[str, GivenAnswers] = field(default_factory=dict)  # instrument code -> how it was answered
@@ -172,12 +190,12 @@ def records(
 
 def count_subjects(session: Session, site_ids: SiteIds = None) -> int:
     """The number of subjects whose data may be used, with a course at these sites."""
-    return _count(session, DATA_MAY_BE_USED, site_ids)
+    return _count(session, MAY_BE_RESEARCHED, site_ids)
 
 
 def count_excluded(session: Session, site_ids: SiteIds = None) -> int:
-    """The number of subjects who are in no file because they withdrew their data."""
-    return _count(session, ~DATA_MAY_BE_USED, site_ids)
+    """The number of subjects who are in no file: their data were withdrawn, or may not be used for research."""
+    return _count(session, ~MAY_BE_RESEARCHED, site_ids)
 
 
 def used_codes(session: Session) -> list[str]:
@@ -223,6 +241,27 @@ def _at_sites(subjects: AnySelect, site_ids: SiteIds) -> AnySelect:
     return subjects.where(Subject.id.in_(at_site))
 
 
+def _consents(session: Session, people: Mapping[uuid.UUID, uuid.UUID]) -> Mapping[tuple[uuid.UUID, str], Row[Any]]:
+    """Person and code of a form -> the newest answer to it. `people`: record -> person. One statement."""
+    rows: AnySelect = select(
+        ConsentDecision.subject_id,
+        ConsentDecision.form_code,
+        ConsentDecision.version,
+        ConsentDecision.given_at,
+        ConsentDecision.agreed_sharing,
+    )
+    rows = rows.where(
+        ConsentDecision.subject_id.in_(people),
+        ConsentDecision.outcome.in_(ANSWERS_TO_FORM),
+        ConsentDecision.voided_at.is_(None),
+    )
+    oldest_first = rows.order_by(ConsentDecision.given_at, ConsentDecision.id)
+    found: dict[tuple[uuid.UUID, str], Row[Any]] = {}
+    for row in session.execute(oldest_first):
+        found[people[row.subject_id], row.form_code] = row
+    return found
+
+
 def _subjects(after: str, site_ids: SiteIds) -> AnySelect:
     columns = (
         Subject.id,
@@ -233,7 +272,7 @@ def _subjects(after: str, site_ids: SiteIds) -> AnySelect:
         Subject.died_on,
         Subject.died_on_precision,
     )
-    subjects = select(*columns).where(Subject.study_code > after, is_kept(), DATA_MAY_BE_USED)
+    subjects = select(*columns).where(Subject.study_code > after, is_kept(), MAY_BE_RESEARCHED)
     subjects = _at_sites(subjects, site_ids)
     return subjects.order_by(Subject.study_code).limit(SUBJECTS_PER_BATCH)
 
@@ -255,6 +294,7 @@ class _Batch:
         self.scores = stored_scores.by_visit(session, ids)
         self.first_asked = first_asked.by_visit(session, ids)
         self.goals = _goals_by_visit(session, people)
+        self.consents = _consents(session, people)
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -299,6 +339,7 @@ class _Batch:
             event_code=visit.event_code,
             planned_day=self._day(course, visit.due_at, subject.time_zone) if visit.due_at else None,
             death=self._death(subject, course),
+            consent=self._consent(subject, course, protocol),
             infusion_day=visit.infusion_day,
         )
         record.goal = self.goals.get(visit.visit_id)
@@ -334,6 +375,12 @@ class _Batch:
         given = self.treatments.get(course.id)
         reference = given.first_on if given else course.planned_start_on
         return None if reference is None else study_day(on, reference)
+
+    def _consent(self, subject: Row[Any], course: Row[Any], protocol: Protocol) -> GivenConsent:
+        row = self.consents.get((subject.id, protocol.consent))
+        if row is None:
+            return NO_CONSENT
+        return GivenConsent(row.version, self._day(course, row.given_at, subject.time_zone), row.agreed_sharing)
 
     def _death(self, subject: Row[Any], course: Row[Any]) -> Death:
         if subject.died_on_precision is None:

@@ -20,8 +20,9 @@ from pro_tracker.models.infusion_findings import InfusionMedication, InfusionSym
 from pro_tracker.models.interruption import Snooze
 from pro_tracker.models.missed_infusion import MissedInfusion
 from pro_tracker.models.other_treatment import LiverTest, OtherTreatment
-from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
+from pro_tracker.models.subject import Subject
 from pro_tracker.services.clinic.person import is_kept, persons_by_record
+from pro_tracker.services.consent_filters import MAY_BE_RESEARCHED
 from pro_tracker.services.planning import person_courses
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.results.export_rows import SUBJECTS_PER_BATCH, Part
@@ -218,7 +219,7 @@ def snoozes(found: Iterable[TreatmentCourse]) -> Iterator[NumberedSnooze]:
 
 def _people(after: str) -> Any:
     people = select(Subject.id, Subject.study_code, Subject.time_zone)
-    people = people.where(Subject.study_code > after, is_kept(), DATA_MAY_BE_USED)
+    people = people.where(Subject.study_code > after, is_kept(), MAY_BE_RESEARCHED)
     return people.order_by(Subject.study_code).limit(SUBJECTS_PER_BATCH)
 
 

@@ -6,18 +6,19 @@ from sqlalchemy import TextClause, bindparam, text
 
 from pro_tracker.db import UtcDateTime
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.message_codes import MessageState, SendOutcome
+from pro_tracker.domain.message_codes import MessageKind, MessageState, SendOutcome
 
 MOMENTS = ("now", "until", "send_at", "sent_at", "finished_at")
 
 # Locks the visit first and the message after it, in the order in which answering locks them. FOR SHARE waits for an
 # answer that is being stored, and an answer waits for it: the first commit decides. What was read before may be out of
-# date, so every condition is checked again here.
+# date, so every condition is checked again here. The copy of a consent is sent whatever became of its visit.
 _OPEN_VISIT = (
     "SELECT visit.id FROM visit"  # nosec B608  only constants are put together
     " JOIN contact ON contact.subject_id = visit.subject_id WHERE visit.id = {id}"
-    " AND coalesce(completed_at, voided_at) IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
-    "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now))"
+    " AND (coalesce(completed_at, voided_at) IS NULL AND opens_at <= :now AND (closes_at > :now OR EXISTS ("
+    "SELECT 1 FROM visit_draft WHERE visit_draft.visit_id = visit.id AND grace_until > :now)) OR EXISTS ("
+    f"SELECT 1 FROM message AS copy WHERE copy.id = {{message}} AND copy.kind = '{MessageKind.CONSENT_COPY}'))"
     f" AND contact.channel = :address_channel AND contact.state = '{ContactState.ACTIVE}'"
 )
 _LINK = "INSERT INTO link (visit_id, message_id, token_hash, created_at)"
@@ -72,7 +73,7 @@ BEGIN_POSTGRESQL = _for_one_and_several(
     f"""
     WITH input AS MATERIALIZED (SELECT {{input}}),
     open_visit AS MATERIALIZED (SELECT visit.id FROM input CROSS JOIN LATERAL (
-        {_OPEN_VISIT.format(id="input.visit_id")} FOR SHARE OF visit) AS visit),
+        {_OPEN_VISIT.format(id="input.visit_id", message="input.message_id")} FOR SHARE OF visit) AS visit),
     begun AS (UPDATE message SET attempts = message.attempts + 1, lease_until = :until FROM input
         WHERE message.id = input.message_id AND message.lease_until IS NOT NULL AND message.attempts = input.attempts
         AND input.visit_id IN (SELECT id FROM open_visit)
@@ -86,7 +87,7 @@ BEGIN_SQLITE = (
     _statement(
         "UPDATE message SET attempts = attempts + 1, lease_until = :until WHERE id = :message_id"  # nosec B608
         f" AND state = '{MessageState.CLAIMED}' AND attempts = :attempts"
-        f" AND EXISTS ({_OPEN_VISIT.format(id=':visit_id')})"
+        f" AND EXISTS ({_OPEN_VISIT.format(id=':visit_id', message=':message_id')})"
     ),
     _statement(f"{_LINK} VALUES (:visit_id, :message_id, :token_hash, :now)"),
     _statement(f"{_ATTEMPT} VALUES (:message_id, :attempts + 1, :provider, :now, false) RETURNING id"),

@@ -48,11 +48,11 @@ def compose(context: SendContext, base_url: str, token: str, now: datetime) -> O
         time_zone=context.subject.time_zone,
         clinic=clinic_name(context.site, context.subject, is_shared=context.shares_address),
         phone=context.site.phone,
-        url=f"{base_url}/v/{token}" if record.has_link else "",
+        url=_link(context, base_url, token) if record.has_link else "",
         unsubscribe_url=unsubscribe_url,
         closes_at=context.visit.closes_at,
         minutes=battery_length.minutes(context.protocol, context.visit.event_code),
-        later_url=f"{base_url}/v/{token}/later" if record.has_later_link else None,
+        later_url=f"{base_url}/v/{token}/later" if record.has_later_link and not context.is_copy else None,
         is_first=context.is_first,
     )
     envelope = OutgoingMessage(
@@ -67,3 +67,8 @@ def compose(context: SendContext, base_url: str, token: str, now: datetime) -> O
         sender_name=context.site.name,
     )
     return channel_composer(message.channel).compose(envelope, facts)
+
+
+def _link(context: SendContext, base_url: str, token: str) -> str:
+    """Returns the personal link: to the questions, or to the copy of a consent."""
+    return f"{base_url}/v/{token}/consent" if context.is_copy else f"{base_url}/v/{token}"

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from pro_tracker.domain.call_codes import CallOutcome
 from pro_tracker.domain.calling import STOP_REMINDERS_AFTER
 from pro_tracker.domain.contact_state import ContactState
-from pro_tracker.domain.message_codes import EndReason, MessageState
+from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.reminder_times import (
     Recipient,
@@ -32,6 +32,7 @@ from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.clinic.participation import takes_part
 from pro_tracker.services.clinic.person import RECORD
+from pro_tracker.services.consent_filters import has_declined
 from pro_tracker.services.planning import planned_messages, recipients
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import attempts
@@ -49,6 +50,7 @@ class SendContext:
     that failed because of the provider; `unknown_since`: when the first attempt with an unknown outcome began.
     `shares_address`: another subject gets messages at the same address. `refused`: the outcome of a call after which no
     reminder follows; None without one. `is_first`: no message was sent to the contact on this channel before.
+    `has_declined`: the person declined the consent form of the visit's protocol.
     """
 
     message: Message
@@ -64,6 +66,7 @@ class SendContext:
     shares_address: bool
     refused: CallOutcome | None
     is_first: bool
+    has_declined: bool
     recipient: Recipient
     snoozes: Sequence[SnoozeRequest]
 
@@ -71,6 +74,11 @@ class SendContext:
     def is_planned(self) -> bool:
         """Returns whether the message follows from the protocol. A subject who asked for a link waits for it."""
         return self.message.kind in planned_messages.PLANNED_KINDS
+
+    @property
+    def is_copy(self) -> bool:
+        """Returns whether the message leads to the copy of a consent, which is sent whatever becomes of the visit."""
+        return self.message.kind is MessageKind.CONSENT_COPY
 
     @property
     def has_unknown_outcome(self) -> bool:
@@ -99,20 +107,30 @@ def load(session: Session, message_ids: Sequence[int], now: datetime) -> dict[in
 def end_reason(context: SendContext, now: datetime) -> EndReason | UnansweredReason | None:
     """Returns why the message is no longer due, or None while it is."""
     visit, subject = context.visit, context.subject
-    if visit.completed_at is not None:
+    if visit.completed_at is not None and not context.is_copy:
         return EndReason.ANSWERED
     if not subject.takes_part:
         return EndReason.WITHDRAWN if subject.death_recorded_at is None else UnansweredReason.DIED
+    return _visit_reason(context, now) or _unsendable_reason(context, now)
+
+
+def _visit_reason(context: SendContext, now: datetime) -> EndReason | UnansweredReason | None:
+    """Returns why the visit needs no message any more, or None while it does."""
+    visit = context.visit
+    if context.is_copy:
+        return None
     if visit.voided_at is not None:
         return visit.void_reason
     if now >= (visit.closes_at if context.is_planned else answerable_until(visit)):
         return EndReason.WINDOW_CLOSED
-    return _unsendable_reason(context, now)
+    return None
 
 
 def _unsendable_reason(context: SendContext, now: datetime) -> EndReason | UnansweredReason | None:
     if context.is_planned and context.refused is not None:  # by telephone, after this message was claimed
         return UnansweredReason(context.refused)
+    if context.is_planned and context.has_declined:
+        return UnansweredReason.REFUSED
     if context.contact is None or context.contact.state != ContactState.ACTIVE:
         return EndReason.NO_CONTACT
     if context.is_planned and _is_superseded(context, now):
@@ -194,8 +212,11 @@ def _was_written_to() -> ColumnElement[bool]:
 
 
 def _is_later(newer: type[Message]) -> ColumnElement[bool]:
-    """SQL: `newer` is planned for later than Message, about the same visit, and goes to the same person."""
-    same_visit = newer.visit_id == Message.visit_id
+    """SQL: `newer` is planned for later than Message, about the same visit, and goes to the same person.
+
+    The copy of a consent asks for nothing, so it replaces no message.
+    """
+    same_visit = and_(newer.visit_id == Message.visit_id, newer.kind != MessageKind.CONSENT_COPY)
     same_person = is_to_subject(newer) == is_to_subject()
     later_day = newer.local_on > Message.local_on
     same_day = newer.local_on == Message.local_on
@@ -207,7 +228,7 @@ def _claimed() -> Select[Any]:
     return (
         select(Message, Visit, Subject, Site, Course, Contact, _later_was_submitted(), _next_at())
         .add_columns(attempts.provider_failures(), attempts.unknown_since(), shares_address())
-        .add_columns(_refused(), ~_was_written_to())
+        .add_columns(_refused(), ~_was_written_to(), has_declined(Visit, Subject.id))
         .join(Visit, Visit.id == Message.visit_id)
         .join(RECORD, RECORD.id == Message.subject_id)
         .join(Subject, Subject.id == RECORD.person_id)

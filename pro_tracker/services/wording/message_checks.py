@@ -20,6 +20,8 @@ from pro_tracker.services.wording.message_format import MessageFile, TemplateEnt
 
 # Templates that no protocol names, since patients request these messages.
 PATIENT_REQUESTED_TEMPLATES = (MessageKind.SNOOZE, MessageKind.FRESH_LINK)
+# Templates of the service itself, which are sent by mail only.
+MAIL_TEMPLATES = (MessageKind.CONSENT_COPY,)
 EXAMPLE_ADDRESS = "https://pro-tracker.your-clinic.example"  # used if the address of the installation is not known
 LONG_MINUTES = "100"  # no battery takes longer
 LINK_TOKEN = "x" * 22  # as long as the tokens of links.issue
@@ -47,7 +49,8 @@ def templates() -> dict[str, list[str]]:
     codes: dict[str, None] = {}  # a set that keeps the order of the files
     for path in message_texts.files():
         codes.update(dict.fromkeys(message_texts.read(path).templates))
-    return {code: missing_variants(code) for code in codes if code not in PATIENT_REQUESTED_TEMPLATES}
+    own = (*PATIENT_REQUESTED_TEMPLATES, *MAIL_TEMPLATES)
+    return {code: missing_variants(code) for code in codes if code not in own}
 
 
 def missing_variants(template: str) -> list[str]:
@@ -66,6 +69,8 @@ def missing_variants(template: str) -> list[str]:
 
 def _needs_every_language(template: str, channel: Channel) -> bool:
     """Returns whether no language may be left out: one without its own wording would show English."""
+    if template in MAIL_TEMPLATES:
+        return channel is Channel.EMAIL
     has_some = any(_has_wording(template, language, channel) for language in LANGUAGES)
     return has_some or channel_wording(channel).IS_REQUIRED
 
@@ -75,7 +80,7 @@ def _has_wording(template: str, language: str, channel: Channel) -> bool:
 
 
 def _missing() -> Iterator[Problem]:
-    for template in PATIENT_REQUESTED_TEMPLATES:
+    for template in (*PATIENT_REQUESTED_TEMPLATES, *MAIL_TEMPLATES):
         missing = missing_variants(template)
         if missing:
             yield _problem(f"templates.{template}", f"lacks its {', '.join(missing)}")

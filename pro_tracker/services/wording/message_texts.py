@@ -104,10 +104,10 @@ def _mail_parts(facts: MessageFacts) -> _MailParts:
     return _MailParts(
         subject=entry.subject.format_map(placeholders),
         opening=entry.opening.format_map(placeholders),
-        closing=[paragraph.format_map(placeholders) for paragraph in layout.closing],
+        action=(entry.action or layout.action).format_map(placeholders),
+        closing=[paragraph.format_map(placeholders) for paragraph in entry.closing or layout.closing],
         unsubscribe=layout.unsubscribe.format_map(placeholders),
-        length=(layout.length or "").format_map(placeholders),
-        action=layout.action.format_map(placeholders),
+        length="" if entry.closing else (layout.length or "").format_map(placeholders),  # of questions
         address=(layout.address or "").format_map(placeholders),
         later=(layout.later or "").format_map(placeholders),
     )
@@ -134,7 +134,7 @@ def _plain_text(parts: _MailParts, facts: MessageFacts) -> str:
     paragraphs += parts.closing
     if facts.unsubscribe_url:
         paragraphs.append(f"{parts.unsubscribe}:\n{facts.unsubscribe_url}")
-    return "\n\n".join(paragraphs) + "\n"
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
 def sms(facts: MessageFacts) -> MessageText:

@@ -1,8 +1,11 @@
 """Patient pages: from the personal link to the confirmation, one item a screen. They work without scripts."""
 
 from pro_tracker.web.patient import (
+    about,
     calendar,
     codes,
+    consent_copy,
+    consenting,
     entry,
     error_pages,
     goals,
@@ -17,13 +20,17 @@ from pro_tracker.web.patient import (
     safety,
     snoozing,
     unsubscribing,
+    withdrawing,
 )
 from pro_tracker.web.patient.blueprint import blueprint
 
 __all__ = [
+    "about",
     "blueprint",
     "calendar",
     "codes",
+    "consent_copy",
+    "consenting",
     "entry",
     "error_pages",
     "goals",
@@ -38,4 +45,5 @@ __all__ = [
     "safety",
     "snoozing",
     "unsubscribing",
+    "withdrawing",
 ]

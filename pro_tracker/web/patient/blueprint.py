@@ -46,6 +46,7 @@ def _visit() -> dict[str, object]:
     return {
         "clinic_name": visit.clinic_name,
         "clinic_phone": visit.clinic_phone,
+        "emergency_number": visit.emergency_number,
         "whose": f"{visit.clinic_name} · {visit.event_title} · {visit.label}",
         "form_token": visit_cookies.form_token(visit.visit_id),
         "visit_url_part": g.visit_url_part,

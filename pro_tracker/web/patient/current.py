@@ -68,20 +68,21 @@ def require_valid_link(found: VisitContext) -> None:
 def open_visit(now: datetime) -> VisitContext:
     """Returns the visit if the patient may answer it now.
 
-    Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed. The request may write a single statement
-    only, since each one is committed by itself.
+    Raises UnusableLink, AlreadyAnswered, WindowClosed, IdentityNotConfirmed, ConsentNeeded. The request may write a
+    single statement only, since each one is committed by itself.
     """
     commit_each_statement()
     found = _read(now)
     found.require_open(now)
     _require_confirmation()
+    found.require_consent()
     return found
 
 
 def visit_to_save(now: datetime) -> VisitContext:
     """Returns the visit for an answer: one that is open, held or over, since an answer can arrive late.
 
-    Raises UnusableLink, WindowClosed before it opens, IdentityNotConfirmed.
+    Raises UnusableLink, WindowClosed before it opens, IdentityNotConfirmed, ConsentNeeded.
     """
     commit_each_statement()
     found = _read(now)
@@ -90,6 +91,7 @@ def visit_to_save(now: datetime) -> VisitContext:
     else:
         found.require_open(now)
     _require_confirmation()
+    found.require_consent(any_version=True)
     return found
 
 

@@ -1,6 +1,7 @@
 """Entry to the patient pages: opening the link, confirming the birth date, requesting a fresh link."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from pro_tracker.services.answering import (
 from pro_tracker.services.answering.identity_checks import BirthDateCheck
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
+from pro_tracker.services.clinic import patient_pages
 from pro_tracker.services.contacts import preferences
 from pro_tracker.services.record import own_results
 from pro_tracker.web import access
@@ -98,20 +100,25 @@ def confirm() -> Page:
     form = BirthDateForm(visit.time_zone)
     if not form.validate():
         return start_page(visit, form), 422
+    refused = refusal(visit, form, now, show=lambda: start_page(visit, form))
+    return refused if refused is not None else start_access(visit, now, _next_response(visit))
+
+
+def refusal(visit: VisitContext, form: BirthDateForm, now: datetime, *, show: Callable[[], str]) -> Page | None:
+    """Returns the page for a birth date that differs from the record; None for the right one, which is not committed.
+
+    `show` returns the page of the form.
+    """
     outcome = identity_checks.check_birth_date(db_session(), visit, form.birth_date.data, now=now)
     if outcome is BirthDateCheck.RIGHT:
-        return _start_access(visit, now)
+        return None
     commit()
     form.birth_date.errors = [_mismatch(outcome, form, visit)]
-    return _refused(outcome, visit, form, now)
-
-
-def _refused(outcome: BirthDateCheck, visit: VisitContext, form: BirthDateForm, now: datetime) -> Page:
     if outcome is BirthDateCheck.LINK_ENDED:
         return redirect(url_for("patient.start"), 303)  # which offers a fresh link
     if outcome is BirthDateCheck.LOCKED:
         return _locked(db_session().get_one(Visit, visit.visit_id).locked_until, now)
-    return start_page(visit, form), 422
+    return show(), 422
 
 
 def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext) -> str:
@@ -127,14 +134,13 @@ def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext)
     return _("Check the order, please: first the day, then the month.")
 
 
-def _start_access(visit: VisitContext, now: datetime) -> Response:
-    """Starts an access and goes on, with the form that waited for it if there is one."""
+def start_access(visit: VisitContext, now: datetime, response: Response) -> Response:
+    """Starts an access and commits; returns the response with its cookie."""
     assert visit.link_id is not None  # the page was reached by one
     secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now)
     if current.chosen_language():
         _keep_language(visit, now)
     commit()
-    response = _next_response(visit)
     is_theirs = visit.mode != ResponseMode.CLINIC
     visit_cookies.set_access(response, visit.visit_id, secret, lasts=visit.arrive_until - now if is_theirs else None)
     return response
@@ -150,6 +156,7 @@ def _keep_language(visit: VisitContext, now: datetime) -> None:
 
 
 def _next_response(visit: VisitContext) -> Response:
+    """Returns what follows the birth date: the form that waited for it, if there is one."""
     waiting = waiting_forms.destination()
     if waiting is not None:
         return redirect(waiting, 307)  # the browser sends the form's fields once more, to the URL they were meant for
@@ -215,6 +222,7 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         languages=_offered_languages(visit.language),
         chosen_language=current.chosen_language(),
         waiting=waiting_forms.fields(),
+        clinic=patient_pages.of_subject(db_session(), visit.person_id, visit.language),
     )
 
 

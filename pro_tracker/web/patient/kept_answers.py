@@ -8,8 +8,10 @@ from flask import Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pro_tracker import clock
+from pro_tracker.domain.consent import ConsentState
 from pro_tracker.domain.errors import (
     AlreadyAnswered,
+    ConsentNeeded,
     IdentityNotConfirmed,
     InvalidInput,
     NoLongerAsked,
@@ -31,6 +33,7 @@ Reply = tuple[Response, int]
 REFUSED: dict[type[Exception], ReplyState] = {
     IdentityNotConfirmed: ReplyState.UNCONFIRMED,
     UnusableLink: ReplyState.UNCONFIRMED,
+    ConsentNeeded: ReplyState.UNCONFIRMED,  # the start page leads to the consent form, and the device keeps its answers
     NoLongerAsked: ReplyState.NO_LONGER_ASKED,
     WindowClosed: ReplyState.PLANNED,  # all other ways in which a window is closed leave answers late
 }
@@ -106,6 +109,9 @@ def _take(visit: VisitContext, sent: _Request, now: datetime) -> Reply:
     context = current.context(visit, now)
     answers = [_answer(each, sent.sent_at, now) for each in sent.answers]
     outcomes = kept_answers.take(db_session(), visit, answers, context, seen=sent.seen)
+    if sent.send and visit.consent_state is ConsentState.OUTDATED:
+        commit()  # what was answered stays; the new version of the form is read before anything is sent
+        return _reply(ReplyState.UNCONFIRMED)
     if sent.send:
         _send(reread(db_session(), visit), context)
     commit()

@@ -44,7 +44,7 @@ def _count_subjects(work: Worklist) -> int:
     shown: set[uuid.UUID] = set()
     sections = (
         *(work.calls, work.texts, work.visits, work.undated, work.messages, work.closed),
-        *(work.unconfirmed_deaths, work.same_numbers),
+        *(work.consents, work.unconfirmed_deaths, work.same_numbers),
     )
     for section in sections:
         shown.update(row.Subject.id for row in section.rows)

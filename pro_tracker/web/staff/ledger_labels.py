@@ -23,6 +23,7 @@ KINDS = {
     MessageKind.REMINDER: lazy_gettext("Step %(number)s"),
     MessageKind.SNOOZE: lazy_gettext("Asked to come back"),
     MessageKind.FRESH_LINK: lazy_gettext("New link, on request"),
+    MessageKind.CONSENT_COPY: lazy_gettext("Copy of the consent"),
 }
 # Why a message was cancelled. UNANSWERED has the reasons of messages that ended with their visit.
 END_REASONS = {
@@ -124,6 +125,10 @@ CHANGES = {
     "subject.withdraw": lazy_gettext("Withdrawn"),
     "text.handle": lazy_gettext("A text from the patient dealt with"),
     "text.receive": lazy_gettext("Texted us"),
+    "consent.answer": lazy_gettext("Consent form answered"),
+    "consent.withdraw": lazy_gettext("Withdrawn by the patient, on the patient's own page"),
+    "consent.void": lazy_gettext("Entry about consent removed"),
+    "consent.acknowledge": lazy_gettext("Decline or withdrawal seen"),
     "visit.complete": lazy_gettext("Answers sent"),
     "visit.give-reason": lazy_gettext("Reason given why nothing was answered"),
     "visit.language": lazy_gettext("Language of the questions changed"),

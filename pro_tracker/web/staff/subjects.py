@@ -15,6 +15,8 @@ from pro_tracker.models.visit import Visit
 from pro_tracker.services import audit
 from pro_tracker.services.answer_corrections import acknowledgements
 from pro_tracker.services.answering import goals
+from pro_tracker.services.enrolment import consent_states
+from pro_tracker.services.enrolment.consent_states import KnownConsent
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
 from pro_tracker.services.record.subject_records import SubjectRecord
@@ -66,8 +68,14 @@ def subject(subject_id: uuid.UUID) -> Page:
         goal_visit=_goal_visit(record),
         looked_at=acknowledgements.of_person(session, record.subject.id),
         liver_tests_due=_liver_tests_due(record, now),
+        consent=_consent(record),
         effects=reported_effects.of_visits(session, record.subject.id, record.visits, now=now),
     )
+
+
+def _consent(record: SubjectRecord) -> KnownConsent:
+    newest = record.courses[-1] if record.courses else None
+    return consent_states.summary(db_session(), record.subject, newest)
 
 
 def _charts(record: SubjectRecord, now: datetime) -> list[tuple[ScaleTrend, Chart]]:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.domain.errors import ConsentNeeded, InvalidInput
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.subject import Subject
@@ -53,6 +53,14 @@ def _interview() -> dict[str, object]:
         "form_token": generate_csrf(),
         "send_label": _("Record these answers"),
     }
+
+
+@blueprint.errorhandler(ConsentNeeded)
+def ask_for_consent(_error: ConsentNeeded) -> Response:
+    """Leads to the page on which an answer by telephone is recorded, before the first question."""
+    db_session().rollback()
+    flash(_("First read the consent form to the patient, and record the answer."), "error")
+    return redirect(url_for("staff.consent", subject_id=g.interview["subject_id"], _anchor="record"), 303)
 
 
 @blueprint.get("")
@@ -172,9 +180,13 @@ def _subject() -> Subject:
 
 
 def _open_visit() -> VisitContext:
-    """Returns the visit of the URL. Raises NotFound outside the account's sites, WindowClosed or AlreadyAnswered."""
+    """Returns the visit of the URL.
+
+    Raises NotFound outside the account's sites, WindowClosed, AlreadyAnswered, ConsentNeeded.
+    """
     visit = _visit()
     visit.require_open(clock.now())
+    visit.require_consent()
     return visit
 
 

@@ -1,0 +1,112 @@
+"""The consent form of a study, before the first question: read, agreed to purpose by purpose or declined."""
+
+from dataclasses import replace
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from pro_tracker import clock
+from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.consent import ConsentForm, ConsentMode, ConsentOutcome, ConsentState
+from pro_tracker.domain.errors import ConsentNeeded
+from pro_tracker.domain.response_codes import ResponseMode
+from pro_tracker.models.subject import Subject
+from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.services.audit import Actor
+from pro_tracker.services.enrolment import consent_decisions
+from pro_tracker.services.enrolment.consent_decisions import ConsentFacts
+from pro_tracker.web import access
+from pro_tracker.web.answering import Page, next_page_url
+from pro_tracker.web.patient import current
+from pro_tracker.web.patient.blueprint import blueprint
+from pro_tracker.web.patient.taking_part_forms import ConsentAnswerForm
+from pro_tracker.web.session import commit, db_session
+
+
+@blueprint.errorhandler(ConsentNeeded)
+def ask_for_consent(_error: ConsentNeeded) -> Response:
+    """Leads to the consent form, whatever was asked for: nothing is asked or stored before it is agreed to."""
+    return redirect(url_for("patient.consent"), 303)
+
+
+@blueprint.get("/visit/<visit>/consent")
+@access.patient
+def consent() -> Page:
+    """Shows the form, or after a decline a page that says so. With `again`, an earlier answer can be changed."""
+    visit = _open_visit()
+    form = visit.consent_form
+    is_again = "again" in request.args
+    if form is None or (visit.consent_state is ConsentState.GIVEN and not is_again):
+        return redirect(next_page_url(visit))
+    if visit.consent_state is ConsentState.DECLINED and not is_again:
+        return render_template("patient/consent_declined.html", visit=visit)
+    return _page(visit, form, _answer_form(visit, form))
+
+
+@blueprint.post("/visit/<visit>/consent")
+@access.patient
+def answer_consent() -> Page:
+    visit = _open_visit()
+    form = visit.consent_form
+    if form is None:
+        return redirect(next_page_url(visit))
+    answer = _answer_form(visit, form)
+    if answer.version.data != form.version:
+        return _page(visit, form, _answer_form(visit, form, is_new=True), is_newer=True), 422
+    if "decline" in request.form:
+        return _record(visit, ConsentFacts(form, ConsentOutcome.DECLINED, mode(visit), visit.language))
+    if not answer.validate_agreement(form):
+        return _page(visit, form, answer), 422
+    return _record(visit, _agreement(visit, form, answer))
+
+
+def _agreement(visit: VisitContext, form: ConsentForm, answer: ConsentAnswerForm) -> ConsentFacts:
+    return ConsentFacts(
+        form,
+        ConsentOutcome.GIVEN,
+        mode(visit),
+        visit.language,
+        answer.agreed(form),
+        answer.signed_name.data,
+    )
+
+
+def _open_visit() -> VisitContext:
+    now = clock.now()
+    visit = current.confirmed_visit(now)
+    visit.require_open(now)
+    return visit
+
+
+def _record(visit: VisitContext, facts: ConsentFacts) -> Response:
+    actor = Actor(ActorKind.PATIENT, str(visit.link_id))
+    subject = db_session().get_one(Subject, visit.person_id)
+    consent_decisions.record(db_session(), actor, subject, replace(facts, visit_id=visit.visit_id), now=clock.now())
+    commit()
+    is_given = facts.outcome is ConsentOutcome.GIVEN
+    return redirect(next_page_url(visit) if is_given else url_for(".consent"), 303)
+
+
+def mode(visit: VisitContext) -> ConsentMode:
+    """Returns how a decision that is taken in this browser reached the service."""
+    return ConsentMode.CLINIC_DEVICE if visit.mode is ResponseMode.CLINIC else ConsentMode.OWN_DEVICE
+
+
+def _answer_form(visit: VisitContext, form: ConsentForm, *, is_new: bool = False) -> ConsentAnswerForm:
+    """Returns the form as posted; `is_new`: as it is shown first, with nothing ticked."""
+    answer = ConsentAnswerForm(formdata=None) if is_new else ConsentAnswerForm()
+    answer.offer(form, form.text(visit.language))
+    if is_new or request.method == "GET":
+        answer.version.data = form.version
+    return answer
+
+
+def _page(visit: VisitContext, form: ConsentForm, answer: ConsentAnswerForm, *, is_newer: bool = False) -> str:
+    return render_template(
+        "patient/consent.html",
+        form=answer,
+        consent_form=form,
+        text=form.text(visit.language),
+        is_outdated=is_newer or visit.consent_state is ConsentState.OUTDATED,
+        visit=visit,
+    )
