@@ -49,12 +49,11 @@ class DateInputField(Field):
             self.parts[part] = text.strip()
         # Validators such as InputRequired look at the raw data to find out whether anything was entered.
         self.raw_data = [text for text in self.parts.values() if text]
-        self.data = None
-        if not self.raw_data:
-            return
-        self.data = self._date()
-        if self.data is None:
-            self.process_errors = [str(self.NO_DATE)]
+        self._set_data()
+
+    def _set_data(self) -> None:
+        self.data = self._date() if self.raw_data else None
+        self.process_errors = [str(self.NO_DATE)] if self.raw_data and self.data is None else []
 
     def _date(self) -> date | None:
         """Returns the date that the parts say; None if they say none."""

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 
@@ -12,6 +13,7 @@ from pro_tracker.languages import LANGUAGES
 
 DAY = re.compile(r"0*(\d{1,2})(?:st|nd|rd|th|[.°oa])?")
 MONTH = re.compile(r"0*(\d{1,2})\.?")
+BETWEEN_PARTS = re.compile(r"[/.,\-\s]+|\bde\b")
 YEAR = re.compile(r"\d{4}|'?\d{2}")
 SHORTEST_NAME = 3  # letters: "mar" is March in English and marzo in Spanish
 
@@ -28,6 +30,18 @@ def is_month_first(time_zone: str) -> bool:
     except UnknownLocaleError:
         return False
     return pattern.index("M") < pattern.index("d")
+
+
+def parts_of_whole(text: str, order: Sequence[str]) -> dict[str, str] | None:
+    """Returns the parts of a whole date by name, as a phone fills it in: in `order`, or year first (ISO 8601).
+
+    None for a text that has not three parts.
+    """
+    found = [part for part in BETWEEN_PARTS.split(text.strip()) if part]
+    if len(found) != len(order):
+        return None
+    names = ("year", "month", "day") if len(found[0]) == 4 and found[0].isdecimal() else order
+    return dict(zip(names, found, strict=True))
 
 
 def read_day(text: str) -> int | None:

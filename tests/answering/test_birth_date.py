@@ -87,6 +87,10 @@ def test_the_boxes_stand_in_the_order_of_the_place(
         ("marzo", "4.", "1975"),
         ("MÁRZO", " 4 ", "'75"),
         ("4", "March", "1975"),
+        ("3/4/1975", "", ""),  # pasted, or filled in by the phone
+        ("1975-03-04", "", ""),
+        ("", "March 4, 1975", ""),
+        ("", "", "3-4-75"),
     ],
 )
 def test_a_date_is_read_as_people_type_it(

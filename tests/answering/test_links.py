@@ -236,3 +236,13 @@ def test_the_token_is_in_no_page_and_no_log(
     page = begin(client, patient)
     assert patient.token not in page.text
     assert patient.token not in caplog.text
+
+
+def test_a_browser_without_cookies_is_advised_what_to_do(
+    client: FlaskClient, another_client: Callable[[], FlaskClient], session: Session, clock: Clock
+) -> None:
+    patient = add_patient(session, clock.now)
+    page = another_client().get(url(client, patient))  # where the link leads, without the cookie that it sets
+    assert page.status_code == 410
+    assert "your browser may block cookies" in page.text
+    assert "your browser may block cookies" not in client.get("/v/unknown").text

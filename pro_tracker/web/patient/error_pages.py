@@ -61,4 +61,7 @@ def unusable_link(_error: UnusableLink) -> tuple[str, int]:
     """Offers a fresh link for a replaced one; for an unknown link shows the telephone numbers of all clinics."""
     known = g.get("visit") is not None
     clinics = [] if known else db_session().scalars(select(Site).order_by(Site.name)).all()
-    return render_template("patient/unusable_link.html", known=known, clinics=clinics), 410
+    without_cookie = "visit_url_part" in g and not request.cookies
+    return render_template(
+        "patient/unusable_link.html", known=known, clinics=clinics, without_cookie=without_cookie
+    ), 410

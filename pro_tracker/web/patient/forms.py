@@ -44,14 +44,24 @@ class BirthDateField(DateInputField):
     MONTH_FIRST = ("month", "day", "year")
     DAY_FIRST = ("day", "month", "year")
     WIDTHS = {"day": 2, "month": 4, "year": 4}  # noqa: RUF012
-    MAX_LENGTHS = dict.fromkeys(MONTH_FIRST, 12)  # "September", "4th" and "1975 " can be typed
+    MAX_LENGTHS = dict.fromkeys(MONTH_FIRST, 24)  # "September" can be typed, and a whole date pasted
     NO_DATE = _("Enter your date of birth with month, day and year, such as March 27, 1975.")
+
+    def use_order(self, parts: tuple[str, str, str]) -> None:
+        """Sets the order of the boxes, in which a whole date in one of them is read."""
+        self.PARTS = parts
+        if self.raw_data:
+            self._set_data()
 
     @property
     def is_month_first(self) -> bool:
         return self.PARTS == self.MONTH_FIRST
 
     def _date(self) -> date | None:
+        given = self.raw_data or []
+        if len(given) == 1:
+            whole = typed_dates.parts_of_whole(given[0], self.PARTS)
+            self.parts = whole or self.parts
         day = typed_dates.read_day(self.parts["day"])
         month = typed_dates.read_month(self.parts["month"])
         year = typed_dates.read_past_year(self.parts["year"], clock.now().date())
@@ -79,7 +89,7 @@ class BirthDateForm(VisitForm):
     def __init__(self, time_zone: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         month_first = typed_dates.is_month_first(time_zone)
-        self.birth_date.PARTS = BirthDateField.MONTH_FIRST if month_first else BirthDateField.DAY_FIRST
+        self.birth_date.use_order(BirthDateField.MONTH_FIRST if month_first else BirthDateField.DAY_FIRST)
 
 
 class SnoozeForm(VisitForm):
