@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import segno
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from pro_tracker.db import key_ring
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.link import Link
-from pro_tracker.services.answering import short_codes
+from pro_tracker.services.answering import links, short_codes
 from pro_tracker.web.patient.codes import TRIES_BY_ADDRESS, TRIES_IN_ALL
 from tests.conftest import Clock
 from tests.support.patient_browser import Patient, add_patient, give_birth_date, heading, place, url
@@ -75,9 +76,22 @@ def test_the_card_names_the_clinic_and_no_patient_and_only_a_keyed_hash_is_store
 
 
 @ONE
+def test_the_picture_on_the_card_is_a_link_to_the_questions(
+    client: FlaskClient, session: Session, patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "A" * 22
+    monkeypatch.setattr(links, "new_token", lambda: token)
+    page = card(client, session, patient)
+    address = f"{client.application.config['BASE_URL']}/v/{token}"
+    assert segno.make_qr(address, error="m").svg_inline(scale=4, border=4, dark="#000000", light="#ffffff") in page.text
+    opened = client.get(f"/v/{token}", follow_redirects=True)
+    assert "What is your date of birth?" in opened.text
+
+
+@ONE
 def test_a_spanish_card_speaks_spanish(client: FlaskClient, session: Session, clock: Clock) -> None:
     page = card(client, session, add_patient(session, clock.now, language="es"))
-    assert "Tenemos preguntas para usted. En su celular, abra" in page.text
+    assert "Tenemos preguntas para usted. Apunte aquí la cámara de su celular:" in page.text
     assert "11 de marzo de 2026" in page.text
 
 

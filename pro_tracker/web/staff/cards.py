@@ -2,6 +2,7 @@
 
 import uuid
 
+import segno
 from flask import current_app, flash, redirect, render_template, url_for
 from flask_babel import force_locale, gettext as _
 from markupsafe import Markup
@@ -11,6 +12,7 @@ from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import WindowClosed
 from pro_tracker.domain.visit_windows import is_open
+from pro_tracker.languages import locale
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -34,8 +36,10 @@ def card(subject_id: uuid.UUID, visit_id: int) -> Page:
 @access.staff(Role.COORDINATOR)
 def make_card(subject_id: uuid.UUID, visit_id: int) -> Page:
     subject, visit = _open_visit(subject_id, visit_id)
-    code = short_codes.issue(db_session(), access.actor(), visit, now=clock.now())
-    return _page(subject, visit, printed=_card(subject, visit, code))
+    now = clock.now()
+    token = links.issue(db_session(), visit.id, now=now)
+    code = short_codes.issue(db_session(), access.actor(), visit, now=now)
+    return _page(subject, visit, printed=_card(subject, visit, code, token))
 
 
 @blueprint.post("/subjects/<uuid:subject_id>/visits/<int:visit_id>/card/end")
@@ -60,13 +64,25 @@ def _open_visit(subject_id: uuid.UUID, visit_id: int) -> tuple[Subject, Visit]:
     return subject, visit
 
 
-def _card(subject: Subject, visit: Visit, code: str) -> Markup:
+def _card(subject: Subject, visit: Visit, code: str, token: str) -> Markup:
     """Returns the card in the patient's language. It names no patient, and not what is asked."""
-    address = f"{current_app.config['BASE_URL'].partition('://')[2]}/code"
-    with force_locale(f"{subject.language[:2]}_US"):
-        return Markup(  # nosec B704  a template, which escapes
-            render_template("patient/_card.html", subject=subject, visit=visit, code=code, address=address)
+    base_url = current_app.config["BASE_URL"]
+    with force_locale(locale(subject.language)):
+        page = render_template(
+            "patient/_card.html",
+            subject=subject,
+            visit=visit,
+            code=code,
+            address=f"{base_url.partition('://')[2]}/code",
+            picture=_picture(f"{base_url}/v/{token}"),
         )
+    return Markup(page)  # nosec B704  a template, which escapes
+
+
+def _picture(address: str) -> Markup:
+    """Returns the QR code of an address as SVG, dark on white in every appearance of the page."""
+    drawn = segno.make_qr(address, error="m").svg_inline(scale=4, border=4, dark="#000000", light="#ffffff")
+    return Markup(drawn)  # nosec B704  made of an address of ours
 
 
 def _page(subject: Subject, visit: Visit, printed: Markup | None = None) -> Page:
