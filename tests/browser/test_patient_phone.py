@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from typing import Literal
 from urllib.parse import urljoin
 
 import pytest
@@ -103,11 +104,26 @@ def test_not_today_takes_two_taps_from_the_message(
     expect(page.get_by_role("main")).to_contain_text("You took back “not today”.")
 
 
-def test_every_page_passes_axe(phone: Page, patient: Patient) -> None:
-    for _name in pages_of_a_visit(phone, patient):
+def test_every_page_passes_axe_in_each_appearance(phone: Page, patient: Patient) -> None:
+    for name in pages_of_a_visit(phone, patient):
         phone.wait_for_load_state()  # styles and scripts, too
-        found = Axe().run(phone)
-        assert found.violations_count == 0, found.generate_report()
+        for appearance, (scheme, changed, back) in APPEARANCES.items():
+            phone.emulate_media(color_scheme=scheme)
+            phone.evaluate(changed)
+            found = Axe().run(phone)
+            assert found.violations_count == 0, f"{name}, {appearance}: {found.generate_report()}"
+            phone.evaluate(back)
+
+
+# Color scheme, and what is done to the page before and after it is looked at.
+ROOT = "document.documentElement"
+APPEARANCES: dict[str, tuple[Literal["light", "dark"], str, str]] = {
+    "light": ("light", "", ""),
+    "dark": ("dark", "", ""),
+    "right to left": ("light", f"{ROOT}.dir = 'rtl'", f"{ROOT}.dir = 'ltr'"),
+    "200 % text": ("light", f"{ROOT}.style.fontSize = '200%'", f"{ROOT}.style.fontSize = ''"),
+    "higher contrast": ("dark", f"{ROOT}.classList.add('is-contrast')", f"{ROOT}.classList.remove('is-contrast')"),
+}
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 640), (180, 370)], ids=["320 px", "360 px at 200 %"])
