@@ -1,0 +1,23 @@
+// On a device of the clinic a visit that nobody touches ends by itself, a minute after the page has said so: the patient
+// may have put the device down, and another one may take it up.
+const IDLE_MS = 600000;
+const WARNING_MS = 60000;
+
+export function leaveWhenIdle() {
+  const finish = document.querySelector("form[data-idle]");
+  const place = document.querySelector("[data-connection]");
+  if (!finish || !place) return;
+  const notice = Object.assign(document.createElement("p"), { className: "notice", textContent: finish.dataset.idle });
+  let timer;
+  const warn = () => {
+    place.append(notice);
+    timer = window.setTimeout(() => finish.requestSubmit(), WARNING_MS);
+  };
+  const restart = () => {
+    notice.remove();
+    window.clearTimeout(timer);
+    timer = window.setTimeout(warn, IDLE_MS);
+  };
+  for (const sign of ["pointerdown", "keydown"]) document.addEventListener(sign, restart, { passive: true });
+  restart();
+}

@@ -1,0 +1,53 @@
+"""The tablet of the waiting room: locked to one visit, and closed where nobody answers any more."""
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy.orm import Session
+
+from tests.browser.test_offline_answers import stored
+from tests.conftest import Clock
+from tests.support.patient_browser import PAIN, Patient, add_patient
+from tests.support.phone_answers import tap_answer
+from tests.support.staff_browser import PASSWORD, add_account
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def patient(session: Session, clock: Clock) -> Patient:
+    patient = add_patient(session, clock.now)
+    add_account(session, "coordinator")
+    session.commit()
+    return patient
+
+
+def start_here(page: Page, patient: Patient) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("E-mail").fill("coordinator@clinic.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"/subjects/{patient.visit.subject_id}/visits/{patient.visit.id}/here")
+    page.get_by_role("button", name="Start, and sign me out").click()
+    page.wait_for_url("**/item/1")
+    page.wait_for_load_state("networkidle")
+
+
+def test_a_visit_that_nobody_touches_ends_after_a_warning_and_keeps_its_answers(
+    phone: Page, session: Session, patient: Patient
+) -> None:
+    phone.clock.install()
+    start_here(phone, patient)
+    tap_answer(phone, 3)
+    phone.wait_for_url("**/item/2")
+    phone.clock.fast_forward("10:01")
+    expect(phone.get_by_text("Are you still there?")).to_be_visible()
+    phone.get_by_role("heading", level=1).tap()
+    expect(phone.get_by_text("Are you still there?")).to_have_count(0)
+    phone.clock.fast_forward("10:01")
+    expect(phone.get_by_text("Are you still there?")).to_be_visible()
+    phone.clock.fast_forward("01:01")
+    expect(phone.get_by_role("heading", level=1)).to_have_text("You are finished on this device")
+    assert list(stored(session, patient)[PAIN].values()) == [4]
+    assert phone.evaluate("caches.keys()") == []
+    phone.go_back()
+    expect(phone.get_by_role("heading", level=1)).not_to_contain_text("How hard did pain")
