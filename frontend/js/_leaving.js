@@ -1,4 +1,4 @@
-// On a device of the clinic a visit that nobody touches ends by itself, a minute after the page has said so: the patient
+// On a device of the clinic an untouched visit ends by itself, a minute after the page has said so: the patient
 // may have put the device down, and another one may take it up.
 const IDLE_MS = 600000;
 const WARNING_MS = 60000;

@@ -24,4 +24,6 @@ class VisitAccess(Base):
     secret_hash: Mapped[bytes] = mapped_column(unique=True)  # SHA-256 of 128 random bits
     mode: Mapped[ResponseMode] = mapped_column(Code(ResponseMode))
     confirmed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Until then this browser needs no further confirmation, as the person asked; None: for a few hours only
+    remembered_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: until it expires

@@ -12,18 +12,22 @@ from werkzeug.test import TestResponse
 from pro_tracker.models.call import Call
 from pro_tracker.models.link import Link
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.answering import links
 from pro_tracker.services.calling import calls
 from tests.conftest import Clock
 from tests.support.patient_browser import (
+    HIDDEN,
     Patient,
     add_patient,
     add_second_visit,
     begin,
+    get,
     give_birth_date,
     heading,
     open_link,
     place,
     post,
+    url,
 )
 
 WRONG = date(1975, 3, 28)
@@ -193,3 +197,29 @@ def test_the_call_list_shows_that_the_date_on_file_may_be_wrong(
     session.commit()
     session.refresh(call)
     assert (call.closed_at, call.outcome) == (clock.now, "no-longer-wanted")
+
+
+def test_a_remembered_phone_is_not_asked_again_until_the_questions_are_over(
+    client: FlaskClient, session: Session, patient: Patient, clock: Clock
+) -> None:
+    page = open_link(client, patient)
+    asked = {"birth_date-day": "27", "birth_date-month": "3", "birth_date-year": "1975", "remember": "yes"}
+    assert place(post(client, page, asked)) == "item/1"
+    clock.advance(days=3)
+    again = links.issue(session, patient.visit.id, now=clock.now)  # of the next reminder
+    session.commit()
+    assert place(client.get(f"/v/{again}", follow_redirects=True)) == "item/1"
+    client.post(url(client, patient, "finish"), data={"csrf_token": token_of(get(client, patient, "item/1"))})
+    assert heading(client.get(f"/v/{again}", follow_redirects=True)) == "Questions for you"
+
+
+def test_a_phone_that_is_not_remembered_is_asked_after_four_hours(
+    client: FlaskClient, patient: Patient, clock: Clock
+) -> None:
+    begin(client, patient)
+    clock.advance(hours=5)
+    assert heading(open_link(client, patient)) == "Questions for you"
+
+
+def token_of(page: TestResponse) -> str:
+    return dict(HIDDEN.findall(page.text))["csrf_token"]

@@ -1,4 +1,4 @@
-"""The tablet of the waiting room: locked to one visit, and closed where nobody answers any more."""
+"""The tablet of the waiting room: locked to one visit, and closed where no one answers any more."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -32,7 +32,7 @@ def start_here(page: Page, patient: Patient) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def test_a_visit_that_nobody_touches_ends_after_a_warning_and_keeps_its_answers(
+def test_an_untouched_visit_ends_after_a_warning_and_keeps_its_answers(
     phone: Page, session: Session, patient: Patient
 ) -> None:
     phone.clock.install()

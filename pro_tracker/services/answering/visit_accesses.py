@@ -17,10 +17,21 @@ from pro_tracker.services.answering.link_tokens import new_token, token_hash
 DEVICE = "access-"  # begins the name under which answers of an access are stored
 
 
-def start(session: Session, link_id: int, mode: ResponseMode, *, now: datetime) -> str:
-    """Starts an access to the visit of this link and returns its secret, of which only the hash is stored."""
+def start(
+    session: Session, link_id: int, mode: ResponseMode, *, now: datetime, remembered_until: datetime | None = None
+) -> str:
+    """Starts an access to the visit of this link and returns its secret, of which only the hash is stored.
+
+    `remembered_until`: until when the birth date is not asked for again in this browser; None: for some hours.
+    """
     secret = new_token()
-    access = VisitAccess(link_id=link_id, secret_hash=token_hash(secret), mode=mode, confirmed_at=now)
+    access = VisitAccess(
+        link_id=link_id,
+        secret_hash=token_hash(secret),
+        mode=mode,
+        confirmed_at=now,
+        remembered_until=remembered_until,
+    )
     session.add(access)
     session.flush()
     return secret

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never, cast
 
-from sqlalchemy import BindParameter, FromClause, Row, ScalarSelect, Select, Table, bindparam, func, select
+from sqlalchemy import BindParameter, FromClause, Row, ScalarSelect, Select, Table, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from pro_tracker.db import json_rows
@@ -100,6 +100,7 @@ class VisitContext:
     mode: ResponseMode = ResponseMode.SELF_WEB  # of the browser in which the patient answers
     access_id: int | None = None  # of that browser
     confirmed_at: datetime | None = None  # when the birth date was given in it
+    remembered_until: datetime | None = None  # until when it is not asked for again in it, if the person chose so
 
     @property
     def answers(self) -> Answers:
@@ -125,6 +126,13 @@ class VisitContext:
     def minutes(self) -> int:
         """The minutes that the questions take, as the patient is told."""
         return answering_time.minutes(self.questionnaire.at_most)
+
+    @property
+    def shown_until(self) -> datetime | None:
+        """The moment from which this browser needs the birth date once more; None where it was not given there."""
+        if self.confirmed_at is None:
+            return None
+        return max(self.confirmed_at + CONFIRMED_FOR, self.remembered_until or self.confirmed_at)
 
     @property
     def can_be_short(self) -> bool:
@@ -292,11 +300,12 @@ BY_LINK = _rows(LINK_TO_VISIT).add_columns(*OF_LINK).where(LINK.c.id == KEY)
 # An access through a revoked link ends with it: the same browser may have opened a newer link.
 IS_VALID = (
     ACCESS.c.ended_at.is_(None),
-    ACCESS.c.confirmed_at > bindparam("confirmed_after"),
+    or_(ACCESS.c.confirmed_at > bindparam("confirmed_after"), ACCESS.c.remembered_until > bindparam("now")),
     LINK.c.revoked_at.is_(None),
 )
 BY_ACCESS = _rows(ACCESS.join(LINK_TO_VISIT, LINK.c.id == ACCESS.c.link_id))
-BY_ACCESS = BY_ACCESS.add_columns(*OF_LINK, ACCESS.c.mode, ACCESS.c.id.label("access_id"), ACCESS.c.confirmed_at)
+BY_ACCESS = BY_ACCESS.add_columns(*OF_LINK, ACCESS.c.mode, ACCESS.c.id.label("access_id"))
+BY_ACCESS = BY_ACCESS.add_columns(ACCESS.c.confirmed_at, ACCESS.c.remembered_until)
 BY_ACCESS = BY_ACCESS.where(ACCESS.c.secret_hash == KEY, *IS_VALID)
 
 
@@ -310,7 +319,7 @@ def by_link(session: Session, link_id: int) -> VisitContext:
 
 def by_access(session: Session, secret: str, *, now: datetime) -> VisitContext | None:
     """The context of the visit that a browser with this secret may read and answer; None once the access has ended."""
-    return _by_access(session, secret, confirmed_after=now - CONFIRMED_FOR)
+    return _by_access(session, secret, confirmed_after=now - CONFIRMED_FOR, now=now)
 
 
 def by_access_to_write(session: Session, secret: str) -> VisitContext | None:
@@ -318,11 +327,11 @@ def by_access_to_write(session: Session, secret: str) -> VisitContext | None:
 
     That needs no confirmation of the last hours, since it shows nothing. None once the access was ended.
     """
-    return _by_access(session, secret, confirmed_after=LONG_AGO)
+    return _by_access(session, secret, confirmed_after=LONG_AGO, now=LONG_AGO)
 
 
-def _by_access(session: Session, secret: str, *, confirmed_after: datetime) -> VisitContext | None:
-    key = {"key": token_hash(secret), "confirmed_after": confirmed_after}
+def _by_access(session: Session, secret: str, *, confirmed_after: datetime, now: datetime) -> VisitContext | None:
+    key = {"key": token_hash(secret), "confirmed_after": confirmed_after, "now": now}
     row = session.execute(BY_ACCESS, key).one_or_none()
     return None if row is None else _context(session, row)
 

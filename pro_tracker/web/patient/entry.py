@@ -137,7 +137,8 @@ def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext)
 def start_access(visit: VisitContext, now: datetime, response: Response) -> Response:
     """Starts an access and commits; returns the response with its cookie."""
     assert visit.link_id is not None  # the page was reached by one
-    secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now)
+    remembered_until = visit.arrive_until if "remember" in request.form else None
+    secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now, remembered_until=remembered_until)
     if current.chosen_language():
         _keep_language(visit, now)
     commit()

@@ -15,7 +15,7 @@ from flask_babel import gettext as _, ngettext
 from pro_tracker import clock
 from pro_tracker.services.answering import advice, links, questionnaires
 from pro_tracker.services.answering.questionnaires import AskedItem
-from pro_tracker.services.answering.visit_context import CONFIRMED_FOR, VisitContext
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.web import access, answering
 from pro_tracker.web.answering import ItemFrame
 from pro_tracker.web.patient import current
@@ -158,6 +158,5 @@ def _open(number: int) -> str:
 
 def _milliseconds_left(visit: VisitContext, now: datetime) -> int:
     """Returns for how long the answers may be shown without the birth date."""
-    assert visit.confirmed_at is not None  # the view requires it
-    ends_at = visit.confirmed_at + CONFIRMED_FOR
-    return (ends_at - now) // timedelta(milliseconds=1)
+    assert visit.shown_until is not None  # the view requires the birth date
+    return (visit.shown_until - now) // timedelta(milliseconds=1)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from pro_tracker.web import given_times
 
 TO = "waiting_to"  # the field that names the URL
-OWN_FIELDS = ("csrf_token", "later", "retry", "short", "page_language", TO)
+OWN_FIELDS = ("csrf_token", "later", "retry", "short", "remember", "page_language", TO)
 
 
 def fields() -> list[tuple[str, str]]:
