@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from pro_tracker.cli import group
+from pro_tracker.domain.consent import ConsentPurpose
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.services.instruments import instrument_catalog
 from tests.conftest import Clock
+from tests.support.consent_fixtures import consent
 from tests.support.fhir_reader import (
     BASE,
     LOINC,
@@ -117,6 +119,7 @@ def test_every_stated_interaction_works(client: FlaskClient, session: Session, c
     subject = subject_with_answers(session, clock)
     code = subject.study_code
     set_goal(session, visit_of(session, subject, "baseline"), "Walk to the lake", clock.now)
+    consent(session, subject, clock.now, ConsentPurpose.CARE)
     sign_in(client, add_account(session, "clinician"))
     for stated in get(client, "metadata")[1]["rest"][0]["resource"]:
         kind, interactions = stated["type"], {each["code"] for each in stated["interaction"]}

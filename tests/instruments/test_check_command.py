@@ -14,7 +14,7 @@ from pro_tracker.services.instruments import instrument_catalog, text_pack_forma
 from pro_tracker.services.instruments.data_files import read_as
 from pro_tracker.services.instruments.text_pack_format import TextPackFile
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.wording import message_texts
+from pro_tracker.services.wording import consent_forms, message_texts
 from tests.support import example_instrument
 
 PGIC_PACK: dict[str, Any] = yaml.safe_load((instrument_catalog.TEXT_PACKS / "pgic.en.yaml").read_text())
@@ -33,7 +33,8 @@ def write(folder: Path, name: str, data: dict[str, Any]) -> str:
 def test_every_shipped_file_is_valid() -> None:
     result = run()
     assert result.exit_code == 0
-    checked = len([*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()])
+    files = [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()]
+    checked = len([*files, *consent_forms.all_files()])
     assert result.output == f"{checked} files checked, 0 problems.\n"
 
 

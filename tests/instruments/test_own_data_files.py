@@ -18,7 +18,7 @@ from pro_tracker.cli.score import score
 from pro_tracker.models.definition import Definition
 from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog, releases
-from pro_tracker.services.wording import message_texts
+from pro_tracker.services.wording import consent_forms, message_texts
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "instrument-format.md"
 CODE = "sleep-worry-3"
@@ -43,7 +43,8 @@ def scored(answers: dict[str, int]) -> Result:
 
 def test_the_example_of_the_documentation_is_checked_and_scored(folder: Path) -> None:
     result = CliRunner().invoke(check)
-    shipped = len([*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()])
+    files = [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *message_texts.files()]
+    shipped = len([*files, *consent_forms.all_files()])
     assert result.output == f"{shipped} files checked, 0 problems.\n"
     result = scored({"SW1": 5, "SW2": 1, "SW3": 10})
     assert json.loads(result.output)["scores"][0]["raw_score"] == 15

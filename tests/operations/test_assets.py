@@ -16,16 +16,20 @@ START_WITHOUT = """
 import sys
 from pathlib import Path
 from gunicorn.app.wsgiapp import run
+from pro_tracker import languages
 from pro_tracker.web import assets
 
-assets.{folder} = Path("/no/such/folder")
+{folder} = Path("/no/such/folder")
 sys.argv[1:] = ["--config", "python:config.gunicorn", "pro_tracker.app:create_app()"]
 run()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("folder", "missing"), [("BUILD", "manifest.json"), ("CATALOGUES", "messages.mo")])
+@pytest.mark.parametrize(
+    ("folder", "missing"),
+    [("assets.BUILD", "manifest.json"), ("languages.TRANSLATIONS", "messages.mo")],
+)
 def test_the_web_process_does_not_start_without_its_assets(
     environment: dict[str, str], folder: str, missing: str
 ) -> None:

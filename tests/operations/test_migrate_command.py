@@ -14,6 +14,7 @@ from pro_tracker.models.site import Site
 from pro_tracker.services.clinic import sites
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog, releases
+from pro_tracker.services.wording import consent_forms
 from tests.support.staff_browser import add_site
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -21,7 +22,8 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 def test_every_data_file_is_released_once(session: Session) -> None:
     first = releases.release(session, now=NOW)
-    assert first.stored == len(instrument_catalog.all_files()) + len(protocol_catalog.all_files())
+    files = [*instrument_catalog.all_files(), *protocol_catalog.all_files(), *consent_forms.all_files()]
+    assert first.stored == len(files)
     assert releases.release(session, now=NOW).stored == 0
 
 

@@ -79,6 +79,7 @@ def full_file() -> dict[str, Any]:
         "change_rules": {},
         "offline_forms": {},
         "consent": "example",
+        "core": [file["events"][0]["battery"][0]],
     }
 
 
