@@ -1,32 +1,16 @@
 """Offline pages: a visit is opened, reloaded or left where the network itself is cut, not only the browser."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
 from tests.browser.test_offline_answers import begin, choose, stored, waits_until
 from tests.conftest import Clock
-from tests.servers.web import serving
-from tests.support.bad_connection import Line, Network, network_between
+from tests.support.bad_connection import Line, Network
 from tests.support.patient_browser import PAIN, Patient, add_patient
 from tests.support.phone_store import entries, wait_for_offline_page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def network(app: Flask, base_url: str) -> Iterator[Network]:
-    port = int(base_url.rpartition(":")[2])
-    with serving(app, 0) as server_port, network_between(port, server_port) as network:
-        yield network
-
-
-@pytest.fixture
-def live_server(network: Network, base_url: str) -> str:
-    return base_url
 
 
 @pytest.fixture

@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from flask import Flask
 from sqlalchemy.orm import Session
 
 from tests.browser.test_offline_answers import sent
 from tests.conftest import Clock
 from tests.servers.engines import DOWN, ENTER, Engine, firefox, wait_for, webkit
-from tests.servers.web import serving
-from tests.support.bad_connection import Line, Network, network_between
+from tests.support.bad_connection import Line, Network
 from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
 from tests.support.phone_store import CAN_OPEN_OFFLINE
 
@@ -21,18 +19,6 @@ pytestmark = pytest.mark.browser
 CUT_AFTER, RELOADED_AFTER = 5, 9
 ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"firefox": firefox, "webkit": webkit}
 PROGRAMS = {"firefox": "firefox-esr", "webkit": "WebKitWebDriver"}
-
-
-@pytest.fixture
-def network(app: Flask, base_url: str) -> Iterator[Network]:
-    port = int(base_url.rpartition(":")[2])
-    with serving(app, 0) as server_port, network_between(port, server_port) as network:
-        yield network
-
-
-@pytest.fixture
-def live_server(network: Network, base_url: str) -> str:
-    return base_url
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Error, Locator, Page
 from sqlalchemy import func, select
@@ -22,9 +21,8 @@ from pro_tracker.models.response import QuestionnaireResponse
 from tests.browser.test_offline_answers import give_birth_date
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
-from tests.servers.web import serving
 from tests.support import patient_browser
-from tests.support.bad_connection import Line, Network, network_between
+from tests.support.bad_connection import Line, Network
 from tests.support.patient_browser import N_ITEMS, Patient, add_patient
 from tests.support.phone_answers import send_what_waits
 from tests.support.phone_store import entries, wait_for_offline_page
@@ -36,18 +34,6 @@ DISTURBANCES = 500 if FULL else 20
 STEPS = 25  # of one visit
 LONGEST_WAIT = 40.0  # seconds, for a sentence or the database to become what it must be
 SEED = int(os.environ.get("PRO_TRACKER_SEED", "16"))
-
-
-@pytest.fixture
-def network(app: Flask, base_url: str) -> Iterator[Network]:
-    port = int(base_url.rpartition(":")[2])
-    with serving(app, 0) as server_port, network_between(port, server_port) as network:
-        yield network
-
-
-@pytest.fixture
-def live_server(network: Network, base_url: str) -> str:
-    return base_url
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from flask import Flask
 from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator
 
+from tests.support.bad_connection import Network, network_between
+
 LONGEST_REQUEST = 10.0  # seconds
 
 
@@ -42,10 +44,25 @@ class CountedRequests:
 
 
 @pytest.fixture
-def live_server(app: Flask, base_url: str) -> Iterator[str]:
-    """The address of the running application, without a slash at its end."""
-    with serving(app, int(base_url.rpartition(":")[2])):
+def live_server(app: Flask, base_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of the running application, without a slash at its end; for a test with a `network`, through that."""
+    if "network" in request.fixturenames:
+        request.getfixturevalue("network")
         yield base_url
+        return
+    with serving(app, _port(base_url)):
+        yield base_url
+
+
+@pytest.fixture
+def network(app: Flask, base_url: str) -> Iterator[Network]:
+    """The network between browsers and the application, which the test can cut."""
+    with serving(app, 0) as server_port, network_between(_port(base_url), server_port) as network:
+        yield network
+
+
+def _port(base_url: str) -> int:
+    return int(base_url.rpartition(":")[2])
 
 
 @contextmanager
