@@ -1,6 +1,8 @@
 // Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
 // question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
 import { allowAnother } from "./_forms.js";
+import { guardForms, isReachable } from "./_guarding.js";
+import { leaveWhenIdle } from "./_leaving.js";
 import { keepPage } from "./_offline.js";
 import { following, sayWhereAnswersAre, showAdvice, showEnough, showError, showItem, showReview } from "./_pages.js";
 import { noteAnswer } from "./_pace.js";
@@ -8,7 +10,7 @@ import { postForm, postUntilTaken } from "./_posting.js";
 import { send, sendAll, sendSoon, startSending } from "./_sending.js";
 import { goOnByTap, showSwitch } from "./_tapping.js";
 import { showReading } from "./_reading.js";
-import { add, canKeep, countWaiting, forget, keepQuestions, keptQuestions, waiting } from "./_store.js";
+import { add, canKeep, countWaiting, forget, forgetShown, keepQuestions, keptQuestions, waiting } from "./_store.js";
 
 const PATIENCE_MS = 5000; // for the questions
 const SOON_MS = 1500;
@@ -28,9 +30,10 @@ export async function answerHere() {
   if (!notice) return;
   if (!visit || !(await within(canKeep(), STORE_MS))) return document.addEventListener("submit", repeat);
   forgetFinished();
+  guardForms(() => say(notice, notice.dataset.notDone));
   say(notice, sessionStorage.getItem(NEWS) ?? "");
   sessionStorage.removeItem(NEWS);
-  warnOfUnsent(notice);
+  endOnRequest(notice);
   const offline = document.querySelector("[data-offline]"); // the page that the phone kept, shown without a connection
   const hasQuestion = offline ?? document.querySelector("form[data-keep]");
   if (hasQuestion) questions = within(load(), PATIENCE_MS + STORE_MS);
@@ -43,7 +46,7 @@ export async function answerHere() {
   const loaded = await questions;
   if (loaded && notice.dataset.offlinePage) keepPage(visit, notice.dataset.offlinePage, loaded.links);
   if (offline) showOffline(offline, loaded);
-  else if (loaded?.waits) show(takeReturn() ? firstOpen(loaded) : location.pathname + location.search);
+  else if (loaded?.waits) show(takeReturn() || isOpenedByLink() ? firstOpen(loaded) : location.pathname + location.search);
 }
 
 // Within the hours for which the birth date counts the questions go on here; later only what waits is said.
@@ -61,6 +64,10 @@ function takeReturn() {
   const is_back = sessionStorage.getItem(RETURNING) === visit;
   sessionStorage.removeItem(RETURNING);
   return is_back;
+}
+
+function isOpenedByLink() {
+  return performance.getEntriesByType("navigation")[0]?.type === "navigate";
 }
 
 function firstOpen(loaded) {
@@ -102,20 +109,41 @@ function within(promise, milliseconds) {
 function forgetFinished() {
   const finished = document.querySelector("[data-forget]")?.dataset.forget;
   if (finished) forget(finished);
+  // Of a page that asks nothing more: what waits here may still be sent.
+  if (visit && document.querySelector("[data-forget-shown]")) forgetShown(visit);
 }
 
 // While answers wait for a connection, the first press of "Finished on this device" says so and does nothing else.
-function warnOfUnsent(notice) {
+function endOnRequest(notice) {
   const finish = document.querySelector("form[data-unsent]");
-  finish?.addEventListener("submit", async (event) => {
-    if (finish.dataset.warned) return;
+  if (!finish) return;
+  leaveWhenIdle(finish, notice, () => end(finish, true));
+  finish.addEventListener("submit", async (event) => {
     event.preventDefault();
     allowAnother(finish);
     await sendAll(visit);
-    if (!(await waiting(visit)).length) return finish.submit();
+    if (finish.dataset.warned || !(await waiting(visit)).length) return end(finish, false);
     finish.dataset.warned = "yes";
     say(notice, finish.dataset.unsent);
   });
+}
+
+// Nothing is shown from here on. The phone forgets the visit once nothing waits, or at once; the cookies go with the
+// server's page, as soon as it can be reached.
+async function end(finish, isSendingFirst) {
+  const gone = Object.assign(document.createElement("h1"), { textContent: finish.dataset.finished });
+  document.querySelector("main").replaceChildren(gone);
+  document.querySelector("header .govuk-back-link")?.remove();
+  finish.hidden = true;
+  questions = undefined;
+  for (; isSendingFirst && (await waiting(visit)).length; await pause()) await sendAll(visit);
+  await forget(visit);
+  while (!(await isReachable())) await pause();
+  finish.submit();
+}
+
+function pause() {
+  return new Promise((resolve) => window.setTimeout(resolve, STORE_MS));
 }
 
 async function load() {
@@ -264,15 +292,16 @@ async function sendVisit(form, entry) {
   else location.assign(news.state === "sent" ? `${base}sent` : base);
 }
 
-function showConnection(notice, { n, failed, state, outcomes = [] }) {
+function showConnection(notice, { n, failed, state, outcomes = [], is_sent = false }) {
   const { waits, closable, unconfirmed, late, refused, saved } = notice.dataset;
   sayWhereAnswersAre(n);
   const news = (outcomes.includes("late") && late) || (outcomes.includes("refused") && refused) || "";
+  if (is_sent && state === "sent" && !location.pathname.endsWith("/sent")) return leave(`${base}sent`, news);
   if (questions && CLOSED.includes(state)) return leave(isSending && state === "sent" ? `${base}sent` : base, news);
   if (questions && !failed && !n && location.pathname.startsWith(`${base}advice/`)) return location.reload(); // with the call
   if (failed) say(notice, (isSending ? closable : waits).replace("{n}", n));
   else if (state === "unconfirmed" && questions) askBirthDate();
-  else if (state === "unconfirmed") say(notice, unconfirmed.replace("{n}", n));
+  else if (state === "unconfirmed" && document.querySelector("[name^=birth_date]")) say(notice, unconfirmed.replace("{n}", n));
   else if (news) say(notice, news);
   else if (notice.textContent) say(notice, saved);
 }

@@ -3,15 +3,13 @@
 const IDLE_MS = 600000;
 const WARNING_MS = 60000;
 
-export function leaveWhenIdle() {
-  const finish = document.querySelector("form[data-idle]");
-  const place = document.querySelector("[data-connection]");
-  if (!finish || !place) return;
+export function leaveWhenIdle(finish, place, leave) {
+  if (!finish.dataset.idle) return;
   const notice = Object.assign(document.createElement("p"), { className: "notice", textContent: finish.dataset.idle });
   let timer;
   const warn = () => {
     place.append(notice);
-    timer = window.setTimeout(() => finish.requestSubmit(), WARNING_MS);
+    timer = window.setTimeout(leave, WARNING_MS);
   };
   const restart = () => {
     notice.remove();

@@ -10,7 +10,7 @@ export async function keepPage(visit, address, links) {
   if (!navigator.serviceWorker || !window.caches) return;
   try {
     const cache = await caches.open(nameOf(visit));
-    if (!(await isCurrent(cache))) await cache.addAll([address, ...neededHere()]);
+    if (!(await isCurrent(cache, address))) await cache.addAll([address, ...neededHere()]);
     for (const link of links) await cache.put(`/v/${link}`, Response.redirect(`/visit/${visit}/`));
     for (const scope of SCOPES) await navigator.serviceWorker.register(WORKER, { scope });
   } catch {
@@ -22,10 +22,10 @@ export async function forgetPage(visit) {
   await window.caches?.delete(nameOf(visit));
 }
 
-// A new release has other names.
-async function isCurrent(cache) {
-  const found = await Promise.all(neededHere().map((address) => cache.match(address)));
-  return found.every(Boolean);
+// A new release has other names; the reader may have chosen another language.
+async function isCurrent(cache, address) {
+  const found = await Promise.all([address, ...neededHere()].map((each) => cache.match(each)));
+  return found.every(Boolean) && (await found[0].text()).includes(`<html lang="${document.documentElement.lang}"`);
 }
 
 function neededHere() {

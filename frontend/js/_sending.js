@@ -81,7 +81,7 @@ async function sendWaiting(visit) {
     if (reply) await apply(visit, batch, reply);
     else retry(visit);
     const n = (await waiting(visit)).length;
-    latest.set(visit, { n, failed: !reply, ...reply });
+    latest.set(visit, { n, failed: !reply, is_sent: batch.some((entry) => entry.send), ...reply });
     tell(visit, latest.get(visit));
     if (!reply?.is_taken || !n) return;
   }

@@ -72,6 +72,11 @@ export async function keptQuestions(visit) {
   return row && key ? decrypt(key, row) : undefined;
 }
 
+// Forgets what can be shown of a visit: answers that wait stay, and are sent.
+export async function forgetShown(visit) {
+  await Promise.all([(await database()).delete("questions", visit), forgetPage(visit)]);
+}
+
 export async function forget(visit) {
   const transaction = (await database()).transaction(["keys", "questions", "answers"], "readwrite");
   transaction.objectStore("keys").delete(visit);

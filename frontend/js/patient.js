@@ -1,7 +1,6 @@
 import { answerHere } from "./_answering.js";
 import { applyDisplay } from "./_display.js";
 import { focusErrors, sendOnce } from "./_forms.js";
-import { leaveWhenIdle } from "./_leaving.js";
 import { offerReading } from "./_reading.js";
 
 document.body.classList.add("govuk-frontend-supported");
@@ -10,4 +9,3 @@ focusErrors();
 sendOnce();
 offerReading();
 answerHere();
-leaveWhenIdle();

@@ -4,6 +4,7 @@ Both blueprints name their views item, review and sent, so URLs here are relativ
 """
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flask import get_template_attribute, jsonify, redirect, render_template, request, url_for
@@ -136,10 +137,14 @@ def _of_enough(visit: VisitContext) -> dict[str, Any]:
     questionnaire = visit.questionnaire
     return {
         "visit": visit,
-        "n_left": questionnaire.at_most - questionnaire.n_core,
+        "n_left": _n_open(visit, questionnaire.items[questionnaire.n_core :]),
         "next_url": url_for(".item", position=questionnaire.n_core + 1),
         "last_url": url_for(".item", position=questionnaire.n_core, short=""),
     }
+
+
+def _n_open(visit: VisitContext, items: Sequence[AskedItem]) -> int:
+    return sum(not questionnaires.is_done(visit.answers, item) for item in items)
 
 
 def part(name: str, *values: Any) -> str:

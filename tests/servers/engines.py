@@ -45,15 +45,15 @@ class Engine(Protocol):
         """Presses keys one after the other."""
 
 
-def wait_for(engine: Engine, expression: str) -> None:
+def wait_for(engine: Engine, expression: str, *, seconds: float = LONGEST_WAIT) -> None:
     """Waits until a JavaScript expression is true on the page."""
-    ends_at = time.monotonic() + LONGEST_WAIT
+    ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
         with suppress(Exception):  # the page changes
             if engine.run(expression):
                 return
         time.sleep(0.1)
-    raise AssertionError(f"not true in {LONGEST_WAIT:.0f} s: {expression} on {engine.run('document.body.innerText')}")
+    raise AssertionError(f"not true in {seconds:.0f} s: {expression} on {engine.run('document.body.innerText')}")
 
 
 class Firefox:

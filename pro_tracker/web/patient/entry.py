@@ -137,12 +137,12 @@ def _mismatch(outcome: BirthDateCheck, form: BirthDateForm, visit: VisitContext)
 def start_access(visit: VisitContext, now: datetime, response: Response) -> Response:
     """Starts an access and commits; returns the response with its cookie."""
     assert visit.link_id is not None  # the page was reached by one
-    remembered_until = visit.arrive_until if "remember" in request.form else None
+    is_theirs = visit.mode != ResponseMode.CLINIC
+    remembered_until = visit.arrive_until if is_theirs and "remember" in request.form else None
     secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now, remembered_until=remembered_until)
     if current.chosen_language():
         _keep_language(visit, now)
     commit()
-    is_theirs = visit.mode != ResponseMode.CLINIC
     visit_cookies.set_access(response, visit.visit_id, secret, lasts=visit.arrive_until - now if is_theirs else None)
     return response
 
@@ -220,6 +220,7 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         later=bool(postponement.offer or snoozes.choices(db_session(), visit, now=now)),
         has_results=own_results.has_earlier(db_session(), visit.person_id, visit.protocol),
         in_grace=now >= visit.closes_at,
+        remembers="remember" in request.form,
         languages=_offered_languages(visit.language),
         chosen_language=current.chosen_language(),
         waiting=waiting_forms.fields(),
