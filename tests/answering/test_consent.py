@@ -215,3 +215,13 @@ def test_the_copy_is_read_again_and_kept_after_the_birth_date_when_the_visit_is_
     assert file.headers["Content-Disposition"] == 'attachment; filename="consent-1.txt"'
     assert "[x] The clinic may ask me questions, and my care team may read my answers." in file.text
     assert "[ ] Researchers of the clinic may use my answers without my name." in file.text
+
+
+@pytest.mark.dialects("sqlite")
+def test_who_has_a_minute_only_is_asked_for_consent_and_still_has_a_minute_only(
+    client: FlaskClient, patient: Patient
+) -> None:
+    begin(client, patient)
+    page = client.get(url(client, patient, "item/1?short="), follow_redirects=True)
+    assert (place(page), page.request.query_string) == ("consent", b"short=")
+    assert f'action="{page.request.path}?short="' in page.text

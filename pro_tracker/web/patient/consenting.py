@@ -26,7 +26,12 @@ from pro_tracker.web.session import commit, db_session
 @blueprint.errorhandler(ConsentNeeded)
 def ask_for_consent(_error: ConsentNeeded) -> Response:
     """Leads to the consent form, whatever was asked for: nothing is asked or stored before it is agreed to."""
-    return redirect(url_for("patient.consent"), 303)
+    return redirect(url_for("patient.consent", short=_short()), 303)
+
+
+def _short() -> str | None:
+    """Returns the argument of URLs for a patient who asked for the most important questions only."""
+    return "" if "short" in request.args else None
 
 
 @blueprint.get("/visit/<visit>/consent")
@@ -84,7 +89,9 @@ def _record(visit: VisitContext, facts: ConsentFacts) -> Response:
     consent_decisions.record(db_session(), actor, subject, replace(facts, visit_id=visit.visit_id), now=clock.now())
     commit()
     is_given = facts.outcome is ConsentOutcome.GIVEN
-    return redirect(next_page_url(visit) if is_given else url_for(".consent"), 303)
+    if not is_given:
+        return redirect(url_for(".consent"), 303)
+    return redirect(next_page_url(visit, is_short="short" in request.args), 303)
 
 
 def mode(visit: VisitContext) -> ConsentMode:
@@ -107,6 +114,7 @@ def _page(visit: VisitContext, form: ConsentForm, answer: ConsentAnswerForm, *, 
         form=answer,
         consent_form=form,
         text=form.text(visit.language),
+        is_short=_short() is not None,
         is_outdated=is_newer or visit.consent_state is ConsentState.OUTDATED,
         visit=visit,
     )
