@@ -17,7 +17,8 @@ def catalogue(language: str) -> Path:
 
 
 def _translated() -> list[str]:
-    return sorted(path.name for path in TRANSLATIONS.iterdir() if catalogue(path.name).with_suffix(".po").is_file())
+    names = {path.parts[-3] for path in TRANSLATIONS.glob("*/LC_MESSAGES/messages.*o")}
+    return sorted(names)
 
 
 LANGUAGES = (SOURCE, *_translated())  # ISO 639-1
