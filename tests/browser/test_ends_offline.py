@@ -1,4 +1,4 @@
-"""What ends, or is sent by another form, while there is no connection: done later, or not done and said so."""
+"""Endings, and forms other than questions, without a connection: done later, or not done and said so."""
 
 import pytest
 from playwright.sync_api import Page, expect
