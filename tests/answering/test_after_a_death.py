@@ -106,7 +106,17 @@ def test_every_link_shows_a_kind_page_without_name_label_or_blame(
         assert page.status_code == 410
         assert f">{heading}</h1>" in page.text
         assert "+1 216 555 0100" in page.text
-        for words in ("Zoë", "Demo", subject.study_code[-4:], "etamin", "birth", "nacimiento", "fresh-link", "/item/", "/withdraw"):
+        for words in (
+            "Zoë",
+            "Demo",
+            subject.study_code[-4:],
+            "etamin",
+            "birth",
+            "nacimiento",
+            "fresh-link",
+            "/item/",
+            "/withdraw",
+        ):
             assert words not in page.text.partition("<main")[2]
 
 
