@@ -14,7 +14,6 @@ from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutc
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason, CallTime
 from pro_tracker.domain.channels import PREFERABLE_CHANNELS, AddressKind, Channel, address_kind, reaches_helper
-from pro_tracker.domain.consent import ConsentMode, ConsentOutcome, ConsentPurpose, ConsentState
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.disclosure import Suppressed
 from pro_tracker.domain.endings import EndingExtent
@@ -259,39 +258,6 @@ MESSAGE_STATES = {
     MessageState.FAILED: (_("Failed"), "strong"),
     MessageState.UNCERTAIN: (_("May not have arrived"), "strong"),
     MessageState.ENDED: (_("No longer needed"), "quiet"),
-}
-CONSENT_PURPOSES = {
-    ConsentPurpose.CARE: _("Questions and care"),
-    ConsentPurpose.REGISTRY: _("Research by the clinic"),
-    ConsentPurpose.SHARING: _("Sharing with other researchers"),
-}
-CONSENT_OUTCOMES = {
-    ConsentOutcome.GIVEN: _("Agreed"),
-    ConsentOutcome.DECLINED: _("Did not agree"),
-    ConsentOutcome.STOPPED_ASKING: _("Stopped being asked"),
-    ConsentOutcome.STOPPED_USE: _("Stopped being asked, and the use of answers"),
-}
-CONSENT_MODES = {
-    ConsentMode.OWN_DEVICE: _("Own device"),
-    ConsentMode.CLINIC_DEVICE: _("Device of the clinic"),
-    ConsentMode.TELEPHONE: _("Telephone"),
-    ConsentMode.PAPER: _("Paper"),
-}
-CONSENT_STATES = {
-    ConsentState.NOT_NEEDED: (_("No form"), "quiet"),
-    ConsentState.NOT_ASKED: (_("Not asked yet"), "accent"),
-    ConsentState.GIVEN: (_("Agreed"), "quiet"),
-    ConsentState.OUTDATED: (_("Agreed to an earlier version"), "accent"),
-    ConsentState.DECLINED: (_("Did not agree"), "strong"),
-    ConsentState.WITHDRAWN: (_("Withdrawn"), "strong"),
-}
-CONSENT_ADVICE = {
-    ConsentState.NOT_NEEDED: _("The study has no consent form here, so nothing is asked for before the questions."),
-    ConsentState.NOT_ASKED: _("The form comes before the first question."),
-    ConsentState.GIVEN: _("Questions are asked."),
-    ConsentState.OUTDATED: _("The new version is shown before the next question."),
-    ConsentState.DECLINED: _("Nothing is asked and no message goes out. The patient can still agree."),
-    ConsentState.WITHDRAWN: _("Nothing is asked and no message goes out. Only the clinic can revert the withdrawal."),
 }
 WITHDRAWAL_SCOPES = {
     WithdrawalScope.ASKING: _("Stop asking; answers so far may be used for research"),

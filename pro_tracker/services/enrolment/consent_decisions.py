@@ -74,7 +74,8 @@ class OwnWithdrawal:
 def record(session: Session, actor: Actor, subject: Subject, facts: ConsentFacts, *, now: datetime) -> ConsentDecision:
     """Records an answer to a form and re-plans: a decline ends the messages to come, consent revives them.
 
-    The same answer sent twice is one. Raises InvalidInput for a missing name or purpose, or an impossible date.
+    The same answer sent twice is one. Raises InvalidInput without the purpose that is needed to ask anything, for a
+    name that is too long, and for a day that has not come.
     """
     subject_lock.lock(session, subject)
     _check(facts, subject, now)

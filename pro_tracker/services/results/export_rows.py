@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.change import Change
-from pro_tracker.domain.consent import ANSWERS_TO_FORM
 from pro_tracker.domain.infusion_codes import InfusionStatus, SymptomAnswer
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
@@ -24,9 +23,7 @@ from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.assessment import Assessment
-from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
-from pro_tracker.models.goal import Goal, GoalRating
 from pro_tracker.models.infusion_findings import InfusionSymptom
 from pro_tracker.models.response import EXPORTED_STATUSES, QuestionnaireResponse
 from pro_tracker.models.site import Site
@@ -37,7 +34,9 @@ from pro_tracker.services.clinic.person import RECORD, is_kept, persons_by_recor
 from pro_tracker.services.consent_filters import MAY_BE_RESEARCHED
 from pro_tracker.services.planning import first_asked, person_courses
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.results import assessments
+from pro_tracker.services.results import assessments, goal_ratings, newest_consents
+from pro_tracker.services.results.goal_ratings import GoalAttained
+from pro_tracker.services.results.newest_consents import NO_CONSENT, GivenConsent
 from pro_tracker.services.stored_scores import ScaleKey, StoredScore
 
 SUBJECTS_PER_BATCH = 100
@@ -80,27 +79,6 @@ class Death(NamedTuple):
 
 
 NO_DEATH = Death()
-
-
-class GoalAttained(NamedTuple):
-    """The rating of the person's own goal at a visit, -2 to 2, and which of their goals that is, from 1."""
-
-    number: int
-    attainment: int
-
-
-class GivenConsent(NamedTuple):
-    """The consent to the form of the visit's protocol: version, study day, and whether data may be passed on.
-
-    Empty where the protocol has no form. `is_shared` None: the form does not ask for that.
-    """
-
-    version: str = ""
-    day: int | None = None
-    is_shared: bool | None = None
-
-
-NO_CONSENT = GivenConsent()
 
 
 @dataclass(slots=True, eq=False)
@@ -241,27 +219,6 @@ def _at_sites(subjects: AnySelect, site_ids: SiteIds) -> AnySelect:
     return subjects.where(Subject.id.in_(at_site))
 
 
-def _consents(session: Session, people: Mapping[uuid.UUID, uuid.UUID]) -> Mapping[tuple[uuid.UUID, str], Row[Any]]:
-    """Person and code of a form -> the newest answer to it. `people`: record -> person. One statement."""
-    rows: AnySelect = select(
-        ConsentDecision.subject_id,
-        ConsentDecision.form_code,
-        ConsentDecision.version,
-        ConsentDecision.given_at,
-        ConsentDecision.agreed_sharing,
-    )
-    rows = rows.where(
-        ConsentDecision.subject_id.in_(people),
-        ConsentDecision.outcome.in_(ANSWERS_TO_FORM),
-        ConsentDecision.voided_at.is_(None),
-    )
-    oldest_first = rows.order_by(ConsentDecision.given_at, ConsentDecision.id)
-    found: dict[tuple[uuid.UUID, str], Row[Any]] = {}
-    for row in session.execute(oldest_first):
-        found[people[row.subject_id], row.form_code] = row
-    return found
-
-
 def _subjects(after: str, site_ids: SiteIds) -> AnySelect:
     columns = (
         Subject.id,
@@ -293,8 +250,8 @@ class _Batch:
         self.in_error = _grouped(session, _in_error(ids), "visit_id")
         self.scores = stored_scores.by_visit(session, ids)
         self.first_asked = first_asked.by_visit(session, ids)
-        self.goals = _goals_by_visit(session, people)
-        self.consents = _consents(session, people)
+        self.goals = goal_ratings.by_visit(session, people)
+        self.consents = newest_consents.by_person(session, people)
 
     def records(self) -> Iterator[VisitRecord]:
         for subject in self.subjects:
@@ -402,27 +359,6 @@ class _Batch:
             treatment.worst_grade = events.worst
             treatment.emergencies = events.emergencies
         return treatment
-
-
-def _goals_by_visit(session: Session, people: Mapping[uuid.UUID, uuid.UUID]) -> Mapping[int, GoalAttained]:
-    """Visit id -> the rating in effect of the newest goal that was rated there. The words of goals stay unread."""
-    goals: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
-    found: dict[int, GoalAttained] = {}
-    for row in session.execute(_goals(list(people))):
-        of_person = goals[people[row.subject_id]]
-        if row.id not in of_person:
-            of_person.append(row.id)
-        if row.visit_id is not None:
-            found[row.visit_id] = GoalAttained(len(of_person), row.attainment)
-    return found
-
-
-def _goals(subjects: list[uuid.UUID]) -> AnySelect:
-    """The goals in the order in which they were set, each with its ratings in effect, if there are any."""
-    of_goal = and_(GoalRating.goal_id == Goal.id, GoalRating.voided_at.is_(None))
-    rows = select(Goal.id, Goal.subject_id, GoalRating.visit_id, GoalRating.attainment).outerjoin(GoalRating, of_goal)
-    rows = rows.where(Goal.subject_id.in_(subjects), Goal.voided_at.is_(None))
-    return rows.order_by(Goal.set_at, Goal.id)
 
 
 def _grouped(session: Session, rows: AnySelect, column: str) -> Mapping[uuid.UUID | int, list[Row[Any]]]:

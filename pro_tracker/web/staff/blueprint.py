@@ -12,7 +12,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.treatment import courses
-from pro_tracker.web import labels, navigation, other_treatment_labels
+from pro_tracker.web import consent_labels, labels, navigation, other_treatment_labels
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import chart, trend_wording
 
@@ -101,6 +101,7 @@ def _template_globals() -> dict[str, object]:
     return {
         "event_title": event_title,
         "labels": labels,
+        "consent_labels": consent_labels,
         "other_treatment_labels": other_treatment_labels,
         "may": navigation.may_use,
         "plot": chart,

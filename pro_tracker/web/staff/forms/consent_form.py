@@ -18,7 +18,7 @@ from pro_tracker.domain.consent import (
     ConsentPurpose,
 )
 from pro_tracker.services.enrolment.consent_decisions import ConsentFacts
-from pro_tracker.web import labels
+from pro_tracker.web import consent_labels
 from pro_tracker.web.fields import DateInputField
 from pro_tracker.web.staff.forms import fields
 
@@ -35,9 +35,9 @@ class ConsentRecordForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, versions: Sequence[ConsentForm], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.forms = {form.version: form for form in versions}
-        self.mode.choices = fields.choices((mode, labels.CONSENT_MODES[mode]) for mode in BY_STAFF)
+        self.mode.choices = fields.choices((mode, consent_labels.MODES[mode]) for mode in BY_STAFF)
         self.version.choices = fields.choices((version, version) for version in reversed(self.forms))
-        self.outcome.choices = fields.choices((each, labels.CONSENT_OUTCOMES[each]) for each in ANSWERS_TO_FORM)
+        self.outcome.choices = fields.choices((each, consent_labels.OUTCOMES[each]) for each in ANSWERS_TO_FORM)
         self.purposes.choices = _purposes(versions)
 
     def validate_signed_on(self, field: Any) -> None:
@@ -67,7 +67,7 @@ class ConsentRecordForm(FlaskForm):  # type: ignore[misc]
 def _purposes(versions: Sequence[ConsentForm]) -> Any:
     """Returns the choices of every purpose that a version of the form asks for."""
     asked = set(chain.from_iterable(form.purposes for form in versions))
-    labelled = labels.CONSENT_PURPOSES.items()
+    labelled = consent_labels.PURPOSES.items()
     return fields.choices((purpose, label) for purpose, label in labelled if purpose in asked)
 
 
