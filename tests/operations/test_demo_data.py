@@ -28,6 +28,7 @@ from pro_tracker.services.instruments import data_files
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.simulation.runner import SimulationSettings, run_simulation
 from tests.conftest import FIELD_KEYS
+from tests.support import pinned_protocols
 from tests.support.staff_browser import add_account, sign_in
 
 SITES = Path(__file__).parents[2] / "config/sites.yaml"
@@ -200,3 +201,10 @@ def test_patients_have_goals_of_their_own_that_they_rated_at_later_visits(
     assert all(rating.rated_at > rated.set_at for rating in rated.ratings)
     sign_in_as_coordinator(client, session)
     assert rated.text in client.get(f"/subjects/{rated.subject_id}").text
+
+
+def test_the_demonstration_asks_first_what_the_shipped_protocol_asks_first() -> None:
+    shown = protocol_catalog.read_protocol(PROTOCOLS / f"{PROTOCOL}.yaml")
+    shipped = protocol_catalog.read_protocol(pinned_protocols.SHIPPED / "ketamine-5day.yaml")
+    assert shown.core == shipped.core != ()
+    assert [event.battery for event in shown.events] == [event.battery for event in shipped.events]
