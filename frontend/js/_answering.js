@@ -24,6 +24,7 @@ const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
 const base = `/visit/${visit}/`;
 let questions; // promise of the questions; undefined where the server has to show each page
 let isSending = false; // the person has sent the visit here
+let isEnding = false; // nothing more is shown here
 
 export async function answerHere() {
   const notice = document.querySelector("[data-connection]");
@@ -66,8 +67,10 @@ function takeReturn() {
   return is_back;
 }
 
+// The server chose this page, and does not know what waits here; a page that was asked for by its address stays.
 function isOpenedByLink() {
-  return performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  const [opened] = performance.getEntriesByType("navigation");
+  return opened?.type === "navigate" && opened.redirectCount > 0;
 }
 
 function firstOpen(loaded) {
@@ -135,7 +138,7 @@ async function end(finish, isSendingFirst) {
   document.querySelector("main").replaceChildren(gone);
   document.querySelector("header .govuk-back-link")?.remove();
   finish.hidden = true;
-  questions = undefined;
+  isEnding = true;
   for (; isSendingFirst && (await waiting(visit)).length; await pause()) await sendAll(visit);
   await forget(visit);
   while (!(await isReachable())) await pause();
@@ -257,6 +260,7 @@ function isShownHere(path) {
 
 // Shows a page of the visit, with its address if that is another one than now.
 async function show(address) {
+  if (isEnding) return;
   const loaded = await questions;
   const { pathname, search } = new URL(address, location.href);
   const [, kind, number] = pathname.slice(base.length).match(/^(\w+)(?:\/(\d+))?$/) ?? [];
@@ -294,6 +298,7 @@ async function sendVisit(form, entry) {
 
 function showConnection(notice, { n, failed, state, outcomes = [], is_sent = false }) {
   const { waits, closable, unconfirmed, late, refused, saved } = notice.dataset;
+  if (isEnding) return;
   sayWhereAnswersAre(n);
   const news = (outcomes.includes("late") && late) || (outcomes.includes("refused") && refused) || "";
   if (is_sent && state === "sent" && !location.pathname.endsWith("/sent")) return leave(`${base}sent`, news);

@@ -70,6 +70,9 @@ def test_a_tablet_left_alone_without_a_connection_shows_nothing_and_sends_later(
     phone.clock.fast_forward("01:01")
     expect(phone.get_by_role("heading", level=1)).to_have_text("You are finished on this device")
     expect(phone.get_by_role("radio")).to_have_count(0)
+    phone.evaluate("history.back()")
+    phone.clock.run_for(1000)
+    expect(phone.get_by_role("radio")).to_have_count(0)
     network.set(Line.WORKS)
     for _ in range(20):
         phone.clock.run_for(10_000)

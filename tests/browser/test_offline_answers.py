@@ -145,8 +145,9 @@ def test_answers_outlive_the_tab_and_the_reload(phone: Page, session: Session, p
     phone.route(ANSWERS, REPLIES["no network"])
     choose(phone, 1, 4)
     phone.reload()
-    phone.goto(phone.url.replace("item/2", "item/1"))
+    phone.goto(phone.url.replace("item/2", "item/1"), wait_until="networkidle")
     expect(phone.get_by_role("radio").nth(4)).to_be_checked()
+    expect(phone.get_by_text(f"Question 1 of {N_ITEMS}")).to_be_visible()
     context = phone.context
     phone.close()
     again = context.new_page()
