@@ -1,16 +1,17 @@
 // Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
 // question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
+import { endOnRequest, forgetFinished, hasEnded } from "./_ending.js";
 import { allowAnother } from "./_forms.js";
-import { guardForms, isReachable } from "./_guarding.js";
-import { leaveWhenIdle } from "./_leaving.js";
+import { guardForms } from "./_guarding.js";
 import { keepPage } from "./_offline.js";
 import { following, sayWhereAnswersAre, showAdvice, showEnough, showError, showItem, showReview } from "./_pages.js";
 import { noteAnswer } from "./_pace.js";
+import { within } from "./_patience.js";
 import { postForm, postUntilTaken } from "./_posting.js";
 import { send, sendAll, sendSoon, startSending } from "./_sending.js";
 import { goOnByTap, showSwitch } from "./_tapping.js";
 import { showReading } from "./_reading.js";
-import { add, canKeep, countWaiting, forget, forgetShown, keepQuestions, keptQuestions, waiting } from "./_store.js";
+import { add, canKeep, countWaiting, keepQuestions, keptQuestions, waiting } from "./_store.js";
 
 const PATIENCE_MS = 5000; // for the questions
 const SOON_MS = 1500;
@@ -24,17 +25,16 @@ const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
 const base = `/visit/${visit}/`;
 let questions; // promise of the questions; undefined where the server has to show each page
 let isSending = false; // the person has sent the visit here
-let isEnding = false; // nothing more is shown here
 
 export async function answerHere() {
   const notice = document.querySelector("[data-connection]");
   if (!notice) return;
   if (!visit || !(await within(canKeep(), STORE_MS))) return document.addEventListener("submit", repeat);
-  forgetFinished();
+  forgetFinished(visit);
   guardForms(() => say(notice, notice.dataset.notDone));
   say(notice, sessionStorage.getItem(NEWS) ?? "");
   sessionStorage.removeItem(NEWS);
-  endOnRequest(notice);
+  endOnRequest(visit, notice, say);
   const offline = document.querySelector("[data-offline]"); // the page that the phone kept, shown without a connection
   const hasQuestion = offline ?? document.querySelector("form[data-keep]");
   if (hasQuestion) questions = within(load(), PATIENCE_MS + STORE_MS);
@@ -101,52 +101,6 @@ async function isKept(entry) {
   } catch {
     return false;
   }
-}
-
-// Returns what the promise gives, undefined where it takes longer.
-function within(promise, milliseconds) {
-  return Promise.race([promise, new Promise((resolve) => window.setTimeout(resolve, milliseconds))]);
-}
-
-// A page that says the visit is finished on this device names the visit whose answers are to be forgotten.
-function forgetFinished() {
-  const finished = document.querySelector("[data-forget]")?.dataset.forget;
-  if (finished) forget(finished);
-  // Of a page that asks nothing more: what waits here may still be sent.
-  if (visit && document.querySelector("[data-forget-shown]")) forgetShown(visit);
-}
-
-// While answers wait for a connection, the first press of "Finished on this device" says so and does nothing else.
-function endOnRequest(notice) {
-  const finish = document.querySelector("form[data-unsent]");
-  if (!finish) return;
-  leaveWhenIdle(finish, notice, () => end(finish, true));
-  finish.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    allowAnother(finish);
-    await sendAll(visit);
-    if (finish.dataset.warned || !(await waiting(visit)).length) return end(finish, false);
-    finish.dataset.warned = "yes";
-    say(notice, finish.dataset.unsent);
-  });
-}
-
-// Nothing is shown from here on. The phone forgets the visit once nothing waits, or at once; the cookies go with the
-// server's page, as soon as it can be reached.
-async function end(finish, isSendingFirst) {
-  const gone = Object.assign(document.createElement("h1"), { textContent: finish.dataset.finished });
-  document.querySelector("main").replaceChildren(gone);
-  document.querySelector("header .govuk-back-link")?.remove();
-  finish.hidden = true;
-  isEnding = true;
-  for (; isSendingFirst && (await waiting(visit)).length; await pause()) await sendAll(visit);
-  await forget(visit);
-  while (!(await isReachable())) await pause();
-  finish.submit();
-}
-
-function pause() {
-  return new Promise((resolve) => window.setTimeout(resolve, STORE_MS));
 }
 
 async function load() {
@@ -260,7 +214,7 @@ function isShownHere(path) {
 
 // Shows a page of the visit, with its address if that is another one than now.
 async function show(address) {
-  if (isEnding) return;
+  if (hasEnded()) return;
   const loaded = await questions;
   const { pathname, search } = new URL(address, location.href);
   const [, kind, number] = pathname.slice(base.length).match(/^(\w+)(?:\/(\d+))?$/) ?? [];
@@ -298,7 +252,7 @@ async function sendVisit(form, entry) {
 
 function showConnection(notice, { n, failed, state, outcomes = [], is_sent = false }) {
   const { waits, closable, unconfirmed, late, refused, saved } = notice.dataset;
-  if (isEnding) return;
+  if (hasEnded()) return;
   sayWhereAnswersAre(n);
   const news = (outcomes.includes("late") && late) || (outcomes.includes("refused") && refused) || "";
   if (is_sent && state === "sent" && !location.pathname.endsWith("/sent")) return leave(`${base}sent`, news);

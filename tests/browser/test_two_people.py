@@ -137,7 +137,8 @@ def test_finished_on_this_device_removes_what_the_browser_kept(phone: Page, ann:
     expect(phone.get_by_role("status")).to_contain_text("not saved yet")
     phone.get_by_role("button", name="Finished on this device").click()
     expect(phone.get_by_role("heading", level=1)).to_have_text("You are finished on this device")
-    phone.wait_for_load_state()  # the page's script, too
+    expect(phone.get_by_text("The questions can no longer be opened here.")).to_be_visible()  # the server's page
+    phone.wait_for_load_state()  # and its script
     assert phone.evaluate("Object.keys(sessionStorage)") == ["another.visit"]
     assert [cookie for cookie in phone.context.cookies() if cookie["name"].startswith("visit")] == []
 
