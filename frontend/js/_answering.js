@@ -9,14 +9,13 @@ import { noteAnswer } from "./_pace.js";
 import { within } from "./_patience.js";
 import { postForm, postUntilTaken } from "./_posting.js";
 import { send, sendAll, sendSoon, startSending } from "./_sending.js";
-import { goOnByTap, showSwitch } from "./_tapping.js";
+import { goOnByTap, settle, showSwitch } from "./_tapping.js";
 import { showReading } from "./_reading.js";
-import { add, canKeep, countWaiting, keepQuestions, keptQuestions, waiting } from "./_store.js";
+import { add, canKeep, countAnswers, isAnswer, keepQuestions, keptQuestions, waiting } from "./_store.js";
 
 const PATIENCE_MS = 5000; // for the questions
 const SOON_MS = 1500;
 const STORE_MS = 3000; // a store that takes longer counts as none: some browsers keep it shut
-const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
 const RETURNING = "returning"; // names the visit whose birth date is being asked for once more
 const NEWS = "news"; // what the next page says at its top
 const CLOSED = ["sent", "over", "held", "planned", "no-longer-asked"]; // states in which the server's page is right
@@ -54,7 +53,7 @@ export async function answerHere() {
 async function showOffline(page, loaded) {
   const address = location.pathname + location.search;
   if (loaded) return show(isShownHere(location.pathname) ? address : firstOpen(loaded));
-  const n = (await waiting(visit)).length;
+  const n = await countAnswers(visit);
   const sentence = page.querySelector("[data-waiting]");
   if (n) sentence.textContent = sentence.dataset.waiting.replace("{n}", n);
   window.addEventListener("online", () => location.reload());
@@ -105,7 +104,7 @@ async function isKept(entry) {
 
 async function load() {
   // First, since they may be sent while the questions come, whose answers lack them.
-  const entries = (await waiting(visit)).filter((entry) => "item" in entry);
+  const entries = (await waiting(visit)).filter(isAnswer);
   const found = await questionsNow();
   if (!found?.items.length || found.until < Date.now()) return undefined;
   found.seen = new Set(found.seen);
@@ -222,7 +221,7 @@ async function show(address) {
   if (!loaded || loaded.until < Date.now() || !(item || PAGES_OF_VISIT.includes(kind))) return location.assign(address);
   if (kind === "advice" && !item.advice[loaded.answers[item.name]]) return show(following(loaded, Number(number), search));
   const main = document.querySelector("main");
-  const n = (await within(countWaiting(visit), STORE_MS)) ?? 0;
+  const n = (await within(countAnswers(visit), STORE_MS)) ?? 0;
   if (address !== location.pathname + location.search) history.pushState(null, "", address);
   if (kind === "review") showReview(main, loaded, n);
   else if (kind === "enough") showEnough(main, loaded, n);
@@ -231,14 +230,13 @@ async function show(address) {
   rest(main);
 }
 
-// The page begins at its top, for eyes and for screen readers; see SETTLE_MS for taps.
+// The page begins at its top, for eyes and for screen readers.
 function rest(main) {
   showSwitch();
   showReading();
   window.scrollTo(0, 0);
   main.focus({ preventScroll: true });
-  main.classList.add("is-changing");
-  window.setTimeout(() => main.classList.remove("is-changing"), SETTLE_MS);
+  settle();
 }
 
 // Only the server's word makes it sent: until then the page says what waits on this phone, and that it can be closed.
@@ -251,18 +249,26 @@ async function sendVisit(form, entry) {
 }
 
 function showConnection(notice, { n, failed, state, outcomes = [], is_sent = false }) {
-  const { waits, closable, unconfirmed, late, refused, saved } = notice.dataset;
+  const { unconfirmed, late, refused, saved } = notice.dataset;
   if (hasEnded()) return;
   sayWhereAnswersAre(n);
   const news = (outcomes.includes("late") && late) || (outcomes.includes("refused") && refused) || "";
   if (is_sent && state === "sent" && !location.pathname.endsWith("/sent")) return leave(`${base}sent`, news);
   if (questions && CLOSED.includes(state)) return leave(isSending && state === "sent" ? `${base}sent` : base, news);
   if (questions && !failed && !n && location.pathname.startsWith(`${base}advice/`)) return location.reload(); // with the call
-  if (failed) say(notice, (isSending ? closable : waits).replace("{n}", n));
+  if (failed) sayWhatWaits(notice, n);
   else if (state === "unconfirmed" && questions) askBirthDate();
   else if (state === "unconfirmed" && document.querySelector("[name^=birth_date]")) say(notice, unconfirmed.replace("{n}", n));
   else if (news) say(notice, news);
   else if (notice.textContent) say(notice, saved);
+}
+
+async function sayWhatWaits(notice, n) {
+  const { waits, closable, stays } = notice.dataset;
+  if (!isSending && n) return say(notice, waits.replace("{n}", n));
+  const loaded = await questions;
+  const sent = Object.keys(loaded?.answers ?? {}).length - n;
+  say(notice, loaded ? closable.replace("{n}", n).replace("{sent}", sent) : stays);
 }
 
 // What was just given is not sent yet.

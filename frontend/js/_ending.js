@@ -36,6 +36,20 @@ export function endOnRequest(visit, notice, say) {
   });
 }
 
+// Sends what waits. Returns false where the server does not take it: it is kept, and sent when the link is opened again.
+async function isEmptied(visit) {
+  for (; (await waiting(visit)).length; await pause(RETRY_MS)) {
+    const news = await sendAll(visit);
+    if (!news.failed && !news.is_taken) return false;
+  }
+  return true;
+}
+
+async function keepRefused(visit, finish) {
+  finish.append(Object.assign(document.createElement("input"), { type: "hidden", name: "refused" }));
+  await forgetShown(visit);
+}
+
 // Nothing is shown from here on. The phone forgets the visit once nothing waits, or at once; the cookies go with the
 // server's page, as soon as it can be reached.
 async function end(visit, finish, isSendingFirst) {
@@ -44,8 +58,8 @@ async function end(visit, finish, isSendingFirst) {
   document.querySelector("header .govuk-back-link")?.remove();
   finish.hidden = true;
   isEnding = true;
-  for (; isSendingFirst && (await waiting(visit)).length; await pause(RETRY_MS)) await sendAll(visit);
-  await forget(visit);
+  if (isSendingFirst && !(await isEmptied(visit))) await keepRefused(visit, finish);
+  else await forget(visit);
   while (!(await isReachable())) await pause(RETRY_MS);
   finish.submit();
 }

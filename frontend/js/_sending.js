@@ -1,7 +1,7 @@
 // Sends the answers that wait on this phone, and repeats that until the server says that it has them.
 // Nothing relies on background sync, which iOS does not have: answers are sent at the start of every page, when the
 // connection is back, when the page becomes visible, and by a timer.
-import { countWaiting, forget, remove, visitsWaiting, waiting } from "./_store.js";
+import { countAnswers, countItems, forget, isAnswer, remove, visitsWaiting, waiting } from "./_store.js";
 
 const PATIENCE_MS = 8000; // a request that hangs for longer counts as none
 const RETRY_MS = [3000, 5000, 10000, 20000, 30000];
@@ -18,7 +18,7 @@ const unsent = new Map(); // visit -> entries of this page that the server has n
 const again = new Set(); // visits to which an answer was added while others were being sent
 let tell = () => {};
 
-// `listener(visit, news)` gets {n, failed, state, outcomes}: how many entries wait, whether the last attempt failed, and
+// `listener(visit, news)` gets {n, failed, state, outcomes}: how many questions have answers that wait, whether the last attempt failed, and
 // what the server said of the visit and of each answer.
 export function startSending(listener) {
   tell = listener;
@@ -43,7 +43,7 @@ export async function sendAll(visit) {
 export async function sendSoon(visit, seen, entry) {
   shown.set(visit, seen);
   unsent.set(visit, [...(unsent.get(visit) ?? []), entry]);
-  const isFull = (await countWaiting(visit)) >= TOGETHER;
+  const isFull = (await countAnswers(visit)) >= TOGETHER;
   if (isFull || !navigator.onLine || latest.get(visit)?.failed) return send(visit);
   if (!timers.has(visit)) timers.set(visit, window.setTimeout(() => send(visit), TOGETHER_MS));
 }
@@ -68,9 +68,8 @@ export function send(visit, seen = "") {
 
 // While an attempt hangs, what was added since waits, too.
 async function recount(visit) {
-  const n = (await waiting(visit)).length;
   const news = latest.get(visit);
-  if (news?.failed && n) tell(visit, { ...news, n });
+  if (news?.failed) tell(visit, { ...news, n: await countAnswers(visit) });
 }
 
 async function sendWaiting(visit) {
@@ -80,10 +79,11 @@ async function sendWaiting(visit) {
     const reply = await post(visit, batch);
     if (reply) await apply(visit, batch, reply);
     else retry(visit);
-    const n = (await waiting(visit)).length;
+    const left = await waiting(visit);
+    const n = countItems(left);
     latest.set(visit, { n, failed: !reply, is_sent: batch.some((entry) => entry.send), ...reply });
     tell(visit, latest.get(visit));
-    if (!reply?.is_taken || !n) return;
+    if (!reply?.is_taken || !left.length) return;
   }
 }
 
@@ -119,7 +119,7 @@ function addressOf(visit) {
 }
 
 function bodyOf(visit, batch) {
-  const answers = batch.filter((entry) => "item" in entry).map(({ number, ...entry }) => ({ ...entry, sequence: number }));
+  const answers = batch.filter(isAnswer).map(({ number, ...entry }) => ({ ...entry, sequence: number }));
   const send = batch.some((entry) => entry.send);
   return JSON.stringify({ sent_at: Date.now(), answers, seen: shown.get(visit) ?? "", send });
 }

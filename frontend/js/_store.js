@@ -44,8 +44,18 @@ export async function waiting(visit) {
   return Promise.all(rows.map(async (row) => ({ number: row.number, ...(await decrypt(key, row)) })));
 }
 
-export async function countWaiting(visit) {
-  return (await database()).countFromIndex("answers", "visit", visit);
+// How many questions have an answer that waits.
+export async function countAnswers(visit) {
+  return countItems(await waiting(visit));
+}
+
+// An answer that was changed waits twice; that the person has sent the visit may wait, too, and is no answer.
+export function countItems(entries) {
+  return new Set(entries.filter(isAnswer).map((entry) => entry.item)).size;
+}
+
+export function isAnswer(entry) {
+  return "item" in entry;
 }
 
 export async function remove(numbers) {

@@ -4,6 +4,14 @@ import { recall, remember } from "./_remembered.js";
 
 const NAME = "tap";
 const OFF = "off";
+const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
+
+// To be called after each change of screen.
+export function settle() {
+  const main = document.querySelector("main");
+  main.classList.add("is-changing");
+  window.setTimeout(() => main.classList.remove("is-changing"), SETTLE_MS);
+}
 
 // `form` is one that can go on by itself: below some questions there is more to fill in.
 export function goOnByTap() {

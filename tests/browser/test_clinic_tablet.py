@@ -2,12 +2,16 @@
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from pro_tracker.models.visit_access import VisitAccess
 from tests.browser.test_offline_answers import stored
 from tests.conftest import Clock
+from tests.support.bad_connection import Line, Network
 from tests.support.patient_browser import PAIN, Patient, add_patient
 from tests.support.phone_answers import tap_answer
+from tests.support.phone_store import entries
 from tests.support.staff_browser import PASSWORD, add_account
 
 pytestmark = pytest.mark.browser
@@ -52,3 +56,23 @@ def test_an_untouched_visit_ends_after_a_warning_and_keeps_its_answers(
     assert list(stored(session, patient)[PAIN].values()) == [4]
     assert phone.evaluate("caches.keys()") == []
     assert [each for each in phone.context.cookies() if each["name"].startswith("visit")] == []
+
+
+def test_answers_that_the_server_refuses_do_not_keep_an_untouched_tablet_from_closing(
+    phone: Page, session: Session, patient: Patient, network: Network, clock: Clock
+) -> None:
+    phone.clock.install()
+    start_here(phone, patient)
+    network.set(Line.CUT)
+    tap_answer(phone, 3)
+    phone.wait_for_url("**/item/2")
+    session.execute(update(VisitAccess).values(ended_at=clock.now))
+    session.commit()
+    network.set(Line.WORKS)
+    phone.clock.fast_forward("10:01")
+    phone.clock.fast_forward("01:01")
+    for _ in range(5):
+        phone.clock.run_for(5000)
+    expect(phone.get_by_text("Please give the device back.")).to_be_visible()
+    assert len(entries(phone)) == 1
+    assert entries(phone, "questions") == []

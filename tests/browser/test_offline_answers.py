@@ -13,9 +13,10 @@ from pro_tracker.models.draft_answer import DraftAnswer
 from pro_tracker.models.response import QuestionnaireResponse
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
+from tests.support.bad_connection import Line, Network
 from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, PAIN, Patient, add_patient, draft
 from tests.support.phone_answers import send_what_waits, tap_answer
-from tests.support.phone_store import entries
+from tests.support.phone_store import entries, wait_for_offline_page, wait_for_sending
 
 pytestmark = pytest.mark.browser
 
@@ -79,13 +80,33 @@ def test_a_whole_visit_is_answered_reviewed_and_sent_without_a_connection(
     expect(phone.get_by_role("listitem")).to_have_count(N_ITEMS)
     expect(phone.get_by_role("main")).to_contain_text("Your answers wait on this phone. They are not sent yet.")
     phone.get_by_role("button", name="Send my answers").first.tap()
-    expect(phone.get_by_role("status")).to_contain_text("You can close this page")
+    whats_where = f"Answers on this phone: {N_ITEMS}. Answers sent: 0. You can close this page"
+    expect(phone.get_by_role("status")).to_contain_text(whats_where)
     assert (stored(session, patient), sent(session)) == ({}, 0)
     phone.context.set_offline(False)
     expect(phone.get_by_role("heading", level=1)).to_have_text("Thank you")
     assert sent(session) == 5
     phone.wait_for_load_state()
     assert [entries(phone, store) for store in ("answers", "keys", "questions")] == [[], [], []]
+
+
+def test_an_answer_that_was_changed_and_the_press_of_send_are_no_more_answers(
+    phone: Page, patient: Patient, network: Network
+) -> None:
+    begin(phone, patient)
+    wait_for_offline_page(phone)
+    choose(phone, 1, 1)
+    choose(phone, 2, 1)
+    wait_for_sending(phone)
+    network.set(Line.CUT)
+    choose(phone, 3, 1)
+    phone.get_by_role("link", name="Back").click()
+    choose(phone, 3, 2)
+    send_what_waits(phone)
+    expect(phone.get_by_role("status")).to_contain_text(f"{WAITS}(1)")
+    phone.goto(phone.url.replace("item/4", "review"))
+    phone.get_by_role("button", name="Send my answers").first.tap()
+    expect(phone.get_by_role("status")).to_contain_text("Answers on this phone: 1. Answers sent: 2. You can close")
 
 
 @pytest.mark.parametrize("failure", ["no network", "bad gateway", "captive portal", "redirect"])

@@ -85,16 +85,35 @@ def test_a_whole_visit_on_a_phone(
     assert sent_responses(session) == 5
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_not_today_takes_two_taps_from_the_message(
-    new_page: Callable[..., Page], session: Session, clock: Clock, patient: Patient, script: bool
-) -> None:
+def token_of_a_message(session: Session, patient: Patient, clock: Clock) -> str:
     visits.replan(session, patient.visit.subject_id, now=clock.now)
     message_id = session.scalars(select(Message.id).order_by(Message.send_at).limit(1)).one()
     token = links.issue(session, patient.visit.id, now=clock.now, message_id=message_id)
     session.commit()
+    return token
+
+
+def test_a_second_tap_on_a_reason_presses_nothing_on_the_next_page(
+    phone: Page, session: Session, clock: Clock, patient: Patient
+) -> None:
+    phone.goto(f"/v/{token_of_a_message(session, patient, clock)}/later")
+    reason = phone.get_by_role("button", name="No time")  # where the next page has a button
+    box = reason.bounding_box()
+    assert box is not None
+    reason.tap()
+    phone.wait_for_function("() => document.querySelector('h1').innerText === 'We will come back'")
+    phone.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(phone.locator("main.is-changing")).to_have_count(0)
+    phone.wait_for_load_state("networkidle")
+    expect(phone.get_by_role("heading", level=1)).to_have_text("We will come back")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_not_today_takes_two_taps_from_the_message(
+    new_page: Callable[..., Page], session: Session, clock: Clock, patient: Patient, script: bool
+) -> None:
     page = new_page(**PHONE, java_script_enabled=script)
-    page.goto(f"/v/{token}/later")
+    page.goto(f"/v/{token_of_a_message(session, patient, clock)}/later")
     page.get_by_role("button", name="Too tired").tap()
     expect(page.get_by_role("heading", level=1)).to_have_text("We will come back")
     with page.expect_download() as download:

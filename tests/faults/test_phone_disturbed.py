@@ -25,7 +25,7 @@ from tests.support import patient_browser
 from tests.support.bad_connection import Line, Network
 from tests.support.patient_browser import N_ITEMS, Patient, add_patient
 from tests.support.phone_answers import send_what_waits
-from tests.support.phone_store import entries, wait_for_offline_page
+from tests.support.phone_store import entries, wait_for_offline_page, waiting_items
 
 pytestmark = [pytest.mark.faults, pytest.mark.browser]
 
@@ -130,7 +130,7 @@ class Visit:
         self._wait_until(self._said_is_true, lambda: f"true: {self._sentence()!r}, given {self.given}")
 
     def _said_is_true(self) -> bool:
-        sentence, waits = self._sentence(), len(entries(self.page))
+        sentence, waits = self._sentence(), len(waiting_items(self.page))
         if number := re.search(r"answers wait on this phone \((\d+)\)", sentence):
             return waits in (0, int(number[1]))
         if "All your answers are saved" in sentence or "Your answers are saved" in self.page.inner_text("main"):

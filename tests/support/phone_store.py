@@ -25,6 +25,28 @@ def entries(page: Page, store: str = "answers") -> list[dict[str, object]]:
     return found
 
 
+def waiting_items(page: Page) -> set[str]:
+    """Returns the names of questions whose answers wait, decrypted in the page, which cannot read the key itself."""
+    found: list[str] = page.evaluate(
+        """async () => {
+            const result = (request) => new Promise((resolve) => {
+                request.onsuccess = () => resolve(request.result);
+            });
+            const database = await result(indexedDB.open("visits"));
+            const read = (store, get) => result(get(database.transaction(store).objectStore(store)));
+            const names = [];
+            for (const { visit, iv, data } of await read("answers", (store) => store.getAll())) {
+                const key = await read("keys", (store) => store.get(visit));
+                const text = await crypto.subtle.decrypt({ name: "AES-GCM", iv }, key, data);
+                names.push(JSON.parse(new TextDecoder().decode(text)).item);
+            }
+            database.close();
+            return names.filter(Boolean);
+        }"""
+    )
+    return set(found)
+
+
 def wait_for_sending(page: Page) -> None:
     """Waits until no answer waits on the phone, if the page runs scripts at all."""
     if not page.evaluate("document.body.classList.contains('govuk-frontend-supported')"):

@@ -194,7 +194,7 @@ def finish() -> Response:
     Without a cookie of the visit the same page comes, since the button may be pressed twice, or in two tabs.
     """
     if visit_cookies.opened_link() is None:
-        return make_response(render_template("patient/finished.html", visit_url_part=g.visit_url_part))
+        return make_response(_finished_page())
     now = clock.now()
     visit = current.visit_to_leave(now)
     secret = visit_cookies.access_secret()
@@ -202,9 +202,16 @@ def finish() -> Response:
         visit_accesses.end(db_session(), secret, now=now)
         commit()
     g.is_confirmed = False
-    response = make_response(render_template("patient/finished.html", visit=visit))
+    response = make_response(_finished_page(visit=visit))
     visit_cookies.delete(response, visit.visit_id)
     return response
+
+
+def _finished_page(**values: Any) -> str:
+    """Returns the last page. Answers that the server refused stay on the device, encrypted, until it opens the link."""
+    return render_template(
+        "patient/finished.html", visit_url_part=g.visit_url_part, keeps_answers="refused" in request.form, **values
+    )
 
 
 def start_page(visit: VisitContext, form: BirthDateForm) -> str:
