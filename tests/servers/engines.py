@@ -4,8 +4,9 @@ Firefox speaks WebDriver BiDi over a WebSocket, WebKitGTK the classic WebDriver 
 """
 
 import json
+import os
 import re
-import subprocess  # nosec B404  starts browsers
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ from urllib.request import Request, urlopen
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.servers.process import find_program, free_port
+from tests.servers.process import find_program, free_port, start, wait_until
 
 WIDTH, HEIGHT = 360, 640
 LONGEST_WAIT = 60.0  # seconds
+LISTENS = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 CENTER = """(() => {{
     const element = document.querySelector({selector});
     element.scrollIntoView({{ block: "center" }});
@@ -146,34 +148,39 @@ class WebKit:
 def firefox() -> Iterator[Firefox]:
     """Runs Firefox with a fresh profile and yields its page."""
     program = find_program("firefox-esr", "firefox")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [str(program), "--headless", "--profile", profile, "--remote-debugging-port", "0"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # nosec B603
-        try:
-            assert process.stderr
-            found = (re.search(r"WebDriver BiDi listening on (ws://\S+)", line) for line in process.stderr)
-            address = next(match[1] for match in found if match)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        log = Path(folder, "log")
+        command = [program, "--headless", "--profile", folder, "--remote-debugging-port", "0"]
+        with _running(command, log):
+            wait_until(lambda: LISTENS.search(log.read_text()), what="Firefox to listen", seconds=LONGEST_WAIT)
+            address = LISTENS.findall(log.read_text())[0]
             with connect(f"{address}/session", max_size=None) as connection:
                 yield Firefox(connection)
-        finally:
-            process.kill()
-            process.communicate()
 
 
 @contextmanager
 def webkit() -> Iterator[WebKit]:
     """Runs WebKitGTK on a screen of its own and yields its page."""
     port = free_port()
-    driver = [str(find_program("WebKitWebDriver")), f"--port={port}", "--host=127.0.0.1"]
-    command = [str(find_program("xvfb-run")), "--auto-servernum", *driver]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # nosec B603
-    try:
+    driver = [find_program("WebKitWebDriver"), f"--port={port}", "--host=127.0.0.1"]
+    with _running([find_program("xvfb-run"), "--auto-servernum", *driver], Path(os.devnull)):
         page = _first_page(f"http://127.0.0.1:{port}")
         yield page
         page.quit()
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[None]:
+    """Runs a browser. Its own processes, which may outlive it and keep what they inherited open, are ended with it."""
+    process = start(command, log=log)
+    try:
+        yield
     finally:
-        subprocess.run(["pkill", "-s", str(process.pid)], check=False)  # nosec B603 B607  the screen, too
-        process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(LONGEST_WAIT)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _first_page(driver: str) -> WebKit:
