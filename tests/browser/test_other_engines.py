@@ -2,16 +2,17 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 import pytest
 from sqlalchemy.orm import Session
 
 from tests.browser.test_offline_answers import sent
 from tests.conftest import Clock
-from tests.servers.engines import DOWN, ENTER, Engine, firefox, wait_for, webkit
+from tests.servers.engines import Engine, firefox, wait_for, webkit
 from tests.support.bad_connection import Line, Network
-from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
+from tests.support.engine_visit import answer_by_keyboard, answer_by_tap, give_birth_date, tap, wait_for_question
+from tests.support.patient_browser import N_ITEMS, Patient, add_patient
 from tests.support.phone_store import CAN_OPEN_OFFLINE
 
 pytestmark = pytest.mark.browser
@@ -38,7 +39,8 @@ def test_a_visit_is_begun_cut_off_reloaded_finished_and_sent(
     engine: Engine, session: Session, patient: Patient, network: Network, live_server: str
 ) -> None:
     begin(engine, f"{live_server}/v/{patient.token}")
-    answer_by_keyboard(engine)
+    answer_by_keyboard(engine, 1)
+    wait_for_question(engine, 2)
     for number in range(2, N_ITEMS + 1):
         if number == CUT_AFTER:
             network.set(Line.CUT)
@@ -47,8 +49,7 @@ def test_a_visit_is_begun_cut_off_reloaded_finished_and_sent(
             wait_for_question(engine, number)
         answer_by_tap(engine, number)
     wait_for(engine, f"document.querySelectorAll('.review li').length === {N_ITEMS}")
-    wait_until_tappable(engine)
-    engine.tap("form[data-keep] button")
+    tap(engine, "form[data-keep] button")
     wait_for(engine, "document.querySelector('[data-connection]').innerText.includes('You can close this page')")
     assert sent(session) == 0
     network.set(Line.WORKS)
@@ -59,36 +60,7 @@ def test_a_visit_is_begun_cut_off_reloaded_finished_and_sent(
 
 def begin(engine: Engine, address: str) -> None:
     engine.open(address)
-    for part in ("day", "month", "year"):
-        engine.run(f"document.querySelector('[name=birth_date-{part}]').value = '{getattr(BIRTH_DATE, part)}'")
-    engine.tap("main form .button")
+    give_birth_date(engine)
+    tap(engine, "main form .button")
     wait_for_question(engine, 1)
     wait_for(engine, f"({CAN_OPEN_OFFLINE})()")
-
-
-def answer_by_keyboard(engine: Engine) -> None:
-    engine.run("document.querySelector('[name=answer]').focus()")
-    engine.press(DOWN, DOWN)
-    wait_for(engine, "document.querySelectorAll('[name=answer]')[2].checked")
-    assert engine.run("location.pathname").endswith("/item/1")
-    engine.press(ENTER)
-    wait_for_question(engine, 2)
-
-
-def answer_by_tap(engine: Engine, number: int) -> None:
-    """Taps until the next page is there, as a person does whose tap came during a change of screen."""
-    went_on = f"!document.body.innerText.includes('Question {number} of')"
-    for _ in range(5):
-        wait_until_tappable(engine)
-        engine.tap("[name=answer][value='3']")
-        with suppress(AssertionError):
-            return wait_for(engine, went_on, seconds=10)
-    raise AssertionError(f"question {number} takes no tap")
-
-
-def wait_until_tappable(engine: Engine) -> None:
-    wait_for(engine, "!document.querySelector('main').classList.contains('is-changing')")
-
-
-def wait_for_question(engine: Engine, number: int) -> None:
-    wait_for(engine, f"document.querySelector('.progress-label').innerText.includes('Question {number} of')")

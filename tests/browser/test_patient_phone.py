@@ -17,6 +17,7 @@ from pro_tracker.services.answering import links
 from pro_tracker.services.planning import visits
 from tests.conftest import Clock
 from tests.servers.browser import PHONE
+from tests.support.engine_visit import Chromium, answer_by_keyboard, give_birth_date_by_keyboard, tab_to
 from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_patient
 from tests.support.phone_answers import tap_answer
 from tests.support.phone_store import wait_for_offline_page, wait_for_sending
@@ -258,6 +259,25 @@ def test_items_are_answered_by_keyboard_and_never_advance_without_the_button(pho
     expect(phone.get_by_role("button", name="Save and continue")).to_be_focused()
     phone.keyboard.press("Enter")
     phone.wait_for_url("**/item/2")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_a_whole_visit_by_keyboard_alone(
+    new_page: Callable[..., Page], session: Session, patient: Patient, script: bool
+) -> None:
+    page = new_page(**PHONE, java_script_enabled=script)
+    page.goto(f"/v/{patient.token}")
+    engine = Chromium(page)
+    give_birth_date_by_keyboard(engine)
+    tab_to(engine, "main form .button")
+    page.keyboard.press("Enter")
+    for number in range(1, N_ITEMS + 1):
+        answer_by_keyboard(engine, number)
+    page.wait_for_url("**/review")
+    tab_to(engine, "form[data-keep] button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    assert sent_responses(session) == 5
 
 
 def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Session, patient: Patient) -> None:
