@@ -32,7 +32,7 @@ from tests.support.patient_browser import BIRTH_DATE, N_ITEMS, Patient, add_pati
 
 INSTRUMENT = "pcs"  # 13 items, four scales
 ONE_INSTRUMENT = "one-instrument"  # a protocol made here, whose only battery is INSTRUMENT
-PER_GROUP = 6  # one answer in five seconds
+PER_GROUP = 12  # of a minute, at one answer in five seconds
 NOW_MS = 1_800_000_000_000  # by the clock of the phone
 _record_numbers = count(1)
 
@@ -137,7 +137,7 @@ def queued_visits(full: Served) -> Steps:
 
 
 def walk_with_script(browser: Browser, patient: Patient) -> None:
-    """Answers a visit as the script does: the questions once, then answers in groups, as after 30 seconds each."""
+    """Answers a visit as the script does: the questions once, then answers in groups, as after a minute each."""
     browser.open(f"/v/{patient.token}")
     give_birth_date(browser)
     base = browser.path.removesuffix("item/1")

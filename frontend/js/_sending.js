@@ -6,7 +6,7 @@ import { countAnswers, countItems, forget, isAnswer, remove, visitsWaiting, wait
 const PATIENCE_MS = 8000; // a request that hangs for longer counts as none
 const RETRY_MS = [3000, 5000, 10000, 20000, 30000];
 const MOST_AT_ONCE = 100;
-const TOGETHER_MS = 30000; // answers are safe on the phone: sent in groups they cost it, and the server, a fraction
+const TOGETHER_MS = 60000; // answers are safe on the phone: sent in groups they cost it, and the server, a fraction
 const TOGETHER = 12;
 const running = new Map(); // visit -> promise
 const failures = new Map(); // visit -> number of attempts in a row that failed

@@ -183,8 +183,13 @@ def is_done(answers: Answers, item: AskedItem) -> bool:
 
 def is_alerting(item: AskedItem, value: int | None) -> bool:
     """Returns whether this answer to the item raises an alert; an item without an answer raises none."""
+    return value is not None and value in alerting_values(item)
+
+
+def alerting_values(item: AskedItem) -> Collection[int]:
+    """Returns the codes of the answers to the item that raise an alert."""
     instrument = instrument_catalog.instrument(item.instrument_code)
-    return value is not None and instrument.alert_of(item.link_id, value) is not None
+    return [value for value, _label in item.options if instrument.alert_of(item.link_id, value) is not None]
 
 
 def answer_to(answers: Answers, item: AskedItem) -> int | None:

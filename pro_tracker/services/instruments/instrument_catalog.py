@@ -4,9 +4,9 @@ Data files are shipped or a clinic's own, each read once per process. Functions 
 checks of the files. Wording that a clinic loaded takes precedence: services/wording/text_packs.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -81,9 +81,17 @@ def versions(code: str) -> tuple[Instrument, ...]:
 
 def versions_in_files(code: str) -> tuple[Instrument, ...]:
     """Returns every version that has a file, the oldest first. Raises InvalidDataFile."""
-    paths = [path for path in yaml_files(INSTRUMENTS) if _code_of(path) == code]
+    paths = _by_code(yaml_files(INSTRUMENTS)).get(code, ())
     found = sorted(map(_instrument, paths), key=_version_order)
     return tuple(found)
+
+
+@lru_cache(maxsize=8)  # looked up many times a page, among files that seldom change
+def _by_code(paths: tuple[Path, ...]) -> Mapping[str, Sequence[Path]]:
+    by_code: dict[str, list[Path]] = {}
+    for path in paths:
+        by_code.setdefault(_code_of(path), []).append(path)
+    return by_code
 
 
 def instruments() -> tuple[Instrument, ...]:
@@ -95,7 +103,7 @@ def _codes() -> list[str]:
     released = released_files.codes(DefinitionKind.INSTRUMENT)
     if released is not None:
         return released
-    return sorted({_code_of(path) for path in yaml_files(INSTRUMENTS)})
+    return sorted(_by_code(yaml_files(INSTRUMENTS)))
 
 
 def text_pack(instrument_code: str, language: str) -> TextPack:

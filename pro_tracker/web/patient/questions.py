@@ -65,7 +65,7 @@ def _item(visit: VisitContext, item: AskedItem) -> dict[str, Any]:
     """Returns one question: its parts, and `advice`: what to do, by option code."""
     parts = _kept_parts if _is_same_everywhere(item) else _parts
     shown = parts(item, answering.frame(visit.questionnaire, item), visit.language)
-    return {**shown, "advice": {value: _advice(visit, item, value) for value in _alerting(item)}}
+    return {**shown, "advice": {value: _advice(visit, item, value) for value in questionnaires.alerting_values(item)}}
 
 
 def _is_same_everywhere(item: AskedItem) -> bool:
@@ -89,11 +89,6 @@ def _parts(item: AskedItem, frame: ItemFrame, _language: str) -> dict[str, str]:
 
 # The same for all patients. 34 items at 40 events in 3 languages are 4080 entries of about 2 KB.
 _kept_parts = lru_cache(maxsize=4096)(_parts)
-
-
-def _alerting(item: AskedItem) -> list[int]:
-    values = [value for value, _label in item.options]
-    return [value for value in values if questionnaires.is_alerting(item, value)]
 
 
 def _advice(visit: VisitContext, item: AskedItem, value: int) -> str:
