@@ -290,4 +290,5 @@ function askBirthDate() {
 function say(notice, text) {
   if (!text || notice.textContent === text) return;
   notice.replaceChildren(Object.assign(document.createElement("p"), { className: "notice small", textContent: text }));
+  settle();
 }

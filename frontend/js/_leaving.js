@@ -1,3 +1,5 @@
+import { ignoreTaps, settle } from "./_tapping.js";
+
 // On a device of the clinic an untouched visit ends by itself, a minute after the page has said so: the patient
 // may have put the device down, and another one may take it up.
 const IDLE_MS = 600000;
@@ -9,9 +11,11 @@ export function leaveWhenIdle(finish, place, leave) {
   let timer;
   const warn = () => {
     place.append(notice);
+    ignoreTaps(); // the one that says "still here" answers nothing
     timer = window.setTimeout(leave, WARNING_MS);
   };
   const restart = () => {
+    if (notice.isConnected) settle();
     notice.remove();
     window.clearTimeout(timer);
     timer = window.setTimeout(warn, IDLE_MS);

@@ -4,13 +4,19 @@ import { recall, remember } from "./_remembered.js";
 
 const NAME = "tap";
 const OFF = "off";
-const SETTLE_MS = 400; // after a change of screen no tap counts: a second one was meant for the screen before
+const SETTLE_MS = 400; // after a change of screen no tap counts: it was meant for what was there before
+let settling; // timer
 
-// To be called after each change of screen.
+// To be called after each change of screen, and where a line above the question comes or goes, which moves the answers.
 export function settle() {
-  const main = document.querySelector("main");
-  main.classList.add("is-changing");
-  window.setTimeout(() => main.classList.remove("is-changing"), SETTLE_MS);
+  ignoreTaps();
+  settling = window.setTimeout(() => document.querySelector("main").classList.remove("is-changing"), SETTLE_MS);
+}
+
+// Until the next `settle`.
+export function ignoreTaps() {
+  window.clearTimeout(settling);
+  document.querySelector("main").classList.add("is-changing");
 }
 
 // `form` is one that can go on by itself: below some questions there is more to fill in.

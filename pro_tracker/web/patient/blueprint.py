@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, current_app, g
+from flask import Blueprint, current_app, g, request
 from flask.blueprints import BlueprintSetupState
 from flask_babel import format_date, format_time
 
@@ -43,6 +43,7 @@ def _visit() -> dict[str, object]:
     visit: VisitContext | None = g.get("visit")
     if visit is None:
         return {}
+    on_clinic_device = visit.mode == ResponseMode.CLINIC
     return {
         "clinic_name": visit.clinic_name,
         "clinic_phone": visit.clinic_phone,
@@ -51,7 +52,8 @@ def _visit() -> dict[str, object]:
         "form_token": visit_cookies.form_token(visit.visit_id),
         "visit_url_part": g.visit_url_part,
         "is_confirmed": g.is_confirmed,
-        "on_clinic_device": visit.mode == ResponseMode.CLINIC,
+        "on_clinic_device": on_clinic_device,
+        "can_finish": g.is_confirmed or (on_clinic_device and request.endpoint != "patient.finish"),
     }
 
 
