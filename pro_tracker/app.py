@@ -12,7 +12,7 @@ from config import logging as logs
 from config.settings import SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import db, languages
 from pro_tracker.domain.channels import Channel
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import SOURCE, patient_languages
 from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
@@ -50,14 +50,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises MissingSettings, which names all that are missing, and MissingAssets.
     """
     settings = settings or load_settings(*SERVICE_SETTINGS)
+    data_files.set_data_folder(settings.data_folder)
     assets.require_built()
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
-    data_files.set_data_folder(settings.data_folder)
     channels_in_service.set_channels_in_service(settings.channels_in_service)
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
-    Babel(app, locale_selector=_locale, default_translation_directories="../translations")
+    translations = ";".join(map(str, languages.folders()))
+    Babel(app, locale_selector=_locale, default_translation_directories=translations)
     CSRFProtect(app).exempt(webhooks.blueprint)
     app.template_global("page_language")(page_language)
     app.template_global("text_direction")(languages.direction)
@@ -79,9 +80,14 @@ def _webhook_secrets(settings: Settings) -> dict[Channel, str]:
 
 
 def page_language() -> str:
-    """Returns the subject's language where a subject is known, else the best of Accept-Language, else "en"."""
+    """Returns the subject's language where a subject is known, else the best of Accept-Language, else English.
+
+    Pages of staff are in English, whatever their browser prefers: only what patients read is translated.
+    """
     known: str | None = g.get("language")
-    return known or request.accept_languages.best_match(LANGUAGES) or "en"
+    if known or not errors.is_patient_page():
+        return known or SOURCE
+    return request.accept_languages.best_match(patient_languages()) or SOURCE
 
 
 def _locale() -> str:
@@ -110,5 +116,5 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
         "WTF_CSRF_TIME_LIMIT": None,  # valid for the session: a patient may pause for hours between two questions
         "WTF_CSRF_SSL_STRICT": False,  # it compares the Referer header, which our pages suppress
-        "BABEL_DEFAULT_LOCALE": "en",
+        "BABEL_DEFAULT_LOCALE": SOURCE,
     }
