@@ -3,7 +3,7 @@
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from flask import Flask, g, request
+from flask import Flask
 from flask_babel import Babel
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,7 +12,7 @@ from config import logging as logs
 from config.settings import SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import db, languages
 from pro_tracker.domain.channels import Channel
-from pro_tracker.languages import SOURCE, patient_languages
+from pro_tracker.languages import SOURCE
 from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
@@ -23,6 +23,7 @@ from pro_tracker.web import (
     fhir,
     health,
     navigation,
+    page_language,
     patient,
     research,
     security,
@@ -58,14 +59,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
     translations = ";".join(map(str, languages.folders()))
-    Babel(app, locale_selector=_locale, default_translation_directories=translations)
+    Babel(app, locale_selector=page_language.locale, default_translation_directories=translations)
     CSRFProtect(app).exempt(webhooks.blueprint)
-    app.template_global("page_language")(page_language)
-    app.template_global("text_direction")(languages.direction)
     url_converters.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    for part in (session, accounts, access, security, errors, navigation):
+    for part in (session, accounts, access, security, errors, navigation, page_language):
         part.init_app(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -77,22 +76,6 @@ def _webhook_secrets(settings: Settings) -> dict[Channel, str]:
     """Returns, for each channel that has one, the secret with which its gateway signs delivery reports."""
     names = {channel: channel_webhook(channel).SECRET for channel in Channel}
     return {channel: settings.text(name) for channel, name in names.items() if getattr(settings, name) is not None}
-
-
-def page_language() -> str:
-    """Returns the subject's language where a subject is known, else the best of Accept-Language, else English.
-
-    Pages of staff are in English, whatever their browser prefers: only what patients read is translated.
-    """
-    known: str | None = g.get("language")
-    if known or not errors.is_patient_page():
-        return known or SOURCE
-    return request.accept_languages.best_match(patient_languages()) or SOURCE
-
-
-def _locale() -> str:
-    """Returns the page's language as US readers write it: Spanish hours as "2:00 p.m.", not "14:00"."""
-    return languages.locale(page_language())
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:

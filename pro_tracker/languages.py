@@ -86,7 +86,7 @@ def english_name(language: str) -> str:
 
 def direction(language: str) -> str:
     """Returns the direction of a language's script: "ltr" or "rtl"."""
-    return Locale.parse(language).text_direction
+    return Locale.parse(language[:2]).text_direction
 
 
 def locale(language: str) -> str:

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.wall_time import local_date
+from pro_tracker.languages import direction
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, language_fallbacks
 from pro_tracker.services.wording import message_format
@@ -94,7 +95,7 @@ class _MailParts:
 
 
 def _filled_mail(parts: _MailParts, facts: MessageFacts) -> MessageText:
-    html = _layout().render(vars(parts), facts=facts)
+    html = _layout().render(vars(parts), facts=facts, direction=direction(facts.language))
     return MessageText(parts.subject, _plain_text(parts, facts), html)
 
 
