@@ -47,7 +47,7 @@ KEYWORD_EVENTS = (ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP)
 
 @dataclass(frozen=True, slots=True)
 class Keywords:
-    """What patients text back, in all languages together: keyword -> event, and words of courtesy, which say no more.
+    """The words that patients text back, in all languages: keyword -> event, and words of courtesy, which say no more.
 
     All words are written as `fold` returns them.
     """

@@ -150,7 +150,7 @@ class OptionParameters(FileModel):
 
 
 class WrittenParameters(FileModel):
-    """How often patients write a text of their own, and the texts by language; English stands in for a missing one."""
+    """The share of patients who write a text of their own, and the texts by language, else in English."""
 
     share: float
     texts: dict[str, list[str]]

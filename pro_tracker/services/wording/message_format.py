@@ -76,7 +76,7 @@ class LayoutEntry(FileModel):
 
 
 class KeywordsEntry(FileModel):
-    """What patients text back in this language. Every word counts whatever the language of the person who writes it.
+    """The words that patients text back in this language. Each counts, whatever language a patient reads.
 
     `courtesy`: what people add to a keyword, such as "please"; it says nothing that staff would have to read.
     """
