@@ -3,7 +3,7 @@
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from flask import Flask, g, request
+from flask import Flask
 from flask_babel import Babel
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,7 +12,7 @@ from config import logging as logs
 from config.settings import SERVICE_SETTINGS, Settings, load_settings
 from pro_tracker import db, languages
 from pro_tracker.domain.channels import Channel
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import SOURCE
 from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
 from pro_tracker.web import (
@@ -23,6 +23,7 @@ from pro_tracker.web import (
     fhir,
     health,
     navigation,
+    page_language,
     patient,
     research,
     security,
@@ -50,21 +51,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises MissingSettings, which names all that are missing, and MissingAssets.
     """
     settings = settings or load_settings(*SERVICE_SETTINGS)
+    data_files.set_data_folder(settings.data_folder)
     assets.require_built()
     logs.configure(settings.log_level)
     db.connect(settings.text("database_url"), settings.key_ring())
-    data_files.set_data_folder(settings.data_folder)
     channels_in_service.set_channels_in_service(settings.channels_in_service)
     app = Flask("pro_tracker.web")
     app.config.from_mapping(_flask_config(settings))
-    Babel(app, locale_selector=_locale, default_translation_directories="../translations")
+    translations = ";".join(map(str, languages.folders()))
+    Babel(app, locale_selector=page_language.locale, default_translation_directories=translations)
     CSRFProtect(app).exempt(webhooks.blueprint)
-    app.template_global("page_language")(page_language)
-    app.template_global("text_direction")(languages.direction)
     url_converters.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    for part in (session, accounts, access, security, errors, navigation):
+    for part in (session, accounts, access, security, errors, navigation, page_language):
         part.init_app(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -76,17 +76,6 @@ def _webhook_secrets(settings: Settings) -> dict[Channel, str]:
     """Returns, for each channel that has one, the secret with which its gateway signs delivery reports."""
     names = {channel: channel_webhook(channel).SECRET for channel in Channel}
     return {channel: settings.text(name) for channel, name in names.items() if getattr(settings, name) is not None}
-
-
-def page_language() -> str:
-    """Returns the subject's language where a subject is known, else the best of Accept-Language, else "en"."""
-    known: str | None = g.get("language")
-    return known or request.accept_languages.best_match(LANGUAGES) or "en"
-
-
-def _locale() -> str:
-    """Returns the page's language as US readers write it: Spanish hours as "2:00 p.m.", not "14:00"."""
-    return languages.locale(page_language())
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:
@@ -110,5 +99,5 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
         "WTF_CSRF_TIME_LIMIT": None,  # valid for the session: a patient may pause for hours between two questions
         "WTF_CSRF_SSL_STRICT": False,  # it compares the Referer header, which our pages suppress
-        "BABEL_DEFAULT_LOCALE": "en",
+        "BABEL_DEFAULT_LOCALE": SOURCE,
     }

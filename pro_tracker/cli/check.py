@@ -18,9 +18,9 @@ from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.instruments.data_files import load_yaml
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.protocols import protocol_catalog, protocol_choice, releases
-from pro_tracker.services.wording import consent_forms, message_checks, message_texts
+from pro_tracker.services.wording import catalogue_checks, consent_forms, message_checks, message_texts
 
-MESSAGE_KEYS = {"layout", "templates", "replies"}
+MESSAGE_KEYS = {"layout", "templates", "replies", "keywords", "voice"}
 IGNORED = (
     "is not read: a file ends in .yaml and is in the folder instruments, text_packs, protocols, consents or messages "
     "of PRO_TRACKER_DATA_FOLDER"
@@ -61,6 +61,7 @@ def _all_problems(settings: Settings) -> list[Problem]:
     problems += protocol_catalog.problems()
     problems += consent_forms.problems()
     problems += _message_problems(None, settings)
+    problems += catalogue_checks.problems()
     problems += [Problem(str(path), "", IGNORED) for path in data_files.ignored_files(_read_files())]
     return [*problems, *_site_problems(settings), *_differences(settings)]
 

@@ -13,7 +13,6 @@ from pro_tracker.cli.atomic_write import atomic_write
 from pro_tracker.cli.connection import open_session
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
-from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.wording import csv_source, text_pack_loading, text_packs
@@ -41,7 +40,7 @@ Examples:
 )
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--instrument", default="", help="Code of the instrument, where the file does not name it.")
-@click.option("--language", default="", help=f"{' or '.join(LANGUAGES)}, where the file does not name it.")
+@click.option("--language", default="", help="Code of the language, where the file does not name it.")
 @click.option("--version", required=True, help="Version of this wording, as it is stored with every answer.")
 @click.option(
     "--validated/--not-validated",
@@ -93,11 +92,12 @@ def list_packs(instrument: str) -> None:
     epilog="\b\nExample:\n  pro-tracker text-pack template promis-fatigue-8a es --out fatigue-es.csv\n",
 )
 @click.argument("instrument")
-@click.argument("language", type=click.Choice(LANGUAGES))
+@click.argument("language")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The new CSV file.")
 def template(instrument: str, language: str, out: Path) -> None:
     """Write a CSV file with every code of INSTRUMENT, its texts left to be filled in."""
     data_files.set_data_folder(load_settings().data_folder)
+    text_pack_loading.require_language(language)
     if out.exists():
         raise InvalidInput(f"{out} is there already. Choose another name.")
     rows = csv_source.template(instrument_catalog.instrument(instrument), language)

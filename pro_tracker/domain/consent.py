@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pro_tracker.domain.language_choice import best_language
+
 
 class ConsentPurpose(StrEnum):
     """The uses of answers. Each is agreed to or not by itself, and a form asks for one or more of them."""
@@ -83,9 +85,11 @@ class ConsentForm:
 
     def text(self, language: str) -> ConsentText:
         """Returns the text in `language` or, for "es-MX", in "es"; without either, in the first of its languages."""
-        primary = language.partition("-")[0]
-        first = next(iter(self.texts.values()))
-        return self.texts.get(language) or self.texts.get(primary) or first
+        return self.texts[self.text_language(language)]
+
+    def text_language(self, language: str) -> str:
+        """Returns the language that `text` gives the wording in."""
+        return best_language(self.texts, language)
 
     def allows_asking(self, agreed: Mapping[ConsentPurpose, bool]) -> bool:
         """Returns whether a person who agreed to these purposes may be asked: to the required one, or to any."""

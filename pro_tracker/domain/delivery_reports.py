@@ -1,8 +1,8 @@
 """The meaning of delivery reports for messages and contacts, and of the keywords that patients text back."""
 
-import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
@@ -42,18 +42,18 @@ class WebhookCountKind(StrEnum):
     UNKNOWN_SENDER = "unknown-sender"
 
 
-# The keywords of carriers and Twilio (CTIA Messaging Principles 5.1.2), and Spanish equivalents.
-KEYWORDS = {
-    ReportEvent.STOP: (
-        *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
-        *("alto", "pare", "parar", "cancelar", "baja"),
-    ),
-    ReportEvent.START: ("start", "unstop", "yes", "iniciar", "alta"),
-    ReportEvent.HELP: ("help", "info", "ayuda"),
-}
-_EVENT_BY_KEYWORD: dict[str, ReportEvent] = {}
-for _event, _words in KEYWORDS.items():
-    _EVENT_BY_KEYWORD.update(dict.fromkeys(_words, _event))
+KEYWORD_EVENTS = (ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP)
+
+
+@dataclass(frozen=True, slots=True)
+class Keywords:
+    """The words that patients text back, in all languages: keyword -> event, and words of courtesy, which say no more.
+
+    All words are written as `fold` returns them.
+    """
+
+    events: Mapping[str, ReportEvent]
+    courtesy: Collection[str] = ()
 
 
 def contact_state(event: ReportEvent) -> ContactState | None:
@@ -85,32 +85,38 @@ def final_event(events: Collection[ReportEvent]) -> ReportEvent | None:
     return next((event for event in FINAL_EVENTS if event in events), None)
 
 
-# What people add out of courtesy. It says nothing that staff would have to read.
-_COURTESY = frozenset(("please", "thanks", "thank", "you", "por", "favor", "gracias"))
-
-
-def event_of_text(text: str) -> ReportEvent:
+def event_of_text(text: str, keywords: Keywords) -> ReportEvent:
     """Returns STOP if the first word is a keyword of it, START or HELP if the text is just one of theirs, else OTHER.
 
     A text that begins with STOP asks for no more (CTIA 5.1.3), whatever follows; "yes, I feel worse" asks for none.
     """
     words = _split(text)
-    whole = _EVENT_BY_KEYWORD.get("".join(words), ReportEvent.OTHER)
-    first = _EVENT_BY_KEYWORD.get(words[0] if words else "", ReportEvent.OTHER)
+    whole = keywords.events.get("".join(words), ReportEvent.OTHER)
+    first = keywords.events.get(words[0] if words else "", ReportEvent.OTHER)
     return first if first is ReportEvent.STOP else whole
 
 
-def is_for_staff(text: str) -> bool:
+def is_for_staff(text: str, keywords: Keywords) -> bool:
     """Returns whether staff have to read the text: it has no effect, or says more than STOP and a word of courtesy."""
     words = _split(text)
-    event = event_of_text(text)
-    if event is not ReportEvent.STOP or "".join(words) in _EVENT_BY_KEYWORD:
+    event = event_of_text(text, keywords)
+    if event is not ReportEvent.STOP or "".join(words) in keywords.events:
         return event is ReportEvent.OTHER
-    return any(word not in _COURTESY and word not in _EVENT_BY_KEYWORD for word in words)
+    return any(word not in keywords.courtesy and word not in keywords.events for word in words)
+
+
+def fold(text: str) -> str:
+    """Returns the text as keywords are compared: lower case, without accents, punctuation and spaces."""
+    return "".join(_split(text))
 
 
 def _split(text: str) -> list[str]:
     """Returns the words in lower case, without accents and punctuation."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    letters = "".join(character for character in decomposed if not unicodedata.combining(character))
-    return re.findall(r"[^\W_]+", letters)
+    letters = (character for character in decomposed if not unicodedata.combining(character))
+    return "".join(letter if _is_part_of_word(letter) else " " for letter in letters).split()
+
+
+def _is_part_of_word(character: str) -> bool:
+    """Returns whether it is a letter, a digit, or a vowel sign such as those of Hindi."""
+    return unicodedata.category(character)[0] in "LNM"

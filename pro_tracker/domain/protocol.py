@@ -15,6 +15,7 @@ from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.infusion_codes import MedicationPurpose, VitalTiming
 from pro_tracker.domain.instrument import ChangeRule, Scale
+from pro_tracker.domain.language_choice import best_language
 from pro_tracker.domain.liver_tests import LiverTestRule
 
 Anchor = Literal["enrolment", "course-start", "first-infusion", "each-infusion", "last-infusion", "by-hand"]
@@ -78,8 +79,11 @@ class StudyEvent:
 
     def title_in(self, language: str) -> str:
         """Returns the event's name in `language` or, for "es-MX", in "es"; without either, `title`."""
-        primary = language.partition("-")[0]
-        return self.titles.get(language) or self.titles.get(primary) or self.title
+        return self.titles[self.title_language(language)]
+
+    def title_language(self, language: str) -> str:
+        """Returns the language that `title_in` gives the name in."""
+        return best_language(self.titles, language)
 
     def name(self, infusion_day: int | None, language: str = "") -> str:
         """Returns the title with the number of the infusion day, if it has one; without `language` as in `title`."""

@@ -15,10 +15,14 @@ KEYS: Mapping[str, str] = {"1": "link", "9": "stop"}
 
 @dataclass(frozen=True, slots=True)
 class CallScript:
-    """The words of one call: `text`, which offers the KEYS and is repeated once, and `goodbye` at the end."""
+    """The words of one call: `text`, which offers the KEYS and is repeated once, and `goodbye` at the end.
+
+    `voice`: the locale in which they are read aloud, such as "es-MX"; "": that of the provider.
+    """
 
     text: str
     goodbye: str
+    voice: str = ""
 
 
 def seconds(text: str) -> int:

@@ -38,7 +38,7 @@ class TwilioVoiceProvider(Provider):
             self._client.calls.create,
             to=message.to,
             from_=self._from,
-            twiml=twiml.call(script, message.language, f"{self._webhooks}/voice?message={message.key}"),
+            twiml=twiml.call(script, f"{self._webhooks}/voice?message={message.key}"),
             status_callback=f"{self._webhooks}/voice-status?message={message.key}",
         )
         return twilio_client.create(self._http, message.written_at, begin, _send_result)

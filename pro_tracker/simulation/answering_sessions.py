@@ -17,7 +17,7 @@ from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.response_codes import EditSource, ResponseMode, ResponseStatus
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services.answer_corrections import amendments
 from pro_tracker.services.answer_corrections.amendments import AmendmentFacts
@@ -96,7 +96,7 @@ class AnsweringSessions:
         visit = visit_context.by_visit(session, visit_id)
         answered = RequestContext(actor, self.context.now, mode)
         responses.complete(session, visit, answered)
-        own_goals.after_visit(self.context, visit_id, answered)
+        own_goals.after_visit(self.context, self.parameters.own_goals, visit_id, answered)
         self.context.counts["answered"] += 1
         return visit.subject_id
 
@@ -149,7 +149,7 @@ class AnsweringSessions:
 
     def change_language(self, visit: VisitContext) -> VisitContext:
         """Changes the visit to another language; returns it as it is then."""
-        other = next(language for language in LANGUAGES if language != visit.language)
+        other = next(language for language in patient_languages() if language != visit.language)
         drafts.change_language(self.context.session, visit.subject_id, other)
         self.context.counts["languages changed on the way"] += 1
         return replace(visit, language=other)
@@ -159,7 +159,7 @@ class AnsweringSessions:
         lines = self.parameters.free_lines
         if lines is None or not instrument_catalog.instrument(code).free_text or random.random() >= lines.share:
             return NOTHING_WRITTEN
-        return {code: random.choice(lines.texts[visit.language])}
+        return {code: random.choice(lines.in_language(visit.language))}
 
     def _correct_mistake(
         self, visit: VisitContext, answers: Mapping[str, AnswersByItem], context: RequestContext, random: Random

@@ -1,9 +1,11 @@
 """Draws the enrolment facts of synthetic patients. Names are invented; address domains and numbers do not exist."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from random import Random
 
 from pro_tracker.domain.subject_codes import Sex
+from pro_tracker.languages import SOURCE
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.simulation.parameters import SimulationParameters
 
@@ -30,7 +32,7 @@ def draw_enrolment(
         sex=Sex.FEMALE if random.random() < demographics.female else Sex.MALE,
         email=email,
         mobile=mobile,
-        language="es" if random.random() < demographics.spanish else "en",
+        language=_language(demographics.languages, random),
         time_zone=random.choice(ZONES.get(site_code, NORTH_ZONES)),
         site_code=site_code,
         enrolled_on=enrolled_on,
@@ -64,6 +66,16 @@ def _contacts(number: int, parameters: SimulationParameters, random: Random) -> 
     if draw < both_from:
         return "", mobile
     return email, mobile
+
+
+def _language(shares: Mapping[str, float], random: Random) -> str:
+    """Draws one of the languages by its share; English has what the others leave."""
+    draw, upper = random.random(), 0.0
+    for language, share in shares.items():
+        upper += share
+        if draw < upper:
+            return language
+    return SOURCE
 
 
 def _birth_date(enrolled_on: date, parameters: SimulationParameters, random: Random) -> date:

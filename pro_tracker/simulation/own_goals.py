@@ -7,15 +7,12 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.answering import goals, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.simulation.context import SimulationContext
-
-SHARE_WITH_GOAL = 0.6  # of the patients who are asked
-GOALS = {
-    "en": ("Walk to the store and back", "Play on the floor with my grandchildren", "Sleep through the night"),
-    "es": ("Caminar a la tienda y volver", "Jugar en el piso con mis nietos", "Dormir toda la noche"),
-}
+from pro_tracker.simulation.parameters import WrittenParameters
 
 
-def after_visit(context: SimulationContext, visit_id: int, answered: RequestContext) -> None:
+def after_visit(
+    context: SimulationContext, written: WrittenParameters, visit_id: int, answered: RequestContext
+) -> None:
     """Writes or rates the goal after the visit was sent, by draws of the visit's own, so that no others change."""
     session = context.session
     visit = visit_context.by_visit(session, visit_id)
@@ -23,8 +20,8 @@ def after_visit(context: SimulationContext, visit_id: int, answered: RequestCont
     if not visit.protocol.for_patients.goal or not takes_part:
         return
     random = Random(f"goal:{visit.study_code}")  # nosec B311  synthetic data
-    has_goal = random.random() < SHARE_WITH_GOAL
-    words = random.choice(GOALS[visit.language])
+    has_goal = random.random() < written.share
+    words = random.choice(written.in_language(visit.language))
     present = goals.current(session, visit.person_id)
     if present is None and has_goal:
         goals.set_goal(session, visit, words, answered)

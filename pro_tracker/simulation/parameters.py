@@ -9,6 +9,7 @@ from pydantic import Field
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome
 from pro_tracker.domain.errors import InvalidInput
+from pro_tracker.languages import SOURCE
 from pro_tracker.services.instruments.data_files import FileModel, load_yaml, read_as
 
 
@@ -53,7 +54,7 @@ class DemographicParameters(FileModel):
 
     female: float
     age: NormalDistribution
-    spanish: float
+    languages: dict[str, float]  # other than English
     email_only: float
     mobile_only: float
     no_contact: float
@@ -148,11 +149,15 @@ class OptionParameters(FileModel):
     items: dict[str, list[float]] = Field({})
 
 
-class FreeLineParameters(FileModel):
-    """The share of visits in which something is written in the free line, and the texts by language."""
+class WrittenParameters(FileModel):
+    """The share of patients who write a text of their own, and the texts by language, else in English."""
 
     share: float
     texts: dict[str, list[str]]
+
+    def in_language(self, language: str) -> list[str]:
+        """Returns the texts in this language, else in English."""
+        return self.texts.get(language) or self.texts[SOURCE]
 
 
 class AlertParameters(FileModel):
@@ -225,7 +230,8 @@ class SimulationParameters(FileModel):
     shared_improvement: float = Field(ge=0, le=1)
     instruments: dict[str, InstrumentParameters]
     options: dict[str, OptionParameters] = Field({})
-    free_lines: FreeLineParameters | None = None
+    free_lines: WrittenParameters | None = None  # of visits whose checklist has the line
+    own_goals: WrittenParameters  # of the patients who are asked
     alerts: AlertParameters | None = None
     staged_patients: bool = False
     faults: FaultParameters | None = None

@@ -1,13 +1,14 @@
 """Built style sheets and scripts: URLs with content hashes for templates, and a view that allows caching for a year."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
 from pro_tracker.domain.errors import ProTrackerError
-from pro_tracker.languages import LANGUAGES, SOURCE, catalogue
+from pro_tracker.languages import COMPILED, WRITTEN, catalogues, is_shipped
 from pro_tracker.web import access
 
 BUILD = Path(__file__).parent / "static" / "build"
@@ -22,18 +23,27 @@ class MissingAssets(ProTrackerError):
 
 def require_built() -> None:
     """Raises MissingAssets, which says what to run, unless all that pages need was built."""
-    missing = [path.name for path in _needed() if not path.is_file()]
-    if missing:
-        raise MissingAssets(f"Not built: {', '.join(missing)}. Run `make assets`, then start again.")
+    missing = [path for path in _needed() if not path.is_file()]
+    if not missing:
+        return
+    raise MissingAssets(f"{_what_to_run(missing)}, then start again.")
+
+
+def _what_to_run(missing: Sequence[Path]) -> str:
+    """Says what is missing and how it is made: the package's files together, a clinic's own catalogue by itself."""
+    first = missing[0]
+    if first.suffix != COMPILED or is_shipped(first):
+        return f"Not built: {', '.join(path.name for path in missing)}. Run `make assets`"
+    command = f"pybabel compile --input-file {first.with_suffix(WRITTEN)} --output-file {first}"
+    return f"Not compiled: {first}. Run `{command}`"
 
 
 def _needed() -> list[Path]:
     """The files that the pages need; English needs no catalogue, since the texts in the source are English."""
-    translated = [language for language in LANGUAGES if language != SOURCE]
-    catalogues = [catalogue(language).with_suffix(".mo") for language in translated]
+    compiled = [path.with_suffix(COMPILED) for path in catalogues()]
     names = BUILD / "manifest.json"
     built = [BUILD / name for name in manifest().values()] if names.is_file() else []
-    return [names, *built, *catalogues]
+    return [names, *built, *compiled]
 
 
 @cache

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from pro_tracker.domain import errors
+from pro_tracker.languages import SOURCE
 from pro_tracker.services.fhir.server import operation_outcome
 from pro_tracker.web import redirects
 from pro_tracker.web.fhir import fhir_json
@@ -45,7 +46,7 @@ def _expected(error: errors.ProTrackerError) -> Response:
 
 def _shown(sentence: str, status: int) -> str:
     """Returns the sentence of an error in the language of a patient's page; general advice if it is not translated."""
-    if not _is_patient_page() or str(get_locale()).startswith("en"):
+    if not is_patient_page() or str(get_locale()).startswith(SOURCE):
         return sentence
     translated = gettext(sentence)
     return _advice(status) if translated == sentence else translated
@@ -127,17 +128,18 @@ def _advice(code: int) -> str:
         413: _("Nothing was saved. Send less at once."),
         429: _("Wait a few minutes, then try again."),
     }
-    if _is_patient_page():
+    if is_patient_page():
         return advice.get(code, _("Nothing was lost. Please try again; if it happens again, call the clinic."))
     return advice.get(code, _("Nothing was saved. Try again; if it happens again, tell whoever runs this service."))
 
 
-def _is_patient_page() -> bool:
+def is_patient_page() -> bool:
+    """Returns whether the address is one of those that patients and their helpers open."""
     return request.path.startswith(("/v/", "/visit", "/helper", "/code"))
 
 
 def _page(code: int, title: str, text: str) -> Response:
     if request.path.startswith("/fhir/"):
         return fhir_json(operation_outcome(code, text), code)
-    template = "error_patient.html" if _is_patient_page() else "error_staff.html"
+    template = "error_patient.html" if is_patient_page() else "error_staff.html"
     return make_response(render_template(template, title=title, text=text, code=code), code)

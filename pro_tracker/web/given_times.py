@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from flask import request
 
 from pro_tracker import clock
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.services.answering.request_context import Given
 
 GIVEN, SENT, SEQUENCE = "given_at", "sent_at", "sequence"
@@ -54,7 +54,7 @@ def now_field() -> str:
 
 
 def _language(language: str | None) -> str | None:
-    return language if language in LANGUAGES else None
+    return language if language in patient_languages() else None
 
 
 def _number(name: str) -> int | None:

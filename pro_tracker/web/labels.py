@@ -7,7 +7,6 @@ from typing import Any
 import phonenumbers
 from flask_babel import format_date, gettext, lazy_gettext as _
 
-from pro_tracker import languages
 from pro_tracker.domain import calling, response_codes, subject_codes, unanswered
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.adverse_event_codes import ActionTaken, AdverseEventOutcome, AdverseEventSource, Relatedness
@@ -37,7 +36,7 @@ from pro_tracker.domain.subject_codes import DeathDatePrecision, IdentityField, 
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import UNANSWERED_STATUSES, VisitStatus, is_open, visit_status
 from pro_tracker.domain.wall_time import local_date
-from pro_tracker.languages import english_name
+from pro_tracker.languages import english_name, is_known, patient_languages
 from pro_tracker.models.course import AdverseEvent, Course, Infusion
 from pro_tracker.models.interruption import Pause
 from pro_tracker.models.message import Message
@@ -55,7 +54,6 @@ IDENTITY_FIELDS = {
     IdentityField.CONSENT_VERSION: _("version of the consent"),
     IdentityField.CONSENT_ON: _("date of consent"),
 }
-LANGUAGES = {language: english_name(language) for language in languages.LANGUAGES}
 CHANNELS = {
     Channel.EMAIL: _("E-mail"),
     Channel.SMS: _("Text message"),
@@ -298,6 +296,16 @@ VISIT_STATES: Mapping[VisitStatus, tuple[str, str]] = {
 }
 
 NOT_SENT = (_("Not sent"), "quiet")
+
+
+def language_name(code: str) -> str:
+    """Returns the name of a language in English; its code where CLDR has none."""
+    return english_name(code) if is_known(code) else code
+
+
+def language_names() -> Mapping[str, str]:
+    """Returns the languages of patients: code -> name in English."""
+    return {code: english_name(code) for code in patient_languages()}
 
 
 def adverse_event(event: AdverseEvent) -> str:

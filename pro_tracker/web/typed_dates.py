@@ -9,11 +9,11 @@ from functools import cache
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 
-DAY = re.compile(r"0*(\d{1,2})(?:st|nd|rd|th|[.°oa])?")
+DAY = re.compile(r"0*(\d{1,2})(?:[.°]|[^\W\d_]{1,3})?")  # "4th", "1er", "4.": at most three letters in any language
 MONTH = re.compile(r"0*(\d{1,2})\.?")
-BETWEEN_PARTS = re.compile(r"[/.,\-\s]+|\bde\b")
+BETWEEN_PARTS = re.compile(r"[/.,\-\s]+")
 YEAR = re.compile(r"\d{4}|'?\d{2}")
 SHORTEST_NAME = 3  # letters: "mar" is March in English and marzo in Spanish
 
@@ -37,11 +37,16 @@ def parts_of_whole(text: str, order: Sequence[str]) -> dict[str, str] | None:
 
     None for a text that has not three parts.
     """
-    found = [part for part in BETWEEN_PARTS.split(text.strip()) if part]
+    found = list(filter(_is_part, BETWEEN_PARTS.split(text.strip())))
     if len(found) != len(order):
         return None
     names = ("year", "month", "day") if len(found[0]) == 4 and found[0].isdecimal() else order
     return dict(zip(names, found, strict=True))
+
+
+def _is_part(written: str) -> bool:
+    """Returns whether it is a number or a name: shorter words, such as "de", stand between the parts."""
+    return bool(written) and not (written.isalpha() and len(written) < SHORTEST_NAME)
 
 
 def read_day(text: str) -> int | None:
@@ -59,7 +64,7 @@ def read_month(text: str) -> int | None:
     name = plain.removesuffix(".")
     if len(name) < SHORTEST_NAME:
         return None
-    months = {month for known, month in _months() if known.startswith(name)}
+    months = {month for known, month in _months(patient_languages()) if known.startswith(name)}
     return months.pop() if len(months) == 1 else None
 
 
@@ -77,10 +82,10 @@ def read_past_year(text: str, today: date) -> int | None:
 
 
 @cache
-def _months() -> tuple[tuple[str, int], ...]:
-    """The names of the months, without accents, with their numbers."""
+def _months(languages: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """The names of the months in these languages, without accents, with their numbers."""
     found = []
-    for language in LANGUAGES:
+    for language in languages:
         names = Locale.parse(language).months["format"]["wide"]
         found += [(_plain(name), number) for number, name in names.items()]
     return tuple(found)

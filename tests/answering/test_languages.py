@@ -46,7 +46,7 @@ def test_the_review_marks_what_is_in_the_language_of_the_questionnaire_only(
     review = get(client, patient, "review").text
     assert '<span lang="es">¿Cuánto le estorbó el dolor para hacer lo que tenía planeado?</span>' in review
     assert '<b lang="es">Nada</b>' in review
-    assert "<b>Aún no ha llegado a esta pregunta</b>" in review
+    assert "<b>Todavía no llegó a esta pregunta</b>" in review
     assert '<ol class="review">' in review
 
 

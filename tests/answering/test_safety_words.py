@@ -141,7 +141,7 @@ def test_a_crisis_line_without_words_in_each_language_is_refused(tmp_path: Path)
     [
         ("item/99", None, "Esa pregunta no existe. Vuelva a la primera página."),
         ("item/1", {"answer": "99"}, "Elija una de las respuestas."),
-        ("review", {}, "Todavía no hay respuestas para enviar. Responda la primera pregunta."),
+        ("review", {}, "Todavía no hay respuestas para enviar. Responda a la primera pregunta."),
     ],
 )
 def test_a_spanish_reader_meets_no_english_when_something_failed(

@@ -202,7 +202,7 @@ def test_an_item_that_the_patient_declined_differs_from_one_that_was_left(
     ("language", "texts"),
     [
         ("en", ("You would rather not answer", "Seen, no answer yet", "Not reached yet")),
-        ("es", ("Prefiere no responder", "Vista, aún sin respuesta", "Aún no ha llegado a esta pregunta")),
+        ("es", ("Prefiere no responder", "Vista, todavía sin respuesta", "Todavía no llegó a esta pregunta")),
     ],
 )
 def test_the_review_says_of_each_item_without_an_answer_which_it_is(

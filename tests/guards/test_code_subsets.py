@@ -63,6 +63,8 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
     },
     "domain.consent.BY_STAFF": {ConsentMode.OWN_DEVICE, ConsentMode.CLINIC_DEVICE},
     "domain.contact_state.CLOSED": {ContactState.ACTIVE},
+    "domain.delivery_reports.KEYWORD_EVENTS": {*ReportEvent}
+    - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # only these have keywords
     "domain.delivery_reports.FINAL_EVENTS": {
         *(ReportEvent.SOFT_BOUNCE, ReportEvent.COMPLAINED, ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP),
         *(ReportEvent.KEY_PRESSED, ReportEvent.OTHER),

@@ -55,8 +55,6 @@ ONE_OF = re.compile(r"(\w+) IN \(([^)]*)\)")
 COMPARED = re.compile(r"(\w+) (?:=|<>) '([^']*)'")
 # Mappings that cover a part of a set of codes on purpose: the codes left out, with the reason.
 LEFT_OUT: Mapping[str, set[StrEnum]] = {
-    "domain.delivery_reports.KEYWORDS": {*ReportEvent}
-    - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # only these have keywords
     "domain.endings.EXTENTS": {*UnansweredReason}  # these end one visit; a death ends everything
     - {UnansweredReason.REFUSED, UnansweredReason.TOO_ILL, UnansweredReason.HOSPITAL},
     "domain.unanswered.RECORDED_BY_CALLS": {

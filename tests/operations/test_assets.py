@@ -19,7 +19,7 @@ from gunicorn.app.wsgiapp import run
 from pro_tracker import languages
 from pro_tracker.web import assets
 
-{folder} = Path("/no/such/folder")
+{folder} = Path("{path}")
 sys.argv[1:] = ["--config", "python:config.gunicorn", "pro_tracker.app:create_app()"]
 run()
 """
@@ -31,10 +31,13 @@ run()
     [("assets.BUILD", "manifest.json"), ("languages.TRANSLATIONS", "messages.mo")],
 )
 def test_the_web_process_does_not_start_without_its_assets(
-    environment: dict[str, str], folder: str, missing: str
+    environment: dict[str, str], tmp_path: Path, folder: str, missing: str
 ) -> None:
+    written = tmp_path / "es" / "LC_MESSAGES" / "messages.po"  # and not compiled
+    written.parent.mkdir(parents=True)
+    written.touch()
     ended = subprocess.run(
-        [sys.executable, "-c", START_WITHOUT.format(folder=folder)],
+        [sys.executable, "-c", START_WITHOUT.format(folder=folder, path=tmp_path)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

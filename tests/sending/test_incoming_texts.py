@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pro_tracker.domain.account_codes import Role
-from pro_tracker.domain.delivery_reports import event_of_text
 from pro_tracker.models.audit import AuditEvent
 from pro_tracker.models.course import Course
 from pro_tracker.models.incoming_text import IncomingText
 from pro_tracker.models.subject import Contact
+from pro_tracker.services.wording import text_keywords
 from tests.conftest import Clock
 from tests.support.course_builder import add_subject
 from tests.support.staff_browser import add_account, add_site, sign_in
@@ -77,7 +77,7 @@ def mark(client: FlaskClient, page: TestResponse) -> TestResponse:
     ],
 )
 def test_stop_is_understood_by_its_first_word_and_other_keywords_alone(written: str, event: str) -> None:
-    assert event_of_text(written) == event
+    assert text_keywords.event_of(written) == event
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,9 @@ from config.settings import SERVICE_SETTINGS, load_settings
 from pro_tracker.cli.check import check
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.delivery_reports import ReportEvent
-from pro_tracker.domain.message_codes import SendOutcome
 from pro_tracker.models.call import Call
 from pro_tracker.models.course import Course
 from pro_tracker.models.message import Message
-from pro_tracker.providers.base import OutgoingMessage, Provider, SendResult
 from pro_tracker.services.calling import calls
 from pro_tracker.services.clinic import channels_in_service
 from pro_tracker.services.instruments import data_files
@@ -34,6 +32,7 @@ from tests.servers.gateway import GatewayServer
 from tests.servers.sms import TAKES_AND_HANGS_UP, Fault
 from tests.servers.smtp import SmtpServer
 from tests.servers.twilio import TwilioServer
+from tests.support.calling_installation import TextRecorder, write_protocol
 from tests.support.course_builder import add_subject, messages_of
 from tests.support.sending_fixtures import DUE, START, SendingHarness, at, baseline
 from tests.support.webhook_client import MOBILE, TOKEN, post_from_twilio, post_to_gateway, states, with_secrets
@@ -74,33 +73,6 @@ def environment(
     }
     write_protocol(tmp_path)
     return with_secrets(environment) | {f"PRO_TRACKER_{name}": value for name, value in settings.items()}
-
-
-def write_protocol(folder: Path) -> Path:
-    text = (protocol_catalog.PROTOCOLS / "ketamine-5day.yaml").read_text(encoding="utf-8")
-    code = f"a-{uuid.uuid4().hex[:8]}"  # each protocol is read once per process
-    text = text.replace("code: ketamine-5day", f"code: {code}")
-    text = text.replace("day: 0, channel: preferred", "day: 0, channel: [voice, preferred]")
-    text = text.replace("day: 3, channel: preferred", "day: 3, channel: voice")
-    path = folder / "protocols" / f"{code}.yaml"
-    path.parent.mkdir()
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-class TextRecorder(Provider):
-    """Accepts text messages and records them."""
-
-    name = "recorder"
-
-    def __init__(self) -> None:
-        self.taken: list[OutgoingMessage] = []
-
-    def send(self, message: OutgoingMessage) -> SendResult:
-        self.taken.append(message)
-        return SendResult(SendOutcome.ACCEPTED)
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture

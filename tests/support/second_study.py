@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from config.settings import PREFIX
+from pro_tracker import languages
 from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.instruments import data_files
 from pro_tracker.services.protocols import protocol_catalog
@@ -39,6 +40,7 @@ def forget_files() -> None:
     protocol_catalog.from_files.cache_clear()
     protocol_catalog.read_protocol.cache_clear()
     questionnaires.questionnaire.cache_clear()
+    languages._read_in.cache_clear()
 
 
 @pytest.fixture

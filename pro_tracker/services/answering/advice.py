@@ -30,7 +30,8 @@ class Advice:
     """Advice about one alert, or about all alerts of a visit.
 
     `texts`: the words of the protocol in the page's language; none where it has none. `call_by`: until when staff call;
-    None if no call is open, or no plan says when. `emergency`: the item's question about danger now, or "".
+    None if no call is open, or no plan says when. `emergency`: the item's question about danger now, or "", in
+    `language`.
     """
 
     texts: tuple[str, ...]
@@ -39,6 +40,7 @@ class Advice:
     can_be_called: bool  # there is a number that is the person's
     crisis_line: bool
     emergency: str = ""
+    language: str = ""
 
 
 def about_item(session: Session, visit: VisitContext, item: AskedItem, value: int, *, now: datetime) -> Advice:
@@ -68,7 +70,7 @@ def about_visit(session: Session, visit: VisitContext, *, now: datetime) -> Advi
 def _about(item: AskedItem, value: int, advice: Advice) -> Advice:
     raised = instrument_catalog.instrument(item.instrument_code).alert_of(item.link_id, value)
     offers_crisis_line = raised is not None and raised.crisis_line
-    return replace(advice, emergency=item.emergency, crisis_line=offers_crisis_line)
+    return replace(advice, emergency=item.emergency, language=item.language, crisis_line=offers_crisis_line)
 
 
 def _alerts(session: Session, visit: VisitContext) -> Sequence[Any]:

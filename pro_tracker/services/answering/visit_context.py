@@ -119,8 +119,13 @@ class VisitContext:
 
     @property
     def event_title(self) -> str:
-        """The name of the study event in the subject's language."""
+        """The name of the study event in `event_language`."""
         return self.protocol.event(self.event_code).name(self.infusion_day, self.language)
+
+    @property
+    def event_language(self) -> str:
+        """The subject's language, if the protocol names the event in it."""
+        return self.protocol.event(self.event_code).title_language(self.language)
 
     @property
     def minutes(self) -> int:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.instruments.data_files import FileModel
@@ -34,7 +34,7 @@ class PatientPagesEntry(FileModel):
     def _has_every_language(self) -> Self:
         for key in BY_LANGUAGE:
             written = getattr(self, key)
-            missing = [language for language in LANGUAGES if written and language not in written]
+            missing = [language for language in patient_languages() if written and language not in written]
             if missing:
                 raise ValueError(f"needs {key} in {', '.join(missing)}, too: each language of patients or none")
         return self

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.record_numbers import NumberRules, normal_form
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.site import Site
 from pro_tracker.services import audit
 from pro_tracker.services.clinic.patient_pages import PatientPagesEntry
@@ -28,7 +28,7 @@ class CrisisLine(FileModel):
 
     @model_validator(mode="after")
     def _words_name_the_number(self) -> Self:
-        for language in LANGUAGES:
+        for language in patient_languages():
             if self.number not in self.words.get(language, ""):
                 raise ValueError(f"needs words in {language!r} that name the number {self.number}")
         return self

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, address_kind
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.subject_labels import MAX_LENGTH
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.audit import Actor
@@ -36,7 +36,6 @@ class Preferences:
 # In messages, too: other letters would make a text message take more segments.
 PLAIN_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 -]*[A-Za-z0-9])?")
 MAX_DIGITS = 4  # a birth date or a telephone number has more
-ALLOWED: Mapping[str, Collection[str]] = {"preferred_channel": PREFERABLE_CHANNELS, "language": LANGUAGES}
 
 
 def for_subject(subject: Subject) -> Preferences:
@@ -70,7 +69,11 @@ def change(session: Session, subject: Subject, requested: Preferences, *, now: d
 
 
 def _check(subject: Subject, requested: Preferences) -> None:
-    for field, allowed in ALLOWED.items():
+    allowed_values: Mapping[str, Collection[str]] = {
+        "preferred_channel": PREFERABLE_CHANNELS,
+        "language": patient_languages(),
+    }
+    for field, allowed in allowed_values.items():
         if getattr(requested, field) not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=field)
     if requested.time_zone not in time_zones():

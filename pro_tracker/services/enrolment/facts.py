@@ -10,7 +10,7 @@ from pro_tracker.domain import plausible_dates
 from pro_tracker.domain.channels import PREFERABLE_CHANNELS, Channel, address_kind
 from pro_tracker.domain.record_numbers import NO_RULES, NumberRules, normal_form
 from pro_tracker.domain.subject_codes import Sex
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.services.contacts.addresses import ADDRESS_ERRORS, FIELDS, NEEDS_ADDRESS, time_zones, usable_address
 from pro_tracker.services.protocols import protocol_catalog, protocol_choice
 
@@ -125,8 +125,8 @@ def _contact_problems(facts: EnrolmentFacts) -> Iterator[FieldProblem]:
 def _choice_problems(facts: EnrolmentFacts, sites: Collection[str]) -> Iterator[FieldProblem]:
     if facts.sex not in tuple(Sex):
         yield FieldProblem("sex", f"Sex must be one of {', '.join(Sex)}.")
-    if facts.language not in LANGUAGES:
-        yield FieldProblem("language", f"The language must be one of {', '.join(LANGUAGES)}.")
+    if facts.language not in patient_languages():
+        yield FieldProblem("language", f"The language must be one of {', '.join(patient_languages())}.")
     if facts.time_zone not in time_zones():
         yield FieldProblem("time_zone", "This is no time zone of the IANA list. It looks like America/New_York.")
     if facts.site_code not in sites:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from pro_tracker import languages
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.services.instruments.yaml_values import (
     WrittenValue,
@@ -66,8 +67,9 @@ _clinic_folders: list[Path] = []
 
 
 def set_data_folder(folder: Path | None) -> None:
-    """Adds the clinic's own files: `folder`/instruments, text_packs, protocols, consents, messages."""
+    """Adds the clinic's own files: `folder`/instruments, text_packs, protocols, consents, messages, translations."""
     _clinic_folders[:] = [folder] if folder else []
+    languages.set_own_folder(folder / languages.TRANSLATIONS.name if folder else None)
 
 
 def yaml_files(shipped: Path) -> tuple[Path, ...]:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 import pro_tracker
+from pro_tracker import languages
 from pro_tracker.domain.errors import InvalidDataFile, NotFound, UnknownInstrument
 from pro_tracker.domain.instrument import Instrument, TextPack
 from pro_tracker.domain.record_codes import DefinitionKind
@@ -30,7 +31,7 @@ from pro_tracker.services.instruments.text_pack_format import TextPackFile
 PACKAGE = Path(pro_tracker.__file__).parent
 INSTRUMENTS = PACKAGE / "instruments"
 TEXT_PACKS = INSTRUMENTS / "text_packs"
-FALLBACK_LANGUAGE = "en"
+FALLBACK_LANGUAGE = languages.SOURCE
 
 
 @dataclass(frozen=True, slots=True)

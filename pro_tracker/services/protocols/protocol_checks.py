@@ -5,6 +5,7 @@ from itertools import chain
 
 from pro_tracker.domain.errors import InvalidDataFile, ProTrackerError
 from pro_tracker.domain.instrument import Alert
+from pro_tracker.languages import patient_languages
 from pro_tracker.services.instruments import instrument_catalog, instrument_checks
 from pro_tracker.services.protocols.protocol_format import ProtocolFile
 from pro_tracker.services.wording import consent_forms
@@ -100,6 +101,13 @@ def _consent_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
         yield (
             "consent",
             f"there is no consent form {file.consent}: the folder consents has no file of this name",
+        )
+        return
+    missing = [language for language in patient_languages() if language not in known[-1].texts]
+    if missing:
+        yield (
+            "consent",
+            f"the consent form {file.consent} has no wording in {', '.join(missing)}; release a new version",
         )
 
 

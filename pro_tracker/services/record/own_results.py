@@ -30,10 +30,15 @@ from pro_tracker.services.wording import text_packs
 
 @dataclass(frozen=True, slots=True)
 class OwnResult:
-    """One scale of the newest course with a score. `typical`: what people with the latest score mostly answer."""
+    """One scale of the newest course with a score. `typical`: what people with the latest score mostly answer.
+
+    `title_language`, `typical_language`: that of the scale's title and of `typical`.
+    """
 
     trend: ScaleTrend
+    title_language: str
     typical: str | None = None
+    typical_language: str = ""
 
     @property
     def series(self) -> Series:
@@ -88,6 +93,7 @@ class LookedAt:
     """The newest answers that the clinic looked at: of which event, and on which day, local to the patient."""
 
     event_title: str
+    event_language: str
     on: date
 
 
@@ -100,13 +106,14 @@ def looked_at(session: Session, subject: Subject, protocol: Protocol, language: 
     visit = session.get_one(Visit, newest.visit_id)
     event = protocol_catalog.bound_to(visit).event(visit.event_code)
     day = newest.acknowledged_at.astimezone(ZoneInfo(subject.time_zone)).date()
-    return LookedAt(event.name(visit.infusion_day, language), day)
+    return LookedAt(event.name(visit.infusion_day, language), event.title_language(language), day)
 
 
 def _results(session: Session, found: list[ScaleTrend], language: str) -> Iterator[OwnResult]:
     wording = text_packs.in_effect(session)
     for trend in found:
-        result = OwnResult(trend)
+        title = instrument_catalog.text_pack(trend.instrument.code, language)
+        result = OwnResult(trend, title.language)
         if not result.answered:
             continue
         value = result.latest.value
@@ -116,4 +123,4 @@ def _results(session: Session, found: list[ScaleTrend], language: str) -> Iterat
             continue
         response_set, code = option
         pack = wording.pack(trend.instrument.code, language)
-        yield OwnResult(trend, pack.options[response_set][code])
+        yield OwnResult(trend, title.language, pack.options[response_set][code], pack.language)

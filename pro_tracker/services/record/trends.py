@@ -16,6 +16,7 @@ from pro_tracker.domain.change import Basis, Change, ScorePoint, band, change, o
 from pro_tracker.domain.instrument import Band, Instrument, Scale
 from pro_tracker.domain.protocol import StudyEvent
 from pro_tracker.domain.study_days import study_day
+from pro_tracker.languages import SOURCE
 from pro_tracker.models.course import Course
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
@@ -39,6 +40,7 @@ class Point:
 
     visit_id: int
     event_title: str
+    event_language: str
     on: date
     day: int
     stored: StoredScore | None = None
@@ -208,7 +210,7 @@ class Trend:
 
 
 def subject_trend(
-    session: Session, subject: Subject, courses: Sequence[Course], visits: Sequence[Visit], *, language: str = "en"
+    session: Session, subject: Subject, courses: Sequence[Course], visits: Sequence[Visit], *, language: str = SOURCE
 ) -> Trend | None:
     """The trend over these courses (with their infusions) and visits; None before anything is planned."""
     if not visits:
@@ -295,27 +297,27 @@ class _TrendBuilder:
         baseline: Point | None = None
         points: list[Point] = []
         for visit in sorted(visits, key=attrgetter("opens_at", "visit_number")):
-            title = _event(visit).name(visit.infusion_day, self.language)
             stored = self.scores.get(visit.id, {}).get(key)
-            point = self._point(visit, title, stored, scale, baseline)
+            point = self._point(visit, stored, scale, baseline)
             points.append(point)
             if visit.visit_number == 1 and point.value is not None:
                 baseline = point
         return Series(course_number, scale, baseline, tuple(points))
 
-    def _point(
-        self, visit: Visit, title: str, stored: StoredScore | None, scale: Scale, baseline: Point | None
-    ) -> Point:
+    def _point(self, visit: Visit, stored: StoredScore | None, scale: Scale, baseline: Point | None) -> Point:
+        event = _event(visit)
+        title, title_language = event.name(visit.infusion_day, self.language), event.title_language(self.language)
         moment = stored.authored_at if stored else visit.due_at
         on = moment.astimezone(self.zone).date()
         day = study_day(on, self.reference_on)
         score = stored.point(scale) if stored else None
         if score is None:
-            return Point(visit.id, title, on, day, stored)
+            return Point(visit.id, title, title_language, on, day, stored)
         baseline_score = baseline.score if baseline else None
         return Point(
             visit_id=visit.id,
             event_title=title,
+            event_language=title_language,
             on=on,
             day=day,
             stored=stored,

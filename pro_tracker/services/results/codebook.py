@@ -12,7 +12,7 @@ from typing import Any
 from pro_tracker.domain.adaptive import ItemBank
 from pro_tracker.domain.instrument import Band, ChangeCriterion, ChangeRule, Instrument, Item, Scale, TextPack
 from pro_tracker.domain.protocol import Protocol
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.services.csv_columns import Column, ColumnGroup
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.results.export_columns import LONG, T_SCORE, named_tests, wide
@@ -171,7 +171,7 @@ def _score_entries(
 
 def _validated(instrument: Instrument, wording: WordingSnapshot) -> str:
     """Y where the current wording is validated in every language."""
-    packs = (wording.pack(instrument.code, language) for language in LANGUAGES)
+    packs = (wording.pack(instrument.code, language) for language in patient_languages())
     is_validated = all(pack.validated for pack in packs)
     return _yes_no(is_validated)
 

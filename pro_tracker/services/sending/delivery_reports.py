@@ -27,7 +27,7 @@ from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.contacts import contacts, incoming_texts
 from pro_tracker.services.sending import attempts
-from pro_tracker.services.wording import message_texts
+from pro_tracker.services.wording import message_texts, text_keywords
 
 UNMATCHED_FOR = timedelta(days=3)  # then a report that names an unknown message is not looked at again
 REPLIES = {
@@ -67,7 +67,7 @@ def record(session: Session, reported: ReportedEvent, *, now: datetime) -> bool:
     report = session.get_one(DeliveryReport, report_id)
     at_address = contacts.at_address(session, reported.channel, reported.address) if reported.address else ()
     _process(session, report, at_address, now)
-    if reported.written is not None and is_for_staff(reported.written):
+    if reported.written is not None and is_for_staff(reported.written, text_keywords.known()):
         incoming_texts.store(session, report, at_address, reported.written)
     return True
 

@@ -1,12 +1,11 @@
 """The format of a consent file (docs/consent.md): what the form asks, and its wording in every language of patients."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from pro_tracker.domain.consent import ConsentForm, ConsentPurpose, ConsentSection, ConsentText
-from pro_tracker.languages import LANGUAGES
 from pro_tracker.services.instruments.data_files import FileModel
 from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.instruments.instrument_format import Code, Text, Version
@@ -53,13 +52,13 @@ class ConsentFile(FileModel):
         )
 
 
-def errors(file: ConsentFile) -> Iterator[FormatError]:
-    """Yields every contradiction in the file. A language of patients without its wording is one: it would be unread."""
+def errors(file: ConsentFile, languages: Iterable[str]) -> Iterator[FormatError]:
+    """Yields every contradiction in the file. One of `languages` without its wording is one: it would be unread."""
     if len(set(file.purposes)) < len(file.purposes):
         yield "purposes", "names a purpose twice"
     if file.required is not None and file.required not in file.purposes:
         yield "required", f"{file.required} is not among the purposes"
-    for language in LANGUAGES:
+    for language in languages:
         if language not in file.languages:
             reason = "is missing: patients who read this language could not consent, so the form cannot be released"
             yield f"languages.{language}", reason

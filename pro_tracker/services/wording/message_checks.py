@@ -7,9 +7,10 @@ from pathlib import Path
 from babel import UnknownLocaleError
 
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.delivery_reports import ReportEvent
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.message_codes import MessageKind
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.services.clinic.sites import SiteFacts
 from pro_tracker.services.instruments.instrument_catalog import Problem
 from pro_tracker.services.instruments.instrument_checks import FormatError
@@ -61,7 +62,7 @@ def missing_variants(template: str) -> list[str]:
     """
     needed = [channel for channel in Channel if _needs_every_language(template, channel)]
     missing: list[str] = []
-    for language in LANGUAGES:
+    for language in patient_languages():
         without = [channel for channel in needed if not _has_wording(template, language, channel)]
         missing += [f"{channel_wording(channel).NAME} in {language}" for channel in without]
     return missing
@@ -71,7 +72,7 @@ def _needs_every_language(template: str, channel: Channel) -> bool:
     """Returns whether no language may be left out: one without its own wording would show English."""
     if template in MAIL_TEMPLATES:
         return channel is Channel.EMAIL
-    has_some = any(_has_wording(template, language, channel) for language in LANGUAGES)
+    has_some = any(_has_wording(template, language, channel) for language in patient_languages())
     return has_some or channel_wording(channel).IS_REQUIRED
 
 
@@ -84,13 +85,34 @@ def _missing() -> Iterator[Problem]:
         missing = missing_variants(template)
         if missing:
             yield _problem(f"templates.{template}", f"lacks its {', '.join(missing)}")
-    for language in LANGUAGES:
-        files = list(_files_in(language))
-        if not any(file.layout for file in files):
-            yield _problem("layout", f"is missing in {language}")
-        for code in _reply_channels():
-            if not any(code in file.replies for file in files):
-                yield _problem(f"replies.{code}", f"is missing in {language}")
+    for language in patient_languages():
+        for key, what in _missing_in(list(_files_in(language))):
+            yield _problem(key, f"is missing in {language}{what}")
+    yield from _ambiguous_keywords()
+
+
+def _missing_in(files: Sequence[MessageFile]) -> Iterator[tuple[str, str]]:
+    """Yields each key that no file of a language has, with what belongs there where the key does not say it."""
+    if not any(file.layout for file in files):
+        yield "layout", ""
+    for code in _reply_channels():
+        if not any(code in file.replies for file in files):
+            yield f"replies.{code}", ""
+    if not any(file.voice for file in files):
+        yield "voice", ": the locale in which calls are read aloud, such as en-US"
+    if not any(file.keywords.stop for file in files):
+        yield "keywords.stop", ": the words that end text messages"
+
+
+def _ambiguous_keywords() -> Iterator[Problem]:
+    """Yields a problem for each word that asks for two things, in whatever languages."""
+    meanings: dict[str, ReportEvent] = {}
+    for path in message_texts.files():
+        for event, words in message_texts.read(path).keywords.by_event().items():
+            for word in words:
+                other = meanings.setdefault(word, event)
+                if other is not event:
+                    yield Problem(str(path), f"keywords.{event}", f"{word!r} is a keyword of {other}, too; keep one")
 
 
 def _problem(key: str, reason: str) -> Problem:

@@ -2,14 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from pro_tracker.domain.channels import Channel, channels_with_module
-from pro_tracker.services.instruments.data_files import FileModel
+from pro_tracker.domain.delivery_reports import KEYWORD_EVENTS, ReportEvent, fold
+from pro_tracker.services.instruments.data_files import FileModel, text_matching
 from pro_tracker.services.instruments.instrument_checks import FormatError
 from pro_tracker.services.instruments.instrument_format import Code, Text
 from pro_tracker.services.instruments.text_pack_format import Language
@@ -22,7 +23,18 @@ from pro_tracker.services.wording.keyed_texts import (
     channel_wording,
 )
 
+Voice = Annotated[str, text_matching(r"[a-z]{2,3}(-[A-Za-z]{4})?-[A-Z]{2}", "a locale such as en-US or es-MX")]
 ISOLATED_LINK = re.compile(rf"(?<!\S){{{LINK_PLACEHOLDER}}}(?!\S)")
+
+
+def _is_one_word(text: str) -> str:
+    """Raises ValueError unless it is one word of at least two letters, which a text can begin with."""
+    if len(fold(text)) < 2 or len(text.split()) != 1:
+        raise ValueError("must be one word of at least two letters; in quotes if YAML reads it as no word")
+    return text
+
+
+Keyword = Annotated[str, Field(max_length=30), AfterValidator(_is_one_word)]
 
 
 class TemplateOfChannels(FileModel):
@@ -63,10 +75,28 @@ class LayoutEntry(FileModel):
     later: Text | None = None
 
 
+class KeywordsEntry(FileModel):
+    """The words that patients text back in this language. Each counts, whatever language a patient reads.
+
+    `courtesy`: what people add to a keyword, such as "please"; it says nothing that staff would have to read.
+    """
+
+    stop: list[Keyword] = Field(default=[], max_length=40)
+    start: list[Keyword] = Field(default=[], max_length=40)
+    help: list[Keyword] = Field(default=[], max_length=40)
+    courtesy: list[Keyword] = Field(default=[], max_length=40)
+
+    def by_event(self) -> Mapping[ReportEvent, list[str]]:
+        """Returns the keywords of each event as they are compared."""
+        return {event: [fold(word) for word in getattr(self, event)] for event in KEYWORD_EVENTS}
+
+
 class MessageFile(FileModel):
-    """One message file, as written."""
+    """One message file, as written. `voice`: the locale of the voice that reads calls aloud (BCP 47)."""
 
     language: Language
+    voice: Voice | None = None
+    keywords: KeywordsEntry = KeywordsEntry()
     layout: LayoutEntry | None = None
     templates: dict[Code, TemplateEntry] = Field({}, max_length=100)
     replies: dict[Code, Text] = Field({}, max_length=20)

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from pro_tracker.domain.channels import Channel
 from pro_tracker.domain.errors import InvalidDataFile
 from pro_tracker.domain.wall_time import local_date
+from pro_tracker.languages import direction
 from pro_tracker.services.instruments.data_files import load_yaml, read_as, yaml_files
 from pro_tracker.services.instruments.instrument_catalog import PACKAGE, language_fallbacks
 from pro_tracker.services.wording import message_format
@@ -61,11 +62,12 @@ class MessageText:
 
 @dataclass(frozen=True, slots=True)
 class MessageWording:
-    """The wording in one language, by the code of the template or reply."""
+    """The wording in one language, by the code of the template or reply. `voice`: the locale that calls are read in."""
 
     layout: LayoutEntry
     templates: Mapping[tuple[Channel, str], Any]  # the values are of the channel's own type of entry
     replies: Mapping[str, str]
+    voice: str
 
 
 def mail(facts: MessageFacts) -> MessageText:
@@ -93,7 +95,7 @@ class _MailParts:
 
 
 def _filled_mail(parts: _MailParts, facts: MessageFacts) -> MessageText:
-    html = _layout().render(vars(parts), facts=facts)
+    html = _layout().render(vars(parts), facts=facts, direction=direction(facts.language))
     return MessageText(parts.subject, _plain_text(parts, facts), html)
 
 
@@ -161,6 +163,11 @@ def reply(code: str, *, language: str, clinic: str, phone: str) -> str:
     return text.format_map({"clinic": clinic, "phone": phone})
 
 
+def voice(language: str) -> str:
+    """Returns the locale of the voice that reads calls in this language aloud, such as "es-MX"."""
+    return wording(language).voice
+
+
 def shipped_reply(code: str, language: str) -> str:
     """Returns the reply as shipped, not filled in, whatever a clinic's own files say."""
     paths = [MESSAGES / f"{fallback}.yaml" for fallback in reversed(language_fallbacks(language))]
@@ -218,7 +225,8 @@ def _merged(paths: tuple[Path, ...]) -> MessageWording:
         templates.update(_templates(file))
         replies.update(file.replies)
     layouts = [file.layout for file in contents if file.layout]
-    return MessageWording(_merged_layout(layouts), templates, replies)
+    voices = [file.voice for file in contents if file.voice]
+    return MessageWording(_merged_layout(layouts), templates, replies, voice="".join(voices[-1:]))
 
 
 def _merged_layout(layouts: Sequence[LayoutEntry]) -> LayoutEntry:

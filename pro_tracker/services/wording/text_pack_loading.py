@@ -17,7 +17,7 @@ from pro_tracker.db import is_postgresql
 from pro_tracker.domain.errors import InvalidDataFile, InvalidInput
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.record_codes import DefinitionKind
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.definition import Definition
 from pro_tracker.models.text_pack import LoadedTextPack
 from pro_tracker.services import audit
@@ -144,12 +144,18 @@ def _language(facts: TextPackFacts, path: Path, source: WordingSource) -> str:
     language = facts.language or source.language
     if not language:
         raise InvalidInput(f"{path.name} does not name its language: give --language.")
-    if language not in LANGUAGES:
-        raise InvalidInput(f"Patients are asked in {' or '.join(LANGUAGES)}: give one of them as --language.")
+    require_language(language)
     if not source.has_language(language):
         reason = f"the file is in {source.language!r}, not in {language!r}"
         raise InvalidDataFile(*wording_files.in_file(path, [("language", reason)]))
     return language
+
+
+def require_language(language: str) -> None:
+    """Raises InvalidInput, which names the languages of patients, for any other."""
+    known = patient_languages()
+    if language not in known:
+        raise InvalidInput(f"Patients are asked in {' or '.join(known)}: give one of them as the language.")
 
 
 def _pack(instrument: Instrument, language: str, facts: TextPackFacts, given: SourceWording) -> LoadedTextPack:

@@ -7,11 +7,14 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, current_app, g, request
 from flask.blueprints import BlueprintSetupState
 from flask_babel import format_date, format_time
+from markupsafe import Markup
 
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.web.page_language import in_language
 from pro_tracker.web.patient import visit_cookies
 
+WHOSE = Markup("{} · {} · {}")  # clinic, event, label of the patient
 blueprint = Blueprint("patient", __name__)
 
 
@@ -48,7 +51,7 @@ def _visit() -> dict[str, object]:
         "clinic_name": visit.clinic_name,
         "clinic_phone": visit.clinic_phone,
         "emergency_number": visit.emergency_number,
-        "whose": f"{visit.clinic_name} · {visit.event_title} · {visit.label}",
+        "whose": WHOSE.format(visit.clinic_name, in_language(visit.event_title, visit.event_language), visit.label),
         "form_token": visit_cookies.form_token(visit.visit_id),
         "visit_url_part": g.visit_url_part,
         "is_confirmed": g.is_confirmed,

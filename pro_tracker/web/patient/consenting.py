@@ -59,7 +59,9 @@ def answer_consent() -> Page:
     if answer.version.data != form.version:
         return _page(visit, form, _answer_form(visit, form, is_new=True), is_newer=True), 422
     if "decline" in request.form:
-        return _record(visit, ConsentFacts(form, ConsentOutcome.DECLINED, mode(visit), visit.language))
+        return _record(
+            visit, ConsentFacts(form, ConsentOutcome.DECLINED, mode(visit), form.text_language(visit.language))
+        )
     if not answer.validate_agreement(form):
         return _page(visit, form, answer), 422
     return _record(visit, _agreement(visit, form, answer))
@@ -70,7 +72,7 @@ def _agreement(visit: VisitContext, form: ConsentForm, answer: ConsentAnswerForm
         form,
         ConsentOutcome.GIVEN,
         mode(visit),
-        visit.language,
+        form.text_language(visit.language),
         answer.agreed(form),
         answer.signed_name.data,
     )
@@ -102,7 +104,7 @@ def mode(visit: VisitContext) -> ConsentMode:
 def _answer_form(visit: VisitContext, form: ConsentForm, *, is_new: bool = False) -> ConsentAnswerForm:
     """Returns the form as posted; `is_new`: as it is shown first, with nothing ticked."""
     answer = ConsentAnswerForm(formdata=None) if is_new else ConsentAnswerForm()
-    answer.offer(form, form.text(visit.language))
+    answer.offer(form, visit.language)
     if is_new or request.method == "GET":
         answer.version.data = form.version
     return answer
@@ -114,6 +116,7 @@ def _page(visit: VisitContext, form: ConsentForm, answer: ConsentAnswerForm, *, 
         form=answer,
         consent_form=form,
         text=form.text(visit.language),
+        text_language=form.text_language(visit.language),
         is_short=_short() is not None,
         is_outdated=is_newer or visit.consent_state is ConsentState.OUTDATED,
         visit=visit,

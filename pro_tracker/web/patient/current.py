@@ -7,7 +7,7 @@ from flask import g, request
 from flask_wtf.csrf import CSRFError
 
 from pro_tracker.domain.errors import IdentityNotConfirmed, UnusableLink
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.services.answering import late_answers, request_context, visit_accesses, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.answering.visit_context import VisitContext
@@ -30,7 +30,7 @@ def visit(now: datetime) -> VisitContext:
 def chosen_language() -> str:
     """Returns the language that was chosen on the visit's first page; "" for none."""
     language = request.values.get("page_language", "")
-    return language if language in LANGUAGES else ""
+    return language if language in patient_languages() else ""
 
 
 def in_chosen_language(found: VisitContext) -> VisitContext:

@@ -14,7 +14,7 @@ from pro_tracker import clock
 from pro_tracker.domain.account_codes import ActorKind
 from pro_tracker.domain.errors import UnusableLink
 from pro_tracker.domain.response_codes import ResponseMode
-from pro_tracker.languages import LANGUAGES, own_name
+from pro_tracker.languages import own_name, patient_languages
 from pro_tracker.models.subject import Subject
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import (
@@ -237,8 +237,8 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
 
 def _offered_languages(shown: str) -> list[tuple[str, str]]:
     """Returns the other languages of the page as (code, own name), the browser's first."""
-    preferred = request.accept_languages.best_match(LANGUAGES)
-    others = sorted((code for code in LANGUAGES if code != shown), key=lambda code: code != preferred)
+    preferred = request.accept_languages.best_match(patient_languages())
+    others = sorted((code for code in patient_languages() if code != shown), key=lambda code: code != preferred)
     return [(code, own_name(code)) for code in others]
 
 

@@ -14,7 +14,7 @@ from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
 from pro_tracker.domain.goal_attainment import MAX_LENGTH, Attainment
 from pro_tracker.domain.snooze_codes import SnoozeReason
-from pro_tracker.languages import LANGUAGES, direction, own_name
+from pro_tracker.languages import direction, own_name, patient_languages
 from pro_tracker.services.answering.snoozes import Choice
 from pro_tracker.services.contacts.preferences import Preferences
 from pro_tracker.web import typed_dates
@@ -140,7 +140,8 @@ class PatientPreferencesForm(VisitForm):
         self.message_time.choices = _choices(named)
         # A screen reader says each name in its own language.
         self.language.choices = [
-            library.SelectChoice(code, own_name(code), {"lang": code, "dir": direction(code)}) for code in LANGUAGES
+            library.SelectChoice(code, own_name(code), {"lang": code, "dir": direction(code)})
+            for code in patient_languages()
         ]
 
     def chosen(self, now: Preferences) -> Preferences:

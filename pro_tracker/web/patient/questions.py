@@ -95,7 +95,6 @@ def _advice(visit: VisitContext, item: AskedItem, value: int) -> str:
     return render_template(
         "patient/_advice.html",
         advice=advice.before_saving(visit, item, value),
-        language=item.language,
         visit=visit,
         next_url=url_for(".item", position=item.position + 1),
         item_url=url_for(".item", position=item.position),

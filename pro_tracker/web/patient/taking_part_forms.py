@@ -6,7 +6,7 @@ from typing import Any
 import wtforms
 from flask_babel import gettext, lazy_gettext as _
 
-from pro_tracker.domain.consent import ConsentForm, ConsentPurpose, ConsentText
+from pro_tracker.domain.consent import ConsentForm, ConsentPurpose
 from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.services.enrolment.consent_decisions import MAX_NAME_LENGTH
 from pro_tracker.web.patient.forms import BirthDateForm, VisitForm
@@ -25,10 +25,11 @@ class ConsentAnswerForm(VisitForm):
     signed_name = library.StringField(_("Your name"))
     version = library.HiddenField()  # of the text that was shown
 
-    def offer(self, form: ConsentForm, text: ConsentText) -> None:
-        """Sets the purposes; `text` has their sentences in the language of the page."""
+    def offer(self, form: ConsentForm, language: str) -> None:
+        """Sets the purposes with their sentences in this language, or in the one that stands in for it."""
+        text, written_in = form.text(language), {"lang": form.text_language(language)}
         required_first = sorted(form.purposes, key=lambda purpose: purpose != form.required)
-        self.purposes.choices = [library.SelectChoice(each, text.purposes[each]) for each in required_first]
+        self.purposes.choices = [library.SelectChoice(each, text.purposes[each], written_in) for each in required_first]
 
     def validate_agreement(self, form: ConsentForm) -> bool:
         """Returns whether the form can be stored as consent; adds the errors of its fields otherwise."""

@@ -140,11 +140,11 @@ def _address_values(by_channel: Mapping[Channel, str]) -> edit_conflicts.Recorde
 
 def _preference_values(chosen: Preferences) -> edit_conflicts.RecordedValues:
     hour = wall_time(chosen.message_time) if chosen.message_time else _("as the protocol says")
-    language = labels.LANGUAGES.get(chosen.language, chosen.language)
+    language = labels.language_name(chosen.language)
     return {
         _("channel"): str(labels.CHANNELS[chosen.preferred_channel]),
         _("hour"): hour,
-        _("language"): str(language),
+        _("language"): language,
         _("time zone"): chosen.time_zone,
         _("label"): chosen.label or "–",
     }

@@ -8,7 +8,7 @@ from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.instrument import ChangeCriterion, ChangeRule, Instrument, Item, ResponderRule, Scale
 from pro_tracker.services.protocols import library_overview
 from pro_tracker.web import access
-from pro_tracker.web.labels import LANGUAGES
+from pro_tracker.web.labels import language_name
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff.blueprint import blueprint
 from pro_tracker.web.staff.trend_wording import number
@@ -123,7 +123,7 @@ def _limits(criterion: ChangeCriterion) -> list[str]:
 _TEMPLATE_FUNCTIONS = {
     "band_bounds": band_bounds,
     "counted": scored_as,
-    "languages": LANGUAGES,
+    "language_name": language_name,
     "missing": missing,
     "recall": recall,
     "recomputed_only": library_overview.recomputed_only,

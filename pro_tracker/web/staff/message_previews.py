@@ -6,7 +6,7 @@ from sqlalchemy import select
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import NotFound
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.site import Site
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.sending import message_previews
@@ -23,14 +23,14 @@ def show_message_previews() -> str:
     protocols = protocol_catalog.protocols()
     example = _example(
         request.args.get("protocol") or protocols[0].code,
-        request.args.get("language") or LANGUAGES[0],
+        request.args.get("language") or patient_languages()[0],
     )
     security.use_policy(security.FRAMING_POLICY)
     return render_template(
         "staff/message_previews.html",
         protocols=protocols,
         example=example,
-        codes=LANGUAGES,
+        codes=patient_languages(),
         from_address=current_app.config["MAIL_SENDER"],
         previews=message_previews.previews(example),
     )
@@ -52,7 +52,7 @@ def _example(protocol_code: str, language: str) -> PreviewExample:
     site = own[0] if own else db_session().scalar(select(Site).order_by(Site.name).limit(1))
     if site is None:
         raise NotFound("There is no clinic yet, so no message can be shown.")
-    if language not in LANGUAGES:
+    if language not in patient_languages():
         raise NotFound("Patients are not written to in this language.")
     protocol = protocol_catalog.protocol(protocol_code)
     return PreviewExample(protocol, language, site, current_app.config["BASE_URL"], clock.now())

@@ -15,7 +15,7 @@ from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.errors import ConsentNeeded, InvalidInput
 from pro_tracker.domain.response_codes import ResponseMode
-from pro_tracker.languages import LANGUAGES
+from pro_tracker.languages import patient_languages
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import audit
 from pro_tracker.services.answering import drafts, late_answers, responses, visit_context
@@ -76,7 +76,7 @@ def change_language() -> Response:
     """Goes on in another language: what was answered keeps the language it was asked in."""
     visit, context = _open_visit(), _request_context()
     language = request.form.get("language", "")
-    if language not in LANGUAGES:
+    if language not in patient_languages():
         raise InvalidInput("Choose one of the languages.")
     drafts.change_language(db_session(), visit.person_id, language)
     detail: audit.Detail = {"visit": visit.visit_id, "language": language, "before": visit.language}

@@ -16,11 +16,12 @@ from pydantic_core import ErrorDetails
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import AddressKind, Channel, address_kind
-from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind, event_of_text
+from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.domain.voice import KEY_EVENTS
 from pro_tracker.services.contacts.addresses import usable_address
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
+from pro_tracker.services.wording import text_keywords
 from pro_tracker.web import access
 from pro_tracker.web.session import commit
 from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
@@ -107,7 +108,7 @@ class GatewayEvent(BaseModel):
         if str(self.event) == ReportEvent.KEY_PRESSED:
             return KEY_EVENTS.get(self.key or "", ReportEvent.OTHER)
         if self.event == "text":
-            return event_of_text(self.text or "")
+            return text_keywords.event_of(self.text or "")
         return ReportEvent(self.event)
 
     @property

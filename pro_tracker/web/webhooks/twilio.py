@@ -10,10 +10,11 @@ from markupsafe import escape
 
 from pro_tracker import clock
 from pro_tracker.domain.channels import Channel
-from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind, event_of_text
+from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.errors import NotFound
 from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
+from pro_tracker.services.wording import text_keywords
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.webhooks.blueprint import RejectedCall, blueprint, receive
@@ -64,7 +65,7 @@ def twilio_incoming() -> Response:
         provider=NAME,
         event_id=field(form, "MessageSid"),
         channel=Channel.SMS,
-        event=OPT_OUT_TYPES.get(by_twilio) or event_of_text(form.get("Body", "")),
+        event=OPT_OUT_TYPES.get(by_twilio) or text_keywords.event_of(form.get("Body", "")),
         at=now,
         address=field(form, "From"),
         # With OptOutType it is one of the keywords that are set up at Twilio.

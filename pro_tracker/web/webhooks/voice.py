@@ -15,6 +15,7 @@ from pro_tracker.providers import twiml
 from pro_tracker.services.sending import key_presses
 from pro_tracker.services.sending.delivery_reports import ReportedEvent
 from pro_tracker.services.sending.key_presses import PlacedCall
+from pro_tracker.services.wording import message_texts
 from pro_tracker.web import access
 from pro_tracker.web.session import commit, db_session
 from pro_tracker.web.webhooks import twilio
@@ -53,7 +54,7 @@ def twilio_voice() -> Response:
     event = KEY_EVENTS.get(twilio.field(form, "Digits", optional=True))
     if event is None:  # no key, or one without a meaning: the call says its text again
         action = f"{twilio.called_url()}?message={key}"
-        return _twiml(twiml.call(key_presses.script(call, key, now), call.facts.language, action))
+        return _twiml(twiml.call(key_presses.script(call, key, now), action))
     report = ReportedEvent(
         provider=twilio.NAME,
         event_id=f"{key}:{event}",
@@ -71,7 +72,7 @@ def _say(call: PlacedCall, report: ReportedEvent, now: datetime) -> str:
     if receive(twilio.NAME, [report], now=now):
         reply(report, now=now)
     commit()
-    return twiml.answer(key_presses.reply(call, report.event) or "", call.facts.language)
+    return twiml.answer(key_presses.reply(call, report.event) or "", message_texts.voice(call.facts.language))
 
 
 @blueprint.post("/twilio/voice-status")

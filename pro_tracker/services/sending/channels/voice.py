@@ -18,5 +18,5 @@ def compose(envelope: OutgoingMessage, facts: MessageFacts) -> OutgoingMessage:
     template: str = wording.templates.get(own_template, wording.replies[FALLBACK])
     text = f"{template} {wording.replies[MENU]}".format_map(placeholders)
     goodbye = wording.replies[GOODBYE].format_map(placeholders)
-    script = CallScript(text, goodbye)
+    script = CallScript(text, goodbye, wording.voice)
     return replace(envelope, text=script.text, call=script)

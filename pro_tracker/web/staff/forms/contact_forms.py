@@ -54,7 +54,7 @@ class StaffPreferencesForm(FlaskForm):  # type: ignore[misc]
         own = subject.message_time
         super().__init__(obj=subject, data={"message_time": own.isoformat("minutes") if own else ""}, **kwargs)
         self.preferred_channel.choices = fields.choices(labels.PREFERRED_CHANNELS.items())
-        self.language.choices = fields.choices(labels.LANGUAGES.items())
+        self.language.choices = fields.choices(labels.language_names().items())
         self.message_time.choices = fields.choices(_time_choices(protocol, own))
 
     def requested(self) -> Preferences:

@@ -65,7 +65,7 @@ class EnrolmentForm(FlaskForm):  # type: ignore[misc]
         by_code = [(site.code, site.name) for site in sites]
         self.site_code.choices = fields.choices(by_code)
         self.sex.choices = fields.choices(labels.SEXES.items())
-        self.language.choices = fields.choices(labels.LANGUAGES.items())
+        self.language.choices = fields.choices(labels.language_names().items())
         automatic = ("", _("E-mail where there is an address, else text message"))
         self.preferred_channel.choices = fields.choices([automatic, *labels.PREFERRED_CHANNELS.items()])
 
