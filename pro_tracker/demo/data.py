@@ -1,5 +1,6 @@
 """Data that the demonstration needs in addition to the synthetic patients: an account per role, and a patient link."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -8,12 +9,14 @@ from sqlalchemy.orm import Session
 
 from pro_tracker.demo.installation import PROTOCOL
 from pro_tracker.domain.account_codes import ActorKind, Role
+from pro_tracker.domain.consent import ASKED_IN, ConsentState
 from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import links
+from pro_tracker.services.answering import links, visit_context
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import accounts
 from pro_tracker.services.clinic.accounts import AccountFacts
@@ -62,15 +65,31 @@ def add_accounts(session: Session, password: str, *, now: datetime) -> None:
 
 
 def issue_link(session: Session, *, now: datetime) -> DemoLink:
-    """Issues a link to the untouched visit that stays open longest. Adds a patient when there is no such visit."""
-    query = _untouched_visits(now).order_by(Visit.closes_at.desc(), Visit.id).limit(1)
-    visit = session.scalar(query)
-    if visit is None:
+    """Issues a link to the untouched visit that stays open longest, and asks at once. Adds a patient without one."""
+    found = _first(session, ASKED_IN, now)
+    if found is None:
         add_patient(session, now=now)
-        visit = session.scalars(query).one()
+        found = _first(session, ASKED_IN, now)
+    assert found is not None  # the visit of the patient who was just enrolled
+    return _link(session, found, now)
+
+
+def issue_consent_link(session: Session, *, now: datetime) -> DemoLink | None:
+    """Issues a link to a visit whose consent form was not answered yet; None if there is no such visit."""
+    found = _first(session, (ConsentState.NOT_ASKED,), now)
+    return _link(session, found, now) if found else None
+
+
+def _first(session: Session, states: Collection[ConsentState], now: datetime) -> VisitContext | None:
+    """Returns the untouched visit that stays open longest, of those with one of these states of consent."""
+    in_order = _untouched_visits(now).order_by(Visit.closes_at.desc(), Visit.id)
+    visits = (visit_context.by_visit(session, visit.id) for visit in session.scalars(in_order).all())
+    return next((visit for visit in visits if visit.consent_state in states), None)
+
+
+def _link(session: Session, visit: VisitContext, now: datetime) -> DemoLink:
     identity = session.get_one(Identity, visit.subject_id)
-    token = links.issue(session, visit.id, now=now)
-    return DemoLink(token, identity.birth_date)
+    return DemoLink(links.issue(session, visit.visit_id, now=now), identity.birth_date)
 
 
 def add_patient(session: Session, *, now: datetime) -> None:
