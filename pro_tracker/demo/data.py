@@ -76,20 +76,28 @@ def issue_link(session: Session, *, now: datetime) -> DemoLink:
 
 def issue_consent_link(session: Session, *, now: datetime) -> DemoLink | None:
     """Issues a link to a visit whose consent form was not answered yet; None if there is no such visit."""
-    found = _first(session, (ConsentState.NOT_ASKED,), now)
-    return _link(session, found, now) if found else None
+    states = (ConsentState.NOT_ASKED,)
+    found = _first(session, states, now)
+    if found is None:
+        return None
+    return _link(session, found, now)
 
 
 def _first(session: Session, states: Collection[ConsentState], now: datetime) -> VisitContext | None:
     """Returns the untouched visit that stays open longest, of those with one of these states of consent."""
-    in_order = _untouched_visits(now).order_by(Visit.closes_at.desc(), Visit.id)
-    visits = (visit_context.by_visit(session, visit.id) for visit in session.scalars(in_order).all())
-    return next((visit for visit in visits if visit.consent_state in states), None)
+    rows = _untouched_visits(now)
+    in_order = rows.order_by(Visit.closes_at.desc(), Visit.id)
+    for row in session.scalars(in_order).all():
+        visit = visit_context.by_visit(session, row.id)
+        if visit.consent_state in states:
+            return visit
+    return None
 
 
 def _link(session: Session, visit: VisitContext, now: datetime) -> DemoLink:
     identity = session.get_one(Identity, visit.subject_id)
-    return DemoLink(links.issue(session, visit.visit_id, now=now), identity.birth_date)
+    token = links.issue(session, visit.visit_id, now=now)
+    return DemoLink(token, identity.birth_date)
 
 
 def add_patient(session: Session, *, now: datetime) -> None:

@@ -80,7 +80,8 @@ class DemoInstallation:
         if own:
             shutil.copytree(own, self.data_folder, dirs_exist_ok=True)
         for folder in (PROTOCOLS, CONSENTS):
-            shutil.copytree(folder, self.data_folder / folder.name, dirs_exist_ok=True)
+            target = self.data_folder / folder.name
+            shutil.copytree(folder, target, dirs_exist_ok=True)
 
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of every process of the service."""

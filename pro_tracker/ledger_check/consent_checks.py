@@ -14,22 +14,48 @@ UNPLANNED_KINDS = ("fresh-link", "consent-copy")  # asked for by the patient, wh
 
 def check_consents(context: CheckContext) -> list[CheckResult]:
     """Compares the answers to consent forms in the log with the stored ones, and with what was asked."""
-    return [_as_answered(context), _without_consent(context), _left_to_ask(context)]
+    return [
+        _as_answered(context),
+        _without_consent(context),
+        _left_to_ask(context),
+    ]
 
 
 def _as_answered(context: CheckContext) -> CheckResult:
     """Finds answers to consent forms that are not in the ledger, differ from the log, or are not in the log."""
-    logged = {entry.data["decision"]: entry for entries in context.recorded.consents.values() for entry in entries}
-    stored = {key: each for key, each in context.consents.answers.items() if each.subject in context.recorded.patients}
-    expected = {key: _expected(context, entry) for key, entry in logged.items()}
-    findings = [f"decision {key}" for key in sorted(expected | stored) if expected.get(key) != stored.get(key)]
+    expected = _logged(context)
+    stored = _stored(context)
+    different = [key for key in expected | stored if expected.get(key) != stored.get(key)]
+    different.sort()
+    findings = [f"decision {key}" for key in different]
     return CheckResult("consent not stored as it was answered", len(expected), findings)
+
+
+def _logged(context: CheckContext) -> dict[int, StoredConsent]:
+    logged: dict[int, StoredConsent] = {}
+    for entries in context.recorded.consents.values():
+        for entry in entries:
+            decision = entry.data["decision"]
+            logged[decision] = _expected(context, entry)
+    return logged
+
+
+def _stored(context: CheckContext) -> dict[int, StoredConsent]:
+    """Returns the stored answers of the subjects in the log."""
+    patients = context.recorded.patients
+    stored = context.consents.answers
+    return {decision: answer for decision, answer in stored.items() if answer.subject in patients}
 
 
 def _expected(context: CheckContext, entry: LogEntry) -> StoredConsent:
     data = entry.data
-    is_removed = data["decision"] in context.recorded.removed_consents
-    return StoredConsent(data["subject"], data["form"], data["version"], data["outcome"], is_removed)
+    return StoredConsent(
+        subject=data["subject"],
+        form=data["form"],
+        version=data["version"],
+        outcome=data["outcome"],
+        is_voided=data["decision"] in context.recorded.removed_consents,
+    )
 
 
 def _without_consent(context: CheckContext) -> CheckResult:
@@ -48,9 +74,10 @@ def _without_consent(context: CheckContext) -> CheckResult:
 
 def _arrived(context: CheckContext, visit: LedgerVisit) -> Iterator[LogEntry]:
     """Yields the entries by which answers to this visit arrived, or the visit was sent."""
-    yield from context.recorded.given_answers.get(visit.id, ())
-    if visit.id in context.recorded.answers:
-        yield context.recorded.answers[visit.id]
+    recorded = context.recorded
+    yield from recorded.given_answers.get(visit.id, ())
+    if visit.id in recorded.answers:
+        yield recorded.answers[visit.id]
 
 
 def _left_to_ask(context: CheckContext) -> CheckResult:
@@ -67,8 +94,12 @@ def _left_to_ask(context: CheckContext) -> CheckResult:
 
 
 def _is_declined(context: CheckContext, visit: LedgerVisit) -> bool:
-    return is_open(context, visit) and is_declined_at(context, visit, context.recorded.ends_at)
+    if not is_open(context, visit):
+        return False
+    ended_at = context.recorded.ends_at
+    return is_declined_at(context, visit, ended_at)
 
 
 def _has_waiting(messages: Iterable[LedgerMessage]) -> bool:
-    return any(each.state in WAITING_STATES and each.kind not in UNPLANNED_KINDS for each in messages)
+    waiting = [message for message in messages if message.state in WAITING_STATES]
+    return any(message.kind not in UNPLANNED_KINDS for message in waiting)

@@ -47,12 +47,22 @@ def read_consents(connection: Connection) -> StoredConsents:
         answers[row.id] = _stored(row)
         if row.voided_at is None:
             newest[_id(row.person), row.form_code] = bool(row.agreed_registry)
-    asked = [(_id(row.person), row.form_code) for row in connection.execute(text(ASKED))]
-    return StoredConsents(answers, frozenset(person for person, form in asked if not newest.get((person, form))))
+    left_out: set[str] = set()
+    for row in connection.execute(text(ASKED)):
+        person = _id(row.person)
+        if not newest.get((person, row.form_code)):
+            left_out.add(person)
+    return StoredConsents(answers, frozenset(left_out))
 
 
 def _stored(row: Any) -> StoredConsent:
-    return StoredConsent(_id(row.subject_id), row.form_code, row.version, row.outcome, row.voided_at is not None)
+    return StoredConsent(
+        subject=_id(row.subject_id),
+        form=row.form_code,
+        version=row.version,
+        outcome=row.outcome,
+        is_voided=row.voided_at is not None,
+    )
 
 
 def _id(value: Any) -> str:

@@ -31,7 +31,7 @@ STATES = {
     ConsentState.WITHDRAWN: (_("Withdrawn"), "strong"),
 }
 OF_CHOICE = {choice: STATES[choice.states[0]][0] for choice in ConsentChoice}
-CHOICES = {**OF_CHOICE, ConsentChoice.MISSING: _("Missing")}
+CHOICES = {**OF_CHOICE, ConsentChoice.MISSING: _("Consent missing")}
 ADVICE = {
     ConsentState.NOT_NEEDED: _("The study has no consent form here, so nothing is asked for before the questions."),
     ConsentState.NOT_ASKED: _("The form comes before the first question."),

@@ -1,4 +1,4 @@
-"""Consent where things cross: two tabs, a change of mind, a withdrawal meanwhile, another language, odd names."""
+"""Consent where things cross: two tabs, a change of mind, a withdrawal just before, another language, odd names."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -108,7 +108,7 @@ def test_a_form_that_is_answered_after_staff_recorded_an_end_is_not_stored(
     assert decisions(session) == []
 
 
-def test_a_no_to_a_version_that_was_replaced_meanwhile_is_a_no(
+def test_a_no_to_a_version_that_was_replaced_since_is_a_no(
     client: FlaskClient, session: Session, patient: Patient, form_path: Path
 ) -> None:
     page = begin(client, patient)
@@ -117,7 +117,7 @@ def test_a_no_to_a_version_that_was_replaced_meanwhile_is_a_no(
     assert decisions(session) == [("1", "declined")]
 
 
-def test_a_yes_to_a_version_that_was_replaced_meanwhile_asks_again_with_nothing_ticked(
+def test_a_yes_to_a_version_that_was_replaced_since_asks_again_with_nothing_ticked(
     client: FlaskClient, session: Session, patient: Patient, form_path: Path
 ) -> None:
     page = begin(client, patient)

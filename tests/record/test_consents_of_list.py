@@ -103,7 +103,7 @@ def test_each_patient_has_the_state_of_consent_under_the_name(
     }
     assert choices(page) == [
         "All patients",
-        "Missing: 2",
+        "Consent missing: 2",
         "Not asked yet: 1",
         "Agreed to an earlier version: 1",
         "Agreed: 1",
