@@ -8,8 +8,9 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.demo.installation import PROTOCOL
+from pro_tracker.domain import consent
 from pro_tracker.domain.account_codes import ActorKind, Role
-from pro_tracker.domain.consent import ASKED_IN, ConsentState
+from pro_tracker.domain.consent import ConsentState
 from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.site import Site
@@ -66,10 +67,10 @@ def add_accounts(session: Session, password: str, *, now: datetime) -> None:
 
 def issue_link(session: Session, *, now: datetime) -> DemoLink:
     """Issues a link to the untouched visit that stays open longest, and asks at once. Adds a patient without one."""
-    found = _first(session, ASKED_IN, now)
+    found = _first(session, consent.ASKED_IN, now)
     if found is None:
         add_patient(session, now=now)
-        found = _first(session, ASKED_IN, now)
+        found = _first(session, consent.ASKED_IN, now)
     assert found is not None  # the visit of the patient who was just enrolled
     return _link(session, found, now)
 

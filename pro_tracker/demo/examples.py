@@ -12,6 +12,7 @@ from pro_tracker.domain.adverse_event_codes import AdverseEventSource
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.domain.subject_codes import IdentityField
@@ -29,7 +30,6 @@ from pro_tracker.models.transfer import Transfer
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.consent_filters import is_newest_answer
 from pro_tracker.services.record import consents_of_list
-from pro_tracker.services.record.consents_of_list import ConsentChoice
 
 Query = Select[*tuple[Any, ...]]
 FoundRow = Row[Any]

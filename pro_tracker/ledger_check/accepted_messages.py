@@ -11,8 +11,6 @@ from pro_tracker.ledger_check.person_consents import newest_outcome
 from pro_tracker.ledger_check.recorded_state import PatientState
 from pro_tracker.ledger_check.send_rules import DueMessage, SendRules, to_local
 
-FRESH_LINK, CONSENT_COPY = "fresh-link", "consent-copy"
-
 
 @dataclass(frozen=True, slots=True)
 class AcceptedMessage:
@@ -51,12 +49,12 @@ class AcceptedMessage:
     @property
     def is_requested(self) -> bool:
         """Returns whether the patient caused the message, a link or a copy: quiet hours and holds do not apply."""
-        return self.message.kind in (FRESH_LINK, CONSENT_COPY)
+        return self.is_copy or self.message.kind == "fresh-link"
 
     @property
     def is_copy(self) -> bool:
         """Returns whether the message leads to the copy of a consent, whatever became of the visit."""
-        return self.message.kind == CONSENT_COPY
+        return self.message.kind == "consent-copy"
 
     @property
     def step_key(self) -> tuple[object, ...]:

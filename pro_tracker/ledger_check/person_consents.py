@@ -1,4 +1,4 @@
-"""What the person of a visit had answered to its consent form at some entry of the log, over all merged records."""
+"""The answers of a person to the consent form of a visit at some entry of the log, over all merged records."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

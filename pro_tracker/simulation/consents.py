@@ -43,7 +43,7 @@ def draw_consent(parameters: ConsentParameters, number: int, seed: int) -> Conse
 
 
 class Decision(NamedTuple):
-    """What a person decides by the link of a visit, or when called about it."""
+    """A decision of a person by the link of a visit, or when called about it."""
 
     subject: Subject
     visit_id: int

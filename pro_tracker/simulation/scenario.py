@@ -106,7 +106,7 @@ class HelperScenario:
 
 @dataclass(frozen=True, slots=True)
 class ConsentScenario:
-    """How the patient answers the consent form of the study, where it has one.
+    """The answer of the patient to the consent form of the study, where it has one.
 
     `on_paper`: at enrolment, perhaps in an earlier version. Otherwise on the phone, `decides_after` enrolment or,
     without it, before the first answer; who declines then may agree `agrees_after` that. `is_partial`: not to the last

@@ -2,8 +2,7 @@
 
 from flask_babel import lazy_gettext as _
 
-from pro_tracker.domain.consent import ConsentMode, ConsentOutcome, ConsentPurpose, ConsentState
-from pro_tracker.services.record.consents_of_list import ConsentChoice
+from pro_tracker.domain.consent import ConsentChoice, ConsentMode, ConsentOutcome, ConsentPurpose, ConsentState
 
 PURPOSES = {
     ConsentPurpose.CARE: _("Questions and care"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
@@ -20,6 +21,8 @@ from pro_tracker.services.contacts.trusted_helper import HelperFacts
 from pro_tracker.services.enrolment import deaths, enrolment
 from pro_tracker.services.enrolment.deaths import DeathFacts
 from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
+from pro_tracker.services.planning import subject_lock
+from pro_tracker.web.patient import consenting
 from tests.conftest import Clock
 from tests.support.consent_fixtures import agree, decline, raise_version, with_consent_form
 from tests.support.course_builder import COORDINATOR
@@ -105,6 +108,24 @@ def test_a_form_that_is_answered_after_staff_recorded_an_end_is_not_stored(
     session.commit()
     assert agree(client, page, "care").status_code == 410
     assert decline(client, page).status_code == 410
+    assert decisions(session) == []
+
+
+@pytest.mark.dialects("postgresql")
+def test_a_withdrawal_that_is_saved_while_the_form_is_on_its_way_stands(
+    client: FlaskClient, session: Session, clock: Clock, patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = begin(client, patient)
+
+    def withdraw_and_lock(own: Session, subject: Subject) -> None:
+        """Lets staff save a withdrawal after the page was checked, and before the patient's row is locked."""
+        staff_facts = WithdrawalFacts("by telephone")
+        enrolment.withdraw(session, COORDINATOR, subject_of(session, patient), staff_facts, now=clock.now)
+        session.commit()
+        subject_lock.lock(own, subject)
+
+    monkeypatch.setattr(consenting, "subject_lock", SimpleNamespace(lock=withdraw_and_lock))
+    assert agree(client, page, "care").status_code == 410
     assert decisions(session) == []
 
 

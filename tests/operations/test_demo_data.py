@@ -14,6 +14,7 @@ from pro_tracker import clock, db
 from pro_tracker.demo import data, examples
 from pro_tracker.demo.data import DemoLink
 from pro_tracker.demo.installation import CONSENTS, PROTOCOL, PROTOCOLS, SECOND_PROTOCOL, DemoInstallation, NoDataFolder
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.keyring import KeyRing
 from pro_tracker.models.answer_alert import AnswerAlert
 from pro_tracker.models.call import Call, CallAttempt
@@ -27,7 +28,6 @@ from pro_tracker.services import audit
 from pro_tracker.services.clinic import sites
 from pro_tracker.services.instruments import data_files
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.record.consents_of_list import ConsentChoice
 from pro_tracker.services.wording import consent_forms
 from pro_tracker.simulation.runner import SimulationSettings, run_simulation
 from tests.conftest import FIELD_KEYS

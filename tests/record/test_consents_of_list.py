@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from pro_tracker.domain.consent import ConsentMode, ConsentOutcome, ConsentPurpose
+from pro_tracker.domain.consent import ConsentChoice, ConsentMode, ConsentOutcome, ConsentPurpose
 from pro_tracker.domain.subject_codes import DeathDatePrecision
 from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import consent_decisions, deaths, enrolment, merges
@@ -18,7 +18,6 @@ from pro_tracker.services.enrolment.deaths import DeathFacts
 from pro_tracker.services.enrolment.merges import MergeFacts
 from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.record import subject_lists
-from pro_tracker.services.record.consents_of_list import ConsentChoice
 from pro_tracker.services.wording import consent_forms
 from tests.conftest import Clock
 from tests.support.consent_fixtures import consent, raise_version, with_consent_form

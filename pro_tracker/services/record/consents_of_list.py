@@ -6,13 +6,12 @@ A person has one where the protocol of the newest course names a consent form, a
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from pro_tracker.domain.consent import ConsentOutcome, ConsentState
+from pro_tracker.domain.consent import ConsentChoice, ConsentOutcome, ConsentState
 from pro_tracker.models.account import Account
 from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import COUNTS, Course, Infusion
@@ -24,24 +23,6 @@ from pro_tracker.services.clinic.person import is_kept
 from pro_tracker.services.wording import consent_forms
 
 UNDATED = date.max  # a course without a day comes last
-
-
-class ConsentChoice(StrEnum):
-    """What the list can be limited to: a state, or those who still have to read the form."""
-
-    MISSING = "missing"
-    NOT_ASKED = ConsentState.NOT_ASKED.value
-    OUTDATED = ConsentState.OUTDATED.value
-    GIVEN = ConsentState.GIVEN.value
-    DECLINED = ConsentState.DECLINED.value
-    WITHDRAWN = ConsentState.WITHDRAWN.value
-
-    @property
-    def states(self) -> tuple[ConsentState, ...]:
-        """The states that it stands for."""
-        if self is ConsentChoice.MISSING:
-            return ConsentState.NOT_ASKED, ConsentState.OUTDATED
-        return (ConsentState(self.value),)
 
 
 def of_people(session: Session, subjects: Sequence[Subject]) -> Mapping[uuid.UUID, ConsentState]:

@@ -9,6 +9,7 @@ from math import ceil
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.domain.folding import visible
 from pro_tracker.models.account import Account
 from pro_tracker.models.subject import Identity, Subject
@@ -19,7 +20,6 @@ from pro_tracker.services.enrolment import identity_hashes
 from pro_tracker.services.planning import visit_filters
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.record import consents_of_list
-from pro_tracker.services.record.consents_of_list import ConsentChoice
 
 PAGE_SIZE = 50
 
@@ -54,7 +54,7 @@ def _last_page(total: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SubjectFilters:
-    """What the list is limited to, and its page, from 1.
+    """The limits of the list, and the number of its page, from 1.
 
     `search` is a whole record number or study code: names and numbers are encrypted, so no part of one can be found.
     `consent`: limits the list to people whose consent is in one of these states.

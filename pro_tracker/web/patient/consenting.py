@@ -12,10 +12,12 @@ from pro_tracker.domain.errors import ConsentNeeded
 from pro_tracker.domain.response_codes import ResponseMode
 from pro_tracker.languages import LANGUAGES
 from pro_tracker.models.subject import Subject
+from pro_tracker.services.answering import visit_context
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.enrolment import consent_decisions
 from pro_tracker.services.enrolment.consent_decisions import ConsentFacts
+from pro_tracker.services.planning import subject_lock
 from pro_tracker.services.wording import consent_forms
 from pro_tracker.web import access
 from pro_tracker.web.answering import Page, next_page_url
@@ -110,9 +112,13 @@ def _open_visit() -> VisitContext:
 
 
 def _record(visit: VisitContext, facts: ConsentFacts) -> Response:
+    """Records the decision, unless staff recorded a withdrawal or a death while the form was on its way."""
+    session, now = db_session(), clock.now()
     actor = Actor(ActorKind.PATIENT, str(visit.link_id))
-    subject = db_session().get_one(Subject, visit.person_id)
-    consent_decisions.record(db_session(), actor, subject, replace(facts, visit_id=visit.visit_id), now=clock.now())
+    subject = session.get_one(Subject, visit.person_id)
+    subject_lock.lock(session, subject)
+    visit_context.by_visit(session, visit.visit_id).require_open(now)
+    consent_decisions.record(session, actor, subject, replace(facts, visit_id=visit.visit_id), now=now)
     commit()
     is_given = facts.outcome is ConsentOutcome.GIVEN
     if not is_given:

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.visit import Visit
@@ -26,7 +27,6 @@ from pro_tracker.services.record import (
     transferred_subjects,
     trends,
 )
-from pro_tracker.services.record.consents_of_list import ConsentChoice
 from pro_tracker.services.record.subject_lists import SubjectFilters
 from pro_tracker.services.record.subject_records import SubjectRecord
 from pro_tracker.services.record.trends import ScaleTrend, Trend
