@@ -14,6 +14,7 @@ import click
 from pro_tracker import clock
 from pro_tracker.cli.connection import open_session
 from pro_tracker.demo import data, examples, ports
+from pro_tracker.demo.data import DemoLink
 from pro_tracker.demo.installation import PROTOCOL, SECOND_PROTOCOL, DemoInstallation, clear, lock
 from pro_tracker.demo.processes import supervise
 
@@ -117,6 +118,7 @@ def _add_accounts(password: str) -> None:
 def _announcement(installation: DemoInstallation) -> str:
     with open_session() as session:
         link = data.issue_link(session, now=clock.now())
+        with_form = data.issue_consent_link(session, now=clock.now())
         session.commit()
         shown = examples.find(session)
     accounts: list[tuple[str, str]] = []
@@ -127,6 +129,7 @@ def _announcement(installation: DemoInstallation) -> str:
         *accounts,
         ("A patient's link", f"{installation.base_url}/v/{link.token}"),
         ("  birth date", link.birth_date),
+        *_consent_rows(installation, with_form),
         ("Mails sent", installation.mail_page_url),
     ]
     if shown:
@@ -135,3 +138,13 @@ def _announcement(installation: DemoInstallation) -> str:
     lines = [f"{name:24}{value}" for name, value in rows]
     end = "Ctrl-C ends all processes and keeps the data. make demo RESET=1 starts over."
     return "\n".join(["", "PRO Tracker is running.", "", *lines, "", end, ""])
+
+
+def _consent_rows(installation: DemoInstallation, link: DemoLink | None) -> list[tuple[str, str]]:
+    """Returns the lines about a patient who reads the consent form first."""
+    if link is None:
+        return []
+    return [
+        ("One who is asked first", f"{installation.base_url}/v/{link.token}"),
+        ("  birth date", link.birth_date),
+    ]

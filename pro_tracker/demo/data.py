@@ -1,5 +1,6 @@
 """Data that the demonstration needs in addition to the synthetic patients: an account per role, and a patient link."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -7,13 +8,16 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from pro_tracker.demo.installation import PROTOCOL
+from pro_tracker.domain import consent
 from pro_tracker.domain.account_codes import ActorKind, Role
+from pro_tracker.domain.consent import ConsentState
 from pro_tracker.domain.subject_codes import Sex
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.site import Site
 from pro_tracker.models.subject import Identity, Subject
 from pro_tracker.models.visit import Visit
-from pro_tracker.services.answering import links
+from pro_tracker.services.answering import links, visit_context
+from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic import accounts
 from pro_tracker.services.clinic.accounts import AccountFacts
@@ -62,14 +66,38 @@ def add_accounts(session: Session, password: str, *, now: datetime) -> None:
 
 
 def issue_link(session: Session, *, now: datetime) -> DemoLink:
-    """Issues a link to the untouched visit that stays open longest. Adds a patient when there is no such visit."""
-    query = _untouched_visits(now).order_by(Visit.closes_at.desc(), Visit.id).limit(1)
-    visit = session.scalar(query)
-    if visit is None:
+    """Issues a link to the untouched visit that stays open longest, and asks at once. Adds a patient without one."""
+    found = _first(session, consent.ASKED_IN, now)
+    if found is None:
         add_patient(session, now=now)
-        visit = session.scalars(query).one()
+        found = _first(session, consent.ASKED_IN, now)
+    assert found is not None  # the visit of the patient who was just enrolled
+    return _link(session, found, now)
+
+
+def issue_consent_link(session: Session, *, now: datetime) -> DemoLink | None:
+    """Issues a link to a visit whose consent form was not answered yet; None if there is no such visit."""
+    states = (ConsentState.NOT_ASKED,)
+    found = _first(session, states, now)
+    if found is None:
+        return None
+    return _link(session, found, now)
+
+
+def _first(session: Session, states: Collection[ConsentState], now: datetime) -> VisitContext | None:
+    """Returns the untouched visit that stays open longest, of those with one of these states of consent."""
+    rows = _untouched_visits(now)
+    in_order = rows.order_by(Visit.closes_at.desc(), Visit.id)
+    for row in session.scalars(in_order).all():
+        visit = visit_context.by_visit(session, row.id)
+        if visit.consent_state in states:
+            return visit
+    return None
+
+
+def _link(session: Session, visit: VisitContext, now: datetime) -> DemoLink:
     identity = session.get_one(Identity, visit.subject_id)
-    token = links.issue(session, visit.id, now=now)
+    token = links.issue(session, visit.visit_id, now=now)
     return DemoLink(token, identity.birth_date)
 
 

@@ -12,10 +12,12 @@ from pro_tracker.domain.adverse_event_codes import AdverseEventSource
 from pro_tracker.domain.alert_codes import AlertOutcome
 from pro_tracker.domain.call_codes import CallAttemptOutcome, CallReason
 from pro_tracker.domain.channels import Channel
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.domain.subject_codes import IdentityField
 from pro_tracker.models.call import Call, CallAttempt
+from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import AdverseEvent, Course
 from pro_tracker.models.draft_answer import LateAnswer
 from pro_tracker.models.identity_change import IdentityChange
@@ -26,6 +28,8 @@ from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.models.subject import Contact, Subject
 from pro_tracker.models.transfer import Transfer
 from pro_tracker.models.visit import Visit
+from pro_tracker.services.consent_filters import is_newest_answer
+from pro_tracker.services.record import consents_of_list
 
 Query = Select[*tuple[Any, ...]]
 FoundRow = Row[Any]
@@ -46,13 +50,13 @@ def find(session: Session) -> list[Example]:
 
 
 def _found(session: Session) -> Iterator[Example]:
-    for title, (newest_first, page) in _looked_for().items():
+    for title, (newest_first, page) in _looked_for(session).items():
         row = session.execute(newest_first.limit(1)).first()
         if row is not None:
             yield Example(title, row.study_code, page(row))
 
 
-def _looked_for() -> dict[str, tuple[Query, Callable[[FoundRow], str]]]:
+def _looked_for(session: Session) -> dict[str, tuple[Query, Callable[[FoundRow], str]]]:
     """Returns title -> the rows to choose from, the newest first, and the path of the page for a row."""
     return {
         "Alert, open": (_open_calls(CallReason.ALERT), _call_page),
@@ -73,6 +77,12 @@ def _looked_for() -> dict[str, tuple[Query, Callable[[FoundRow], str]]]:
         "Did not come": (_missed_infusions(), _ledger_page),
         "A helper": (_helpers(), _contact_of_patient),
         "Another study": (_second_study(), _page_of_patient),
+        "Consent: agreed": (_agreed(session, to_sharing=True), _consent_page),
+        "Consent: in part": (_agreed(session, to_sharing=False), _consent_page),
+        "Consent: not asked": (_with_consent(session, ConsentChoice.NOT_ASKED), _consent_page),
+        "Consent: earlier form": (_with_consent(session, ConsentChoice.OUTDATED), _consent_page),
+        "Consent: declined": (_with_consent(session, ConsentChoice.DECLINED), _consent_page),
+        "Consent: withdrawn": (_with_consent(session, ConsentChoice.WITHDRAWN), _consent_page),
     }
 
 
@@ -102,6 +112,10 @@ def _ledger_page(row: FoundRow) -> str:
 
 def _page_of_patient(row: FoundRow) -> str:
     return f"/subjects/{row.subject_id}"
+
+
+def _consent_page(row: FoundRow) -> str:
+    return f"/subjects/{row.subject_id}/consent"
 
 
 def _answers_page(row: FoundRow) -> str:
@@ -237,6 +251,22 @@ def _second_study() -> Query:
     """SQL: answered visits of the study that the fewer patients follow."""
     visits = _visits().where(Visit.protocol_code == SECOND_PROTOCOL, Visit.completed_at.is_not(None))
     return visits.order_by(Visit.completed_at.desc())
+
+
+def _agreed(session: Session, *, to_sharing: bool) -> Query:
+    people = _with_consent(session, ConsentChoice.GIVEN)
+    people = people.join(ConsentDecision, ConsentDecision.subject_id == Subject.id)
+    return people.where(
+        ConsentDecision.voided_at.is_(None),
+        ConsentDecision.agreed_sharing.is_(to_sharing),
+        is_newest_answer(Subject.id),
+    )
+
+
+def _with_consent(session: Session, choice: ConsentChoice) -> Query:
+    people = select(Subject.id.label("subject_id"), Subject.study_code)
+    people = people.where(consents_of_list.is_in(session, choice))
+    return people.order_by(Subject.study_code.desc())
 
 
 def _visits() -> Query:

@@ -15,6 +15,7 @@ from pathlib import Path
 from pro_tracker.domain.errors import ProTrackerError
 
 PROTOCOLS = Path(__file__).parent / "protocols"
+CONSENTS = Path(__file__).parent / "consents"
 PROTOCOL = "demo-ketamine-5day"  # the one that the synthetic patients follow
 SECOND_PROTOCOL = "demo-short-follow-up"  # of every eighth of them
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no ambiguous characters: users type the password from the screen
@@ -73,12 +74,14 @@ class DemoInstallation:
         return self.folder / "data"
 
     def add_data_files(self, own: str | None) -> None:
-        """Copies the protocols of the demonstration and, before it, the user's own data folder. Raises NoDataFolder."""
+        """Copies the user's own data folder, then the protocols and forms of the demonstration. Raises NoDataFolder."""
         if own and not Path(own).is_dir():
             raise NoDataFolder("PRO_TRACKER_DATA_FOLDER must be a folder that is there.")
         if own:
             shutil.copytree(own, self.data_folder, dirs_exist_ok=True)
-        shutil.copytree(PROTOCOLS, self.data_folder / PROTOCOLS.name, dirs_exist_ok=True)
+        for folder in (PROTOCOLS, CONSENTS):
+            target = self.data_folder / folder.name
+            shutil.copytree(folder, target, dirs_exist_ok=True)
 
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of every process of the service."""

@@ -51,6 +51,25 @@ class ConsentState(StrEnum):
 
 
 ASKED_IN = (ConsentState.NOT_NEEDED, ConsentState.GIVEN)
+MISSING_IN = (ConsentState.NOT_ASKED, ConsentState.OUTDATED)  # the form is shown before the next question
+
+
+class ConsentChoice(StrEnum):
+    """The people of a list: those in one state, or all who still have to read the form."""
+
+    MISSING = "missing"
+    NOT_ASKED = ConsentState.NOT_ASKED.value
+    OUTDATED = ConsentState.OUTDATED.value
+    GIVEN = ConsentState.GIVEN.value
+    DECLINED = ConsentState.DECLINED.value
+    WITHDRAWN = ConsentState.WITHDRAWN.value
+
+    @property
+    def states(self) -> tuple[ConsentState, ...]:
+        """The states that it stands for."""
+        if self is ConsentChoice.MISSING:
+            return MISSING_IN
+        return (ConsentState(self.value),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pro_tracker.ledger_check.context import CheckContext
 from pro_tracker.ledger_check.event_log import LogEntry
 from pro_tracker.ledger_check.ledger_snapshot import LedgerMessage, LedgerVisit
+from pro_tracker.ledger_check.person_consents import newest_outcome
 from pro_tracker.ledger_check.recorded_state import PatientState
 from pro_tracker.ledger_check.send_rules import DueMessage, SendRules, to_local
 
@@ -18,7 +19,8 @@ class AcceptedMessage:
     `rules`: the sending rules for the patient's state at that time. `due`: what the protocol and the patient required
     under this kind and number; None for a link that the patient requested. `pending_answer`: an answer to the visit
     that was being stored while messages were sent. `treatment_began_at`: start of the course's first infusion, as known
-    at the end of the log.
+    at the end of the log. `copies`: agreements to the consent form until then of which a copy is due with the visit.
+    `consent`: the newest answer of the person to that form at that time, "" without one.
     """
 
     entry: LogEntry
@@ -30,6 +32,8 @@ class AcceptedMessage:
     answer: LogEntry | None
     refusal: LogEntry | None
     link_requests: Sequence[LogEntry]
+    copies: Sequence[LogEntry]
+    consent: str
     treatment_began_at: datetime | None
 
     @property
@@ -44,8 +48,13 @@ class AcceptedMessage:
 
     @property
     def is_requested(self) -> bool:
-        """Returns whether the patient requested the message; quiet hours and holds do not apply to it."""
-        return self.message.kind == "fresh-link"
+        """Returns whether the patient caused the message, a link or a copy: quiet hours and holds do not apply."""
+        return self.is_copy or self.message.kind == "fresh-link"
+
+    @property
+    def is_copy(self) -> bool:
+        """Returns whether the message leads to the copy of a consent, whatever became of the visit."""
+        return self.message.kind == "consent-copy"
 
     @property
     def step_key(self) -> tuple[object, ...]:
@@ -96,6 +105,8 @@ def _accepted_message(
         answer=recorded.answers.get(visit.id),
         refusal=recorded.refusals.get(visit.id),
         link_requests=_before(entry, recorded.link_requests.get(visit.id, [])),
+        copies=_before(entry, recorded.consent_copies[visit.id]),
+        consent=newest_outcome(context, visit, entry.number),
         treatment_began_at=min(recorded.courses[visit.course].latest.infusions.values(), default=None),
     )
 

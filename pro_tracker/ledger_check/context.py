@@ -8,6 +8,7 @@ from pro_tracker.ledger_check.ledger_snapshot import LedgerSnapshot, LedgerVisit
 from pro_tracker.ledger_check.recorded_state import RecordedState
 from pro_tracker.ledger_check.schedule import ProtocolSchedule, load_schedule
 from pro_tracker.ledger_check.stored_answers import VisitAnswers
+from pro_tracker.ledger_check.stored_consents import StoredConsents
 from pro_tracker.ledger_check.stored_sites import StoredSites
 
 
@@ -19,6 +20,7 @@ class CheckContext:
     ledger: LedgerSnapshot
     answers: Mapping[int, VisitAnswers]  # by visit id
     sites: StoredSites
+    consents: StoredConsents
     protocol_folders: tuple[Path, ...]
 
     def schedule_of(self, course: str) -> ProtocolSchedule:

@@ -19,7 +19,7 @@ def check_after_deaths(context: CheckContext) -> CheckResult:
 
 
 def _left_to_ask(context: CheckContext, visit: LedgerVisit, messages: Sequence[LedgerMessage]) -> Iterator[str]:
-    if _is_open(context, visit):
+    if is_open(context, visit):
         yield f"visit {visit.id} is open"
     if any(message.state in WAITING_STATES for message in messages):
         yield f"visit {visit.id} has a message that waits"
@@ -31,7 +31,8 @@ def _has_died(context: CheckContext, visit: LedgerVisit) -> bool:
     return context.recorded.patients[visit.subject].latest.died
 
 
-def _is_open(context: CheckContext, visit: LedgerVisit) -> bool:
+def is_open(context: CheckContext, visit: LedgerVisit) -> bool:
+    """Returns whether the visit waits for answers, or will, at the end of the log."""
     if visit.completed_at is not None or visit.voided_at is not None:
         return False
     return visit.closes_at > context.recorded.ends_at

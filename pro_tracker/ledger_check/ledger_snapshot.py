@@ -17,9 +17,10 @@ VISITS = (
 )
 COURSES = "SELECT id, protocol_code, protocol_version FROM course"
 ATTEMPTS = "SELECT message_id, started_at, finished_at, outcome FROM attempt ORDER BY id"
-CALLS = "SELECT visit_id, closed_at FROM call"
+CALLS = "SELECT visit_id, reason, closed_at FROM call"
 
 
+ALERT = "alert"  # reason of a call about an answer, whatever becomes of its visit
 DIED = "died"  # reason of visits and messages that a death ended
 
 
@@ -77,7 +78,8 @@ class LedgerSnapshot:
     """The ledger at one point in time.
 
     `messages` by key, `visits` by id; `protocols`: course id -> protocol code and version; `called_visits`: ids of the
-    visits with an entry on the call list, `visits_to_call`: of those with an open one.
+    visits with an entry on the call list, `visits_to_call`: of those with an open one, `visits_to_remind`: with
+    one that is not about an alert.
     """
 
     messages: Mapping[str, LedgerMessage]
@@ -85,6 +87,7 @@ class LedgerSnapshot:
     protocols: Mapping[str, tuple[str, str]]
     called_visits: frozenset[int]
     visits_to_call: frozenset[int]
+    visits_to_remind: frozenset[int]
 
     def messages_by_visit(self) -> Mapping[int, Sequence[LedgerMessage]]:
         """Returns the messages of every visit id; a visit without messages has an empty list."""
@@ -116,7 +119,9 @@ def read_ledger(connection: Connection, subjects: Collection[str]) -> LedgerSnap
     calls = connection.execute(text(CALLS)).all()
     called = frozenset(call.visit_id for call in calls)
     to_call = frozenset(call.visit_id for call in calls if call.closed_at is None)
-    return LedgerSnapshot({message.key: message for message in messages}, visits, protocols, called, to_call)
+    to_remind = frozenset(call.visit_id for call in calls if call.closed_at is None and call.reason != ALERT)
+    by_key = {message.key: message for message in messages}
+    return LedgerSnapshot(by_key, visits, protocols, called, to_call, to_remind)
 
 
 def _read_messages(connection: Connection, subjects: Collection[str]) -> list[LedgerMessage]:

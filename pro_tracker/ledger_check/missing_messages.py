@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
 from pro_tracker.ledger_check.ledger_snapshot import LedgerMessage, LedgerVisit
+from pro_tracker.ledger_check.person_consents import was_declined_within
 from pro_tracker.ledger_check.recorded_state import FOREVER, HELPER, RecordedState
 from pro_tracker.ledger_check.send_deadlines import TOLERANCE, send_deadlines
 from pro_tracker.ledger_check.send_rules import MessageKey
@@ -67,7 +68,10 @@ def check_failures_without_call(context: CheckContext) -> CheckResult:
         if last is None or last.state not in FAILED_STATES or _is_optional(context, visit_id):
             continue
         follow_up_by = last.attempted_at[-1] + FOLLOW_UP_LIMIT
-        if follow_up_by >= visit_ended_at(context.recorded, context.ledger.visits[visit_id]):
+        visit = context.ledger.visits[visit_id]
+        if follow_up_by >= visit_ended_at(context.recorded, visit):
+            continue
+        if was_declined_within(context, visit, last.attempted_at[-1], follow_up_by):
             continue
         examined += 1
         if visit_id not in context.ledger.called_visits:

@@ -54,7 +54,12 @@ class PatientState:
     withdrawn: bool = False
     site: str = ""  # which works with the patient; "" where the log does not say
     died: bool = False  # a death is recorded
-    merged: bool = False  # into another record, which is asked in its place
+    merged_into: str = ""  # another record, which is asked in its place
+
+    @property
+    def merged(self) -> bool:
+        """Returns whether another record is asked in the place of this one."""
+        return bool(self.merged_into)
 
     @property
     def takes_part(self) -> bool:
@@ -133,7 +138,8 @@ class RecordedState:
     """The content of an event log, indexed. All ids are the service's own ids.
 
     `answers` (whole visits), `given_answers` (items), `refusals`, `link_requests`, `snoozes` and `pending_answers` are
-    keyed by visit id. A pending answer is stored but not yet committed while messages are being sent.
+    keyed by visit id. A pending answer is stored but not yet committed while messages are being sent. `consents`:
+    answers to consent forms by subject; `removed_consents`: those that staff removed, by their id.
     """
 
     patients: dict[str, Timeline[PatientState]] = field(default_factory=lambda: defaultdict(Timeline))
@@ -151,6 +157,11 @@ class RecordedState:
     link_requests: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
     snoozes: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
     pending_answers: dict[int, LogEntry] = field(default_factory=dict)
+    consents: dict[str, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
+    removed_consents: dict[int, LogEntry] = field(default_factory=dict)
+    consent_copies: dict[int, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))  # to mail, by visit
+    merges: list[LogEntry] = field(default_factory=list)  # and separations
+    merged_records: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # kept record -> others
     outages: dict[str, list[OutageInterval]] = field(default_factory=lambda: defaultdict(list))  # by channel
     ends_at: datetime = FOREVER
 

@@ -134,11 +134,14 @@ def _death_reverted(state: RecordedState, entry: LogEntry) -> None:
 
 
 def _merged(state: RecordedState, entry: LogEntry) -> None:
-    _change_patient(state, entry, merged=True)
+    _change_patient(state, entry, merged_into=entry.data["into"])
+    state.merges.append(entry)
+    state.merged_records[entry.data["into"]].add(entry.data["subject"])
 
 
 def _separated(state: RecordedState, entry: LogEntry) -> None:
-    _change_patient(state, entry, merged=False)
+    _change_patient(state, entry, merged_into="")
+    state.merges.append(entry)
 
 
 def _course_planned(state: RecordedState, entry: LogEntry) -> None:
@@ -205,6 +208,16 @@ def _declined(state: RecordedState, entry: LogEntry) -> None:
     state.refusals.setdefault(entry.data["visit"], entry)
 
 
+def _consent_answered(state: RecordedState, entry: LogEntry) -> None:
+    state.consents[entry.data["subject"]].append(entry)
+    if entry.data["copy_of_visit"] is not None:
+        state.consent_copies[entry.data["copy_of_visit"]].append(entry)
+
+
+def _consent_removed(state: RecordedState, entry: LogEntry) -> None:
+    state.removed_consents[entry.data["decision"]] = entry
+
+
 def _snoozed(state: RecordedState, entry: LogEntry) -> None:
     state.snoozes[entry.data["visit"]].append(entry)
 
@@ -264,6 +277,8 @@ HANDLERS: Mapping[str, Handler] = {
     "answered": _answered,
     "answer-pending": _answer_pending,
     "declined": _declined,
+    "consent": _consent_answered,
+    "consent-removed": _consent_removed,
     "snoozed": _snoozed,
     "link-requested": _link_requested,
     "accepted": _accepted,

@@ -51,7 +51,8 @@ class ScheduleEvent:
 class ProtocolSchedule:
     """One protocol version. All times are local.
 
-    Messages are sent from `quiet_until` to `quiet_from` only, and not within `hold_days` after an infusion.
+    Messages are sent from `quiet_until` to `quiet_from` only, and not within `hold_days` after an infusion. `consent`:
+    the code of the consent form that comes before the first question; "" without one.
     """
 
     events: Mapping[str, ScheduleEvent]
@@ -61,6 +62,7 @@ class ProtocolSchedule:
     quiet_until: time
     idle_days: int
     hold_days: int
+    consent: str
 
 
 @cache
@@ -89,6 +91,7 @@ def _schedule(content: Mapping[str, Any]) -> ProtocolSchedule:
         quiet_until=time.fromisoformat(quiet["end"]),
         idle_days=content["course"]["idle_days"],
         hold_days=messages.get("hold_days", 1),
+        consent=content.get("consent", ""),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pro_tracker.ledger_check.accepted_messages import AcceptedMessage, accepted_messages
 from pro_tracker.ledger_check.context import CheckContext, CheckResult
+from pro_tracker.ledger_check.person_consents import DECLINED
 from pro_tracker.ledger_check.recorded_state import HELPER
 
 IN_FLIGHT_LIMIT = timedelta(minutes=1)  # a message in flight when an answer is stored is accepted within this time
@@ -53,7 +54,7 @@ def _after_completion(accepted: AcceptedMessage) -> bool:
     For an answer that was stored while messages were sent, the entry `answer-pending` is the limit, except for the
     messages that were in flight at that time.
     """
-    if accepted.answer is None:
+    if accepted.answer is None or accepted.is_copy:
         return False
     if _was_in_flight(accepted):
         return False
@@ -77,6 +78,11 @@ def _after_refusal(accepted: AcceptedMessage) -> bool:
     if accepted.refusal is None or accepted.is_requested:
         return False
     return accepted.refusal.number < accepted.entry.number
+
+
+def _after_decline(accepted: AcceptedMessage) -> bool:
+    """Returns whether the newest answer of the person to the consent form was a decline."""
+    return accepted.consent == DECLINED and not accepted.is_requested
 
 
 def _after_withdrawal(accepted: AcceptedMessage) -> bool:
@@ -119,6 +125,8 @@ def _has_link_for_helper(accepted: AcceptedMessage) -> bool:
 def _outside_window(accepted: AcceptedMessage) -> bool:
     visit = accepted.visit
     sent_at = accepted.entry.at
+    if accepted.is_copy:
+        return False
     if visit.ended_at is not None and sent_at > visit.ended_at:
         return True
     if visit.opens_at <= sent_at < visit.closes_at:
@@ -131,6 +139,8 @@ def _outside_window(accepted: AcceptedMessage) -> bool:
 def _not_due(accepted: AcceptedMessage) -> bool:
     """Returns whether the message was not required, too early, on a wrong channel or from a wrong template."""
     due = accepted.due
+    if accepted.is_copy:
+        return accepted.message.step >= len(accepted.copies)  # more copies than consents
     if due is None:
         was_requested = accepted.is_requested and accepted.link_requests
         return not was_requested
@@ -144,6 +154,7 @@ MESSAGE_CHECKS: Mapping[str, Callable[[AcceptedMessage], bool]] = {
     "sent during a pause, infusion hold or snooze": _on_hold,
     "sent after completion": _after_completion,
     "sent after refusal by telephone": _after_refusal,
+    "sent after a declined consent form": _after_decline,
     "sent after withdrawal": _after_withdrawal,
     "sent after a recorded death": _after_death,
     "sent to a merged record": _after_merge,

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from pro_tracker.ledger_check.context import CheckContext
 from pro_tracker.ledger_check.event_log import LogEntry
 from pro_tracker.ledger_check.ledger_snapshot import LedgerVisit
+from pro_tracker.ledger_check.person_consents import declined_intervals, is_declined_at
 from pro_tracker.ledger_check.recorded_state import OutageInterval, PatientState, RecordedState
 from pro_tracker.ledger_check.send_rules import SNOOZE, DueMessage, MessageKey, SendRules, to_local
 from pro_tracker.ledger_check.visit_ends import visit_ended_at
@@ -116,24 +117,26 @@ def _allowed_with_tolerance(interval: SendInterval, at: datetime) -> datetime:
 
 
 def _intervals(context: CheckContext, visit: LedgerVisit) -> Iterator[SendInterval]:
-    """Yields the intervals until the visit ends, split at each change of the patient and at each snooze."""
+    """Yields the intervals until the visit ends in which something may be sent, split at each change."""
     schedule = context.schedule_of_visit(visit)
     free_at = waits_until(context, visit)
     ended_at = visit_ended_at(context.recorded, visit)
     snoozes = context.recorded.snoozes.get(visit.id, [])
-    for start, end, patient in _split_at_snoozes(context.recorded, visit, snoozes):
+    for start, end, patient in _split(context, visit, snoozes):
         since, until = max(start, free_at), min(end, ended_at)
-        if since < until and patient.takes_part:
+        if since < until and patient.takes_part and not is_declined_at(context, visit, since):
             earlier = [snooze for snooze in snoozes if snooze.at <= since]
             yield SendInterval(
                 since, until, SendRules(schedule, patient, earlier, schedule.events[visit.event].is_held)
             )
 
 
-def _split_at_snoozes(
-    recorded: RecordedState, visit: LedgerVisit, snoozes: Iterable[LogEntry]
+def _split(
+    context: CheckContext, visit: LedgerVisit, snoozes: Iterable[LogEntry]
 ) -> Iterator[tuple[datetime, datetime, PatientState]]:
-    for start, end, patient in recorded.patients[visit.subject].intervals():
-        inside = [snooze.at for snooze in snoozes if start < snooze.at < end]
+    """Yields the states of the patient, split at each snooze and where a decline of the consent form begins or ends."""
+    moments = [*(snooze.at for snooze in snoozes), *chain.from_iterable(declined_intervals(context, visit))]
+    for start, end, patient in context.recorded.patients[visit.subject].intervals():
+        inside = sorted(at for at in moments if start < at < end)
         for part_start, part_end in pairwise([start, *inside, end]):
             yield part_start, part_end, patient

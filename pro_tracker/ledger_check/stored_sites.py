@@ -19,7 +19,8 @@ FIGURES = (
 # As the results page describes them: the window has opened, or the visit ended for what happened to the patient.
 VISITS = (
     "SELECT course.protocol_code, course.protocol_version, visit.event_code, site.code AS site, visit.opens_at,"
-    " visit.completed_at, visit.stopped_at, visit.voided_at, visit.void_reason, protocol_event.is_optional"
+    " visit.completed_at, visit.stopped_at, visit.voided_at, visit.void_reason, protocol_event.is_optional,"
+    " subject.id AS person"
     " FROM visit JOIN course ON course.id = visit.course_id"
     " JOIN site ON site.id = course.site_id JOIN subject AS record ON record.id = course.subject_id"
     " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
@@ -29,7 +30,8 @@ VISITS = (
 )
 # Follow-ups of treated patients without a visit, since the patient had withdrawn or died before they were planned.
 UNPLANNED = (
-    "SELECT course.protocol_code, course.protocol_version, protocol_event.event_code, site.code AS site FROM course"
+    "SELECT course.protocol_code, course.protocol_version, protocol_event.event_code, site.code AS site,"
+    " subject.id AS person FROM course"
     " JOIN site ON site.id = course.site_id JOIN subject AS record ON record.id = course.subject_id"
     " JOIN subject ON subject.id = COALESCE(record.merged_into_id, record.id)"
     " JOIN protocol_event ON protocol_event.protocol_code = course.protocol_code"
@@ -68,12 +70,12 @@ class StoredSites:
     counted: Mapping[Group, int]
 
 
-def read_sites(connection: Connection) -> StoredSites:
-    """Returns the sites as stored."""
+def read_sites(connection: Connection, left_out: frozenset[str]) -> StoredSites:
+    """Returns the sites as stored. `left_out`: people who did not agree to research, in none of the figures."""
     figures = connection.execute(text(FIGURES)).all()
     expected = {Group(row.protocol_code, row.event_code, row.site_code): row.expected for row in figures}
     refreshed_at = max((_moment(row.refreshed_at) for row in figures), default=None)
-    counted = _counted(connection, refreshed_at) if refreshed_at else {}
+    counted = _counted(connection, refreshed_at, left_out) if refreshed_at else {}
     return StoredSites(_sites(connection, COURSES), _sites_of_patients(connection), expected, counted)
 
 
@@ -83,19 +85,25 @@ def _sites(connection: Connection, rows: str) -> Mapping[str, str]:
 
 def _sites_of_patients(connection: Connection) -> Mapping[str, str]:
     stored = _sites(connection, PATIENTS)
-    return {str(UUID(subject_id)): site for subject_id, site in stored.items()}
+    return {_id(subject_id): site for subject_id, site in stored.items()}
 
 
-def _counted(connection: Connection, as_of: datetime) -> Mapping[Group, int]:
+def _id(value: Any) -> str:
+    """Returns a UUID in its canonical form. SQLite stores 32 digits without hyphens."""
+    return str(UUID(str(value)))
+
+
+def _counted(connection: Connection, as_of: datetime, left_out: frozenset[str]) -> Mapping[Group, int]:
     """The visits that an answer was expected to by this time, by the site of their course."""
     counted: Counter[Group] = Counter()
     versions: dict[str, set[str]] = defaultdict(set)
     for row in connection.execute(text(VISITS)):
         versions[row.protocol_code].add(row.protocol_version)
-        if _is_expected(row, as_of):
+        if _is_expected(row, as_of) and _id(row.person) not in left_out:
             counted[Group(row.protocol_code, row.event_code, row.site)] += 1
     for row in connection.execute(text(UNPLANNED)):
-        counted[Group(row.protocol_code, row.event_code, row.site)] += 1
+        if _id(row.person) not in left_out:
+            counted[Group(row.protocol_code, row.event_code, row.site)] += 1
     return {group: count for group, count in counted.items() if len(versions[group.protocol]) == 1}
 
 

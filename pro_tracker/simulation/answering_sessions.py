@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker.domain.account_codes import ActorKind
+from pro_tracker.domain.consent import ASKED_IN, ConsentState
 from pro_tracker.domain.errors import AlreadyAnswered, WindowClosed
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.response_codes import EditSource, ResponseMode, ResponseStatus
@@ -31,6 +32,7 @@ from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.simulation import own_goals
 from pro_tracker.simulation.alert_calls import AlertCalls
 from pro_tracker.simulation.answers import AnswerGenerator
+from pro_tracker.simulation.consents import SimulatedConsents
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.parameters import SimulationParameters
 from pro_tracker.simulation.scenario import PatientScenario
@@ -52,6 +54,7 @@ class AnsweringSessions:
     context: SimulationContext
     parameters: SimulationParameters
     scenarios: Mapping[uuid.UUID, PatientScenario]
+    consents: SimulatedConsents
     sequences: dict[int, int] = field(default_factory=dict)  # visit id -> number of answers given
 
     def __post_init__(self) -> None:
@@ -60,7 +63,7 @@ class AnsweringSessions:
     def answer(self, visit_id: int, actor: Actor, mode: ResponseMode) -> None:
         """Answers a visit and sends it, unless the patient stops on the way."""
         visit = self._open_visit(visit_id)
-        if visit is None:
+        if visit is None or not self.consents.is_asked(self.scenarios[visit.subject_id], visit, mode):
             return
         random = self._random(visit)
         stops = mode == ResponseMode.SELF_WEB and random.random() < self.parameters.answering.not_sent
@@ -82,9 +85,9 @@ class AnsweringSessions:
             queue.schedule(now + TO_CORRECTION, partial(self.amend, visit_id, random))
 
     def save_all(self, visit_id: int) -> bool:
-        """Saves an answer to every item of the visit. Returns False when the visit is closed or already answered."""
+        """Saves an answer to every item of the visit. Returns False when nothing can be answered, or not any more."""
         visit = self._open_visit(visit_id)
-        if visit is None:
+        if visit is None or visit.consent_state not in ASKED_IN:
             return False
         context = RequestContext(STAFF, self.context.now, ResponseMode.TELEPHONE, device=CALLER)
         self._save(visit, context, self._random(visit), stops=False)
@@ -186,7 +189,8 @@ class AnsweringSessions:
         """Sends an answer that another device kept since before the visit was sent; returns whether it was kept."""
         session, now = self.context.session, self.context.now
         visit = visit_context.by_visit(session, visit_id)
-        if visit.has_died or not late_answers.is_over(visit, now):
+        has_consent = visit.consent_state in (*ASKED_IN, ConsentState.OUTDATED)
+        if visit.has_died or not has_consent or not late_answers.is_over(visit, now):
             return False
         instrument, _pack = random.choice(visit.questionnaire.parts)
         patient = Actor(ActorKind.PATIENT, "0")

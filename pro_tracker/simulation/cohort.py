@@ -19,7 +19,6 @@ from pro_tracker.services.enrolment.withdrawals import WithdrawalFacts
 from pro_tracker.services.planning import idle_courses
 from pro_tracker.services.sending import delivery_reports
 from pro_tracker.services.treatment import protocol_moves
-from pro_tracker.simulation import consents
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.deaths import SimulatedDeaths
 from pro_tracker.simulation.helpers import SimulatedHelpers
@@ -101,10 +100,10 @@ class CohortSimulation:
         now = self.context.now
         protocol = protocol_moves.protocol_named(scenario.protocol or self.treatment.protocol)
         subject = enrolment.enrol(self.context.session, STAFF, scenario.facts, now=now, protocol=protocol)
-        consents.agree(self.context.session, STAFF, subject, protocol, now=now)
         self.patients.add(subject.id, scenario)
         self.context.counts["enrolled"] += 1
         self._record_enrolment(scenario.facts, subject.id)
+        self.patients.consents.at_enrolment(scenario, subject)
         self.treatment.schedule(scenario, subject)
         self.injector.schedule(scenario, subject.id)
         self.staged.schedule(scenario, subject.id)
@@ -129,7 +128,8 @@ class CohortSimulation:
     def _withdraw(self, scenario: PatientScenario, subject_id: uuid.UUID) -> None:
         session, now = self.context.session, self.context.now
         subject = session.get_one(Subject, subject_id)
-        enrolment.withdraw(session, STAFF, subject, WithdrawalFacts("moved away"), now=now)
+        if not self.patients.consents.withdraw(scenario, subject):
+            enrolment.withdraw(session, STAFF, subject, WithdrawalFacts("moved away"), now=now)
         self.context.record_event("withdrew", subject=subject_id)
         self.context.counts["withdrawn"] += 1
         if scenario.withdrawal_reverted_after is not None:

@@ -35,6 +35,7 @@ def with_fault_parameters(parameters: SimulationParameters, faults: FaultParamet
         "answering": faults.answering,
         "missed_days": faults.missed_days,
         "helpers": faults.helpers,
+        "consents": faults.consents,
     }
     return parameters.model_copy(update=changes)
 

@@ -104,6 +104,17 @@ class HelperParameters(FileModel):
     reopened: float  # of those stopped: the helper asks staff for the mails again
 
 
+class ConsentParameters(FileModel):
+    """Shares of patients whose study has a consent form, by how they answer it."""
+
+    on_paper: float  # at enrolment; the others on their phone, before the first answer
+    earlier_version: float  # of papers: an earlier version, where there is one
+    partial: float  # not to the last purpose
+    declined: float  # of those on the phone
+    agreed_later: float  # of those who declined
+    days_to_agreement: DayRange
+
+
 class AdverseEventParameters(FileModel):
     """The share of infusions with an adverse event, and of these the share of grade 2."""
 
@@ -211,6 +222,7 @@ class FaultParameters(FileModel):
     answering: AnsweringParameters
     missed_days: MissedDayParameters
     helpers: HelperParameters
+    consents: ConsentParameters
 
 
 class SimulationParameters(FileModel):
@@ -227,6 +239,7 @@ class SimulationParameters(FileModel):
     answering: AnsweringParameters
     missed_days: MissedDayParameters
     helpers: HelperParameters
+    consents: ConsentParameters
     shared_improvement: float = Field(ge=0, le=1)
     instruments: dict[str, InstrumentParameters]
     options: dict[str, OptionParameters] = Field({})

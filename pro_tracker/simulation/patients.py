@@ -22,6 +22,7 @@ from pro_tracker.services.audit import Actor
 from pro_tracker.services.calling import call_attempts
 from pro_tracker.services.calling.call_attempts import CallAttemptFacts
 from pro_tracker.simulation.answering_sessions import AnsweringSessions
+from pro_tracker.simulation.consents import SimulatedConsents
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.delivery_reports import DeliveryReports
 from pro_tracker.simulation.fake_providers import DeliveredMessage
@@ -46,11 +47,12 @@ class SimulatedPatients:
     reports: DeliveryReports
     helpers: SimulatedHelpers
     behaviour: PatientBehaviour | None
+    consents: SimulatedConsents
     scenarios: dict[uuid.UUID, PatientScenario] = field(default_factory=dict)
     scheduled_calls: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.sessions = AnsweringSessions(self.context, self.parameters, self.scenarios)
+        self.sessions = AnsweringSessions(self.context, self.parameters, self.scenarios, self.consents)
 
     def add(self, subject_id: uuid.UUID, scenario: PatientScenario) -> None:
         """Adds an enrolled patient."""
@@ -71,7 +73,7 @@ class SimulatedPatients:
         received = scenario.messages_received.get(visit.id, 0) + 1
         scenario.messages_received[visit.id] = received
         link = LINK.search(delivered.text)
-        if link is None or scenario.staged_acts:
+        if link is None or scenario.is_staged:
             return
         if self.behaviour is not None:
             self.behaviour.react_to_message(scenario, delivered, link[1])
@@ -89,7 +91,7 @@ class SimulatedPatients:
         query = select(Call.id, Call.subject_id).where(*is_new).order_by(Call.id)
         for call_id, subject_id in self.context.session.execute(query):
             scenario = self.scenarios.get(subject_id)
-            if scenario is not None and not scenario.staged_acts:
+            if scenario is not None and not scenario.is_staged:
                 self.scheduled_calls.add(call_id)
                 self._schedule_call(call_id, scenario)
 

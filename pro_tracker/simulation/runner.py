@@ -23,6 +23,7 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.results import aggregates
 from pro_tracker.simulation.cohort import CohortSimulation
 from pro_tracker.simulation.concurrent_answers import ConcurrentAnswers
+from pro_tracker.simulation.consents import SimulatedConsents, draw_consent
 from pro_tracker.simulation.context import SimulationContext
 from pro_tracker.simulation.deaths import SimulatedDeaths
 from pro_tracker.simulation.delivery_reports import DeliveryReports
@@ -155,16 +156,20 @@ def _scenarios(
         scenarios.append(_with_events(scenario, settings, parameters))
     if parameters.staged_patients and faults is None:
         staging = Staging(settings.until, site_codes[0], parameters, settings.seed)
-        scenarios = [*with_changed_people(scenarios), *staging.draw(settings.subjects + 1)]
+        staged = staging.draw(settings.subjects + 1)
+        if settings.second_protocol:
+            staged += staging.draw_consents(settings.subjects + len(staged) + 1, settings.second_protocol)
+        scenarios = [*with_changed_people(scenarios), *staged]
     return scenarios
 
 
 def _with_events(
     scenario: PatientScenario, settings: SimulationSettings, parameters: SimulationParameters
 ) -> PatientScenario:
-    """Returns the scenario with its protocol, missed days, a helper, and what fault injection adds."""
+    """Returns the scenario with its protocol, missed days, a helper, consent, and what fault injection adds."""
     scenario = with_missed_days(scenario, parameters.missed_days, settings.seed)
     scenario = with_helper(scenario, parameters.helpers, settings.seed)
+    scenario = replace(scenario, consent=draw_consent(parameters.consents, scenario.number, settings.seed))
     scenario = _with_protocol(scenario, settings, parameters.earlier_version)
     if parameters.faults is None:
         return scenario
@@ -262,8 +267,9 @@ def _cohort(
     treatment = SimulatedTreatment(context, parameters.protocol)
     behaviour = PatientBehaviour(context, faults, reports) if faults else None
     helpers = SimulatedHelpers(context)
-    patients = SimulatedPatients(context, parameters, reports, helpers, behaviour)
-    injector = EventInjector(context, treatment, reports, SecondRecords(context, treatment, patients.add))
+    consents = SimulatedConsents(context, parameters.protocol)
+    patients = SimulatedPatients(context, parameters, reports, helpers, behaviour, consents)
+    injector = EventInjector(context, treatment, reports, SecondRecords(context, treatment, patients.add, consents))
     prepare: PrepareConcurrentAction = no_concurrent_action
     if faults:
         prepare = ConcurrentAnswers(context, patients, faults.concurrent_answer, settings.seed).prepare

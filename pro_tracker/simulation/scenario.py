@@ -104,11 +104,29 @@ class HelperScenario:
     reopened_after: timedelta | None
 
 
+@dataclass(frozen=True, slots=True)
+class ConsentScenario:
+    """The answer of the patient to the consent form of the study, where it has one.
+
+    `on_paper`: at enrolment, perhaps in an earlier version. Otherwise on the phone, `decides_after` enrolment or,
+    without it, before the first answer; who declines then may agree `agrees_after` that. `is_partial`: not to the last
+    purpose.
+    """
+
+    on_paper: bool = True
+    is_earlier_version: bool = False
+    is_partial: bool = False
+    decides_after: timedelta | None = None
+    declines: bool = False
+    agrees_after: timedelta | None = None
+
+
 @dataclass
 class PatientScenario:
     """One synthetic patient: facts, traits, future events, and the messages received so far.
 
-    `staged_acts`: a patient with any answers only by them, and is called only by them.
+    `staged_acts`: a patient with any answers only by them, and is called only by them. `only_consents`: a patient who
+    answers no question, and is not called.
     """
 
     number: int
@@ -123,10 +141,17 @@ class PatientScenario:
     helper: HelperScenario | None = None
     injected_events: tuple[InjectedEvent, ...] = ()
     staged_acts: tuple[StagedAct, ...] = ()
+    consent: ConsentScenario = ConsentScenario()
+    only_consents: bool = False
     protocol: str = ""  # of the first course, "code" or "code@version"; "": that of the simulation, the newest version
     dead_addresses: set[str] = field(default_factory=set)  # addresses that bounce
     messages_received: dict[int, int] = field(default_factory=dict)  # visit id -> number of messages
     answers_at_message: dict[int, int | None] = field(default_factory=dict)  # visit id -> number of the message
+
+    @property
+    def is_staged(self) -> bool:
+        """Returns whether the patient does nothing but what is staged."""
+        return bool(self.staged_acts) or self.only_consents
 
 
 def draw_scenario(

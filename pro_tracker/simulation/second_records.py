@@ -10,7 +10,7 @@ from pro_tracker.services.enrolment import enrolment, merges
 from pro_tracker.services.enrolment.facts import EnrolmentFacts
 from pro_tracker.services.enrolment.merges import MergeFacts
 from pro_tracker.services.treatment import protocol_moves
-from pro_tracker.simulation import consents
+from pro_tracker.simulation.consents import SimulatedConsents
 from pro_tracker.simulation.context import STAFF, SimulationContext
 from pro_tracker.simulation.scenario import CourseScenario, InjectedEvent, PatientScenario
 from pro_tracker.simulation.treatment import SimulatedTreatment
@@ -25,6 +25,7 @@ class SecondRecords:
     context: SimulationContext
     treatment: SimulatedTreatment
     add_patient: AddPatient
+    consents: SimulatedConsents
 
     def enrol(self, scenario: PatientScenario, subject: Subject) -> tuple[PatientScenario, Subject]:
         """Enrols the patient once more and plans the same course; returns the second scenario and record.
@@ -34,9 +35,9 @@ class SecondRecords:
         facts = _facts_again(scenario)
         protocol = protocol_moves.protocol_named(scenario.protocol or self.treatment.protocol)
         second = enrolment.enrol(self.context.session, STAFF, facts, now=self.context.now, protocol=protocol)
-        consents.agree(self.context.session, STAFF, second, protocol, now=self.context.now)
         self._record_enrolment(facts, second.id)
         again = _scenario_again(scenario, facts, subject.id)
+        self.consents.at_enrolment(again, second)
         self.add_patient(second.id, again)
         self.treatment.schedule(again, second)
         return again, second

@@ -1,4 +1,4 @@
-"""Draws the staged patients: four patients of the last weeks before the end, who live what each demonstration shows.
+"""Draws the staged patients of the last weeks before the end, who live what each demonstration shows.
 
 They answer only what staged_sessions.py lets them answer, so that a cohort of any size and seed shows it.
 """
@@ -15,6 +15,7 @@ from pro_tracker.simulation.faults import with_person_events
 from pro_tracker.simulation.missed_day_draws import without_last_day
 from pro_tracker.simulation.parameters import SimulationParameters
 from pro_tracker.simulation.scenario import (
+    ConsentScenario,
     CourseScenario,
     DeathScenario,
     HelperScenario,
@@ -36,6 +37,7 @@ NAMED_AFTER = timedelta(days=1, hours=2)
 DIED_AFTER = timedelta(days=70, hours=7)
 ENROLLED_TWICE_AFTER = timedelta(days=2, hours=6)
 MERGED_AFTER = timedelta(days=1, hours=3)  # after the second enrolment
+CONSENT_AFTER, STOPPED_AFTER = timedelta(days=1, hours=5), timedelta(days=2, hours=5)
 MORNING, NOON, EVENING = time(8, 30), time(12, 0), time(18, 0)
 
 
@@ -124,6 +126,30 @@ class Staging:
         return draw_scenario(
             number, self.site_code, enrolled_on=enrolled_on, parameters=self.parameters, seed=self.seed
         )
+
+    def draw_consents(self, first_number: int, protocol: str) -> list[PatientScenario]:
+        """Returns patients of a study with a consent form, enrolled days ago: one in each state of consent.
+
+        In this order: agreed, not to the last purpose, not asked yet, an earlier version, declined, withdrawn.
+        """
+        by_phone = ConsentScenario(on_paper=False, decides_after=CONSENT_AFTER)
+        consents = (
+            by_phone,
+            replace(by_phone, is_partial=True),
+            replace(by_phone, decides_after=None),
+            ConsentScenario(is_earlier_version=True),
+            replace(by_phone, declines=True),
+            by_phone,
+        )
+        people = [self._asked(first_number + index, protocol, each) for index, each in enumerate(consents)]
+        return [*people[:-1], replace(people[-1], withdraws_after=STOPPED_AFTER)]
+
+    def _asked(self, number: int, protocol: str, consent: ConsentScenario) -> PatientScenario:
+        """A patient whose first visit is open, and who answers nothing but the form."""
+        today = local_date(self.until, ZONE)
+        course = CourseScenario(next_weekday(today + A_WEEK), (), None)
+        drawn = self._scenario(number, today - 3 * A_DAY, course, ())
+        return replace(drawn, protocol=protocol, consent=consent, only_consents=True)
 
     @property
     def _planned(self) -> int:

@@ -2,7 +2,7 @@
 
 from flask_babel import lazy_gettext as _
 
-from pro_tracker.domain.consent import ConsentMode, ConsentOutcome, ConsentPurpose, ConsentState
+from pro_tracker.domain.consent import ConsentChoice, ConsentMode, ConsentOutcome, ConsentPurpose, ConsentState
 
 PURPOSES = {
     ConsentPurpose.CARE: _("Questions and care"),
@@ -29,6 +29,8 @@ STATES = {
     ConsentState.DECLINED: (_("Did not agree"), "strong"),
     ConsentState.WITHDRAWN: (_("Withdrawn"), "strong"),
 }
+OF_CHOICE = {choice: STATES[choice.states[0]][0] for choice in ConsentChoice}
+CHOICES = {**OF_CHOICE, ConsentChoice.MISSING: _("Consent missing")}
 ADVICE = {
     ConsentState.NOT_NEEDED: _("The study has no consent form here, so nothing is asked for before the questions."),
     ConsentState.NOT_ASKED: _("The form comes before the first question."),

@@ -14,6 +14,8 @@ from tests.conftest import Clock
 from tests.servers.browser import PHONE
 from tests.support.consent_fixtures import with_consent_form
 from tests.support.patient_browser import BIRTH_DATE, Patient, add_patient
+from tests.support.staff_browser import add_account
+from tests.support.staff_pages import sign_in
 
 pytestmark = pytest.mark.browser
 SMALL = {**PHONE, "viewport": {"width": 360, "height": 640}}
@@ -65,6 +67,39 @@ def test_the_form_is_read_agreed_to_changed_and_declined(
     page.get_by_role("button", name="I do not agree").tap()
     expect(page.get_by_role("heading", level=1)).to_have_text("Thank you for telling us")
     assert outcomes(session) == ["given", "declined"]
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_the_other_language_keeps_what_was_entered_and_the_enter_key_agrees(
+    new_page: Callable[..., Page], session: Session, patient: Patient, script: bool
+) -> None:
+    page = new_page(**PHONE, java_script_enabled=script)
+    open_form(page, patient)
+    page.get_by_label("The clinic may ask me questions").check()
+    page.get_by_label("Your name").fill("Zoë Demo")
+    page.get_by_role("button", name="Español").tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("¿Podemos hacerle preguntas?")
+    expect(page.get_by_label("La clínica puede hacerme preguntas")).to_be_checked()
+    name = page.get_by_role("textbox")
+    expect(name).to_have_value("Zoë Demo")
+    name.press("Enter")
+    page.wait_for_url("**/item/1")
+    assert outcomes(session) == ["given"]
+
+
+def test_the_list_of_patients_has_the_state_in_view_on_a_narrow_phone(
+    new_page: Callable[..., Page], session: Session, patient: Patient
+) -> None:
+    add_account(session, "coordinator")
+    session.commit()
+    page = new_page(viewport={"width": 320, "height": 640})
+    sign_in(page)
+    page.goto("/subjects?consent=missing")
+    state = page.get_by_role("rowheader").get_by_text("Not asked yet")
+    box = state.bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= 320
+    check(page, 320)
 
 
 def test_the_first_page_shows_its_button_without_scrolling(new_page: Callable[..., Page], patient: Patient) -> None:

@@ -8,14 +8,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pro_tracker import db
 from pro_tracker.keyring import KeyRing
 from pro_tracker.ledger_check.checker import run_checks
+from pro_tracker.models.consent_decision import ConsentDecision
+from pro_tracker.models.message import Message
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.simulation.runner import FaultSettings, SimulationSettings, run_simulation
 from tests.conftest import FIELD_KEYS
+from tests.support.consent_fixtures import shipped_with_form
 from tests.support.staff_browser import add_site
 
 FULL = os.environ.get("PRO_TRACKER_FAULTS") == "full"
@@ -32,6 +36,7 @@ ANSWERING = (
 
 HELPERS = ("helpers named", "helpers removed", "messages to helpers")
 MISSED_DAYS = ("missed days", "missed days voided")
+CONSENTS = ("consents given", "consents declined", "answered")
 ALONGSIDE = ("other treatments", "liver tests")
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.dialects(*DIALECTS)]
@@ -58,6 +63,23 @@ def test_a_simulation_with_faults_loses_duplicates_and_misplaces_no_message(
     assert {result.check: result.findings for result in results if result.findings} == {}
     required_messages = results[0].examined
     assert required_messages > 4 * SUBJECTS
+
+
+def test_a_study_with_a_consent_form_asks_and_writes_to_none_who_declined(
+    database: str, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_path = tmp_path / "events.jsonl"
+    with shipped_with_form(tmp_path, monkeypatch) as protocols:
+        counts = _simulate(partial(_connect, database, protocols), session, log_path)
+    results = run_checks(session.connection(), log_path, [protocols])
+    assert {result.check: result.findings for result in results if result.findings} == {}
+    for event in CONSENTS:
+        assert counts[event] > 0, event
+    examined = {result.check: result.examined for result in results}
+    assert examined["answer without consent"] > SUBJECTS
+    versions = set(session.scalars(select(ConsentDecision.version)))
+    copies = session.scalars(select(Message.state).where(Message.kind == "consent-copy")).all()
+    assert (versions, "sent" in copies) == ({"1", "2"}, True)
 
 
 def _simulate(connect: Callable[[], None], session: Session, log_path: Path) -> Counter[str]:

@@ -11,6 +11,7 @@ import pytest
 from pro_tracker.domain.account_codes import Role
 from pro_tracker.domain.change import Verdict
 from pro_tracker.domain.channels import HELPER_CHANNELS, PREFERABLE_CHANNELS, Channel
+from pro_tracker.domain.consent import ANSWERS_TO_FORM
 from pro_tracker.domain.contact_state import ContactState
 from pro_tracker.domain.delivery_reports import ReportEvent, WebhookCountKind
 from pro_tracker.domain.message_codes import EndReason, HoldReason, MessageKind, MessageState, SendOutcome
@@ -19,7 +20,15 @@ from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.domain.unanswered import UnansweredReason
 from pro_tracker.domain.visit_windows import VisitStatus
-from pro_tracker.ledger_check import anchor_dates, missing_messages, recorded_state, send_rules, state_checks
+from pro_tracker.ledger_check import (
+    anchor_dates,
+    consent_checks,
+    missing_messages,
+    person_consents,
+    recorded_state,
+    send_rules,
+    state_checks,
+)
 from pro_tracker.providers.registry import NO_PROVIDER, channel_providers
 from pro_tracker.web.webhooks.gateway import GatewayEvent
 from tests.support.code_finder import PACKAGE, PROJECT, codes_by_column_name
@@ -39,6 +48,8 @@ def test_the_ledger_check_uses_existing_codes() -> None:
     assert set(state_checks.SUBMITTED_STATES) | set(missing_messages.FAILED_STATES) <= set(MessageState)
     assert set(anchor_dates.CHECKED_ANCHORS) <= set(get_args(Anchor))
     assert send_rules.SNOOZE == MessageKind.SNOOZE
+    assert set(consent_checks.UNPLANNED_KINDS) <= set(MessageKind)
+    assert (person_consents.GIVEN, person_consents.DECLINED) == ANSWERS_TO_FORM
     known = codes_by_column_name(OF_TABLES)
     compared = list(_compared_by_the_check(known.keys()))
     assert {"state", "kind", "void_reason"} <= {name for name, _ in compared}

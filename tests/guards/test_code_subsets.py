@@ -62,6 +62,9 @@ NOT_IN: Mapping[str, set[StrEnum]] = {
         *(ConsentState.NOT_ASKED, ConsentState.OUTDATED, ConsentState.DECLINED, ConsentState.WITHDRAWN)
     },
     "domain.consent.BY_STAFF": {ConsentMode.OWN_DEVICE, ConsentMode.CLINIC_DEVICE},
+    "domain.consent.MISSING_IN": {
+        *(ConsentState.NOT_NEEDED, ConsentState.GIVEN, ConsentState.DECLINED, ConsentState.WITHDRAWN)
+    },
     "domain.contact_state.CLOSED": {ContactState.ACTIVE},
     "domain.delivery_reports.KEYWORD_EVENTS": {*ReportEvent}
     - {ReportEvent.STOP, ReportEvent.START, ReportEvent.HELP},  # only these have keywords

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pro_tracker import clock, db
-from pro_tracker.demo import examples
-from pro_tracker.demo.installation import PROTOCOL, PROTOCOLS, SECOND_PROTOCOL, DemoInstallation, NoDataFolder
+from pro_tracker.demo import data, examples
+from pro_tracker.demo.data import DemoLink
+from pro_tracker.demo.installation import CONSENTS, PROTOCOL, PROTOCOLS, SECOND_PROTOCOL, DemoInstallation, NoDataFolder
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.keyring import KeyRing
 from pro_tracker.models.answer_alert import AnswerAlert
 from pro_tracker.models.call import Call, CallAttempt
@@ -26,9 +28,11 @@ from pro_tracker.services import audit
 from pro_tracker.services.clinic import sites
 from pro_tracker.services.instruments import data_files
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.wording import consent_forms
 from pro_tracker.simulation.runner import SimulationSettings, run_simulation
 from tests.conftest import FIELD_KEYS
 from tests.support import pinned_protocols
+from tests.support.patient_browser import give_birth_date, place
 from tests.support.staff_browser import add_account, sign_in
 
 SITES = Path(__file__).parents[2] / "config/sites.yaml"
@@ -52,7 +56,15 @@ SHOWN = [
     "Did not come",
     "A helper",
     "Another study",
+    "Consent: agreed",
+    "Consent: in part",
+    "Consent: not asked",
+    "Consent: earlier form",
+    "Consent: declined",
+    "Consent: withdrawn",
 ]
+STAGED, OF_CONSENT = 4, 6  # patients of the first study, and of the second one
+FILES = [f"{PROTOCOL}.yaml", f"{PROTOCOL}@1.yaml", f"{SECOND_PROTOCOL}.yaml", f"{SECOND_PROTOCOL}@1.yaml"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.dialects("sqlite")]
 
@@ -158,16 +170,16 @@ def test_every_eighth_patient_follows_the_second_study(session: Session) -> None
     counted = select(Course.protocol_code, func.count(Course.subject_id.distinct())).group_by(Course.protocol_code)
     counted = counted.where(Course.duplicate_by_id.is_(None))
     found = dict(iter(session.execute(counted)))
-    assert found == {PROTOCOL: SUBJECTS + 4 - SUBJECTS // 8, SECOND_PROTOCOL: SUBJECTS // 8}
+    assert found == {PROTOCOL: SUBJECTS + STAGED - SUBJECTS // 8, SECOND_PROTOCOL: SUBJECTS // 8 + OF_CONSENT}
     people = select(func.count()).where(Subject.merged_into_id.is_(None))
-    assert session.scalar(people) == SUBJECTS + 4
-    assert len(session.scalars(select(AnswerAlert.subject_id).distinct()).all()) < SUBJECTS + 4
+    assert session.scalar(people) == SUBJECTS + STAGED + OF_CONSENT
+    assert len(session.scalars(select(AnswerAlert.subject_id).distinct()).all()) < SUBJECTS + STAGED
     assert audit.first_invalid_event(session) is None
 
 
 def test_the_protocol_file_has_no_problem_and_advice_in_both_languages(data_folder: Path) -> None:
     names = sorted(path.name for path in PROTOCOLS.glob("*.yaml"))
-    assert names == [f"{PROTOCOL}.yaml", f"{PROTOCOL}@1.yaml", f"{SECOND_PROTOCOL}.yaml"]
+    assert names == FILES
     for name in names:
         assert protocol_catalog.problems(data_folder / PROTOCOLS.name / name) == []
     plan = protocol_catalog.protocol(PROTOCOL).response_plans["adverse-effects-week"]
@@ -184,13 +196,45 @@ def test_a_data_folder_of_the_user_is_copied_and_kept(tmp_path: Path) -> None:
     installation.add_data_files(None)  # the next start, without the variable: what is in use stays
 
     names = sorted(path.name for path in (installation.data_folder / "protocols").iterdir())
-    assert names == [f"{PROTOCOL}.yaml", f"{PROTOCOL}@1.yaml", f"{SECOND_PROTOCOL}.yaml", "ours.yaml"]
+    assert names == [*FILES, "ours.yaml"]
     with pytest.raises(NoDataFolder):
         installation.add_data_files(str(tmp_path / "missing"))
 
 
 def _installation(folder: Path) -> DemoInstallation:
     return DemoInstallation(folder, folder / "broker.sock", 8000, 8025, 1025)
+
+
+def test_the_first_link_asks_at_once_and_the_second_one_for_consent_first(
+    client: FlaskClient, session: Session
+) -> None:
+    first = data.issue_link(session, now=clock.now())
+    second = data.issue_consent_link(session, now=clock.now())
+    session.commit()
+    assert second is not None
+    assert [_page_after_birth_date(client, each) for each in (first, second)] == ["item/1", "consent"]
+
+
+def _page_after_birth_date(client: FlaskClient, link: DemoLink) -> str:
+    page = client.get(f"/v/{link.token}", follow_redirects=True)
+    return place(give_birth_date(client, page, date.fromisoformat(link.birth_date)))
+
+
+def test_the_list_of_patients_can_be_limited_to_each_state_of_consent(client: FlaskClient, session: Session) -> None:
+    sign_in_as_coordinator(client, session)
+    for each in examples.find(session)[-OF_CONSENT:]:
+        assert "<h2>Decisions</h2>" in client.get(each.path).text
+    for choice in ConsentChoice:
+        page = client.get(f"/subjects?consent={choice}").text
+        assert (choice, "No patient has this state" in page) == (choice, False)
+
+
+def test_the_consent_form_has_two_versions_without_a_problem(data_folder: Path) -> None:
+    names = sorted(path.name for path in CONSENTS.glob("*.yaml"))
+    assert names == ["demo-study.yaml", "demo-study@1.yaml"]
+    for name in names:
+        assert consent_forms.problems(data_folder / CONSENTS.name / name) == []
+    assert [each.version for each in consent_forms.versions("demo-study")] == ["1", "2"]
 
 
 def test_patients_have_goals_of_their_own_that_they_rated_at_later_visits(

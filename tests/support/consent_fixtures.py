@@ -1,5 +1,6 @@
 """A protocol with a consent form, and what a patient does with it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +19,9 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.enrolment import consent_decisions
 from pro_tracker.services.enrolment.consent_decisions import ConsentFacts
 from pro_tracker.services.instruments import data_files
+from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording import consent_forms
+from tests.support import pinned_protocols
 from tests.support.battery import changed_protocol
 from tests.support.course_builder import COORDINATOR
 from tests.support.patient_browser import post
@@ -43,6 +46,26 @@ def with_consent_form(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str =
     with changed_protocol(protocols, monkeypatch, name_form):
         yield path
     forget()
+
+
+@contextmanager
+def shipped_with_form(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Lets the newest shipped version of ketamine-5day ask for consent by a form of two versions; yields its folder."""
+    consents, protocols = folder / "consents", folder / "protocols"
+    shutil.copytree(pinned_protocols.SHIPPED, protocols)
+    path = protocols / "ketamine-5day.yaml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\nconsent: example\n", encoding="utf-8")
+    consents.mkdir()
+    text = SHIPPED.read_text(encoding="utf-8")
+    (consents / "example@1.yaml").write_text(text, encoding="utf-8")
+    (consents / "example.yaml").write_text(text.replace('version: "1"', 'version: "2"'), encoding="utf-8")
+    monkeypatch.setattr(consent_forms, "CONSENTS", consents)
+    monkeypatch.setattr(protocol_catalog, "PROTOCOLS", protocols)
+    forget()
+    pinned_protocols.forget()
+    yield protocols
+    forget()
+    pinned_protocols.forget()
 
 
 def forget() -> None:

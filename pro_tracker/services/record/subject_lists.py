@@ -9,6 +9,7 @@ from math import ceil
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.domain.folding import visible
 from pro_tracker.models.account import Account
 from pro_tracker.models.subject import Identity, Subject
@@ -18,6 +19,7 @@ from pro_tracker.services.clinic.person import is_kept, persons_by_record
 from pro_tracker.services.enrolment import identity_hashes
 from pro_tracker.services.planning import visit_filters
 from pro_tracker.services.protocols import protocol_catalog
+from pro_tracker.services.record import consents_of_list
 
 PAGE_SIZE = 50
 
@@ -50,15 +52,25 @@ def _last_page(total: int) -> int:
     return max(ceil(total / PAGE_SIZE), 1)
 
 
-def page(session: Session, account: Account, *, search: str = "", number: int = 1, now: datetime) -> SubjectPage:
-    """Page `number` (from 1) of the subjects this account may see, newest code last.
+@dataclass(frozen=True, slots=True)
+class SubjectFilters:
+    """The limits of the list, and the number of its page, from 1.
 
     `search` is a whole record number or study code: names and numbers are encrypted, so no part of one can be found.
+    `consent`: limits the list to people whose consent is in one of these states.
     """
-    rows = visibility.visible(_matching(session, search), account)
+
+    search: str = ""
+    consent: ConsentChoice | None = None
+    number: int = 1
+
+
+def page(session: Session, account: Account, filters: SubjectFilters, *, now: datetime) -> SubjectPage:
+    """One page of the subjects this account may see, newest code last."""
+    rows = visibility.visible(_matching(session, filters), account)
     count = select(func.count()).select_from(rows.subquery())
     total = session.scalar(count) or 0
-    number = min(max(number, 1), _last_page(total))
+    number = min(max(filters.number, 1), _last_page(total))
     ordered = (
         rows.options(joinedload(Subject.identity), joinedload(Subject.site))
         .order_by(Subject.study_code)
@@ -69,9 +81,11 @@ def page(session: Session, account: Account, *, search: str = "", number: int = 
     return SubjectPage(subjects, _open_visits(session, subjects, now), total, number)
 
 
-def _matching(session: Session, search: str) -> Select[Subject]:
+def _matching(session: Session, filters: SubjectFilters) -> Select[Subject]:
     rows = select(Subject).where(is_kept())
-    text = visible(search)
+    if filters.consent is not None:
+        rows = rows.where(consents_of_list.is_in(session, filters.consent))
+    text = visible(filters.search)
     if not text:
         return rows
     rules = identity_hashes.rules_by_site(session).values()

@@ -141,14 +141,14 @@ def start_access(visit: VisitContext, now: datetime, response: Response) -> Resp
     remembered_until = visit.arrive_until if is_theirs and "remember" in request.form else None
     secret = visit_accesses.start(db_session(), visit.link_id, visit.mode, now=now, remembered_until=remembered_until)
     if current.chosen_language():
-        _keep_language(visit, now)
+        keep_language(visit, now)
     commit()
     visit_cookies.set_access(response, visit.visit_id, secret, lasts=visit.arrive_until - now if is_theirs else None)
     return response
 
 
-def _keep_language(visit: VisitContext, now: datetime) -> None:
-    """Stores the language that was chosen on the first page, now that the person is known, as that of all messages."""
+def keep_language(visit: VisitContext, now: datetime) -> None:
+    """Stores the language that was chosen on a page, once the person is known, as that of questions and messages."""
     subject = db_session().get_one(Subject, visit.person_id)
     requested = replace(preferences.for_subject(subject), language=visit.language)
     actor = Actor(ActorKind.PATIENT, str(visit.link_id))
@@ -228,14 +228,14 @@ def start_page(visit: VisitContext, form: BirthDateForm) -> str:
         has_results=own_results.has_earlier(db_session(), visit.person_id, visit.protocol),
         in_grace=now >= visit.closes_at,
         remembers="remember" in request.form,
-        languages=_offered_languages(visit.language),
+        languages=offered_languages(visit.language),
         chosen_language=current.chosen_language(),
         waiting=waiting_forms.fields(),
         clinic=patient_pages.of_subject(db_session(), visit.person_id, visit.language),
     )
 
 
-def _offered_languages(shown: str) -> list[tuple[str, str]]:
+def offered_languages(shown: str) -> list[tuple[str, str]]:
     """Returns the other languages of the page as (code, own name), the browser's first."""
     preferred = request.accept_languages.best_match(patient_languages())
     others = sorted((code for code in patient_languages() if code != shown), key=lambda code: code != preferred)

@@ -9,6 +9,7 @@ from flask_babel import gettext, lazy_gettext as _
 from pro_tracker.domain.consent import ConsentForm, ConsentPurpose
 from pro_tracker.domain.subject_codes import WithdrawalScope
 from pro_tracker.services.enrolment.consent_decisions import MAX_NAME_LENGTH
+from pro_tracker.web.answering import one_line
 from pro_tracker.web.patient.forms import BirthDateForm, VisitForm
 
 library: Any = wtforms  # its published types are older than SelectChoice and invalid_choice_message
@@ -22,7 +23,7 @@ class ConsentAnswerForm(VisitForm):
     """Asks for the purposes that a person agrees to, none of them ticked beforehand, and for the name."""
 
     purposes = library.SelectMultipleField(_("I agree to this:"), validate_choice=True)
-    signed_name = library.StringField(_("Your name"))
+    signed_name = library.StringField(_("Your name"), filters=[one_line])
     version = library.HiddenField()  # of the text that was shown
 
     def offer(self, form: ConsentForm, language: str) -> None:
@@ -33,12 +34,12 @@ class ConsentAnswerForm(VisitForm):
 
     def validate_agreement(self, form: ConsentForm) -> bool:
         """Returns whether the form can be stored as consent; adds the errors of its fields otherwise."""
-        name = (self.signed_name.data or "").strip()
+        name = self.signed_name.data
         if not self.validate():
             return False
         if not form.allows_asking(self.agreed(form)):
             self.purposes.errors = [_missing_purpose(form)]
-        if not name:
+        if not any(character.isalpha() for character in name):  # nor only spaces, signs or pictures
             self.signed_name.errors = [gettext("Type your name.")]
         elif len(name) > MAX_NAME_LENGTH:
             self.signed_name.errors = [gettext("Write at most %(num)d characters.", num=MAX_NAME_LENGTH)]

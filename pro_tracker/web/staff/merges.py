@@ -22,6 +22,7 @@ from pro_tracker.services.planning import joint_preview
 from pro_tracker.services.planning.joint_preview import SubjectIds
 from pro_tracker.services.planning.plan_preview import PlanDifference
 from pro_tracker.services.record import subject_lists
+from pro_tracker.services.record.subject_lists import SubjectFilters
 from pro_tracker.web import access
 from pro_tracker.web.session import db_session
 from pro_tracker.web.staff import current, form_summary, preview
@@ -112,7 +113,8 @@ def separate(subject_id: uuid.UUID, merge_id: int) -> Page | Response:
 
 def _found(search: FindRecordForm, other: Subject) -> Subject | None:
     """Returns the record that the text names; None, with an error in the form, if the account may not see one."""
-    found = subject_lists.page(db_session(), access.account(), search=search.kept.data, now=clock.now())
+    filters = SubjectFilters(search.kept.data)
+    found = subject_lists.page(db_session(), access.account(), filters, now=clock.now())
     if found.total != 1:
         current.add_error(search, "kept", _("No patient at your clinics has this record number or study code."))
         return None

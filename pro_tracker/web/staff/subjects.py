@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from pro_tracker import clock
 from pro_tracker.domain.account_codes import Role
+from pro_tracker.domain.consent import ConsentChoice
 from pro_tracker.domain.visit_windows import VisitStatus, visit_status
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.visit import Visit
@@ -18,7 +19,15 @@ from pro_tracker.services.answering import goals
 from pro_tracker.services.enrolment import consent_states
 from pro_tracker.services.enrolment.consent_states import KnownConsent
 from pro_tracker.services.protocols import protocol_catalog
-from pro_tracker.services.record import reported_effects, subject_lists, subject_records, transferred_subjects, trends
+from pro_tracker.services.record import (
+    consents_of_list,
+    reported_effects,
+    subject_lists,
+    subject_records,
+    transferred_subjects,
+    trends,
+)
+from pro_tracker.services.record.subject_lists import SubjectFilters
 from pro_tracker.services.record.subject_records import SubjectRecord
 from pro_tracker.services.record.trends import ScaleTrend, Trend
 from pro_tracker.services.treatment import liver_tests
@@ -36,7 +45,9 @@ MAX_SEARCH_LENGTH = 200
 @blueprint.get("/subjects")
 @access.staff(Role.COORDINATOR, Role.CLINICIAN)
 def subjects() -> str:
-    return _list_page("", request.args.get("page", 1, type=int))
+    number = request.args.get("page", 1, type=int)
+    consent = request.args.get("consent", type=ConsentChoice)
+    return _list_page(SubjectFilters(consent=consent, number=number))
 
 
 @blueprint.post("/subjects")
@@ -44,12 +55,12 @@ def subjects() -> str:
 def search() -> str | Response:
     """Searches by POST, so that no record number is part of a URL, which browsers and proxies store."""
     entered = one_line(request.form.get("search"))
-    search_text = entered[:MAX_SEARCH_LENGTH]
-    found = subject_lists.page(db_session(), access.account(), search=search_text, now=clock.now())
-    if search_text and found.total == 1:
+    filters = SubjectFilters(entered[:MAX_SEARCH_LENGTH])
+    found = subject_lists.page(db_session(), access.account(), filters, now=clock.now())
+    if filters.search and found.total == 1:
         subject_id = found.subjects[0].id
         return redirect(url_for("staff.subject", subject_id=subject_id), 303)
-    return _list_page(search_text, 1)
+    return _list_page(filters)
 
 
 @blueprint.get("/subjects/<uuid:subject_id>")
@@ -119,22 +130,18 @@ def state_labels(visits: Iterable[Visit], now: datetime) -> dict[int, str]:
     return {visit.id: labels.visit_state(visit, now)[0] for visit in visits}
 
 
-def _list_page(search_text: str, number: int) -> str:
-    now = clock.now()
-    found = subject_lists.page(
-        db_session(),
-        access.account(),
-        search=search_text,
-        number=number,
-        now=now,
-    )
+def _list_page(filters: SubjectFilters) -> str:
+    session, account, now = db_session(), access.account(), clock.now()
+    found = subject_lists.page(session, account, filters, now=now)
     detail: audit.Detail = {"subjects": len(found.subjects)}
-    audit.record(db_session(), access.actor(), "subjects.list", now=now, detail=detail)
+    audit.record(session, access.actor(), "subjects.list", now=now, detail=detail)
     commit()
     return render_template(
         "staff/subjects.html",
         found=found,
-        search=search_text,
+        filters=filters,
+        consents=consents_of_list.of_people(session, found.subjects),
+        n_of_consent=consents_of_list.counts(session, account),
         now=now,
-        transferred=transferred_subjects.count(db_session(), access.account()),
+        transferred=transferred_subjects.count(session, account),
     )
