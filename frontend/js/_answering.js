@@ -9,7 +9,7 @@ import { noteAnswer } from "./_pace.js";
 import { within } from "./_patience.js";
 import { postForm, postUntilTaken } from "./_posting.js";
 import { send, sendAll, sendSoon, startSending } from "./_sending.js";
-import { goOnByTap, settle, showSwitch } from "./_tapping.js";
+import { goOnByTap, pauseTaps, showSwitch } from "./_tapping.js";
 import { showReading } from "./_reading.js";
 import { add, canKeep, countAnswers, isAnswer, keepQuestions, keptQuestions, waiting } from "./_store.js";
 
@@ -236,7 +236,7 @@ function rest(main) {
   showReading();
   window.scrollTo(0, 0);
   main.focus({ preventScroll: true });
-  settle();
+  pauseTaps();
 }
 
 // Only the server's word makes it sent: until then the page says what waits on this phone, and that it can be closed.
@@ -290,5 +290,5 @@ function askBirthDate() {
 function say(notice, text) {
   if (!text || notice.textContent === text) return;
   notice.replaceChildren(Object.assign(document.createElement("p"), { className: "notice small", textContent: text }));
-  settle();
+  pauseTaps();
 }

@@ -1,4 +1,4 @@
-import { ignoreTaps, settle } from "./_tapping.js";
+import { ignoreTaps, pauseTaps } from "./_tapping.js";
 
 // On a device of the clinic an untouched visit ends by itself, a minute after the page has said so: the patient
 // may have put the device down, and another one may take it up.
@@ -15,7 +15,7 @@ export function leaveWhenIdle(finish, place, leave) {
     timer = window.setTimeout(leave, WARNING_MS);
   };
   const restart = () => {
-    if (notice.isConnected) settle();
+    if (notice.isConnected) pauseTaps();
     notice.remove();
     window.clearTimeout(timer);
     timer = window.setTimeout(warn, IDLE_MS);

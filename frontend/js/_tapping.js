@@ -4,18 +4,18 @@ import { recall, remember } from "./_remembered.js";
 
 const NAME = "tap";
 const OFF = "off";
-const SETTLE_MS = 400; // after a change of screen no tap counts: it was meant for what was there before
-let settling; // timer
+const PAUSE_MS = 400; // after a change of screen no tap counts: it was meant for what was there before
+let resumes; // timer
 
 // To be called after each change of screen, and where a line above the question comes or goes, which moves the answers.
-export function settle() {
+export function pauseTaps() {
   ignoreTaps();
-  settling = window.setTimeout(() => document.querySelector("main").classList.remove("is-changing"), SETTLE_MS);
+  resumes = window.setTimeout(() => document.querySelector("main").classList.remove("is-changing"), PAUSE_MS);
 }
 
-// Until the next `settle`.
+// Until the next `pauseTaps`.
 export function ignoreTaps() {
-  window.clearTimeout(settling);
+  window.clearTimeout(resumes);
   document.querySelector("main").classList.add("is-changing");
 }
 

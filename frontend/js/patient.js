@@ -2,12 +2,12 @@ import { answerHere } from "./_answering.js";
 import { applyDisplay } from "./_display.js";
 import { focusErrors, sendOnce } from "./_forms.js";
 import { offerReading } from "./_reading.js";
-import { settle } from "./_tapping.js";
+import { pauseTaps } from "./_tapping.js";
 
 document.body.classList.add("govuk-frontend-supported");
 applyDisplay();
 focusErrors();
 sendOnce();
-settle();
+pauseTaps();
 offerReading();
 answerHere();

@@ -81,7 +81,7 @@ class Firefox:
         return None if value is None else json.loads(value)
 
     def _evaluate(self, expression: str) -> dict[str, Any]:
-        """Where pages run no scripts, those of tests run in a sandbox, in which no promise is ever kept."""
+        """Runs an expression: in a sandbox, in which no promise is ever kept, where pages run no scripts."""
         if self._has_scripts:
             target = {"context": self._page}
             text = f"Promise.resolve({expression}).then(JSON.stringify)"
