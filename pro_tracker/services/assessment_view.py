@@ -224,10 +224,14 @@ def _reason(row: Any) -> ColumnElement[Any]:
     under_treatment = exists().where(
         to_instrument, stored_scores.is_in_effect(given), stored_scores.is_under_treatment(given)
     )
+    other_form = exists().where(
+        to_instrument, given.status == ResponseStatus.STOPPED, given.stop_reason == UncountedReason.OTHER_FORM
+    )
     in_error = exists().where(to_instrument, given.status == ResponseStatus.ENTERED_IN_ERROR)
     voided = case((in_error, literal(UnansweredReason.ENTERED_IN_ERROR.value)))
     return case(
         (QuestionnaireResponse.id.is_not(None), null()),
         (under_treatment, literal(UncountedReason.UNDER_TREATMENT.value)),
+        (other_form, literal(UncountedReason.OTHER_FORM.value)),
         else_=func.coalesce(_ended_reason(row), voided),
     )

@@ -316,7 +316,8 @@ class _Batch:
         for row in given:
             day = self._day(course, row.authored_at, zone)
             record.given[row.instrument_code] = GivenAnswers(day, row.mode, row.status, row.stop_reason or "")
-        record.whole = _whole([record.given[code] for code in record.responses])
+        given_in = [record.given[code] for code in record.responses]
+        record.whole = _whole([each for each in given_in if each.reason != UncountedReason.OTHER_FORM])
         record.is_finished = bool(visit.is_finished)
         if record.under_treatment and not responses:
             record.reason = UncountedReason.UNDER_TREATMENT
