@@ -54,23 +54,27 @@ REASONS: Mapping[UnansweredReason, str] = {
 
 
 class UncountedReason(StrEnum):
-    """Reason why answers of a visit are not counted as its answers.
-
-    UNDER_TREATMENT is derived and never stored. OTHER_FORM is stored with the response to an adaptive test, or to its
-    offline form, where the other one of the two counts.
-    """
+    """Reason why the answers of a visit are not counted as its answers. Derived, never stored."""
 
     UNDER_TREATMENT = "under-treatment"
-    OTHER_FORM = "other-form"
 
 
 UNCOUNTED: Mapping[UncountedReason, str] = {
     UncountedReason.UNDER_TREATMENT: "Asked before treatment, and answered after it had begun",
-    UncountedReason.OTHER_FORM: "Another form of the same questions was answered",
 }
-StopReason = UnansweredReason | UncountedReason  # why answers were never sent, or do not count
-_OTHER_FORM: Mapping[StopReason, str] = {UncountedReason.OTHER_FORM: UNCOUNTED[UncountedReason.OTHER_FORM]}
-STOP_REASONS: Mapping[StopReason, str] = dict((*REASONS.items(), *_OTHER_FORM.items()))
+
+
+class SetAsideReason(StrEnum):
+    """Reason why a response does not count. OTHER_FORM: of an adaptive test and its offline form, the other does."""
+
+    OTHER_FORM = "other-form"
+
+
+SET_ASIDE: Mapping[SetAsideReason, str] = {
+    SetAsideReason.OTHER_FORM: "Another form of the same questions was answered",
+}
+StopReason = UnansweredReason | SetAsideReason  # why answers were never sent, or do not count
+STOP_REASONS: Mapping[StopReason, str] = dict((*REASONS.items(), *SET_ASIDE.items()))
 # The reasons that staff may give at the visit.
 GIVEN_BY_STAFF = (
     UnansweredReason.REFUSED,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, Json, OptionalJson, UtcDateTime, one_of
 from pro_tracker.domain.response_codes import EditSource, ResponseMode, ResponseStatus, ScoreStatus
-from pro_tracker.domain.unanswered import STOP_REASONS, StopReason, UnansweredReason, UncountedReason
+from pro_tracker.domain.unanswered import STOP_REASONS, SetAsideReason, StopReason, UnansweredReason
 
 # Answers that count; the others are entered-in-error, in progress or stopped.
 COUNTED_STATUSES = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
@@ -54,7 +54,7 @@ class QuestionnaireResponse(Base):
     # link_id -> MissingItem, of each item without an answer; empty for responses of earlier releases.
     missing: Mapped[dict[str, str]] = mapped_column(Json, server_default="{}")
     # Why it was never sent, or does not count; None for one that was sent.
-    stop_reason: Mapped[StopReason | None] = mapped_column(Code((UnansweredReason, UncountedReason)))
+    stop_reason: Mapped[StopReason | None] = mapped_column(Code((UnansweredReason, SetAsideReason)))
     mode: Mapped[ResponseMode] = mapped_column(Code(ResponseMode))
     taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # staff who asked by telephone
     authored_at: Mapped[datetime] = mapped_column(UtcDateTime)

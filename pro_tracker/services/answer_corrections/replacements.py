@@ -15,7 +15,7 @@ from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import EditSource, ResponseStatus
 from pro_tracker.domain.scoring import ScaleScore, is_complete
-from pro_tracker.domain.unanswered import UncountedReason
+from pro_tracker.domain.unanswered import SetAsideReason
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import response_rows
@@ -72,7 +72,7 @@ def replace(session: Session, old: QuestionnaireResponse, edit: Edit, **changes:
     }
     new = QuestionnaireResponse(**{**copied, **edited, **changes}, status=ResponseStatus.AMENDED)
     scores = _scores(session, old, new)
-    counts = old.stop_reason != UncountedReason.OTHER_FORM and all(is_complete(found) for found in scores.values())
+    counts = old.stop_reason != SetAsideReason.OTHER_FORM and all(is_complete(found) for found in scores.values())
     if was_stopped and not counts:
         new.status = ResponseStatus.STOPPED
     session.add(new)

@@ -11,7 +11,7 @@ from pro_tracker.domain.call_codes import CallOutcome, CallReason
 from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.response_codes import ResponseStatus
-from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason
 from pro_tracker.domain.visit_windows import OPEN_STATUSES, visit_status
 from pro_tracker.models.call import Call
 from pro_tracker.models.correction import Correction
@@ -39,7 +39,7 @@ def with_set_aside(session: Session, responses: Sequence[QuestionnaireResponse])
         visit = session.get_one(Visit, response.visit_id)
         current = current_responses(session, visit.id)
         other = current.get(replacements.protocol_of(session, visit).other_form(response.instrument_code))
-        if other is not None and other not in found and other.stop_reason == UncountedReason.OTHER_FORM:
+        if other is not None and other not in found and other.stop_reason == SetAsideReason.OTHER_FORM:
             found.append(other)
     return found
 

@@ -17,7 +17,7 @@ from pro_tracker.domain.errors import AnswerOutOfRange, UnknownItem
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.domain.scoring import ScaleScore, is_complete, score
-from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import DATA_MAY_BE_USED
 from pro_tracker.models.visit import Visit, VisitDraft
@@ -134,7 +134,7 @@ def _stopped(visit: VisitContext, unsent: Unsent, now: datetime) -> _Stopped:
     for part in visit.questionnaire.parts:
         stopped.add(part, unsent, now)
     counted = _instruments(stopped, ResponseStatus.COMPLETED)
-    for row in response_rows.set_aside(visit, counted, replace(unsent, reason=UncountedReason.OTHER_FORM)):
+    for row in response_rows.set_aside(visit, counted, replace(unsent, reason=SetAsideReason.OTHER_FORM)):
         stopped.responses.append(row)
         stopped.scores.append([])
     for code, part in visit.questionnaire.set_aside.items():

@@ -25,7 +25,7 @@ NOT_DONE = "NOT DONE"
 SKIPPED = "skipped"
 NOT_ASKED = "not-asked"  # an adaptive test stores only the items that it asked, skipped ones among them
 RAW_SCORE, T_SCORE = "raw_score", "t_score"
-_REASONS = (*unanswered.REASONS.items(), *unanswered.UNCOUNTED.items())
+_REASONS = (*unanswered.REASONS.items(), *unanswered.UNCOUNTED.items(), *unanswered.SET_ASIDE.items())
 UNANSWERED = "; ".join(f"{code} = {meaning}" for code, meaning in _REASONS)
 
 NO_ANSWER: dict[str, str] = {
