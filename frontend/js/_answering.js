@@ -1,8 +1,9 @@
 // Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
 // question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
+import { firstForOffline, isChosen } from "./_adaptive.js";
 import { endOnRequest, forgetFinished, hasEnded } from "./_ending.js";
 import { allowAnother } from "./_forms.js";
-import { guardForms } from "./_guarding.js";
+import { guardForms, isReachable } from "./_guarding.js";
 import { keepPage } from "./_offline.js";
 import { following, sayWhereAnswersAre, showAdvice, showEnough, showError, showItem, showReview } from "./_pages.js";
 import { noteAnswer } from "./_pace.js";
@@ -46,7 +47,7 @@ export async function answerHere() {
   const loaded = await questions;
   if (loaded && notice.dataset.offlinePage) keepPage(visit, notice.dataset.offlinePage, loaded.links);
   if (offline) showOffline(offline, loaded);
-  else if (loaded?.waits) show(takeReturn() || isOpenedByLink() ? firstOpen(loaded) : location.pathname + location.search);
+  else if (loaded?.waits) show(takeReturn() || isOpenedByLink() ? firstOpen(loaded) : location.pathname + location.search, base);
 }
 
 // Within the hours for which the birth date counts the questions go on here; later only what waits is said.
@@ -150,15 +151,20 @@ async function answer(event) {
   if (!loaded) return postHere(form, event.submitter, entry);
   if (entry.send) return sendVisit(form, entry);
   if (entry.value === undefined) return showError(form, loaded);
+  // The answer to a question that the server chose goes to it at once. Without a connection it waits like any other.
+  const needsServer = isChosen(loaded, entry.item);
+  if (needsServer && (await postForm(form, event.submitter))) return;
   if (!(await isKept(entry))) return repeatHere(form, event.submitter);
+  if (needsServer) allowAnother(form);
   loaded.answers[entry.item] = entry.value;
   if ("free_text" in entry) loaded.free_texts[entry.item] = entry.free_text;
   keepQuestions(visit, { ...loaded, seen: [...loaded.seen] }); // with the answers so far
   const next = pageAfter(loaded, entry.item, entry.value);
   noteAnswer();
   forgetSaved();
-  await show(next);
-  if (next.includes("/item/")) sendSoon(visit, nameAt(loaded, next), entry);
+  const isOfServer = isFromServerOn(loaded, next);
+  await show(next, needsServer ? null : `${base}${location.search}`);
+  if (next.includes("/item/") && !isOfServer) sendSoon(visit, nameAt(loaded, next), entry);
   else send(visit);
 }
 
@@ -187,7 +193,7 @@ function valueOf(data, submitter) {
 
 function pageAfter(loaded, item, value) {
   const position = loaded.positions[item];
-  if (!position) return base; // no longer asked
+  if (!position) return firstForOffline(loaded) ? `${base}item/${firstForOffline(loaded)}` : base; // else no longer asked
   if (loaded.items[position - 1].advice[value]) return `${base}advice/${position}${location.search}`;
   return following(loaded, position, location.search);
 }
@@ -211,10 +217,26 @@ function isShownHere(path) {
   return path.startsWith(base) && /^(item\/\d+|advice\/\d+|review|enough)$/.test(path.slice(base.length));
 }
 
-// Shows a page of the visit, with its address if that is another one than now.
-async function show(address) {
+// Returns whether the server shows this question, as long as it can be reached: it chooses the questions from there on.
+function isFromServerOn(loaded, address) {
+  const first = firstForOffline(loaded);
+  return first > 0 && Number(address.match(/item\/(\d+)/)?.[1]) >= first;
+}
+
+async function isConnected() {
+  const { failed, is_taken = true } = await sendAll(visit);
+  return !failed && is_taken && isReachable();
+}
+
+// Shows a page of the visit, with its address if that is another one than now. `online`: the address of the server's page
+// in its place, where the server chooses the questions; null if the server has just been out of reach.
+async function show(address, online = address) {
   if (hasEnded()) return;
   const loaded = await questions;
+  if (loaded && isFromServerOn(loaded, address)) {
+    if (online !== null && (await isConnected())) return location.assign(online);
+    address = `${base}item/${firstForOffline(loaded)}${new URL(address, location.href).search}`;
+  }
   const { pathname, search } = new URL(address, location.href);
   const [, kind, number] = pathname.slice(base.length).match(/^(\w+)(?:\/(\d+))?$/) ?? [];
   const item = loaded?.items[number - 1];

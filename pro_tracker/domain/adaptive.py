@@ -109,6 +109,11 @@ def next_item(bank: ItemBank, answers: Answers) -> str | None:
     return path(bank, answers).next_item
 
 
+def is_over(bank: ItemBank, answers: Answers) -> bool:
+    """Returns whether the test asks nothing after these answers."""
+    return path(bank, answers).next_item is None
+
+
 def estimate(bank: ItemBank, answers: Answers) -> Estimate:
     """Estimates the T-score of all answers: mean and SD of theta's posterior (EAP), under a standard normal prior.
 

@@ -255,14 +255,28 @@ class Protocol:
 
     def plans_at(self, event_code: str) -> tuple[ResponsePlan, ...]:
         """Returns the response plans of the instruments in this event's battery. Raises NotFound."""
+        asked = self.asked_at(event_code)
+        return tuple(self.response_plans[code] for code in asked if code in self.response_plans)
+
+    def asked_at(self, event_code: str) -> tuple[str, ...]:
+        """Returns the codes of the instruments that the event can ask: its battery, each offline form after its test.
+
+        Raises NotFound.
+        """
         battery = self.event(event_code).battery
-        return tuple(self.response_plans[code] for code in battery if code in self.response_plans)
+        with_forms = ((code, self.offline_forms.get(code, code)) for code in battery)
+        return tuple(dict.fromkeys(chain.from_iterable(with_forms)))
+
+    def other_form(self, code: str) -> str:
+        """Returns the offline form of an adaptive test, or the test of a form; "" for another instrument."""
+        tests = {form: test for test, form in self.offline_forms.items()}
+        return self.offline_forms.get(code) or tests.get(code, "")
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """The codes of all instruments of all batteries, each once, in the order of the events."""
-        batteries = (event.battery for event in self.events)
-        return tuple(dict.fromkeys(chain.from_iterable(batteries)))
+        """The codes of all instruments that the events can ask, each once, in the order of the events."""
+        asked = (self.asked_at(event.code) for event in self.events)
+        return tuple(dict.fromkeys(chain.from_iterable(asked)))
 
     def with_study_rule(self, instrument_code: str, scale: Scale) -> Scale:
         """Returns the scale with this study's rules for change; unchanged if the study has none."""

@@ -62,6 +62,19 @@ class UncountedReason(StrEnum):
 UNCOUNTED: Mapping[UncountedReason, str] = {
     UncountedReason.UNDER_TREATMENT: "Asked before treatment, and answered after it had begun",
 }
+
+
+class SetAsideReason(StrEnum):
+    """Reason why a response does not count. OTHER_FORM: of an adaptive test and its offline form, the other does."""
+
+    OTHER_FORM = "other-form"
+
+
+SET_ASIDE: Mapping[SetAsideReason, str] = {
+    SetAsideReason.OTHER_FORM: "Another form of the same questions was answered",
+}
+StopReason = UnansweredReason | SetAsideReason  # why answers were never sent, or do not count
+STOP_REASONS: Mapping[StopReason, str] = dict((*REASONS.items(), *SET_ASIDE.items()))
 # The reasons that staff may give at the visit.
 GIVEN_BY_STAFF = (
     UnansweredReason.REFUSED,

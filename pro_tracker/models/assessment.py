@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pro_tracker.db import Code, OptionalJson, UtcDateTime
 from pro_tracker.domain.assessment_codes import AssessmentOutcome
-from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason, UncountedReason
 
 
 class ViewBase(DeclarativeBase):
@@ -56,7 +56,9 @@ class Assessment(ViewBase):
     position: Mapped[int | None]  # of the scale in the battery
     outcome: Mapped[AssessmentOutcome] = mapped_column(Code(AssessmentOutcome))
     # Why the scale has no answers; None while it is waiting, and where it has.
-    reason: Mapped[UnansweredReason | UncountedReason | None] = mapped_column(Code((UnansweredReason, UncountedReason)))
+    reason: Mapped[UnansweredReason | UncountedReason | SetAsideReason | None] = mapped_column(
+        Code((UnansweredReason, UncountedReason, SetAsideReason))
+    )
     response_id: Mapped[int | None]  # the response that counts
     language: Mapped[str | None]
     text_pack_version: Mapped[str | None]

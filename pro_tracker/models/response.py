@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pro_tracker.db import Base, BigInt, Code, Json, OptionalJson, UtcDateTime, one_of
 from pro_tracker.domain.response_codes import EditSource, ResponseMode, ResponseStatus, ScoreStatus
-from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.unanswered import STOP_REASONS, SetAsideReason, StopReason, UnansweredReason
 
 # Answers that count; the others are entered-in-error, in progress or stopped.
 COUNTED_STATUSES = (ResponseStatus.COMPLETED, ResponseStatus.AMENDED)
@@ -33,7 +33,7 @@ class QuestionnaireResponse(Base):
         Index("uq_questionnaire_response_current", "visit_id", "instrument_code", unique=True, **CURRENT),
         one_of("status", ResponseStatus),
         one_of("mode", ResponseMode),
-        one_of("stop_reason", UnansweredReason),
+        one_of("stop_reason", STOP_REASONS),
         one_of("edit_source", EditSource),
         CheckConstraint(f"taken_by_id IS NULL OR mode <> '{ResponseMode.SELF_WEB}'", name="taken_by"),
         CheckConstraint(EDITED, name="edited"),
@@ -53,7 +53,8 @@ class QuestionnaireResponse(Base):
     answers: Mapped[dict[str, int | None]] = mapped_column(Json)  # link_id -> option code; None: no answer
     # link_id -> MissingItem, of each item without an answer; empty for responses of earlier releases.
     missing: Mapped[dict[str, str]] = mapped_column(Json, server_default="{}")
-    stop_reason: Mapped[UnansweredReason | None] = mapped_column(Code(UnansweredReason))  # why it was never sent
+    # Why it was never sent, or does not count; None for one that was sent.
+    stop_reason: Mapped[StopReason | None] = mapped_column(Code((UnansweredReason, SetAsideReason)))
     mode: Mapped[ResponseMode] = mapped_column(Code(ResponseMode))
     taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))  # staff who asked by telephone
     authored_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -29,7 +29,7 @@ from sqlalchemy.orm import aliased
 
 from pro_tracker.domain.assessment_codes import AssessmentOutcome
 from pro_tracker.domain.response_codes import ResponseStatus, ScoreStatus
-from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason, UncountedReason
 from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.course import COUNTS, Course, Infusion
 from pro_tracker.models.protocol_event import ProtocolEvent, ProtocolScale
@@ -224,10 +224,14 @@ def _reason(row: Any) -> ColumnElement[Any]:
     under_treatment = exists().where(
         to_instrument, stored_scores.is_in_effect(given), stored_scores.is_under_treatment(given)
     )
+    other_form = exists().where(
+        to_instrument, given.status == ResponseStatus.STOPPED, given.stop_reason == SetAsideReason.OTHER_FORM
+    )
     in_error = exists().where(to_instrument, given.status == ResponseStatus.ENTERED_IN_ERROR)
     voided = case((in_error, literal(UnansweredReason.ENTERED_IN_ERROR.value)))
     return case(
         (QuestionnaireResponse.id.is_not(None), null()),
         (under_treatment, literal(UncountedReason.UNDER_TREATMENT.value)),
+        (other_form, literal(SetAsideReason.OTHER_FORM.value)),
         else_=func.coalesce(_ended_reason(row), voided),
     )

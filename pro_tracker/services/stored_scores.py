@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.change import Basis, ScorePoint
 from pro_tracker.domain.instrument import Scale
-from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.unanswered import StopReason
 from pro_tracker.models.response import COUNTED_STATUSES, QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit
 
@@ -37,7 +37,7 @@ class StoredScore(NamedTuple):
     n_items: int
     prorated: bool
     reason: str | None  # why there is no score
-    stop_reason: UnansweredReason | None  # why the answers were never sent
+    stop_reason: StopReason | None  # why the answers were never sent
     raw_score: float | None
     t_score: float | None
     standard_error: float | None  # in T points

@@ -249,6 +249,7 @@ LATE_ANSWER_OUTCOMES = {
 DUPLICATE_SIGNS = {code: _(sign) for code, sign in subject_codes.DUPLICATE_SIGNS.items()}
 UNANSWERED_REASONS = {code: _(reason) for code, reason in unanswered.REASONS.items()}
 UNCOUNTED_REASONS = {code: _(reason) for code, reason in unanswered.UNCOUNTED.items()}
+STOP_REASONS = {code: _(reason) for code, reason in unanswered.STOP_REASONS.items()}
 MESSAGE_STATES = {
     MessageState.PLANNED: (_("Planned"), "quiet"),
     MessageState.CLAIMED: (_("Being sent"), "accent"),

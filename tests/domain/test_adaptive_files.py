@@ -190,6 +190,13 @@ def test_a_fixed_form_needs_no_other_form_offline(protocol_body: dict[str, Any])
     ]
 
 
+def test_an_offline_form_that_raises_alerts_needs_a_response_plan(protocol_body: dict[str, Any]) -> None:
+    path = protocol_catalog.PROTOCOLS / f"{PROTOCOL}@2.yaml"
+    body = {**protocol_body, "version": "2", "offline_forms": {CODE: "phq-9"}, "response_plans": {}}
+    adaptive_instrument.write_yaml(path, body)
+    assert "response_plans.phq-9" in [each.key for each in protocol_catalog.problems(path)]
+
+
 def test_a_protocol_names_an_invalid_instrument_without_repeating_its_errors(
     protocol_body: dict[str, Any],
 ) -> None:

@@ -92,16 +92,15 @@ def write(folder: Path, file: dict[str, Any] = FILE, parameters: str | None = No
     return path
 
 
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installs the adaptive test and a protocol whose baseline asks it between two fixed forms."""
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Installs the adaptive test and a protocol, with these changes, whose baseline asks it between two fixed forms."""
     instruments, protocol_folder = folder / "instruments", folder / "protocols"
     shutil.copytree(instrument_catalog.INSTRUMENTS, instruments)
     shutil.copytree(protocol_catalog.PROTOCOLS, protocol_folder)
     write(instruments)
     write_yaml(instruments / "text_packs" / f"{CODE}.en.yaml", TEXT_PACK)
     body = yaml.safe_load((protocol_folder / "ketamine-5day.yaml").read_text(encoding="utf-8"))
-    body["code"] = PROTOCOL
-    body["offline_forms"] = {CODE: "promis-fatigue-8a"}
+    body |= {"code": PROTOCOL, "offline_forms": {CODE: "promis-fatigue-8a"}, **changes}
     for event in body["events"]:
         event["battery"] = ["pain-intensity-nrs", CODE, "promis-satisfaction-social-roles-4a"]
     write_yaml(protocol_folder / f"{PROTOCOL}.yaml", body)

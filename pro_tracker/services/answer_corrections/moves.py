@@ -44,7 +44,7 @@ def targets(session: Session, subject: Subject, responses: Responses) -> Sequenc
         .where(Visit.subject_id.in_(person.records_of(subject.id)))
         .order_by(Visit.opens_at, Visit.visit_number)
     )
-    codes = _codes(responses)
+    codes = _codes(visit_states.with_set_aside(session, responses))
     visits = session.scalars(rows)
     return [visit for visit in visits if _can_take(session, visit, codes)]
 
@@ -56,8 +56,7 @@ def _codes(responses: Responses) -> list[str]:
 def _can_take(session: Session, visit: Visit, codes: Collection[str]) -> bool:
     moved = set(codes)
     protocol = replacements.protocol_of(session, visit)
-    event = protocol.event(visit.event_code)
-    if not moved <= set(event.battery):
+    if not moved <= set(protocol.asked_at(visit.event_code)):
         return False
     answered = visit_states.current_responses(session, visit.id)
     return moved.isdisjoint(answered)
@@ -96,6 +95,7 @@ def move(
     source = session.get_one(Visit, responses[0].visit_id)
     _lock(session, source, target)
     replacements.require_current(session, responses)
+    responses = visit_states.with_set_aside(session, responses)
     if not _can_take(session, target, _codes(responses)):
         raise InvalidInput(NOT_TARGET, field="target")
     if warnings(session, source, target, responses) and not facts.confirmed:

@@ -15,6 +15,7 @@ from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import EditSource, ResponseStatus
 from pro_tracker.domain.scoring import ScaleScore, is_complete
+from pro_tracker.domain.unanswered import SetAsideReason
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.visit import Visit
 from pro_tracker.services.answering import response_rows
@@ -54,7 +55,8 @@ def require_current(session: Session, responses: Sequence[QuestionnaireResponse]
 def replace(session: Session, old: QuestionnaireResponse, edit: Edit, **changes: Any) -> QuestionnaireResponse:
     """Adds the response that replaces `old`, with these changes of its columns and with its scores; returns it.
 
-    One that was stopped stays stopped, and without scores, until its scales can be scored.
+    One that was stopped stays stopped, and without scores, until its scales can be scored; always, if another form of
+    the same questions counts.
     """
     was_stopped = old.status == ResponseStatus.STOPPED
     old.status = ResponseStatus.ENTERED_IN_ERROR
@@ -70,7 +72,8 @@ def replace(session: Session, old: QuestionnaireResponse, edit: Edit, **changes:
     }
     new = QuestionnaireResponse(**{**copied, **edited, **changes}, status=ResponseStatus.AMENDED)
     scores = _scores(session, old, new)
-    if was_stopped and not all(is_complete(found) for found in scores.values()):
+    counts = old.stop_reason != SetAsideReason.OTHER_FORM and all(is_complete(found) for found in scores.values())
+    if was_stopped and not counts:
         new.status = ResponseStatus.STOPPED
     session.add(new)
     session.flush()

@@ -11,7 +11,7 @@ from pro_tracker.domain.call_codes import CallOutcome, CallReason
 from pro_tracker.domain.message_codes import EndReason, MessageState
 from pro_tracker.domain.record_codes import CorrectionKind
 from pro_tracker.domain.response_codes import ResponseStatus
-from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason
 from pro_tracker.domain.visit_windows import OPEN_STATUSES, visit_status
 from pro_tracker.models.call import Call
 from pro_tracker.models.correction import Correction
@@ -32,6 +32,18 @@ def current_responses(session: Session, visit_id: int) -> dict[str, Questionnair
     return {response.instrument_code: response for response in in_order}
 
 
+def with_set_aside(session: Session, responses: Sequence[QuestionnaireResponse]) -> list[QuestionnaireResponse]:
+    """Adds to responses of one visit those that do not count since these do: a test is asked again with its form."""
+    found = list(responses)
+    for response in responses:
+        visit = session.get_one(Visit, response.visit_id)
+        current = current_responses(session, visit.id)
+        other = current.get(replacements.protocol_of(session, visit).other_form(response.instrument_code))
+        if other is not None and other not in found and other.stop_reason == SetAsideReason.OTHER_FORM:
+            found.append(other)
+    return found
+
+
 def after_removal(session: Session, visit: Visit, *, now: datetime) -> None:
     """Makes a completed visit answerable again where its window is open; else ends it, if no answers are left.
 
@@ -44,6 +56,8 @@ def after_removal(session: Session, visit: Visit, *, now: datetime) -> None:
         _ask_again(session, visit, now)
         return
     subject = person.kept(session, visit.subject_id)
+    if _is_whole(session, visit, list(current_responses(session, visit.id).values())):
+        return  # what was taken did not count
     if visit.closes_at > now and subject.takes_part:
         _reopen(session, visit, now)
     elif not current_responses(session, visit.id):
@@ -95,11 +109,11 @@ def complete_if_answered(session: Session, visit: Visit, *, now: datetime) -> No
 
 
 def _is_whole(session: Session, visit: Visit, responses: Sequence[QuestionnaireResponse]) -> bool:
-    """Returns whether these are responses to the whole battery of the visit."""
+    """Returns whether these are responses to the whole battery of the visit, or to offline forms of its tests."""
     protocol = replacements.protocol_of(session, visit)
-    event = protocol.event(visit.event_code)
     answered = {response.instrument_code for response in responses}
-    return answered >= set(event.battery)
+    battery = protocol.event(visit.event_code).battery
+    return all(code in answered or protocol.offline_forms.get(code) in answered for code in battery)
 
 
 def _reopen(session: Session, visit: Visit, now: datetime) -> None:

@@ -31,6 +31,7 @@ def void(
     visit = session.get_one(Visit, responses[0].visit_id)
     subject_lock.lock(session, person.kept(session, visit.subject_id))
     replacements.require_current(session, responses)
+    responses = visit_states.with_set_aside(session, responses)
     for response in responses:
         record_former_status(session, response, reason=why, now=now)
         response.status = ResponseStatus.ENTERED_IN_ERROR

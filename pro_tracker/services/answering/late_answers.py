@@ -40,7 +40,7 @@ def is_late(visit: VisitContext, instrument_code: str, now: datetime) -> bool:
 
     It arrived late, as the visit is over or a response is in effect, or in the hours after an infusion.
     """
-    return is_over(visit, now) or visit.is_held(now) or instrument_code in visit.answered_codes
+    return is_over(visit, now) or visit.is_held(now) or visit.has_response(instrument_code)
 
 
 def item(visit: VisitContext, name: str, now: datetime) -> AskedItem | None:

@@ -3,19 +3,22 @@
 Built once per event, language and wording, and cached. Holds no answers and reads no database.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 
 from pro_tracker.domain import adaptive
 from pro_tracker.domain.errors import AnswerOutOfRange, NotFound
 from pro_tracker.domain.instrument import Instrument, Item, TextPack
+from pro_tracker.domain.protocol import Protocol
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording.text_packs import WordingSnapshot
 
 AnswersByItem = Mapping[str, int | None]  # link_id -> option code; None: skipped
 Answers = Mapping[str, AnswersByItem]  # instrument code -> answers to its items
+Part = tuple[Instrument, TextPack]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,31 @@ class AskedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class OfflineForm:
+    """The fixed form that a phone without a connection asks in place of an adaptive test."""
+
+    part: Part
+    items: tuple[AskedItem, ...]
+
+    @property
+    def code(self) -> str:
+        return self.part[0].code
+
+
+@dataclass(frozen=True, slots=True)
 class Questionnaire:
     """The items of one visit; `parts` are the instruments with their wording, in the order of the battery.
 
     Of an adaptive test, `items` has all that it may ask until `reached_by` narrows them down.
     """
 
-    parts: tuple[tuple[Instrument, TextPack], ...]
+    parts: tuple[Part, ...]
     items: tuple[AskedItem, ...]
     prorate: bool  # whether the protocol switched pro-rating on
     at_most: int  # items; the final number is open while an adaptive test is in progress
     core: tuple[str, ...] = ()  # instruments that matter most to the study
+    offline_forms: Mapping[str, OfflineForm] = field(default_factory=dict)  # adaptive test -> its form
+    set_aside: Mapping[str, Part] = field(default_factory=dict)  # asked test or form -> the other one of the two
 
     @property
     def is_open_ended(self) -> bool:
@@ -89,6 +106,43 @@ class Questionnaire:
         """
         if all(instrument.bank is None for instrument, _pack in self.parts):
             return self
+        forms = self.offline_forms.items()
+        begun = [code for code, form in forms if _is_asked_instead(form, self._instrument(code), answers)]
+        return self._with_forms_for(begun)._narrowed(answers)
+
+    def without_connection(self, answers: Answers) -> "Questionnaire":
+        """The questionnaire for a phone without a connection: a fixed form stands for each test that is not over."""
+        reached = self.reached_by(answers)
+        if not self.offline_forms:
+            return reached
+        going_on = [code for code in self.offline_forms if reached.next_adaptive_item(answers, code)]
+        replaced = [code for code, form in self.offline_forms.items() if form.code in reached.set_aside]
+        return self._with_forms_for([*going_on, *replaced])._narrowed(answers)
+
+    def _instrument(self, code: str) -> Instrument:
+        return next(instrument for instrument, _pack in self.parts if instrument.code == code)
+
+    def _with_forms_for(self, tests: Collection[str]) -> "Questionnaire":
+        """The questionnaire with the offline forms of these tests in their places."""
+        parts: list[Part] = []
+        items: list[AskedItem] = []
+        set_aside: dict[str, Part] = {}
+        for part in self.parts:
+            code = part[0].code
+            form = self.offline_forms.get(code)
+            if form is not None and code in tests:
+                parts.append(form.part)
+                items += form.items
+                set_aside[form.code] = part
+                continue
+            parts.append(part)
+            items += (item for item in self.items if item.instrument_code == code)
+            if form is not None:
+                set_aside[code] = form.part
+        return replace(self, parts=tuple(parts), items=tuple(items), set_aside=set_aside)
+
+    def _narrowed(self, answers: Answers) -> "Questionnaire":
+        """The questionnaire with the items of its adaptive tests that these answers lead to."""
         by_name = {(item.instrument_code, item.link_id): item for item in self.items}
         at_most = 0
         reached: list[AskedItem] = []
@@ -100,13 +154,19 @@ class Questionnaire:
         return replace(self, items=items, at_most=at_most)
 
     def without(self, instrument_codes: Collection[str]) -> "Questionnaire":
-        """The questionnaire without these instruments, which have a response already."""
+        """The questionnaire without these instruments, which have a response already.
+
+        Of an adaptive test and its offline form, one response is enough.
+        """
         if not instrument_codes:
             return self
-        parts = tuple(part for part in self.parts if part[0].code not in instrument_codes)
-        left = [item for item in self.items if item.instrument_code not in instrument_codes]
+        answered = {*instrument_codes}
+        answered |= {code for code, form in self.offline_forms.items() if form.code in instrument_codes}
+        parts = tuple(part for part in self.parts if part[0].code not in answered)
+        left = [item for item in self.items if item.instrument_code not in answered]
         items = tuple(replace(item, position=position) for position, item in enumerate(left, start=1))
-        return replace(self, parts=parts, items=items, at_most=len(items))
+        forms = {code: form for code, form in self.offline_forms.items() if code not in answered}
+        return replace(self, parts=parts, items=items, at_most=len(items), offline_forms=forms)
 
     def answers_asked(self, answers: Answers) -> Answers:
         """The answers to the instruments of this questionnaire."""
@@ -118,6 +178,11 @@ class Questionnaire:
             if item.name == name:
                 return item
         return None
+
+    def possible_item(self, name: str) -> AskedItem | None:
+        """The item of this name among all that the visit may ask, with or without a connection."""
+        of_forms = (form.items for form in self.offline_forms.values())
+        return next((item for item in chain(self.items, *of_forms) if item.name == name), None)
 
     def item(self, position: int) -> AskedItem:
         """The item at a position from 1. Raises NotFound."""
@@ -141,6 +206,18 @@ class Questionnaire:
             if item.instrument_code == instrument_code and not is_done(answers, item):
                 return item
         return None
+
+
+def _is_asked_instead(form: OfflineForm, test: Instrument, answers: Answers) -> bool:
+    """Returns whether the offline form takes the place of its test: it was begun, as happens without a connection.
+
+    A test that is over stands, unless the form was answered to its end as well.
+    """
+    given = answers.get(form.code, {})
+    if not given or test.bank is None:
+        return False
+    is_whole = all(item.link_id in given for item in form.items)
+    return is_whole or not adaptive.is_over(test.bank, answers.get(test.code, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +282,38 @@ def questionnaire(
     """The items that a protocol asks at an event, in `language` or its fallback. Raises NotFound."""
     protocol = protocol_catalog.protocol(protocol_code, protocol_version)
     battery = protocol.event(event_code).battery
-    parts = tuple((instrument_catalog.instrument(code), wording.pack(code, language)) for code in battery)
+    parts = [_part(code, language, wording) for code in battery]
     items: list[AskedItem] = []
-    for instrument, pack in parts:
-        for item in instrument.items:
-            items.append(_asked_item(len(items) + 1, instrument, pack, item))
-    return Questionnaire(parts, tuple(items), protocol.prorate, at_most=len(items), core=protocol.core)
+    for part in parts:
+        items += _asked_items(part, after=len(items))
+    forms: dict[str, OfflineForm] = {}
+    for test, code in _offline_codes(protocol, battery).items():
+        form = _part(code, language, wording)
+        forms[test] = OfflineForm(form, tuple(_asked_items(form)))
+    core = (*protocol.core, *(form.code for test, form in forms.items() if test in protocol.core))
+    return Questionnaire(
+        tuple(parts), tuple(items), protocol.prorate, at_most=len(items), core=core, offline_forms=forms
+    )
+
+
+def _part(code: str, language: str, wording: WordingSnapshot) -> Part:
+    return instrument_catalog.instrument(code), wording.pack(code, language)
+
+
+def _offline_codes(protocol: Protocol, battery: Collection[str]) -> Mapping[str, str]:
+    """Adaptive test -> offline form, of this battery. A form that is asked anyway stands for no test, nor for two."""
+    found: dict[str, str] = {}
+    for code in battery:
+        form = protocol.offline_forms.get(code)
+        if form is not None and form not in battery and form not in found.values():
+            found[code] = form
+    return found
+
+
+def _asked_items(part: Part, *, after: int = 0) -> Iterator[AskedItem]:
+    instrument, pack = part
+    for position, item in enumerate(instrument.items, start=after + 1):
+        yield _asked_item(position, instrument, pack, item)
 
 
 def _asked_item(position: int, instrument: Instrument, pack: TextPack, item: Item) -> AskedItem:

@@ -1,7 +1,7 @@
 """Builds the rows of responses and their scores from the draft of a visit: one response for each instrument."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,21 +10,20 @@ from pro_tracker.domain import scoring
 from pro_tracker.domain.instrument import Instrument, TextPack
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.scoring import ScaleScore
-from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.unanswered import StopReason
 from pro_tracker.services.answering import questionnaires
-from pro_tracker.services.answering.questionnaires import AnswersByItem, Questionnaire
+from pro_tracker.services.answering.questionnaires import AnswersByItem, Part, Questionnaire
 from pro_tracker.services.answering.request_context import RequestContext
 from pro_tracker.services.answering.visit_context import VisitContext
 
 Row = dict[str, Any]
-Part = tuple[Instrument, TextPack]
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """Mode of the answers of a visit that were never sent, and the visit's reason why they were not."""
+    """Mode of answers that were never sent, or do not count, and the reason why."""
 
-    reason: UnansweredReason
+    reason: StopReason
     mode: ResponseMode
     taken_by_id: int | None
 
@@ -59,8 +58,20 @@ def unsent(visit: VisitContext, part: Part, unsent: Unsent) -> Row:
         "stop_reason": unsent.reason,
         "mode": unsent.mode,
         "taken_by_id": unsent.taken_by_id,
-        "authored_at": visit.draft.given_at[instrument.code],
+        "authored_at": visit.draft.given_at.get(instrument.code, visit.saved_at),
     }
+
+
+def set_aside(visit: VisitContext, counted: Collection[str], given: Unsent) -> Iterator[Row]:
+    """The rows of what does not count, since these instruments do: of an adaptive test and its offline form, the other.
+
+    A test has a row, even if it was not begun: that says why its answers are missing. They are not scored.
+    """
+    for code, part in visit.questionnaire.set_aside.items():
+        instrument, _pack = part
+        is_recorded = instrument.bank is not None or instrument.code in visit.draft.given_at
+        if code in counted and is_recorded:
+            yield unsent(visit, part, given)
 
 
 def _answered(visit: VisitContext, part: Part, answers: AnswersByItem) -> Row:

@@ -15,10 +15,12 @@ from pro_tracker.domain.call_codes import CallOutcome, CallReason
 from pro_tracker.domain.errors import InvalidInput
 from pro_tracker.domain.message_codes import EndReason, MessageKind, MessageState
 from pro_tracker.domain.response_codes import ResponseStatus
+from pro_tracker.domain.unanswered import SetAsideReason
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.services import audit
 from pro_tracker.services.answering import alert_calls, response_rows, visit_context
 from pro_tracker.services.answering.request_context import RequestContext
+from pro_tracker.services.answering.response_rows import Unsent
 from pro_tracker.services.answering.visit_context import VisitContext
 
 Row = dict[str, Any]
@@ -109,6 +111,9 @@ def _try_to_complete(session: Session, visit: VisitContext, context: RequestCont
     }
     responses = [response_rows.completed(visit, each, context) for each in visit.questionnaire.parts]
     scores = list(response_rows.scores(visit.questionnaire, responses, context.now))
+    counted = [row["instrument_code"] for row in responses]
+    how = Unsent(SetAsideReason.OTHER_FORM, context.mode, context.taken_by_id)
+    responses += response_rows.set_aside(visit, counted, how)
     store = _store_on_postgresql if is_postgresql(session) else _store_on_sqlite
     return store(session, completion, responses, scores, event)
 

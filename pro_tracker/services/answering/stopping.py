@@ -4,7 +4,7 @@ Sending is in responses.py. The caller commits.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, cast
@@ -17,13 +17,14 @@ from pro_tracker.domain.errors import AnswerOutOfRange, UnknownItem
 from pro_tracker.domain.instrument import Instrument
 from pro_tracker.domain.response_codes import ResponseStatus
 from pro_tracker.domain.scoring import ScaleScore, is_complete, score
-from pro_tracker.domain.unanswered import UnansweredReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason
 from pro_tracker.models.response import QuestionnaireResponse, Score
 from pro_tracker.models.subject import DATA_MAY_BE_USED
 from pro_tracker.models.visit import Visit, VisitDraft
 from pro_tracker.services import audit
 from pro_tracker.services.answering import alert_calls, response_rows, visit_context
-from pro_tracker.services.answering.response_rows import Part, Row, Unsent
+from pro_tracker.services.answering.questionnaires import Part
+from pro_tracker.services.answering.response_rows import Row, Unsent
 from pro_tracker.services.answering.visit_context import VisitContext
 from pro_tracker.services.audit import Actor
 from pro_tracker.services.clinic.person import with_person
@@ -44,8 +45,17 @@ class _Stopped:
     """The rows that one visit leaves: its responses, and the scores of each in the same order."""
 
     visit: VisitContext
-    responses: Sequence[Row]
-    scores: Sequence[Sequence[Row]]
+    responses: list[Row] = field(default_factory=list)
+    scores: list[Sequence[Row]] = field(default_factory=list)
+
+    def add(self, part: Part, unsent: Unsent, now: datetime) -> None:
+        """Adds the rows of an instrument, if it was begun."""
+        instrument, _pack = part
+        if instrument.code not in self.visit.draft.given_at:
+            return
+        response, scored = _response(self.visit, part, unsent, prorate=self.visit.questionnaire.prorate)
+        self.responses.append(response)
+        self.scores.append([response_rows.score_row(instrument, each, now) for each in scored])
 
 
 def stop_ended(session: Session, *, now: datetime) -> int:
@@ -120,15 +130,17 @@ def _unsent(session: Session, visit_ids: Sequence[int]) -> dict[int, Unsent]:
 
 def _stopped(visit: VisitContext, unsent: Unsent, now: datetime) -> _Stopped:
     """The rows of one visit. An instrument without any answer has none."""
-    questionnaire = visit.questionnaire
-    begun = [part for part in questionnaire.parts if part[0].code in visit.draft.given_at]
-    responses: list[Row] = []
-    scores: list[list[Row]] = []
-    for part in begun:
-        response, scored = _response(visit, part, unsent, prorate=questionnaire.prorate)
-        responses.append(response)
-        scores.append([response_rows.score_row(part[0], each, now) for each in scored])
-    return _Stopped(visit, responses, scores)
+    stopped = _Stopped(visit)
+    for part in visit.questionnaire.parts:
+        stopped.add(part, unsent, now)
+    counted = _instruments(stopped, ResponseStatus.COMPLETED)
+    for row in response_rows.set_aside(visit, counted, replace(unsent, reason=SetAsideReason.OTHER_FORM)):
+        stopped.responses.append(row)
+        stopped.scores.append([])
+    for code, part in visit.questionnaire.set_aside.items():
+        if code not in counted:
+            stopped.add(part, unsent, now)
+    return stopped
 
 
 def _response(visit: VisitContext, part: Part, unsent: Unsent, *, prorate: bool) -> tuple[Row, Sequence[ScaleScore]]:

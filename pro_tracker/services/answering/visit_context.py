@@ -101,6 +101,7 @@ class VisitContext:
     access_id: int | None = None  # of that browser
     confirmed_at: datetime | None = None  # when the birth date was given in it
     remembered_until: datetime | None = None  # until when it is not asked for again in it, if the person chose so
+    has_connection: bool = True  # whether the server can choose the items of adaptive tests
 
     @property
     def answers(self) -> Answers:
@@ -159,7 +160,7 @@ class VisitContext:
         complete = self._complete_questionnaire
         if self.completed_at is None:
             complete = complete.without(self.answered_codes)
-        return complete.reached_by(self.answers)
+        return complete.reached_by(self.answers) if self.has_connection else complete.without_connection(self.answers)
 
     def require_living(self) -> None:
         """Raises NoLongerAsked if a death is recorded for the subject."""
@@ -189,7 +190,13 @@ class VisitContext:
 
     def late_item(self, name: str) -> AskedItem | None:
         """The item of this name among all that the visit may ask; who answers late may have reached any."""
-        return self._complete_questionnaire.item_named(name)
+        return self._complete_questionnaire.possible_item(name)
+
+    def has_response(self, instrument_code: str) -> bool:
+        """Returns whether the instrument has a response in effect, or is an offline form whose test has one."""
+        forms = self._complete_questionnaire.offline_forms
+        of_test = [code for code, form in forms.items() if form.code == instrument_code]
+        return not self.answered_codes.isdisjoint([instrument_code, *of_test])
 
     @property
     def _complete_questionnaire(self) -> Questionnaire:

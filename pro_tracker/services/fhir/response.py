@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from pro_tracker.domain.instrument import Item
 from pro_tracker.domain.response_codes import MissingItem, ResponseMode, ResponseStatus
-from pro_tracker.domain.unanswered import REASONS, UnansweredReason
+from pro_tracker.domain.unanswered import STOP_REASONS, StopReason
 from pro_tracker.models.response import QuestionnaireResponse
 from pro_tracker.services.fhir.datatypes import (
     EXTENSION,
@@ -85,10 +85,10 @@ def _form_of_item(form: WordedInstrument, row: QuestionnaireResponse, others: Fo
     return others[language, version]
 
 
-def _stop_reason(base: str, reason: UnansweredReason) -> Json:
+def _stop_reason(base: str, reason: StopReason) -> Json:
     """Our own extension: of the standard ones for a reason, none may be used on a QuestionnaireResponse of R4."""
     code = coding(local_system(base, "unanswered-reason"), reason)
-    concept_of_reason = concept(code, text=REASONS[reason])
+    concept_of_reason = concept(code, text=STOP_REASONS[reason])
     return {"url": f"{base}/StructureDefinition/stop-reason", "valueCodeableConcept": concept_of_reason}
 
 

@@ -113,7 +113,7 @@ def _consent_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
 
 def _plan_errors(file: ProtocolFile) -> Iterator[tuple[str, str]]:
     """Yields the response plans that are missing: an instrument with alerts needs one. Also those without alerts."""
-    codes = _battery_codes(file)
+    codes = list(dict.fromkeys([*_battery_codes(file), *file.offline_forms.values()]))
     alerts = {code: _alerts(code) for code in codes}
     for code in without_plan(codes, file.response_plans):
         if not _had_no_alerts(code):

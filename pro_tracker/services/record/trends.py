@@ -257,14 +257,19 @@ class _TrendBuilder:
         self.scores = stored_scores.by_visit(session, records_of(subject.id))
 
     def scales(self, by_course: VisitsByCourse) -> Iterator[ScaleTrend]:
-        """A trend for each scale that the courses' protocols ask for, in the order of the batteries."""
+        """A trend for each scale that the courses' protocols ask for, in the order of the batteries.
+
+        A form that was answered in place of an adaptive test has trends of its own: its scores are not mixed with those
+        of the test.
+        """
         for code in _instrument_codes(by_course):
             instrument = instrument_catalog.instrument(code)
             for scale in instrument.scales:
                 title = instrument_catalog.scale_title(code, scale.code, self.language)
-                series = self._all_series(by_course, instrument, scale)
+                series = list(self._all_series(by_course, instrument, scale))
                 options = self._option_labels(instrument, scale)
-                yield ScaleTrend(instrument, scale, title, tuple(series), options)
+                if series:
+                    yield ScaleTrend(instrument, scale, title, tuple(series), options)
 
     def _option_labels(self, instrument: Instrument, scale: Scale) -> Mapping[int, str]:
         """Option code -> label of a scale that is a single item with named options; else empty."""
@@ -281,11 +286,15 @@ class _TrendBuilder:
         numbers = person_courses.numbers(list(by_course))
         for course, visits in by_course.items():
             protocol = protocol_catalog.bound_to(course)
-            asked = [visit for visit in visits if instrument.code in _event(visit).battery]
+            asked = [visit for visit in visits if self._is_asked(visit, instrument.code)]
             if asked:
                 key = (instrument.code, scale.code)
                 study_scale = protocol.with_study_rule(instrument.code, scale)
                 yield self._series(numbers[course.id], asked, key, study_scale)
+
+    def _is_asked(self, visit: Visit, code: str) -> bool:
+        has_scores = any(instrument_code == code for instrument_code, _scale in self.scores.get(visit.id, {}))
+        return has_scores or code in _event(visit).battery
 
     def _series(
         self,
@@ -344,10 +353,11 @@ def _given_on(courses: Sequence[Course]) -> list[date]:
 
 
 def _instrument_codes(by_course: VisitsByCourse) -> list[str]:
-    """Every instrument that these visits ask, in the order of the first battery that holds it."""
+    """Every instrument that these visits can ask, in the order of the first battery that holds it."""
     codes: dict[str, None] = {}
     for visit in chain.from_iterable(by_course.values()):
-        codes.update(dict.fromkeys(_event(visit).battery))
+        asked = protocol_catalog.bound_to(visit).asked_at(visit.event_code)
+        codes.update(dict.fromkeys(asked))
     return list(codes)
 
 

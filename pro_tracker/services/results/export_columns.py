@@ -25,7 +25,7 @@ NOT_DONE = "NOT DONE"
 SKIPPED = "skipped"
 NOT_ASKED = "not-asked"  # an adaptive test stores only the items that it asked, skipped ones among them
 RAW_SCORE, T_SCORE = "raw_score", "t_score"
-_REASONS = (*unanswered.REASONS.items(), *unanswered.UNCOUNTED.items())
+_REASONS = (*unanswered.REASONS.items(), *unanswered.UNCOUNTED.items(), *unanswered.SET_ASIDE.items())
 UNANSWERED = "; ".join(f"{code} = {meaning}" for code, meaning in _REASONS)
 
 NO_ANSWER: dict[str, str] = {
@@ -247,12 +247,13 @@ def findings(record: VisitRecord) -> Iterator[LongRow]:
 
     What is still to be answered has none.
     """
-    for code in record.protocol.event(record.event_code).battery:
+    battery = record.protocol.event(record.event_code).battery
+    for code in record.protocol.asked_at(record.event_code):
         response = record.responses.get(code)
-        if response is None and (record.is_finished or code in record.in_error):
-            yield LongRow(record, named_tests(code).not_done, TestResult(reason=_no_response(record, code)))
-        elif response is not None:
+        if response is not None:
             yield from _answered(record, named_tests(code, response.instrument_version), response)
+        elif code in battery and (record.is_finished or code in record.in_error):
+            yield LongRow(record, named_tests(code).not_done, TestResult(reason=_no_response(record, code)))
     if record.under_treatment:
         yield from _unscheduled(replace(record, is_unscheduled=True, scores={}))
 

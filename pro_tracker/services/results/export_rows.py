@@ -20,7 +20,7 @@ from pro_tracker.domain.protocol import Protocol
 from pro_tracker.domain.response_codes import ResponseMode, ResponseStatus
 from pro_tracker.domain.study_days import study_day
 from pro_tracker.domain.subject_codes import DeathDatePrecision
-from pro_tracker.domain.unanswered import UnansweredReason, UncountedReason
+from pro_tracker.domain.unanswered import SetAsideReason, UnansweredReason, UncountedReason
 from pro_tracker.domain.wall_time import local_date
 from pro_tracker.models.assessment import Assessment
 from pro_tracker.models.course import COUNTS, AdverseEvent, Course, Infusion
@@ -316,7 +316,8 @@ class _Batch:
         for row in given:
             day = self._day(course, row.authored_at, zone)
             record.given[row.instrument_code] = GivenAnswers(day, row.mode, row.status, row.stop_reason or "")
-        record.whole = _whole([record.given[code] for code in record.responses])
+        given_in = [record.given[code] for code in record.responses]
+        record.whole = _whole([each for each in given_in if each.reason != SetAsideReason.OTHER_FORM])
         record.is_finished = bool(visit.is_finished)
         if record.under_treatment and not responses:
             record.reason = UncountedReason.UNDER_TREATMENT

@@ -81,7 +81,10 @@ def start() -> Page:
     visit = current.in_chosen_language(current.visit(now))
     visit.require_open(now)
     if current.is_confirmed():
-        return redirect(url_for("patient.snooze") if "later" in request.args else next_page_url(visit))
+        is_short = "short" in request.args
+        return redirect(
+            url_for("patient.snooze") if "later" in request.args else next_page_url(visit, is_short=is_short)
+        )
     if visit.locked_until is not None and now < visit.locked_until:
         return _locked(visit.locked_until, now)
     return start_page(visit, BirthDateForm(visit.time_zone))

@@ -4,7 +4,8 @@ The parts of pages in it come from the templates of the pages, so that both say 
 """
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,8 +15,9 @@ from flask_babel import gettext as _, ngettext
 
 from pro_tracker import clock
 from pro_tracker.services.answering import advice, links, questionnaires
-from pro_tracker.services.answering.questionnaires import AskedItem
+from pro_tracker.services.answering.questionnaires import AskedItem, Questionnaire
 from pro_tracker.services.answering.visit_context import VisitContext
+from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.web import access, answering
 from pro_tracker.web.answering import ItemFrame
 from pro_tracker.web.patient import current
@@ -28,13 +30,15 @@ LONGEST_LEFT = 30  # minutes that a page says are left
 @blueprint.get("/visit/<visit>/questions")
 @access.patient
 def questions() -> Response:
-    """Returns all questions and the answers so far; no questions of a visit whose next one depends on the answers."""
+    """Returns all questions that a phone may have to ask by itself, and the answers so far.
+
+    For an adaptive test that is not over these are the questions of its offline form.
+    """
     now = clock.now()
-    visit = current.open_visit(now)
-    if _is_adaptive(visit):
-        return jsonify(items=[])
+    online = current.open_visit(now)
+    visit = replace(online, has_connection=False)
     response = jsonify(
-        items=[_item(visit, item) for item in visit.questionnaire.items],
+        items=list(_items(visit, online.questionnaire)),
         links=[each.hex() for each in links.hashes(db_session(), visit.visit_id)],
         answers=_answers(visit),
         free_texts=_free_texts(visit),
@@ -48,10 +52,6 @@ def questions() -> Response:
     return _compressed(response)
 
 
-def _is_adaptive(visit: VisitContext) -> bool:
-    return any(instrument.bank for instrument, _pack in visit.questionnaire.parts)
-
-
 def _compressed(response: Response) -> Response:
     """Returns the response as gzip where the browser takes it: a fifth of the bytes on a weak signal, or fewer."""
     response.vary.add("Accept-Encoding")
@@ -61,11 +61,39 @@ def _compressed(response: Response) -> Response:
     return response
 
 
-def _item(visit: VisitContext, item: AskedItem) -> dict[str, Any]:
-    """Returns one question: its parts, and `advice`: what to do, by option code."""
+def _items(visit: VisitContext, online: Questionnaire) -> Iterator[dict[str, Any]]:
+    """Yields the questions; `online` has those that are asked where the server can be reached.
+
+    There are up to as many as with an adaptive test; from the first question of an offline form on, that is not asked.
+    """
+    questionnaire = visit.questionnaire
+    framing = replace(questionnaire, at_most=max(questionnaire.at_most, online.at_most))
+    for item in questionnaire.items:
+        instead_of = _instead_of(questionnaire, item, online)
+        framing = questionnaire if instead_of else framing
+        yield {**_item(visit, item, answering.frame(framing, item)), "instead_of": instead_of}
+
+
+def _instead_of(questionnaire: Questionnaire, item: AskedItem, online: Questionnaire) -> str:
+    """Returns the adaptive test that the server would ask here; "" for none, and once its offline form was begun."""
+    code = item.instrument_code
+    if code not in questionnaire.set_aside or code in online.set_aside:
+        return ""
+    test, _pack = questionnaire.set_aside[code]
+    return test.code
+
+
+def _item(visit: VisitContext, item: AskedItem, frame: ItemFrame) -> dict[str, Any]:
+    """Returns one question: its parts, and `advice`: what to do, by option code.
+
+    `is_chosen`: the server chose it, and may choose others after another answer.
+    """
     parts = _kept_parts if _is_same_everywhere(item) else _parts
-    shown = parts(item, answering.frame(visit.questionnaire, item), visit.language)
-    return {**shown, "advice": {value: _advice(visit, item, value) for value in questionnaires.alerting_values(item)}}
+    return {
+        **parts(item, frame, visit.language),
+        "advice": {value: _advice(visit, item, value) for value in questionnaires.alerting_values(item)},
+        "is_chosen": instrument_catalog.instrument(item.instrument_code).bank is not None,
+    }
 
 
 def _is_same_everywhere(item: AskedItem) -> bool:

@@ -11,11 +11,11 @@ from pro_tracker.domain.disclosure import MINIMUM_SHOWN
 from pro_tracker.services import audit
 from pro_tracker.services.results import cohort_results
 from pro_tracker.web import access, navigation
-from pro_tracker.web.labels import SUPPRESSED, UNANSWERED_REASONS, UNCOUNTED_REASONS, study as study_name
+from pro_tracker.web.labels import STOP_REASONS, SUPPRESSED, UNCOUNTED_REASONS, study as study_name
 from pro_tracker.web.research.blueprint import blueprint
 from pro_tracker.web.session import commit, db_session
 
-REASONS = ChainMap[Any, Any](UNANSWERED_REASONS, UNCOUNTED_REASONS)
+REASONS = ChainMap[Any, Any](STOP_REASONS, UNCOUNTED_REASONS)
 
 
 @blueprint.get("/results")

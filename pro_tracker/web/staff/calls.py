@@ -165,7 +165,7 @@ def _response_plans(
         return []
     opened = _opened_by_instrument(shown, entries)
     rows = []
-    for code in protocol.event(visit.event_code).battery:
+    for code in protocol.asked_at(visit.event_code):
         plan = protocol.response_plans.get(code)
         since = opened.get(code) if opened else shown.opened_at
         if plan is not None and since is not None:
