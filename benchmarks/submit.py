@@ -70,6 +70,8 @@ def table(app: Flask, servers: list[int], full: Served, bare: Served) -> None:
     show("save one answer and show the next question (at most 6)", measure(servers, answered_items(app, full)))
     show(f"whole visit of {N_ITEMS} items, link to thank-you", measure(servers, whole_visits(full), per_round=1))
     show("  the same through the phone's queue (at most 60)", measure(servers, queued_visits(full), per_round=1))
+    alone = queued_visits(full, ONE_INSTRUMENT)
+    show(f"  {INSTRUMENT} alone through the queue (at most 25)", measure(servers, alone, per_round=1))
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,9 @@ def walk(browser: Browser, patient: Patient) -> None:
         raise RuntimeError(f"the visit ended at {browser.path}")
 
 
-def queued_visits(full: Served) -> Steps:
+def queued_visits(full: Served, protocol_code: str = "ketamine-5day") -> Steps:
     while True:
-        patient = new_visit("ketamine-5day")
+        patient = new_visit(protocol_code)
         yield
         walk_with_script(Browser(full), patient)
         yield
