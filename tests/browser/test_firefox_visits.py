@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from tests.browser.test_offline_answers import sent, stored
 from tests.conftest import Clock
 from tests.servers.engines import ENTER, Engine, firefox, wait_for
+from tests.servers.process import wait_until
 from tests.support.engine_visit import (
     answer_by_keyboard,
     answer_by_tap,
@@ -89,6 +90,28 @@ def test_only_one_minute(
     engine.run("dispatchEvent(new Event('online'))")
     wait_for(engine, "document.querySelector('[data-kept]').innerText.includes('they count')")
     assert sum(map(len, stored(session, patient).values())) == number - 1
+
+
+def test_a_question_that_the_browsers_back_returns_to_is_answered_like_any_other(
+    start_firefox: Callable[..., Engine], session: Session, patient: Patient, live_server: str
+) -> None:
+    engine = start_firefox()
+    begin(engine, f"{live_server}/v/{patient.token}")
+    answer_by_tap(engine, 1)
+    answer_by_tap(engine, 2)
+    wait_for_question(engine, 3)
+    engine.run("location.assign('../privacy')")
+    wait_for(engine, "location.pathname.endsWith('/privacy')")
+    engine.run("history.back()")
+    wait_for_question(engine, 3)
+    answer_by_tap(engine, 3)
+    wait_for_question(engine, 4)
+    engine.run("dispatchEvent(new Event('online'))")
+    wait_until_stored(session, patient, 3)
+
+
+def wait_until_stored(session: Session, patient: Patient, number: int) -> None:
+    wait_until(lambda: len(stored(session, patient).get(PAIN, {})) == number, what=f"{number} answers")
 
 
 def test_a_tablet_of_the_clinic(
