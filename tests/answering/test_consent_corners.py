@@ -162,6 +162,7 @@ def test_the_form_is_shown_in_the_other_language_with_what_was_entered(
     spanish = show_in(client, page, "es", signed_name="Zoë Demo", purposes=["care", "registry"])
     assert (spanish.status_code, heading(spanish)) == (200, "¿Podemos hacerle preguntas?")
     assert (NAME.findall(spanish.text), TICKED.findall(spanish.text)) == (["Zoë Demo"], ["care", "registry"])
+    assert ("Acepto esto" in spanish.text, "I agree" in spanish.text) == (True, False)
     assert decisions(session) == []
     assert subject_of(session, patient).language == "es"  # questions and messages follow
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from flask import g, redirect, render_template, request, url_for
+from flask_babel import refresh
 from werkzeug.wrappers import Response
 
 from pro_tracker import clock
@@ -89,6 +90,7 @@ def _in_language(visit: VisitContext, form: ConsentForm, language: str) -> str:
     """Shows the form in another language, with what was entered, and keeps it for questions and messages."""
     chosen = replace(visit, language=language)
     g.language, g.visit = language, chosen
+    refresh()  # parts of the form were translated already
     entry.keep_language(chosen, clock.now())
     commit()
     return _page(chosen, form, _answer_form(chosen, form))
