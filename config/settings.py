@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     def _there(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError("must be a folder that is there")
-        return value
+        return value and value.resolve()  # what reads it joins it with folders of its own
 
     @field_validator("ca_file")
     @classmethod

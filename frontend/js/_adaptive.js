@@ -14,6 +14,11 @@ export function firstForOffline(loaded) {
   return loaded.items.findIndex((item) => isForOffline(loaded, item)) + 1;
 }
 
+// Returns whether a form can be asked in place of the test of this question.
+export function hasForm(loaded, name) {
+  return loaded.items.some((item) => item.instead_of === instrumentOf(name) && isForOffline(loaded, item));
+}
+
 // Returns whether the server has to choose what follows this question.
 export function isChosen(loaded, name) {
   const item = loaded.items[loaded.positions[name] - 1];

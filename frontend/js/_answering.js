@@ -1,6 +1,6 @@
 // Answers a visit without waiting for the server: each answer is kept on the phone, sent behind the page, and the next
 // question comes from the questions that were loaded once. Addresses and titles are those of the server's pages.
-import { firstForOffline, isChosen } from "./_adaptive.js";
+import { firstForOffline, hasForm, isChosen } from "./_adaptive.js";
 import { endOnRequest, forgetFinished, hasEnded } from "./_ending.js";
 import { allowAnother } from "./_forms.js";
 import { guardForms, isReachable } from "./_guarding.js";
@@ -24,6 +24,7 @@ const PAGES_OF_VISIT = ["review", "enough"];
 const visit = location.pathname.match(/^\/visit\/([^/]+)\//)?.[1];
 const base = `/visit/${visit}/`;
 let questions; // promise of the questions; undefined where the server has to show each page
+let standsIn = false; // the form of an adaptive test is on the screen, and not begun
 let isSending = false; // the person has sent the visit here
 
 export async function answerHere() {
@@ -154,6 +155,7 @@ async function answer(event) {
   // The answer to a question that the server chose goes to it at once. Without a connection it waits like any other.
   const needsServer = isChosen(loaded, entry.item);
   if (needsServer && (await postForm(form, event.submitter))) return;
+  if (needsServer && !hasForm(loaded, entry.item)) return repeatHere(form, event.submitter);
   if (!(await isKept(entry))) return repeatHere(form, event.submitter);
   if (needsServer) allowAnother(form);
   loaded.answers[entry.item] = entry.value;
@@ -223,9 +225,13 @@ function isFromServerOn(loaded, address) {
   return first > 0 && Number(address.match(/item\/(\d+)/)?.[1]) >= first;
 }
 
-async function isConnected() {
+// Returns what to do where the server chooses the questions: go to its page, go on here, or nothing, since what the server
+// said of the answers leads elsewhere.
+async function whereToGo(online) {
+  if (online === null) return "on";
   const { failed, is_taken = true } = await sendAll(visit);
-  return !failed && is_taken && isReachable();
+  if (!failed && !is_taken) return "elsewhere";
+  return !failed && (await isReachable()) ? "server" : "on";
 }
 
 // Shows a page of the visit, with its address if that is another one than now. `online`: the address of the server's page
@@ -233,8 +239,12 @@ async function isConnected() {
 async function show(address, online = address) {
   if (hasEnded()) return;
   const loaded = await questions;
+  standsIn = false;
   if (loaded && isFromServerOn(loaded, address)) {
-    if (online !== null && (await isConnected())) return location.assign(online);
+    const where = await whereToGo(online);
+    if (where === "elsewhere") return;
+    if (where === "server") return location.assign(online);
+    standsIn = true;
     address = `${base}item/${firstForOffline(loaded)}${new URL(address, location.href).search}`;
   }
   const { pathname, search } = new URL(address, location.href);
@@ -279,6 +289,7 @@ function showConnection(notice, { n, failed, state, outcomes = [], is_sent = fal
   if (questions && CLOSED.includes(state)) return leave(isSending && state === "sent" ? `${base}sent` : base, news);
   if (questions && !failed && !n && location.pathname.startsWith(`${base}advice/`)) return location.reload(); // with the call
   if (failed) sayWhatWaits(notice, n);
+  else if (standsIn) location.assign(base);
   else if (state === "unconfirmed" && questions) askBirthDate();
   else if (state === "unconfirmed" && document.querySelector("[name^=birth_date]")) say(notice, unconfirmed.replace("{n}", n));
   else if (news) say(notice, news);

@@ -40,7 +40,7 @@ export function endOnRequest(visit, notice, say) {
 async function isEmptied(visit) {
   for (; (await waiting(visit)).length; await pause(RETRY_MS)) {
     const news = await sendAll(visit);
-    if (!news.failed && !news.is_taken) return false;
+    if (news.is_taken === false && !news.failed) return false;
   }
   return true;
 }

@@ -28,5 +28,5 @@ export function sendOnce() {
 // Lets a form be sent again.
 export function allowAnother(form) {
   delete form.dataset.sent;
-  for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
+  for (const element of form.elements) element.removeAttribute("aria-disabled"); // those outside of it, too
 }

@@ -6,17 +6,25 @@ const NAME = "tap";
 const OFF = "off";
 const PAUSE_MS = 400; // after a change of screen no tap counts: it was meant for what was there before
 let resumes; // timer
+let ignoresAll = false;
 
 // To be called after each change of screen, and where a line above the question comes or goes, which moves the answers.
 export function pauseTaps() {
-  ignoreTaps();
+  if (ignoresAll) return;
+  window.clearTimeout(resumes);
+  document.querySelector("main").classList.add("is-changing");
   resumes = window.setTimeout(() => document.querySelector("main").classList.remove("is-changing"), PAUSE_MS);
 }
 
-// Until the next `pauseTaps`.
 export function ignoreTaps() {
+  pauseTaps();
   window.clearTimeout(resumes);
-  document.querySelector("main").classList.add("is-changing");
+  ignoresAll = true;
+}
+
+export function takeTaps() {
+  ignoresAll = false;
+  pauseTaps();
 }
 
 // `form` is one that can go on by itself: below some questions there is more to fill in.

@@ -263,14 +263,31 @@ class Protocol:
 
         Raises NotFound.
         """
-        battery = self.event(event_code).battery
-        with_forms = ((code, self.offline_forms.get(code, code)) for code in battery)
+        forms = self.offline_forms_at(event_code)
+        with_forms = ((code, forms.get(code, code)) for code in self.event(event_code).battery)
         return tuple(dict.fromkeys(chain.from_iterable(with_forms)))
 
-    def other_form(self, code: str) -> str:
-        """Returns the offline form of an adaptive test, or the test of a form; "" for another instrument."""
-        tests = {form: test for test, form in self.offline_forms.items()}
-        return self.offline_forms.get(code) or tests.get(code, "")
+    def offline_forms_at(self, event_code: str) -> Mapping[str, str]:
+        """Returns adaptive test -> the form that stands for it at this event. Raises NotFound.
+
+        A form that the event asks anyway stands for no test, and none stands for two.
+        """
+        battery = self.event(event_code).battery
+        found: dict[str, str] = {}
+        for code in battery:
+            form = self.offline_forms.get(code)
+            if form is not None and form not in battery and form not in found.values():
+                found[code] = form
+        return found
+
+    def other_form(self, event_code: str, code: str) -> str:
+        """Returns the offline form of an adaptive test at this event, or the test of a form; "" for another instrument.
+
+        Raises NotFound.
+        """
+        forms = self.offline_forms_at(event_code)
+        tests = {form: test for test, form in forms.items()}
+        return forms.get(code) or tests.get(code, "")
 
     @property
     def instruments(self) -> tuple[str, ...]:

@@ -24,8 +24,9 @@ from pro_tracker.models.subject import Subject
 from pro_tracker.services.answer_corrections import amendments, moves, voids
 from pro_tracker.services.answer_corrections.amendments import AmendmentFacts
 from pro_tracker.services.answer_corrections.moves import MoveFacts
+from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.calling import unanswered
-from pro_tracker.services.instruments import instrument_catalog
+from pro_tracker.services.instruments import data_files, instrument_catalog
 from pro_tracker.services.protocols import releases
 from pro_tracker.services.results import exports, unanswered_counts
 from pro_tracker.services.results.exports import Extent, Kind
@@ -409,3 +410,42 @@ def test_a_form_is_moved_to_another_visit_together_with_the_set_aside_test(
     assert {row.visit_id for row in responses(session).values()} == {target.id}
     assert states(session)[CODE] == ("stopped", "other-form")
     assert target.completed_at
+
+
+@pytest.fixture
+def patient_asked_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: Session, clock: Clock) -> Patient:
+    """A visit asks pain (1 item), the test, and its form for its own sake (8 items)."""
+    adaptive_instrument.install(tmp_path, monkeypatch, battery=("pain-intensity-nrs", CODE, FORM))
+    releases.release(session, now=clock.now)
+    return add_patient(session, clock.now, protocol=PROTOCOL)
+
+
+def test_a_test_whose_form_is_asked_anyway_needs_the_server_and_is_asked_again_after_an_error(
+    client: FlaskClient, session: Session, clock: Clock, patient_asked_both: Patient
+) -> None:
+    patient = patient_asked_both
+    page = to_the_test(client, patient)
+    assert questions(client, patient)["items"] == []
+    _asked, page = go_through(client, page, MIDDLING)
+    assert names(questions(client, patient))[-8:] == [f"{FORM}.{link_id}" for link_id in form_ids()]
+    for _ in range(8):
+        page = answer(client, page, 2)
+    assert heading(post(client, page, {})) == "Thank you"
+    assert states(session)[CODE] == states(session)[FORM] == ("completed", None)
+
+    voids.void(session, COORDINATOR, [responses(session)[CODE]], reason="Another person answered", now=clock.now)
+    session.commit()
+    session.refresh(patient.visit)
+    assert patient.visit.completed_at is None
+    assert asked_on(begin(client, patient))
+
+
+def test_a_form_without_wording_is_not_offered_and_the_test_goes_on_with_the_server(
+    client: FlaskClient, patient: Patient
+) -> None:
+    for path in (instrument_catalog.TEXT_PACKS).glob(f"{FORM}.*"):
+        path.unlink()
+    data_files._in.cache_clear()
+    questionnaires.questionnaire.cache_clear()
+    assert asked_on(to_the_test(client, patient))
+    assert questions(client, patient)["items"] == []

@@ -81,6 +81,22 @@ def test_a_test_met_without_a_connection_is_asked_as_its_fixed_form(
     assert len(filed(session)) == 4
 
 
+def test_a_connection_that_is_back_before_the_form_was_begun_leads_to_the_test(
+    phone: Page, session: Session, patient: Patient, network: Network
+) -> None:
+    begin(phone, patient)
+    wait_for_offline_page(phone)
+    network.set(Line.CUT)
+    tap_answer(phone, 4)
+    is_at(phone, 2)
+    expect(phone.get_by_text("of up to 17")).to_have_count(0)
+    network.set(Line.WORKS)
+    send_what_waits(phone)
+    is_at(phone, 2, "of up to 17")
+    is_asked_by_test(phone)
+    assert FORM not in stored(session, patient)
+
+
 def test_a_form_that_was_begun_goes_on_after_the_connection_is_back(
     phone: Page, session: Session, patient: Patient, network: Network
 ) -> None:

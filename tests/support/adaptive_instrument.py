@@ -1,12 +1,14 @@
 """A synthetic adaptive test, with item parameters and wording, in a folder with copies of the shipped files."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pro_tracker.services.answering import questionnaires
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 
@@ -79,6 +81,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+BATTERY = ("pain-intensity-nrs", CODE, "promis-satisfaction-social-roles-4a")
+
+
 def parameters_csv(parameters: dict[str, tuple[float, ...]] = PARAMETERS) -> str:
     rows = [",".join([link_id, *map(str, numbers)]) for link_id, numbers in parameters.items()]
     return "\n".join(["link_id,a,b1,b2,b3,b4", *rows]) + "\n"
@@ -92,7 +97,7 @@ def write(folder: Path, file: dict[str, Any] = FILE, parameters: str | None = No
     return path
 
 
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *, battery: Sequence[str] = BATTERY, **changes: Any) -> None:
     """Installs the adaptive test and a protocol, with these changes, whose baseline asks it between two fixed forms."""
     instruments, protocol_folder = folder / "instruments", folder / "protocols"
     shutil.copytree(instrument_catalog.INSTRUMENTS, instruments)
@@ -102,7 +107,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> No
     body = yaml.safe_load((protocol_folder / "ketamine-5day.yaml").read_text(encoding="utf-8"))
     body |= {"code": PROTOCOL, "offline_forms": {CODE: "promis-fatigue-8a"}, **changes}
     for event in body["events"]:
-        event["battery"] = ["pain-intensity-nrs", CODE, "promis-satisfaction-social-roles-4a"]
+        event["battery"] = list(battery)
     write_yaml(protocol_folder / f"{PROTOCOL}.yaml", body)
     texts = instruments / "text_packs"
     readers = {instruments: instrument_catalog.read_instrument, texts: instrument_catalog.read_text_pack}
@@ -110,6 +115,8 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> No
     monkeypatch.setattr(instrument_catalog, "TEXT_PACKS", texts)
     monkeypatch.setattr(instrument_catalog, "_READERS", readers)
     monkeypatch.setattr(protocol_catalog, "PROTOCOLS", protocol_folder)
+    protocol_catalog.from_files.cache_clear()  # each test has its own protocol of this name
+    questionnaires.questionnaire.cache_clear()
 
 
 def install_second_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,8 @@ def with_set_aside(session: Session, responses: Sequence[QuestionnaireResponse])
     for response in responses:
         visit = session.get_one(Visit, response.visit_id)
         current = current_responses(session, visit.id)
-        other = current.get(replacements.protocol_of(session, visit).other_form(response.instrument_code))
+        protocol = replacements.protocol_of(session, visit)
+        other = current.get(protocol.other_form(visit.event_code, response.instrument_code))
         if other is not None and other not in found and other.stop_reason == SetAsideReason.OTHER_FORM:
             found.append(other)
     return found
@@ -112,8 +113,9 @@ def _is_whole(session: Session, visit: Visit, responses: Sequence[QuestionnaireR
     """Returns whether these are responses to the whole battery of the visit, or to offline forms of its tests."""
     protocol = replacements.protocol_of(session, visit)
     answered = {response.instrument_code for response in responses}
+    forms = protocol.offline_forms_at(visit.event_code)
     battery = protocol.event(visit.event_code).battery
-    return all(code in answered or protocol.offline_forms.get(code) in answered for code in battery)
+    return all(code in answered or forms.get(code) in answered for code in battery)
 
 
 def _reopen(session: Session, visit: Visit, now: datetime) -> None:

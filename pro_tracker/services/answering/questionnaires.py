@@ -4,6 +4,7 @@ Built once per event, language and wording, and cached. Holds no answers and rea
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -11,7 +12,6 @@ from itertools import chain
 from pro_tracker.domain import adaptive
 from pro_tracker.domain.errors import AnswerOutOfRange, NotFound
 from pro_tracker.domain.instrument import Instrument, Item, TextPack
-from pro_tracker.domain.protocol import Protocol
 from pro_tracker.services.instruments import instrument_catalog
 from pro_tracker.services.protocols import protocol_catalog
 from pro_tracker.services.wording.text_packs import WordingSnapshot
@@ -109,6 +109,13 @@ class Questionnaire:
         forms = self.offline_forms.items()
         begun = [code for code, form in forms if _is_asked_instead(form, self._instrument(code), answers)]
         return self._with_forms_for(begun)._narrowed(answers)
+
+    def can_go_on_offline(self, answers: Answers) -> bool:
+        """Returns whether a phone without a connection can ask all items: each test that is not over has a form."""
+        tests = [
+            each.code for each, _pack in self.parts if each.bank is not None and each.code not in self.offline_forms
+        ]
+        return not any(self.next_adaptive_item(answers, code) for code in tests)
 
     def without_connection(self, answers: Answers) -> "Questionnaire":
         """The questionnaire for a phone without a connection: a fixed form stands for each test that is not over."""
@@ -287,9 +294,10 @@ def questionnaire(
     for part in parts:
         items += _asked_items(part, after=len(items))
     forms: dict[str, OfflineForm] = {}
-    for test, code in _offline_codes(protocol, battery).items():
-        form = _part(code, language, wording)
-        forms[test] = OfflineForm(form, tuple(_asked_items(form)))
+    for test, code in protocol.offline_forms_at(event_code).items():
+        with suppress(NotFound):  # a form without wording is not offered
+            form = _part(code, language, wording)
+            forms[test] = OfflineForm(form, tuple(_asked_items(form)))
     core = (*protocol.core, *(form.code for test, form in forms.items() if test in protocol.core))
     return Questionnaire(
         tuple(parts), tuple(items), protocol.prorate, at_most=len(items), core=core, offline_forms=forms
@@ -298,16 +306,6 @@ def questionnaire(
 
 def _part(code: str, language: str, wording: WordingSnapshot) -> Part:
     return instrument_catalog.instrument(code), wording.pack(code, language)
-
-
-def _offline_codes(protocol: Protocol, battery: Collection[str]) -> Mapping[str, str]:
-    """Adaptive test -> offline form, of this battery. A form that is asked anyway stands for no test, nor for two."""
-    found: dict[str, str] = {}
-    for code in battery:
-        form = protocol.offline_forms.get(code)
-        if form is not None and form not in battery and form not in found.values():
-            found[code] = form
-    return found
 
 
 def _asked_items(part: Part, *, after: int = 0) -> Iterator[AskedItem]:

@@ -5,6 +5,7 @@ A person has one where the protocol of the newest course names a consent form, a
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, or_, sel
 from sqlalchemy.orm import Session, aliased
 
 from pro_tracker.domain.consent import ConsentChoice, ConsentOutcome, ConsentState
+from pro_tracker.domain.errors import NotFound
 from pro_tracker.models.account import Account
 from pro_tracker.models.consent_decision import ConsentDecision
 from pro_tracker.models.course import COUNTS, Course, Infusion
@@ -68,7 +70,11 @@ def _rows(session: Session, *conditions: ColumnElement[bool]) -> Select[*tuple[A
 def _versions_in_effect(session: Session) -> Sequence[tuple[str, str]]:
     """Returns code and newest version of every form that a protocol names."""
     codes = session.scalars(select(ProtocolConsent.form_code).distinct())
-    return [(code, consent_forms.form(code).version) for code in codes]
+    found: list[tuple[str, str]] = []
+    for code in codes:
+        with suppress(NotFound):  # of a form whose file is gone no version is in effect
+            found.append((code, consent_forms.form(code).version))
+    return found
 
 
 def _form_code() -> ScalarSelect[Any]:

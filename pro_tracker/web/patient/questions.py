@@ -32,10 +32,12 @@ LONGEST_LEFT = 30  # minutes that a page says are left
 def questions() -> Response:
     """Returns all questions that a phone may have to ask by itself, and the answers so far.
 
-    For an adaptive test that is not over these are the questions of its offline form.
+    For an adaptive test that is not over these are the questions of its offline form; without one there are none.
     """
     now = clock.now()
     online = current.open_visit(now)
+    if not online.questionnaire.can_go_on_offline(online.answers):
+        return jsonify(items=[])
     visit = replace(online, has_connection=False)
     response = jsonify(
         items=list(_items(visit, online.questionnaire)),
@@ -131,11 +133,9 @@ def _advice(visit: VisitContext, item: AskedItem, value: int) -> str:
 
 
 def _answers(visit: VisitContext) -> Mapping[str, int | None]:
-    answers: dict[str, int | None] = {}
-    for item in visit.questionnaire.items:
-        if questionnaires.is_done(visit.answers, item):
-            answers[item.name] = questionnaires.answer_to(visit.answers, item)
-    return answers
+    """Returns item name -> what is saved; of an adaptive test, too, whose form is asked without a connection."""
+    by_instrument = visit.answers.items()
+    return {f"{code}.{link_id}": value for code, given in by_instrument for link_id, value in given.items()}
 
 
 def _seen(visit: VisitContext) -> list[str]:
