@@ -38,8 +38,12 @@ def questions() -> Response:
     online = current.open_visit(now)
     if not online.questionnaire.can_go_on_offline(online.answers):
         return jsonify(items=[])
+    return _compressed(_all_questions(online, now))
+
+
+def _all_questions(online: VisitContext, now: datetime) -> Response:
     visit = replace(online, has_connection=False)
-    response = jsonify(
+    return jsonify(
         items=list(_items(visit, online.questionnaire)),
         links=[each.hex() for each in links.hashes(db_session(), visit.visit_id)],
         answers=_answers(visit),
@@ -51,7 +55,6 @@ def questions() -> Response:
         texts=_texts(visit),
         valid_for=_milliseconds_left(visit, now),
     )
-    return _compressed(response)
 
 
 def _compressed(response: Response) -> Response:
@@ -134,8 +137,10 @@ def _advice(visit: VisitContext, item: AskedItem, value: int) -> str:
 
 def _answers(visit: VisitContext) -> Mapping[str, int | None]:
     """Returns item name -> what is saved; of an adaptive test, too, whose form is asked without a connection."""
-    by_instrument = visit.answers.items()
-    return {f"{code}.{link_id}": value for code, given in by_instrument for link_id, value in given.items()}
+    answers: dict[str, int | None] = {}
+    for code, given in visit.answers.items():
+        answers |= {f"{code}.{link_id}": value for link_id, value in given.items()}
+    return answers
 
 
 def _seen(visit: VisitContext) -> list[str]:
