@@ -37,7 +37,7 @@ sure: format lint types imports ## Format check, lint, types, import contracts, 
 heavy: .venv/.dev assets ## The heavy checks in their short form: faults and browsers, then benchmarks
 	$(MAKE) test ARGS='-m "faults or browser"'
 	$(VENV)/python -m benchmarks submit pages exports importing scoring claiming dispatch \
-	  --subjects 200 --responses 5000 --rows 50000 --dispatched 500 --people 100
+	  --subjects 60 --responses 2000 --rows 20000 --dispatched 200 --people 40
 
 format: .venv/.dev
 	$(VENV)/ruff format --check .
