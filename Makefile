@@ -31,8 +31,8 @@ test: .venv/.dev assets ## Every test, on real PostgreSQL, Redis, SMTP and Chrom
 	@requirements/system-packages.sh
 	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-sure: format lint types imports ## Format check, lint, types, import contracts, then every test but the heavy ones
-	$(MAKE) test ARGS='-m "not faults and not browser"'
+sure: format lint types imports ## Format check, lint, types, import contracts, every test but the heavy ones on one database
+	PRO_TRACKER_DIALECTS=one $(MAKE) test ARGS='-m "not faults and not browser"'
 
 heavy: .venv/.dev assets ## The heavy checks in their short form: faults and browsers, then benchmarks
 	$(MAKE) test ARGS='-m "faults or browser"'
@@ -64,8 +64,9 @@ faults: .venv/.dev assets ## Kill, freeze and cut off workers, broker and databa
 	@requirements/system-packages.sh
 	PRO_TRACKER_FAULTS=full $(VENV)/pytest -m faults $(ARGS)
 
-deep: .venv/.dev assets ## The heavy checks at full size, started manually: faults, then every benchmark (about an hour)
-	$(MAKE) faults
+deep: .venv/.dev assets ## Everything at full size, started manually: tests on both databases, faults, browsers, benchmarks
+	$(MAKE) test ARGS='-m "not faults and not browser"'
+	PRO_TRACKER_FAULTS=full $(MAKE) test ARGS='-m "faults or browser"'
 	$(VENV)/python -m benchmarks --messages 10000 --kills 50 --responses 1000000 --rows 5000000 --people 20000
 
 assets: $(BUILT) $(CATALOGUES) ## Style sheets, scripts and message catalogues
