@@ -289,8 +289,8 @@ function showConnection(notice, { n, failed, state, outcomes = [], is_sent = fal
   if (questions && CLOSED.includes(state)) return leave(isSending && state === "sent" ? `${base}sent` : base, news);
   if (questions && !failed && !n && location.pathname.startsWith(`${base}advice/`)) return location.reload(); // with the call
   if (failed) sayWhatWaits(notice, n);
-  else if (standsIn) location.assign(base);
   else if (state === "unconfirmed" && questions) askBirthDate();
+  else if (standsIn) leave(base, news);
   else if (state === "unconfirmed" && document.querySelector("[name^=birth_date]")) say(notice, unconfirmed.replace("{n}", n));
   else if (news) say(notice, news);
   else if (notice.textContent) say(notice, saved);

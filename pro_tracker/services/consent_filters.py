@@ -14,6 +14,8 @@ from pro_tracker.models.course import Course
 from pro_tracker.models.protocol_event import ProtocolConsent
 from pro_tracker.models.subject import DATA_MAY_BE_USED, Subject
 
+IS_ANSWER_IN_EFFECT = and_(ConsentDecision.outcome.in_(ANSWERS_TO_FORM), ConsentDecision.voided_at.is_(None))
+
 
 def of_protocol(row: Any) -> ColumnElement[bool]:
     """SQL: the ProtocolConsent is that of `row`, which has the columns of a visit or a course."""
@@ -31,8 +33,7 @@ def newest(
     rows = select(column).where(
         ConsentDecision.subject_id.in_(records.correlate_except(record)),
         ConsentDecision.form_code == form_code,
-        ConsentDecision.outcome.in_(ANSWERS_TO_FORM),
-        ConsentDecision.voided_at.is_(None),
+        IS_ANSWER_IN_EFFECT,
     )
     rows = rows.order_by(ConsentDecision.given_at.desc(), ConsentDecision.id.desc()).limit(1)
     return rows.correlate_except(ConsentDecision).scalar_subquery()

@@ -107,11 +107,8 @@ def test_a_question_that_the_browsers_back_returns_to_is_answered_like_any_other
     answer_by_tap(engine, 3)
     wait_for_question(engine, 4)
     engine.run("dispatchEvent(new Event('online'))")
-    wait_until_stored(session, patient, 3)
-
-
-def wait_until_stored(session: Session, patient: Patient, number: int) -> None:
-    wait_until(lambda: len(stored(session, patient).get(PAIN, {})) == number, what=f"{number} answers")
+    wait_until(lambda: len(stored(session, patient).get(PAIN, {})) == 3, what="three answers")
+    assert list(stored(session, patient)[PAIN].values()) == [3, 3, 3]
 
 
 def test_a_tablet_of_the_clinic(

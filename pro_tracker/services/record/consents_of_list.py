@@ -9,8 +9,8 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, or_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, select, tuple_
+from sqlalchemy.orm import Session
 
 from pro_tracker.domain.consent import ConsentChoice, ConsentOutcome, ConsentState
 from pro_tracker.domain.errors import NotFound
@@ -21,7 +21,7 @@ from pro_tracker.models.protocol_event import ProtocolConsent
 from pro_tracker.models.subject import Subject
 from pro_tracker.services import consent_filters
 from pro_tracker.services.clinic import visibility
-from pro_tracker.services.clinic.person import is_kept
+from pro_tracker.services.clinic.person import RECORD, is_kept
 from pro_tracker.services.wording import consent_forms
 
 UNDATED = date.max  # a course without a day comes last
@@ -58,13 +58,19 @@ def is_in(session: Session, choice: ConsentChoice) -> ColumnElement[bool]:
 
 
 def _rows(session: Session, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]] | None:
-    """SQL: person_id and state of each kept record with a consent form; None where no protocol has one."""
+    """SQL: person_id and state of each kept record with a consent form; None where no protocol has one.
+
+    Newest rows are found for all people at once: one by one they took seconds for a list of some thousand.
+    """
     in_effect = _versions_in_effect(session)
     if not in_effect:
         return None
-    form_code = _form_code()
-    rows = select(Subject.id.label("person_id"), _state(form_code, in_effect).label("state"))
-    return rows.where(is_kept(), Subject.death_recorded_at.is_(None), form_code.is_not(None), *conditions)
+    people = select(Subject.id).where(is_kept(), Subject.death_recorded_at.is_(None), *conditions)
+    course, answer = _newest_course(people), _newest_answer(people)
+    is_to_form = and_(answer.c.person_id == Subject.id, answer.c.form_code == course.c.form_code, answer.c.place == 1)
+    rows = select(Subject.id.label("person_id"), _state(answer, in_effect).label("state"))
+    rows = rows.join(course, course.c.person_id == Subject.id).outerjoin(answer, is_to_form)
+    return rows.where(course.c.place == 1, course.c.form_code.is_not(None))
 
 
 def _versions_in_effect(session: Session) -> Sequence[tuple[str, str]]:
@@ -77,16 +83,24 @@ def _versions_in_effect(session: Session) -> Sequence[tuple[str, str]]:
     return found
 
 
-def _form_code() -> ScalarSelect[Any]:
-    """SQL: the form of the newest course of the person of Subject; NULL without one."""
-    record = aliased(Subject)
-    # By the id or by the merge: each has an index.
-    records = select(record.id).where(or_(record.id == Subject.id, record.merged_into_id == Subject.id))
-    rows = select(ProtocolConsent.form_code).select_from(Course)
-    rows = rows.outerjoin(ProtocolConsent, consent_filters.of_protocol(Course))
-    rows = rows.where(COUNTS, Course.subject_id.in_(records.correlate(Subject)))
+def _newest_course(people: Select[uuid.UUID]) -> Subquery:
+    """SQL: person_id and form_code (NULL without a form) of the courses of these people; the newest has `place` 1."""
     newest_first = (_begins_on().desc(), Course.created_at.desc(), Course.number.desc(), Course.id.desc())
-    return rows.order_by(*newest_first).limit(1).correlate(Subject).scalar_subquery()
+    place = func.row_number().over(partition_by=RECORD.person_id, order_by=newest_first)
+    rows = select(RECORD.person_id.label("person_id"), ProtocolConsent.form_code, place.label("place"))
+    rows = rows.select_from(Course).join(RECORD, RECORD.id == Course.subject_id)
+    rows = rows.outerjoin(ProtocolConsent, consent_filters.of_protocol(Course))
+    return rows.where(COUNTS, RECORD.person_id.in_(people)).subquery()
+
+
+def _newest_answer(people: Select[uuid.UUID]) -> Subquery:
+    """SQL: person_id, form_code, outcome and version of these people's answers; the newest to a form has `place` 1."""
+    newest_first = (ConsentDecision.given_at.desc(), ConsentDecision.id.desc())
+    place = func.row_number().over(partition_by=(RECORD.person_id, ConsentDecision.form_code), order_by=newest_first)
+    columns = (ConsentDecision.form_code, ConsentDecision.outcome, ConsentDecision.version, place.label("place"))
+    rows = select(RECORD.person_id.label("person_id"), *columns)
+    rows = rows.select_from(ConsentDecision).join(RECORD, RECORD.id == ConsentDecision.subject_id)
+    return rows.where(consent_filters.IS_ANSWER_IN_EFFECT, RECORD.person_id.in_(people)).subquery()
 
 
 def _begins_on() -> ColumnElement[date]:
@@ -95,14 +109,12 @@ def _begins_on() -> ColumnElement[date]:
     return func.coalesce(first.correlate(Course).scalar_subquery(), Course.planned_start_on, UNDATED)
 
 
-def _state(form_code: ScalarSelect[Any], in_effect: Sequence[tuple[str, str]]) -> ColumnElement[str]:
-    """SQL of `consent.state` in the domain, for a person with a form."""
-    outcome = consent_filters.newest(ConsentDecision.outcome, Subject.id, form_code)
-    version = consent_filters.newest(ConsentDecision.version, Subject.id, form_code)
+def _state(answer: Subquery, in_effect: Sequence[tuple[str, str]]) -> ColumnElement[str]:
+    """SQL of `consent.state` in the domain, for a person with a form and the newest answer to it, if there is one."""
     return case(
         (Subject.withdrawn_at.is_not(None), ConsentState.WITHDRAWN.value),
-        (outcome.is_(None), ConsentState.NOT_ASKED.value),
-        (outcome == ConsentOutcome.DECLINED, ConsentState.DECLINED.value),
-        (tuple_(form_code, version).in_(in_effect), ConsentState.GIVEN.value),
+        (answer.c.outcome.is_(None), ConsentState.NOT_ASKED.value),
+        (answer.c.outcome == ConsentOutcome.DECLINED, ConsentState.DECLINED.value),
+        (tuple_(answer.c.form_code, answer.c.version).in_(in_effect), ConsentState.GIVEN.value),
         else_=ConsentState.OUTDATED.value,
     )

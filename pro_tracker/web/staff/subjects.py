@@ -141,7 +141,7 @@ def _list_page(filters: SubjectFilters) -> str:
         found=found,
         filters=filters,
         consents=consents_of_list.of_people(session, found.subjects),
-        n_of_consent=consents_of_list.counts(session, account),
+        n_of_consent={} if filters.search else consents_of_list.counts(session, account),
         now=now,
         transferred=transferred_subjects.count(session, account),
     )
