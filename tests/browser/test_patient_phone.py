@@ -280,6 +280,14 @@ def test_a_whole_visit_by_keyboard_alone(
     assert sent_responses(session) == 5
 
 
+def test_the_second_question_stands_where_the_first_one_did(phone: Page, patient: Patient) -> None:
+    begin(phone, patient)
+    first = phone.locator(".progress-label").bounding_box()
+    tap_answer(phone, 2)
+    phone.wait_for_url("**/item/2")
+    assert phone.locator(".progress-label").bounding_box() == first
+
+
 def test_two_quick_taps_send_one_answer_and_one_record(phone: Page, session: Session, patient: Patient) -> None:
     begin(phone, patient)
     phone.get_by_role("radio").first.dblclick()
